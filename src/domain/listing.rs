@@ -1,0 +1,220 @@
+//! What is listed: one instrument, and the list of all of them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+
+use super::Symbol;
+
+/// The two markets whose stocks sise keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Market {
+    /// The main board.
+    Kospi,
+    /// The growth market.
+    Kosdaq,
+}
+
+impl Market {
+    /// `KOSPI` or `KOSDAQ`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kospi => "KOSPI",
+            Self::Kosdaq => "KOSDAQ",
+        }
+    }
+}
+
+impl FromStr for Market {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "KOSPI" => Ok(Self::Kospi),
+            // The exchange's own listings name the premium segment of KOSDAQ apart.
+            "KOSDAQ" | "KOSDAQ GLOBAL" => Ok(Self::Kosdaq),
+            _ => Err(format!("market '{text}' is neither KOSPI nor KOSDAQ")),
+        }
+    }
+}
+
+impl fmt::Display for Market {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The security group of the broker's symbol files (contract 6.3 field 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Group {
+    /// Common and preferred shares.
+    #[serde(rename = "ST")]
+    Stock,
+    /// Real-estate investment trusts.
+    #[serde(rename = "RT")]
+    Reit,
+    /// Infrastructure funds.
+    #[serde(rename = "IF")]
+    Infrastructure,
+    /// Closed-end funds listed among the shares.
+    #[serde(rename = "MF")]
+    Fund,
+    /// Foreign shares.
+    #[serde(rename = "FS")]
+    Foreign,
+    /// Depositary receipts.
+    #[serde(rename = "DR")]
+    Depositary,
+    /// Exchange-traded funds.
+    #[serde(rename = "EF")]
+    Etf,
+    /// Exchange-traded funds of foreign issuers.
+    #[serde(rename = "FE")]
+    ForeignEtf,
+    /// Exchange-traded notes.
+    #[serde(rename = "EN")]
+    Etn,
+}
+
+impl Group {
+    /// The broker's two letters.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Stock => "ST",
+            Self::Reit => "RT",
+            Self::Infrastructure => "IF",
+            Self::Fund => "MF",
+            Self::Foreign => "FS",
+            Self::Depositary => "DR",
+            Self::Etf => "EF",
+            Self::ForeignEtf => "FE",
+            Self::Etn => "EN",
+        }
+    }
+
+    /// The group of two letters; `None` for groups that are no stock and no fund (warrants,
+    /// rights, beneficiary certificates).
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        [
+            Self::Stock,
+            Self::Reit,
+            Self::Infrastructure,
+            Self::Fund,
+            Self::Foreign,
+            Self::Depositary,
+            Self::Etf,
+            Self::ForeignEtf,
+            Self::Etn,
+        ]
+        .into_iter()
+        .find(|group| group.code() == code)
+    }
+}
+
+/// One listed instrument.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// Short code.
+    pub code: Symbol,
+    /// Korean short name.
+    pub name: String,
+    /// Where it is listed.
+    pub market: Market,
+    /// What it is.
+    pub group: Group,
+    /// Whether trading was halted when the list was made; absent where the list does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halted: Option<bool>,
+}
+
+/// Which groups of a list are kept fresh. All that the exchange lists as stocks always are:
+/// common, preferred and foreign shares, depositary receipts, REITs and listed closed-end funds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Exchange-traded funds too.
+    pub etf: bool,
+    /// Exchange-traded notes too.
+    pub etn: bool,
+}
+
+impl Selection {
+    fn keeps(self, group: Group) -> bool {
+        match group {
+            Group::Etf | Group::ForeignEtf => self.etf,
+            Group::Etn => self.etn,
+            _ => true,
+        }
+    }
+}
+
+/// The stock list: listings by code, each code once, in the order of the list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Universe {
+    /// The day the list speaks of, where it says so.
+    pub date: Option<NaiveDate>,
+    listings: Vec<Listing>,
+    places: HashMap<Symbol, usize>,
+}
+
+impl Universe {
+    /// A list of `listings`; of a code that comes twice the first stays.
+    #[must_use]
+    pub fn new(date: Option<NaiveDate>, listings: impl IntoIterator<Item = Listing>) -> Self {
+        let mut universe = Self {
+            date,
+            ..Self::default()
+        };
+        for listing in listings {
+            if !universe.places.contains_key(&listing.code) {
+                universe
+                    .places
+                    .insert(listing.code, universe.listings.len());
+                universe.listings.push(listing);
+            }
+        }
+        universe
+    }
+
+    /// The part of the list that `selection` keeps.
+    #[must_use]
+    pub fn select(&self, selection: Selection) -> Self {
+        let kept = self.listings.iter().filter(|l| selection.keeps(l.group));
+        Self::new(self.date, kept.cloned())
+    }
+
+    /// All listings, in the order of the list.
+    #[must_use]
+    pub fn listings(&self) -> &[Listing] {
+        &self.listings
+    }
+
+    /// The listing of one code.
+    #[must_use]
+    pub fn get(&self, symbol: Symbol) -> Option<&Listing> {
+        self.listings.get(*self.places.get(&symbol)?)
+    }
+
+    /// All codes, in the order of the list.
+    pub fn symbols(&self) -> impl Iterator<Item = Symbol> + '_ {
+        self.listings.iter().map(|listing| listing.code)
+    }
+
+    /// Number of codes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.listings.len()
+    }
+
+    /// Whether the list is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.listings.is_empty()
+    }
+}

@@ -1,0 +1,23 @@
+//! The ground: plain values and pure rules of the Korean market.
+//!
+//! Imports nothing of sise, reads no clock, does no input or output. Every instant comes in
+//! as an argument, in Seoul's time zone.
+
+mod calendar;
+mod listing;
+mod plan;
+mod quote;
+mod reading;
+mod shipped;
+mod symbol;
+mod tick_size;
+
+pub use calendar::{Calendar, CalendarError, Closed, Moment, Phase, Span, Venue};
+pub use chrono_tz::Asia::Seoul;
+pub use listing::{Group, Listing, Market, Selection, Universe};
+pub use plan::{Calling, Plan};
+pub use quote::{KrxTime, Quote, Status};
+pub use reading::{Reading, Source};
+pub use shipped::{Shipped, ShippedListing};
+pub use symbol::{Symbol, SymbolError};
+pub use tick_size::{price_limits, tick_size};

@@ -1,0 +1,197 @@
+//! The arithmetic that decides a set-up (design chapter 1).
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// How the broker is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Calling {
+    /// Many codes in one call; real accounts only (contract 4.3).
+    Multi,
+    /// One code in one call.
+    Single,
+}
+
+/// Share of the TTL that sweeps may need at most. The rest is for what a sweep meets on its
+/// way: retries, slow answers, cron ticks that come late.
+const USABLE_TTL: f64 = 0.95;
+
+/// A set-up whose outcome can be computed before a call is spent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plan {
+    /// Number of codes.
+    pub codes: usize,
+    /// How they are asked for.
+    pub calling: Calling,
+    /// Codes in a batch; with [`Calling::Multi`] a batch is one call.
+    pub batch_size: usize,
+    /// Calls per second.
+    pub rate: f64,
+    /// Least time between the starts of two batches.
+    pub batch_pause: Duration,
+    /// Time between the starts of two sweeps.
+    pub interval: Duration,
+    /// Life of a price.
+    pub ttl: Duration,
+}
+
+impl Plan {
+    /// Batches of one sweep.
+    #[must_use]
+    pub fn batches(&self) -> usize {
+        self.codes.div_ceil(self.batch_size.max(1))
+    }
+
+    /// Calls of one sweep, without retries.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        match self.calling {
+            Calling::Multi => self.batches(),
+            Calling::Single => self.codes,
+        }
+    }
+
+    /// Length of one sweep.
+    #[must_use]
+    pub fn sweep_time(&self) -> Duration {
+        let paced = real(self.calls()) / self.rate;
+        let paused = real(self.batches()) * self.batch_pause.as_secs_f64();
+        Duration::try_from_secs_f64(paced.max(paused)).unwrap_or(Duration::MAX)
+    }
+
+    /// Time from one write of a code to its next: sweeps follow each other at the interval, or
+    /// back to back where one takes longer.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        self.sweep_time().max(self.interval)
+    }
+
+    /// Share of the codes that have a live price at any moment, 0 to 1.
+    #[must_use]
+    pub fn share_alive(&self) -> f64 {
+        (self.ttl.as_secs_f64() / self.period().as_secs_f64()).min(1.0)
+    }
+
+    /// The largest list that this set-up keeps alive.
+    #[must_use]
+    pub fn largest_list(&self) -> usize {
+        let usable = self.usable();
+        if self.interval > usable {
+            return 0;
+        }
+        // A hair more, so that a quotient that is whole stays whole in binary.
+        let whole = |quotient: f64| whole(quotient + 1e-9);
+        let calls = whole(usable.as_secs_f64() * self.rate);
+        let by_calls = match self.calling {
+            Calling::Multi => calls.saturating_mul(self.batch_size),
+            Calling::Single => calls,
+        };
+        if self.batch_pause.is_zero() {
+            return by_calls;
+        }
+        let batches = whole(usable.as_secs_f64() / self.batch_pause.as_secs_f64());
+        by_calls.min(batches.saturating_mul(self.batch_size))
+    }
+
+    /// Whether no code ever dies between two sweeps.
+    #[must_use]
+    pub fn keeps_alive(&self) -> bool {
+        self.period() <= self.usable()
+    }
+
+    fn usable(&self) -> Duration {
+        self.ttl.mul_f64(USABLE_TTL)
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of codes are far below 2^52"
+)]
+fn real(count: usize) -> f64 {
+    count as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float cast saturates, and the quotients are never negative"
+)]
+fn whole(quotient: f64) -> usize {
+    quotient as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn plan(calling: Calling, rate: f64) -> Plan {
+        Plan {
+            codes: 2_769,
+            calling,
+            batch_size: 30,
+            rate,
+            batch_pause: Duration::ZERO,
+            interval: Duration::from_secs(60),
+            ttl: Duration::from_secs(120),
+        }
+    }
+
+    /// The table of design chapter 1.
+    #[test]
+    fn the_table_of_the_design_comes_out() {
+        let rows = [
+            (plan(Calling::Single, 20.0), 2_769, 138, 87),
+            (plan(Calling::Multi, 1.0), 93, 93, 100),
+            (plan(Calling::Multi, 15.0), 93, 6, 100),
+        ];
+        for (plan, calls, seconds, percent) in rows {
+            assert_eq!(plan.calls(), calls);
+            assert_eq!(plan.sweep_time().as_secs(), seconds);
+            assert_eq!((plan.share_alive() * 100.0).round(), f64::from(percent));
+            assert_eq!(plan.keeps_alive(), percent == 100);
+        }
+        let replaced = Plan {
+            batch_size: 50,
+            batch_pause: Duration::from_secs(52),
+            ..plan(Calling::Single, 1.0)
+        };
+        assert_eq!((replaced.share_alive() * 100.0).round(), 4.0);
+    }
+
+    #[test]
+    fn a_key_must_outlive_the_interval() {
+        let slow = Plan {
+            interval: Duration::from_secs(120),
+            ..plan(Calling::Multi, 15.0)
+        };
+        assert!(!slow.keeps_alive());
+        assert_eq!(slow.largest_list(), 0);
+    }
+
+    proptest! {
+        /// The largest list works and one more does not, or more would not matter.
+        #[test]
+        fn the_largest_list_is_the_largest(
+            batch_size in 1_usize..=30,
+            rate in 0.5_f64..20.0,
+            pause in 0_u64..3_000,
+            single in any::<bool>(),
+        ) {
+            let calling = if single { Calling::Single } else { Calling::Multi };
+            let base = Plan {
+                batch_size,
+                batch_pause: Duration::from_millis(pause),
+                ..plan(calling, rate)
+            };
+            let largest = base.largest_list();
+            let fits = Plan { codes: largest, ..base };
+            let over = Plan { codes: largest + 1, ..base };
+            prop_assert!(fits.keeps_alive());
+            prop_assert!(!over.keeps_alive());
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What a reader is given: a quote, how old it is, and where it came from.
+
+use std::time::Duration;
+
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+use serde_json::json;
+
+use super::{KrxTime, Quote};
+
+/// Where a reading came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The store: `realtime:price:<code>`.
+    Redis,
+    /// The broker's API, asked because the store had no price.
+    Api,
+    /// The last close of a regular session: `close:price:<code>`.
+    Close,
+}
+
+/// One answer of the reader.
+///
+/// As JSON it is the quote's object with `age_ms` added and `source` telling where the reading
+/// came from; the quote's own source stands in `quote_source`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// The price object.
+    pub quote: Quote,
+    /// Age of the quote at the time of reading: time since the broker gave it.
+    pub age: Duration,
+    /// Where it came from.
+    pub source: Source,
+}
+
+impl Reading {
+    /// A reading of `quote` at `now`. A quote from the future (clocks differ) is of age zero.
+    #[must_use]
+    pub fn new(quote: Quote, source: Source, now: KrxTime) -> Self {
+        let age = (now - quote.fetched_at).to_std().unwrap_or_default();
+        Self { quote, age, source }
+    }
+}
+
+impl Serialize for Reading {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serde_json::to_value(&self.quote).map_err(S::Error::custom)?;
+        if let Some(fields) = object.as_object_mut() {
+            fields.insert("quote_source".to_owned(), self.quote.source.as_str().into());
+            fields.insert("source".to_owned(), json!(self.source));
+            let age = u64::try_from(self.age.as_millis()).unwrap_or(u64::MAX);
+            fields.insert("age_ms".to_owned(), age.into());
+        }
+        object.serialize(serializer)
+    }
+}

@@ -1,0 +1,125 @@
+//! A stock's short code: text, never a number.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The short code of one KOSPI or KOSDAQ instrument, as the broker takes it.
+///
+/// Six characters, digits or capital letters (`005930`, `00104K`, `0126Z0`). Exchange-traded
+/// notes carry the broker's `Q` in front of their six (`Q500001`; contract 4.0.3).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Symbol {
+    bytes: [u8; 7],
+    length: u8,
+}
+
+/// Why a text is not a stock code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{text}' is not a stock code: a code is six characters, digits or capital letters, \
+     such as 005930 or 0126Z0 (exchange-traded notes: Q and six)"
+)]
+pub struct SymbolError {
+    text: String,
+}
+
+impl Symbol {
+    /// The code as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Only ASCII gets in, so both steps always succeed.
+        self.bytes
+            .get(..usize::from(self.length))
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .unwrap_or_default()
+    }
+}
+
+impl FromStr for Symbol {
+    type Err = SymbolError;
+
+    fn from_str(text: &str) -> Result<Self, SymbolError> {
+        let six = match text.len() {
+            6 => text,
+            7 => text.strip_prefix('Q').unwrap_or_default(),
+            _ => "",
+        };
+        let good = six.len() == 6
+            && six
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+        if !good {
+            return Err(SymbolError {
+                // A code is short; a long text would only flood the message.
+                text: text.chars().take(40).collect(),
+            });
+        }
+        let mut bytes = [0; 7];
+        for (place, byte) in bytes.iter_mut().zip(text.bytes()) {
+            *place = byte;
+        }
+        let length = if text.len() == 7 { 7 } else { 6 };
+        Ok(Self { bytes, length })
+    }
+}
+
+impl TryFrom<String> for Symbol {
+    type Error = SymbolError;
+
+    fn try_from(text: String) -> Result<Self, SymbolError> {
+        text.parse()
+    }
+}
+
+impl From<Symbol> for String {
+    fn from(symbol: Symbol) -> Self {
+        symbol.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn codes_with_letters_are_codes() {
+        for text in ["005930", "00104K", "0126Z0", "0001A0", "Q500001"] {
+            assert_eq!(text.parse::<Symbol>().unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_the_text_in_the_message() {
+        for text in [
+            "", "5930", "00593O ", "0059300", "0126z0", "삼성", "A005930", "QQ",
+        ] {
+            let error = text.parse::<Symbol>().unwrap_err();
+            assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics_and_keeps_the_text(text in "\\PC{0,9}") {
+            if let Ok(symbol) = text.parse::<Symbol>() {
+                prop_assert_eq!(symbol.as_str(), text);
+            }
+        }
+    }
+}
