@@ -1,2 +1,9 @@
 //! sise keeps the price of every KOSPI and KOSDAQ stock fresh in Redis.
+pub mod clock;
 pub mod domain;
+pub mod kis;
+pub mod pace;
+pub mod port;
+pub mod store;
+mod tls;
+pub mod universe;

@@ -1,0 +1,300 @@
+//! The broker's symbol files: zip, cp949, records of fixed width in bytes (contract chapter 6).
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read as _};
+use std::ops::Range;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use encoding_rs::EUC_KR;
+use reqwest::Client;
+
+use super::rest::{client, take};
+use crate::domain::{Group, Listing, Market, Symbol, Universe};
+use crate::port::{ListError, ListSource, SourceError};
+
+/// A download may take this long; the files are below a megabyte.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The files unpack to about 0.7 MB; far more is no master file.
+const LARGEST_FILE: u64 = 32 << 20;
+
+/// Short code, name and group stand at the same place in both files.
+const CODE: Range<usize> = 0..9;
+const NAME: Range<usize> = 21..61;
+const GROUP: Range<usize> = 61..63;
+
+/// One of the two files and where its records keep what differs.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    file: &'static str,
+    market: Market,
+    width: usize,
+    halted: usize,
+}
+
+const LAYOUTS: [Layout; 2] = [
+    Layout {
+        file: "kospi_code.mst",
+        market: Market::Kospi,
+        width: 288,
+        halted: 121,
+    },
+    Layout {
+        file: "kosdaq_code.mst",
+        market: Market::Kosdaq,
+        width: 282,
+        halted: 116,
+    },
+];
+
+/// Groups that are neither stock nor fund: beneficiary certificates, subscription warrants and
+/// rights, trust units, ships, equity-linked warrants (contract 6.5).
+const LEFT_OUT: [&str; 6] = ["BC", "SW", "SR", "PF", "SC", "EW"];
+
+/// Why a master file gave no list.
+#[derive(Debug, thiserror::Error)]
+pub enum MasterError {
+    /// The file cannot be had.
+    #[error("{file}: cannot be downloaded from {from}: {source}")]
+    Download {
+        /// Which file.
+        file: &'static str,
+        /// From where.
+        from: String,
+        /// What happened.
+        source: SourceError,
+    },
+    /// The archive is broken.
+    #[error("{file}.zip: {trouble}")]
+    Archive {
+        /// Which file.
+        file: &'static str,
+        /// What is wrong.
+        trouble: String,
+    },
+    /// A record is broken. The whole file is refused: a list must not get shorter in silence.
+    #[error("{file}: record {record}, byte {byte}: {trouble}")]
+    Record {
+        /// Which file.
+        file: &'static str,
+        /// Number of the record, from 1.
+        record: usize,
+        /// Where the trouble is, in bytes from the start of the unpacked file.
+        byte: usize,
+        /// What is wrong.
+        trouble: String,
+    },
+}
+
+/// Downloads and reads the master files.
+#[derive(Debug)]
+pub struct MasterFiles {
+    client: Client,
+    base: String,
+}
+
+impl MasterFiles {
+    /// The files below `base`, the part before `/kospi_code.mst.zip`.
+    ///
+    /// # Errors
+    ///
+    /// `base` is no http or https address.
+    pub fn new(base: &str) -> Result<Self, String> {
+        Ok(Self {
+            client: client(base, PATIENCE)?,
+            base: base.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// The list of both markets.
+    ///
+    /// # Errors
+    ///
+    /// Either file cannot be had or is broken: half a market is no list.
+    pub async fn load(&self) -> Result<Universe, MasterError> {
+        let [kospi, kosdaq] = LAYOUTS.map(|layout| self.load_one(layout));
+        let (kospi, kosdaq) = tokio::try_join!(kospi, kosdaq)?;
+        Ok(Universe::new(None, kospi.into_iter().chain(kosdaq)))
+    }
+
+    async fn load_one(&self, layout: Layout) -> Result<Vec<Listing>, MasterError> {
+        let file = layout.file;
+        let failed = |source| MasterError::Download {
+            file,
+            from: self.base.clone(),
+            source,
+        };
+        let request = self.client.get(format!("{}/{file}.zip", self.base));
+        let reply = take(request).await.map_err(failed)?;
+        if reply.status != 200 {
+            let said = format!("HTTP {}", reply.status);
+            return Err(failed(SourceError::Unavailable(said)));
+        }
+        let bytes = unpack(file, reply.body)?;
+        read(layout, &bytes)
+    }
+}
+
+#[async_trait]
+impl ListSource for MasterFiles {
+    fn name(&self) -> &'static str {
+        "master"
+    }
+
+    async fn list(&self) -> Result<Universe, ListError> {
+        self.load()
+            .await
+            .map_err(|error| ListError(error.to_string()))
+    }
+}
+
+fn unpack(file: &'static str, archive: Vec<u8>) -> Result<Vec<u8>, MasterError> {
+    let broken = |trouble: String| MasterError::Archive { file, trouble };
+    let mut archive = zip::ZipArchive::new(Cursor::new(archive))
+        .map_err(|error| broken(format!("no zip archive: {error}")))?;
+    let member = archive
+        .by_name(file)
+        .map_err(|error| broken(format!("no member {file}: {error}")))?;
+    let mut bytes = Vec::new();
+    member
+        .take(LARGEST_FILE)
+        .read_to_end(&mut bytes)
+        .map_err(|error| broken(format!("cannot be unpacked: {error}")))?;
+    Ok(bytes)
+}
+
+/// Slices bytes at fixed places, then decodes: decoded first, a name would have no fixed width.
+fn read(layout: Layout, bytes: &[u8]) -> Result<Vec<Listing>, MasterError> {
+    let file = layout.file;
+    let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let mut listings = Vec::new();
+    let mut unknown: BTreeMap<String, usize> = BTreeMap::new();
+    let mut start = 0;
+    for (record, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
+        let broken = |byte: usize, trouble: String| MasterError::Record {
+            file,
+            record,
+            byte: start + byte,
+            trouble,
+        };
+        let length = line.len();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.len() != layout.width {
+            let trouble = format!("{} bytes long, not {}", line.len(), layout.width);
+            return Err(broken(line.len().min(layout.width), trouble));
+        }
+        let slice = |range: Range<usize>| {
+            let at = range.start;
+            let piece = line.get(range).unwrap_or_default();
+            let (text, malformed) = EUC_KR.decode_without_bom_handling(piece);
+            if malformed {
+                return Err(broken(at, "not cp949 text".to_owned()));
+            }
+            Ok(text.trim().to_owned())
+        };
+        let group = slice(GROUP)?;
+        let Some(group) = Group::from_code(&group) else {
+            if !LEFT_OUT.contains(&group.as_str()) {
+                *unknown.entry(group).or_default() += 1;
+            }
+            start += length + 1;
+            continue;
+        };
+        let code = slice(CODE)?
+            .parse::<Symbol>()
+            .map_err(|error| broken(CODE.start, error.to_string()))?;
+        let name = slice(NAME)?;
+        if name.is_empty() {
+            return Err(broken(NAME.start, format!("{code} has no name")));
+        }
+        let halted = match line.get(layout.halted) {
+            Some(b'Y') => Some(true),
+            Some(b'N') => Some(false),
+            _ => None,
+        };
+        listings.push(Listing {
+            code,
+            name,
+            market: layout.market,
+            group,
+            halted,
+        });
+        start += length + 1;
+    }
+    for (group, records) in unknown {
+        tracing::warn!(file, %group, records, "a security group that sise does not know is left out");
+    }
+    Ok(listings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A dozen records of the broker's own files: shares, preferred shares, letters in codes,
+    /// funds, notes, rights, receipts.
+    const KOSPI: &[u8] = include_bytes!("../../tests/fixtures/kis/kospi_code.mst");
+    const KOSDAQ: &[u8] = include_bytes!("../../tests/fixtures/kis/kosdaq_code.mst");
+
+    fn listings(index: usize, bytes: &[u8]) -> Result<Vec<Listing>, MasterError> {
+        read(LAYOUTS[index], bytes)
+    }
+
+    #[test]
+    fn recorded_records_read() {
+        let kospi = listings(0, KOSPI).unwrap();
+        let of = |code: &str| kospi.iter().find(|l| l.code.as_str() == code).unwrap();
+        assert_eq!(of("005930").name, "삼성전자");
+        assert_eq!(of("005930").group, Group::Stock);
+        assert_eq!(of("005930").halted, Some(false));
+        assert_eq!(of("00104K").name, "CJ4우(전환)");
+        assert_eq!(of("Q500061").group, Group::Etn);
+        assert!(kospi.iter().any(|l| l.group == Group::Etf));
+        assert!(kospi.iter().all(|l| !l.code.as_str().starts_with('F')));
+        let kosdaq = listings(1, KOSDAQ).unwrap();
+        assert!(kosdaq.iter().any(|l| l.group == Group::Depositary));
+        assert!(kosdaq.iter().any(|l| l.halted == Some(true)));
+        assert!(kosdaq.iter().all(|l| l.market == Market::Kosdaq));
+    }
+
+    #[test]
+    fn a_broken_record_is_named_by_file_number_and_byte() {
+        let shortened = [&KOSPI[..289 * 2 + 100], &KOSPI[289 * 2 + 101..]].concat();
+        let error = listings(0, &shortened).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "kospi_code.mst: record 3, byte 865: 287 bytes long, not 288"
+        );
+
+        let mut garbled = KOSPI.to_vec();
+        garbled[289 * 2 + 21] = 0xFF;
+        let error = listings(0, &garbled).unwrap_err().to_string();
+        assert!(
+            error.starts_with("kospi_code.mst: record 3, byte 599: not cp949"),
+            "{error}"
+        );
+
+        let mut bad_code = KOSDAQ.to_vec();
+        bad_code[0] = b'*';
+        let error = listings(1, &bad_code).unwrap_err().to_string();
+        assert!(
+            error.starts_with("kosdaq_code.mst: record 1, byte 0: "),
+            "{error}"
+        );
+
+        assert!(listings(0, b"").is_err());
+        assert!(listings(0, &KOSPI[..KOSPI.len() - 10]).is_err());
+    }
+
+    #[test]
+    fn a_broken_archive_is_named() {
+        let error = unpack("kospi_code.mst", b"<html>maintenance</html>".to_vec());
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .starts_with("kospi_code.mst.zip: no zip archive")
+        );
+    }
+}

@@ -1,0 +1,27 @@
+//! The broker: Korea Investment & Securities' Open API (contract chapters 1 to 6).
+//!
+//! `rest` holds the one function that sends, with the limiter inside; `codes` knows what each of
+//! the broker's error codes means; `auth` keeps the access token; `quotes` is the port's
+//! implementation; `wire` and `master` turn the broker's bytes into values.
+
+mod auth;
+mod codes;
+mod master;
+mod quotes;
+mod rest;
+mod wire;
+
+pub use auth::{Auth, Credentials, TokenFile};
+pub use master::{MasterError, MasterFiles};
+pub use quotes::KisQuotes;
+pub use rest::Rest;
+
+/// The broker's hosts (contract 1.1).
+pub mod host {
+    /// REST of real accounts.
+    pub const REAL: &str = "https://openapi.koreainvestment.com:9443";
+    /// REST of paper accounts.
+    pub const PAPER: &str = "https://openapivts.koreainvestment.com:29443";
+    /// The master files (contract 6.1).
+    pub const MASTER: &str = "https://new.real.download.dws.co.kr/common/master";
+}

@@ -1,0 +1,238 @@
+use chrono::TimeZone as _;
+
+use super::*;
+use crate::domain::{Group, Market, Seoul};
+use crate::port::Remedy;
+
+macro_rules! recorded {
+    ($name:literal) => {
+        include_bytes!(concat!("../../../tests/fixtures/kis/", $name)).as_slice()
+    };
+}
+
+fn now() -> KrxTime {
+    Seoul.with_ymd_and_hms(2026, 11, 20, 14, 30, 0).unwrap()
+}
+
+fn listing(code: &str, halted: Option<bool>) -> Listing {
+    Listing {
+        code: code.parse().unwrap(),
+        name: "목록의 이름".to_owned(),
+        market: Market::Kospi,
+        group: Group::Stock,
+        halted,
+    }
+}
+
+fn multi(body: &str, listing: Option<&Listing>) -> Result<Quote, NoQuote> {
+    let body = format!(r#"{{"output":[{body}],"rt_cd":"0"}}"#);
+    let rows: Vec<MultiRow<'_>> = rows(200, body.as_bytes()).unwrap();
+    rows[0].quote(Context {
+        symbol: "005930".parse().unwrap(),
+        listing,
+        now: now(),
+        session: Phase::Regular,
+    })
+}
+
+fn single(body: &[u8]) -> Quote {
+    let rows: Vec<SingleRow<'_>> = rows(200, body).unwrap();
+    rows[0]
+        .quote(Context {
+            symbol: "005930".parse().unwrap(),
+            listing: Some(&listing("005930", Some(false))),
+            now: now(),
+            session: Phase::Regular,
+        })
+        .unwrap()
+}
+
+#[test]
+fn the_recorded_multi_price_body_decodes() {
+    let rows: Vec<MultiRow<'_>> =
+        rows(200, recorded!("intstock-multprice-FHKST11300006.json")).unwrap();
+    assert_eq!(rows.len(), 3);
+    let context = |code: &str| Context {
+        symbol: code.parse().unwrap(),
+        listing: None,
+        now: now(),
+        session: Phase::Regular,
+    };
+    let quote = rows[0].quote(context("005930")).unwrap();
+    let json = serde_json::to_string(&quote).unwrap();
+    assert_eq!(
+        json,
+        "{\"stock_code\":\"005930\",\"stock_name\":\"삼성전자\",\"price\":77400,\"change\":-800,\
+         \"change_rate\":-1.02,\"volume\":15713440,\"timestamp\":\"2026-11-20T14:30:00\",\
+         \"open\":78600,\"high\":78800,\"low\":77200,\"prev_close\":78200,\"value\":1221686345500,\
+         \"venue\":\"KRX\",\"session\":\"regular\",\"status\":\"trading\",\"source\":\"kis.multi\",\
+         \"fetched_at\":\"2026-11-20T14:30:00.000+09:00\"}"
+    );
+    assert_eq!(serde_json::from_str::<Quote>(&json).unwrap(), quote);
+    // The third row is an index: its level is no price in won.
+    assert_eq!(
+        rows[2].quote(context("000001")).unwrap_err(),
+        NoQuote::Refused("unparsable price '2724.62'".to_owned())
+    );
+}
+
+#[test]
+fn recorded_single_price_bodies_decode() {
+    let quote = single(recorded!(
+        "recorded-inquire-price-FHKST01010100-005930-20250725T094731.json"
+    ));
+    assert_eq!(
+        (quote.price, quote.change, quote.change_rate),
+        (65_850, Some(-150), Some(-0.23))
+    );
+    assert_eq!(
+        (quote.open, quote.high, quote.low),
+        (Some(65_700), Some(66_000), Some(65_500))
+    );
+    assert_eq!(
+        (quote.volume, quote.value),
+        (Some(1_943_202), Some(127_737_129_950))
+    );
+    assert_eq!(
+        (quote.prev_close, quote.stock_name.as_str()),
+        (Some(66_000), "목록의 이름")
+    );
+    assert_eq!(
+        single(recorded!("recorded-inquire-price-1-2024.json")).price,
+        75_700
+    );
+    assert_eq!(
+        single(recorded!("inquire-price-FHKST01010100.json")).price,
+        128_500
+    );
+}
+
+#[test]
+fn recorded_errors_are_known() {
+    let table = [
+        (
+            500,
+            recorded!("EGW00123-http500-2025-07-25.json"),
+            Remedy::RenewToken,
+        ),
+        (
+            200,
+            recorded!("EGW00123-http500-2025-07-25.json"),
+            Remedy::RenewToken,
+        ),
+        (
+            500,
+            recorded!("EGW00201-http500.json"),
+            Remedy::AskAgainSoon,
+        ),
+        (
+            403,
+            recorded!("EGW00133-http403-2026-04-06.json"),
+            Remedy::AskAgainSoon,
+        ),
+        (
+            403,
+            recorded!("EGW00133-body-variant.json"),
+            Remedy::AskAgainSoon,
+        ),
+        (500, recorded!("EGW02004.json"), Remedy::GiveUp),
+        (
+            500,
+            recorded!("IGW00007-http500-2025-07-31.json"),
+            Remedy::AskAgainLater,
+        ),
+        (
+            500,
+            b"Internal Server Error".as_slice(),
+            Remedy::AskAgainLater,
+        ),
+        (200, b"<html>".as_slice(), Remedy::AskAgainLater),
+        (200, b"{}".as_slice(), Remedy::AskAgainLater),
+        (502, b"{}".as_slice(), Remedy::AskAgainLater),
+    ];
+    for (status, body, remedy) in table {
+        let error = rows::<MultiRow<'_>>(status, body).unwrap_err();
+        assert_eq!(error.remedy(), remedy, "{status} {error}");
+    }
+}
+
+#[test]
+fn what_is_no_price_is_never_a_quote() {
+    let with_base = |price: &str| format!(r#"{{"inter2_prpr":{price},"inter2_sdpr":"71000"}}"#);
+    for (price, why) in [
+        (r#""0""#, "zero price"),
+        (r#""000""#, "zero price"),
+        (r#""""#, "blank price"),
+        (r#""   ""#, "blank price"),
+        ("null", "blank price"),
+        ("[]", "blank price"),
+        (r#""12a""#, "unparsable price '12a'"),
+        (r#""-100""#, "unparsable price '-100'"),
+        (r#""NaN""#, "unparsable price 'NaN'"),
+        (
+            r#""99999999999999999999""#,
+            "unparsable price '99999999999999999999'",
+        ),
+    ] {
+        let refused = multi(&with_base(price), None).unwrap_err();
+        assert_eq!(refused, NoQuote::Refused(why.to_owned()), "{price}");
+    }
+    let nothing =
+        r#"{"inter_shrn_iscd":"005930","inter2_prpr":"0","acml_vol":"0","inter2_sdpr":"0"}"#;
+    assert_eq!(multi(nothing, None).unwrap_err(), NoQuote::Unknown);
+}
+
+#[test]
+fn a_missing_or_broken_field_spoils_nothing_else() {
+    let quote = multi(r#"{"inter2_prpr":"72000"}"#, None).unwrap();
+    assert_eq!(quote.price, 72_000);
+    assert_eq!(
+        (quote.change, quote.change_rate, quote.volume),
+        (None, None, None)
+    );
+    let quote = multi(
+        r#"{"inter2_prpr":72000,"inter2_sdpr":" 71000 ","prdy_ctrt":"","acml_vol":"x",
+            "inter2_oprc":{"deep":[1]},"acml_tr_pbmn":true,"inter2_hgpr":"0","new":[{}]}"#,
+        None,
+    )
+    .unwrap();
+    assert_eq!((quote.change, quote.change_rate), (Some(1_000), Some(1.41)));
+    assert_eq!(
+        (quote.volume, quote.open, quote.value, quote.high),
+        (None, None, None, None)
+    );
+}
+
+#[test]
+fn a_stock_without_a_trade_is_halted_or_untraded() {
+    let row = r#"{"inter2_prpr":"9900","inter2_sdpr":"9900","acml_vol":"0","inter2_oprc":"0","inter2_hgpr":"0","inter2_lwpr":"0"}"#;
+    let status = |halted| {
+        let listing = listing("005930", halted);
+        let quote = multi(row, Some(&listing)).unwrap();
+        assert_eq!((quote.price, quote.open, quote.high), (9_900, None, None));
+        quote.status
+    };
+    assert_eq!(status(Some(true)), Status::Halted);
+    assert_eq!(status(Some(false)), Status::Untraded);
+    assert_eq!(status(None), Status::Halted);
+    // The list of the morning said halted, but it trades.
+    let traded = r#"{"inter2_prpr":"9900","acml_vol":"10","inter2_oprc":"9900"}"#;
+    let listing = listing("005930", Some(true));
+    assert_eq!(
+        multi(traded, Some(&listing)).unwrap().status,
+        Status::Trading
+    );
+}
+
+proptest::proptest! {
+    /// Whatever the body, decoding neither panics nor yields a price of zero or less.
+    #[test]
+    fn no_body_gives_a_false_price(price in "\\PC{0,12}", other in "\\PC{0,6}") {
+        let body = serde_json::json!({
+            "inter2_prpr": price, "inter2_sdpr": other, "acml_vol": other, "prdy_ctrt": other,
+        });
+        if let Ok(quote) = multi(&body.to_string(), None) {
+            proptest::prop_assert!(quote.price > 0);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The store inside this process: the same contract, for demos, tests and machines without Redis.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::domain::{Quote, Symbol};
+use crate::port::{CopyStore, PriceStore, Shelf, StoreError};
+
+/// Dead prices are cleared out this often, at the next write.
+const CLEAR_EVERY: Duration = Duration::from_secs(60);
+
+/// Prices with a life, in memory.
+#[derive(Debug)]
+pub struct MemoryStore {
+    shelves: RwLock<Shelves>,
+}
+
+#[derive(Debug)]
+struct Shelves {
+    realtime: HashMap<Symbol, (Quote, Instant)>,
+    close: HashMap<Symbol, Quote>,
+    copies: HashMap<String, String>,
+    clear_at: Instant,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self {
+            shelves: RwLock::new(Shelves {
+                realtime: HashMap::new(),
+                close: HashMap::new(),
+                copies: HashMap::new(),
+                clear_at: Instant::now() + CLEAR_EVERY,
+            }),
+        }
+    }
+}
+
+impl MemoryStore {
+    fn read<T>(&self, look: impl FnOnce(&Shelves) -> T) -> T {
+        // A writer that panicked left whole values behind: every insert is one step.
+        look(&self.shelves.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, Shelves> {
+        self.shelves.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl PriceStore for MemoryStore {
+    async fn write(&self, quotes: &[Quote], shelf: Shelf) -> Result<(), StoreError> {
+        let now = Instant::now();
+        let mut shelves = self.change();
+        for quote in quotes {
+            let quote = quote.clone().as_stored();
+            match shelf {
+                Shelf::Realtime(ttl) => {
+                    shelves
+                        .realtime
+                        .insert(quote.stock_code, (quote, now + ttl));
+                }
+                Shelf::Close => {
+                    shelves.close.insert(quote.stock_code, quote);
+                }
+            }
+        }
+        if now >= shelves.clear_at {
+            shelves.realtime.retain(|_, (_, dies_at)| *dies_at > now);
+            shelves.clear_at = now + CLEAR_EVERY;
+        }
+        Ok(())
+    }
+
+    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Quote>>, StoreError> {
+        let now = Instant::now();
+        Ok(self.read(|shelves| {
+            let live = |symbol| {
+                let (quote, dies_at) = shelves.realtime.get(symbol)?;
+                (*dies_at > now).then(|| quote.clone())
+            };
+            symbols.iter().map(live).collect()
+        }))
+    }
+
+    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Quote>>, StoreError> {
+        Ok(self.read(|shelves| {
+            symbols
+                .iter()
+                .map(|s| shelves.close.get(s).cloned())
+                .collect()
+        }))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl CopyStore for MemoryStore {
+    async fn load_copy(&self, name: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.read(|shelves| shelves.copies.get(name).cloned()))
+    }
+
+    async fn save_copy(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        self.change()
+            .copies
+            .insert(name.to_owned(), text.to_owned());
+        Ok(())
+    }
+}

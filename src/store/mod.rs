@@ -1,0 +1,9 @@
+//! Where prices are kept: Redis, or the memory of this process. One contract, one test suite.
+
+mod keys;
+mod memory;
+mod redis;
+
+pub use keys::Keys;
+pub use memory::MemoryStore;
+pub use redis::{RedisHealth, RedisSettings, RedisStore};

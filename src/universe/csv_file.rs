@@ -1,0 +1,171 @@
+//! A stock list in a CSV file.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use csv::{ReaderBuilder, StringRecord, Trim};
+
+use crate::domain::{Group, Listing, Shipped, Symbol, Universe};
+use crate::port::{ListError, ListSource};
+
+/// A file with a header and one code a record.
+///
+/// Column `code` must be there. `name`, `market` (`KOSPI` or `KOSDAQ`), `group` (the broker's two
+/// letters) and `halted` (`true` or `false`) may be: what is left out is taken from the shipped
+/// list. Other columns are passed over, lines that begin with `#` too.
+#[derive(Debug, Clone)]
+pub struct CsvFile {
+    path: PathBuf,
+}
+
+impl CsvFile {
+    /// The file at `path`.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+        }
+    }
+}
+
+#[async_trait]
+impl ListSource for CsvFile {
+    fn name(&self) -> &'static str {
+        "csv"
+    }
+
+    async fn list(&self) -> Result<Universe, ListError> {
+        let file = self.path.display().to_string();
+        let bytes = tokio::fs::read(&self.path)
+            .await
+            .map_err(|error| ListError(format!("{file}: {error}")))?;
+        read(&file, &bytes)
+    }
+}
+
+/// Reads a list; `file` is what errors call it.
+pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Universe, ListError> {
+    // Spreadsheets put a byte-order mark in front.
+    let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let skipped = u64::try_from(bytes.len() - text.len()).unwrap_or(0);
+    let mut reader = ReaderBuilder::new()
+        .comment(Some(b'#'))
+        .trim(Trim::All)
+        .from_reader(text);
+    let broken = |error: csv::Error| {
+        let place = error.position().map_or_else(String::new, |position| {
+            format!(
+                "record {}, byte {}: ",
+                position.record(),
+                position.byte() + skipped
+            )
+        });
+        ListError(format!("{file}: {place}{error}"))
+    };
+    let headers = reader.headers().map_err(broken)?.clone();
+    let column = |name: &str| headers.iter().position(|header| header == name);
+    let columns = Columns {
+        code: column("code")
+            .ok_or_else(|| ListError(format!("{file}: the header has no column 'code'")))?,
+        name: column("name"),
+        market: column("market"),
+        group: column("group"),
+        halted: column("halted"),
+    };
+    let shipped = Shipped::get().universe();
+    let mut seen = std::collections::HashSet::new();
+    let mut listings = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(broken)?;
+        let listing = columns
+            .listing(&record, &shipped)
+            .and_then(|listing| match seen.insert(listing.code) {
+                true => Ok(listing),
+                false => Err(format!("code {} stands in the file twice", listing.code)),
+            })
+            .map_err(|trouble| {
+                let place = record.position();
+                ListError(format!(
+                    "{file}: record {}, byte {}: {trouble}",
+                    place.map_or(0, csv::Position::record),
+                    place.map_or(0, csv::Position::byte) + skipped
+                ))
+            })?;
+        listings.push(listing);
+    }
+    Ok(Universe::new(None, listings))
+}
+
+/// Writes a list so that [`read`] reads it back.
+pub(super) fn write(universe: &Universe) -> Result<String, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["code", "name", "market", "group", "halted"])?;
+    for listing in universe.listings() {
+        let halted = match listing.halted {
+            Some(true) => "true",
+            Some(false) => "false",
+            None => "",
+        };
+        writer.write_record([
+            listing.code.as_str(),
+            &listing.name,
+            listing.market.as_str(),
+            listing.group.code(),
+            halted,
+        ])?;
+    }
+    let bytes = writer
+        .into_inner()
+        .map_err(|error| csv::Error::from(error.into_error()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+struct Columns {
+    code: usize,
+    name: Option<usize>,
+    market: Option<usize>,
+    group: Option<usize>,
+    halted: Option<usize>,
+}
+
+impl Columns {
+    fn listing(&self, record: &StringRecord, shipped: &Universe) -> Result<Listing, String> {
+        let text = |column: Option<usize>| {
+            column
+                .and_then(|column| record.get(column))
+                .filter(|text| !text.is_empty())
+        };
+        let code = text(Some(self.code)).unwrap_or_default();
+        let code: Symbol = code.parse().map_err(|error| format!("{error}"))?;
+        let known = shipped.get(code);
+        let market = match (text(self.market), known) {
+            (Some(market), _) => market.parse()?,
+            (None, Some(known)) => known.market,
+            (None, None) => {
+                return Err(format!(
+                    "{code} has no market, and the shipped list does not know it: add a column 'market'"
+                ));
+            }
+        };
+        let group = match (text(self.group), known) {
+            (Some(group), _) => Group::from_code(group)
+                .ok_or_else(|| format!("{code}: '{group}' is no security group"))?,
+            (None, Some(known)) => known.group,
+            (None, None) => Group::Stock,
+        };
+        let halted = match text(self.halted) {
+            None => None,
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            Some(other) => return Err(format!("{code}: halted is '{other}', not true or false")),
+        };
+        let name = text(self.name).or(known.map(|known| known.name.as_str()));
+        Ok(Listing {
+            code,
+            name: name.unwrap_or_default().to_owned(),
+            market,
+            group,
+            halted,
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! The stock list: sources in order, the last good copy, and the guard against a list that shrank.
+
+mod csv_file;
+mod last_good;
+
+use std::fmt;
+
+use crate::domain::{Selection, Shipped, Universe};
+use crate::port::{ListError, ListSource};
+
+pub use csv_file::CsvFile;
+pub use last_good::LastGood;
+
+use async_trait::async_trait;
+
+/// A list that lost more than this share of its codes against the last good one is refused.
+const LARGEST_LOSS: f64 = 0.10;
+
+/// The list that ships inside the program.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ShippedList;
+
+#[async_trait]
+impl ListSource for ShippedList {
+    fn name(&self) -> &'static str {
+        "shipped"
+    }
+
+    async fn list(&self) -> Result<Universe, ListError> {
+        Ok(Shipped::get().universe())
+    }
+}
+
+/// A list ready for use.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The selected codes.
+    pub universe: Universe,
+    /// Which source gave them.
+    pub source: &'static str,
+    /// What a person should know: sources that failed, a list that was refused, an old list.
+    pub notes: Vec<String>,
+}
+
+/// Loads the stock list.
+pub struct Loader {
+    sources: Vec<Box<dyn ListSource>>,
+    last_good: LastGood,
+    selection: Selection,
+}
+
+impl Loader {
+    /// A loader that tries `sources` in order, then the last good copy where it is not among
+    /// them.
+    #[must_use]
+    pub fn new(
+        sources: Vec<Box<dyn ListSource>>,
+        last_good: LastGood,
+        selection: Selection,
+    ) -> Self {
+        Self {
+            sources,
+            last_good,
+            selection,
+        }
+    }
+
+    /// The first list that is good.
+    ///
+    /// # Errors
+    ///
+    /// No source has a list; the text says why for each.
+    pub async fn load(&self) -> Result<Loaded, ListError> {
+        let mut notes = Vec::new();
+        for source in &self.sources {
+            let name = source.name();
+            let list = match source.list().await {
+                Ok(list) => list,
+                Err(error) => {
+                    notes.push(format!("stock list from {name}: {error}"));
+                    continue;
+                }
+            };
+            let universe = list.select(self.selection);
+            if universe.is_empty() {
+                notes.push(format!("stock list from {name}: it holds no code"));
+                continue;
+            }
+            match name {
+                "shipped" => notes.push(format!(
+                    "stock list: using the one shipped inside the program, of {}; codes listed \
+                     since then are missing",
+                    Shipped::get().date
+                )),
+                "last-good" => notes.push("stock list: using the last good copy".to_owned()),
+                _ => {
+                    if let Some(kept) = self.guard(&universe, name, &mut notes).await {
+                        return Ok(Loaded {
+                            universe: kept,
+                            source: "last-good",
+                            notes,
+                        });
+                    }
+                    if let Err(trouble) = self.last_good.save(&list, name).await {
+                        notes.push(format!("stock list: the last good copy: {trouble}"));
+                    }
+                }
+            }
+            return Ok(Loaded {
+                universe,
+                source: name,
+                notes,
+            });
+        }
+        if notes.is_empty() {
+            notes.push("no source of a stock list is set".to_owned());
+        }
+        Err(ListError(notes.join("; ")))
+    }
+
+    /// Takes a list as good although it shrank: forgets the last good copy and loads again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Loader::load`].
+    pub async fn accept(&self) -> Result<Loaded, ListError> {
+        self.last_good.forget().await.map_err(ListError)?;
+        self.load().await
+    }
+
+    /// The last good list, where `universe` lost too many codes against it.
+    async fn guard(
+        &self,
+        universe: &Universe,
+        name: &str,
+        notes: &mut Vec<String>,
+    ) -> Option<Universe> {
+        let kept = self.last_good.list().await.ok()?.select(self.selection);
+        if !shrank(kept.len(), universe.len()) {
+            return None;
+        }
+        notes.push(format!(
+            "stock list from {name}: refused, it has {} codes and the last good copy {}, a loss of \
+             more than {:.0} %; using the last good copy (if the loss is right, run: sise universe --accept)",
+            universe.len(),
+            kept.len(),
+            LARGEST_LOSS * 100.0
+        ));
+        Some(kept)
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of codes are far below 2^52"
+)]
+fn shrank(before: usize, after: usize) -> bool {
+    (after as f64) < before as f64 * (1.0 - LARGEST_LOSS)
+}
+
+impl fmt::Debug for Loader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.sources.iter().map(|source| source.name()).collect();
+        f.debug_struct("Loader")
+            .field("sources", &names)
+            .field("selection", &self.selection)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::domain::{Group, Listing, Market};
+use crate::store::MemoryStore;
+
+/// A source whose list has as many codes as the test says.
+struct Counted(Arc<AtomicUsize>);
+
+#[async_trait]
+impl ListSource for Counted {
+    fn name(&self) -> &'static str {
+        "master"
+    }
+
+    async fn list(&self) -> Result<Universe, ListError> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Err(ListError(
+                "kospi_code.mst: record 7, byte 2023: bad".to_owned(),
+            )),
+            count => Ok(Universe::new(None, (0..count).map(listing))),
+        }
+    }
+}
+
+fn listing(number: usize) -> Listing {
+    Listing {
+        code: format!("{number:06}").parse().unwrap(),
+        name: format!("회사{number}"),
+        market: Market::Kosdaq,
+        group: if number % 2 == 0 {
+            Group::Stock
+        } else {
+            Group::Etf
+        },
+        halted: Some(number == 2),
+    }
+}
+
+struct World {
+    count: Arc<AtomicUsize>,
+    directory: tempfile::TempDir,
+    store: Arc<MemoryStore>,
+}
+
+impl World {
+    fn new(count: usize) -> Self {
+        Self {
+            count: Arc::new(AtomicUsize::new(count)),
+            directory: tempfile::tempdir().unwrap(),
+            store: Arc::new(MemoryStore::default()),
+        }
+    }
+
+    fn last_good(&self) -> LastGood {
+        let store: Arc<dyn crate::port::CopyStore> = self.store.clone();
+        LastGood::new(self.directory.path(), "master", store)
+    }
+
+    fn loader(&self) -> Loader {
+        let sources: Vec<Box<dyn ListSource>> = vec![
+            Box::new(Counted(Arc::clone(&self.count))),
+            Box::new(self.last_good()),
+            Box::new(ShippedList),
+        ];
+        Loader::new(
+            sources,
+            self.last_good(),
+            Selection {
+                etf: true,
+                etn: false,
+            },
+        )
+    }
+
+    async fn load(&self, count: usize) -> Loaded {
+        self.count.store(count, Ordering::Relaxed);
+        self.loader().load().await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_lost_more_than_a_tenth_is_refused_and_said() {
+    let world = World::new(0);
+    assert_eq!(world.load(1_000).await.universe.len(), 1_000);
+    // A loss of a tenth is taken, and is the new measure.
+    assert_eq!(world.load(900).await.source, "master");
+    let refused = world.load(809).await;
+    assert_eq!((refused.universe.len(), refused.source), (900, "last-good"));
+    assert!(refused.notes[0].contains("809 codes") && refused.notes[0].contains("900"));
+    assert_eq!(world.loader().accept().await.unwrap().universe.len(), 809);
+    assert_eq!(world.load(809).await.source, "master");
+}
+
+#[tokio::test]
+async fn a_broken_list_falls_to_the_last_good_copy_and_says_where_it_broke() {
+    let world = World::new(0);
+    let first = world.load(0).await;
+    assert_eq!((first.source, first.universe.len()), ("shipped", 2_769));
+    assert!(first.notes.last().unwrap().contains("2026-03-20"));
+    world.load(10).await;
+    let fallen = world.load(0).await;
+    assert_eq!((fallen.source, fallen.universe.len()), ("last-good", 10));
+    assert!(fallen.notes[0].contains("record 7, byte 2023"));
+    let code = "000002".parse().unwrap();
+    assert_eq!(fallen.universe.get(code), Some(&listing(2)));
+}
+
+#[tokio::test]
+async fn the_store_keeps_the_copy_when_the_disk_lost_it() {
+    let world = World::new(0);
+    world.load(10).await;
+    std::fs::remove_file(&world.last_good().path).unwrap();
+    assert_eq!(world.load(0).await.source, "last-good");
+    // Half a file is no list: the copy in the store is whole.
+    std::fs::write(&world.last_good().path, "code,name\n000001,\"회").unwrap();
+    assert_eq!(world.load(0).await.universe.len(), 10);
+}
+
+#[tokio::test]
+async fn a_disk_that_cannot_be_written_is_said_and_loses_nothing() {
+    let world = World::new(0);
+    let file = world.directory.path().join("not-a-directory");
+    std::fs::write(&file, "").unwrap();
+    let store: Arc<dyn crate::port::CopyStore> = world.store.clone();
+    let last_good = LastGood::new(&file, "x", store);
+    let sources: Vec<Box<dyn ListSource>> = vec![Box::new(ShippedListAsMaster)];
+    let loaded = Loader::new(sources, last_good, Selection::default())
+        .load()
+        .await
+        .unwrap();
+    assert_eq!(loaded.universe.len(), 2_769);
+    assert!(
+        loaded.notes[0].contains("not-a-directory"),
+        "{:?}",
+        loaded.notes
+    );
+}
+
+struct ShippedListAsMaster;
+
+#[async_trait]
+impl ListSource for ShippedListAsMaster {
+    fn name(&self) -> &'static str {
+        "master"
+    }
+
+    async fn list(&self) -> Result<Universe, ListError> {
+        ShippedList.list().await
+    }
+}
+
+#[test]
+fn funds_and_notes_come_by_setting_only() {
+    let universe = Universe::new(None, (0..10).map(listing));
+    assert_eq!(universe.select(Selection::default()).len(), 5);
+    assert_eq!(
+        universe
+            .select(Selection {
+                etf: true,
+                etn: false
+            })
+            .len(),
+        10
+    );
+}
+
+#[test]
+fn a_csv_needs_codes_only_and_names_what_is_wrong() {
+    let read = |text: &str| csv_file::read("list.csv", text.as_bytes());
+    let short = read("\u{feff}code\n005930\n# a comment\n000660\n").unwrap();
+    assert_eq!(
+        short.get("000660".parse().unwrap()).unwrap().name,
+        "SK하이닉스"
+    );
+    for (text, words) in [
+        ("name\nx\n", "list.csv: the header has no column 'code'"),
+        (
+            "code\n005930\n5930\n",
+            "list.csv: record 2, byte 12: '5930' is not",
+        ),
+        (
+            "code\n005930\n005930\n",
+            "record 2, byte 12: code 005930 stands in the file twice",
+        ),
+        ("code,name\n005930\n", "record 1, byte 10:"),
+        ("code\n999999\n", "999999 has no market"),
+        ("code,market\n005930,NYSE\n", "market 'NYSE'"),
+        ("code,group\n005930,XX\n", "'XX' is no security group"),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    let latin = csv_file::read("list.csv", b"code,name\n005930,\xff\xfe\n");
+    assert!(latin.unwrap_err().to_string().contains("record 1, byte 10"));
+}
