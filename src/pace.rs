@@ -17,13 +17,37 @@ use crate::port::{Remedy, Urgency};
 
 /// Calls per second, and how many may come at once after a rest.
 ///
-/// Within any second at most `burst + per_second` calls go out (contract chapter 3).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
     /// Steady rate, calls per second.
     pub per_second: f64,
     /// Calls that may go out together after a rest.
     pub burst: NonZeroU32,
+}
+
+impl Rate {
+    /// A rate of `per_second` calls with `burst` at once, at least one.
+    #[must_use]
+    pub fn new(per_second: f64, burst: u32) -> Self {
+        Self {
+            per_second,
+            burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
+        }
+    }
+
+    /// The most calls that any sliding second can hold.
+    #[must_use]
+    pub fn most_in_a_second(self) -> u32 {
+        // The burst opens the second; one more call falls due each period, the last of them
+        // exactly when the second is over.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a float cast saturates, and a rate is above zero"
+        )]
+        let due = self.per_second.ceil() as u32;
+        (self.burst.get() - 1).saturating_add(due.max(1))
+    }
 }
 
 /// Tells governor the time of tokio's clock, so that tests move both together.
@@ -166,13 +190,6 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    fn rate(per_second: f64, burst: u32) -> Rate {
-        Rate {
-            per_second,
-            burst: NonZeroU32::new(burst).unwrap(),
-        }
-    }
-
     async fn passes(limiter: &Limiter, count: usize) -> Vec<Instant> {
         let mut times = Vec::new();
         for _ in 0..count {
@@ -182,37 +199,42 @@ mod tests {
         times
     }
 
-    fn most_in_a_second(times: &[Instant]) -> usize {
+    fn most_in_a_second(times: &[Instant]) -> u32 {
         let within = |from: &Instant| {
             let window = *from..*from + Duration::from_secs(1);
             times.iter().filter(|time| window.contains(time)).count()
         };
-        times.iter().map(within).max().unwrap_or(0)
+        u32::try_from(times.iter().map(within).max().unwrap_or(0)).unwrap()
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_second_is_over_the_brokers_cap() {
         for (per_second, burst, cap) in [(15.0, 2, 18), (1.0 / 1.1, 1, 1), (2.5, 1, 3)] {
-            let limiter = Limiter::new(rate(per_second, burst));
+            let rate = Rate::new(per_second, burst);
+            assert!(rate.most_in_a_second() <= cap, "{rate:?}");
+            let limiter = Limiter::new(rate);
             let mut times = passes(&limiter, 40).await;
             // A rest fills the burst again.
             sleep(Duration::from_secs(5)).await;
             times.extend(passes(&limiter, 40).await);
-            assert!(most_in_a_second(&times) <= cap, "{per_second}/s");
+            assert!(
+                most_in_a_second(&times) <= rate.most_in_a_second(),
+                "{rate:?}"
+            );
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_rate_is_reached() {
         let start = Instant::now();
-        passes(&Limiter::new(rate(15.0, 2)), 93).await;
+        passes(&Limiter::new(Rate::new(15.0, 2)), 93).await;
         let seconds = start.elapsed().as_secs_f64();
         assert!((seconds - 91.0 / 15.0).abs() < 0.05, "{seconds}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_passes_before_waiting_sweeps() {
-        let limiter = Arc::new(Limiter::new(rate(1.0, 1)));
+        let limiter = Arc::new(Limiter::new(Rate::new(1.0, 1)));
         limiter.pass(Urgency::Sweep).await;
         for _ in 0..20 {
             let limiter = Arc::clone(&limiter);

@@ -1,0 +1,82 @@
+//! Every setting that there is.
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Section and name, `store.ttl`.
+    pub name: &'static str,
+    /// The value when nobody sets one; empty where it follows from others.
+    pub default: &'static str,
+    /// A fixed variable beside `SISE__SECTION__KEY`.
+    pub variable: Option<&'static str>,
+    /// Never shown.
+    pub is_secret: bool,
+}
+
+const fn key(name: &'static str, default: &'static str) -> Key {
+    Key {
+        name,
+        default,
+        variable: None,
+        is_secret: false,
+    }
+}
+
+const fn fixed(name: &'static str, default: &'static str, variable: &'static str) -> Key {
+    Key {
+        variable: Some(variable),
+        ..key(name, default)
+    }
+}
+
+const fn secret(name: &'static str, default: &'static str, variable: &'static str) -> Key {
+    Key {
+        is_secret: true,
+        ..fixed(name, default, variable)
+    }
+}
+
+/// All settings, in the order in which they are shown. `config/sise.toml` explains each.
+pub const KEYS: &[Key] = &[
+    fixed("kis.env", "real", "KIS_ENV"),
+    fixed("kis.base_url", "", "KIS_BASE_URL"),
+    fixed("kis.master_url", "", "KIS_MASTER_URL"),
+    secret("kis.app_key", "", "KIS_APP_KEY"),
+    secret("kis.app_secret", "", "KIS_APP_SECRET"),
+    key("kis.new_customer", "false"),
+    key("kis.rate_per_second", ""),
+    key("kis.timeout", "5s"),
+    key("sweep.batch_size", "30"),
+    key("sweep.batch_pause", "0s"),
+    key("sweep.in_flight", "32"),
+    key("schedule.interval", "60s"),
+    key("schedule.reload_at", "08:20"),
+    secret("store.url", "redis://127.0.0.1:6379", "REDIS_URL"),
+    key("store.ttl", "120s"),
+    key("store.namespace", ""),
+    key("store.connect_timeout", "100ms"),
+    key("store.response_timeout", "100ms"),
+    key("universe.source", "auto"),
+    key("universe.file", ""),
+    key("universe.etf", "false"),
+    key("universe.etn", "false"),
+    key("calendar.file", "config/calendar.csv"),
+    key("api.listen", "127.0.0.1:8787"),
+    key("log.level", "info"),
+    key("log.format", "text"),
+    key("state.directory", ""),
+];
+
+impl Key {
+    /// The key of a name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.name == name)
+    }
+
+    /// The general variable, `SISE__STORE__TTL`.
+    #[must_use]
+    pub fn general_variable(&self) -> String {
+        format!("SISE__{}", self.name.to_uppercase().replace('.', "__"))
+    }
+}

@@ -1,0 +1,481 @@
+//! The settings: one table of keys, read from file, `.env`, environment and flags.
+//!
+//! Every value is kept as text with the place it came from until it is checked, so that a stock
+//! code or secret of digits stays text and every refusal can name key, place and allowed range.
+
+mod keys;
+mod layers;
+mod value;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::NaiveTime;
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::domain::{Calling, Plan, Selection};
+use crate::kis::host;
+use crate::pace::Rate;
+
+pub use keys::{KEYS, Key};
+pub use layers::{Environment, Layers, Origin};
+
+/// A setting that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A value is not what its key takes.
+    #[error("{key} = {shown} (from {origin}) is refused: {allowed}")]
+    Value {
+        /// The setting.
+        key: &'static str,
+        /// Its value, or that it is secret.
+        shown: String,
+        /// Where it came from.
+        origin: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// A key that does not exist.
+    #[error("unknown setting {key} (from {origin}){hint}")]
+    Unknown {
+        /// The key as written.
+        key: String,
+        /// Where it stands.
+        origin: String,
+        /// The key that may be meant.
+        hint: String,
+    },
+    /// A settings file that cannot be read.
+    #[error("settings file {path}: {trouble}")]
+    File {
+        /// Which file.
+        path: String,
+        /// What is wrong.
+        trouble: String,
+    },
+    /// Settings that do not go together.
+    #[error("{0}")]
+    Combination(String),
+}
+
+/// Which of the broker's environments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KisEnvironment {
+    /// A real account.
+    Real,
+    /// A paper account: one call a second, no multi-price call.
+    Paper,
+}
+
+/// The broker.
+#[derive(Debug, Clone)]
+pub struct KisSettings {
+    /// Real or paper.
+    pub environment: KisEnvironment,
+    /// REST host.
+    pub base_url: String,
+    /// The part before `/kospi_code.mst.zip`.
+    pub master_url: String,
+    /// App key, where set.
+    pub app_key: Option<SecretString>,
+    /// App secret, where set.
+    pub app_secret: Option<SecretString>,
+    /// Calls per second and burst.
+    pub rate: Rate,
+    /// Longest wait for an answer.
+    pub timeout: Duration,
+}
+
+/// Passes over the list.
+#[derive(Debug, Clone, Copy)]
+pub struct SweepSettings {
+    /// Codes in a batch.
+    pub batch_size: usize,
+    /// Least time between the starts of two batches.
+    pub batch_pause: Duration,
+    /// Batches in flight at most.
+    pub in_flight: usize,
+}
+
+/// When the daemon works.
+#[derive(Debug, Clone, Copy)]
+pub struct ScheduleSettings {
+    /// Time between the starts of two sweeps.
+    pub interval: Duration,
+    /// When the stock list is loaded anew, Seoul time.
+    pub reload_at: NaiveTime,
+}
+
+/// Where prices are kept.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// `redis://`, `rediss://`, or `memory`.
+    pub url: SecretString,
+    /// Life of a price.
+    pub ttl: Duration,
+    /// What is put in front of every key.
+    pub namespace: String,
+    /// Longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// Longest wait for an answer.
+    pub response_timeout: Duration,
+}
+
+/// Where the stock list comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UniverseSource {
+    /// Master files, CSV file where set, last good copy, shipped list: the first that is good.
+    Auto,
+    /// The broker's master files, else the last good copy.
+    Master,
+    /// The CSV file, else the last good copy.
+    Csv,
+    /// The last good copy.
+    LastGood,
+    /// The list that ships inside the program.
+    Shipped,
+}
+
+/// The stock list.
+#[derive(Debug, Clone)]
+pub struct UniverseSettings {
+    /// Where it comes from.
+    pub source: UniverseSource,
+    /// The CSV file, where set.
+    pub file: Option<PathBuf>,
+    /// Which groups are kept.
+    pub selection: Selection,
+}
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// All settings, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `kis.*`
+    pub kis: KisSettings,
+    /// `sweep.*`
+    pub sweep: SweepSettings,
+    /// `schedule.*`
+    pub schedule: ScheduleSettings,
+    /// `store.*`
+    pub store: StoreSettings,
+    /// `universe.*`
+    pub universe: UniverseSettings,
+    /// `calendar.file`, where set or at its usual place.
+    pub calendar_file: Option<PathBuf>,
+    /// `api.listen`; `None` for `off`.
+    pub api_listen: Option<SocketAddr>,
+    /// `log.level`, a filter such as `info` or `sise=debug`.
+    pub log_level: String,
+    /// `log.format`
+    pub log_format: LogFormat,
+    /// `state.directory`
+    pub state_directory: PathBuf,
+}
+
+impl Settings {
+    /// Checks the layers and settles every value.
+    ///
+    /// # Errors
+    ///
+    /// The first value that is refused, with its key, its origin and what is allowed.
+    pub fn new(layers: &Layers) -> Result<Self, ConfigError> {
+        let settings = Self {
+            kis: kis(layers)?,
+            sweep: SweepSettings {
+                batch_size: layers.count("sweep.batch_size", 1..=30)?,
+                batch_pause: layers.duration("sweep.batch_pause", "0s", "10s")?,
+                in_flight: layers.count("sweep.in_flight", 1..=256)?,
+            },
+            schedule: schedule(layers)?,
+            store: StoreSettings {
+                url: layers.secret("store.url").unwrap_or_default(),
+                ttl: layers.duration("store.ttl", "1s", "1day")?,
+                namespace: namespace(layers)?,
+                connect_timeout: layers.duration("store.connect_timeout", "1ms", "10s")?,
+                response_timeout: layers.duration("store.response_timeout", "1ms", "10s")?,
+            },
+            universe: universe(layers)?,
+            calendar_file: calendar_file(layers)?,
+            api_listen: api_listen(layers)?,
+            log_level: layers.text("log.level").to_owned(),
+            log_format: layers.one_of(
+                "log.format",
+                &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+            )?,
+            state_directory: state_directory(layers),
+        };
+        store_url(layers)?;
+        Ok(settings)
+    }
+
+    /// The plan of these settings for a list of `codes`.
+    #[must_use]
+    pub fn plan(&self, codes: usize, calling: Calling) -> Plan {
+        Plan {
+            codes,
+            calling,
+            batch_size: self.sweep.batch_size,
+            rate: self.kis.rate.per_second,
+            batch_pause: self.sweep.batch_pause,
+            interval: self.schedule.interval,
+            ttl: self.store.ttl,
+        }
+    }
+
+    /// How the account may be asked, before the broker says otherwise.
+    #[must_use]
+    pub fn calling(&self) -> Calling {
+        match self.kis.environment {
+            KisEnvironment::Real => Calling::Multi,
+            KisEnvironment::Paper => Calling::Single,
+        }
+    }
+
+    /// Where the stock list comes from, as one text: lists of other origins never judge each
+    /// other.
+    #[must_use]
+    pub fn universe_origin(&self) -> String {
+        format!(
+            "{:?}\n{:?}\n{}",
+            self.universe.source, self.universe.file, self.kis.master_url
+        )
+    }
+}
+
+fn kis(layers: &Layers) -> Result<KisSettings, ConfigError> {
+    let environment = layers.one_of(
+        "kis.env",
+        &[
+            ("real", KisEnvironment::Real),
+            ("paper", KisEnvironment::Paper),
+        ],
+    )?;
+    let is_new_customer = layers.yes_or_no("kis.new_customer")?;
+    let base_url = layers.address("kis.base_url")?;
+    let base_url = base_url.unwrap_or_else(|| match environment {
+        KisEnvironment::Real => host::REAL.to_owned(),
+        KisEnvironment::Paper => host::PAPER.to_owned(),
+    });
+    let master_url = layers.address("kis.master_url")?;
+    Ok(KisSettings {
+        environment,
+        rate: rate(layers, environment, is_new_customer, &base_url)?,
+        base_url,
+        master_url: master_url.unwrap_or_else(|| host::MASTER.to_owned()),
+        app_key: header_secret(layers, "kis.app_key")?,
+        app_secret: header_secret(layers, "kis.app_secret")?,
+        timeout: layers.duration("kis.timeout", "100ms", "60s")?,
+    })
+}
+
+/// A key that will go into a header must fit into one.
+fn header_secret(layers: &Layers, key: &'static str) -> Result<Option<SecretString>, ConfigError> {
+    let Some(secret) = layers.secret(key) else {
+        return Ok(None);
+    };
+    HeaderValue::from_str(secret.expose_secret())
+        .map_err(|_| layers.refuse(key, "printable ASCII, as the broker's portal shows it"))?;
+    Ok(Some(secret))
+}
+
+/// The broker's caps and what sise keeps to below them (contract chapter 3).
+struct Profile {
+    name: &'static str,
+    cap: u32,
+    per_second: f64,
+    burst: u32,
+}
+
+const REAL: Profile = Profile {
+    name: "a real account",
+    cap: 18,
+    per_second: 15.0,
+    // Two, so that a wake-up that comes late costs nothing.
+    burst: 2,
+};
+const PAPER: Profile = Profile {
+    name: "a paper account",
+    cap: 1,
+    per_second: 1.0 / 1.1,
+    burst: 1,
+};
+const NEW_CUSTOMER: Profile = Profile {
+    name: "a new customer (first 3 days)",
+    cap: 3,
+    per_second: 2.5,
+    burst: 1,
+};
+
+/// The most that makes sense, for a broker that is simulated.
+const FASTEST: f64 = 100_000.0;
+
+fn rate(
+    layers: &Layers,
+    environment: KisEnvironment,
+    is_new_customer: bool,
+    base_url: &str,
+) -> Result<Rate, ConfigError> {
+    let profile = match environment {
+        KisEnvironment::Real if is_new_customer => NEW_CUSTOMER,
+        KisEnvironment::Real => REAL,
+        // The limit of the first days does not hold for paper accounts.
+        KisEnvironment::Paper => PAPER,
+    };
+    let per_second = layers
+        .number("kis.rate_per_second", 0.01..=FASTEST)?
+        .unwrap_or(profile.per_second);
+    let rate = Rate::new(per_second, profile.burst);
+    let is_brokers_own = [host::REAL, host::PAPER].contains(&base_url);
+    if rate.most_in_a_second() <= profile.cap {
+        return Ok(rate);
+    }
+    if is_brokers_own {
+        return Err(layers.refuse(
+            "kis.rate_per_second",
+            &format!(
+                "the broker allows {} {} calls in any second; with a burst of {} at most {} a \
+                 second keep to that",
+                profile.name,
+                profile.cap,
+                profile.burst,
+                profile.cap + 1 - profile.burst
+            ),
+        ));
+    }
+    // A host of one's own has a limit of one's own. Timers wake once a millisecond at best, so a
+    // high rate needs room for what falls due together.
+    let burst = (per_second / 50.0).ceil().clamp(2.0, 2_000.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 2..=2000 above"
+    )]
+    Ok(Rate::new(per_second, burst as u32))
+}
+
+fn schedule(layers: &Layers) -> Result<ScheduleSettings, ConfigError> {
+    let interval = layers.duration("schedule.interval", "1s", "1h")?;
+    let seconds = interval.as_secs();
+    // What a cron expression can say: it begins anew every minute and every hour.
+    let divides = match seconds {
+        1..=60 => 60 % seconds == 0,
+        _ => seconds.is_multiple_of(60) && 3_600 % seconds == 0,
+    };
+    if !divides || interval.subsec_nanos() != 0 {
+        return Err(layers.refuse(
+            "schedule.interval",
+            "a whole part of a minute (1s, 2s, 3s, 4s, 5s, 6s, 10s, 12s, 15s, 20s, 30s, 60s) or \
+             of an hour (2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m, 1h)",
+        ));
+    }
+    let reload_at = NaiveTime::parse_from_str(layers.text("schedule.reload_at"), "%H:%M")
+        .ok()
+        .filter(|time| *time <= NaiveTime::from_hms_opt(8, 59, 0).unwrap_or_default())
+        .ok_or_else(|| {
+            layers.refuse(
+                "schedule.reload_at",
+                "a time before the open, 00:00 to 08:59, Seoul",
+            )
+        })?;
+    Ok(ScheduleSettings {
+        interval,
+        reload_at,
+    })
+}
+
+fn namespace(layers: &Layers) -> Result<String, ConfigError> {
+    let text = layers.text("store.namespace");
+    let fits = text.len() <= 100 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        let allowed = "at most 100 visible ASCII characters without spaces, such as app:live:";
+        Err(layers.refuse("store.namespace", allowed))
+    }
+}
+
+fn store_url(layers: &Layers) -> Result<(), ConfigError> {
+    let secret = layers.secret("store.url").unwrap_or_default();
+    let url = secret.expose_secret();
+    if url == "memory" || url.starts_with("redis://") || url.starts_with("rediss://") {
+        return Ok(());
+    }
+    let allowed = "redis://[user:password@]host[:port][/db], rediss:// for TLS, or memory";
+    Err(layers.refuse("store.url", allowed))
+}
+
+fn universe(layers: &Layers) -> Result<UniverseSettings, ConfigError> {
+    let source = layers.one_of(
+        "universe.source",
+        &[
+            ("auto", UniverseSource::Auto),
+            ("master", UniverseSource::Master),
+            ("csv", UniverseSource::Csv),
+            ("file", UniverseSource::Csv),
+            ("last-good", UniverseSource::LastGood),
+            ("shipped", UniverseSource::Shipped),
+        ],
+    )?;
+    let file = layers.path("universe.file");
+    if source == UniverseSource::Csv && file.is_none() {
+        return Err(ConfigError::Combination(
+            "universe.source = csv needs universe.file: set it to the path of the list".to_owned(),
+        ));
+    }
+    Ok(UniverseSettings {
+        source,
+        file,
+        selection: Selection {
+            etf: layers.yes_or_no("universe.etf")?,
+            etn: layers.yes_or_no("universe.etn")?,
+        },
+    })
+}
+
+fn calendar_file(layers: &Layers) -> Result<Option<PathBuf>, ConfigError> {
+    let path = layers.path("calendar.file");
+    if layers.origin("calendar.file") == Some(&Origin::Default) {
+        return Ok(path.filter(|path| path.exists()));
+    }
+    if path.as_ref().is_some_and(|path| !path.exists()) {
+        return Err(layers.refuse("calendar.file", "a file that exists, or empty for none"));
+    }
+    Ok(path)
+}
+
+fn api_listen(layers: &Layers) -> Result<Option<SocketAddr>, ConfigError> {
+    let text = layers.text("api.listen");
+    if text == "off" {
+        return Ok(None);
+    }
+    let refuse = |allowed| layers.refuse("api.listen", allowed);
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| refuse("an address and port such as 127.0.0.1:8787, or off"))?;
+    Ok(Some(address))
+}
+
+fn state_directory(layers: &Layers) -> PathBuf {
+    if let Some(path) = layers.path("state.directory") {
+        return path;
+    }
+    let base = layers
+        .variable("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(layers.variable("HOME")?).join(".local/state")));
+    base.map_or_else(|| PathBuf::from("state"), |base| base.join("sise"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+use super::*;
+
+fn variables(pairs: &[(&str, &str)]) -> Environment {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    pairs.iter().map(own).collect()
+}
+
+fn settings(pairs: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    Settings::new(&Layers::read(folder.path(), variables(pairs))?)
+}
+
+#[test]
+fn defaults_are_those_of_the_design() {
+    let settings = settings(&[]).unwrap();
+    assert_eq!(settings.store.ttl, Duration::from_secs(120));
+    assert_eq!(settings.schedule.interval, Duration::from_secs(60));
+    assert_eq!(settings.kis.base_url, host::REAL);
+    assert_eq!(settings.kis.rate, Rate::new(15.0, 2));
+    assert_eq!(settings.api_listen, Some("127.0.0.1:8787".parse().unwrap()));
+}
+
+#[test]
+fn every_profile_keeps_below_the_brokers_cap() {
+    for (pairs, cap) in [
+        (&[][..], 18),
+        (&[("KIS_ENV", "paper")], 1),
+        (&[("SISE__KIS__NEW_CUSTOMER", "true")], 3),
+        (&[("SISE__KIS__RATE_PER_SECOND", "17")], 18),
+    ] {
+        let rate = settings(pairs).unwrap().kis.rate;
+        assert!(rate.most_in_a_second() <= cap, "{pairs:?}: {rate:?}");
+    }
+    for (rate, environment) in [("17.5", "real"), ("1.1", "paper")] {
+        let error = settings(&[
+            ("SISE__KIS__RATE_PER_SECOND", rate),
+            ("KIS_ENV", environment),
+        ]);
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("kis.rate_per_second")
+        );
+    }
+    let simulated = [
+        ("SISE__KIS__RATE_PER_SECOND", "5000"),
+        ("KIS_BASE_URL", "http://127.0.0.1:9100/"),
+    ];
+    let kis = settings(&simulated).unwrap().kis;
+    assert_eq!(
+        (kis.base_url.as_str(), kis.rate.per_second),
+        ("http://127.0.0.1:9100", 5_000.0)
+    );
+}
+
+#[test]
+fn the_later_layer_wins_and_says_where_it_came_from() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("config")).unwrap();
+    let file = folder.path().join("config/sise.toml");
+    std::fs::write(&file, "[store]\nttl = \"90s\"\nnamespace = \"file\"\n[kis]\nrate_per_second = 9\napp_key = \"00012345\"\n").unwrap();
+    std::fs::write(
+        folder.path().join(".env"),
+        "SISE__STORE__TTL=80s\nKIS_ENV=paper\n",
+    )
+    .unwrap();
+    let environment = variables(&[("SISE__STORE__TTL", "70s"), ("KIS_ENV", "real")]);
+    let mut layers = Layers::read(folder.path(), environment).unwrap();
+    assert_eq!(layers.text("store.ttl"), "70s");
+    assert_eq!(layers.origin("store.namespace"), Some(&Origin::File(file)));
+    assert_eq!(
+        layers.origin("kis.env").unwrap().to_string(),
+        "environment KIS_ENV"
+    );
+    layers.set("store.ttl", "60s");
+    let settings = Settings::new(&layers).unwrap();
+    assert_eq!(settings.store.ttl, Duration::from_secs(60));
+    assert_eq!(settings.kis.rate.per_second, 9.0);
+    assert_eq!(settings.kis.app_key.unwrap().expose_secret(), "00012345");
+}
+
+#[test]
+fn bad_settings_are_refused_with_key_and_range() {
+    for (name, value, words) in [
+        (
+            "SISE__STORE__TTL",
+            "120",
+            "store.ttl = \"120\" (from environment SISE__STORE__TTL) is refused: allowed is a duration with its unit from 1s to 1day",
+        ),
+        ("SISE__STORE__TTL", "0s", "from 1s to 1day"),
+        (
+            "SISE__SWEEP__BATCH_SIZE",
+            "31",
+            "a whole number from 1 to 30",
+        ),
+        ("SISE__SCHEDULE__INTERVAL", "7s", "a whole part of a minute"),
+        (
+            "SISE__SCHEDULE__INTERVAL",
+            "90s",
+            "a whole part of a minute",
+        ),
+        ("SISE__SCHEDULE__RELOAD_AT", "09:30", "before the open"),
+        ("KIS_ENV", "prod", "one of real, paper"),
+        ("KIS_BASE_URL", "openapi", "http:// or https://"),
+        ("REDIS_URL", "localhost:6379", "store.url"),
+        ("SISE__API__LISTEN", "8787", "127.0.0.1:8787"),
+        ("SISE__KIS__RATE_PER_SECOND", "0", "from 0.01"),
+        ("SISE__KIS__RATE_PER_SECOND", "NaN", "from 0.01"),
+        ("SISE__UNIVERSE__SOURCE", "csv", "needs universe.file"),
+        ("SISE__UNIVERSE__ETF", "yes", "one of true, false"),
+        ("SISE__CALENDAR__FILE", "nowhere.csv", "a file that exists"),
+        (
+            "SISE__STORE__TTTL",
+            "1s",
+            "unknown setting SISE__STORE__TTTL",
+        ),
+        ("SISE__SOTRE__TTL", "1s", "did you mean store.ttl?"),
+        ("SISE_CONFIG", "nowhere.toml", "settings file"),
+    ] {
+        let error = settings(&[(name, value)]).unwrap_err().to_string();
+        assert!(error.contains(words), "{name}={value}: {error}");
+    }
+}
+
+#[test]
+fn a_broken_file_is_named_with_its_line_and_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("config")).unwrap();
+    let file = folder.path().join("config/sise.toml");
+    for (text, words) in [
+        ("[kis]\napp_secret = \"hunter2\n", "line 2"),
+        (
+            "[kis]\napp_secret = 123456789\n",
+            "kis.app_secret must stand in quotes",
+        ),
+        ("[store]\nttl = [1]\n", "store.ttl must be one value"),
+        ("[store]\nlife = \"1s\"\n", "unknown setting store.life"),
+        ("ttl = \"1s\"\n", "unknown setting ttl"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let error = Layers::read(folder.path(), Environment::new())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(words), "{error}");
+        assert!(
+            !error.contains("hunter2") && !error.contains("123456789"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let pairs = [
+        ("KIS_APP_KEY", "PSkey"),
+        ("KIS_APP_SECRET", "topsecret"),
+        ("REDIS_URL", "rediss://user:hunter2@redis.example:6380/1"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let layers = Layers::read(folder.path(), variables(&pairs)).unwrap();
+    let shown = format!("{layers:?} {:?}", Settings::new(&layers).unwrap());
+    for secret in ["PSkey", "topsecret", "hunter2"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    assert!(shown.contains("redis.example:6380/1"));
+    let mut bad = layers.clone();
+    bad.set("store.url", "http://user:hunter2@host");
+    assert!(
+        !Settings::new(&bad)
+            .unwrap_err()
+            .to_string()
+            .contains("hunter2")
+    );
+    bad.set("store.url", "hunter2");
+    assert!(
+        !Settings::new(&bad)
+            .unwrap_err()
+            .to_string()
+            .contains("hunter2")
+    );
+    bad.set("kis.app_secret", "hun\nter2");
+    assert!(
+        !Settings::new(&bad)
+            .unwrap_err()
+            .to_string()
+            .contains("ter2")
+    );
+}
+
+#[test]
+fn the_commented_file_shows_every_default() {
+    let text = include_str!("../../config/sise.toml");
+    let uncommented: String = text
+        .lines()
+        .filter_map(|line| match line.strip_prefix("#") {
+            // A line of prose has a blank behind the mark, a setting has not.
+            Some(line) if line.starts_with(' ') || line.is_empty() => None,
+            Some(line) => Some(line),
+            None => Some(line),
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let table: toml::Table = uncommented.parse().unwrap();
+    for key in KEYS {
+        let (section, name) = key.name.split_once('.').unwrap();
+        let value = table.get(section).and_then(|section| section.get(name));
+        let value = value.unwrap_or_else(|| panic!("{} is not in config/sise.toml", key.name));
+        let value = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        assert_eq!(value, key.default, "{}", key.name);
+    }
+}

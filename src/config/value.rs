@@ -1,0 +1,149 @@
+//! From text to value, with a refusal that names key, origin and range.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::keys::Key;
+use super::layers::Layers;
+use super::{ConfigError, Origin};
+
+impl Layers {
+    pub(super) fn text(&self, key: &str) -> &str {
+        self.values.get(key).map_or("", |(text, _)| text.trim())
+    }
+
+    /// The text; `None` where it is empty.
+    pub(super) fn secret(&self, key: &str) -> Option<SecretString> {
+        let text = self.text(key);
+        (!text.is_empty()).then(|| text.to_owned().into())
+    }
+
+    pub(super) fn path(&self, key: &str) -> Option<PathBuf> {
+        let text = self.text(key);
+        (!text.is_empty()).then(|| PathBuf::from(text))
+    }
+
+    pub(super) fn address(&self, key: &'static str) -> Result<Option<String>, ConfigError> {
+        let text = self.text(key);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let url = reqwest::Url::parse(text).ok();
+        let good =
+            url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if good {
+            Ok(Some(text.trim_end_matches('/').to_owned()))
+        } else {
+            Err(self.refuse(key, "an address that begins with http:// or https://"))
+        }
+    }
+
+    pub(super) fn one_of<T: Copy>(
+        &self,
+        key: &'static str,
+        allowed: &[(&str, T)],
+    ) -> Result<T, ConfigError> {
+        let text = self.text(key);
+        let found = allowed.iter().find(|(name, _)| *name == text);
+        found.map(|(_, value)| *value).ok_or_else(|| {
+            let names: Vec<&str> = allowed.iter().map(|(name, _)| *name).collect();
+            self.refuse(key, &format!("one of {}", names.join(", ")))
+        })
+    }
+
+    pub(super) fn yes_or_no(&self, key: &'static str) -> Result<bool, ConfigError> {
+        self.one_of(key, &[("true", true), ("false", false)])
+    }
+
+    pub(super) fn count(
+        &self,
+        key: &'static str,
+        allowed: RangeInclusive<usize>,
+    ) -> Result<usize, ConfigError> {
+        let number = self.text(key).parse().ok();
+        number
+            .filter(|number| allowed.contains(number))
+            .ok_or_else(|| self.refuse(key, &range("a whole number", &allowed)))
+    }
+
+    /// A number; `None` where the setting is empty.
+    pub(super) fn number(
+        &self,
+        key: &'static str,
+        allowed: RangeInclusive<f64>,
+    ) -> Result<Option<f64>, ConfigError> {
+        if self.text(key).is_empty() {
+            return Ok(None);
+        }
+        let number = self.text(key).parse().ok();
+        number
+            .filter(|number| allowed.contains(number))
+            .map(Some)
+            .ok_or_else(|| self.refuse(key, &range("a number", &allowed)))
+    }
+
+    pub(super) fn duration(
+        &self,
+        key: &'static str,
+        least: &str,
+        most: &str,
+    ) -> Result<Duration, ConfigError> {
+        let parse = |text: &str| match text {
+            "0" => Ok(Duration::ZERO),
+            text => humantime::parse_duration(text),
+        };
+        let within = |value: &Duration| {
+            parse(least).is_ok_and(|least| *value >= least)
+                && parse(most).is_ok_and(|most| *value <= most)
+        };
+        parse(self.text(key)).ok().filter(within).ok_or_else(|| {
+            let allowed = format!("a duration with its unit from {least} to {most}, such as 90s");
+            self.refuse(key, &allowed)
+        })
+    }
+
+    /// The error for a value that is not allowed.
+    pub(super) fn refuse(&self, key: &'static str, allowed: &str) -> ConfigError {
+        ConfigError::Value {
+            key,
+            shown: self.shown_value(key),
+            origin: self.origin(key).unwrap_or(&Origin::Default).to_string(),
+            allowed: format!("allowed is {allowed}"),
+        }
+    }
+
+    /// A value as people may see it.
+    pub(super) fn shown_value(&self, key: &str) -> String {
+        let text = self.text(key);
+        match Key::of(key) {
+            Some(key) if key.is_secret && !text.is_empty() => redacted(text),
+            _ => format!("\"{text}\""),
+        }
+    }
+}
+
+/// An address keeps what is no secret; everything else goes.
+fn redacted(text: &str) -> String {
+    let Ok(mut url) = reqwest::Url::parse(text) else {
+        return "(set)".to_owned();
+    };
+    if !url.has_host() {
+        return "(set)".to_owned();
+    }
+    if url.password().is_some() {
+        // Fails only for addresses that cannot have a password.
+        let _ = url.set_password(Some("(redacted)"));
+    }
+    url.set_query(None);
+    format!("\"{url}\"")
+        .replace("%28redacted%29", "***")
+        .replace("(redacted)", "***")
+}
+
+fn range<T: Display>(kind: &str, allowed: &RangeInclusive<T>) -> String {
+    format!("{kind} from {} to {}", allowed.start(), allowed.end())
+}

@@ -1,0 +1,420 @@
+//! One pass over the list: batches to the source, quotes to the store, every code accounted for.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{Quote, Symbol};
+use crate::port::{
+    Answer, PriceStore, QuoteSource, Remedy, Shelf, SourceError, StoreError, Tally, Urgency,
+};
+
+/// After a stop, what is in flight gets this long to end.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// How a pass is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// Codes in a batch.
+    pub batch_size: usize,
+    /// Least time between the starts of two batches.
+    pub batch_pause: Duration,
+    /// Batches in flight at most: enough that the limiter, not the round trip, sets the pace.
+    pub in_flight: usize,
+    /// Life of a price.
+    pub ttl: Duration,
+}
+
+/// What one pass is asked to do.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The codes, in order.
+    pub symbols: Vec<Symbol>,
+    /// Whether the prices are the close of the session too.
+    pub is_close: bool,
+    /// When the pass ends at the latest; what is left is named as not reached.
+    pub deadline: Duration,
+}
+
+/// What one batch brought.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// Quotes written just now.
+    pub written: &'a [Quote],
+    /// Codes settled so far.
+    pub done: usize,
+    /// Codes of the pass.
+    pub total: usize,
+}
+
+/// Why a code has no new price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The broker does not know the code.
+    Unknown,
+    /// The broker gave something that is no price.
+    Refused,
+    /// No answer was to be had in time.
+    NotReached,
+    /// There was a price, but the store did not take it.
+    NotStored,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "unknown to the broker",
+            Self::Refused => "refused",
+            Self::NotReached => "not reached",
+            Self::NotStored => "not stored",
+        })
+    }
+}
+
+/// A code without a new price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// The code.
+    pub code: Symbol,
+    /// Why.
+    pub reason: Reason,
+    /// What exactly happened.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// The account of one pass: `written` and `missing` together are the universe.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Codes of the pass.
+    pub universe: usize,
+    /// Codes whose price was written.
+    pub written: usize,
+    /// Share written, 0 to 1.
+    pub coverage: f64,
+    /// Calls sent, repeats included.
+    pub calls: u64,
+    /// Calls refused as over the rate limit.
+    pub refused_calls: u64,
+    /// Calls that repeated another.
+    pub retries: u64,
+    /// From the first call to the last write, milliseconds.
+    pub elapsed_ms: u64,
+    /// The codes that have no new price, in the order of the list.
+    pub missing: Vec<Missing>,
+    /// Whether the pass was stopped.
+    pub stopped: bool,
+}
+
+/// Makes passes.
+#[derive(Clone)]
+pub struct Sweeper {
+    source: Arc<dyn QuoteSource>,
+    store: Arc<dyn PriceStore>,
+    manner: Manner,
+}
+
+/// How one code stands during a pass.
+enum Standing {
+    Written,
+    Missing(Reason, String),
+    /// Fetched, but the store failed; written again at the end.
+    Unwritten(Box<Quote>, StoreError),
+}
+
+/// The state of one pass.
+struct Pass<'a> {
+    standings: HashMap<Symbol, Standing>,
+    tally: Tally,
+    total: usize,
+    /// An error after which further calls are of no use.
+    hopeless: Option<SourceError>,
+    stopped: bool,
+    deadline: Instant,
+    observe: &'a (dyn Fn(Step<'_>) + Send + Sync),
+}
+
+impl Sweeper {
+    /// A sweeper from `source` to `store`.
+    #[must_use]
+    pub fn new(source: Arc<dyn QuoteSource>, store: Arc<dyn PriceStore>, manner: Manner) -> Self {
+        Self {
+            source,
+            store,
+            manner,
+        }
+    }
+
+    /// Goes over the list once. `observe` is told of every batch; `stop` ends the pass within
+    /// four seconds.
+    pub async fn sweep(
+        &self,
+        task: &Task,
+        observe: &(dyn Fn(Step<'_>) + Send + Sync),
+        stop: &CancellationToken,
+    ) -> Report {
+        let start = Instant::now();
+        let mut pass = Pass {
+            standings: HashMap::with_capacity(task.symbols.len()),
+            tally: Tally::default(),
+            total: task.symbols.len(),
+            hopeless: None,
+            stopped: false,
+            deadline: start + task.deadline,
+            observe,
+        };
+        self.go(&mut pass, &task.symbols, task.is_close, stop).await;
+        // Once more for those alone that a short or partly bad answer left out.
+        let again: Vec<Symbol> = task
+            .symbols
+            .iter()
+            .copied()
+            .filter(|symbol| pass.deserves_another_call(*symbol))
+            .collect();
+        pass.tally.retries +=
+            u64::try_from(again.len().div_ceil(self.manner.batch_size)).unwrap_or(0);
+        self.go(&mut pass, &again, task.is_close, stop).await;
+        self.write_again(&mut pass, task.is_close).await;
+        pass.report(&task.symbols, start.elapsed())
+    }
+
+    /// Sends `symbols` through in batches, several in flight.
+    async fn go(
+        &self,
+        pass: &mut Pass<'_>,
+        symbols: &[Symbol],
+        is_close: bool,
+        stop: &CancellationToken,
+    ) {
+        let mut batches = symbols.chunks(self.manner.batch_size.max(1));
+        let mut in_flight = JoinSet::new();
+        let mut next_start = Instant::now();
+        loop {
+            let may_start = !pass.stopped
+                && pass.hopeless.is_none()
+                && batches.len() > 0
+                && in_flight.len() < self.manner.in_flight;
+            if !may_start && in_flight.is_empty() {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if !pass.stopped => {
+                    pass.stopped = true;
+                    pass.deadline = pass.deadline.min(Instant::now() + GRACE);
+                }
+                () = sleep_until(pass.deadline) => {
+                    // What was cut off here stands as not reached in the report.
+                    in_flight.shutdown().await;
+                    pass.stopped = true;
+                    return;
+                }
+                () = sleep_until(next_start), if may_start => {
+                    if let Some(batch) = batches.next() {
+                        in_flight.spawn(self.clone().batch(batch.to_vec(), is_close));
+                        next_start += self.manner.batch_pause;
+                    }
+                }
+                Some(done) = in_flight.join_next() => {
+                    if let Ok(batch) = done {
+                        pass.absorb(batch);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn batch(self, symbols: Vec<Symbol>, is_close: bool) -> Batch {
+        let answers = self.source.quotes(&symbols, Urgency::Sweep).await;
+        let mut quotes = Vec::with_capacity(symbols.len());
+        let mut others = Vec::new();
+        for (symbol, answer) in answers.answers {
+            match answer {
+                Answer::Quote(quote) => quotes.push(*quote),
+                other => others.push((symbol, other)),
+            }
+        }
+        let written = self.write(&quotes, is_close).await;
+        Batch {
+            quotes,
+            written,
+            others,
+            tally: answers.tally,
+        }
+    }
+
+    async fn write(&self, quotes: &[Quote], is_close: bool) -> Result<(), StoreError> {
+        let realtime = Shelf::Realtime(self.manner.ttl);
+        self.store.write(quotes, realtime).await?;
+        if is_close {
+            self.store.write(quotes, Shelf::Close).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_again(&self, pass: &mut Pass<'_>, is_close: bool) {
+        let unwritten: Vec<Quote> = pass
+            .standings
+            .values()
+            .filter_map(|standing| match standing {
+                Standing::Unwritten(quote, _) => Some(Quote::clone(quote)),
+                Standing::Written | Standing::Missing(..) => None,
+            })
+            .collect();
+        for quotes in unwritten.chunks(self.manner.batch_size.max(1)) {
+            if self.write(quotes, is_close).await.is_err() {
+                // Still away; the rest would only wait for the same.
+                return;
+            }
+            pass.settle_written(quotes);
+        }
+    }
+}
+
+/// What came of one batch.
+struct Batch {
+    quotes: Vec<Quote>,
+    written: Result<(), StoreError>,
+    others: Vec<(Symbol, Answer)>,
+    tally: Tally,
+}
+
+impl Pass<'_> {
+    fn absorb(&mut self, batch: Batch) {
+        self.tally.add(batch.tally);
+        for (symbol, answer) in batch.others {
+            let (reason, detail) = match answer {
+                Answer::Unknown => (Reason::Unknown, String::new()),
+                Answer::Refused(why) => (Reason::Refused, why),
+                Answer::Failed(error) => {
+                    let said = error.to_string();
+                    if error.remedy() == Remedy::GiveUp && matches!(error, SourceError::Denied(_)) {
+                        self.hopeless = Some(error);
+                    }
+                    (Reason::NotReached, said)
+                }
+                Answer::Quote(_) => continue,
+            };
+            self.standings
+                .insert(symbol, Standing::Missing(reason, detail));
+        }
+        match batch.written {
+            Ok(()) => self.settle_written(&batch.quotes),
+            Err(error) => {
+                for quote in batch.quotes {
+                    let symbol = quote.stock_code;
+                    let standing = Standing::Unwritten(Box::new(quote), error.clone());
+                    self.standings.insert(symbol, standing);
+                }
+            }
+        }
+    }
+
+    fn settle_written(&mut self, quotes: &[Quote]) {
+        for quote in quotes {
+            self.standings.insert(quote.stock_code, Standing::Written);
+        }
+        (self.observe)(Step {
+            written: quotes,
+            done: self.standings.len(),
+            total: self.total,
+        });
+    }
+
+    fn deserves_another_call(&self, symbol: Symbol) -> bool {
+        let missing = match self.standings.get(&symbol) {
+            Some(Standing::Missing(..)) => true,
+            Some(Standing::Written | Standing::Unwritten(..)) => false,
+            // A batch whose task died.
+            None => true,
+        };
+        missing && !self.stopped && self.hopeless.is_none()
+    }
+
+    fn report(mut self, symbols: &[Symbol], elapsed: Duration) -> Report {
+        let never = match (&self.hopeless, self.stopped) {
+            (Some(error), _) => error.to_string(),
+            (None, true) => SourceError::Stopped.to_string(),
+            (None, false) => "no answer".to_owned(),
+        };
+        let mut missing = Vec::new();
+        let mut written = 0;
+        for symbol in symbols {
+            let (reason, detail) = match self.standings.remove(symbol) {
+                Some(Standing::Written) => {
+                    written += 1;
+                    continue;
+                }
+                Some(Standing::Missing(reason, detail)) => (reason, detail),
+                Some(Standing::Unwritten(_, error)) => (Reason::NotStored, error.to_string()),
+                None => (Reason::NotReached, never.clone()),
+            };
+            missing.push(Missing {
+                code: *symbol,
+                reason,
+                detail,
+            });
+        }
+        Report {
+            universe: symbols.len(),
+            written,
+            coverage: share(written, symbols.len()),
+            calls: self.tally.calls,
+            refused_calls: self.tally.refused_calls,
+            retries: self.tally.retries,
+            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            missing,
+            stopped: self.stopped,
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of codes are far below 2^52"
+)]
+fn share(part: usize, whole: usize) -> f64 {
+    if whole == 0 {
+        1.0
+    } else {
+        part as f64 / whole as f64
+    }
+}
+
+impl Report {
+    /// Number of codes missing for each reason.
+    #[must_use]
+    pub fn missing_by_reason(&self) -> Vec<(Reason, usize)> {
+        [
+            Reason::Unknown,
+            Reason::Refused,
+            Reason::NotReached,
+            Reason::NotStored,
+        ]
+        .into_iter()
+        .map(|reason| {
+            let count = self.missing.iter().filter(|m| m.reason == reason).count();
+            (reason, count)
+        })
+        .filter(|(_, count)| *count > 0)
+        .collect()
+    }
+}
+
+impl fmt::Debug for Sweeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sweeper")
+            .field("manner", &self.manner)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
