@@ -145,7 +145,7 @@ impl Reader {
             .iter()
             .map(|code| code.parse())
             .collect::<Result<Vec<Symbol>, _>>()?;
-        let mut found = self.from_store(&symbols).await;
+        let mut found = self.look_up(&symbols).await;
         let missing: Vec<Symbol> = found
             .iter()
             .zip(&symbols)
@@ -155,13 +155,13 @@ impl Reader {
         if missing.is_empty() {
             return Ok(found.into_iter().flatten().collect());
         }
-        let (landed, mut failed) = self.from_source(&missing).await;
+        let (landed, mut failed) = self.ask_once(&missing).await;
         let unanswered: Vec<Symbol> = missing
             .iter()
             .copied()
             .filter(|symbol| !landed.contains_key(symbol))
             .collect();
-        let closes = self.from_close(&unanswered).await;
+        let closes = self.look_up_closes(&unanswered).await;
         for (reading, symbol) in found.iter_mut().zip(&symbols) {
             if reading.is_none() {
                 *reading = landed.get(symbol).or_else(|| closes.get(symbol)).cloned();
@@ -179,7 +179,7 @@ impl Reader {
         }
     }
 
-    async fn from_store(&self, symbols: &[Symbol]) -> Vec<Option<Reading>> {
+    async fn look_up(&self, symbols: &[Symbol]) -> Vec<Option<Reading>> {
         let parts = &self.shared.parts;
         let quotes = parts.store.realtime(symbols).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "taken as a miss");
@@ -199,7 +199,7 @@ impl Reader {
 
     /// What the broker says of `missing`, asked once however many ask, and the codes for which
     /// it could not be asked.
-    async fn from_source(
+    async fn ask_once(
         &self,
         missing: &[Symbol],
     ) -> (HashMap<Symbol, Reading>, Vec<(Symbol, SourceError)>) {
@@ -266,7 +266,7 @@ impl Reader {
     }
 
     /// The last closes of `symbols`, outside the session only.
-    async fn from_close(&self, symbols: &[Symbol]) -> HashMap<Symbol, Reading> {
+    async fn look_up_closes(&self, symbols: &[Symbol]) -> HashMap<Symbol, Reading> {
         let parts = &self.shared.parts;
         let now = (parts.clock)();
         if symbols.is_empty() || parts.calendar.load().moment(now).is_open() {

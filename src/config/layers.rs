@@ -47,31 +47,39 @@ pub struct Layers {
     environment: Environment,
 }
 
-impl Default for Layers {
-    fn default() -> Self {
+impl Layers {
+    /// Defaults alone. Of the environment only the place for state is taken.
+    #[must_use]
+    pub fn unset() -> Self {
+        Self::with_defaults(variables_of_process())
+    }
+
+    fn with_defaults(environment: Environment) -> Self {
         let default = |key: &Key| (key.name, (key.default.to_owned(), Origin::Default));
         Self {
             values: KEYS.iter().map(default).collect(),
-            environment: Environment::new(),
+            environment,
         }
     }
-}
 
-impl Layers {
     /// Reads file, `.env` and environment of the process, in the folder where it runs.
     ///
     /// # Errors
     ///
     /// A file cannot be read, or a key does not exist.
     pub fn of_process() -> Result<Self, ConfigError> {
-        Self::read(
-            Path::new("."),
-            std::env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
-        )
+        Self::read(Path::new(""), variables_of_process())
+    }
+
+    /// As [`Layers::of_process`], with `file` instead of the usual settings file.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, or a key does not exist.
+    pub fn of_process_with_file(file: &Path) -> Result<Self, ConfigError> {
+        let mut environment = variables_of_process();
+        environment.insert("SISE_CONFIG".to_owned(), file.display().to_string());
+        Self::read(Path::new(""), environment)
     }
 
     /// Reads the files below `folder` and lays `environment` over them.
@@ -80,7 +88,7 @@ impl Layers {
     ///
     /// A file cannot be read, or a key does not exist.
     pub fn read(folder: &Path, environment: Environment) -> Result<Self, ConfigError> {
-        let mut layers = Self::default();
+        let mut layers = Self::with_defaults(environment.clone());
         let dot_env = read_dot_env(&folder.join(".env"))?;
         let named = [&environment, &dot_env]
             .into_iter()
@@ -95,7 +103,6 @@ impl Layers {
         }
         layers.lay_variables(&dot_env, Origin::DotEnv)?;
         layers.lay_variables(&environment, Origin::Variable)?;
-        layers.environment = environment;
         Ok(layers)
     }
 
@@ -192,6 +199,12 @@ impl Layers {
             None => Ok(()),
         }
     }
+}
+
+fn variables_of_process() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 fn read_dot_env(path: &Path) -> Result<Environment, ConfigError> {

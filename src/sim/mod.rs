@@ -1,1 +1,43 @@
-//! Simulated broker.
+//! A simulated broker: the REST part of contract chapter 9 over one HTTP port.
+//!
+//! Answers what the broker answers (tokens, quotations, symbol files), refuses what the broker
+//! refuses (the rate limit, dead tokens, calls that paper trading lacks), and breaks on request:
+//! see [`Faults`]. Its market is a random walk or a recorded day, see [`MarketSource`]; neither
+//! knows closing hours.
+//!
+//! Three paths of its own stand beside the broker's: `GET /sim/stats`, `GET /sim/prices` and
+//! `POST /sim/tokens/kill`.
+
+mod answer;
+mod body;
+mod broker;
+mod chart;
+mod endpoint;
+mod faults;
+mod flags;
+mod history;
+mod holiday;
+mod index;
+mod index_price;
+mod info;
+mod keys;
+mod market;
+mod masters;
+mod multi;
+mod options;
+mod price;
+mod query;
+mod replay;
+mod server;
+mod stats;
+mod stock;
+mod walk;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use broker::Sim;
+pub use options::{Clock, Faults, MarketSource, Mode, SimError, SimOptions};
+pub use server::serve;
+pub use stats::SimStats;

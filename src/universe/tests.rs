@@ -29,7 +29,7 @@ fn listing(number: usize) -> Listing {
         code: format!("{number:06}").parse().unwrap(),
         name: format!("회사{number}"),
         market: Market::Kosdaq,
-        group: if number % 2 == 0 {
+        group: if number.is_multiple_of(2) {
             Group::Stock
         } else {
             Group::Etf

@@ -1,0 +1,142 @@
+//! Health and metrics over HTTP, on loopback by default.
+
+use std::fmt::Write as _;
+use std::future::IntoFuture as _;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use metrics::gauge;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::freshness::Freshness;
+use crate::setup::Parts;
+
+/// Below this share of fresh prices in a session the daemon is not ready.
+const READY_SHARE: f64 = 0.9;
+
+/// Histograms are folded this often; without it they grow between two scrapes.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// An open connection is cut this long after the stop.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What the routes answer from.
+#[derive(Clone)]
+pub struct ApiState {
+    /// Store, token, calendar, list.
+    pub parts: Arc<Parts>,
+    /// When each code was written.
+    pub freshness: Arc<Freshness>,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+    /// The calendar is not asked.
+    pub always_open: bool,
+}
+
+/// Serves until `stop`.
+///
+/// # Errors
+///
+/// The listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    state: ApiState,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let handle = state.metrics.clone();
+    let router = Router::new()
+        .route("/live", get(|| async { "live\n" }))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(state);
+    let server =
+        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let mut upkeep = interval(UPKEEP);
+    upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let server = server.into_future();
+    tokio::pin!(server);
+    loop {
+        tokio::select! {
+            served = &mut server => return served,
+            _ = upkeep.tick() => handle.run_upkeep(),
+            () = stop.cancelled() => {
+                // A scraper that keeps its connection open must not hold the process.
+                return timeout(GRACE, server).await.unwrap_or(Ok(()));
+            }
+        }
+    }
+}
+
+/// Ready: the store answers, and in a session the token is good and the list is fresh. Out of
+/// session a list that is not fresh is no failure.
+async fn ready(State(state): State<ApiState>) -> impl IntoResponse {
+    let mut failing = Vec::new();
+    if let Err(error) = state.parts.reader_store.ping().await {
+        failing.push(error.to_string());
+    }
+    let moment = state.parts.calendar.load().moment((state.parts.clock)());
+    if state.always_open || moment.is_open() {
+        let has_token = state
+            .parts
+            .broker
+            .as_ref()
+            .is_some_and(|broker| broker.auth.has_valid_token());
+        if !has_token {
+            failing.push("there is no valid access token".to_owned());
+        }
+        let ttl = state.parts.settings.store.ttl;
+        let fresh = state.freshness.of(&state.parts.universe.load(), ttl);
+        if fresh.share < READY_SHARE {
+            failing.push(format!(
+                "{:.1} % of the list have a live price, {:.0} % are needed",
+                fresh.share * 100.0,
+                READY_SHARE * 100.0
+            ));
+        }
+    }
+    if failing.is_empty() {
+        return (StatusCode::OK, "ready\n".to_owned());
+    }
+    let mut body = "not ready\n".to_owned();
+    for reason in failing {
+        // Writing to a String cannot fail.
+        let _ = writeln!(body, "- {reason}");
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, body)
+}
+
+async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
+    let universe = state.parts.universe.load();
+    let fresh = state
+        .freshness
+        .of(&universe, state.parts.settings.store.ttl);
+    gauge!("sise_universe_codes").set(u32::try_from(universe.len()).unwrap_or(u32::MAX));
+    gauge!("sise_fresh_ratio").set(fresh.share);
+    for (quantile, label) in [(0.5, "0.5"), (0.9, "0.9"), (0.99, "0.99"), (1.0, "1")] {
+        if let Some(age) = fresh.age(quantile) {
+            gauge!("sise_price_age_seconds", "quantile" => label).set(age.as_secs_f64());
+        }
+    }
+    let kind = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
+    (kind, state.metrics.render())
+}
+
+impl std::fmt::Debug for ApiState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiState")
+            .field("always_open", &self.always_open)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,51 @@
+//! `sise config`
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::failure::{DONE, Outcome};
+use super::output;
+use crate::config::{Layers, Settings};
+
+/// Arguments of `sise config`.
+#[derive(Debug, Args)]
+pub(super) struct ConfigArguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &ConfigArguments, layers: &Layers) -> Outcome {
+    if arguments.json {
+        let entry = |(key, value, origin): (&crate::config::Key, String, &_)| {
+            let origin = format!("{origin}");
+            let value = value.trim_matches('"').to_owned();
+            (
+                key.name.to_owned(),
+                json!({"value": value, "origin": origin}),
+            )
+        };
+        output::json(&Value::Object(
+            layers.shown().map(entry).collect::<Map<_, _>>(),
+        ));
+    } else {
+        let mut table = output::table(&["setting", "value", "from"]);
+        for (key, value, origin) in layers.shown() {
+            table.add_row([key.name.to_owned(), value, origin.to_string()]);
+        }
+        output::line(table);
+    }
+    // Shown first, so that a person sees what is refused and where it came from.
+    let settings = Settings::new(layers)?;
+    if !arguments.json {
+        let rate = settings.kis.rate;
+        output::line(format!(
+            "\nbroker {}, {:.2} calls/s, at most {} in any second; state in {}",
+            settings.kis.base_url,
+            rate.per_second,
+            rate.most_in_a_second(),
+            settings.state_directory.display()
+        ));
+    }
+    Ok(DONE)
+}

@@ -1,0 +1,329 @@
+//! `sise doctor`
+
+use chrono::TimeDelta;
+use clap::Args;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::failure::{DONE, Failure, Outcome};
+use super::output::{self, grouped};
+use super::plan::remedies;
+use crate::config::Layers;
+use crate::port::{Answer, QuoteSource as _, SourceError, Urgency};
+use crate::setup::{Broker, Parts};
+
+/// Clocks that differ by more than this make ages wrong.
+const SKEW_WARNED: TimeDelta = TimeDelta::seconds(2);
+/// Clocks that differ by more than this make tokens and trading hours wrong.
+const SKEW_FAILED: TimeDelta = TimeDelta::seconds(30);
+
+/// A stock that has been listed since 1975.
+const PROBE: &str = "005930";
+
+/// Arguments of `sise doctor`.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArguments {
+    /// Print JSON: an array of checks
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One check and how to mend what it found.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    verdict: Verdict,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            name,
+            verdict: Verdict::Ok,
+            found: found.into(),
+            mend: None,
+        }
+    }
+
+    fn warn(name: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self {
+            name,
+            verdict: Verdict::Warn,
+            found: found.into(),
+            mend: Some(mend.into()),
+        }
+    }
+
+    fn fail(name: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self {
+            name,
+            verdict: Verdict::Fail,
+            found: found.into(),
+            mend: Some(mend.into()),
+        }
+    }
+}
+
+pub(super) async fn run(arguments: DoctorArguments, mut layers: Layers) -> Outcome {
+    // The checks say everything themselves.
+    layers.set("log.level", "off");
+    let parts = super::parts(&layers)?;
+    let mut checks = vec![Check::ok("settings", "every value is allowed")];
+    checks.push(state_directory(&parts));
+    checks.extend(store(&parts).await);
+    match parts.broker.clone() {
+        Some(broker) => checks.extend(ask_broker(&parts, &broker).await),
+        None => checks.push(Check::fail(
+            "credentials",
+            "app key and secret are not set",
+            "put KIS_APP_KEY and KIS_APP_SECRET into the environment or into .env",
+        )),
+    }
+    checks.extend(stock_list(&parts).await);
+    checks.push(calendar(&parts));
+    if arguments.json {
+        output::json(&checks);
+    } else {
+        print(&checks);
+    }
+    let failed = checks
+        .iter()
+        .filter(|check| check.verdict == Verdict::Fail)
+        .count();
+    match failed {
+        0 => Ok(DONE),
+        1 => Err(Failure::failed("one check failed")),
+        failed => Err(Failure::failed(format!("{failed} checks failed"))),
+    }
+}
+
+fn print(checks: &[Check]) {
+    for check in checks {
+        let mark = match check.verdict {
+            Verdict::Ok => "ok  ",
+            Verdict::Warn => "warn",
+            Verdict::Fail => "FAIL",
+        };
+        output::line(format!("{mark}  {:<12} {}", check.name, check.found));
+        if let Some(mend) = &check.mend {
+            output::line(format!("      {:<12} -> {mend}", ""));
+        }
+    }
+}
+
+/// Token and last good list must outlive the process.
+fn state_directory(parts: &Parts) -> Check {
+    let directory = &parts.settings.state_directory;
+    let shown = directory.display();
+    let probe = directory.join(format!("probe-{}.tmp", std::process::id()));
+    let written = std::fs::create_dir_all(directory)
+        .and_then(|()| std::fs::write(&probe, "probe"))
+        .and_then(|()| std::fs::remove_file(&probe));
+    match written {
+        Ok(()) => Check::ok("state", format!("{shown} can be written")),
+        Err(error) => Check::fail(
+            "state",
+            format!("{shown} cannot be written: {error}"),
+            "make room or give the right, or set state.directory to another place",
+        ),
+    }
+}
+
+async fn store(parts: &Parts) -> Vec<Check> {
+    let Some(redis) = &parts.redis else {
+        return vec![Check::warn(
+            "store",
+            "memory: prices are seen by this process alone",
+            "set REDIS_URL so that other programs can read them",
+        )];
+    };
+    let start = Instant::now();
+    let health = match redis.health().await {
+        Ok(health) => health,
+        Err(error) => {
+            return vec![Check::fail(
+                "redis",
+                error.to_string(),
+                "start Redis there, or set REDIS_URL; if it is far away, raise \
+                 store.connect_timeout and store.response_timeout",
+            )];
+        }
+    };
+    let found = format!(
+        "version {} at {}, answers in {:.1} ms",
+        health.version,
+        redis.address(),
+        start.elapsed().as_secs_f64() * 1_000.0
+    );
+    let mebibytes = |bytes: u64| bytes / (1 << 20);
+    let memory = format!(
+        "{} MiB of {}, policy {}",
+        mebibytes(health.used_memory),
+        match health.maxmemory {
+            0 => "no limit".to_owned(),
+            limit => format!("{} MiB", mebibytes(limit)),
+        },
+        health.maxmemory_policy
+    );
+    let is_tight = health.maxmemory > 0 && health.used_memory > health.maxmemory / 10 * 9;
+    let memory = if health.maxmemory > 0 && health.maxmemory_policy.starts_with("allkeys") {
+        Check::warn(
+            "memory",
+            format!("{memory}: closes and the list's copy may be evicted in silence"),
+            "CONFIG SET maxmemory-policy volatile-ttl, or give sise a Redis of its own",
+        )
+    } else if is_tight {
+        Check::warn(
+            "memory",
+            format!("{memory}: nearly full"),
+            "raise maxmemory; the whole market takes about 2 MiB",
+        )
+    } else {
+        Check::ok("memory", memory)
+    };
+    vec![Check::ok("redis", found), memory]
+}
+
+async fn ask_broker(parts: &Parts, broker: &Broker) -> Vec<Check> {
+    let mut checks = Vec::new();
+    match broker.rest.server_time().await {
+        Ok(theirs) => checks.push(clock_skew(
+            (parts.clock)() - theirs.with_timezone(&crate::domain::Seoul),
+        )),
+        Err(error @ SourceError::Unavailable(_)) => {
+            checks.push(Check::fail(
+                "broker",
+                format!("{}: {error}", broker.rest.base()),
+                "check the network and KIS_BASE_URL; the broker is down for upkeep at times, mostly at night",
+            ));
+            return checks;
+        }
+        Err(error) => checks.push(Check::warn(
+            "clock",
+            error.to_string(),
+            "compare this machine's clock by hand",
+        )),
+    }
+    if let Err(error) = broker.auth.token().await {
+        checks.push(Check::fail(
+            "token",
+            error.to_string(),
+            "check KIS_APP_KEY, KIS_APP_SECRET and KIS_ENV (real keys do not work on paper and the \
+             other way round); if they are right, wait a minute and try again",
+        ));
+        return checks;
+    }
+    checks.push(Check::ok("token", "the broker accepts key and secret"));
+    let probe = PROBE.parse();
+    if let Ok(symbol) = probe {
+        let answers = broker
+            .source
+            .quotes(&[symbol], Urgency::Reader)
+            .await
+            .answers;
+        checks.push(match answers.into_iter().next() {
+            Some((_, Answer::Quote(quote))) => {
+                let way = match quote.source.as_str() {
+                    "kis.multi" => "30 codes a call",
+                    _ => "one code a call",
+                };
+                Check::ok(
+                    "prices",
+                    format!("{PROBE} is {} won; {way}", grouped(quote.price)),
+                )
+            }
+            Some((_, Answer::Failed(error))) => Check::fail(
+                "prices",
+                error.to_string(),
+                "check the account's permissions on the broker's portal",
+            ),
+            Some((_, Answer::Refused(why))) => Check::fail(
+                "prices",
+                format!("{PROBE}: {why}"),
+                "try again; the broker gives no price at the moment",
+            ),
+            _ => Check::fail(
+                "prices",
+                format!("the broker does not know {PROBE}"),
+                "check KIS_BASE_URL",
+            ),
+        });
+    }
+    checks
+}
+
+fn clock_skew(skew: TimeDelta) -> Check {
+    // The header has whole seconds.
+    let found = format!("differs from the broker's by {} s", skew.num_seconds());
+    let mend = "switch time synchronisation on (timedatectl set-ntp true)";
+    if skew.abs() > SKEW_FAILED {
+        Check::fail("clock", found, mend)
+    } else if skew.abs() > SKEW_WARNED {
+        Check::warn("clock", found, mend)
+    } else {
+        Check::ok("clock", found)
+    }
+}
+
+async fn stock_list(parts: &Parts) -> Vec<Check> {
+    let loaded = match parts.loader() {
+        Ok(loader) => loader.load().await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            return vec![Check::fail(
+                "stock list",
+                error,
+                "check KIS_MASTER_URL and universe.file, or set universe.source = auto",
+            )];
+        }
+    };
+    let codes = loaded.universe.len();
+    let found = format!("{} codes from {}", grouped(codes), loaded.source);
+    let list = if loaded.notes.is_empty() {
+        Check::ok("stock list", found)
+    } else {
+        Check::warn("stock list", found, loaded.notes.join("; "))
+    };
+    let calling = parts.broker.as_ref().map_or_else(
+        || parts.settings.calling(),
+        |broker| broker.source.calling(),
+    );
+    let plan = parts.settings.plan(codes, calling);
+    let alive = format!(
+        "a sweep takes {:.1} s, {:.0} % of the codes are alive at any time",
+        plan.sweep_time().as_secs_f64(),
+        plan.share_alive() * 100.0
+    );
+    let plan = if plan.keeps_alive() {
+        Check::ok("plan", alive)
+    } else {
+        Check::fail("plan", alive, remedies(&plan))
+    };
+    vec![list, plan]
+}
+
+fn calendar(parts: &Parts) -> Check {
+    let calendar = parts.calendar.load();
+    let today = (parts.clock)().date_naive();
+    match calendar.cover_warning(today) {
+        None => Check::ok(
+            "calendar",
+            format!("covered through {}", calendar.covered_through()),
+        ),
+        Some(warning) => Check::warn("calendar", "near its end", warning),
+    }
+}

@@ -1,0 +1,109 @@
+//! Errors become exit codes here and nowhere else (design 6.8).
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use crate::config::ConfigError;
+use crate::daemon::DaemonError;
+use crate::port::{ListError, SourceError, StoreError};
+use crate::reader::ReadError;
+use crate::setup::SetupError;
+
+/// The exit code of a command, or why it failed.
+pub(super) type Outcome = Result<u8, Failure>;
+
+/// All done.
+pub(super) const DONE: u8 = 0;
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+/// Done, but not for every code.
+pub(super) const INCOMPLETE: u8 = 3;
+
+/// What a person is told when a command fails.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    pub(super) fn failed(message: impl Into<String>) -> Self {
+        Self {
+            code: FAILED,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self {
+            code: USAGE,
+            message: message.into(),
+        }
+    }
+
+    /// Key and secret are needed and not set.
+    pub(super) fn no_credentials() -> Self {
+        Self::usage(
+            "the broker's app key and secret are not set: put KIS_APP_KEY and KIS_APP_SECRET into \
+             the environment or into .env (no key yet? `sise demo` needs none)",
+        )
+    }
+
+    pub(super) fn report(self) -> ExitCode {
+        // Standard error may be closed; there is nobody left to tell.
+        let _ = writeln!(std::io::stderr(), "sise: {}", self.message);
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::failed(format!(
+            "{error}; start Redis there, or set REDIS_URL to where it is (`sise doctor` tells more)"
+        ))
+    }
+}
+
+impl From<ListError> for Failure {
+    fn from(error: ListError) -> Self {
+        Self::failed(format!("no stock list: {error}"))
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Denied(_) => Self::usage(format!(
+                "{error}; check KIS_APP_KEY, KIS_APP_SECRET and KIS_ENV (`sise doctor` tells more)"
+            )),
+            _ => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Code(error) => Self::usage(error.to_string()),
+            ReadError::Source { .. } => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<DaemonError> for Failure {
+    fn from(error: DaemonError) -> Self {
+        Self::failed(error.to_string())
+    }
+}

@@ -1,0 +1,158 @@
+//! The command line: one file a command, arguments in, words and exit code out.
+
+mod calendar;
+mod config;
+mod demo;
+mod doctor;
+mod failure;
+mod get;
+mod logging;
+mod output;
+mod plan;
+mod progress;
+mod run;
+mod sim;
+mod universe;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::clock;
+use crate::config::{KEYS, Layers, Settings};
+use crate::setup::Parts;
+
+use failure::{Failure, Outcome};
+
+/// Keeps the price of every KOSPI and KOSDAQ stock fresh in Redis.
+#[derive(Debug, Parser)]
+#[command(name = "sise", version, propagate_version = true)]
+#[command(
+    after_help = "Exit codes: 0 all done; 1 failed; 2 wrong usage or settings; \
+                        3 done, but not every code; 130, 143 on signals."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Settings file, instead of `SISE_CONFIG` or config/sise.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Sets any setting, over file and environment; may be given more than once
+    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE")]
+    settings: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Keep prices fresh: as a daemon, or once with --once
+    Run(run::RunArguments),
+    /// Look prices up: Redis first, then the broker
+    Get(get::GetArguments),
+    /// Compute whether a set-up keeps its codes alive
+    Plan(plan::PlanArguments),
+    /// Tell whether the exchange is open, and when it opens and closes
+    Calendar(calendar::CalendarArguments),
+    /// Show the stock list
+    Universe(universe::UniverseArguments),
+    /// Serve a simulated broker on loopback
+    Sim(Box<sim::SimArguments>),
+    /// Watch a simulated market: simulated broker, daemon and memory store in one process
+    Demo(demo::DemoArguments),
+    /// Check the whole set-up and say how to mend it
+    Doctor(doctor::DoctorArguments),
+    /// Show the settings in force, secrets redacted, and where each came from
+    Config(config::ConfigArguments),
+    /// Print shell completions
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // clap words its own messages, and knows to which stream each belongs.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::failed(format!("no runtime: {error}")).report(),
+    };
+    let outcome = runtime.block_on(dispatch(arguments));
+    // What still runs in the background was stopped or is of no use any more.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn dispatch(arguments: Arguments) -> Outcome {
+    let layers = || layers(arguments.config.as_ref(), &arguments.settings);
+    match arguments.command {
+        Command::Run(command) => run::run(command, layers()?).await,
+        Command::Get(command) => get::run(command, layers()?).await,
+        Command::Plan(command) => plan::run(command, layers()?).await,
+        Command::Calendar(command) => calendar::run(&command, &layers()?),
+        Command::Universe(command) => universe::run(command, layers()?).await,
+        Command::Sim(command) => sim::run(*command).await,
+        Command::Demo(command) => demo::run(command).await,
+        Command::Doctor(command) => doctor::run(command, layers()?).await,
+        Command::Config(command) => config::run(&command, &layers()?),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "sise", &mut script);
+            output::raw(&script);
+            Ok(0)
+        }
+    }
+}
+
+/// The settings' layers with the flags on top.
+fn layers(file: Option<&PathBuf>, flags: &[String]) -> Result<Layers, Failure> {
+    let mut layers = match file {
+        Some(file) => Layers::of_process_with_file(file)?,
+        None => Layers::of_process()?,
+    };
+    for flag in flags {
+        let key = flag
+            .split_once('=')
+            .and_then(|(name, value)| Some((KEYS.iter().find(|key| key.name == name)?, value)));
+        let Some((key, value)) = key else {
+            let name = flag.split('=').next().unwrap_or_default();
+            return Err(Failure::usage(format!(
+                "--set {name}: write --set SECTION.KEY=VALUE; `sise config` lists the settings"
+            )));
+        };
+        layers.set(key.name, value);
+    }
+    Ok(layers)
+}
+
+/// The parts of a command that works by the settings; logs are on from here.
+fn parts(layers: &Layers) -> Result<Parts, Failure> {
+    let settings = Settings::new(layers)?;
+    logging::start(&settings)?;
+    Ok(Parts::new(settings, clock::system())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,112 @@
+//! `sise plan`
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use super::failure::{DONE, Outcome};
+use super::output::{self, grouped};
+use crate::config::Layers;
+use crate::domain::{Calling, Plan};
+
+/// Arguments of `sise plan`.
+#[derive(Debug, Args)]
+pub(super) struct PlanArguments {
+    /// Plan for so many codes instead of the stock list at hand
+    #[arg(long, value_name = "N")]
+    codes: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
+    let parts = super::parts(&layers)?;
+    let codes = match arguments.codes {
+        Some(codes) => codes,
+        None => super::universe::load(&parts).await?.universe.len(),
+    };
+    let plan = parts.settings.plan(codes, parts.settings.calling());
+    if arguments.json {
+        output::json(&json!({
+            "codes": plan.codes,
+            "calling": plan.calling,
+            "batch_size": plan.batch_size,
+            "batches": plan.batches(),
+            "calls": plan.calls(),
+            "rate_per_second": plan.rate,
+            "batch_pause_seconds": plan.batch_pause.as_secs_f64(),
+            "interval_seconds": plan.interval.as_secs_f64(),
+            "ttl_seconds": plan.ttl.as_secs_f64(),
+            "sweep_seconds": plan.sweep_time().as_secs_f64(),
+            "share_alive": plan.share_alive(),
+            "keeps_alive": plan.keeps_alive(),
+            "largest_list": plan.largest_list(),
+        }));
+        return Ok(DONE);
+    }
+    let way = match plan.calling {
+        Calling::Multi => format!("{} codes a call (real account)", plan.batch_size),
+        Calling::Single => "one code a call (paper account)".to_owned(),
+    };
+    output::line(format!("codes             {}", grouped(codes)));
+    output::line(format!("way of calling    {way}, {:.2} calls/s", plan.rate));
+    output::line(format!("calls a sweep     {}", grouped(plan.calls())));
+    output::line(format!("time a sweep      {}", seconds(plan.sweep_time())));
+    output::line(format!("sweep every       {}", seconds(plan.period())));
+    output::line(format!("a price lives     {}", seconds(plan.ttl)));
+    output::line(format!(
+        "alive at any time {:.0} %",
+        plan.share_alive() * 100.0
+    ));
+    output::line(format!(
+        "largest list      {} codes",
+        grouped(plan.largest_list())
+    ));
+    let verdict = if plan.keeps_alive() {
+        "this set-up keeps every code alive".to_owned()
+    } else {
+        format!(
+            "this set-up does NOT keep its codes alive: {}",
+            remedies(&plan)
+        )
+    };
+    output::line(verdict);
+    Ok(DONE)
+}
+
+/// What would work instead.
+pub(super) fn remedies(plan: &Plan) -> String {
+    let mut ways = Vec::new();
+    match plan.largest_list() {
+        0 => ways.push(format!(
+            "a shorter interval (schedule.interval, now {})",
+            seconds(plan.interval)
+        )),
+        codes => ways.push(format!(
+            "a list of at most {} codes (universe.file)",
+            grouped(codes)
+        )),
+    }
+    // A little above what is needed, in whole seconds.
+    let ttl = Duration::from_secs(plan.period().mul_f64(1.06).as_secs() + 1);
+    ways.push(format!(
+        "a life of at least {} (store.ttl, now {})",
+        seconds(ttl),
+        seconds(plan.ttl)
+    ));
+    if plan.calling == Calling::Single {
+        ways.push("a real account, which asks for 30 codes a call (KIS_ENV=real)".to_owned());
+    }
+    ways.join("; or ")
+}
+
+fn seconds(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 120.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{:.1} min", seconds / 60.0)
+    }
+}

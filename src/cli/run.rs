@@ -1,0 +1,319 @@
+//! `sise run`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
+use super::output::{self, grouped};
+use super::plan::remedies;
+use super::progress;
+use crate::api::ApiState;
+use crate::config::Layers;
+use crate::daemon::{self, Signal};
+use crate::domain::{Calling, Symbol};
+use crate::freshness::Freshness;
+use crate::port::{QuoteSource as _, SourceError};
+use crate::schedule::Schedule;
+use crate::setup::{Broker, Parts};
+use crate::sweep::{Report, Step, Sweeper, Task};
+use crate::telemetry;
+
+/// Codes that the report names one by one.
+const NAMED: usize = 20;
+
+/// Arguments of `sise run`.
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// Make one pass and end; at any hour
+    #[arg(long)]
+    once: bool,
+    /// With --once: these codes only, separated by commas
+    #[arg(
+        long,
+        value_name = "A,B",
+        requires = "once",
+        value_delimiter = ',',
+        conflicts_with = "codes_file"
+    )]
+    codes: Option<Vec<String>>,
+    /// With --once: the codes in this file only, separated by white space or commas
+    #[arg(long, value_name = "FILE", requires = "once")]
+    codes_file: Option<PathBuf>,
+    /// With --once: do nothing while the market is closed
+    #[arg(long, requires = "once", conflicts_with = "always_open")]
+    if_open: bool,
+    /// Ignore the calendar, for trials
+    #[arg(long)]
+    always_open: bool,
+    /// Go on with a set-up that cannot keep its codes alive
+    #[arg(long)]
+    allow_gaps: bool,
+    /// With --once: print the report as JSON
+    #[arg(long, requires = "once")]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: RunArguments, layers: Layers) -> Outcome {
+    let parts = super::parts(&layers)?;
+    let (Some(sweeper), Some(broker)) = (parts.sweeper(), parts.broker.clone()) else {
+        return Err(Failure::no_credentials());
+    };
+    if arguments.once {
+        once(&arguments, parts, sweeper, broker).await
+    } else {
+        daemon(&arguments, parts, sweeper, broker).await
+    }
+}
+
+/// One pass.
+async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: Broker) -> Outcome {
+    let codes = codes(arguments)?;
+    let now = (parts.clock)();
+    let moment = parts.calendar.load().moment(now);
+    if let (true, Some(closed)) = (arguments.if_open, &moment.closed) {
+        let next = moment.next_open.map_or_else(
+            || "not known".to_owned(),
+            |next| next.format("%Y-%m-%d %H:%M KST").to_string(),
+        );
+        output::note(format!(
+            "skipped: the market is closed: {closed}; it opens {next}"
+        ));
+        if arguments.json {
+            output::json(
+                &serde_json::json!({"skipped": closed.to_string(), "next_open": moment.next_open}),
+            );
+        }
+        return Ok(DONE);
+    }
+    // Before a call is spent: prices that cannot be kept are of no use.
+    parts.sweep_store.ping().await?;
+    let symbols = match codes {
+        Some(codes) => {
+            parts.know_names().await;
+            codes
+        }
+        None => super::universe::load(&parts)
+            .await?
+            .universe
+            .symbols()
+            .collect(),
+    };
+    broker.auth.token().await?;
+    let plan = parts.settings.plan(symbols.len(), broker.source.calling());
+    if plan.sweep_time() > plan.ttl {
+        tracing::warn!(
+            "the pass takes about {} s and a price lives {} s: the first are gone before the last are there",
+            plan.sweep_time().as_secs(),
+            plan.ttl.as_secs()
+        );
+    }
+    let task = Task {
+        deadline: plan.sweep_time() * 2 + Duration::from_secs(30),
+        is_close: !arguments.always_open && is_close(&parts, now),
+        symbols,
+    };
+    let stop = CancellationToken::new();
+    let bar = progress::bar(task.symbols.len());
+    let observe = |step: Step<'_>| bar.set_position(u64::try_from(step.done).unwrap_or(0));
+    let sweep = sweeper.sweep(&task, &observe, &stop);
+    tokio::pin!(sweep);
+    let mut signal = None;
+    let report = tokio::select! {
+        report = &mut sweep => report,
+        received = daemon::signalled() => {
+            signal = received.ok();
+            stop.cancel();
+            sweep.await
+        }
+    };
+    bar.finish_and_clear();
+    if arguments.json {
+        output::json(&Once {
+            report: &report,
+            is_close: task.is_close,
+        });
+    } else {
+        print(&report, task.is_close);
+    }
+    Ok(match signal {
+        Some(signal) => signal.exit_code(),
+        None if report.missing.is_empty() => DONE,
+        None => INCOMPLETE,
+    })
+}
+
+#[derive(Serialize)]
+struct Once<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    is_close: bool,
+}
+
+/// Whether prices of now are the close of the day.
+fn is_close(parts: &Parts, now: crate::domain::KrxTime) -> bool {
+    let window = parts.calendar.load().close_window(now.date_naive());
+    window.is_some_and(|(from, until)| from <= now && now < until)
+}
+
+fn codes(arguments: &RunArguments) -> Result<Option<Vec<Symbol>>, Failure> {
+    let texts: Vec<String> = if let Some(codes) = &arguments.codes {
+        codes.iter().map(|code| code.trim().to_owned()).collect()
+    } else if let Some(path) = &arguments.codes_file {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+        let parts = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#'))
+            .flat_map(|line| line.split(|c: char| c.is_whitespace() || c == ','));
+        parts
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect()
+    } else {
+        return Ok(None);
+    };
+    let mut symbols: Vec<Symbol> = Vec::with_capacity(texts.len());
+    for text in texts {
+        let symbol = text
+            .parse()
+            .map_err(|error| Failure::usage(format!("{error}")))?;
+        if !symbols.contains(&symbol) {
+            symbols.push(symbol);
+        }
+    }
+    if symbols.is_empty() {
+        return Err(Failure::usage("no codes are given"));
+    }
+    Ok(Some(symbols))
+}
+
+fn print(report: &Report, is_close: bool) {
+    let kept = if is_close { ", kept as the close" } else { "" };
+    output::line(format!(
+        "{} of {} codes written ({:.1} %{kept}) in {:.1} s: {} calls, {} refused, {} repeated",
+        grouped(report.written),
+        grouped(report.universe),
+        report.coverage * 100.0,
+        Duration::from_millis(report.elapsed_ms).as_secs_f64(),
+        grouped(report.calls),
+        grouped(report.refused_calls),
+        grouped(report.retries),
+    ));
+    for (reason, count) in report.missing_by_reason() {
+        let of_reason = || report.missing.iter().filter(|m| m.reason == reason);
+        let named: Vec<&str> = of_reason().take(NAMED).map(|m| m.code.as_str()).collect();
+        let more = match count.saturating_sub(named.len()) {
+            0 => String::new(),
+            more => format!(" and {} more (--json names all)", grouped(more)),
+        };
+        let detail = of_reason().find(|m| !m.detail.is_empty());
+        let detail = detail.map_or(String::new(), |m| format!(" ({})", m.detail));
+        output::line(format!("  {reason}{detail}: {}{more}", named.join(" ")));
+    }
+}
+
+/// The long-lived process.
+async fn daemon(
+    arguments: &RunArguments,
+    parts: Parts,
+    sweeper: Sweeper,
+    broker: Broker,
+) -> Outcome {
+    // Bound first: a second daemon on the same port fails before it does anything.
+    let listener = listen(&parts).await?;
+    let metrics = telemetry::install_metrics()
+        .map_err(|error| Failure::failed(format!("metrics cannot be started: {error}")))?;
+    if let Err(error) = parts.sweep_store.ping().await {
+        tracing::warn!("{error}; starting all the same, and writing as soon as it answers");
+    }
+    let loaded = super::universe::load(&parts).await?;
+    refuse_gaps(
+        arguments,
+        &parts,
+        loaded.universe.len(),
+        broker.source.calling(),
+    )?;
+    tracing::info!(
+        codes = loaded.universe.len(),
+        source = loaded.source,
+        interval = %humantime::format_duration(parts.settings.schedule.interval),
+        rate = parts.settings.kis.rate.per_second,
+        broker = broker.rest.base(),
+        "sise starts"
+    );
+    match broker.auth.token().await {
+        Ok(_) => {}
+        Err(error @ SourceError::Denied(_)) => return Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "no access token yet; trying again with the first sweep")
+        }
+    }
+    let parts = Arc::new(parts);
+    let freshness = Arc::new(Freshness::default());
+    let api = listener.map(|listener| {
+        let state = ApiState {
+            parts: Arc::clone(&parts),
+            freshness: Arc::clone(&freshness),
+            metrics,
+            always_open: arguments.always_open,
+        };
+        (listener, state)
+    });
+    let loader = parts.loader()?;
+    let always_open = arguments.always_open;
+    let schedule = Schedule::new(parts, sweeper, loader, freshness, always_open, None)
+        .map_err(Failure::usage)?;
+    let signal: Signal = daemon::run(schedule, api, CancellationToken::new()).await?;
+    Ok(signal.exit_code())
+}
+
+async fn listen(parts: &Parts) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = parts.settings.api_listen else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Failure::failed(format!(
+            "cannot listen on {address} for health and metrics: {error}; set api.listen \
+             (SISE__API__LISTEN) to another address, or to off"
+        ))
+    })?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "health and metrics");
+    }
+    Ok(Some(listener))
+}
+
+/// A set-up that cannot keep its codes alive is refused, with what would work.
+fn refuse_gaps(
+    arguments: &RunArguments,
+    parts: &Parts,
+    codes: usize,
+    calling: Calling,
+) -> Result<(), Failure> {
+    let plan = parts.settings.plan(codes, calling);
+    if plan.keeps_alive() {
+        return Ok(());
+    }
+    let trouble = format!(
+        "this set-up cannot keep its {} codes alive: each is written every {:.0} s and lives {:.0} s, \
+         so {:.0} % are there at any moment",
+        grouped(codes),
+        plan.period().as_secs_f64(),
+        plan.ttl.as_secs_f64(),
+        plan.share_alive() * 100.0
+    );
+    if arguments.allow_gaps {
+        tracing::warn!("{trouble}; going on, as --allow-gaps says");
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{trouble}. What works: {}; or go on with gaps: --allow-gaps",
+        remedies(&plan)
+    )))
+}

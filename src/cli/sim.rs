@@ -1,0 +1,206 @@
+//! `sise sim`
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::NaiveTime;
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::failure::{Failure, Outcome};
+use super::output;
+use crate::clock;
+use crate::daemon;
+use crate::sim::{Faults, MarketSource, Mode, Sim, SimOptions};
+
+/// Arguments of `sise sim`.
+#[derive(Debug, Args)]
+pub(super) struct SimArguments {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:9080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Which host and customer to play
+    #[arg(long, value_enum, default_value_t = ModeArgument::Real)]
+    mode: ModeArgument,
+    /// Calls a second for one app key instead of the mode's; 0 is no limit
+    #[arg(long, value_name = "CALLS")]
+    limit: Option<u32>,
+    /// The only app key to take; any by default
+    #[arg(long, value_name = "KEY")]
+    app_key: Option<String>,
+    /// The only app secret to take; the first one seen with a key by default
+    #[arg(long, value_name = "SECRET")]
+    app_secret: Option<String>,
+    /// Life of a token
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
+    token_validity: Duration,
+    /// Time to every answer
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    latency: Duration,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Replay a recorded day (CSV, plain or gzip) instead of a random walk
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
+    /// Recorded seconds in one second; 0 holds the first snapshot
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        default_value_t = 1.0,
+        requires = "replay"
+    )]
+    speed: f64,
+    /// Time of the recorded day to begin at, HH:MM[:SS]; the first prices by default
+    #[arg(long, value_name = "TIME", requires = "replay", value_parser = parse_time)]
+    from: Option<NaiveTime>,
+    #[command(flatten)]
+    faults: FaultArguments,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ModeArgument {
+    Real,
+    Paper,
+    NewCustomer,
+}
+
+/// What goes wrong, as shares of calls from 0 to 1.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Faults (shares of calls, 0 to 1)")]
+struct FaultArguments {
+    /// Refuse below the limit (`EGW00201`)
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    refuse: f64,
+    /// HTTP 500 without JSON
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    http_500: f64,
+    /// HTTP 200 with a garbled body
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    garbage: f64,
+    /// Close the connection without an answer
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    reset: f64,
+    /// Answer late
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    slow: f64,
+    /// How late
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
+    slow_for: Duration,
+    /// End the token of the call
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    dead_token: f64,
+    /// Leave rows out of multi-price answers
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    short: f64,
+    /// Rows whose price is zero
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    zero: f64,
+    /// Rows that lack optional fields
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    missing_fields: f64,
+    /// Refuse the multi-price call as unavailable
+    #[arg(long)]
+    no_multi: bool,
+}
+
+pub(super) async fn run(arguments: SimArguments) -> Outcome {
+    let address = arguments.listen;
+    if !address.ip().is_loopback() {
+        output::note(format!(
+            "{address} is not loopback: whoever reaches it can use this simulated broker"
+        ));
+    }
+    let sim = Sim::new(options(arguments), clock::system())
+        .map_err(|error| Failure::usage(with_causes(&error)))?;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Failure::failed(format!("cannot listen on {address}: {error}; see --listen"))
+    })?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::failed(error.to_string()))?;
+    output::line(format!(
+        "simulated broker on http://{address} (its prices are no real prices)"
+    ));
+    output::note(format!(
+        "point sise at it: KIS_BASE_URL=http://{address} KIS_MASTER_URL=http://{address} \
+         KIS_APP_KEY=any KIS_APP_SECRET=any"
+    ));
+    let stop = CancellationToken::new();
+    let serving = sim.serve(listener, stop.clone());
+    tokio::pin!(serving);
+    let signal = tokio::select! {
+        served = &mut serving => {
+            let trouble = served.err().map_or("it ended".to_owned(), |error| error.to_string());
+            return Err(Failure::failed(format!("the simulated broker: {trouble}")));
+        }
+        signal = daemon::signalled() => {
+            signal.map_err(|error| Failure::failed(format!("signals cannot be received: {error}")))?
+        }
+    };
+    stop.cancel();
+    // Open connections of clients must not hold the process.
+    let _ = tokio::time::timeout(Duration::from_secs(1), serving).await;
+    let stats = sim.stats();
+    output::note(format!(
+        "{} calls, {} refused, at most {} in any second; {} tokens issued",
+        stats.calls, stats.refused, stats.max_calls_per_second_window, stats.tokens_issued
+    ));
+    Ok(signal.exit_code())
+}
+
+fn options(arguments: SimArguments) -> SimOptions {
+    let faults = arguments.faults;
+    SimOptions {
+        mode: match arguments.mode {
+            ModeArgument::Real => Mode::Real,
+            ModeArgument::Paper => Mode::Paper,
+            ModeArgument::NewCustomer => Mode::NewCustomer,
+        },
+        calls_per_second: arguments.limit,
+        app_key: arguments.app_key,
+        app_secret: arguments.app_secret,
+        token_validity: arguments.token_validity,
+        latency: arguments.latency,
+        seed: arguments.seed,
+        market: match arguments.replay {
+            None => MarketSource::Walk,
+            Some(path) => MarketSource::Replay {
+                path,
+                speed: arguments.speed,
+                from: arguments.from,
+            },
+        },
+        faults: Faults {
+            refuse: faults.refuse,
+            http_500: faults.http_500,
+            garbage: faults.garbage,
+            reset: faults.reset,
+            slow: faults.slow,
+            slow_for: faults.slow_for,
+            dead_token: faults.dead_token,
+            short: faults.short,
+            zero: faults.zero,
+            missing_fields: faults.missing_fields,
+            no_multi: faults.no_multi,
+        },
+    }
+}
+
+fn parse_time(text: &str) -> Result<NaiveTime, String> {
+    NaiveTime::parse_from_str(text, "%H:%M:%S")
+        .or_else(|_| NaiveTime::parse_from_str(text, "%H:%M"))
+        .map_err(|_| "write HH:MM or HH:MM:SS".to_owned())
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

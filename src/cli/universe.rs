@@ -1,0 +1,86 @@
+//! `sise universe`
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::failure::{DONE, Failure, Outcome};
+use super::output::{self, grouped};
+use crate::config::Layers;
+use crate::setup::Parts;
+use crate::universe::Loaded;
+
+/// Arguments of `sise universe`.
+#[derive(Debug, Args)]
+pub(super) struct UniverseArguments {
+    /// Take the list from here: auto, master, csv, last-good, shipped
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+    /// Take a list as good although it lost many codes against the last good copy
+    #[arg(long)]
+    accept: bool,
+    /// Print JSON: an array of objects
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: UniverseArguments, mut layers: Layers) -> Outcome {
+    if let Some(source) = arguments.source {
+        layers.set("universe.source", source);
+    }
+    let parts = super::parts(&layers)?;
+    let loaded = if arguments.accept {
+        let loaded = parts.loader()?.accept().await?;
+        said(loaded)
+    } else {
+        load(&parts).await?
+    };
+    if arguments.json {
+        output::json(&loaded.universe.listings());
+        return Ok(DONE);
+    }
+    let mut table = output::table(&["code", "name", "market", "group", ""]);
+    let mut groups: BTreeMap<&str, usize> = BTreeMap::new();
+    for listing in loaded.universe.listings() {
+        *groups.entry(listing.group.code()).or_default() += 1;
+        let halted = if listing.halted == Some(true) {
+            "halted"
+        } else {
+            ""
+        };
+        table.add_row([
+            listing.code.as_str(),
+            &listing.name,
+            listing.market.as_str(),
+            listing.group.code(),
+            halted,
+        ]);
+    }
+    output::line(table);
+    let groups: Vec<String> = groups
+        .iter()
+        .map(|(group, count)| format!("{group} {count}"))
+        .collect();
+    output::note(format!(
+        "{} codes from {} ({})",
+        grouped(loaded.universe.len()),
+        loaded.source,
+        groups.join(", ")
+    ));
+    Ok(DONE)
+}
+
+/// Loads the list by the settings and says what a person should know.
+pub(super) async fn load(parts: &Parts) -> Result<Loaded, Failure> {
+    let loaded = parts.loader()?.load().await?;
+    parts.universe.store(Arc::new(loaded.universe.clone()));
+    Ok(said(loaded))
+}
+
+fn said(loaded: Loaded) -> Loaded {
+    for note in &loaded.notes {
+        tracing::warn!("{note}");
+    }
+    loaded
+}

@@ -1,0 +1,77 @@
+//! How fresh the list is: when each code was last written, and what follows from it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::{Quote, Symbol, Universe};
+
+/// Remembers when each code's price was last written by this process.
+#[derive(Debug, Default)]
+pub struct Freshness {
+    written: Mutex<HashMap<Symbol, Instant>>,
+}
+
+/// The list's freshness at one instant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Freshly {
+    /// Share of the list whose price is younger than its life, 0 to 1.
+    pub share: f64,
+    /// Ages of the prices that were ever written, youngest first.
+    pub ages: Vec<Duration>,
+}
+
+impl Freshness {
+    /// Notes quotes that were written just now.
+    pub fn note(&self, quotes: &[Quote]) {
+        let now = Instant::now();
+        let mut written = self.written();
+        for quote in quotes {
+            written.insert(quote.stock_code, now);
+        }
+    }
+
+    /// How fresh `universe` is, with prices that live for `ttl`.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts of codes are far below 2^52"
+    )]
+    pub fn of(&self, universe: &Universe, ttl: Duration) -> Freshly {
+        let now = Instant::now();
+        let written = self.written();
+        let mut ages: Vec<Duration> = universe
+            .symbols()
+            .filter_map(|symbol| Some(now.saturating_duration_since(*written.get(&symbol)?)))
+            .collect();
+        drop(written);
+        ages.sort_unstable();
+        let fresh = ages.partition_point(|age| *age < ttl);
+        Freshly {
+            share: fresh as f64 / universe.len().max(1) as f64,
+            ages,
+        }
+    }
+
+    fn written(&self) -> MutexGuard<'_, HashMap<Symbol, Instant>> {
+        // An insert that panicked left the map whole.
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Freshly {
+    /// The age below which the share `quantile` of the prices lies.
+    #[must_use]
+    pub fn age(&self, quantile: f64) -> Option<Duration> {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a place within the ages"
+        )]
+        let place = ((self.ages.len() as f64 - 1.0).max(0.0) * quantile).round() as usize;
+        self.ages.get(place).copied()
+    }
+}

@@ -1,0 +1,374 @@
+//! Wires the concrete parts together. The only file that names adapters side by side.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use secrecy::ExposeSecret as _;
+
+use crate::clock::{self, Clock};
+use crate::config::{ConfigError, Layers, Settings, UniverseSource};
+use crate::domain::{Calendar, CalendarError, Shipped, Universe};
+use crate::kis::{Auth, Credentials, KisQuotes, MasterFiles, Rest, TokenFile};
+use crate::pace::Limiter;
+use crate::port::{CopyStore, ListSource, PriceStore, QuoteSource, StoreError};
+use crate::reader::{self, Reader};
+use crate::store::{MemoryStore, RedisSettings, RedisStore};
+use crate::sweep::{Manner, Sweeper};
+use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
+
+/// Why the parts cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A setting is refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The calendar override file is broken.
+    #[error("{path}: {trouble}")]
+    Calendar {
+        /// Which file.
+        path: String,
+        /// What is wrong.
+        trouble: String,
+    },
+    /// The store's address is unusable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The broker's address is unusable.
+    #[error("{0}")]
+    Broker(String),
+}
+
+/// The broker's side: there only where key and secret are set.
+#[derive(Clone)]
+pub struct Broker {
+    /// Sends.
+    pub rest: Arc<Rest>,
+    /// Keeps the token.
+    pub auth: Arc<Auth>,
+    /// Answers for codes.
+    pub source: Arc<KisQuotes>,
+}
+
+/// Everything that a program works with.
+pub struct Parts {
+    /// The settings they were made from.
+    pub settings: Settings,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Trading days; replaced when the override file is read anew.
+    pub calendar: Arc<ArcSwap<Calendar>>,
+    /// The list in use, for names and markets; replaced by every load.
+    pub universe: Arc<ArcSwap<Universe>>,
+    /// The broker, where credentials are set.
+    pub broker: Option<Broker>,
+    /// For readers.
+    pub reader_store: Arc<dyn PriceStore>,
+    /// For sweeps: a connection of its own, so that long pipelines delay no reader.
+    pub sweep_store: Arc<dyn PriceStore>,
+    /// Redis, where that is the store.
+    pub redis: Option<Arc<RedisStore>>,
+    last_good: LastGood,
+}
+
+impl Parts {
+    /// Puts the parts together. Nothing is connected yet. Needs a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// An address or a file is unusable.
+    pub fn new(settings: Settings, clock: Clock) -> Result<Self, SetupError> {
+        let calendar = Arc::new(ArcSwap::from_pointee(read_calendar(&settings)?));
+        let universe = Arc::new(ArcSwap::from_pointee(Shipped::get().universe()));
+        let broker = broker(&settings, &calendar, &universe, &clock)?;
+        let (redis, reader_store, sweep_store, copies) = stores(&settings)?;
+        let origin = settings.universe_origin();
+        let last_good = LastGood::new(&settings.state_directory, &origin, copies);
+        Ok(Self {
+            settings,
+            clock,
+            calendar,
+            universe,
+            broker,
+            reader_store,
+            sweep_store,
+            redis,
+            last_good,
+        })
+    }
+
+    /// The loader for the stock list, by the settings.
+    ///
+    /// # Errors
+    ///
+    /// The address of the master files is unusable.
+    pub fn loader(&self) -> Result<Loader, SetupError> {
+        let universe = &self.settings.universe;
+        let master = || -> Result<Box<dyn ListSource>, SetupError> {
+            let files = MasterFiles::new(&self.settings.kis.master_url);
+            Ok(Box::new(files.map_err(SetupError::Broker)?))
+        };
+        let csv = || {
+            let file = universe.file.as_deref();
+            file.map(|path| Box::new(CsvFile::new(path)) as Box<dyn ListSource>)
+        };
+        let last_good = || Box::new(self.last_good.clone()) as Box<dyn ListSource>;
+        let shipped = || Box::new(ShippedList) as Box<dyn ListSource>;
+        let sources = match universe.source {
+            UniverseSource::Auto => {
+                let rest = [last_good(), shipped()];
+                [master()?].into_iter().chain(csv()).chain(rest).collect()
+            }
+            UniverseSource::Master => vec![master()?, last_good()],
+            UniverseSource::Csv => csv().into_iter().chain([last_good()]).collect(),
+            UniverseSource::LastGood => vec![last_good()],
+            UniverseSource::Shipped => vec![shipped()],
+        };
+        Ok(Loader::new(
+            sources,
+            self.last_good.clone(),
+            universe.selection,
+        ))
+    }
+
+    /// Takes names and markets from the last good list where there is one. For programs that
+    /// need no list to work through, so nothing is downloaded.
+    pub async fn know_names(&self) {
+        if let Ok(list) = self.last_good.list().await {
+            self.universe.store(Arc::new(list));
+        }
+    }
+
+    /// A sweeper by the settings; `None` without credentials.
+    #[must_use]
+    pub fn sweeper(&self) -> Option<Sweeper> {
+        let sweep = &self.settings.sweep;
+        let manner = Manner {
+            batch_size: sweep.batch_size,
+            batch_pause: sweep.batch_pause,
+            in_flight: sweep.in_flight,
+            ttl: self.settings.store.ttl,
+        };
+        let source: Arc<dyn QuoteSource> = self.broker.as_ref()?.source.clone();
+        Some(Sweeper::new(source, Arc::clone(&self.sweep_store), manner))
+    }
+
+    /// A reader on these parts.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        let source = self.broker.as_ref();
+        Reader::new(reader::Parts {
+            store: Arc::clone(&self.reader_store),
+            source: source.map(|broker| broker.source.clone() as Arc<dyn QuoteSource>),
+            calendar: Arc::clone(&self.calendar),
+            clock: Arc::clone(&self.clock),
+            ttl: self.settings.store.ttl,
+        })
+    }
+
+    /// Reads the calendar override file anew.
+    ///
+    /// # Errors
+    ///
+    /// The file is broken; the calendar in use stays.
+    pub fn reload_calendar(&self) -> Result<(), SetupError> {
+        self.calendar
+            .store(Arc::new(read_calendar(&self.settings)?));
+        Ok(())
+    }
+}
+
+/// The shipped calendar with the override file laid over it.
+///
+/// # Errors
+///
+/// The file is broken; the words name the line.
+pub fn read_calendar(settings: &Settings) -> Result<Calendar, SetupError> {
+    let mut calendar = Calendar::shipped();
+    if let Some(path) = &settings.calendar_file {
+        let broken = |trouble: String| SetupError::Calendar {
+            path: path.display().to_string(),
+            trouble,
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| broken(error.to_string()))?;
+        calendar
+            .override_with(&text)
+            .map_err(|error: CalendarError| broken(error.to_string()))?;
+    }
+    Ok(calendar)
+}
+
+fn broker(
+    settings: &Settings,
+    calendar: &Arc<ArcSwap<Calendar>>,
+    universe: &Arc<ArcSwap<Universe>>,
+    clock: &Clock,
+) -> Result<Option<Broker>, SetupError> {
+    let kis = &settings.kis;
+    let (Some(app_key), Some(app_secret)) = (kis.app_key.clone(), kis.app_secret.clone()) else {
+        return Ok(None);
+    };
+    let credentials = Credentials {
+        app_key,
+        app_secret,
+    };
+    let limiter = Arc::new(Limiter::new(kis.rate));
+    let rest = Rest::new(&kis.base_url, kis.timeout, limiter).map_err(SetupError::Broker)?;
+    let rest = Arc::new(rest);
+    let file = TokenFile::new(&settings.state_directory, rest.base(), &credentials);
+    let auth = Auth::new(
+        Arc::clone(&rest),
+        credentials,
+        Some(file),
+        Arc::clone(clock),
+    );
+    let auth = Arc::new(auth);
+    let source = KisQuotes::new(
+        Arc::clone(&rest),
+        Arc::clone(&auth),
+        Arc::clone(calendar),
+        Arc::clone(universe),
+        Arc::clone(clock),
+        settings.calling(),
+    );
+    Ok(Some(Broker {
+        rest,
+        auth,
+        source: Arc::new(source),
+    }))
+}
+
+type Stores = (
+    Option<Arc<RedisStore>>,
+    Arc<dyn PriceStore>,
+    Arc<dyn PriceStore>,
+    Arc<dyn CopyStore>,
+);
+
+fn stores(settings: &Settings) -> Result<Stores, SetupError> {
+    let store = &settings.store;
+    let url = store.url.expose_secret();
+    if url == "memory" {
+        let memory = Arc::new(MemoryStore::default());
+        return Ok((None, memory.clone(), memory.clone(), memory));
+    }
+    let connect = || {
+        RedisStore::new(&RedisSettings {
+            url,
+            namespace: &store.namespace,
+            connect_timeout: store.connect_timeout,
+            response_timeout: store.response_timeout,
+        })
+    };
+    let (reading, sweeping) = (Arc::new(connect()?), Arc::new(connect()?));
+    Ok((
+        Some(Arc::clone(&reading)),
+        reading.clone(),
+        sweeping,
+        reading,
+    ))
+}
+
+impl Reader {
+    /// A reader by the settings of this process: `config/sise.toml` or `SISE_CONFIG`, `.env`,
+    /// `REDIS_URL`, `KIS_APP_KEY`, `KIS_APP_SECRET` and the other variables. Without key and
+    /// secret it lives from the store alone.
+    ///
+    /// # Errors
+    ///
+    /// A setting is refused. Redis being away is none: every read is then a miss.
+    pub async fn from_env() -> Result<Self, SetupError> {
+        Self::of(&Layers::of_process()?).await
+    }
+
+    /// A builder that takes no setting from files or environment.
+    pub fn builder() -> ReaderBuilder {
+        ReaderBuilder {
+            layers: Layers::unset(),
+        }
+    }
+
+    async fn of(layers: &Layers) -> Result<Self, SetupError> {
+        let parts = Parts::new(Settings::new(layers)?, clock::system())?;
+        parts.know_names().await;
+        Ok(parts.reader())
+    }
+}
+
+/// Sets a reader up without files or environment; what is not set has its default.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ReaderBuilder {
+    layers: Layers,
+}
+
+impl ReaderBuilder {
+    /// Where prices are kept: `redis://`, `rediss://`, or `memory`.
+    pub fn redis_url(self, url: &str) -> Self {
+        self.with("store.url", url)
+    }
+
+    /// What is put in front of every key.
+    pub fn namespace(self, namespace: &str) -> Self {
+        self.with("store.namespace", namespace)
+    }
+
+    /// Life of a price that is written back after a miss.
+    pub fn ttl(self, ttl: Duration) -> Self {
+        self.with("store.ttl", &format!("{}ms", ttl.as_millis()))
+    }
+
+    /// App key and secret; without them misses stay misses.
+    pub fn credentials(self, app_key: &str, app_secret: &str) -> Self {
+        self.with("kis.app_key", app_key)
+            .with("kis.app_secret", app_secret)
+    }
+
+    /// The key belongs to a paper account.
+    pub fn paper(self) -> Self {
+        self.with("kis.env", "paper")
+    }
+
+    /// Another REST host than the broker's own, such as a simulated one.
+    pub fn base_url(self, url: &str) -> Self {
+        self.with("kis.base_url", url)
+    }
+
+    /// Calls per second that this process may make of the key's budget.
+    pub fn rate_per_second(self, rate: f64) -> Self {
+        self.with("kis.rate_per_second", &rate.to_string())
+    }
+
+    /// The reader.
+    ///
+    /// # Errors
+    ///
+    /// A value is refused. Redis being away is none: every read is then a miss.
+    pub async fn build(self) -> Result<Reader, SetupError> {
+        Reader::of(&self.layers).await
+    }
+
+    fn with(mut self, key: &'static str, value: &str) -> Self {
+        self.layers.set(key, value);
+        self
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker")
+            .field("rest", &self.rest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("settings", &self.settings)
+            .field("broker", &self.broker)
+            .field("redis", &self.redis)
+            .finish_non_exhaustive()
+    }
+}

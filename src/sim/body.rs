@@ -1,0 +1,184 @@
+//! JSON objects whose every value is a string (contract 1.5), written by hand: an answer of
+//! thirty rows has 870 of them.
+
+use fastrand::Rng;
+
+/// Fields that stay when optional ones are left out.
+const KEPT: [&str; 4] = [
+    "inter_shrn_iscd",
+    "inter2_prpr",
+    "stck_shrn_iscd",
+    "stck_prpr",
+];
+
+/// One object, field by field.
+#[derive(Debug)]
+pub(super) struct Row<'a> {
+    out: &'a mut String,
+    /// Set where optional fields are left out at random.
+    thinning: Option<Rng>,
+    first: bool,
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn new(out: &'a mut String) -> Self {
+        Self::thinned(out, None)
+    }
+
+    pub(super) fn thinned(out: &'a mut String, thinning: Option<Rng>) -> Self {
+        out.push('{');
+        Self {
+            out,
+            thinning,
+            first: true,
+        }
+    }
+
+    pub(super) fn end(self) {
+        self.out.push('}');
+    }
+
+    /// A field of text.
+    pub(super) fn text(&mut self, name: &str, value: &str) -> &mut Self {
+        if self.begin(name) {
+            for part in value.split_inclusive(['"', '\\']) {
+                match part.strip_suffix(['"', '\\']) {
+                    Some(plain) => {
+                        self.out.push_str(plain);
+                        self.out.push('\\');
+                        self.out.extend(part.chars().last());
+                    }
+                    None => self.out.push_str(part),
+                }
+            }
+            self.out.push('"');
+        }
+        self
+    }
+
+    /// Fields of text that need no escaping, name and value.
+    pub(super) fn texts(&mut self, fields: &[(&str, &str)]) -> &mut Self {
+        for (name, value) in fields {
+            self.text(name, value);
+        }
+        self
+    }
+
+    /// A field of a whole number.
+    pub(super) fn number(&mut self, name: &str, value: i64) -> &mut Self {
+        if self.begin(name) {
+            push_number(self.out, value);
+            self.out.push('"');
+        }
+        self
+    }
+
+    /// A field of two decimals, from hundredths.
+    pub(super) fn decimal(&mut self, name: &str, hundredths: i64) -> &mut Self {
+        if self.begin(name) {
+            push_decimal(self.out, hundredths);
+            self.out.push('"');
+        }
+        self
+    }
+
+    /// A field of `Y` or `N`.
+    pub(super) fn flag(&mut self, name: &str, set: bool) -> &mut Self {
+        self.text(name, if set { "Y" } else { "N" })
+    }
+
+    fn begin(&mut self, name: &str) -> bool {
+        if let Some(rng) = &mut self.thinning
+            && !KEPT.contains(&name)
+            && rng.bool()
+        {
+            return false;
+        }
+        self.out.push_str(if self.first { "\"" } else { ",\"" });
+        self.first = false;
+        self.out.push_str(name);
+        self.out.push_str("\":\"");
+        true
+    }
+}
+
+/// Appends `value` in decimal.
+pub(super) fn push_number(out: &mut String, value: i64) {
+    if value < 0 {
+        out.push('-');
+    }
+    push_digits(out, value.unsigned_abs());
+}
+
+/// Appends `hundredths` as a number with two decimals.
+pub(super) fn push_decimal(out: &mut String, hundredths: i64) {
+    if hundredths < 0 {
+        out.push('-');
+    }
+    let value = hundredths.unsigned_abs();
+    push_digits(out, value / 100);
+    out.push('.');
+    push_digit(out, value / 10 % 10);
+    push_digit(out, value % 10);
+}
+
+fn push_digits(out: &mut String, value: u64) {
+    if value >= 10 {
+        push_digits(out, value / 10);
+    }
+    push_digit(out, value % 10);
+}
+
+fn push_digit(out: &mut String, digit: u64) {
+    let digit = u32::try_from(digit).ok();
+    out.extend(digit.and_then(|digit| char::from_digit(digit, 10)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fastrand::Rng;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn numbers_are_those_of_the_standard_library(value: i64, small in -100_000_i64..100_000) {
+            let mut out = String::new();
+            push_number(&mut out, value);
+            prop_assert_eq!(&out, &value.to_string());
+            out.clear();
+            push_decimal(&mut out, small);
+            let sign = if small < 0 { "-" } else { "" };
+            let whole = small.abs();
+            prop_assert_eq!(out, format!("{sign}{}.{:02}", whole / 100, whole % 100));
+        }
+
+        #[test]
+        fn any_text_makes_json(text in "[ -~가-힣]{0,20}") {
+            let mut out = String::new();
+            let mut row = Row::new(&mut out);
+            row.text("a", &text).number("b", -5).decimal("c", -7).flag("d", true);
+            row.end();
+            let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+            prop_assert_eq!(&json["a"], &text);
+            prop_assert_eq!(&json["b"], "-5");
+            prop_assert_eq!(&json["c"], "-0.07");
+            prop_assert_eq!(&json["d"], "Y");
+        }
+    }
+
+    #[test]
+    fn a_thinned_row_keeps_its_code_and_price() {
+        let mut out = String::new();
+        let mut row = Row::thinned(&mut out, Some(Rng::with_seed(1)));
+        row.text("inter_shrn_iscd", "005930");
+        for _ in 0..40 {
+            row.text("optional", "x");
+        }
+        row.number("inter2_prpr", 1);
+        row.end();
+        let left = out.matches("optional").count();
+        assert!((5..35).contains(&left), "{left}");
+        assert!(out.contains("005930") && out.contains(r#""inter2_prpr":"1""#));
+    }
+}

@@ -1,0 +1,114 @@
+//! The dice: which call meets which fault.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use fastrand::Rng;
+
+use super::options::Faults;
+
+/// One answer in so many has its `msg1` padded.
+const PADDED: u8 = 16;
+
+/// How a whole answer is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Breakage {
+    /// No answer; the connection is closed.
+    Reset,
+    /// HTTP 500 without JSON.
+    Http500,
+    /// HTTP 200 with what is no JSON any more.
+    Garbage,
+}
+
+/// Draws for every call, in the order of the calls.
+#[derive(Debug)]
+pub(super) struct Dice {
+    faults: Faults,
+    rng: Mutex<Rng>,
+}
+
+impl Dice {
+    pub(super) fn new(faults: Faults, seed: u64) -> Self {
+        let rng = Mutex::new(Rng::with_seed(seed));
+        Self { faults, rng }
+    }
+
+    pub(super) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Whether a fault of this share strikes.
+    pub(super) fn strikes(&self, share: f64) -> bool {
+        share > 0.0 && self.rng().f64() < share
+    }
+
+    pub(super) fn breakage(&self) -> Option<Breakage> {
+        [
+            (self.faults.reset, Breakage::Reset),
+            (self.faults.http_500, Breakage::Http500),
+            (self.faults.garbage, Breakage::Garbage),
+        ]
+        .into_iter()
+        .find_map(|(share, breakage)| self.strikes(share).then_some(breakage))
+    }
+
+    /// What thins a row, where one is to lack fields.
+    pub(super) fn thinning(&self) -> Option<Rng> {
+        self.strikes(self.faults.missing_fields)
+            .then(|| self.rng().fork())
+    }
+
+    /// A number below `end`; 0 where that is 0.
+    pub(super) fn below(&self, end: usize) -> usize {
+        self.rng().usize(..end.max(1))
+    }
+
+    pub(super) fn pads(&self) -> bool {
+        self.rng().u8(..PADDED) == 0
+    }
+
+    /// 32 characters for the `gt_uid` header.
+    pub(super) fn transaction_id(&self) -> String {
+        format!("{:032x}", self.rng().u128(..))
+    }
+
+    /// `body` cut off, or garbled at one place.
+    pub(super) fn garble(&self, body: &str) -> String {
+        let cut = self.below(body.chars().count());
+        let kept: String = body.chars().take(cut).collect();
+        if self.rng().bool() {
+            return kept;
+        }
+        // Inside a string the raw line feed makes it no JSON, anywhere else the lone brace.
+        let rest: String = body.chars().skip(cut).collect();
+        format!("{kept}\n}}\u{fffd}{rest}")
+    }
+
+    fn rng(&self) -> MutexGuard<'_, Rng> {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_kept_and_garbled_bodies_are_no_json() {
+        let faults = Faults {
+            reset: 0.1,
+            ..Faults::default()
+        };
+        let dice = Dice::new(faults, 5);
+        let struck = (0..10_000).filter(|_| dice.breakage().is_some()).count();
+        assert!((900..1_100).contains(&struck), "{struck}");
+        let body = r#"{"output":{"name":"삼성전자","price":"1"},"rt_cd":"0"}"#;
+        for _ in 0..500 {
+            let garbled = dice.garble(body);
+            assert!(
+                serde_json::from_str::<serde_json::Value>(&garbled).is_err(),
+                "{garbled}"
+            );
+        }
+    }
+}

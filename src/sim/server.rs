@@ -1,0 +1,207 @@
+//! The simulated broker over HTTP: its paths, tokens and symbol files.
+
+use std::future::IntoFuture;
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, RawQuery, State};
+use axum::http::header::{CONTENT_TYPE, DATE};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::serve::ListenerExt;
+use chrono::Utc;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::Refusal;
+use super::broker::{JSON, Sim};
+use super::keys::{Keys, TokenRefusal};
+use super::options::{Clock, SimOptions};
+use super::stats::Counters;
+
+/// How long answers under way may take after the stop.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Serves a simulated broker on `listener` until `stop`.
+///
+/// # Errors
+///
+/// The set-up is wrong (a [`SimError`](super::SimError) inside), or the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    options: SimOptions,
+    clock: Clock,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let sim = Sim::new(options, clock).map_err(io::Error::other)?;
+    sim.serve(listener, stop).await
+}
+
+impl Sim {
+    /// Serves on `listener` until `stop`; answers under way then have a second to finish.
+    ///
+    /// # Errors
+    ///
+    /// The listener fails.
+    pub async fn serve(&self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(?error, "sim: TCP_NODELAY");
+            }
+        });
+        let serving = axum::serve(listener, self.router())
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        let overdue = async {
+            stop.cancelled().await;
+            sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = serving.into_future() => served,
+            () = overdue => Ok(()),
+        }
+    }
+
+    /// The routes: the broker's, the symbol files under any path, and `/sim/..`.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/oauth2/tokenP", post(grant_token))
+            .route("/oauth2/revokeP", post(revoke_token))
+            .route("/uapi/domestic-stock/v1/quotations/{name}", get(quotation))
+            .route("/sim/stats", get(stats))
+            .route("/sim/prices", get(prices))
+            .route("/sim/tokens/kill", post(kill_tokens))
+            .fallback(other)
+            .layer(middleware::from_fn_with_state(self.clone(), date))
+            .with_state(self.clone())
+    }
+}
+
+async fn quotation(
+    State(sim): State<Sim>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    sim.quote(&name, &headers, query.as_deref().unwrap_or_default())
+        .await
+}
+
+/// The body of both token calls; what is missing is empty.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TokenRequest {
+    grant_type: String,
+    appkey: String,
+    appsecret: String,
+    token: String,
+}
+
+async fn grant_token(State(sim): State<Sim>, body: Bytes) -> Response {
+    sim.counters().token_asked();
+    sleep(sim.options().latency).await;
+    token_answer(&sim, &body, |request, keys, counters| {
+        match request.grant_type.as_str() {
+            "client_credentials" => {}
+            "" => return Err(TokenRefusal::NO_GRANT),
+            _ => return Err(TokenRefusal::WRONG_GRANT),
+        }
+        let now = sim.now();
+        let grant = keys.grant(&request.appkey, &request.appsecret, now, counters)?;
+        // The lifetime is that of a new token even where an old one is given: clients are to
+        // trust the expiry (contract 2.1).
+        Ok(json!({
+            "access_token": grant.token,
+            "access_token_token_expired": grant.expires_at.format("%Y-%m-%d %H:%M:%S").to_string(),
+            "token_type": "Bearer",
+            "expires_in": keys.validity().as_secs(),
+        }))
+    })
+}
+
+async fn revoke_token(State(sim): State<Sim>, body: Bytes) -> Response {
+    token_answer(&sim, &body, |request, keys, _| {
+        keys.revoke(&request.appkey, &request.appsecret, &request.token)?;
+        Ok(json!({"code": 200, "message": "접근토큰 폐기에 성공하였습니다"}))
+    })
+}
+
+fn token_answer(
+    sim: &Sim,
+    body: &[u8],
+    answer: impl FnOnce(TokenRequest, &mut Keys, &Counters) -> Result<serde_json::Value, TokenRefusal>,
+) -> Response {
+    let answer = serde_json::from_slice(body)
+        .map_err(|_| TokenRefusal::BAD_REQUEST)
+        .and_then(|request| answer(request, &mut sim.keys(), sim.counters()));
+    let (status, body) = match answer {
+        Ok(body) => (StatusCode::OK, body),
+        Err(TokenRefusal { code, text }) => (
+            StatusCode::FORBIDDEN,
+            json!({"error_description": text, "error_code": code}),
+        ),
+    };
+    (status, [(CONTENT_TYPE, JSON)], body.to_string()).into_response()
+}
+
+async fn stats(State(sim): State<Sim>) -> Response {
+    let stats = sim.stats();
+    let body = json!({
+        "calls": stats.calls,
+        "ok": stats.ok,
+        "refused": stats.refused,
+        "over_limit": stats.over_limit,
+        "unauthorized": stats.unauthorized,
+        "rejected": stats.rejected,
+        "faults": stats.faults,
+        "token_requests": stats.token_requests,
+        "tokens_issued": stats.tokens_issued,
+        "max_calls_per_second_window": stats.max_calls_per_second_window,
+    });
+    ([(CONTENT_TYPE, JSON)], body.to_string()).into_response()
+}
+
+async fn prices(State(sim): State<Sim>) -> Response {
+    let prices = sim.prices();
+    let body: serde_json::Map<_, _> = prices
+        .into_iter()
+        .map(|(code, price)| (code.as_str().to_owned(), price.into()))
+        .collect();
+    let body = serde_json::Value::Object(body).to_string();
+    ([(CONTENT_TYPE, JSON)], body).into_response()
+}
+
+async fn kill_tokens(State(sim): State<Sim>) -> StatusCode {
+    sim.kill_tokens();
+    StatusCode::NO_CONTENT
+}
+
+/// The symbol files lie under any path; all else is unknown to the gateway.
+async fn other(State(sim): State<Sim>, request: Request<Body>) -> Response {
+    match sim.masters().at(request.uri().path()) {
+        Some(file) => ([(CONTENT_TYPE, "application/zip")], file).into_response(),
+        None => sim.reply(
+            StatusCode::NOT_FOUND,
+            request.headers(),
+            "",
+            Refusal::NO_ROUTE.body(),
+        ),
+    }
+}
+
+/// Stamps every response with the simulator's time, by which clients check their clocks.
+async fn date(State(sim): State<Sim>, request: Request<Body>, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let now = sim.now().with_timezone(&Utc);
+    let now = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(now) = HeaderValue::from_str(&now) {
+        response.headers_mut().insert(DATE, now);
+    }
+    response
+}

@@ -1,0 +1,109 @@
+//! What the simulated broker has seen.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts since the start. Every quotation call is in exactly one of `ok`, `refused`,
+/// `unauthorized`, `rejected` and `faults`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SimStats {
+    /// Quotation calls that arrived.
+    pub calls: u64,
+    /// Answered as asked.
+    pub ok: u64,
+    /// Refused with `EGW00201`, whether over the limit or by [`Faults::refuse`](super::Faults::refuse).
+    pub refused: u64,
+    /// Of the refused: over the limit.
+    pub over_limit: u64,
+    /// Refused for their token, key or secret.
+    pub unauthorized: u64,
+    /// Refused for what they asked: wrong transaction, missing parameter, not on paper.
+    pub rejected: u64,
+    /// Answered with a fault put in. A slow answer is none.
+    pub faults: u64,
+    /// Requests for a token.
+    pub token_requests: u64,
+    /// New tokens issued; the same one given again is not counted.
+    pub tokens_issued: u64,
+    /// Most calls of one app key that arrived in any one second, refused ones included; only
+    /// keys that have asked for a token are watched.
+    pub max_calls_per_second_window: u64,
+}
+
+/// What became of a quotation call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Ok,
+    Refused,
+    OverLimit,
+    Unauthorized,
+    Rejected,
+    Fault,
+}
+
+/// Counters that calls write at the same time.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    ok: AtomicU64,
+    refused: AtomicU64,
+    over_limit: AtomicU64,
+    unauthorized: AtomicU64,
+    rejected: AtomicU64,
+    faults: AtomicU64,
+    calls: AtomicU64,
+    token_requests: AtomicU64,
+    tokens_issued: AtomicU64,
+    most_in_a_second: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn arrived(&self) {
+        add(&self.calls);
+    }
+
+    pub(super) fn saw_window(&self, calls: usize) {
+        let calls = u64::try_from(calls).unwrap_or(u64::MAX);
+        self.most_in_a_second.fetch_max(calls, Ordering::Relaxed);
+    }
+
+    pub(super) fn ended(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Ok => add(&self.ok),
+            Outcome::Refused => add(&self.refused),
+            Outcome::OverLimit => {
+                add(&self.refused);
+                add(&self.over_limit);
+            }
+            Outcome::Unauthorized => add(&self.unauthorized),
+            Outcome::Rejected => add(&self.rejected),
+            Outcome::Fault => add(&self.faults),
+        }
+    }
+
+    pub(super) fn token_asked(&self) {
+        add(&self.token_requests);
+    }
+
+    pub(super) fn token_issued(&self) {
+        add(&self.tokens_issued);
+    }
+
+    pub(super) fn read(&self) -> SimStats {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        SimStats {
+            calls: of(&self.calls),
+            ok: of(&self.ok),
+            refused: of(&self.refused),
+            over_limit: of(&self.over_limit),
+            unauthorized: of(&self.unauthorized),
+            rejected: of(&self.rejected),
+            faults: of(&self.faults),
+            token_requests: of(&self.token_requests),
+            tokens_issued: of(&self.tokens_issued),
+            max_calls_per_second_window: of(&self.most_in_a_second),
+        }
+    }
+}
+
+fn add(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

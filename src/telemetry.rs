@@ -1,0 +1,74 @@
+//! Logs and metric names.
+//!
+//! Levels: error, a person must act; warn, something was lost or is about to be; info, what a
+//! person wants to read the next morning; debug, single calls. Bodies, headers and keys are never
+//! logged.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Bounds of histograms of seconds.
+const SECONDS: [f64; 14] = [
+    0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 120.0,
+];
+
+/// Installs the metrics recorder of the process and describes every metric.
+///
+/// # Errors
+///
+/// Another recorder is installed already.
+pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .install_recorder()?;
+    describe_gauge!("sise_universe_codes", "Codes in the stock list");
+    describe_gauge!(
+        "sise_coverage_ratio",
+        "Share of the stock list written by the last sweep, 0 to 1"
+    );
+    describe_gauge!(
+        "sise_fresh_ratio",
+        "Share of the stock list whose price is younger than its life, 0 to 1"
+    );
+    describe_gauge!(
+        "sise_price_age_seconds",
+        Unit::Seconds,
+        "Age of the prices by quantile"
+    );
+    describe_counter!("sise_calls_total", "Calls to the broker by outcome");
+    describe_histogram!(
+        "sise_limiter_wait_seconds",
+        Unit::Seconds,
+        "Wait of a call for its turn"
+    );
+    describe_histogram!(
+        "sise_sweep_duration_seconds",
+        Unit::Seconds,
+        "Length of a sweep"
+    );
+    describe_counter!("sise_sweeps_total", "Sweeps made");
+    describe_gauge!(
+        "sise_missing_codes",
+        "Codes that the last sweep left without a new price, by reason"
+    );
+    describe_counter!(
+        "sise_reader_hits_total",
+        "Codes a reader found in the store"
+    );
+    describe_counter!(
+        "sise_reader_misses_total",
+        "Codes a reader did not find in the store"
+    );
+    describe_counter!("sise_store_errors_total", "Commands that the store failed");
+    describe_counter!(
+        "sise_store_unreadable_total",
+        "Values in the store that are no price object"
+    );
+    describe_counter!("sise_skipped_runs_total", "Runs skipped by reason");
+    describe_gauge!(
+        "sise_next_run_timestamp_seconds",
+        Unit::Seconds,
+        "When the next sweep is due, seconds since 1970"
+    );
+    Ok(handle)
+}
