@@ -1,4 +1,44 @@
-//! sise keeps the price of every KOSPI and KOSDAQ stock fresh in Redis.
+//! sise (시세, "the going price") keeps the price of every KOSPI and KOSDAQ stock fresh in Redis.
+//!
+//! A program that reads prices needs three lines:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let reader = sise::Reader::from_env().await?; // REDIS_URL, KIS_APP_KEY, KIS_APP_SECRET, ...
+//! let reading: Option<sise::Reading> = reader.price("005930").await?;
+//! let many: Vec<sise::Reading> = reader.prices(&["005930", "000660"]).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Such a program turns default features off and builds neither web server nor simulator.
+//!
+//! # The way the data flows
+//!
+//! ```text
+//!  calendar (open? which phase?)
+//!       |
+//!  universe -> plan -> sweep --batch--> [ pace | kis::rest ] --quotes--> store -> reader -> program
+//!                                              ^
+//!              reader miss -> single flight ---'
+//! ```
+//!
+//! The limiter sits inside the one function that sends a request, so nothing can go around it.
+//!
+//! # Layout
+//!
+//! Files are the verbs of the pipeline, folders are outside systems or nouns that grew. Each layer
+//! may import those below it; `tests/layers.rs` keeps that so.
+//!
+//! ```text
+//!  edge      cli -> daemon -> schedule, api, freshness, telemetry      setup, config
+//!  service             universe    sweep    reader
+//!  port                         port
+//!  adapter             kis                store          (never meet)
+//!  tool                  pace    clock    tls            sim stands apart
+//!  ground                       domain
+//! ```
+
 #[cfg(feature = "daemon")]
 pub mod api;
 #[cfg(feature = "cli")]
@@ -25,3 +65,7 @@ pub mod sweep;
 pub mod telemetry;
 mod tls;
 pub mod universe;
+
+pub use domain::{Quote, Reading, Source, Status, Symbol};
+pub use reader::{ReadError, Reader};
+pub use setup::{ReaderBuilder, SetupError};

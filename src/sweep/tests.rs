@@ -1,1 +1,331 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
+use chrono::TimeZone as _;
+use tokio::time::sleep;
+
+use super::*;
+use crate::domain::{Calling, Phase, Seoul, Status};
+use crate::port::Answers;
+use crate::store::MemoryStore;
+
+/// A source that answers as the test says, and counts how often each code was asked for.
+struct Scripted {
+    answer: Box<dyn Fn(Symbol, usize) -> Answer + Send + Sync>,
+    asked: Mutex<HashMap<Symbol, usize>>,
+    in_flight: AtomicUsize,
+    most_in_flight: AtomicUsize,
+    latency: Duration,
+}
+
+impl Scripted {
+    fn new(answer: impl Fn(Symbol, usize) -> Answer + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            answer: Box::new(answer),
+            asked: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+            most_in_flight: AtomicUsize::new(0),
+            latency: Duration::from_millis(100),
+        })
+    }
+
+    fn asked(&self, symbol: Symbol) -> usize {
+        self.asked
+            .lock()
+            .unwrap()
+            .get(&symbol)
+            .copied()
+            .unwrap_or(0)
+    }
+}
+
+#[async_trait]
+impl QuoteSource for Scripted {
+    async fn quotes(&self, symbols: &[Symbol], _: Urgency) -> Answers {
+        let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_in_flight.fetch_max(now, Ordering::SeqCst);
+        sleep(self.latency).await;
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        let mut asked = self.asked.lock().unwrap();
+        let answers = symbols
+            .iter()
+            .map(|symbol| {
+                let times = asked.entry(*symbol).or_default();
+                *times += 1;
+                (*symbol, (self.answer)(*symbol, *times))
+            })
+            .collect();
+        let tally = Tally {
+            calls: 1,
+            ..Tally::default()
+        };
+        Answers { answers, tally }
+    }
+
+    fn calling(&self) -> Calling {
+        Calling::Multi
+    }
+}
+
+fn symbol(number: usize) -> Symbol {
+    format!("{number:06}").parse().unwrap()
+}
+
+fn symbols(count: usize) -> Vec<Symbol> {
+    (0..count).map(symbol).collect()
+}
+
+fn quote(symbol: Symbol) -> Answer {
+    let now = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();
+    Answer::Quote(Box::new(Quote {
+        stock_code: symbol,
+        stock_name: "회사".to_owned(),
+        price: 1_000,
+        change: Some(0),
+        change_rate: Some(0.0),
+        volume: Some(1),
+        timestamp: now.naive_local(),
+        market: None,
+        open: None,
+        high: None,
+        low: None,
+        prev_close: None,
+        value: None,
+        venue: "KRX".to_owned(),
+        session: Phase::Regular,
+        status: Status::Trading,
+        source: "test".to_owned(),
+        fetched_at: now,
+    }))
+}
+
+fn failed() -> Answer {
+    Answer::Failed(SourceError::Unavailable("HTTP 500 without JSON".to_owned()))
+}
+
+const MANNER: Manner = Manner {
+    batch_size: 30,
+    batch_pause: Duration::ZERO,
+    in_flight: 8,
+    ttl: Duration::from_secs(120),
+};
+
+fn task(count: usize) -> Task {
+    Task {
+        symbols: symbols(count),
+        is_close: false,
+        deadline: Duration::from_secs(60),
+    }
+}
+
+async fn sweep(source: Arc<Scripted>, store: Arc<dyn PriceStore>, task: &Task) -> Report {
+    let sweeper = Sweeper::new(source, store, MANNER);
+    let report = sweeper
+        .sweep(task, &|_| {}, &CancellationToken::new())
+        .await;
+    assert_eq!(report.written + report.missing.len(), task.symbols.len());
+    report
+}
+
+fn reasons(report: &Report) -> Vec<(Reason, usize)> {
+    report.missing_by_reason()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_list_is_written_with_several_calls_in_flight() {
+    let source = Scripted::new(|symbol, _| quote(symbol));
+    let store = Arc::new(MemoryStore::default());
+    let report = sweep(source.clone(), store.clone(), &task(1_000)).await;
+    assert_eq!(
+        (report.written, report.calls, report.retries),
+        (1_000, 34, 0)
+    );
+    assert!((report.coverage - 1.0).abs() < f64::EPSILON);
+    assert_eq!(
+        source.most_in_flight.load(Ordering::SeqCst),
+        MANNER.in_flight
+    );
+    let kept = store.realtime(&symbols(1_000)).await.unwrap();
+    assert!(kept.iter().all(Option::is_some));
+    let close = store.close(&symbols(1)).await.unwrap();
+    assert_eq!(close, [None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_left_out_or_spoiled_is_asked_for_once_more_and_alone() {
+    let source = Scripted::new(|symbol, times| match (symbol.as_str(), times) {
+        ("000003", 1) => Answer::Unknown,
+        ("000040", 1) => Answer::Refused("zero price".to_owned()),
+        ("000050", _) => Answer::Refused("blank price".to_owned()),
+        ("000070", _) => Answer::Unknown,
+        _ => quote(symbol),
+    });
+    let report = sweep(source.clone(), Arc::new(MemoryStore::default()), &task(90)).await;
+    assert_eq!(
+        reasons(&report),
+        [(Reason::Unknown, 1), (Reason::Refused, 1)]
+    );
+    assert_eq!(report.missing[0].detail, "blank price");
+    assert_eq!((report.written, report.calls, report.retries), (88, 4, 1));
+    assert_eq!((source.asked(symbol(3)), source.asked(symbol(50))), (2, 2));
+    assert_eq!(source.asked(symbol(4)), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_bad_batch_does_not_stop_the_others() {
+    let source = Scripted::new(
+        |symbol, _| match ("000030".."000060").contains(&symbol.as_str()) {
+            true => failed(),
+            false => quote(symbol),
+        },
+    );
+    let report = sweep(source, Arc::new(MemoryStore::default()), &task(300)).await;
+    assert_eq!(
+        (report.written, reasons(&report)),
+        (270, vec![(Reason::NotReached, 30)])
+    );
+    assert!(report.missing[0].detail.contains("HTTP 500"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_credentials_end_the_pass_at_once() {
+    let source = Scripted::new(|_, _| Answer::Failed(SourceError::Denied("EGW00103".to_owned())));
+    let report = sweep(
+        source.clone(),
+        Arc::new(MemoryStore::default()),
+        &task(3_000),
+    )
+    .await;
+    assert!(report.calls <= 8, "{} calls", report.calls);
+    assert_eq!(reasons(&report), [(Reason::NotReached, 3_000)]);
+    assert!(
+        report
+            .missing
+            .iter()
+            .all(|missing| missing.detail.contains("EGW00103"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_the_pass_within_its_grace_and_names_what_was_left() {
+    let source = Scripted::new(|symbol, _| quote(symbol));
+    let store: Arc<dyn PriceStore> = Arc::new(MemoryStore::default());
+    let stop = CancellationToken::new();
+    let sweeper = Sweeper::new(source, store, MANNER);
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        sleep(Duration::from_millis(250)).await;
+        stopping.cancel();
+    });
+    let start = Instant::now();
+    let report = sweeper.sweep(&task(3_000), &|_| {}, &stop).await;
+    assert!(report.stopped && start.elapsed() < GRACE);
+    // Two rounds were over, and the third was in flight and came home.
+    assert_eq!(report.written, 3 * 8 * 30);
+    assert_eq!(reasons(&report), [(Reason::NotReached, 3_000 - 720)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_ends_at_its_deadline() {
+    let source = Scripted::new(|symbol, _| quote(symbol));
+    let task = Task {
+        deadline: Duration::from_millis(150),
+        ..task(3_000)
+    };
+    let report = sweep(source, Arc::new(MemoryStore::default()), &task).await;
+    assert_eq!((report.written, report.stopped), (240, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pause_between_batches_is_kept() {
+    let source = Scripted::new(|symbol, _| quote(symbol));
+    let manner = Manner {
+        batch_pause: Duration::from_secs(2),
+        ..MANNER
+    };
+    let sweeper = Sweeper::new(source, Arc::new(MemoryStore::default()), manner);
+    let report = sweeper
+        .sweep(&task(300), &|_| {}, &CancellationToken::new())
+        .await;
+    assert_eq!((report.written, report.elapsed_ms), (300, 18_100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_close_goes_to_both_shelves() {
+    let source = Scripted::new(|symbol, _| quote(symbol));
+    let store = Arc::new(MemoryStore::default());
+    let task = Task {
+        is_close: true,
+        ..task(60)
+    };
+    sweep(source, store.clone(), &task).await;
+    sleep(Duration::from_secs(121)).await;
+    assert!(
+        store
+            .realtime(&symbols(60))
+            .await
+            .unwrap()
+            .iter()
+            .all(Option::is_none)
+    );
+    assert!(
+        store
+            .close(&symbols(60))
+            .await
+            .unwrap()
+            .iter()
+            .all(Option::is_some)
+    );
+}
+
+/// A store that fails its first writes.
+struct Failing {
+    memory: MemoryStore,
+    failures: AtomicUsize,
+}
+
+#[async_trait]
+impl PriceStore for Failing {
+    async fn write(&self, quotes: &[Quote], shelf: Shelf) -> Result<(), StoreError> {
+        let fails = self
+            .failures
+            .try_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            });
+        if fails.is_ok() {
+            return Err(StoreError {
+                store: "test".to_owned(),
+                trouble: "no answer in time".to_owned(),
+            });
+        }
+        self.memory.write(quotes, shelf).await
+    }
+
+    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Quote>>, StoreError> {
+        self.memory.realtime(symbols).await
+    }
+
+    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Quote>>, StoreError> {
+        self.memory.close(symbols).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_blinks_loses_nothing_and_costs_no_call() {
+    for (failures, written) in [(2, 300), (usize::MAX, 0)] {
+        let store = Arc::new(Failing {
+            memory: MemoryStore::default(),
+            failures: AtomicUsize::new(failures),
+        });
+        let source = Scripted::new(|symbol, _| quote(symbol));
+        let report = sweep(source, store, &task(300)).await;
+        assert_eq!((report.written, report.calls), (written, 10));
+        assert!(report.missing.iter().all(|m| m.reason == Reason::NotStored));
+    }
+}

@@ -1,0 +1,99 @@
+//! Keeps the layers of `src/lib.rs`: a module imports only what lies below it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Modules from the ground up. A module may import those of lower rows, and those of its own row
+/// only where the table below says so.
+const LAYERS: &[&[&str]] = &[
+    &["domain"],
+    &["clock", "tls"],
+    &["port"],
+    &["pace"],
+    &["kis", "store"],
+    &["universe", "sweep", "reader"],
+    &["config"],
+    &["setup"],
+    &["freshness", "telemetry"],
+    &["schedule", "api"],
+    &["daemon"],
+    &["cli"],
+];
+
+/// Stands apart: it imports the ground alone, and only the command line imports it.
+const APART: &str = "sim";
+
+fn rank(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|row| row.contains(&module))
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The modules that a text imports: `crate::module`, alone or in a group.
+fn imports(text: &str) -> Vec<String> {
+    let mut modules = Vec::new();
+    for (place, _) in text.match_indices("crate::") {
+        let rest = &text[place + "crate::".len()..];
+        let group = match rest.strip_prefix('{') {
+            Some(group) => group.split('}').next().unwrap_or_default(),
+            None => rest,
+        };
+        let names = group.split(',').map(|name| {
+            let name = name.trim();
+            let end = name.find(|c: char| !(c.is_alphanumeric() || c == '_'));
+            name[..end.unwrap_or(name.len())].to_owned()
+        });
+        match rest.starts_with('{') {
+            true => modules.extend(names),
+            false => modules.extend(names.take(1)),
+        }
+    }
+    modules
+}
+
+#[test]
+fn no_module_imports_what_lies_above_it() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&source, &mut found);
+    assert!(found.len() > 40, "the sources are not where they were");
+    let mut wrong = Vec::new();
+    for path in found {
+        let inside = path.strip_prefix(&source).unwrap();
+        let first = inside.components().next().unwrap().as_os_str();
+        let module = Path::new(first).file_stem().unwrap().to_str().unwrap();
+        // Tests may wire what they need.
+        let is_test = inside
+            .iter()
+            .any(|part| part == "tests" || part == "tests.rs");
+        if ["lib", "main"].contains(&module) || is_test {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for import in imports(code) {
+            let allowed = match (module, import.as_str()) {
+                (module, import) if module == import => true,
+                (APART, import) => import == "domain",
+                ("cli", APART) => true,
+                (_, import) => match (rank(module), rank(import)) {
+                    (Some(own), Some(other)) => other < own,
+                    _ => false,
+                },
+            };
+            if !allowed {
+                wrong.push(format!("{} imports {import}", inside.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
