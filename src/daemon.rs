@@ -22,6 +22,8 @@ pub enum Signal {
     Interrupt,
     /// The service manager.
     Terminate,
+    /// The terminal was closed.
+    HangUp,
 }
 
 impl Signal {
@@ -31,6 +33,7 @@ impl Signal {
         match self {
             Self::Interrupt => 130,
             Self::Terminate => 143,
+            Self::HangUp => 129,
         }
     }
 }
@@ -51,7 +54,7 @@ pub enum DaemonError {
     Signals(#[from] io::Error),
 }
 
-/// Waits for SIGINT or SIGTERM.
+/// Waits for SIGINT, SIGTERM or SIGHUP.
 ///
 /// # Errors
 ///
@@ -59,9 +62,11 @@ pub enum DaemonError {
 pub async fn signalled() -> io::Result<Signal> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     tokio::select! {
         _ = terminate.recv() => Ok(Signal::Terminate),
         _ = interrupt.recv() => Ok(Signal::Interrupt),
+        _ = hang_up.recv() => Ok(Signal::HangUp),
     }
 }
 

@@ -1,24 +1,29 @@
 //! When the daemon works: cron entries to passes, and the words for every run that is skipped.
 
+mod account;
+mod decision;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{NaiveDate, TimeDelta, Timelike as _};
 use croner::Cron;
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, gauge};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Closed, KrxTime, Plan, Seoul, Symbol};
+use crate::domain::{KrxTime, Plan, Seoul, Symbol};
 use crate::freshness::Freshness;
+use crate::kis::BrokerDay;
 use crate::port::QuoteSource as _;
 use crate::setup::Parts;
 use crate::sweep::{Reason, Report, Step, Sweeper, Task};
 use crate::universe::Loader;
+use decision::{Due, Skip};
 
 /// While the store is away, it is looked for this often.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
@@ -63,8 +68,8 @@ struct Ticks {
 struct State {
     /// The last tick that counted, by the monotonic clock.
     ticked_at: Instant,
-    /// Set while a sweep runs: whether it takes the close, and of which day.
-    running: Option<Option<NaiveDate>>,
+    /// The run that is under way.
+    running: Option<Due>,
     /// A tick came while a sweep was running; it is made up for once, at its end.
     owed: bool,
     /// The last day whose close is kept.
@@ -73,38 +78,6 @@ struct State {
     store_again: Option<Instant>,
     /// Whether its being away was said.
     store_said: bool,
-}
-
-/// Why a run is skipped.
-enum Skip {
-    Closed(Closed),
-    PreviousRun,
-    StoreAway(String),
-    TooEarlyForClose,
-}
-
-impl Skip {
-    fn slug(&self) -> &'static str {
-        match self {
-            Self::Closed(closed) => closed.slug(),
-            Self::PreviousRun => "previous_run",
-            Self::StoreAway(_) => "store_away",
-            Self::TooEarlyForClose => "before_close_is_final",
-        }
-    }
-}
-
-impl fmt::Display for Skip {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed(closed) => write!(f, "the market is closed: {closed}"),
-            Self::PreviousRun => f.write_str("the previous run is still going"),
-            Self::StoreAway(error) => f.write_str(error),
-            Self::TooEarlyForClose => {
-                f.write_str("the session is over and the close is not final yet")
-            }
-        }
-    }
 }
 
 impl Schedule {
@@ -157,7 +130,9 @@ impl Schedule {
             store_said: false,
         };
         let mut sweeps = JoinSet::new();
-        self.say_cover();
+        if !self.always_open {
+            self.check_calendar((self.parts.clock)()).await;
+        }
         self.tick(&mut state, &mut sweeps, &stop).await;
         loop {
             // The cron loop follows the wall clock: set back an hour, it is silent for an hour.
@@ -167,7 +142,7 @@ impl Schedule {
                 biased;
                 () = stop.cancelled() => break,
                 Some(done) = sweeps.join_next() => {
-                    let taken = state.running.take().flatten();
+                    let taken = state.running.take().and_then(|due| due.close_of);
                     match done {
                         Ok(report) => self.finish(&mut state, &report, taken),
                         Err(error) => tracing::error!(%error, "a sweep broke off"),
@@ -217,8 +192,8 @@ impl Schedule {
         state.ticked_at = Instant::now();
         state.store_again = None;
         let now = (self.parts.clock)();
-        let close_of = match self.decide(state, now) {
-            Ok(close_of) => close_of,
+        let due = match self.decide(state, now) {
+            Ok(due) => due,
             Err(skip) => {
                 state.owed = matches!(skip, Skip::PreviousRun);
                 self.skip(&skip, now);
@@ -248,13 +223,13 @@ impl Schedule {
         let task = Task {
             deadline: self.plan(symbols.len()).sweep_time() * 2 + SLACK,
             symbols,
-            is_close: close_of.is_some(),
+            is_close: due.close_of.is_some(),
         };
         let sweeper = self.sweeper.clone();
         let freshness = Arc::clone(&self.freshness);
         let watcher = self.watcher.clone();
         let stop = stop.clone();
-        state.running = Some(close_of);
+        state.running = Some(due);
         sweeps.spawn(async move {
             let observe = |step: Step<'_>| {
                 freshness.note(step.written);
@@ -266,37 +241,20 @@ impl Schedule {
         });
     }
 
-    /// Whether a sweep is due at `now`, and of which day it takes the close.
-    fn decide(&self, state: &State, now: KrxTime) -> Result<Option<NaiveDate>, Skip> {
+    /// Whether a sweep is due at `now`.
+    fn decide(&self, state: &State, now: KrxTime) -> Result<Due, Skip> {
         if state.running.is_some() {
             return Err(Skip::PreviousRun);
         }
         if self.always_open {
-            return Ok(None);
+            return Ok(Due { close_of: None });
         }
-        let calendar = self.parts.calendar.load();
-        let Some(closed) = calendar.moment(now).closed else {
-            return Ok(None);
-        };
-        let today = now.date_naive();
-        match calendar.close_window(today) {
-            Some((from, until)) if state.closed_on != Some(today) && now < until => {
-                let session_over = matches!(closed, Closed::AfterClose);
-                if now >= from {
-                    Ok(Some(today))
-                } else if session_over {
-                    Err(Skip::TooEarlyForClose)
-                } else {
-                    Err(Skip::Closed(closed))
-                }
-            }
-            _ => Err(Skip::Closed(closed)),
-        }
+        decision::by_calendar(&self.parts.calendar.load(), now, state.closed_on)
     }
 
     fn close_is_due(&self, state: &State) -> bool {
         let now = (self.parts.clock)();
-        matches!(self.decide(state, now), Ok(Some(_)))
+        matches!(self.decide(state, now), Ok(Due { close_of: Some(_) }))
     }
 
     fn finish(&self, state: &mut State, report: &Report, close_of: Option<NaiveDate>) {
@@ -314,8 +272,8 @@ impl Schedule {
                 tracing::warn!(%day, "the close is not complete; another try within a minute");
             }
         }
-        record(report);
-        log(report);
+        account::record(report);
+        account::log(report);
         if let Some(watcher) = &self.watcher {
             watcher.swept(report);
         }
@@ -376,10 +334,7 @@ impl Schedule {
     /// Before the open: calendar, stock list and token are made ready for the day.
     async fn reload(&self) {
         let now = (self.parts.clock)();
-        if let Err(error) = self.parts.reload_calendar() {
-            tracing::error!(%error, "the calendar override file is not used; the calendar in use stays");
-        }
-        self.say_cover();
+        self.check_calendar(now).await;
         if !self.parts.calendar.load().is_trading_day(now.date_naive()) {
             let moment = self.parts.calendar.load().moment(now);
             let why = moment
@@ -414,8 +369,26 @@ impl Schedule {
         }
     }
 
-    fn say_cover(&self) {
-        let today = (self.parts.clock)().date_naive();
+    /// Crosschecks the calendar with the broker's, reads the override file, warns near the end.
+    async fn check_calendar(&self, now: KrxTime) {
+        let today = now.date_naive();
+        match self.parts.check_calendar(today).await {
+            Ok(differing) => {
+                for BrokerDay { date, is_open } in differing {
+                    tracing::warn!(
+                        %date, is_open,
+                        "the broker's calendar differs from the shipped one and is followed, unless \
+                         the override file says otherwise"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the broker's calendar could not be asked; ours stands")
+            }
+        }
+        if let Err(error) = self.parts.reload_calendar() {
+            tracing::error!(%error, "the calendar override file is not used; the calendar in use stays");
+        }
         if let Some(warning) = self.parts.calendar.load().cover_warning(today) {
             tracing::warn!("{warning}");
         }
@@ -460,66 +433,6 @@ fn expression(interval: Duration) -> String {
         seconds @ ..60 => format!("*/{seconds} * * * * *"),
         seconds @ 60..3_600 => format!("0 */{} * * * *", seconds / 60),
         _ => "0 0 * * * *".to_owned(),
-    }
-}
-
-/// The metrics of a sweep.
-pub fn record(report: &Report) {
-    counter!("sise_sweeps_total").increment(1);
-    gauge!("sise_coverage_ratio").set(report.coverage);
-    let seconds = Duration::from_millis(report.elapsed_ms).as_secs_f64();
-    histogram!("sise_sweep_duration_seconds").record(seconds);
-    for (reason, slug) in [
-        (Reason::Unknown, "unknown"),
-        (Reason::Refused, "refused"),
-        (Reason::NotReached, "not_reached"),
-        (Reason::NotStored, "not_stored"),
-    ] {
-        let count = report.missing.iter().filter(|m| m.reason == reason).count();
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        gauge!("sise_missing_codes", "reason" => slug).set(count);
-    }
-}
-
-/// Codes that a line of log names; the rest is counted.
-const NAMED: usize = 10;
-
-/// The line of a sweep: nothing missing is left out.
-fn log(report: &Report) {
-    let Report {
-        universe,
-        written,
-        calls,
-        refused_calls,
-        retries,
-        elapsed_ms,
-        ..
-    } = *report;
-    tracing::info!(
-        universe,
-        written,
-        coverage = report.coverage,
-        calls,
-        refused_calls,
-        retries,
-        elapsed_ms,
-        stopped = report.stopped,
-        "sweep done"
-    );
-    for (reason, count) in report.missing_by_reason() {
-        let of_reason = || report.missing.iter().filter(|m| m.reason == reason);
-        let codes: Vec<&str> = of_reason().take(NAMED).map(|m| m.code.as_str()).collect();
-        let detail = of_reason().next().map_or("", |m| m.detail.as_str());
-        let more = count.saturating_sub(codes.len());
-        let codes = codes.join(" ");
-        match reason {
-            Reason::Unknown => {
-                tracing::info!(count, %codes, more, "codes without a new price: {reason}")
-            }
-            _ => {
-                tracing::warn!(count, %codes, more, %detail, "codes without a new price: {reason}")
-            }
-        }
     }
 }
 

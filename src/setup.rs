@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use chrono::NaiveDate;
 use secrecy::ExposeSecret as _;
 
 use crate::clock::{self, Clock};
-use crate::config::{ConfigError, Layers, Settings, UniverseSource};
+use crate::config::{ConfigError, KisEnvironment, Layers, Settings, UniverseSource};
 use crate::domain::{Calendar, CalendarError, Shipped, Universe};
-use crate::kis::{Auth, Credentials, KisQuotes, MasterFiles, Rest, TokenFile};
+use crate::kis::{Auth, BrokerDay, Caller, Credentials, KisQuotes, MasterFiles, Rest, TokenFile};
 use crate::pace::Limiter;
-use crate::port::{CopyStore, ListSource, PriceStore, QuoteSource, StoreError};
+use crate::port::{CopyStore, ListSource, PriceStore, QuoteSource, SourceError, StoreError};
 use crate::reader::{self, Reader};
 use crate::store::{MemoryStore, RedisSettings, RedisStore};
 use crate::sweep::{Manner, Sweeper};
@@ -47,6 +48,8 @@ pub struct Broker {
     pub rest: Arc<Rest>,
     /// Keeps the token.
     pub auth: Arc<Auth>,
+    /// Makes calls.
+    pub caller: Caller,
     /// Answers for codes.
     pub source: Arc<KisQuotes>,
 }
@@ -70,6 +73,8 @@ pub struct Parts {
     /// Redis, where that is the store.
     pub redis: Option<Arc<RedisStore>>,
     last_good: LastGood,
+    /// What the broker's calendar said last.
+    broker_days: ArcSwap<Vec<BrokerDay>>,
 }
 
 impl Parts {
@@ -95,6 +100,7 @@ impl Parts {
             sweep_store,
             redis,
             last_good,
+            broker_days: ArcSwap::default(),
         })
     }
 
@@ -167,15 +173,42 @@ impl Parts {
         })
     }
 
-    /// Reads the calendar override file anew.
+    /// Reads the calendar anew: the shipped one, corrected by what the broker said last, with the
+    /// override file on top.
     ///
     /// # Errors
     ///
     /// The file is broken; the calendar in use stays.
     pub fn reload_calendar(&self) -> Result<(), SetupError> {
-        self.calendar
-            .store(Arc::new(read_calendar(&self.settings)?));
+        let mut calendar = Calendar::shipped();
+        for day in self.broker_days.load().iter() {
+            calendar.correct(day.date, day.is_open);
+        }
+        lay_override(&mut calendar, &self.settings)?;
+        self.calendar.store(Arc::new(calendar));
         Ok(())
+    }
+
+    /// Asks the broker for its calendar and takes over what differs; says which days that are.
+    /// Paper accounts cannot ask.
+    ///
+    /// # Errors
+    ///
+    /// The broker could not be asked; the calendar in use stays.
+    pub async fn check_calendar(&self, today: NaiveDate) -> Result<Vec<BrokerDay>, SourceError> {
+        let (Some(broker), KisEnvironment::Real) = (&self.broker, self.settings.kis.environment)
+        else {
+            return Ok(Vec::new());
+        };
+        let days = broker.caller.open_days(today).await?;
+        let mut ours = Calendar::shipped();
+        let differing = days
+            .iter()
+            .copied()
+            .filter(|day| ours.correct(day.date, day.is_open))
+            .collect();
+        self.broker_days.store(Arc::new(days));
+        Ok(differing)
     }
 }
 
@@ -186,6 +219,11 @@ impl Parts {
 /// The file is broken; the words name the line.
 pub fn read_calendar(settings: &Settings) -> Result<Calendar, SetupError> {
     let mut calendar = Calendar::shipped();
+    lay_override(&mut calendar, settings)?;
+    Ok(calendar)
+}
+
+fn lay_override(calendar: &mut Calendar, settings: &Settings) -> Result<(), SetupError> {
     if let Some(path) = &settings.calendar_file {
         let broken = |trouble: String| SetupError::Calendar {
             path: path.display().to_string(),
@@ -196,7 +234,7 @@ pub fn read_calendar(settings: &Settings) -> Result<Calendar, SetupError> {
             .override_with(&text)
             .map_err(|error: CalendarError| broken(error.to_string()))?;
     }
-    Ok(calendar)
+    Ok(())
 }
 
 fn broker(
@@ -224,9 +262,9 @@ fn broker(
         Arc::clone(clock),
     );
     let auth = Arc::new(auth);
+    let caller = Caller::new(Arc::clone(&rest), Arc::clone(&auth));
     let source = KisQuotes::new(
-        Arc::clone(&rest),
-        Arc::clone(&auth),
+        caller.clone(),
         Arc::clone(calendar),
         Arc::clone(universe),
         Arc::clone(clock),
@@ -235,6 +273,7 @@ fn broker(
     Ok(Some(Broker {
         rest,
         auth,
+        caller,
         source: Arc::new(source),
     }))
 }

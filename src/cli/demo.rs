@@ -304,7 +304,7 @@ impl Watcher for Board {
         seen.sweeps += 1;
         seen.done = 0;
         seen.last = Some(report.clone());
-        if self.is_terminal {
+        if self.is_terminal || report.stopped {
             return;
         }
         let best = seen.quotes.values().max_by(|a, b| {

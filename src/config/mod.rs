@@ -5,6 +5,7 @@
 
 mod keys;
 mod layers;
+mod profile;
 mod value;
 
 use std::net::SocketAddr;
@@ -270,7 +271,7 @@ fn kis(layers: &Layers) -> Result<KisSettings, ConfigError> {
     let master_url = layers.address("kis.master_url")?;
     Ok(KisSettings {
         environment,
-        rate: rate(layers, environment, is_new_customer, &base_url)?,
+        rate: profile::rate(layers, environment, is_new_customer, &base_url)?,
         base_url,
         master_url: master_url.unwrap_or_else(|| host::MASTER.to_owned()),
         app_key: header_secret(layers, "kis.app_key")?,
@@ -287,81 +288,6 @@ fn header_secret(layers: &Layers, key: &'static str) -> Result<Option<SecretStri
     HeaderValue::from_str(secret.expose_secret())
         .map_err(|_| layers.refuse(key, "printable ASCII, as the broker's portal shows it"))?;
     Ok(Some(secret))
-}
-
-/// The broker's caps and what sise keeps to below them (contract chapter 3).
-struct Profile {
-    name: &'static str,
-    cap: u32,
-    per_second: f64,
-    burst: u32,
-}
-
-const REAL: Profile = Profile {
-    name: "a real account",
-    cap: 18,
-    per_second: 15.0,
-    // Two, so that a wake-up that comes late costs nothing.
-    burst: 2,
-};
-const PAPER: Profile = Profile {
-    name: "a paper account",
-    cap: 1,
-    per_second: 1.0 / 1.1,
-    burst: 1,
-};
-const NEW_CUSTOMER: Profile = Profile {
-    name: "a new customer (first 3 days)",
-    cap: 3,
-    per_second: 2.5,
-    burst: 1,
-};
-
-/// The most that makes sense, for a broker that is simulated.
-const FASTEST: f64 = 100_000.0;
-
-fn rate(
-    layers: &Layers,
-    environment: KisEnvironment,
-    is_new_customer: bool,
-    base_url: &str,
-) -> Result<Rate, ConfigError> {
-    let profile = match environment {
-        KisEnvironment::Real if is_new_customer => NEW_CUSTOMER,
-        KisEnvironment::Real => REAL,
-        // The limit of the first days does not hold for paper accounts.
-        KisEnvironment::Paper => PAPER,
-    };
-    let per_second = layers
-        .number("kis.rate_per_second", 0.01..=FASTEST)?
-        .unwrap_or(profile.per_second);
-    let rate = Rate::new(per_second, profile.burst);
-    let is_brokers_own = [host::REAL, host::PAPER].contains(&base_url);
-    if rate.most_in_a_second() <= profile.cap {
-        return Ok(rate);
-    }
-    if is_brokers_own {
-        return Err(layers.refuse(
-            "kis.rate_per_second",
-            &format!(
-                "the broker allows {} {} calls in any second; with a burst of {} at most {} a \
-                 second keep to that",
-                profile.name,
-                profile.cap,
-                profile.burst,
-                profile.cap + 1 - profile.burst
-            ),
-        ));
-    }
-    // A host of one's own has a limit of one's own. Timers wake once a millisecond at best, so a
-    // high rate needs room for what falls due together.
-    let burst = (per_second / 50.0).ceil().clamp(2.0, 2_000.0);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "clamped to 2..=2000 above"
-    )]
-    Ok(Rate::new(per_second, burst as u32))
 }
 
 fn schedule(layers: &Layers) -> Result<ScheduleSettings, ConfigError> {

@@ -1,13 +1,12 @@
 //! When the exchange trades: days, phases, and the words for why not.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::LazyLock;
 
 use chrono::{Datelike, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Weekday};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::{KrxTime, Seoul};
+use super::{Closed, KrxTime, Moment, Phase, Seoul, Span, Venue};
 
 /// Every weekday since 2010 that is not an ordinary session.
 const DAYS: &str = include_str!("calendar_days.csv");
@@ -35,151 +34,6 @@ static SHIPPED: LazyLock<Calendar> = LazyLock::new(|| {
     )]
     Calendar::read(DAYS, HOURS).expect("the shipped calendar is well formed")
 });
-
-/// A phase of a trading day (contract chapter 7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// Orders are collected for the cross at the open.
-    OpeningAuction,
-    /// Continuous trading of the regular session.
-    Regular,
-    /// Orders are collected for the cross at the close. Part of the session, not continuous.
-    ClosingAuction,
-    /// Trades at the closing price only.
-    PostClosePrice,
-    /// A cross every ten minutes; abolished in September 2026.
-    SinglePrice,
-    /// Continuous trading in the evening.
-    AfterMarket,
-    /// NXT's morning session.
-    PreMarket,
-    /// NXT's main session.
-    Main,
-    /// No phase.
-    Closed,
-}
-
-impl Phase {
-    /// The phase's name, as in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OpeningAuction => "opening-auction",
-            Self::Regular => "regular",
-            Self::ClosingAuction => "closing-auction",
-            Self::PostClosePrice => "post-close-price",
-            Self::SinglePrice => "single-price",
-            Self::AfterMarket => "after-market",
-            Self::PreMarket => "pre-market",
-            Self::Main => "main",
-            Self::Closed => "closed",
-        }
-    }
-
-    /// Whether trades happen at any moment of the phase. An auction is not continuous.
-    #[must_use]
-    pub fn is_continuous(self) -> bool {
-        matches!(
-            self,
-            Self::Regular | Self::AfterMarket | Self::PreMarket | Self::Main
-        )
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// A trading venue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Venue {
-    /// The exchange.
-    Krx,
-    /// Nextrade, the alternative trading system.
-    Nxt,
-}
-
-/// One phase of one day: from `start` until just before `end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// Which phase.
-    pub phase: Phase,
-    /// First instant.
-    pub start: KrxTime,
-    /// First instant after it.
-    pub end: KrxTime,
-}
-
-/// Why the regular session is not on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Closed {
-    /// Saturday or Sunday.
-    Weekend,
-    /// The exchange is closed that day; the note says why, where it is known.
-    Holiday(String),
-    /// A trading day, before the session.
-    BeforeOpen,
-    /// A trading day, after the session.
-    AfterClose,
-}
-
-impl Closed {
-    /// One word, for metrics.
-    #[must_use]
-    pub fn slug(&self) -> &'static str {
-        match self {
-            Self::Weekend => "weekend",
-            Self::Holiday(_) => "holiday",
-            Self::BeforeOpen => "before_open",
-            Self::AfterClose => "after_close",
-        }
-    }
-}
-
-impl fmt::Display for Closed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Weekend => f.write_str("weekend"),
-            Self::Holiday(note) if note.is_empty() => f.write_str("holiday"),
-            Self::Holiday(note) => write!(f, "holiday: {note}"),
-            Self::BeforeOpen => f.write_str("before the open"),
-            Self::AfterClose => f.write_str("after the close"),
-        }
-    }
-}
-
-/// The calendar's answer for one instant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moment {
-    /// The instant asked for.
-    pub at: KrxTime,
-    /// Phase on the exchange.
-    pub phase: Phase,
-    /// Phase on NXT.
-    pub nxt_phase: Phase,
-    /// Why the regular session is not on; `None` while it is (closing auction included).
-    pub closed: Option<Closed>,
-    /// Start of the next regular session after this instant; `None` only where the calendar
-    /// knows none.
-    pub next_open: Option<KrxTime>,
-    /// End of the regular session that is on.
-    pub closes_at: Option<KrxTime>,
-    /// Whether the calendar's table speaks of this day. Where it does not, weekdays are taken
-    /// for ordinary sessions.
-    pub covered: bool,
-}
-
-impl Moment {
-    /// Whether the regular session is on, its closing auction included.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.closed.is_none()
-    }
-}
 
 /// A calendar file that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -287,6 +141,23 @@ impl Calendar {
         self.days = days;
         self.covered_through = covered_through;
         Ok(())
+    }
+
+    /// Corrects whether the exchange trades on `date`, and says whether that changed anything. A
+    /// day that trades keeps its hours.
+    pub fn correct(&mut self, date: NaiveDate, is_open: bool) -> bool {
+        if self.is_trading_day(date) == is_open {
+            return false;
+        }
+        let day = if is_open {
+            Day::Ordinary
+        } else {
+            Day::Closed {
+                note: "said by the broker".to_owned(),
+            }
+        };
+        self.days.insert(date, day);
+        true
     }
 
     /// The last day that the table speaks of.
@@ -486,213 +357,4 @@ fn clock_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Naive
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn kst(text: &str) -> KrxTime {
-        let naive = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").unwrap();
-        Seoul.from_local_datetime(&naive).unwrap()
-    }
-
-    fn moment(text: &str) -> Moment {
-        Calendar::shipped().moment(kst(text))
-    }
-
-    #[test]
-    fn an_ordinary_day_goes_through_its_phases() {
-        let day = [
-            ("08:29:59", Phase::Closed, false),
-            ("08:30:00", Phase::OpeningAuction, false),
-            ("08:59:59", Phase::OpeningAuction, false),
-            ("09:00:00", Phase::Regular, true),
-            ("15:19:59", Phase::Regular, true),
-            ("15:20:00", Phase::ClosingAuction, true),
-            ("15:29:59", Phase::ClosingAuction, true),
-            ("15:30:00", Phase::Closed, false),
-            ("15:40:00", Phase::PostClosePrice, false),
-            ("16:00:00", Phase::AfterMarket, false),
-            ("19:59:59", Phase::AfterMarket, false),
-            ("20:00:00", Phase::Closed, false),
-        ];
-        for (time, phase, open) in day {
-            let moment = moment(&format!("2026-11-20 {time}"));
-            assert_eq!((moment.phase, moment.is_open()), (phase, open), "{time}");
-        }
-    }
-
-    #[test]
-    fn an_auction_is_not_continuous() {
-        assert!(!moment("2026-11-20 08:45:00").phase.is_continuous());
-        assert!(!moment("2026-11-20 15:25:00").phase.is_continuous());
-        assert!(moment("2026-11-20 10:00:00").phase.is_continuous());
-    }
-
-    #[test]
-    fn a_closed_day_says_why_and_when_it_opens_again() {
-        let saturday = moment("2026-11-21 10:00:00");
-        assert_eq!(saturday.closed, Some(Closed::Weekend));
-        assert_eq!(saturday.next_open, Some(kst("2026-11-23 09:00:00")));
-        let constitution_day = moment("2026-07-17 10:00:00");
-        assert!(
-            matches!(constitution_day.closed, Some(Closed::Holiday(note)) if note.contains("Constitution"))
-        );
-        assert_eq!(
-            moment("2026-12-31 10:00:00").next_open,
-            Some(kst("2027-01-04 10:00:00"))
-        );
-        assert_eq!(
-            moment("2026-11-20 08:00:00").closed,
-            Some(Closed::BeforeOpen)
-        );
-        assert_eq!(
-            moment("2026-11-20 15:30:00").closed,
-            Some(Closed::AfterClose)
-        );
-        assert_eq!(
-            moment("2026-11-20 09:00:00").next_open,
-            Some(kst("2026-11-23 09:00:00"))
-        );
-        assert_eq!(
-            moment("2026-11-20 09:00:00").closes_at,
-            Some(kst("2026-11-20 15:30:00"))
-        );
-    }
-
-    #[test]
-    fn the_exam_day_is_an_hour_late_and_the_evening_ends_as_usual() {
-        assert_eq!(moment("2026-11-19 09:30:00").phase, Phase::OpeningAuction);
-        assert_eq!(moment("2026-11-19 10:00:00").phase, Phase::Regular);
-        assert_eq!(moment("2026-11-19 15:50:00").phase, Phase::Regular);
-        assert_eq!(moment("2026-11-19 16:25:00").phase, Phase::ClosingAuction);
-        assert_eq!(
-            moment("2026-11-19 16:25:00").closes_at,
-            Some(kst("2026-11-19 16:30:00"))
-        );
-        assert_eq!(moment("2026-11-19 16:45:00").phase, Phase::PostClosePrice);
-        assert_eq!(moment("2026-11-19 19:59:00").phase, Phase::AfterMarket);
-        assert_eq!(moment("2026-11-19 08:30:00").nxt_phase, Phase::Closed);
-        assert_eq!(moment("2026-11-20 08:30:00").nxt_phase, Phase::PreMarket);
-    }
-
-    #[test]
-    fn the_first_trading_day_opens_late_and_closes_as_usual() {
-        assert_eq!(
-            moment("2026-01-02 09:59:59").closed,
-            Some(Closed::BeforeOpen)
-        );
-        assert_eq!(moment("2026-01-02 10:00:00").phase, Phase::Regular);
-        assert_eq!(
-            moment("2026-01-02 15:30:00").closed,
-            Some(Closed::AfterClose)
-        );
-    }
-
-    #[test]
-    fn old_evenings_had_single_price_and_old_days_ended_at_three() {
-        assert_eq!(moment("2026-09-11 17:00:00").phase, Phase::SinglePrice);
-        assert_eq!(moment("2026-09-14 17:00:00").phase, Phase::AfterMarket);
-        assert_eq!(
-            moment("2015-06-01 14:55:00").closes_at,
-            Some(kst("2015-06-01 15:00:00"))
-        );
-        assert!(!moment("2015-06-01 15:10:00").is_open());
-    }
-
-    #[test]
-    fn the_close_is_final_between_the_cross_and_the_evening() {
-        let window = |text: &str| {
-            let date = kst(&format!("{text} 12:00:00")).date_naive();
-            Calendar::shipped().close_window(date)
-        };
-        let of = |from, until| Some((kst(from), kst(until)));
-        assert_eq!(
-            window("2026-11-20"),
-            of("2026-11-20 15:31:00", "2026-11-20 16:00:00")
-        );
-        assert_eq!(
-            window("2026-11-19"),
-            of("2026-11-19 16:31:00", "2026-11-19 17:00:00")
-        );
-        assert_eq!(window("2026-11-21"), None);
-    }
-
-    #[test]
-    fn the_end_of_the_table_is_warned_of_and_said() {
-        let calendar = Calendar::shipped();
-        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
-        assert!(calendar.cover_warning(day("2027-10-31")).is_none());
-        assert!(
-            calendar
-                .cover_warning(day("2027-11-01"))
-                .unwrap()
-                .contains("2027-12-31")
-        );
-        assert!(!moment("2028-01-03 10:00:00").covered);
-    }
-
-    #[test]
-    fn an_override_closes_opens_shifts_and_extends() {
-        let mut calendar = Calendar::shipped();
-        calendar
-            .override_with(
-                "date,kind,open,close,note\n# announced late\n2026-11-23,closed,,,temporary holiday\n\
-                 2026-12-25,ordinary,,,\n2026-11-24,hours,10:00,16:30,\n2028-12-31,covered,,,\n",
-            )
-            .unwrap();
-        let moment = |text| calendar.moment(kst(text));
-        assert!(matches!(
-            moment("2026-11-23 10:00:00").closed,
-            Some(Closed::Holiday(_))
-        ));
-        assert!(moment("2026-12-25 10:00:00").is_open());
-        assert_eq!(
-            moment("2026-11-20 16:00:00").next_open,
-            Some(kst("2026-11-24 10:00:00"))
-        );
-        assert!(moment("2028-06-01 10:00:00").covered);
-    }
-
-    #[test]
-    fn a_broken_override_names_its_line_and_changes_nothing() {
-        let mut calendar = Calendar::shipped();
-        for (row, word) in [
-            ("2026-13-01,closed,,,", "line 3"),
-            ("2026-11-24,hours,10:00,,", "not a time"),
-            ("2026-11-24,hours,16:00,10:00,", "not before"),
-            ("2026-11-24,holiday,,,", "kind 'holiday'"),
-        ] {
-            let text = format!("date,kind,open,close,note\n2026-11-23,closed,,,\n{row}\n");
-            let error = calendar.override_with(&text).unwrap_err().to_string();
-            assert!(error.contains(word), "{error}");
-            assert!(calendar.is_trading_day("2026-11-23".parse().unwrap()));
-        }
-    }
-
-    #[test]
-    fn every_listed_day_answers_as_listed() {
-        for (_, row) in rows::<DayRow>(DAYS).unwrap() {
-            let session = Calendar::shipped().session(row.date);
-            match row.kind.as_str() {
-                "closed" => assert_eq!(session, None, "{}", row.date),
-                _ => {
-                    let (open, close) = session.unwrap();
-                    assert_eq!(open.format("%H:%M").to_string(), row.open, "{}", row.date);
-                    assert_eq!(close.format("%H:%M").to_string(), row.close, "{}", row.date);
-                }
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_next_open_is_open_and_never_past(minutes in 0_i64..9_460_800) {
-            let at = kst("2010-01-01 00:00:00") + TimeDelta::minutes(minutes);
-            let calendar = Calendar::shipped();
-            let next = calendar.next_open(at).unwrap();
-            prop_assert!(next > at);
-            prop_assert!(calendar.moment(next).is_open());
-            prop_assert!(!calendar.moment(next - TimeDelta::seconds(1)).is_open());
-        }
-    }
-}
+mod tests;

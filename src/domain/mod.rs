@@ -5,6 +5,8 @@
 
 mod calendar;
 mod listing;
+mod moment;
+mod phase;
 mod plan;
 mod quote;
 mod reading;
@@ -12,9 +14,11 @@ mod shipped;
 mod symbol;
 mod tick_size;
 
-pub use calendar::{Calendar, CalendarError, Closed, Moment, Phase, Span, Venue};
+pub use calendar::{Calendar, CalendarError};
 pub use chrono_tz::Asia::Seoul;
 pub use listing::{Group, Listing, Market, Selection, Universe};
+pub use moment::{Closed, Moment};
+pub use phase::{Phase, Span, Venue};
 pub use plan::{Calling, Plan};
 pub use quote::{KrxTime, Quote, Status};
 pub use reading::{Reading, Source};

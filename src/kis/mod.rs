@@ -1,17 +1,21 @@
 //! The broker: Korea Investment & Securities' Open API (contract chapters 1 to 6).
 //!
 //! `rest` holds the one function that sends, with the limiter inside; `codes` knows what each of
-//! the broker's error codes means; `auth` keeps the access token; `quotes` is the port's
-//! implementation; `wire` and `master` turn the broker's bytes into values.
+//! the broker's error codes means; `auth` keeps the access token; `call` puts the three together;
+//! `quotes` is the port's implementation; `wire` and `master` turn the broker's bytes into values.
 
 mod auth;
+mod call;
 mod codes;
+mod holidays;
 mod master;
 mod quotes;
 mod rest;
 mod wire;
 
 pub use auth::{Auth, Credentials, TokenFile};
+pub use call::Caller;
+pub use holidays::BrokerDay;
 pub use master::{MasterError, MasterFiles};
 pub use quotes::KisQuotes;
 pub use rest::Rest;

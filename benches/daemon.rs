@@ -1,0 +1,114 @@
+//! What the daemon takes of the machine.
+//!
+//! `cargo bench --bench daemon` (about seven minutes; `-- --seconds 30` for a quick look)
+//!
+//! The real program, `sise run --always-open`, keeps the whole market fresh from a simulated broker
+//! with the broker's own limit and 270 ms to an answer, in a Redis server of one's own. Resident
+//! memory and processor time are the kernel's figures for its process. Limits: 40 MB, and 2 % of
+//! one core.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+mod support;
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use support::{Outcome, PrivateRedis, SimProcess, Usage, sise_command, terminate};
+
+/// How long each case is watched, unless `--seconds` says otherwise.
+const WATCHED: u64 = 140;
+
+/// Reading list and token, and the first connections, are no part of the steady state; their
+/// memory is.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// The cases: name, time between the starts of two sweeps. A sweep lasts 6.3 s, so at 6 s the next
+/// is always due: the most that the daemon ever does at 15 calls a second.
+const CASES: [(&str, &str); 3] = [
+    ("every 60 s (default)", "60s"),
+    ("every 10 s", "10s"),
+    ("without a pause", "6s"),
+];
+
+fn main() -> Outcome {
+    support::run(measure)
+}
+
+/// The daemon; killed if the benchmark breaks off.
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn measure() -> Outcome {
+    let seconds = match support::argument("--seconds") {
+        Some(text) => text.parse()?,
+        None => WATCHED,
+    };
+    println!("watched for {seconds} s each; limits 40 MB, 2 % of one core");
+    println!(
+        "{:22} {:>10} {:>10} {:>12} {:>12} {:>8} {:>10}",
+        "sweeps", "resident", "most", "start-up", "of a core", "calls", "a call"
+    );
+    for (name, interval) in CASES {
+        let redis = PrivateRedis::start().await?;
+        let sim = SimProcess::start(&["--latency", "270ms"])?;
+        let state = tempfile::tempdir()?;
+        let process = sise_command()
+            .args(["run", "--always-open"])
+            .env("KIS_BASE_URL", &sim.url)
+            .env("KIS_MASTER_URL", &sim.url)
+            .env("KIS_APP_KEY", "bench")
+            .env("KIS_APP_SECRET", "bench")
+            .env("REDIS_URL", &redis.url)
+            .env("SISE__SCHEDULE__INTERVAL", interval)
+            .env("SISE__API__LISTEN", "127.0.0.1:0")
+            .env("SISE__STATE__DIRECTORY", state.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut daemon = Daemon(process);
+        sleep(SETTLING).await;
+        let settled = Usage::of(daemon.0.id())?;
+        let calls_before = calls(&sim.url).await?;
+        let start = Instant::now();
+        sleep(Duration::from_secs(seconds)).await;
+        let elapsed = start.elapsed().as_secs_f64();
+        let usage = Usage::of(daemon.0.id())?;
+        let calls = calls(&sim.url).await? - calls_before;
+        let processor = usage.processor - settled.processor;
+        println!(
+            "{name:22} {:>7.1} MB {:>7.1} MB {:>9.0} ms {:>10.2} % {calls:>8.0} {:>7.2} ms",
+            usage.resident / 1e6,
+            usage.most_resident / 1e6,
+            settled.processor * 1e3,
+            processor / elapsed * 100.0,
+            processor / calls * 1e3
+        );
+        let code = terminate(&mut daemon.0).await?;
+        if code != Some(143) {
+            return Err(format!("the daemon ended with {code:?}").into());
+        }
+    }
+    Ok(())
+}
+
+/// Quotation calls that the simulated broker has seen.
+async fn calls(url: &str) -> Outcome<f64> {
+    let body = reqwest::get(format!("{url}/sim/stats"))
+        .await?
+        .bytes()
+        .await?;
+    let stats: serde_json::Value = serde_json::from_slice(&body)?;
+    stats["calls"]
+        .as_f64()
+        .ok_or_else(|| "no count of calls".into())
+}

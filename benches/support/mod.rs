@@ -1,0 +1,61 @@
+//! What the benchmarks share: processes that end with them, settings, and figures.
+
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
+
+mod figures;
+mod processes;
+
+use std::error::Error;
+use std::future::Future;
+
+use sise::config::{Layers, Settings};
+use sise::domain::{Shipped, Symbol};
+use sise::setup::Parts;
+use tokio::runtime::Builder;
+
+pub(crate) use figures::{Figures, thousands};
+pub(crate) use processes::{PrivateRedis, SimProcess, Usage, sise_command, terminate};
+
+/// How a benchmark ends; the words go to standard error.
+pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Runs a benchmark on the runtime that the `sise` program has.
+///
+/// `cargo bench` says `--bench`. `cargo test --all-targets` runs benchmarks too and does not say
+/// it: there nothing is to be measured.
+pub(crate) fn run<F: Future<Output = Outcome>>(benchmark: impl FnOnce() -> F) -> Outcome {
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return Ok(());
+    }
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(benchmark());
+    runtime.shutdown_background();
+    outcome
+}
+
+/// The value after `name` on the command line, as `-- --name value` of `cargo bench`.
+pub(crate) fn argument(name: &str) -> Option<String> {
+    std::env::args()
+        .skip_while(|argument| argument != name)
+        .nth(1)
+}
+
+/// Whether `name` stands on the command line.
+pub(crate) fn flag(name: &str) -> bool {
+    std::env::args().any(|argument| argument == name)
+}
+
+/// The whole market: every code of the shipped list.
+pub(crate) fn whole_market() -> Vec<Symbol> {
+    Shipped::get().universe().symbols().collect()
+}
+
+/// The parts of a program with `values` set and the defaults for the rest. Of the environment
+/// nothing is taken, so that figures do not depend on it.
+pub(crate) fn parts(values: &[(&'static str, &str)]) -> Outcome<Parts> {
+    let mut layers = Layers::unset();
+    for (key, value) in values {
+        layers.set(key, *value);
+    }
+    Ok(Parts::new(Settings::new(&layers)?, sise::clock::system())?)
+}

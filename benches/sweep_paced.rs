@@ -1,0 +1,139 @@
+//! How much longer than the rate demands a sweep of the whole market takes, and how many calls
+//! the broker sees in its busiest second.
+//!
+//! `cargo bench --bench sweep_paced`
+//!
+//! The simulated broker answers every call after 270 ms and counts calls as they arrive, in every
+//! sliding second. Prices go into a Redis server of one's own. The limit: 3 % over calls / rate.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+mod support;
+
+use std::time::Duration;
+
+use sise::sim::{Sim, SimOptions};
+use sise::sweep::Task;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use support::{Figures, Outcome, PrivateRedis};
+
+/// The usual time to an answer of the broker.
+const LATENCY: Duration = Duration::from_millis(270);
+
+/// The rate of a real account by default, calls per second.
+const RATE: f64 = 15.0;
+
+/// Codes of one call.
+const CODES_A_CALL: usize = 30;
+
+/// What the broker allows in any second.
+const CAP: u64 = 18;
+
+/// Sweeps without a rest between them, and sweeps after a rest, in turn.
+const PAIRS: usize = 5;
+
+/// Long enough for the limiter to allow its burst again.
+const REST: Duration = Duration::from_millis(1_500);
+
+fn main() -> Outcome {
+    support::run(measure)
+}
+
+async fn measure() -> Outcome {
+    let redis = PrivateRedis::start().await?;
+    let options = SimOptions {
+        latency: LATENCY,
+        ..SimOptions::default()
+    };
+    let sim = Sim::new(options, sise::clock::system())?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let base_url = format!("http://{}", listener.local_addr()?);
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn({
+        let (sim, stop) = (sim.clone(), stop.clone());
+        async move { sim.serve(listener, stop).await }
+    });
+    let state = tempfile::tempdir()?;
+    let parts = support::parts(&[
+        ("kis.base_url", &base_url),
+        ("kis.app_key", "bench"),
+        ("kis.app_secret", "bench"),
+        ("store.url", &redis.url),
+        ("state.directory", &state.path().display().to_string()),
+    ])?;
+    let sweeper = parts.sweeper().ok_or("no sweeper")?;
+    let symbols = support::whole_market();
+    let calls = symbols.len().div_ceil(CODES_A_CALL);
+    #[expect(clippy::cast_precision_loss, reason = "about a hundred calls")]
+    let expected = calls as f64 / RATE;
+    let task = Task {
+        symbols,
+        is_close: false,
+        deadline: Duration::from_secs(60),
+    };
+    println!(
+        "{} codes, {calls} calls at {RATE} a second, {} ms an answer: {expected:.3} s expected",
+        task.symbols.len(),
+        LATENCY.as_millis(),
+    );
+    if let Some(broker) = &parts.broker {
+        // The token is fetched once a day and is no part of a sweep.
+        broker.auth.token().await?;
+    }
+    let mut rested = Figures::default();
+    let mut unrested = Figures::default();
+    for number in 0..PAIRS * 2 {
+        let is_rested = number % 2 == 0;
+        if is_rested {
+            sleep(REST).await;
+        }
+        let start = Instant::now();
+        let report = sweeper.sweep(&task, &|_| {}, &stop).await;
+        let seconds = start.elapsed().as_secs_f64();
+        if report.written != report.universe || report.calls != u64::try_from(calls)? {
+            return Err(format!("not a sweep to measure: {report:?}").into());
+        }
+        let column = if is_rested {
+            &mut rested
+        } else {
+            &mut unrested
+        };
+        column.add(seconds);
+        println!(
+            "  {} {seconds:.3} s, {:+.1} %",
+            if is_rested {
+                "after a rest"
+            } else {
+                "at once     "
+            },
+            (seconds / expected - 1.0) * 100.0
+        );
+    }
+    stop.cancel();
+    serving.await??;
+    let stats = sim.stats();
+    let over = |figures: &Figures| (figures.median() / expected - 1.0) * 100.0;
+    let worst = rested.most().max(unrested.most());
+    println!(
+        "sweep after a rest   {} s, median {:+.1} % (limit +3 %)",
+        rested.spread(3),
+        over(&rested)
+    );
+    println!(
+        "sweep at once        {} s, median {:+.1} % (limit +3 %)",
+        unrested.spread(3),
+        over(&unrested)
+    );
+    println!(
+        "slowest sweep        {:+.1} %",
+        (worst / expected - 1.0) * 100.0
+    );
+    println!(
+        "calls in any second  {} at most (limit {CAP}); {} calls, {} refused",
+        stats.max_calls_per_second_window, stats.calls, stats.refused
+    );
+    Ok(())
+}

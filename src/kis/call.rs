@@ -1,0 +1,102 @@
+//! One quotation call with its token, repeated as far as its error's remedy goes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use metrics::counter;
+use tokio::time::sleep;
+
+use super::auth::Auth;
+use super::rest::{Reply, Rest};
+use crate::pace::Retries;
+use crate::port::{Remedy, SourceError, Tally, Urgency};
+
+/// One of the broker's quotation calls.
+pub(super) struct Call {
+    pub(super) path: &'static str,
+    pub(super) tr_id: &'static str,
+}
+
+/// Makes calls. A cheap handle.
+#[derive(Clone)]
+pub struct Caller {
+    rest: Arc<Rest>,
+    auth: Arc<Auth>,
+}
+
+impl Caller {
+    /// A caller on `rest` with the tokens of `auth`.
+    #[must_use]
+    pub fn new(rest: Arc<Rest>, auth: Arc<Auth>) -> Self {
+        Self { rest, auth }
+    }
+
+    /// Makes a call, and makes it again as far as the error's remedy goes.
+    pub(super) async fn call<T, Q: serde::Serialize + ?Sized>(
+        &self,
+        call: &Call,
+        query: &Q,
+        urgency: Urgency,
+        read: impl Fn(&Reply) -> Result<T, SourceError>,
+    ) -> (Result<T, SourceError>, Tally) {
+        let mut tally = Tally::default();
+        let mut retries = Retries::default();
+        loop {
+            let error = match self
+                .call_once(call, query, urgency, &read, &mut tally)
+                .await
+            {
+                Ok(value) => return (Ok(value), tally),
+                Err(error) => error,
+            };
+            let Some(pause) = retries.next_pause(error.remedy()) else {
+                return (Err(error), tally);
+            };
+            tracing::debug!(tr_id = call.tr_id, %error, ?pause, "asking again");
+            tally.retries += 1;
+            sleep(pause).await;
+        }
+    }
+
+    async fn call_once<T, Q: serde::Serialize + ?Sized>(
+        &self,
+        call: &Call,
+        query: &Q,
+        urgency: Urgency,
+        read: impl Fn(&Reply) -> Result<T, SourceError>,
+        tally: &mut Tally,
+    ) -> Result<T, SourceError> {
+        let token = self.auth.token().await?;
+        let request = self
+            .rest
+            .get(call.path)
+            .query(query)
+            .headers(self.auth.headers(&token, call.tr_id));
+        tally.calls += 1;
+        let outcome = match self.rest.send(request, urgency).await {
+            Ok(reply) => read(&reply).inspect_err(|error| count(error.slug())),
+            Err(error) => return Err(error),
+        };
+        match &outcome {
+            Ok(_) => count("ok"),
+            Err(error) => match error.remedy() {
+                Remedy::RenewToken => self.auth.forget(&token),
+                Remedy::AskAgainSoon => tally.refused_calls += 1,
+                Remedy::AskAgainLater | Remedy::GiveUp => {}
+            },
+        }
+        outcome
+    }
+}
+
+fn count(outcome: &'static str) {
+    counter!("sise_calls_total", "outcome" => outcome).increment(1);
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller")
+            .field("rest", &self.rest)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! The broker's own trading calendar, as a cross-check of ours (contract 4.9).
+
+use chrono::NaiveDate;
+use serde::Deserialize;
+
+use super::call::{Call, Caller};
+use super::wire::{Text, rows};
+use crate::port::{SourceError, Urgency};
+
+const HOLIDAYS: Call = Call {
+    path: "/uapi/domestic-stock/v1/quotations/chk-holiday",
+    tr_id: "CTCA0903R",
+};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct DayRow<'a> {
+    #[serde(borrow)]
+    bass_dt: Text<'a>,
+    #[serde(borrow)]
+    opnd_yn: Text<'a>,
+}
+
+/// A day as the broker sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokerDay {
+    /// The day.
+    pub date: NaiveDate,
+    /// Whether the stock market opens.
+    pub is_open: bool,
+}
+
+impl Caller {
+    /// The days from `from` on that the broker's first page holds, about three weeks. The broker
+    /// asks for one such call a day at most; paper accounts have none.
+    ///
+    /// # Errors
+    ///
+    /// The call failed.
+    pub async fn open_days(&self, from: NaiveDate) -> Result<Vec<BrokerDay>, SourceError> {
+        let from = from.format("%Y%m%d").to_string();
+        let query = [
+            ("BASS_DT", from.as_str()),
+            ("CTX_AREA_NK", ""),
+            ("CTX_AREA_FK", ""),
+        ];
+        let read = |reply: &super::rest::Reply| {
+            let rows: Vec<DayRow<'_>> = rows(reply.status, &reply.body)?;
+            Ok(rows.iter().filter_map(day).collect())
+        };
+        self.call(&HOLIDAYS, &query, Urgency::Sweep, read).await.0
+    }
+}
+
+/// A row that cannot be read says nothing of its day.
+fn day(row: &DayRow<'_>) -> Option<BrokerDay> {
+    Some(BrokerDay {
+        date: NaiveDate::parse_from_str(row.bass_dt.as_str(), "%Y%m%d").ok()?,
+        is_open: match row.opnd_yn.as_str() {
+            "Y" => true,
+            "N" => false,
+            _ => return None,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recorded_body_decodes() {
+        let body = include_bytes!("../../tests/fixtures/kis/chk-holiday-CTCA0903R.json");
+        let rows: Vec<DayRow<'_>> = rows(200, body).unwrap();
+        let days: Vec<BrokerDay> = rows.iter().filter_map(day).collect();
+        assert_eq!(days.len(), rows.len());
+        assert!(days.iter().any(|day| day.is_open) && days.iter().any(|day| !day.is_open));
+    }
+}

@@ -1,0 +1,67 @@
+//! The account of a sweep: its metrics and its line of log.
+
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+
+use crate::sweep::{Reason, Report};
+
+/// The metrics of a sweep.
+pub(super) fn record(report: &Report) {
+    counter!("sise_sweeps_total").increment(1);
+    gauge!("sise_coverage_ratio").set(report.coverage);
+    let seconds = Duration::from_millis(report.elapsed_ms).as_secs_f64();
+    histogram!("sise_sweep_duration_seconds").record(seconds);
+    for (reason, slug) in [
+        (Reason::Unknown, "unknown"),
+        (Reason::Refused, "refused"),
+        (Reason::NotReached, "not_reached"),
+        (Reason::NotStored, "not_stored"),
+    ] {
+        let count = report.missing.iter().filter(|m| m.reason == reason).count();
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        gauge!("sise_missing_codes", "reason" => slug).set(count);
+    }
+}
+
+/// Codes that a line of log names; the rest is counted.
+const NAMED: usize = 10;
+
+/// The line of a sweep: nothing missing is left out.
+pub(super) fn log(report: &Report) {
+    let Report {
+        universe,
+        written,
+        calls,
+        refused_calls,
+        retries,
+        elapsed_ms,
+        ..
+    } = *report;
+    tracing::info!(
+        universe,
+        written,
+        coverage = report.coverage,
+        calls,
+        refused_calls,
+        retries,
+        elapsed_ms,
+        stopped = report.stopped,
+        "sweep done"
+    );
+    for (reason, count) in report.missing_by_reason() {
+        let of_reason = || report.missing.iter().filter(|m| m.reason == reason);
+        let codes: Vec<&str> = of_reason().take(NAMED).map(|m| m.code.as_str()).collect();
+        let detail = of_reason().next().map_or("", |m| m.detail.as_str());
+        let more = count.saturating_sub(codes.len());
+        let codes = codes.join(" ");
+        match reason {
+            Reason::Unknown => {
+                tracing::info!(count, %codes, more, "codes without a new price: {reason}")
+            }
+            _ => {
+                tracing::warn!(count, %codes, more, %detail, "codes without a new price: {reason}")
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Whether a run is due, and if not, why.
+
+use std::fmt;
+
+use chrono::NaiveDate;
+
+use crate::domain::{Calendar, Closed, KrxTime};
+
+/// A run that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Due {
+    /// The day whose close the run takes, where it does.
+    pub(super) close_of: Option<NaiveDate>,
+}
+
+/// Why a run is skipped.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Skip {
+    Closed(Closed),
+    PreviousRun,
+    StoreAway(String),
+    TooEarlyForClose,
+}
+
+impl Skip {
+    pub(super) fn slug(&self) -> &'static str {
+        match self {
+            Self::Closed(closed) => closed.slug(),
+            Self::PreviousRun => "previous_run",
+            Self::StoreAway(_) => "store_away",
+            Self::TooEarlyForClose => "before_close_is_final",
+        }
+    }
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed(closed) => write!(f, "the market is closed: {closed}"),
+            Self::PreviousRun => f.write_str("the previous run is still going"),
+            Self::StoreAway(error) => f.write_str(error),
+            Self::TooEarlyForClose => {
+                f.write_str("the session is over and the close is not final yet")
+            }
+        }
+    }
+}
+
+/// What the calendar says of a run at `now`; `closed_on` is the last day whose close is kept.
+pub(super) fn by_calendar(
+    calendar: &Calendar,
+    now: KrxTime,
+    closed_on: Option<NaiveDate>,
+) -> Result<Due, Skip> {
+    let Some(closed) = calendar.moment(now).closed else {
+        return Ok(Due { close_of: None });
+    };
+    let today = now.date_naive();
+    match calendar.close_window(today) {
+        Some((from, until)) if closed == Closed::AfterClose && closed_on != Some(today) => {
+            if now < from {
+                Err(Skip::TooEarlyForClose)
+            } else if now < until {
+                Ok(Due {
+                    close_of: Some(today),
+                })
+            } else {
+                Err(Skip::Closed(closed))
+            }
+        }
+        _ => Err(Skip::Closed(closed)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Seoul;
+    use chrono::{NaiveDateTime, TimeZone as _};
+
+    fn at(text: &str) -> KrxTime {
+        let naive = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").unwrap();
+        Seoul.from_local_datetime(&naive).unwrap()
+    }
+
+    #[test]
+    fn a_day_is_swept_from_open_to_close_and_its_close_is_taken_once() {
+        let calendar = Calendar::shipped();
+        let today = at("2026-11-20 00:00:00").date_naive();
+        let closed = |closed| Err(Skip::Closed(closed));
+        for (time, kept, expected) in [
+            ("08:59:59", None, closed(Closed::BeforeOpen)),
+            ("09:00:00", None, Ok(Due { close_of: None })),
+            ("15:25:00", None, Ok(Due { close_of: None })),
+            ("15:30:00", None, Err(Skip::TooEarlyForClose)),
+            ("15:30:59", None, Err(Skip::TooEarlyForClose)),
+            (
+                "15:31:00",
+                None,
+                Ok(Due {
+                    close_of: Some(today),
+                }),
+            ),
+            ("15:32:00", Some(today), closed(Closed::AfterClose)),
+            ("16:00:00", None, closed(Closed::AfterClose)),
+            ("22:00:00", None, closed(Closed::AfterClose)),
+        ] {
+            let now = at(&format!("2026-11-20 {time}"));
+            assert_eq!(by_calendar(&calendar, now, kept), expected, "{time}");
+        }
+    }
+
+    #[test]
+    fn closed_days_say_why() {
+        let calendar = Calendar::shipped();
+        let saturday = by_calendar(&calendar, at("2026-11-21 15:35:00"), None);
+        assert_eq!(saturday, Err(Skip::Closed(Closed::Weekend)));
+        let exam_day = by_calendar(&calendar, at("2026-11-19 15:35:00"), None);
+        assert_eq!(exam_day, Ok(Due { close_of: None }));
+    }
+}
