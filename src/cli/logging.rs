@@ -10,7 +10,9 @@ use crate::config::{LogFormat, Settings};
 
 /// Switches logging on.
 pub(super) fn start(settings: &Settings) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&settings.log_level).map_err(|error| {
+    // The cron loop narrates its own inner life at info.
+    let quiet = format!("tokio_cron_scheduler=warn,{}", settings.log_level);
+    let filter = EnvFilter::try_new(quiet).map_err(|error| {
         Failure::usage(format!(
             "log.level = \"{}\" is refused: {error}; allowed is error, warn, info, debug, trace or \
              a filter such as info,sise::kis=debug",

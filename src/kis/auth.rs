@@ -397,3 +397,6 @@ impl fmt::Debug for Auth {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::clock;
+use crate::pace::{Limiter, Rate};
+use crate::sim::{Sim, SimOptions};
+
+/// A simulated broker on a port of its own, and a folder for token files.
+struct World {
+    sim: Sim,
+    base: String,
+    folder: tempfile::TempDir,
+    _stop: tokio_util::sync::DropGuard,
+}
+
+impl World {
+    async fn new(options: SimOptions) -> Self {
+        let sim = Sim::new(options, clock::system()).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        let serving = (sim.clone(), stop.clone());
+        tokio::spawn(async move { serving.0.serve(listener, serving.1).await });
+        Self {
+            sim,
+            base,
+            folder: tempfile::tempdir().unwrap(),
+            _stop: stop.drop_guard(),
+        }
+    }
+
+    fn auth(&self, secret: &str) -> Auth {
+        let credentials = Credentials {
+            app_key: "the-app-key".to_owned().into(),
+            app_secret: secret.to_owned().into(),
+        };
+        let limiter = Arc::new(Limiter::new(Rate::new(1_000.0, 100)));
+        let rest = Arc::new(Rest::new(&self.base, Duration::from_secs(5), limiter).unwrap());
+        let file = TokenFile::new(self.folder.path(), &self.base, &credentials);
+        Auth::new(rest, credentials, Some(file), clock::system())
+    }
+}
+
+fn value(token: &Token) -> &str {
+    token.value.expose_secret()
+}
+
+#[tokio::test]
+async fn all_who_come_at_once_get_one_token() {
+    let world = World::new(SimOptions::default()).await;
+    let auth = world.auth("the-secret");
+    let tokens = futures_util::future::join_all((0..50).map(|_| auth.token())).await;
+    let first = tokens[0].as_ref().unwrap();
+    assert!(tokens.iter().all(|token| token.as_ref().unwrap().is(first)));
+    assert_eq!(world.sim.stats().token_requests, 1);
+    assert!(auth.has_valid_token());
+}
+
+#[tokio::test]
+async fn the_next_process_takes_the_token_from_disk() {
+    let world = World::new(SimOptions::default()).await;
+    let first = world.auth("the-secret").token().await.unwrap();
+    let second = world.auth("the-secret").token().await.unwrap();
+    assert!(first.is(&second));
+    assert_eq!(world.sim.stats().token_requests, 1);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_reads_the_file_and_debug_shows_no_secret() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new(SimOptions::default()).await;
+    let auth = world.auth("the-secret");
+    let token = auth.token().await.unwrap();
+    let file = std::fs::read_dir(world.folder.path())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let name = file.file_name().into_string().unwrap();
+    assert!(!name.contains("the-app-key"));
+    let headers = auth.headers(&token, "TR");
+    let shown = format!("{auth:?} {token:?} {headers:?} {:?}", auth.credentials);
+    for secret in ["the-secret", "the-app-key", value(&token)] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_token_is_replaced_once_however_many_met_it() {
+    let world = World::new(SimOptions::default()).await;
+    let auth = world.auth("the-secret");
+    let dead = auth.token().await.unwrap();
+    world.sim.kill_tokens();
+    auth.forget(&dead);
+    assert!(!auth.has_valid_token());
+    let next = auth.token().await.unwrap();
+    assert!(!next.is(&dead));
+    // The others come late with the same dead token: it is not the one in use any more.
+    auth.forget(&dead);
+    assert!(auth.token().await.unwrap().is(&next));
+    assert_eq!(world.sim.stats().tokens_issued, 2);
+}
+
+#[tokio::test]
+async fn a_dead_token_that_another_process_replaced_is_taken_from_disk() {
+    let world = World::new(SimOptions::default()).await;
+    let (ours, theirs) = (world.auth("the-secret"), world.auth("the-secret"));
+    let dead = ours.token().await.unwrap();
+    world.sim.kill_tokens();
+    theirs.forget(&theirs.token().await.unwrap());
+    let next = theirs.token().await.unwrap();
+    ours.forget(&dead);
+    assert!(ours.token().await.unwrap().is(&next));
+    assert_eq!(world.sim.stats().tokens_issued, 2);
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_denied_after_one_request() {
+    let world = World::new(SimOptions {
+        app_secret: Some("the-secret".to_owned()),
+        ..SimOptions::default()
+    })
+    .await;
+    let error = world.auth("another").token().await.unwrap_err();
+    assert!(matches!(error, SourceError::Denied(_)), "{error}");
+    assert!(!error.to_string().contains("another"));
+    assert_eq!(world.sim.stats().token_requests, 1);
+}
+
+#[test]
+fn a_token_is_renewed_before_it_ends() {
+    let now = (clock::system())();
+    let token = |life: TimeDelta| {
+        let stored = StoredToken {
+            access_token: "x".to_owned(),
+            expires_at: (now + life).naive_local(),
+        };
+        Token::new(&stored, now)
+    };
+    let day = token(TimeDelta::hours(24)).unwrap();
+    assert_eq!(day.expires_at - day.refresh_at, TimeDelta::minutes(10));
+    let short = token(TimeDelta::seconds(30)).unwrap();
+    assert_eq!(short.expires_at - short.refresh_at, TimeDelta::seconds(3));
+    assert!(token(TimeDelta::seconds(-1)).is_none());
+}
+
+#[test]
+fn recorded_bodies_decode() {
+    let issued = include_bytes!("../../../tests/fixtures/kis/oauth2-tokenP.json");
+    let issued: IssuedToken = serde_json::from_slice(issued).unwrap();
+    assert!(issued.access_token.is_some_and(|token| token.len() > 100));
+    assert_eq!(
+        issued.access_token_token_expired.as_deref(),
+        Some("2023-12-22 08:16:59")
+    );
+    let refused = include_bytes!("../../../tests/fixtures/kis/EGW00133-http403-2026-04-06.json");
+    let refused: IssuedToken = serde_json::from_slice(refused).unwrap();
+    assert_eq!(refused.error_code.as_deref(), Some("EGW00133"));
+}
