@@ -19,6 +19,9 @@ use support::program::{Program, Running};
 use support::world::World;
 use support::{http, list, until};
 
+/// Calls that ask no price: once a day the broker's holidays are compared with the calendar.
+const HOLIDAY_CALLS: u64 = 1;
+
 /// Codes of the small list.
 const CODES: usize = 60;
 
@@ -66,7 +69,7 @@ async fn prices_are_kept_fresh() {
     is_complete(&world).await;
     let fetched_at = async || {
         let realtime = world.redis.realtime().await;
-        realtime["005930"]["fetched_at"].clone()
+        realtime[&list::codes(1)[0]]["fetched_at"].clone()
     };
     let first = fetched_at().await;
     until("the price is fetched again", async || {
@@ -124,7 +127,9 @@ async fn redis_may_come_later_than_the_daemon() {
     world.redis.kill().await;
     let store = format!("127.0.0.1:{}", world.redis.port());
     let daemon = daemon(&world, &["--always-open"]).start();
-    daemon.says(&["WARN", &store, "starting all the same"]).await;
+    daemon
+        .says(&["WARN", &store, "starting all the same"])
+        .await;
     daemon.says(&["run skipped", &store, "next run"]).await;
     let address = daemon.health_address().await;
     answers(&address, "/live", 200).await;
@@ -132,7 +137,7 @@ async fn redis_may_come_later_than_the_daemon() {
     assert!(body.contains(&store), "{body}");
     assert!(body.contains("live price"), "{body}");
     // Calls are not spent on prices that cannot be kept.
-    assert_eq!(world.broker.stats().calls, 0);
+    assert!(world.broker.stats().calls <= HOLIDAY_CALLS);
     world.redis.start_again().await;
     is_complete(&world).await;
     answers(&address, "/ready", 200).await;
@@ -196,7 +201,9 @@ async fn a_set_up_that_cannot_keep_its_codes_alive_is_refused() {
     let world = World::new(&["--mode", "paper"]).await;
     let paper = |arguments: &[&str]| {
         let arguments = [&["run", "--always-open"], arguments].concat();
-        world.sise(&arguments).set("KIS_ENV", "paper")
+        // A batch is written when its last code has come.
+        let program = world.sise(&arguments).set("SISE__SWEEP__BATCH_SIZE", "1");
+        program.set("KIS_ENV", "paper")
     };
     let outcome = paper(&[]).run().await.exits(2);
     let outcome = outcome.says(&["2,769 codes", "store.ttl", "--allow-gaps"]);
@@ -244,7 +251,7 @@ async fn every_run_on_a_weekend_is_skipped_with_a_line() {
         metrics.contains("sise_next_run_timestamp_seconds 1795392000"),
         "{metrics}"
     );
-    assert_eq!(world.broker.stats().calls, 0);
+    assert!(world.broker.stats().calls <= HOLIDAY_CALLS);
     daemon.signal("TERM");
     daemon.end().await.exits(143);
 }
@@ -255,14 +262,22 @@ async fn holidays_and_late_openings_are_known() {
         ("2026-12-25 10:00:00", "holiday", "2026-12-28 09:00:00 KST"),
         ("2026-12-31 10:00:00", "year-end", "2027-01-04 10:00:00 KST"),
         // The day of the university entrance exam.
-        ("2026-11-19 09:30:00", "before the open", "2026-11-19 10:00:00 KST"),
+        (
+            "2026-11-19 09:30:00",
+            "before the open",
+            "2026-11-19 10:00:00 KST",
+        ),
         // The first trading day of a year.
-        ("2027-01-04 09:30:00", "before the open", "2027-01-04 10:00:00 KST"),
+        (
+            "2027-01-04 09:30:00",
+            "before the open",
+            "2027-01-04 10:00:00 KST",
+        ),
     ] {
         let world = World::at(FakedTime::from(time), &["--limit", "0"]).await;
         let daemon = daemon(&world, &[]).start();
         daemon.says(&["run skipped", why, next]).await;
-        assert_eq!(world.broker.stats().calls, 0);
+        assert!(world.broker.stats().calls <= HOLIDAY_CALLS);
     }
 }
 
@@ -272,7 +287,10 @@ async fn the_late_close_of_the_exam_day_is_kept() {
     let daemon = daemon(&world, &[]).start();
     has_swept(&daemon, 1).await;
     let realtime = world.redis.realtime().await;
-    assert_eq!(realtime["005930"]["session"].as_str(), Some("regular"));
+    assert_eq!(realtime.len(), CODES);
+    for quote in realtime.values() {
+        assert_eq!(quote["session"].as_str(), Some("regular"), "{quote}");
+    }
 }
 
 #[tokio::test]
@@ -307,7 +325,14 @@ async fn the_close_is_taken_once_when_it_is_final() {
         assert!(quote["price"].as_i64().unwrap() > 0, "{quote}");
     }
     let keys: Vec<String> = close.keys().map(|c| format!("close:price:{c}")).collect();
-    assert!(world.redis.lives(&keys).await.iter().all(|life| *life == -1));
+    assert!(
+        world
+            .redis
+            .lives(&keys)
+            .await
+            .iter()
+            .all(|life| *life == -1)
+    );
     // Then it is quiet until Monday.
     daemon
         .says(&["run skipped", "after the close", "2026-11-23 09:00:00 KST"])
@@ -328,20 +353,24 @@ async fn the_list_is_loaded_anew_in_the_morning() {
     let world = World::at(time, &["--limit", "0"]).await;
     let daemon = daemon(&world, &[]).start();
     daemon.says(&["run skipped"]).await;
-    world.file("list.csv", &format!("code\n{}\n", list::codes(CODES + 1).join("\n")));
+    world.file(
+        "list.csv",
+        &format!("code\n{}\n", list::codes(CODES + 1).join("\n")),
+    );
     daemon.says(&["stock list loaded", "codes=61"]).await;
 }
 
 #[tokio::test]
 async fn a_sweep_that_is_still_going_is_never_doubled() {
-    let world = World::new(&["--limit", "0", "--latency", "3s"]).await;
+    let world = World::new(&["--limit", "0", "--latency", "2s"]).await;
     let daemon = daemon(&world, &["--always-open"]).start();
     daemon.says(&["run skipped", "previous run"]).await;
-    has_swept(&daemon, 3).await;
+    has_swept(&daemon, 2).await;
     // Two calls a sweep; a sweep may be under way.
     let calls = world.broker.stats().calls;
     let sweeps = daemon.count(&["sweep done"]) as u64;
-    assert!(calls <= (sweeps + 1) * 2, "{calls} calls, {sweeps} sweeps");
+    let most = (sweeps + 1) * 2 + HOLIDAY_CALLS;
+    assert!(calls <= most, "{calls} calls, {sweeps} sweeps");
 }
 
 #[tokio::test]
@@ -374,7 +403,7 @@ async fn a_clock_that_is_set_back_brings_no_pause() {
     has_swept(&daemon, 2).await;
     let before = daemon.count(&["sweep done"]);
     world.file("offset", "-3600");
-    has_swept(&daemon, before + 4).await;
+    has_swept(&daemon, before + 2).await;
 }
 
 #[tokio::test]
@@ -386,7 +415,9 @@ async fn a_broker_that_is_away_is_waited_for() {
     daemon.says(&["WARN", "no access token yet"]).await;
     let body = answers(&address, "/ready", 503).await;
     assert!(body.contains("token"), "{body}");
-    daemon.says(&["codes without a new price: not reached"]).await;
+    daemon
+        .says(&["codes without a new price: not reached"])
+        .await;
     assert!(daemon.runs());
     daemon.signal("TERM");
     daemon.end().await.exits(143);

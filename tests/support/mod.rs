@@ -10,6 +10,7 @@
     reason = "every test crate takes the parts it needs, and a test fails by panicking"
 )]
 
+pub(crate) mod certificates;
 pub(crate) mod faked_time;
 pub(crate) mod http;
 pub(crate) mod list;

@@ -1,0 +1,522 @@
+//! Proves one contract on both stores, Redis and memory, and of Redis what it alone has: the
+//! names of its keys, and how it behaves while the server is away, frozen or silent.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use ::redis::AsyncCommands as _;
+use chrono::TimeZone as _;
+use sise::domain::{Market, Phase, Quote, Seoul, Status, Symbol};
+use sise::port::{CopyStore, PriceStore, Shelf};
+use sise::store::{MemoryStore, RedisSettings, RedisStore};
+use tokio::time::{advance, timeout};
+
+use support::certificates::Certificates;
+use support::free_port;
+use support::program::Program;
+use support::redis::RedisServer;
+use support::silent_proxy::SilentProxy;
+use support::simulated_broker::SimulatedBroker;
+use support::{PATIENCE, list, until};
+
+const LIFE: Duration = Duration::from_secs(120);
+
+/// What a store must do, whatever it is made of.
+trait Store: PriceStore + CopyStore {}
+impl<T: PriceStore + CopyStore> Store for T {}
+
+fn symbol(code: &str) -> Symbol {
+    code.parse().unwrap()
+}
+
+/// A quote with every field.
+fn full(code: &str, price: i64) -> Quote {
+    let fetched_at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 1).unwrap();
+    Quote {
+        stock_code: symbol(code),
+        stock_name: "삼성전자".to_owned(),
+        price,
+        change: Some(-1_000),
+        change_rate: Some(-1.41),
+        volume: Some(15_234_567),
+        timestamp: fetched_at.naive_local(),
+        market: Some(Market::Kospi),
+        open: Some(71_000),
+        high: Some(72_300),
+        low: Some(70_900),
+        prev_close: Some(71_000),
+        value: Some(1_093_000_000_000),
+        venue: "KRX".to_owned(),
+        session: Phase::Regular,
+        status: Status::Trading,
+        source: "kis.multi".to_owned(),
+        fetched_at: fetched_at + chrono::TimeDelta::milliseconds(123),
+    }
+}
+
+/// A quote with nothing but a price.
+fn sparse(code: &str, price: i64) -> Quote {
+    Quote {
+        change: None,
+        change_rate: None,
+        volume: None,
+        market: None,
+        open: None,
+        high: None,
+        low: None,
+        prev_close: None,
+        value: None,
+        status: Status::Halted,
+        ..full(code, price)
+    }
+}
+
+async fn what_is_written_is_read(store: &dyn Store) {
+    let quotes = [full("005930", 72_000), sparse("0126Z0", 1)];
+    let symbols = quotes.each_ref().map(|quote| quote.stock_code);
+    let expected = quotes.clone().map(Some);
+    store.write(&quotes, Shelf::Realtime(LIFE)).await.unwrap();
+    assert_eq!(store.realtime(&symbols).await.unwrap(), expected);
+    for (symbol, quote) in symbols.into_iter().zip(&expected) {
+        assert_eq!(store.realtime(&[symbol]).await.unwrap()[0], *quote);
+    }
+    assert_eq!(store.close(&symbols).await.unwrap(), [None, None]);
+    store.write(&quotes, Shelf::Close).await.unwrap();
+    assert_eq!(store.close(&symbols).await.unwrap(), expected);
+}
+
+async fn times_are_cut_to_what_the_contract_carries(store: &dyn Store) {
+    let mut quote = full("005930", 72_000);
+    quote.fetched_at += chrono::TimeDelta::nanoseconds(456_789);
+    quote.timestamp = quote.fetched_at.naive_local();
+    for shelf in [Shelf::Realtime(LIFE), Shelf::Close] {
+        store.write(&[quote.clone()], shelf).await.unwrap();
+    }
+    let expected = Some(full("005930", 72_000));
+    let symbols = [symbol("005930")];
+    assert_eq!(store.realtime(&symbols).await.unwrap()[0], expected);
+    assert_eq!(store.close(&symbols).await.unwrap()[0], expected);
+}
+
+async fn many_are_read_in_order_with_gaps(store: &dyn Store) {
+    let codes = list::every_code();
+    let symbols: Vec<Symbol> = codes.iter().map(|code| symbol(code)).collect();
+    let price = |place: usize| 100 + i64::try_from(place).unwrap();
+    let written: Vec<Quote> = (0..codes.len())
+        .rev()
+        .filter(|place| place % 3 != 0)
+        .map(|place| full(&codes[place], price(place)))
+        .collect();
+    for shelf in [Shelf::Realtime(LIFE), Shelf::Close] {
+        store.write(&written, shelf).await.unwrap();
+    }
+    let expected: Vec<Option<i64>> = (0..codes.len())
+        .map(|place| (place % 3 != 0).then(|| price(place)))
+        .collect();
+    let prices = |quotes: Vec<Option<Quote>>| -> Vec<Option<i64>> {
+        let price = |quote: Option<Quote>| Some(quote?.price);
+        quotes.into_iter().map(price).collect()
+    };
+    assert_eq!(prices(store.realtime(&symbols).await.unwrap()), expected);
+    assert_eq!(prices(store.close(&symbols).await.unwrap()), expected);
+    // A code that is asked for twice is answered twice.
+    let twice = [symbols[1], symbols[0], symbols[1]];
+    let answers = prices(store.realtime(&twice).await.unwrap());
+    assert_eq!(answers, [Some(price(1)), None, Some(price(1))]);
+}
+
+async fn a_newer_quote_takes_the_place_of_the_older(store: &dyn Store) {
+    let symbols = [symbol("005930")];
+    for shelf in [Shelf::Realtime(LIFE), Shelf::Close] {
+        for quote in [full("005930", 72_000), sparse("005930", 72_100)] {
+            store.write(std::slice::from_ref(&quote), shelf).await.unwrap();
+            let read = match shelf {
+                Shelf::Realtime(_) => store.realtime(&symbols).await.unwrap(),
+                Shelf::Close => store.close(&symbols).await.unwrap(),
+            };
+            assert_eq!(read, [Some(quote)]);
+        }
+    }
+}
+
+async fn realtime_prices_die_and_closes_do_not(store: &dyn Store) {
+    let quote = full("005930", 72_000);
+    let symbols = [quote.stock_code];
+    let quotes = [quote.clone()];
+    store.write(&quotes, Shelf::Close).await.unwrap();
+    let life = Shelf::Realtime(Duration::from_millis(200));
+    store.write(&quotes, life).await.unwrap();
+    until("the price dies", async || {
+        store.realtime(&symbols).await.unwrap()[0].is_none().then_some(())
+    })
+    .await;
+    assert_eq!(store.close(&symbols).await.unwrap(), [Some(quote)]);
+}
+
+async fn a_price_written_again_lives_anew(store: &dyn Store) {
+    let quote = full("005930", 72_000);
+    let symbols = [quote.stock_code];
+    let short = Shelf::Realtime(Duration::from_millis(200));
+    let other = full("000660", 1);
+    let both = [quote.clone(), other.clone()];
+    store.write(&both, short).await.unwrap();
+    store
+        .write(&[quote], Shelf::Realtime(LIFE))
+        .await
+        .unwrap();
+    until("the other price dies", async || {
+        let read = store.realtime(&[other.stock_code]).await.unwrap();
+        read[0].is_none().then_some(())
+    })
+    .await;
+    assert!(store.realtime(&symbols).await.unwrap()[0].is_some());
+}
+
+async fn nothing_is_written_and_read_as_nothing(store: &dyn Store) {
+    for shelf in [Shelf::Realtime(LIFE), Shelf::Close] {
+        store.write(&[], shelf).await.unwrap();
+    }
+    assert!(store.realtime(&[]).await.unwrap().is_empty());
+    assert!(store.close(&[]).await.unwrap().is_empty());
+    assert_eq!(store.realtime(&[symbol("005930")]).await.unwrap(), [None]);
+    store.ping().await.unwrap();
+}
+
+async fn copies_are_kept_by_name(store: &dyn Store) {
+    assert_eq!(store.load_copy("universe").await.unwrap(), None);
+    for text in ["code,name\n005930,삼성전자\n", "another", ""] {
+        store.save_copy("universe", text).await.unwrap();
+        let copy = store.load_copy("universe").await.unwrap();
+        assert_eq!(copy.as_deref(), Some(text));
+    }
+    assert_eq!(store.load_copy("another").await.unwrap(), None);
+}
+
+macro_rules! on_both_stores {
+    ($($rule:ident),+ $(,)?) => {
+        mod in_memory {
+            $(#[tokio::test(start_paused = true)]
+            async fn $rule() {
+                super::$rule(&super::MemoryStore::default()).await;
+            })+
+        }
+        mod in_redis {
+            $(#[tokio::test]
+            async fn $rule() {
+                let server = super::RedisServer::start().await;
+                super::$rule(&super::store(&server.url(), "")).await;
+            })+
+        }
+    };
+}
+
+on_both_stores!(
+    what_is_written_is_read,
+    times_are_cut_to_what_the_contract_carries,
+    many_are_read_in_order_with_gaps,
+    a_newer_quote_takes_the_place_of_the_older,
+    realtime_prices_die_and_closes_do_not,
+    a_price_written_again_lives_anew,
+    nothing_is_written_and_read_as_nothing,
+    copies_are_kept_by_name,
+);
+
+#[tokio::test(start_paused = true)]
+async fn memory_keeps_a_price_for_its_life_to_the_millisecond() {
+    let store = MemoryStore::default();
+    let quote = full("005930", 72_000);
+    let symbols = [quote.stock_code];
+    store.write(&[quote], Shelf::Realtime(LIFE)).await.unwrap();
+    advance(LIFE - Duration::from_millis(1)).await;
+    assert!(store.realtime(&symbols).await.unwrap()[0].is_some());
+    advance(Duration::from_millis(1)).await;
+    assert!(store.realtime(&symbols).await.unwrap()[0].is_none());
+}
+
+/// A store as the program makes it, with time-outs for a machine full of tests.
+fn store(url: &str, namespace: &str) -> RedisStore {
+    store_with(url, namespace, Duration::from_secs(2))
+}
+
+fn store_with(url: &str, namespace: &str, response_timeout: Duration) -> RedisStore {
+    RedisStore::new(&RedisSettings {
+        url,
+        namespace,
+        connect_timeout: Duration::from_secs(2),
+        response_timeout,
+    })
+    .unwrap()
+}
+
+/// As the program has them by default.
+const SHORT: Duration = Duration::from_millis(100);
+
+/// Waits until the store answers.
+async fn answers(store: &RedisStore) {
+    until("the store answers", async || store.ping().await.ok()).await;
+}
+
+/// Asserts that the store gives an error instead of waiting.
+async fn fails(store: &RedisStore) {
+    let quotes = [full("005930", 72_000)];
+    let symbols = [symbol("005930"), symbol("000660")];
+    let life = Shelf::Realtime(LIFE);
+    let in_time = async {
+        assert!(store.write(&quotes, life).await.is_err());
+        assert!(store.realtime(&symbols[..1]).await.is_err());
+        assert!(store.realtime(&symbols).await.is_err());
+        assert!(store.close(&symbols).await.is_err());
+        assert!(store.load_copy("universe").await.is_err());
+        assert!(store.save_copy("universe", "").await.is_err());
+        assert!(store.ping().await.is_err());
+    };
+    assert!(timeout(PATIENCE / 4, in_time).await.is_ok(), "it waits");
+}
+
+/// Asserts that the store writes and reads.
+async fn works(store: &RedisStore) {
+    let quote = full("005930", 72_000);
+    let life = Shelf::Realtime(LIFE);
+    store.write(std::slice::from_ref(&quote), life).await.unwrap();
+    let read = store.realtime(&[quote.stock_code]).await.unwrap();
+    assert_eq!(read, [Some(quote)]);
+}
+
+#[tokio::test]
+async fn keys_are_named_by_the_contract() {
+    let server = RedisServer::start().await;
+    for (namespace, prefix) in [("", ""), ("app:live", "app:live:"), ("app:", "app:")] {
+        let store = store(&server.url(), namespace);
+        let quotes = [full("005930", 72_000)];
+        for shelf in [Shelf::Realtime(LIFE), Shelf::Close] {
+            store.write(&quotes, shelf).await.unwrap();
+        }
+        store.save_copy("universe", "text").await.unwrap();
+        let mut connection = server.connection().await;
+        let mut keys: Vec<String> = connection.keys("*").await.unwrap();
+        keys.sort_unstable();
+        let expected = ["close:price:005930", "realtime:price:005930", "sise:universe"];
+        assert_eq!(keys, expected.map(|key| format!("{prefix}{key}")));
+        let lives = server.lives(&keys).await;
+        assert_eq!((lives[0], lives[2]), (-1, -1));
+        assert!((60_000..=120_000).contains(&lives[1]), "{lives:?}");
+        let () = ::redis::cmd("FLUSHALL")
+            .query_async(&mut connection)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_life_of_a_key_is_set_to_the_millisecond() {
+    let server = RedisServer::start().await;
+    let store = store(&server.url(), "");
+    let life = Duration::from_millis(86_399_999);
+    store
+        .write(&[full("005930", 72_000)], Shelf::Realtime(life))
+        .await
+        .unwrap();
+    let lives = server.lives(&["realtime:price:005930".to_owned()]).await;
+    // A rounded life would be longer than the one asked for.
+    assert!((86_300_000..=86_399_999).contains(&lives[0]), "{lives:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_price_counts_as_not_there() {
+    let server = RedisServer::start().await;
+    let store = store(&server.url(), "");
+    let good = serde_json::to_value(full("005930", 72_000)).unwrap();
+    let without = |field: &str| {
+        let mut object = good.clone();
+        object.as_object_mut().unwrap().remove(field);
+        object.to_string()
+    };
+    let with_price = |price: serde_json::Value| {
+        let mut object = good.clone();
+        object["price"] = price;
+        object.to_string()
+    };
+    let mut connection = server.connection().await;
+    for text in [
+        String::new(),
+        "72000".to_owned(),
+        "{}".to_owned(),
+        "null".to_owned(),
+        "{\"price\":".to_owned(),
+        without("price"),
+        without("fetched_at"),
+        with_price(0.into()),
+        with_price((-1).into()),
+        with_price("72000".into()),
+        with_price(serde_json::Value::Null),
+    ] {
+        for kind in ["realtime", "close"] {
+            let key = format!("{kind}:price:005930");
+            let () = connection.set(key, &text).await.unwrap();
+        }
+        let symbols = [symbol("000660"), symbol("005930")];
+        assert_eq!(store.realtime(&symbols).await.unwrap(), [None, None], "{text}");
+        assert_eq!(store.realtime(&symbols[1..]).await.unwrap(), [None], "{text}");
+        assert_eq!(store.close(&symbols).await.unwrap(), [None, None], "{text}");
+    }
+    // Bytes that are no text, and a key that holds a list.
+    let () = connection
+        .set("realtime:price:005930", b"\xff\xfe".as_slice())
+        .await
+        .unwrap();
+    assert_eq!(store.realtime(&[symbol("005930")]).await.unwrap(), [None]);
+    let () = connection.del("realtime:price:005930").await.unwrap();
+    let () = connection.lpush("realtime:price:005930", "x").await.unwrap();
+    let both = [symbol("005930"), symbol("000660")];
+    assert_eq!(store.realtime(&both).await.unwrap(), [None, None]);
+}
+
+#[tokio::test]
+async fn a_price_object_of_another_program_is_read() {
+    let server = RedisServer::start().await;
+    let store = store(&server.url(), "");
+    // The seven fields that existing programs rely on, with what the contract adds for age.
+    let text = r#"{"stock_code":"005930","stock_name":"삼성전자","price":72000,"change":1000,
+        "change_rate":1.41,"volume":15234567,"timestamp":"2025-10-27T14:30:00",
+        "fetched_at":"2025-10-27T14:30:00.123+09:00","of_another_time":[1]}"#;
+    let mut connection = server.connection().await;
+    let () = connection.set("realtime:price:005930", text).await.unwrap();
+    let read = store.realtime(&[symbol("005930")]).await.unwrap();
+    assert_eq!(read[0].as_ref().unwrap().price, 72_000);
+}
+
+#[tokio::test]
+async fn user_password_and_database_come_from_the_address() {
+    let arguments = [
+        "--user", "default", "off", "--user", "alice", "on", ">wonder", "~*", "&*", "+@all",
+    ];
+    let server = RedisServer::start_with(&arguments, "alice:wonder@").await;
+    works(&store(&format!("{}/3", server.url()), "")).await;
+    let mut connection = server.connection().await;
+    let here: i64 = ::redis::cmd("DBSIZE")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(here, 0, "the key went to database 3");
+    for credentials in ["alice:wrong@", ""] {
+        let url = format!("redis://{credentials}127.0.0.1:{}", server.port());
+        let error = store(&url, "").ping().await.unwrap_err().to_string();
+        assert!(!error.contains("wrong"), "{error}");
+        assert!(error.contains(&server.port().to_string()), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_fails_at_once_and_is_found_again() {
+    let mut server = RedisServer::start().await;
+    let store = store(&server.url(), "");
+    works(&store).await;
+    server.kill().await;
+    fails(&store).await;
+    fails(&store).await;
+    server.start_again().await;
+    answers(&store).await;
+    works(&store).await;
+}
+
+#[tokio::test]
+async fn a_store_may_be_made_before_its_server() {
+    let mut server = RedisServer::start().await;
+    server.kill().await;
+    let store = store(&server.url(), "");
+    fails(&store).await;
+    server.start_again().await;
+    answers(&store).await;
+    works(&store).await;
+}
+
+#[tokio::test]
+async fn a_server_restarted_between_two_commands_is_not_noticed() {
+    let mut server = RedisServer::start().await;
+    let store = store(&server.url(), "");
+    works(&store).await;
+    server.kill().await;
+    server.start_again().await;
+    works(&store).await;
+}
+
+#[tokio::test]
+async fn a_frozen_server_fails_in_time_and_works_when_it_thaws() {
+    let server = RedisServer::start().await;
+    let store = store_with(&server.url(), "", SHORT);
+    answers(&store).await;
+    server.freeze();
+    fails(&store).await;
+    server.thaw();
+    answers(&store).await;
+    let store = store_with(&server.url(), "", Duration::from_secs(2));
+    works(&store).await;
+}
+
+#[tokio::test]
+async fn a_way_that_swallows_everything_is_left_for_a_new_one() {
+    let server = RedisServer::start().await;
+    let proxy = SilentProxy::to(server.port()).await;
+    let store = store_with(&proxy.url(), "", SHORT);
+    answers(&store).await;
+    proxy.swallow();
+    fails(&store).await;
+    proxy.pass();
+    // The old connection stands and stays silent; only a new one can answer.
+    answers(&store).await;
+}
+
+#[tokio::test]
+async fn redis_over_tls_is_reached_by_whoever_trusts_its_authority() {
+    let home = tempfile::tempdir().unwrap();
+    let certificates = Certificates::new(home.path());
+    let port = free_port();
+    let server = RedisServer::start_with(
+        &[
+            "--tls-port",
+            &port.to_string(),
+            "--tls-auth-clients",
+            "no",
+            "--tls-cert-file",
+            certificates.certificate.to_str().unwrap(),
+            "--tls-key-file",
+            certificates.key.to_str().unwrap(),
+            "--tls-ca-cert-file",
+            certificates.authority.to_str().unwrap(),
+        ],
+        "",
+    )
+    .await;
+    let broker = SimulatedBroker::start(&[]).await;
+    let program = |arguments: &[&str]| {
+        Program::new(home.path(), arguments)
+            .set("REDIS_URL", format!("rediss://127.0.0.1:{port}"))
+            .set("KIS_BASE_URL", broker.url())
+            .set("KIS_APP_KEY", "key")
+            .set("KIS_APP_SECRET", "secret")
+            .set("SISE__STORE__CONNECT_TIMEOUT", "2s")
+            .set("SISE__STORE__RESPONSE_TIMEOUT", "2s")
+    };
+    let once = ["run", "--once", "--codes", "005930"];
+    // An authority that this machine does not know.
+    program(&once).run().await.exits(1);
+    assert!(server.realtime().await.is_empty());
+    let authority = certificates.authority.to_str().unwrap();
+    let outcome = program(&once).set("SSL_CERT_FILE", authority).run().await;
+    outcome.exits(0);
+    assert_eq!(server.realtime().await.len(), 1);
+    let outcome = program(&["get", "005930", "--json"])
+        .set("SSL_CERT_FILE", authority)
+        .run()
+        .await
+        .exits(0);
+    assert_eq!(outcome.json()["source"].as_str(), Some("redis"));
+}
