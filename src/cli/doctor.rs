@@ -224,7 +224,8 @@ async fn ask_broker(parts: &Parts, broker: &Broker) -> Vec<Check> {
         ));
         return checks;
     }
-    checks.push(Check::ok("token", "the broker accepts key and secret"));
+    // It may be one from disk, so it says nothing of the secret; the price call does.
+    checks.push(Check::ok("token", "an access token is at hand"));
     let probe = PROBE.parse();
     if let Ok(symbol) = probe {
         let answers = broker
@@ -243,6 +244,11 @@ async fn ask_broker(parts: &Parts, broker: &Broker) -> Vec<Check> {
                     format!("{PROBE} is {} won; {way}", grouped(quote.price)),
                 )
             }
+            Some((_, Answer::Failed(error @ SourceError::Denied(_)))) => Check::fail(
+                "prices",
+                error.to_string(),
+                "check KIS_APP_KEY, KIS_APP_SECRET and KIS_ENV",
+            ),
             Some((_, Answer::Failed(error))) => Check::fail(
                 "prices",
                 error.to_string(),

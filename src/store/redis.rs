@@ -186,11 +186,11 @@ impl RedisStore {
     }
 
     async fn read(&self, keys: Vec<String>) -> Result<Vec<Option<Quote>>, StoreError> {
-        let raw: Vec<Option<Vec<u8>>> = match keys.as_slice() {
-            [] => return Ok(Vec::new()),
-            [key] => vec![self.ask(&Cmd::get(key)).await?],
-            keys => self.ask(&Cmd::mget(keys)).await?,
-        };
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        // For one key too: GET fails on a key that holds something else, MGET finds nothing there.
+        let raw: Vec<Option<Vec<u8>>> = self.ask(&Cmd::mget(keys)).await?;
         Ok(raw.into_iter().map(|bytes| decode(&bytes?)).collect())
     }
 }

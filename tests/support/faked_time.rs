@@ -35,6 +35,14 @@ impl FakedTime {
         }
     }
 
+    /// Time is off by this much, such as `-1h`.
+    pub(crate) fn off_by(offset: &str) -> Self {
+        Self {
+            library: library(),
+            said: Said::Fixed(offset.to_owned()),
+        }
+    }
+
     /// Time is off by what stands in a file, such as `+3600`, and follows its changes.
     pub(crate) fn of_file(path: &Path) -> Self {
         Self {

@@ -52,6 +52,15 @@ pub(crate) fn signal(process: u32, name: &str) {
     assert!(sent.success(), "signal {name} to {process}");
 }
 
+/// Ends a process of this test and waits until it is gone, wherever the runtime stands.
+pub(crate) fn end(child: &mut tokio::process::Child) {
+    // It may have ended by itself.
+    let _ = child.start_kill();
+    while let Ok(None) = child.try_wait() {
+        std::thread::yield_now();
+    }
+}
+
 /// A port that nobody listens on just now.
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -8,10 +8,10 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::faked_time::{FakedTime, Traces};
-use super::{PATIENCE, signal, until};
+use super::{LOOK_AGAIN, PATIENCE, end, signal};
 
 /// A command line that was not started yet.
 pub(crate) struct Program {
@@ -112,24 +112,18 @@ impl Running {
 
     /// Waits for a line on standard error that holds all of `parts`.
     pub(crate) async fn says(&self, parts: &[&str]) -> String {
-        let line = async {
-            until("a line on standard error", async || {
-                let said = self.said();
-                let mut lines = said.lines();
-                let line = lines.find(|line| parts.iter().all(|part| line.contains(part)));
-                if line.is_none() && self.reading.is_finished() {
-                    return Some(Err(said));
-                }
-                line.map(|line| Ok(line.to_owned()))
-            })
-            .await
-        };
-        let ended = "it ended without saying";
-        let late = "it did not say in time";
-        match timeout(PATIENCE / 2, line).await {
-            Ok(Ok(line)) => line,
-            Ok(Err(said)) => panic!("{ended} {parts:?}, but:\n{said}"),
-            Err(_) => panic!("{late} {parts:?}, but:\n{}", self.said()),
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // Looked at first: what was said last is read by then.
+            let is_over = self.reading.is_finished() || Instant::now() > deadline;
+            let said = self.said();
+            let mut lines = said.lines();
+            let line = lines.find(|line| parts.iter().all(|part| line.contains(part)));
+            if let Some(line) = line {
+                return line.to_owned();
+            }
+            assert!(!is_over, "it did not say {parts:?}, but:\n{said}");
+            sleep(LOOK_AGAIN).await;
         }
     }
 
@@ -172,6 +166,12 @@ impl Running {
             stdout,
             stderr: self.said(),
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        end(&mut self.child);
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::{free_port, signal, until};
+use super::{end, free_port, signal, until};
 
 /// How often another port is tried when somebody else was faster.
 const TRIES: usize = 10;
@@ -155,6 +155,12 @@ impl RedisServer {
                 .then_some(true)
         })
         .await
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        end(&mut self.child);
     }
 }
 

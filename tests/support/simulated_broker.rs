@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::faked_time::{FakedTime, Traces};
-use super::{PATIENCE, http, until};
+use super::{PATIENCE, end, http, until};
 
 /// What `/sim/stats` says.
 #[derive(Debug, Clone, Deserialize)]
@@ -102,14 +102,12 @@ impl SimulatedBroker {
 
 impl Drop for SimulatedBroker {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            return;
-        }
+        let last = http::get(&self.address, "/sim/stats");
+        end(&mut self.child);
         // One that was killed has nothing to say any more.
-        let Some(answer) = http::get(&self.address, "/sim/stats") else {
-            return;
-        };
-        let stats: Stats = serde_json::from_str(&answer.body).unwrap();
-        assert_eq!(stats.over_limit, 0, "{stats:?}");
+        if let (Some(answer), false) = (last, std::thread::panicking()) {
+            let stats: Stats = serde_json::from_str(&answer.body).unwrap();
+            assert_eq!(stats.over_limit, 0, "{stats:?}");
+        }
     }
 }

@@ -1,0 +1,707 @@
+//! Proves what a person meets at the command line: exit codes, JSON, words that name what is
+//! wrong and how to mend it, and secrets that stay secret.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use support::faked_time::FakedTime;
+use support::free_port;
+use support::list;
+use support::program::{Outcome, Program};
+use support::world::{APP_KEY, APP_SECRET, World};
+
+/// A command line away from every server: nobody listens where it would ask.
+fn alone(home: &Path, arguments: &[&str]) -> Program {
+    let nobody = free_port();
+    Program::new(home, arguments)
+        .set("REDIS_URL", format!("redis://127.0.0.1:{nobody}"))
+        .set("KIS_BASE_URL", format!("http://127.0.0.1:{nobody}"))
+        .set("KIS_MASTER_URL", format!("http://127.0.0.1:{nobody}"))
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+async fn calendar(arguments: &[&str]) -> Value {
+    let home = folder();
+    let arguments = [&["calendar", "--json"], arguments].concat();
+    alone(home.path(), &arguments).run().await.exits(0).json()
+}
+
+#[tokio::test]
+async fn the_calendar_answers_for_an_instant() {
+    let open = calendar(&["--at", "2026-11-20T10:00"]).await;
+    assert_eq!(open["open"].as_bool(), Some(true));
+    assert_eq!(open["phase"].as_str(), Some("regular"));
+    assert_eq!(open["continuous"].as_bool(), Some(true));
+    assert!(open["reason"].is_null());
+    assert_eq!(
+        open["closes_at"].as_str(),
+        Some("2026-11-20T15:30:00+09:00")
+    );
+    assert_eq!(
+        open["next_open"].as_str(),
+        Some("2026-11-23T09:00:00+09:00")
+    );
+    let auction = calendar(&["--at", "2026-11-20T15:25"]).await;
+    assert_eq!(auction["open"].as_bool(), Some(true));
+    assert_eq!(auction["continuous"].as_bool(), Some(false));
+    for (at, reason, next_open) in [
+        ("2026-11-21T10:00", "weekend", "2026-11-23T09:00:00+09:00"),
+        (
+            "2026-11-20T08:59:59",
+            "before the open",
+            "2026-11-20T09:00:00+09:00",
+        ),
+        (
+            "2026-11-20T15:30:00",
+            "after the close",
+            "2026-11-23T09:00:00+09:00",
+        ),
+        ("2026-12-31T10:00", "year-end", "2027-01-04T10:00:00+09:00"),
+        (
+            "2026-11-19T09:59:59",
+            "before the open",
+            "2026-11-19T10:00:00+09:00",
+        ),
+        ("2026-02-17 10:00", "holiday", "2026-02-19T09:00:00+09:00"),
+    ] {
+        let closed = calendar(&["--at", at]).await;
+        assert_eq!(closed["open"].as_bool(), Some(false), "{closed}");
+        assert!(
+            closed["reason"].as_str().unwrap().contains(reason),
+            "{closed}"
+        );
+        assert_eq!(closed["next_open"].as_str(), Some(next_open), "{closed}");
+        assert!(closed["closes_at"].is_null(), "{closed}");
+    }
+    let exam = calendar(&["--at", "2026-11-19T16:00"]).await;
+    assert_eq!(
+        exam["closes_at"].as_str(),
+        Some("2026-11-19T16:30:00+09:00")
+    );
+}
+
+#[tokio::test]
+async fn a_time_without_zone_is_seouls_wherever_the_machine_is() {
+    let naive = ["calendar", "--json", "--at", "2026-11-20T10:00"];
+    let zoned = ["calendar", "--json", "--at", "2026-11-20T01:00:00Z"];
+    let home = folder();
+    let answer = async |arguments: &[&str]| {
+        let program = alone(home.path(), arguments).set("TZ", "EST+5");
+        program.run().await.exits(0).json()
+    };
+    let answers = [answer(&naive).await, answer(&zoned).await];
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0]["at"].as_str(), Some("2026-11-20T10:00:00+09:00"));
+}
+
+#[tokio::test]
+async fn the_calendar_lists_days() {
+    let answer = calendar(&["--at", "2026-11-19", "--days", "5"]).await;
+    let days = answer["days"].as_array().unwrap();
+    let trading: Vec<bool> = days
+        .iter()
+        .map(|day| day["trading_day"].as_bool().unwrap())
+        .collect();
+    assert_eq!(trading, [true, true, false, false, true]);
+    assert_eq!(days[0]["date"].as_str(), Some("2026-11-19"));
+    assert_eq!(
+        days[0]["opens_at"].as_str(),
+        Some("2026-11-19T10:00:00+09:00")
+    );
+    let home = folder();
+    let words = alone(home.path(), &["calendar", "--days", "3"]).run().await;
+    assert!(words.exits(0).stdout.lines().count() > 5);
+}
+
+#[tokio::test]
+async fn an_override_file_closes_a_day() {
+    let home = folder();
+    std::fs::create_dir(home.path().join("config")).unwrap();
+    let file = home.path().join("config/calendar.csv");
+    let rows = "date,kind,open,close,note\n2026-11-20,closed,,,an election\n";
+    std::fs::write(&file, rows).unwrap();
+    let arguments = ["calendar", "--json", "--at", "2026-11-20T10:00"];
+    let answer = alone(home.path(), &arguments).run().await.exits(0).json();
+    assert_eq!(answer["open"].as_bool(), Some(false));
+    assert!(answer["reason"].as_str().unwrap().contains("an election"));
+    std::fs::write(&file, format!("{rows}2026-11-24,holiday,,,\n")).unwrap();
+    let outcome = alone(home.path(), &arguments).run().await.exits(2);
+    outcome.says(&["calendar.csv", "line 3"]);
+}
+
+#[tokio::test]
+async fn a_time_that_is_none_is_wrong_usage() {
+    let home = folder();
+    for at in ["yesterday", "2026-13-01T10:00", "10:00", ""] {
+        let outcome = alone(home.path(), &["calendar", "--at", at]).run().await;
+        assert!(outcome.exits(2).stdout.is_empty(), "{at}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_the_calendar_is_said() {
+    let answer = calendar(&["--at", "2027-11-15T10:00"]).await;
+    assert!(answer["warning"].as_str().unwrap().contains("2027-12-31"));
+    let beyond = calendar(&["--at", "2028-06-01T10:00"]).await;
+    assert_eq!(beyond["covered"].as_bool(), Some(false));
+}
+
+#[tokio::test]
+async fn the_shipped_list_is_complete() {
+    let home = folder();
+    let arguments = ["universe", "--source", "shipped", "--json"];
+    let outcome = alone(home.path(), &arguments).run().await.exits(0);
+    let outcome = outcome.says(&["shipped inside the program, of 20"]);
+    let list = outcome.json();
+    let listings = list.as_array().unwrap();
+    assert_eq!(listings.len(), 2_769);
+    for listing in listings {
+        for field in ["code", "name", "market", "group"] {
+            let text = listing[field].as_str().unwrap();
+            assert!(!text.is_empty(), "{listing}");
+        }
+        let market = listing["market"].as_str().unwrap();
+        assert!(["KOSPI", "KOSDAQ"].contains(&market), "{listing}");
+    }
+    let with_letters = listings.iter().find(|row| row["code"] == "00104K");
+    assert!(with_letters.is_some());
+    let words = alone(home.path(), &arguments[..3]).run().await.exits(0);
+    assert!(words.stdout.contains("삼성전자"));
+}
+
+#[tokio::test]
+async fn the_list_comes_from_the_master_files_and_stays_when_they_are_gone() {
+    let mut world = World::new(&[]).await;
+    let codes = |outcome: &Outcome| -> Vec<String> {
+        let list = outcome.json();
+        let rows = list.as_array().unwrap().iter();
+        rows.map(|row| row["code"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let arguments = ["universe", "--json"];
+    let first = world.sise(&arguments).run().await.exits(0);
+    let mut from_master = codes(&first);
+    assert_eq!(from_master.len(), 2_769);
+    world.broker.kill().await;
+    let second = world.sise(&arguments).run().await.exits(0);
+    let second = second.says(&["master", "last good copy"]);
+    assert_eq!(codes(&second), from_master);
+    // The copy on disk gone, the one in the store is left.
+    std::fs::remove_dir_all(world.path().join("state")).unwrap();
+    let third = world.sise(&arguments).run().await.exits(0);
+    assert_eq!(codes(&third), from_master);
+    // Both gone: the list inside the program, and its date is said.
+    std::fs::remove_dir_all(world.path().join("state")).unwrap_or_default();
+    world.redis.kill().await;
+    let fourth = world.sise(&arguments).run().await.exits(0);
+    let fourth = fourth.says(&["shipped inside the program, of 20"]);
+    let mut shipped = codes(&fourth);
+    from_master.sort_unstable();
+    shipped.sort_unstable();
+    assert_eq!(shipped, from_master);
+}
+
+#[tokio::test]
+async fn a_broken_list_is_named_with_record_and_byte() {
+    let home = folder();
+    for (text, parts) in [
+        (
+            "code,name\n005930,x\n00593,y\n",
+            ["record 2, byte 19", "00593"],
+        ),
+        (
+            "code,name\n005930,x\n005930,y\n",
+            ["record 2, byte 19", "twice"],
+        ),
+        ("code,market\n005930,NYSE\n", ["record 1, byte 12", "NYSE"]),
+        ("code,name\n005930\n", ["record 1, byte 10", "fields"]),
+        ("name,market\n", ["list.csv", "column 'code'"]),
+        ("code\n", ["csv", "no code"]),
+    ] {
+        std::fs::write(home.path().join("list.csv"), text).unwrap();
+        let outcome = alone(home.path(), &["universe", "--source", "csv", "--json"])
+            .set("SISE__UNIVERSE__FILE", "list.csv")
+            .run()
+            .await
+            .exits(1)
+            .says(&parts);
+        assert!(outcome.stdout.is_empty(), "{outcome:?}");
+    }
+    let outcome = alone(home.path(), &["universe", "--source", "csv"])
+        .run()
+        .await;
+    outcome.exits(2).says(&["universe.file"]);
+    let outcome = alone(home.path(), &["universe", "--source", "heaven"])
+        .run()
+        .await;
+    outcome.exits(2).says(&["universe.source", "shipped"]);
+}
+
+#[tokio::test]
+async fn a_list_that_shrank_is_refused_until_it_is_accepted() {
+    let world = World::new(&[]).await;
+    let write = |count| {
+        let codes = list::codes(count).join("\n");
+        world.file("list.csv", &format!("code\n{codes}\n"));
+    };
+    let universe = async |arguments: &[&str]| {
+        let arguments = [&["universe", "--source", "csv", "--json"], arguments].concat();
+        let program = world
+            .sise(&arguments)
+            .set("SISE__UNIVERSE__FILE", "list.csv");
+        program.run().await.exits(0)
+    };
+    let count = |outcome: &Outcome| outcome.json().as_array().unwrap().len();
+    write(100);
+    assert_eq!(count(&universe(&[]).await), 100);
+    // A tenth less is still taken as it is.
+    write(90);
+    assert_eq!(count(&universe(&[]).await), 90);
+    write(80);
+    let refused = universe(&[]).await;
+    assert_eq!(count(&refused), 90);
+    refused.says(&["refused", "80 codes", "90", "universe --accept"]);
+    // It stays refused, and a sweep works through the good one.
+    let once = world
+        .sise(&["run", "--once", "--json"])
+        .set("SISE__UNIVERSE__SOURCE", "csv")
+        .set("SISE__UNIVERSE__FILE", "list.csv")
+        .run()
+        .await
+        .exits(0)
+        .says(&["refused", "80 codes"]);
+    assert_eq!(once.json()["written"].as_u64(), Some(90));
+    assert_eq!(count(&universe(&["--accept"]).await), 80);
+    let taken = universe(&[]).await;
+    assert_eq!(count(&taken), 80);
+    assert!(!taken.stderr.contains("refused"), "{taken:?}");
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_never_shortens_what_is_swept() {
+    let world = World::new(&[]).await;
+    let once = async || {
+        let program = world
+            .sise(&["run", "--once", "--json"])
+            .set("SISE__UNIVERSE__SOURCE", "csv")
+            .set("SISE__UNIVERSE__FILE", "list.csv");
+        program.run().await.exits(0)
+    };
+    let codes = list::codes(100).join("\n");
+    world.file("list.csv", &format!("code\n{codes}\n"));
+    assert_eq!(once().await.json()["universe"].as_u64(), Some(100));
+    world.file("list.csv", &format!("code\n{codes}\nbroken\n"));
+    let outcome = once()
+        .await
+        .says(&["list.csv", "record 101", "last good copy"]);
+    assert_eq!(outcome.json()["universe"].as_u64(), Some(100));
+}
+
+#[tokio::test]
+async fn the_plan_does_the_arithmetic() {
+    let home = folder();
+    let plan = async |arguments: &[&str], environment: &str| {
+        let arguments = [&["plan", "--json"], arguments].concat();
+        alone(home.path(), &arguments)
+            .set("SISE__UNIVERSE__SOURCE", "shipped")
+            .set("KIS_ENV", environment)
+            .run()
+            .await
+            .exits(0)
+            .json()
+    };
+    let real = plan(&[], "real").await;
+    assert_eq!(real["codes"].as_u64(), Some(2_769));
+    assert_eq!(real["calls"].as_u64(), Some(93));
+    assert_eq!(real["keeps_alive"].as_bool(), Some(true));
+    assert_eq!(real["share_alive"].as_f64(), Some(1.0));
+    let seconds = real["sweep_seconds"].as_f64().unwrap();
+    assert!((seconds - 6.2).abs() < 0.1, "{real}");
+    let largest = real["largest_list"].as_u64().unwrap();
+    assert!(largest > 40_000, "{real}");
+    let paper = plan(&[], "paper").await;
+    assert_eq!(paper["calls"].as_u64(), Some(2_769));
+    assert_eq!(paper["keeps_alive"].as_bool(), Some(false));
+    let share = paper["share_alive"].as_f64().unwrap();
+    assert!((share - 0.04).abs() < 0.005, "{paper}");
+    // The largest list that it names works, and one more does not.
+    let largest = paper["largest_list"].as_u64().unwrap();
+    for (codes, works) in [(largest, true), (largest + 1, false)] {
+        let codes = codes.to_string();
+        let plan = plan(&["--codes", &codes], "paper").await;
+        assert_eq!(plan["keeps_alive"].as_bool(), Some(works), "{plan}");
+    }
+    let words = alone(home.path(), &["plan", "--codes", "2769"])
+        .set("KIS_ENV", "paper")
+        .run()
+        .await
+        .exits(0);
+    assert!(words.stdout.contains("does NOT keep"), "{words:?}");
+}
+
+#[tokio::test]
+async fn later_layers_win_and_their_origin_is_shown() {
+    let home = folder();
+    let config = async |program: Program| program.run().await.exits(0).json();
+    let arguments = ["config", "--json"];
+    std::fs::create_dir(home.path().join("config")).unwrap();
+    let file = home.path().join("config/sise.toml");
+    std::fs::write(&file, "[store]\nttl = \"90s\"\n").unwrap();
+    let settings = config(Program::new(home.path(), &arguments)).await;
+    assert_eq!(settings["store.ttl"]["value"].as_str(), Some("90s"));
+    let origin = settings["store.ttl"]["origin"].as_str().unwrap();
+    assert!(origin.contains("sise.toml"), "{origin}");
+    assert_eq!(settings["kis.env"]["origin"].as_str(), Some("default"));
+    std::fs::write(home.path().join(".env"), "SISE__STORE__TTL=91s\n").unwrap();
+    let settings = config(Program::new(home.path(), &arguments)).await;
+    assert_eq!(settings["store.ttl"]["value"].as_str(), Some("91s"));
+    let variable =
+        |arguments: &[&str]| Program::new(home.path(), arguments).set("SISE__STORE__TTL", "92s");
+    let settings = config(variable(&arguments)).await;
+    assert_eq!(settings["store.ttl"]["value"].as_str(), Some("92s"));
+    let flag = [&arguments[..], &["--set", "store.ttl=93s"]].concat();
+    let settings = config(variable(&flag)).await;
+    assert_eq!(settings["store.ttl"]["value"].as_str(), Some("93s"));
+    assert_eq!(settings["store.ttl"]["origin"].as_str(), Some("flag"));
+    let other = home.path().join("other.toml");
+    std::fs::write(&other, "[store]\nnamespace = \"app\"\n").unwrap();
+    let program = Program::new(home.path(), &arguments).set("SISE_CONFIG", other.to_str().unwrap());
+    let settings = config(program).await;
+    assert_eq!(settings["store.namespace"]["value"].as_str(), Some("app"));
+}
+
+#[tokio::test]
+async fn secrets_are_redacted() {
+    let world = World::new(&[]).await;
+    let url = world.redis.url().replace("redis://", "redis://:hidden@");
+    for arguments in [
+        ["config"].as_slice(),
+        &["config", "--json"],
+        &["doctor"],
+        &["doctor", "--json"],
+        &["get", "005930"],
+        &["run", "--once", "--codes", "005930"],
+    ] {
+        let Outcome { stdout, stderr, .. } = world
+            .sise(arguments)
+            .set("REDIS_URL", &url)
+            .set("SISE__LOG__LEVEL", "trace")
+            .run()
+            .await;
+        for secret in [APP_KEY, APP_SECRET, "hidden"] {
+            let shown = stdout.contains(secret) || stderr.contains(secret);
+            assert!(!shown, "{arguments:?} shows {secret}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_setting_that_does_not_exist_is_named() {
+    let home = folder();
+    let config = || Program::new(home.path(), &["config"]);
+    let outcome = config().set("SISE__STORE__TTTL", "3s").run().await;
+    outcome.exits(2).says(&["SISE__STORE__TTTL", "store.ttl"]);
+    let outcome = Program::new(home.path(), &["config", "--set", "store.tttl=3s"]);
+    outcome.run().await.exits(2).says(&["store.tttl"]);
+    for (text, part) in [
+        ("[store]\ntttl = \"3s\"\n", "store.tttl"),
+        ("[stores]\nttl = \"3s\"\n", "stores.ttl"),
+        ("ttl = \"3s\"\n", "ttl"),
+        ("[store]\nttl = \n", "line 2"),
+    ] {
+        let file = home.path().join("settings.toml");
+        std::fs::write(&file, text).unwrap();
+        let outcome = config().set("SISE_CONFIG", "settings.toml").run().await;
+        outcome.exits(2).says(&["settings.toml", part]);
+    }
+    let outcome = config().set("SISE_CONFIG", "nowhere.toml").run().await;
+    outcome.exits(2).says(&["nowhere.toml"]);
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_is_named_with_what_is_allowed() {
+    let home = folder();
+    for (name, value, parts) in [
+        ("SISE__STORE__TTL", "0s", ["store.ttl", "1s to 1day"]),
+        ("SISE__STORE__TTL", "120", ["store.ttl", "1s to 1day"]),
+        (
+            "SISE__SCHEDULE__INTERVAL",
+            "7s",
+            ["schedule.interval", "6s"],
+        ),
+        ("SISE__SWEEP__BATCH_SIZE", "31", ["sweep.batch_size", "30"]),
+        ("SISE__SWEEP__BATCH_SIZE", "0", ["sweep.batch_size", "30"]),
+        (
+            "SISE__KIS__RATE_PER_SECOND",
+            "18",
+            ["kis.rate_per_second", "18"],
+        ),
+        (
+            "SISE__KIS__RATE_PER_SECOND",
+            "-1",
+            ["kis.rate_per_second", "0.01"],
+        ),
+        ("KIS_ENV", "demo", ["kis.env", "paper"]),
+        ("KIS_BASE_URL", "not an address", ["kis.base_url", "http"]),
+        ("REDIS_URL", "http://127.0.0.1", ["store.url", "redis://"]),
+        (
+            "SISE__STORE__NAMESPACE",
+            "a b",
+            ["store.namespace", "spaces"],
+        ),
+        (
+            "SISE__API__LISTEN",
+            "8787",
+            ["api.listen", "127.0.0.1:8787"],
+        ),
+        ("SISE__UNIVERSE__ETF", "maybe", ["universe.etf", "true"]),
+        ("SISE__LOG__FORMAT", "xml", ["log.format", "json"]),
+        (
+            "SISE__CALENDAR__FILE",
+            "nowhere.csv",
+            ["calendar.file", "exists"],
+        ),
+    ] {
+        let program = Program::new(home.path(), &["config"]).set(name, value);
+        let outcome = program.run().await.exits(2);
+        outcome.says(&parts);
+    }
+}
+
+#[tokio::test]
+async fn help_and_completions_are_there() {
+    let home = folder();
+    for command in [
+        "run",
+        "get",
+        "plan",
+        "calendar",
+        "universe",
+        "sim",
+        "demo",
+        "doctor",
+        "config",
+        "completions",
+    ] {
+        let outcome = Program::new(home.path(), &[command, "--help"]).run().await;
+        let outcome = outcome.exits(0);
+        assert!(outcome.stdout.contains("Usage: sise"), "{outcome:?}");
+        assert!(outcome.stderr.is_empty(), "{outcome:?}");
+        let outcome = Program::new(home.path(), &[command, "--nonsense"])
+            .run()
+            .await;
+        let outcome = outcome.exits(2);
+        assert!(outcome.stdout.is_empty(), "{outcome:?}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let outcome = Program::new(home.path(), &["completions", shell])
+            .run()
+            .await;
+        let outcome = outcome.exits(0);
+        assert!(outcome.stdout.contains("universe"), "{shell}");
+    }
+    for (arguments, code) in [
+        (["--version"].as_slice(), 0),
+        (&["--help"], 0),
+        (&[], 2),
+        (&["nonsense"], 2),
+        (&["completions", "nonsense"], 2),
+        (&["run", "--json"], 2),
+        (&["run", "--codes", "005930"], 2),
+        (&["run", "--once", "--if-open", "--always-open"], 2),
+        (&["get"], 2),
+    ] {
+        Program::new(home.path(), arguments).run().await.exits(code);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_written_into_the_folder_it_runs_in() {
+    let home = folder();
+    for arguments in [
+        ["config"].as_slice(),
+        &["calendar"],
+        &["universe", "--source", "shipped"],
+        &["plan", "--codes", "10"],
+    ] {
+        alone(home.path(), arguments).run().await.exits(0);
+    }
+    let entries = std::fs::read_dir(home.path()).unwrap();
+    let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    let strangers: Vec<_> = names.iter().filter(|name| *name != "state").collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+}
+
+fn check<'a>(checks: &'a Value, name: &str) -> &'a Value {
+    let mut checks = checks.as_array().unwrap().iter();
+    let check = checks.find(|check| check["name"] == name);
+    check.unwrap_or_else(|| panic!("no check {name}"))
+}
+
+#[tokio::test]
+async fn the_doctor_finds_a_good_set_up_good() {
+    let world = World::new(&[]).await;
+    let outcome = world.sise(&["doctor", "--json"]).run().await.exits(0);
+    let checks = outcome.json();
+    for name in [
+        "settings",
+        "state",
+        "redis",
+        "memory",
+        "clock",
+        "token",
+        "prices",
+        "stock list",
+        "plan",
+        "calendar",
+    ] {
+        let check = check(&checks, name);
+        assert_eq!(check["verdict"].as_str(), Some("ok"), "{check}");
+        assert!(!check["found"].as_str().unwrap().is_empty(), "{check}");
+    }
+    world.sise(&["doctor"]).run().await.exits(0);
+}
+
+#[tokio::test]
+async fn the_doctor_says_how_to_mend() {
+    let mut world = World::new(&["--app-secret", "another"]).await;
+    let diagnose = async |program: Program, code: i32| program.run().await.exits(code).json();
+    let doctor = ["doctor", "--json"];
+    let failed = |checks: &Value, name: &str, word: &str| {
+        let check = check(checks, name);
+        assert_eq!(check["verdict"].as_str(), Some("fail"), "{check}");
+        assert!(check["mend"].as_str().unwrap().contains(word), "{check}");
+    };
+    let checks = diagnose(world.sise(&doctor).unset("KIS_APP_SECRET"), 1).await;
+    failed(&checks, "credentials", "KIS_APP_SECRET");
+    let mut connection = world.redis.connection().await;
+    for (name, value) in [("maxmemory", "100mb"), ("maxmemory-policy", "allkeys-lru")] {
+        let () = redis::cmd("CONFIG")
+            .arg(&["SET", name, value])
+            .query_async(&mut connection)
+            .await
+            .unwrap();
+    }
+    let checks = diagnose(world.sise(&doctor), 1).await;
+    failed(&checks, "token", "KIS_APP_SECRET");
+    let memory = check(&checks, "memory");
+    assert_eq!(memory["verdict"].as_str(), Some("warn"), "{memory}");
+    assert!(
+        memory["mend"]
+            .as_str()
+            .unwrap()
+            .contains("maxmemory-policy")
+    );
+    world.redis.kill().await;
+    world.broker.kill().await;
+    let checks = diagnose(world.sise(&doctor), 1).await;
+    failed(&checks, "redis", "REDIS_URL");
+    failed(&checks, "broker", "KIS_BASE_URL");
+    let list = check(&checks, "stock list");
+    assert_eq!(list["verdict"].as_str(), Some("warn"), "{list}");
+}
+
+#[tokio::test]
+async fn the_doctor_does_not_take_a_token_on_disk_for_a_good_secret() {
+    let world = World::new(&[]).await;
+    world.sise(&["doctor"]).run().await.exits(0);
+    let doctor = world.sise(&["doctor", "--json"]);
+    let outcome = doctor.set("KIS_APP_SECRET", "wrong").run().await.exits(1);
+    let checks = outcome.json();
+    let token = check(&checks, "token");
+    let found = token["found"].as_str().unwrap();
+    assert!(!found.contains("accepts key and secret"), "{token}");
+}
+
+#[tokio::test]
+async fn the_doctor_compares_the_clock_with_the_brokers() {
+    let world = World::new(&[]).await;
+    let outcome = world
+        .sise(&["doctor", "--json"])
+        .at(&FakedTime::off_by("-1h"))
+        .run()
+        .await
+        .exits(1);
+    let checks = outcome.json();
+    let clock = check(&checks, "clock");
+    assert_eq!(clock["verdict"].as_str(), Some("fail"), "{clock}");
+    assert!(clock["mend"].as_str().unwrap().contains("time"), "{clock}");
+}
+
+#[tokio::test]
+async fn prices_are_got_from_redis_first_and_from_the_broker_else() {
+    let world = World::new(&[]).await;
+    let get = async |codes: &[&str], code: i32| {
+        let arguments = [&["get", "--json"], codes].concat();
+        world.sise(&arguments).run().await.exits(code).json()
+    };
+    let first = get(&["005930"], 0).await;
+    assert_eq!(first["source"].as_str(), Some("api"));
+    let second = get(&["005930"], 0).await;
+    assert_eq!(second["source"].as_str(), Some("redis"));
+    assert!(second["age_ms"].is_u64(), "{second}");
+    for field in [
+        "stock_code",
+        "stock_name",
+        "price",
+        "timestamp",
+        "fetched_at",
+    ] {
+        assert_eq!(second[field], first[field]);
+    }
+    assert_eq!(world.broker.stats().calls, 1);
+    let many = get(&["000660", "005930"], 0).await;
+    let codes: Vec<&str> = many
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["stock_code"].as_str().unwrap())
+        .collect();
+    assert_eq!(codes, ["000660", "005930"]);
+    // Nothing found anywhere.
+    assert!(get(&["999998"], 3).await.is_null());
+    let found = get(&["999998", "005930"], 3).await;
+    assert_eq!(found.as_array().unwrap().len(), 1);
+    let words = world.sise(&["get", "005930"]).run().await.exits(0);
+    assert!(words.stdout.contains("삼성전자"), "{words:?}");
+    let bad = world.sise(&["get", "samsung"]).run().await.exits(2);
+    bad.says(&["samsung", "005930"]);
+}
+
+#[tokio::test]
+async fn without_credentials_prices_come_from_redis_alone() {
+    let world = World::new(&[]).await;
+    let stored = world.sise(&["run", "--once", "--codes", "005930"]);
+    stored.run().await.exits(0);
+    let get = |code: &str| world.sise(&["get", code]).unset("KIS_APP_KEY");
+    get("005930").run().await.exits(0);
+    let outcome = get("000660").run().await.exits(3);
+    outcome.says(&["000660", "KIS_APP_KEY"]);
+}
+
+#[tokio::test]
+async fn a_broker_and_a_store_that_are_both_away_are_an_error() {
+    let home = folder();
+    let outcome = alone(home.path(), &["get", "005930"])
+        .set("KIS_APP_KEY", APP_KEY)
+        .set("KIS_APP_SECRET", APP_SECRET)
+        .run()
+        .await
+        .exits(1);
+    assert!(outcome.stdout.is_empty(), "{outcome:?}");
+    outcome.says(&["005930"]);
+}
