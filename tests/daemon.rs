@@ -121,6 +121,46 @@ async fn health_and_metrics_are_told() {
     daemon.end().await.exits(130);
 }
 
+/// Who watches for an increase needs to see the zero that it starts from.
+#[tokio::test]
+async fn every_metric_is_there_from_the_start() {
+    let world = World::new(&["--limit", "0"]).await;
+    let daemon = daemon(&world, &["--always-open"]).start();
+    let address = daemon.health_address().await;
+    answers(&address, "/ready", 200).await;
+    let metrics = answers(&address, "/metrics", 200).await;
+    for name in [
+        "sise_reader_hits_total",
+        "sise_reader_misses_total",
+        "sise_store_errors_total",
+        "sise_skipped_runs_total",
+        "sise_calls_total",
+    ] {
+        let stands = |line: &str| line.starts_with(name);
+        assert!(metrics.lines().any(stands), "{name} in:\n{metrics}");
+    }
+}
+
+/// One token a minute: whoever lost the last one waits for the next.
+#[tokio::test]
+async fn while_it_waits_for_a_token_it_lives_and_listens() {
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let world = World::new(&["--limit", "0"]).await;
+        let once = world.sise(&["run", "--once", "--codes", "005930"]);
+        once.run().await.exits(0);
+        std::fs::remove_file(world.token_file()).unwrap();
+        let waiting = daemon(&world, &["--always-open"]).start();
+        waiting.says(&["within the minute"]).await;
+        let address = waiting.health_address().await;
+        let live = http::get(&address, "/live").map(|answer| answer.status);
+        let ready = http::get(&address, "/ready").map(|answer| answer.status);
+        assert_eq!((live, ready), (Some(200), Some(503)));
+        waiting.signal(signal);
+        waiting.end().await.exits(code);
+        assert_eq!(world.broker.stats().tokens_issued, 1);
+    }
+}
+
 #[tokio::test]
 async fn redis_may_come_later_than_the_daemon() {
     let mut world = World::new(&["--limit", "0"]).await;
@@ -216,6 +256,8 @@ async fn a_set_up_that_cannot_keep_its_codes_alive_is_refused() {
         (!world.redis.realtime().await.is_empty()).then_some(())
     })
     .await;
+    // Nothing is asked for that paper accounts lack.
+    assert_eq!(world.broker.stats().rejected, 0);
     daemon.signal("TERM");
     daemon.end().await.exits(143);
 }

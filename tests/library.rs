@@ -90,18 +90,11 @@ impl Place {
         let mut layers = self.layers();
         layers.set("kis.app_key", APP_KEY);
         layers.set("kis.app_secret", APP_SECRET);
-        self.reader_of(&layers, time)
+        reader_of(&layers, time)
     }
 
     fn reader(&self) -> Reader {
         self.reader_at(in_session())
-    }
-
-    fn reader_of(&self, layers: &Layers, time: KrxTime) -> Reader {
-        let settings = Settings::new(layers).unwrap();
-        Parts::new(settings, Arc::new(move || time))
-            .unwrap()
-            .reader()
     }
 
     fn layers(&self) -> Layers {
@@ -118,6 +111,13 @@ impl Place {
     async fn life(&self, code: &str) -> i64 {
         self.redis.lives(&[format!("realtime:price:{code}")]).await[0]
     }
+}
+
+/// A reader by these settings, for which it is always `time`.
+fn reader_of(layers: &Layers, time: KrxTime) -> Reader {
+    let settings = Settings::new(layers).unwrap();
+    let parts = Parts::new(settings, Arc::new(move || time)).unwrap();
+    parts.reader()
 }
 
 /// A Friday at ten.
@@ -141,7 +141,7 @@ fn codes_of(readings: &[Reading]) -> Vec<&str> {
 async fn a_strangers_program(reader: sise::Reader) -> Result<usize, sise::ReadError> {
     let reading: Option<sise::Reading> = reader.price("005930").await?;
     let many: Vec<sise::Reading> = reader.prices(&["005930", "000660"]).await?;
-    let reading = reading.expect("a price of 005930");
+    let reading = reading.unwrap();
     assert!(reading.quote.price > 0);
     assert!(reading.age < Duration::from_secs(3_600));
     assert_eq!(reading.source, sise::Source::Api);
@@ -439,7 +439,7 @@ async fn where_nobody_can_be_asked_there_is_an_error_and_not_nothing() {
 async fn without_credentials_a_miss_is_a_miss() {
     let place = Place::new().await;
     place.reader().price("005930").await.unwrap();
-    let reader = place.reader_of(&place.layers(), in_session());
+    let reader = reader_of(&place.layers(), in_session());
     assert_eq!(reader.price("000660").await.unwrap(), None);
     let reading = reader.price("005930").await.unwrap().unwrap();
     assert_eq!(reading.source, Source::Redis);
@@ -452,7 +452,7 @@ async fn memory_serves_where_there_is_no_redis() {
     layers.set("store.url", "memory");
     layers.set("kis.app_key", APP_KEY);
     layers.set("kis.app_secret", APP_SECRET);
-    let reader = place.reader_of(&layers, in_session());
+    let reader = reader_of(&layers, in_session());
     for source in [Source::Api, Source::Redis] {
         let reading = reader.price("005930").await.unwrap().unwrap();
         assert_eq!(reading.source, source);
@@ -507,8 +507,8 @@ async fn a_price_of_zero_is_an_error_and_never_a_price() {
 async fn a_broker_that_stumbles_is_asked_again() {
     let place = Place::with(SimOptions {
         faults: Faults {
-            http_500: 0.3,
-            refuse: 0.3,
+            http_500: 0.1,
+            refuse: 0.2,
             ..Faults::default()
         },
         seed: 3,

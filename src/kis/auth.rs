@@ -219,7 +219,12 @@ impl Auth {
     /// Drops a token that the broker called dead, unless it was replaced already.
     pub(super) fn forget(&self, dead: &Arc<Token>) {
         let current = self.current.load();
-        if current.as_ref().is_some_and(|token| token.is(dead)) {
+        // The very one that the call was made with: a call that comes home late must not take the
+        // one that was issued meanwhile along, which may read the same.
+        if current
+            .as_ref()
+            .is_some_and(|token| Arc::ptr_eq(token, dead))
+        {
             self.current.store(Some(Arc::new(Token {
                 bearer: dead.bearer.clone(),
                 value: dead.value.clone(),
@@ -274,7 +279,7 @@ impl Auth {
             }
             if look % ASK_EVERY == 0 {
                 match self.issue().await {
-                    Ok(stored) => return self.adopt(&stored, old),
+                    Ok(stored) => return self.adopt(&stored),
                     Err(SourceError::Throttled(said)) if Instant::now() < deadline => {
                         tracing::info!(%said, "a token was issued within the minute; waiting");
                     }
@@ -295,27 +300,21 @@ impl Auth {
         usable.then_some(token)
     }
 
-    fn adopt(&self, stored: &StoredToken, old: Option<&Token>) -> Result<Token, SourceError> {
+    /// Takes an issued token into use, even one that was called dead: the broker gives the same
+    /// one for 6 hours, and it is its word against its own.
+    fn adopt(&self, stored: &StoredToken) -> Result<Token, SourceError> {
         if let Some(file) = &self.file
             && let Err(error) = file.save(stored)
         {
             tracing::warn!(path = %file.path.display(), %error,
                 "the access token cannot be kept on disk; every start will ask for one");
         }
-        let token = Token::new(stored, (self.clock)()).ok_or_else(|| {
+        Token::new(stored, (self.clock)()).ok_or_else(|| {
             SourceError::Malformed(format!(
                 "the token is said to end at {}, which is past: check this machine's clock",
                 stored.expires_at
             ))
-        })?;
-        if old.is_some_and(|old| old.dead && old.is(&token)) {
-            return Err(SourceError::Denied(
-                "the broker gives the dead token again, as it does for 6 hours after its issue; \
-                 revoke it or wait"
-                    .to_owned(),
-            ));
-        }
-        Ok(token)
+        })
     }
 
     async fn issue(&self) -> Result<StoredToken, SourceError> {

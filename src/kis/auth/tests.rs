@@ -116,6 +116,34 @@ async fn a_dead_token_that_another_process_replaced_is_taken_from_disk() {
     assert_eq!(world.sim.stats().tokens_issued, 2);
 }
 
+/// A broker that gives the same token again and again, as the real one does for 6 hours.
+#[tokio::test]
+async fn the_same_token_given_again_is_tried_again() {
+    let end = (clock::system())() + TimeDelta::hours(24);
+    let body = json!({
+        "access_token": "the-same",
+        "access_token_token_expired": end.format("%Y-%m-%d %H:%M:%S").to_string(),
+        "expires_in": 86_400,
+    });
+    let answer = move || std::future::ready(axum::Json(body.clone()));
+    let router = axum::Router::new().route("/oauth2/tokenP", axum::routing::post(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let world = World {
+        base,
+        ..World::new(SimOptions::default()).await
+    };
+    let auth = world.auth("the-secret");
+    let first = auth.token().await.unwrap();
+    auth.forget(&first);
+    let second = auth.token().await.unwrap();
+    assert!(second.is(&first) && auth.has_valid_token());
+    // A call that was made with the first comes home late: it says nothing of the second.
+    auth.forget(&first);
+    assert!(auth.has_valid_token());
+}
+
 #[tokio::test]
 async fn a_wrong_secret_is_denied_after_one_request() {
     let world = World::new(SimOptions {
