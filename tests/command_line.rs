@@ -1,6 +1,7 @@
 //! Proves what a person meets at the command line: exit codes, JSON, words that name what is
 //! wrong and how to mend it, and secrets that stay secret.
 
+#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

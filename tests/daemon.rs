@@ -1,6 +1,7 @@
 //! Proves that `sise run` keeps prices fresh while the market is open and only then, says why it
 //! skips, outlives its store and its clock, tells its health, and ends when told to.
 
+#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -205,6 +206,23 @@ async fn redis_may_go_and_come_back() {
     is_complete(&world).await;
     answers(&address, "/ready", 200).await;
     assert!(daemon.runs());
+}
+
+#[tokio::test]
+async fn redis_may_freeze_and_thaw() {
+    let world = World::new(&["--limit", "0"]).await;
+    let daemon = daemon(&world, &["--always-open"])
+        .set("SISE__STORE__RESPONSE_TIMEOUT", "200ms")
+        .start();
+    let address = daemon.health_address().await;
+    answers(&address, "/ready", 200).await;
+    world.redis.freeze();
+    answers(&address, "/ready", 503).await;
+    answers(&address, "/live", 200).await;
+    daemon.says(&["run skipped", "no answer in time"]).await;
+    world.redis.thaw();
+    answers(&address, "/ready", 200).await;
+    is_complete(&world).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Proves that what a recorded day holds is what stands in Redis: every price, to the won.
 
+#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -94,18 +95,12 @@ fn assert_number(quote: &Value, field: &str, expected: Option<i64>) {
 }
 
 /// Replays the day at `time` into Redis and compares every price; gives back how many there are.
-async fn replayed(day: &Day, time: &str) -> usize {
-    let world = World::new(&[
-        "--replay",
-        day.path.to_str().unwrap(),
-        "--speed",
-        "0",
-        "--from",
-        time,
-        "--limit",
-        "0",
-    ])
-    .await;
+async fn replayed(day: &Day, time: &str, calling: &[&str]) -> usize {
+    let path = day.path.to_str().unwrap();
+    let arguments = [
+        "--replay", path, "--speed", "0", "--from", time, "--limit", "0",
+    ];
+    let world = World::new(&[&arguments, calling].concat()).await;
     let outcome = world
         .fast_sise(&["run", "--once", "--json"])
         .set("SISE__UNIVERSE__SOURCE", "master")
@@ -158,7 +153,9 @@ async fn a_small_recorded_day_comes_out_as_it_was() {
     let day = Day::read(&folder().join("tests/fixtures/sim/recorded-day.csv"));
     for time in ["10:32:57", "11:29:56", "15:26:38", "15:59:23"] {
         assert!(!day.at(time).is_empty());
-        assert_eq!(replayed(&day, time).await, 9);
+        for calling in [[].as_slice(), &["--no-multi"]] {
+            assert_eq!(replayed(&day, time, calling).await, 9);
+        }
     }
     // Halted stocks keep the price that they had.
     assert!(day.is_halted("001570") && day.is_halted("006380"));
@@ -174,6 +171,6 @@ async fn a_whole_recorded_day_comes_out_as_it_was() {
     }
     let day = Day::read(&path);
     for time in ["10:32:57", "13:20:13", "15:59:23"] {
-        assert!(replayed(&day, time).await > 2_700);
+        assert!(replayed(&day, time, &[]).await > 2_700);
     }
 }
