@@ -11,6 +11,8 @@
 
 mod support;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -78,12 +80,12 @@ async fn measure() -> Outcome {
         let mut daemon = Daemon(process);
         sleep(SETTLING).await;
         let settled = Usage::of(daemon.0.id())?;
-        let calls_before = calls(&sim.url).await?;
+        let calls_before = calls(&sim.url)?;
         let start = Instant::now();
         sleep(Duration::from_secs(seconds)).await;
         let elapsed = start.elapsed().as_secs_f64();
         let usage = Usage::of(daemon.0.id())?;
-        let calls = calls(&sim.url).await? - calls_before;
+        let calls = calls(&sim.url)? - calls_before;
         let processor = usage.processor - settled.processor;
         println!(
             "{name:22} {:>7.1} MB {:>7.1} MB {:>9.0} ms {:>10.2} % {calls:>8.0} {:>7.2} ms",
@@ -102,13 +104,17 @@ async fn measure() -> Outcome {
 }
 
 /// Quotation calls that the simulated broker has seen.
-async fn calls(url: &str) -> Outcome<f64> {
-    let body = reqwest::get(format!("{url}/sim/stats"))
-        .await?
-        .bytes()
-        .await?;
-    let stats: serde_json::Value = serde_json::from_slice(&body)?;
-    stats["calls"]
-        .as_f64()
-        .ok_or_else(|| "no count of calls".into())
+fn calls(url: &str) -> Outcome<f64> {
+    let address = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address)?;
+    write!(
+        stream,
+        "GET /sim/stats HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (_, body) = answer.split_once("\r\n\r\n").ok_or("no answer")?;
+    let stats: serde_json::Value = serde_json::from_str(body)?;
+    let calls = stats.get("calls").and_then(serde_json::Value::as_f64);
+    calls.ok_or_else(|| format!("no count of calls: {body}").into())
 }

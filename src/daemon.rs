@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, ApiState};
-use crate::schedule::Schedule;
 
 /// After a stop the tasks get this long; then they are cut off.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -40,7 +39,10 @@ impl Signal {
 
 /// Why the daemon ended by itself.
 #[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
+pub enum DaemonError<E> {
+    /// The work failed; the rest was stopped.
+    #[error("{0}")]
+    Work(E),
     /// A task ended unasked; the others were stopped.
     #[error("the {task} ended: {trouble}")]
     Ended {
@@ -70,28 +72,28 @@ pub async fn signalled() -> io::Result<Signal> {
     }
 }
 
-/// Runs schedule and API until a signal, or until one of them ends.
+/// What a task came to.
+enum Ended<E> {
+    Work(Result<(), E>),
+    Api(io::Result<()>),
+}
+
+/// Runs `work` and the API until a signal, or until one of them ends. Signals are heard and health
+/// is served from the first moment, whatever `work` waits for.
 ///
 /// # Errors
 ///
 /// A task ended unasked: the first to end stops the rest.
-pub async fn run(
-    schedule: Schedule,
+pub async fn run<E: Send + 'static>(
+    work: impl Future<Output = Result<(), E>> + Send + 'static,
     api: Option<(TcpListener, ApiState)>,
     stop: CancellationToken,
-) -> Result<Signal, DaemonError> {
-    let mut tasks: JoinSet<(&'static str, Result<(), String>)> = JoinSet::new();
-    let token = stop.clone();
-    tasks.spawn(async move {
-        let ended = schedule.run(token).await;
-        ("schedule", ended.map_err(|error| error.to_string()))
-    });
+) -> Result<Signal, DaemonError<E>> {
+    let mut tasks: JoinSet<Ended<E>> = JoinSet::new();
+    tasks.spawn(async { Ended::Work(work.await) });
     if let Some((listener, state)) = api {
         let token = stop.clone();
-        tasks.spawn(async move {
-            let ended = api::serve(listener, state, token).await;
-            ("health server", ended.map_err(|error| error.to_string()))
-        });
+        tasks.spawn(async { Ended::Api(api::serve(listener, state, token).await) });
     }
     let outcome = tokio::select! {
         signal = signalled() => signal.map_err(DaemonError::from),
@@ -113,12 +115,12 @@ pub async fn run(
     outcome
 }
 
-fn unasked(
-    ended: Result<(&'static str, Result<(), String>), tokio::task::JoinError>,
-) -> DaemonError {
+fn unasked<E>(ended: Result<Ended<E>, JoinError>) -> DaemonError<E> {
     let (task, trouble) = match ended {
-        Ok((task, Ok(()))) => (task, "without being asked to".to_owned()),
-        Ok((task, Err(trouble))) => (task, trouble),
+        Ok(Ended::Work(Err(error))) => return DaemonError::Work(error),
+        Ok(Ended::Work(Ok(()))) => ("schedule", "without being asked to".to_owned()),
+        Ok(Ended::Api(Ok(()))) => ("health server", "without being asked to".to_owned()),
+        Ok(Ended::Api(Err(error))) => ("health server", error.to_string()),
         Err(error) => ("task", error.to_string()),
     };
     DaemonError::Ended { task, trouble }

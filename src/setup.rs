@@ -1,6 +1,7 @@
 //! Wires the concrete parts together. The only file that names adapters side by side.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -372,6 +373,19 @@ impl ReaderBuilder {
     /// Another REST host than the broker's own, such as a simulated one.
     pub fn base_url(self, url: &str) -> Self {
         self.with("kis.base_url", url)
+    }
+
+    /// Longest wait for Redis to answer, 100 ms by default.
+    pub fn response_timeout(self, timeout: Duration) -> Self {
+        self.with(
+            "store.response_timeout",
+            &format!("{}ms", timeout.as_millis()),
+        )
+    }
+
+    /// Where the access token is kept between processes; by default the usual place for state.
+    pub fn state_directory(self, path: &Path) -> Self {
+        self.with("state.directory", &path.to_string_lossy())
     }
 
     /// Calls per second that this process may make of the key's budget.

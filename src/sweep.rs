@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(4);
 /// How a pass is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Manner {
-    /// Codes in a batch.
+    /// Codes in a batch where the source takes many a call.
     pub batch_size: usize,
     /// Least time between the starts of two batches.
     pub batch_pause: Duration,
@@ -172,14 +172,9 @@ impl Sweeper {
         };
         self.go(&mut pass, &task.symbols, task.is_close, stop).await;
         // Once more for those alone that a short or partly bad answer left out.
-        let again: Vec<Symbol> = task
-            .symbols
-            .iter()
-            .copied()
-            .filter(|symbol| pass.deserves_another_call(*symbol))
-            .collect();
-        pass.tally.retries +=
-            u64::try_from(again.len().div_ceil(self.manner.batch_size)).unwrap_or(0);
+        let again = pass.deserving_another_call(&task.symbols);
+        let size = self.source.calling().codes_a_call(self.manner.batch_size);
+        pass.tally.retries += u64::try_from(again.len().div_ceil(size)).unwrap_or(0);
         self.go(&mut pass, &again, task.is_close, stop).await;
         self.write_again(&mut pass, task.is_close).await;
         pass.report(&task.symbols, start.elapsed())
@@ -193,13 +188,13 @@ impl Sweeper {
         is_close: bool,
         stop: &CancellationToken,
     ) {
-        let mut batches = symbols.chunks(self.manner.batch_size.max(1));
+        let mut left = symbols;
         let mut in_flight = JoinSet::new();
         let mut next_start = Instant::now();
         loop {
             let may_start = !pass.stopped
                 && pass.hopeless.is_none()
-                && batches.len() > 0
+                && !left.is_empty()
                 && in_flight.len() < self.manner.in_flight;
             if !may_start && in_flight.is_empty() {
                 return;
@@ -217,10 +212,12 @@ impl Sweeper {
                     return;
                 }
                 () = sleep_until(next_start), if may_start => {
-                    if let Some(batch) = batches.next() {
-                        in_flight.spawn(self.clone().batch(batch.to_vec(), is_close));
-                        next_start += self.manner.batch_pause;
-                    }
+                    // Looked up anew each time: the broker may refuse the call for many half way.
+                    let size = self.source.calling().codes_a_call(self.manner.batch_size);
+                    let (batch, rest) = left.split_at(size.min(left.len()));
+                    in_flight.spawn(self.clone().batch(batch.to_vec(), is_close));
+                    left = rest;
+                    next_start += self.manner.batch_pause;
                 }
                 Some(done) = in_flight.join_next() => {
                     if let Ok(batch) = done {
@@ -328,14 +325,26 @@ impl Pass<'_> {
         });
     }
 
-    fn deserves_another_call(&self, symbol: Symbol) -> bool {
-        let missing = match self.standings.get(&symbol) {
+    /// Whether the broker was there for most of the list. Where it was not, asking once more only
+    /// takes the limiter's time from the next pass.
+    fn was_mostly_answered(&self) -> bool {
+        let failed =
+            |standing: &&Standing| matches!(standing, Standing::Missing(Reason::NotReached, _));
+        self.standings.values().filter(failed).count() * 2 < self.total
+    }
+
+    /// The codes that a short, bad or failed answer left out.
+    fn deserving_another_call(&self, symbols: &[Symbol]) -> Vec<Symbol> {
+        if self.stopped || self.hopeless.is_some() {
+            return Vec::new();
+        }
+        let also_failed = self.was_mostly_answered();
+        let deserves = |symbol: &Symbol| match self.standings.get(symbol) {
+            Some(Standing::Missing(Reason::NotReached, _)) | None => also_failed,
             Some(Standing::Missing(..)) => true,
             Some(Standing::Written | Standing::Unwritten(..)) => false,
-            // A batch whose task died.
-            None => true,
         };
-        missing && !self.stopped && self.hopeless.is_none()
+        symbols.iter().copied().filter(deserves).collect()
     }
 
     fn report(mut self, symbols: &[Symbol], elapsed: Duration) -> Report {

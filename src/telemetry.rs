@@ -4,7 +4,7 @@
 //! person wants to read the next morning; debug, single calls. Bodies, headers and keys are never
 //! logged.
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Bounds of histograms of seconds.
@@ -70,5 +70,30 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         Unit::Seconds,
         "When the next sweep is due, seconds since 1970"
     );
+    // There from the start: a rate over a counter that appears with its first event misses that
+    // event.
+    for name in [
+        "sise_sweeps_total",
+        "sise_reader_hits_total",
+        "sise_reader_misses_total",
+        "sise_store_errors_total",
+        "sise_store_unreadable_total",
+    ] {
+        counter!(name).increment(0);
+    }
+    for outcome in ["ok", "throttled", "unreachable"] {
+        counter!("sise_calls_total", "outcome" => outcome).increment(0);
+    }
+    for reason in [
+        "weekend",
+        "holiday",
+        "before_open",
+        "after_close",
+        "before_close_is_final",
+        "previous_run",
+        "store_away",
+    ] {
+        counter!("sise_skipped_runs_total", "reason" => reason).increment(0);
+    }
     Ok(handle)
 }

@@ -110,7 +110,12 @@ async fn watch(settings: Settings, sim: &Sim, stop: CancellationToken) -> Outcom
     );
     let show = show(Arc::clone(&board), sim.clone(), Arc::clone(&parts));
     let show = tokio::spawn(show);
-    let signal = daemon::run(schedule, None, stop).await;
+    let token = stop.clone();
+    let work = async move {
+        let ended = schedule.run(token).await;
+        ended.map_err(|error| Failure::failed(format!("the cron loop: {error}")))
+    };
+    let signal = daemon::run(work, None, stop).await;
     show.abort();
     board.bar.finish_and_clear();
     Ok(signal?.exit_code())

@@ -1,5 +1,6 @@
 //! Errors become exit codes here and nowhere else (design 6.8).
 
+use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -71,7 +72,7 @@ impl From<SetupError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::failed(format!(
-            "{error}; start Redis there, or set REDIS_URL to where it is (`sise doctor` tells more)"
+            "{error}; check that Redis runs there and that REDIS_URL is right (`sise doctor` tells more)"
         ))
     }
 }
@@ -102,8 +103,17 @@ impl From<ReadError> for Failure {
     }
 }
 
-impl From<DaemonError> for Failure {
-    fn from(error: DaemonError) -> Self {
-        Self::failed(error.to_string())
+impl From<DaemonError<Failure>> for Failure {
+    fn from(error: DaemonError<Failure>) -> Self {
+        match error {
+            DaemonError::Work(failure) => failure,
+            DaemonError::Ended { .. } | DaemonError::Signals(_) => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }

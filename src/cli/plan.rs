@@ -33,7 +33,6 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
             "codes": plan.codes,
             "calling": plan.calling,
             "batch_size": plan.batch_size,
-            "batches": plan.batches(),
             "calls": plan.calls(),
             "rate_per_second": plan.rate,
             "batch_pause_seconds": plan.batch_pause.as_secs_f64(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -67,15 +68,15 @@ pub(super) async fn run(arguments: RunArguments, layers: Layers) -> Outcome {
     if arguments.once {
         once(&arguments, parts, sweeper, broker).await
     } else {
-        daemon(&arguments, parts, sweeper, broker).await
+        daemon(arguments, parts, sweeper, broker).await
     }
 }
 
-/// One pass.
+/// One pass. A signal is heard from the first moment on: it ends the preparation at once and the
+/// pass within its grace.
 async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: Broker) -> Outcome {
     let codes = codes(arguments)?;
-    let now = (parts.clock)();
-    let moment = parts.calendar.load().moment(now);
+    let moment = parts.calendar.load().moment((parts.clock)());
     if let (true, Some(closed)) = (arguments.if_open, &moment.closed) {
         let next = moment.next_open.map_or_else(
             || "not known".to_owned(),
@@ -85,26 +86,41 @@ async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: 
             "skipped: the market is closed: {closed}; it opens {next}"
         ));
         if arguments.json {
-            output::json(
-                &serde_json::json!({"skipped": closed.to_string(), "next_open": moment.next_open}),
-            );
+            output::json(&json!({"skipped": closed.to_string(), "next_open": moment.next_open}));
         }
         return Ok(DONE);
     }
-    // Before a call is spent: prices that cannot be kept are of no use.
-    parts.sweep_store.ping().await?;
-    let symbols = match codes {
-        Some(codes) => {
-            parts.know_names().await;
-            codes
+    let stop = CancellationToken::new();
+    let pass = pass(arguments, codes, &parts, &sweeper, &broker, &stop);
+    tokio::pin!(pass);
+    tokio::select! {
+        outcome = &mut pass => outcome,
+        signal = daemon::signalled() => {
+            let signal = signal
+                .map_err(|error| Failure::failed(format!("signals cannot be received: {error}")))?;
+            stop.cancel();
+            pass.await?;
+            Ok(signal.exit_code())
         }
-        None => super::universe::load(&parts)
-            .await?
-            .universe
-            .symbols()
-            .collect(),
+    }
+}
+
+/// Store, list and token, then the pass and its report.
+async fn pass(
+    arguments: &RunArguments,
+    codes: Option<Vec<Symbol>>,
+    parts: &Parts,
+    sweeper: &Sweeper,
+    broker: &Broker,
+    stop: &CancellationToken,
+) -> Outcome {
+    let prepared = stop
+        .run_until_cancelled(prepare(codes, parts, broker))
+        .await;
+    let Some(symbols) = prepared.transpose()? else {
+        output::note("stopped before a price was asked for");
+        return Ok(INCOMPLETE);
     };
-    broker.auth.token().await?;
     let plan = parts.settings.plan(symbols.len(), broker.source.calling());
     if plan.sweep_time() > plan.ttl {
         tracing::warn!(
@@ -115,23 +131,12 @@ async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: 
     }
     let task = Task {
         deadline: plan.sweep_time() * 2 + Duration::from_secs(30),
-        is_close: !arguments.always_open && is_close(&parts, now),
+        is_close: !arguments.always_open && is_close(parts),
         symbols,
     };
-    let stop = CancellationToken::new();
     let bar = progress::bar(task.symbols.len());
     let observe = |step: Step<'_>| bar.set_position(u64::try_from(step.done).unwrap_or(0));
-    let sweep = sweeper.sweep(&task, &observe, &stop);
-    tokio::pin!(sweep);
-    let mut signal = None;
-    let report = tokio::select! {
-        report = &mut sweep => report,
-        received = daemon::signalled() => {
-            signal = received.ok();
-            stop.cancel();
-            sweep.await
-        }
-    };
+    let report = sweeper.sweep(&task, &observe, stop).await;
     bar.finish_and_clear();
     if arguments.json {
         output::json(&Once {
@@ -141,11 +146,33 @@ async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: 
     } else {
         print(&report, task.is_close);
     }
-    Ok(match signal {
-        Some(signal) => signal.exit_code(),
-        None if report.missing.is_empty() => DONE,
-        None => INCOMPLETE,
+    Ok(if report.missing.is_empty() {
+        DONE
+    } else {
+        INCOMPLETE
     })
+}
+
+async fn prepare(
+    codes: Option<Vec<Symbol>>,
+    parts: &Parts,
+    broker: &Broker,
+) -> Result<Vec<Symbol>, Failure> {
+    // Before a call is spent: prices that cannot be kept are of no use.
+    parts.sweep_store.ping().await?;
+    let symbols = match codes {
+        Some(codes) => {
+            parts.know_names().await;
+            codes
+        }
+        None => super::universe::load(parts)
+            .await?
+            .universe
+            .symbols()
+            .collect(),
+    };
+    broker.auth.token().await?;
+    Ok(symbols)
 }
 
 #[derive(Serialize)]
@@ -156,7 +183,8 @@ struct Once<'a> {
 }
 
 /// Whether prices of now are the close of the day.
-fn is_close(parts: &Parts, now: crate::domain::KrxTime) -> bool {
+fn is_close(parts: &Parts) -> bool {
+    let now = (parts.clock)();
     let window = parts.calendar.load().close_window(now.date_naive());
     window.is_some_and(|(from, until)| from <= now && now < until)
 }
@@ -167,6 +195,8 @@ fn codes(arguments: &RunArguments) -> Result<Option<Vec<Symbol>>, Failure> {
     } else if let Some(path) = &arguments.codes_file {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+        // Spreadsheets put a byte-order mark in front.
+        let text = text.trim_start_matches('\u{feff}');
         let parts = text
             .lines()
             .filter(|line| !line.trim_start().starts_with('#'))
@@ -220,7 +250,7 @@ fn print(report: &Report, is_close: bool) {
 
 /// The long-lived process.
 async fn daemon(
-    arguments: &RunArguments,
+    arguments: RunArguments,
     parts: Parts,
     sweeper: Sweeper,
     broker: Broker,
@@ -229,31 +259,6 @@ async fn daemon(
     let listener = listen(&parts).await?;
     let metrics = telemetry::install_metrics()
         .map_err(|error| Failure::failed(format!("metrics cannot be started: {error}")))?;
-    if let Err(error) = parts.sweep_store.ping().await {
-        tracing::warn!("{error}; starting all the same, and writing as soon as it answers");
-    }
-    let loaded = super::universe::load(&parts).await?;
-    refuse_gaps(
-        arguments,
-        &parts,
-        loaded.universe.len(),
-        broker.source.calling(),
-    )?;
-    tracing::info!(
-        codes = loaded.universe.len(),
-        source = loaded.source,
-        interval = %humantime::format_duration(parts.settings.schedule.interval),
-        rate = parts.settings.kis.rate.per_second,
-        broker = broker.rest.base(),
-        "sise starts"
-    );
-    match broker.auth.token().await {
-        Ok(_) => {}
-        Err(error @ SourceError::Denied(_)) => return Err(error.into()),
-        Err(error) => {
-            tracing::warn!(%error, "no access token yet; trying again with the first sweep")
-        }
-    }
     let parts = Arc::new(parts);
     let freshness = Arc::new(Freshness::default());
     let api = listener.map(|listener| {
@@ -265,12 +270,53 @@ async fn daemon(
         };
         (listener, state)
     });
-    let loader = parts.loader()?;
-    let always_open = arguments.always_open;
-    let schedule = Schedule::new(parts, sweeper, loader, freshness, always_open, None)
-        .map_err(Failure::usage)?;
-    let signal: Signal = daemon::run(schedule, api, CancellationToken::new()).await?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let work = async move {
+        let ready = make_ready(&arguments, &parts, &broker);
+        match token.run_until_cancelled(ready).await {
+            None => return Ok(()),
+            Some(ready) => ready?,
+        }
+        let loader = parts.loader()?;
+        let always_open = arguments.always_open;
+        let schedule = Schedule::new(parts, sweeper, loader, freshness, always_open, None)
+            .map_err(Failure::usage)?;
+        let ended = schedule.run(token).await;
+        ended.map_err(|error| Failure::failed(format!("the cron loop: {error}")))
+    };
+    let signal: Signal = daemon::run(work, api, stop).await?;
     Ok(signal.exit_code())
+}
+
+/// Store, list, plan and token, before the first sweep.
+async fn make_ready(
+    arguments: &RunArguments,
+    parts: &Parts,
+    broker: &Broker,
+) -> Result<(), Failure> {
+    if let Err(error) = parts.sweep_store.ping().await {
+        tracing::warn!("{error}; starting all the same, and writing as soon as it answers");
+    }
+    let loaded = super::universe::load(parts).await?;
+    let codes = loaded.universe.len();
+    refuse_gaps(arguments, parts, codes, broker.source.calling())?;
+    tracing::info!(
+        codes,
+        source = loaded.source,
+        interval = %humantime::format_duration(parts.settings.schedule.interval),
+        rate = parts.settings.kis.rate.per_second,
+        broker = broker.rest.base(),
+        "sise starts"
+    );
+    match broker.auth.token().await {
+        Ok(_) => Ok(()),
+        Err(error @ SourceError::Denied(_)) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "no access token yet; trying again with the first sweep");
+            Ok(())
+        }
+    }
 }
 
 async fn listen(parts: &Parts) -> Result<Option<TcpListener>, Failure> {

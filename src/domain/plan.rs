@@ -14,6 +14,17 @@ pub enum Calling {
     Single,
 }
 
+impl Calling {
+    /// Codes that go into one call where batches of `batch_size` are wanted.
+    #[must_use]
+    pub fn codes_a_call(self, batch_size: usize) -> usize {
+        match self {
+            Self::Multi => batch_size.max(1),
+            Self::Single => 1,
+        }
+    }
+}
+
 /// Share of the TTL that sweeps may need at most. The rest is for what a sweep meets on its
 /// way: retries, slow answers, cron ticks that come late.
 const USABLE_TTL: f64 = 0.95;
@@ -25,7 +36,7 @@ pub struct Plan {
     pub codes: usize,
     /// How they are asked for.
     pub calling: Calling,
-    /// Codes in a batch; with [`Calling::Multi`] a batch is one call.
+    /// Codes in a batch, which is one call; with [`Calling::Single`] one whatever stands here.
     pub batch_size: usize,
     /// Calls per second.
     pub rate: f64,
@@ -38,26 +49,18 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Batches of one sweep.
-    #[must_use]
-    pub fn batches(&self) -> usize {
-        self.codes.div_ceil(self.batch_size.max(1))
-    }
-
-    /// Calls of one sweep, without retries.
+    /// Calls of one sweep, without retries; each is a batch.
     #[must_use]
     pub fn calls(&self) -> usize {
-        match self.calling {
-            Calling::Multi => self.batches(),
-            Calling::Single => self.codes,
-        }
+        self.codes
+            .div_ceil(self.calling.codes_a_call(self.batch_size))
     }
 
     /// Length of one sweep.
     #[must_use]
     pub fn sweep_time(&self) -> Duration {
         let paced = real(self.calls()) / self.rate;
-        let paused = real(self.batches()) * self.batch_pause.as_secs_f64();
+        let paused = real(self.calls()) * self.batch_pause.as_secs_f64();
         Duration::try_from_secs_f64(paced.max(paused)).unwrap_or(Duration::MAX)
     }
 
@@ -83,16 +86,12 @@ impl Plan {
         }
         // A hair more, so that a quotient that is whole stays whole in binary.
         let whole = |quotient: f64| whole(quotient + 1e-9);
-        let calls = whole(usable.as_secs_f64() * self.rate);
-        let by_calls = match self.calling {
-            Calling::Multi => calls.saturating_mul(self.batch_size),
-            Calling::Single => calls,
-        };
-        if self.batch_pause.is_zero() {
-            return by_calls;
+        let mut calls = whole(usable.as_secs_f64() * self.rate);
+        if !self.batch_pause.is_zero() {
+            let pauses = whole(usable.as_secs_f64() / self.batch_pause.as_secs_f64());
+            calls = calls.min(pauses);
         }
-        let batches = whole(usable.as_secs_f64() / self.batch_pause.as_secs_f64());
-        by_calls.min(batches.saturating_mul(self.batch_size))
+        calls.saturating_mul(self.calling.codes_a_call(self.batch_size))
     }
 
     /// Whether no code ever dies between two sweeps.
@@ -155,8 +154,8 @@ mod tests {
             assert_eq!(plan.keeps_alive(), percent == 100);
         }
         let replaced = Plan {
-            batch_size: 50,
-            batch_pause: Duration::from_secs(52),
+            // 2 s after every 50 calls.
+            batch_pause: Duration::from_millis(1_040),
             ..plan(Calling::Single, 1.0)
         };
         assert_eq!((replaced.share_alive() * 100.0).round(), 4.0);

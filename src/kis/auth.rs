@@ -397,5 +397,5 @@ impl fmt::Debug for Auth {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sim"))]
 mod tests;

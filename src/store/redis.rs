@@ -174,10 +174,13 @@ impl RedisStore {
     }
 
     fn error(&self, error: &RedisError) -> StoreError {
-        let trouble = if error.is_timeout() {
-            "no answer in time".to_owned()
-        } else {
-            error.to_string()
+        let trouble = match error.code() {
+            _ if error.is_timeout() => "no answer in time".to_owned(),
+            Some("NOAUTH" | "WRONGPASS" | "NOPERM") => {
+                "the log-in is refused: set user and password in the address".to_owned()
+            }
+            Some("OOM") => "its memory is full: raise maxmemory".to_owned(),
+            _ => error.to_string(),
         };
         StoreError {
             store: self.address.clone(),
