@@ -1,6 +1,6 @@
 //! What the benchmarks share: processes that end with them, settings, and figures.
 
-#![allow(dead_code, reason = "each benchmark uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each benchmark uses a part of it")]
 
 mod figures;
 mod processes;

@@ -397,5 +397,6 @@ impl fmt::Debug for Auth {
     }
 }
 
-#[cfg(all(test, feature = "sim"))]
+#[cfg(test)]
+#[cfg(feature = "sim")]
 mod tests;
