@@ -14,7 +14,7 @@ use crate::setup::read_calendar;
 /// Arguments of `sise calendar`.
 #[derive(Debug, Args)]
 pub(super) struct CalendarArguments {
-    /// The instant to ask for: 2026-11-20T10:00[:00] in Seoul, a date, or with a zone (RFC 3339)
+    /// The instant to ask for: 2026-11-20T10:00 in Seoul, a date, or with a zone (RFC 3339)
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
     /// Also list so many days from there
