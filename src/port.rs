@@ -165,14 +165,14 @@ pub trait PriceStore: Send + Sync {
     /// # Errors
     ///
     /// The store cannot be reached or refused.
-    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Quote>>, StoreError>;
+    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError>;
 
     /// Reads the last closes of `symbols`, in the same way.
     ///
     /// # Errors
     ///
     /// The store cannot be reached or refused.
-    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Quote>>, StoreError>;
+    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError>;
 
     /// Whether the store answers.
     ///

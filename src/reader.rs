@@ -219,7 +219,7 @@ impl Reader {
             match landing {
                 Landing::Quote(quote) => {
                     let now = (self.shared.parts.clock)();
-                    landed.insert(symbol, Reading::new(*quote, Source::Api, now));
+                    landed.insert(symbol, Reading::new(quote, Source::Api, now));
                 }
                 Landing::Unknown => {}
                 Landing::Failed(error) => failed.push((symbol, error)),

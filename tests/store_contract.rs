@@ -55,10 +55,10 @@ fn full(code: &str, price: i64) -> Quote {
         low: Some(70_900),
         prev_close: Some(71_000),
         value: Some(1_093_000_000_000),
-        venue: "KRX".to_owned(),
+        venue: "KRX".into(),
         session: Phase::Regular,
         status: Status::Trading,
-        source: "kis.multi".to_owned(),
+        source: "kis.multi".into(),
         fetched_at: fetched_at + chrono::TimeDelta::milliseconds(123),
     }
 }
@@ -83,7 +83,7 @@ fn sparse(code: &str, price: i64) -> Quote {
 async fn what_is_written_is_read(store: &dyn Store) {
     let quotes = [full("005930", 72_000), sparse("0126Z0", 1)];
     let symbols = quotes.each_ref().map(|quote| quote.stock_code);
-    let expected = quotes.clone().map(Some);
+    let expected = quotes.clone().map(|quote| Some(Box::new(quote)));
     store.write(&quotes, Shelf::Realtime(LIFE)).await.unwrap();
     assert_eq!(store.realtime(&symbols).await.unwrap(), expected);
     for (symbol, quote) in symbols.into_iter().zip(&expected) {
@@ -101,7 +101,7 @@ async fn times_are_cut_to_what_the_contract_carries(store: &dyn Store) {
     for shelf in [Shelf::Realtime(LIFE), Shelf::Close] {
         store.write(&[quote.clone()], shelf).await.unwrap();
     }
-    let expected = Some(full("005930", 72_000));
+    let expected = Some(Box::new(full("005930", 72_000)));
     let symbols = [symbol("005930")];
     assert_eq!(store.realtime(&symbols).await.unwrap()[0], expected);
     assert_eq!(store.close(&symbols).await.unwrap()[0], expected);
@@ -122,8 +122,8 @@ async fn many_are_read_in_order_with_gaps(store: &dyn Store) {
     let expected: Vec<Option<i64>> = (0..codes.len())
         .map(|place| (place % 3 != 0).then(|| price(place)))
         .collect();
-    let prices = |quotes: Vec<Option<Quote>>| -> Vec<Option<i64>> {
-        let price = |quote: Option<Quote>| Some(quote?.price);
+    let prices = |quotes: Vec<Option<Box<Quote>>>| -> Vec<Option<i64>> {
+        let price = |quote: Option<Box<Quote>>| Some(quote?.price);
         quotes.into_iter().map(price).collect()
     };
     assert_eq!(prices(store.realtime(&symbols).await.unwrap()), expected);
@@ -146,7 +146,7 @@ async fn a_newer_quote_takes_the_place_of_the_older(store: &dyn Store) {
                 Shelf::Realtime(_) => store.realtime(&symbols).await.unwrap(),
                 Shelf::Close => store.close(&symbols).await.unwrap(),
             };
-            assert_eq!(read, [Some(quote)]);
+            assert_eq!(read, [Some(Box::new(quote))]);
         }
     }
 }
@@ -164,7 +164,10 @@ async fn realtime_prices_die_and_closes_do_not(store: &dyn Store) {
             .then_some(())
     })
     .await;
-    assert_eq!(store.close(&symbols).await.unwrap(), [Some(quote)]);
+    assert_eq!(
+        store.close(&symbols).await.unwrap(),
+        [Some(Box::new(quote))]
+    );
 }
 
 async fn a_price_written_again_lives_anew(store: &dyn Store) {
@@ -294,7 +297,7 @@ async fn works(store: &RedisStore) {
         .await
         .unwrap();
     let read = store.realtime(&[quote.stock_code]).await.unwrap();
-    assert_eq!(read, [Some(quote)]);
+    assert_eq!(read, [Some(Box::new(quote))]);
 }
 
 #[tokio::test]

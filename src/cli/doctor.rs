@@ -235,7 +235,7 @@ async fn ask_broker(parts: &Parts, broker: &Broker) -> Vec<Check> {
             .answers;
         checks.push(match answers.into_iter().next() {
             Some((_, Answer::Quote(quote))) => {
-                let way = match quote.source.as_str() {
+                let way = match &*quote.source {
                     "kis.multi" => "30 codes a call",
                     _ => "one code a call",
                 };

@@ -1,5 +1,7 @@
 //! The price object: the contract with every reader, in any language.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, NaiveDateTime, SubsecRound};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -55,7 +57,7 @@ pub struct Quote {
     pub value: Option<i64>,
     /// Trading venue, `KRX`.
     #[serde(default = "krx")]
-    pub venue: String,
+    pub venue: Cow<'static, str>,
     /// Phase of the trading day at the time of fetching.
     #[serde(default = "closed")]
     pub session: Phase,
@@ -64,7 +66,7 @@ pub struct Quote {
     pub status: Status,
     /// What gave the price: `kis.multi`, `kis.single`.
     #[serde(default)]
-    pub source: String,
+    pub source: Cow<'static, str>,
     /// When the broker answered, with zone and milliseconds.
     #[serde(with = "zoned_millis")]
     pub fetched_at: KrxTime,
@@ -93,8 +95,8 @@ impl Quote {
     }
 }
 
-fn krx() -> String {
-    "KRX".to_owned()
+fn krx() -> Cow<'static, str> {
+    Cow::Borrowed("KRX")
 }
 
 fn closed() -> Phase {

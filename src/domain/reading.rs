@@ -27,7 +27,7 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// The price object.
-    pub quote: Quote,
+    pub quote: Box<Quote>,
     /// Age of the quote at the time of reading: time since the broker gave it.
     pub age: Duration,
     /// Where it came from.
@@ -37,7 +37,7 @@ pub struct Reading {
 impl Reading {
     /// A reading of `quote` at `now`. A quote from the future (clocks differ) is of age zero.
     #[must_use]
-    pub fn new(quote: Quote, source: Source, now: KrxTime) -> Self {
+    pub fn new(quote: Box<Quote>, source: Source, now: KrxTime) -> Self {
         let age = (now - quote.fetched_at).to_std().unwrap_or_default();
         Self { quote, age, source }
     }
@@ -47,7 +47,7 @@ impl Serialize for Reading {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serde_json::to_value(&self.quote).map_err(S::Error::custom)?;
         if let Some(fields) = object.as_object_mut() {
-            fields.insert("quote_source".to_owned(), self.quote.source.as_str().into());
+            fields.insert("quote_source".to_owned(), self.quote.source.as_ref().into());
             fields.insert("source".to_owned(), json!(self.source));
             let age = u64::try_from(self.age.as_millis()).unwrap_or(u64::MAX);
             fields.insert("age_ms".to_owned(), age.into());

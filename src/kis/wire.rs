@@ -386,10 +386,10 @@ fn quote(fields: &Fields<'_>, context: Context<'_>) -> Result<Quote, NoQuote> {
         low: fields.low.positive(),
         prev_close: fields.prev_close,
         value: fields.value.whole().filter(|value| *value >= 0),
-        venue: "KRX".to_owned(),
+        venue: "KRX".into(),
         session: context.session,
         status,
-        source: fields.source.to_owned(),
+        source: fields.source.into(),
         fetched_at: context.now,
     }
     .as_stored())

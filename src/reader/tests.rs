@@ -69,12 +69,12 @@ impl PriceStore for Store {
         self.memory.write(quotes, shelf).await
     }
 
-    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Quote>>, StoreError> {
+    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
         self.check()?;
         self.memory.realtime(symbols).await
     }
 
-    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Quote>>, StoreError> {
+    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
         self.check()?;
         self.memory.close(symbols).await
     }
@@ -136,10 +136,10 @@ fn quote(symbol: Symbol, price: i64) -> Quote {
         low: None,
         prev_close: None,
         value: None,
-        venue: "KRX".to_owned(),
+        venue: "KRX".into(),
         session: Phase::Regular,
         status: Status::Trading,
-        source: "test".to_owned(),
+        source: "test".into(),
         fetched_at: noon(),
     }
 }

@@ -23,23 +23,39 @@ impl Keys {
     /// `realtime:price:<code>`
     #[must_use]
     pub fn realtime(&self, symbol: Symbol) -> String {
-        self.join("realtime:price:", symbol.as_str())
+        let mut key = String::new();
+        self.write_realtime(symbol, &mut key);
+        key
     }
 
     /// `close:price:<code>`
     #[must_use]
     pub fn close(&self, symbol: Symbol) -> String {
-        self.join("close:price:", symbol.as_str())
+        let mut key = String::new();
+        self.write_close(symbol, &mut key);
+        key
     }
 
     /// `sise:<name>`, for what is sise's own.
     #[must_use]
     pub fn own(&self, name: &str) -> String {
-        self.join("sise:", name)
+        [self.prefix.as_str(), "sise:", name].concat()
     }
 
-    fn join(&self, kind: &str, name: &str) -> String {
-        [self.prefix.as_str(), kind, name].concat()
+    /// Appends [`Keys::realtime`] to `key`, for who needs many of them.
+    pub(super) fn write_realtime(&self, symbol: Symbol, key: &mut String) {
+        self.write("realtime:price:", symbol, key);
+    }
+
+    /// Appends [`Keys::close`] to `key`.
+    pub(super) fn write_close(&self, symbol: Symbol, key: &mut String) {
+        self.write("close:price:", symbol, key);
+    }
+
+    fn write(&self, kind: &str, symbol: Symbol, key: &mut String) {
+        key.push_str(&self.prefix);
+        key.push_str(kind);
+        key.push_str(symbol.as_str());
     }
 }
 

@@ -76,22 +76,22 @@ impl PriceStore for MemoryStore {
         Ok(())
     }
 
-    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Quote>>, StoreError> {
+    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
         let now = Instant::now();
         Ok(self.read(|shelves| {
             let live = |symbol| {
                 let (quote, dies_at) = shelves.realtime.get(symbol)?;
-                (*dies_at > now).then(|| quote.clone())
+                (*dies_at > now).then(|| Box::new(quote.clone()))
             };
             symbols.iter().map(live).collect()
         }))
     }
 
-    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Quote>>, StoreError> {
+    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
         Ok(self.read(|shelves| {
             symbols
                 .iter()
-                .map(|s| shelves.close.get(s).cloned())
+                .map(|s| shelves.close.get(s).cloned().map(Box::new))
                 .collect()
         }))
     }

@@ -2,6 +2,7 @@
 
 mod keys;
 mod memory;
+mod object;
 mod redis;
 
 pub use keys::Keys;

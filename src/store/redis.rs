@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use metrics::counter;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
-use redis::{Client, Cmd, FromRedisValue, IntoConnectionInfo as _, RedisError, RedisResult};
+use redis::{Client, Cmd, FromRedisValue, IntoConnectionInfo as _, RedisError, RedisResult, Value};
 
 use super::keys::Keys;
+use super::object::Decoder;
 use crate::domain::{Quote, Symbol};
 use crate::port::{CopyStore, PriceStore, Shelf, StoreError};
 use crate::tls;
@@ -21,6 +23,13 @@ use crate::tls;
 /// After so many time-outs in a row the connection is replaced: the client keeps a socket that
 /// swallows everything for as long as it stands.
 const TIMEOUTS_BEFORE_NEW: u32 = 2;
+
+/// Keys of one `MGET`. Measured with the whole market at once: shorter parts cost round trips,
+/// longer ones leave the cache.
+const PART: usize = 300;
+
+/// Bytes of a usual key, to make room once.
+const KEY: usize = 32;
 
 /// How to reach Redis.
 #[derive(Debug, Clone)]
@@ -188,25 +197,78 @@ impl RedisStore {
         }
     }
 
-    async fn read(&self, keys: Vec<String>) -> Result<Vec<Option<Quote>>, StoreError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        // For one key too: GET fails on a key that holds something else, MGET finds nothing there.
-        let raw: Vec<Option<Vec<u8>>> = self.ask(&Cmd::mget(keys)).await?;
-        Ok(raw.into_iter().map(|bytes| decode(&bytes?)).collect())
+    /// The price objects of `symbols`, under the keys that `name` writes.
+    ///
+    /// A long list is asked for in parts, all at once: while one is read here, the next is on its
+    /// way, and what is read stays within the processor's cache.
+    async fn read(
+        &self,
+        symbols: &[Symbol],
+        name: impl Fn(&Keys, Symbol, &mut String),
+    ) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
+        let mut key = String::new();
+        let mut command = |part: &[Symbol]| {
+            let mut command = Cmd::with_capacity(part.len() + 1, part.len() * KEY);
+            // For one key too: GET fails on a key that holds something else, MGET finds nothing
+            // there.
+            command.arg("MGET");
+            for symbol in part {
+                key.clear();
+                name(&self.keys, *symbol, &mut key);
+                command.arg(key.as_str());
+            }
+            command
+        };
+        let commands: Vec<Cmd> = symbols.chunks(PART).map(&mut command).collect();
+        let commands = &commands;
+        self.run(|connection| async move {
+            let mut quotes = Vec::with_capacity(symbols.len());
+            let mut decoder = Decoder::default();
+            if let [command] = commands.as_slice() {
+                let values = query(command, connection).await?;
+                decode(&mut decoder, symbols, values, &mut quotes);
+                return Ok(quotes);
+            }
+            let mut answers: FuturesOrdered<_> = commands
+                .iter()
+                .map(|command| query(command, connection.clone()))
+                .collect();
+            for part in symbols.chunks(PART) {
+                if let Some(values) = answers.next().await {
+                    decode(&mut decoder, part, values?, &mut quotes);
+                }
+            }
+            Ok(quotes)
+        })
+        .await
     }
 }
 
-/// A price object, or nothing: what another program left under the key is no price.
-fn decode(bytes: &[u8]) -> Option<Quote> {
-    let quote = serde_json::from_slice::<Quote>(bytes)
-        .ok()
-        .filter(|quote| quote.price > 0);
-    if quote.is_none() {
-        counter!("sise_store_unreadable_total").increment(1);
+async fn query(command: &Cmd, mut connection: ConnectionManager) -> RedisResult<Vec<Value>> {
+    command.query_async(&mut connection).await
+}
+
+/// Appends the price object of every symbol, or nothing: what another program left under a key is
+/// no price.
+fn decode(
+    decoder: &mut Decoder,
+    symbols: &[Symbol],
+    values: Vec<Value>,
+    quotes: &mut Vec<Option<Box<Quote>>>,
+) {
+    let until = quotes.len() + symbols.len();
+    for (symbol, value) in symbols.iter().zip(values) {
+        let Value::BulkString(bytes) = value else {
+            quotes.push(None);
+            continue;
+        };
+        let quote = decoder.read(*symbol, bytes).filter(|quote| quote.price > 0);
+        if quote.is_none() {
+            counter!("sise_store_unreadable_total").increment(1);
+        }
+        quotes.push(quote);
     }
-    quote
+    quotes.resize(until, None);
 }
 
 #[async_trait]
@@ -235,14 +297,12 @@ impl PriceStore for RedisStore {
             .await
     }
 
-    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Quote>>, StoreError> {
-        let keys = symbols.iter().map(|symbol| self.keys.realtime(*symbol));
-        self.read(keys.collect()).await
+    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
+        self.read(symbols, Keys::write_realtime).await
     }
 
-    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Quote>>, StoreError> {
-        let keys = symbols.iter().map(|symbol| self.keys.close(*symbol));
-        self.read(keys.collect()).await
+    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
+        self.read(symbols, Keys::write_close).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

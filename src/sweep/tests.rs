@@ -93,10 +93,10 @@ fn quote(symbol: Symbol) -> Answer {
         low: None,
         prev_close: None,
         value: None,
-        venue: "KRX".to_owned(),
+        venue: "KRX".into(),
         session: Phase::Regular,
         status: Status::Trading,
-        source: "test".to_owned(),
+        source: "test".into(),
         fetched_at: now,
     }))
 }
@@ -303,11 +303,11 @@ impl PriceStore for Failing {
         self.memory.write(quotes, shelf).await
     }
 
-    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Quote>>, StoreError> {
+    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
         self.memory.realtime(symbols).await
     }
 
-    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Quote>>, StoreError> {
+    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
         self.memory.close(symbols).await
     }
 
