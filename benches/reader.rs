@@ -113,7 +113,7 @@ async fn fill(redis_url: &str) -> Outcome {
     ])?;
     let task = Task {
         symbols: support::whole_market(),
-        is_close: false,
+        close_until: None,
         deadline: Duration::from_secs(60),
     };
     let sweeper = parts.sweeper().ok_or("no sweeper")?;

@@ -66,8 +66,12 @@ struct Ticks {
 
 /// What the loop remembers between ticks.
 struct State {
-    /// The last tick that counted, by the monotonic clock.
+    /// The last tick of any kind, by the monotonic clock.
     ticked_at: Instant,
+    /// The last tick of the cron loop that counted.
+    cron_at: Option<Instant>,
+    /// The cron loop has missed its ticks.
+    is_cron_silent: bool,
     /// The run that is under way.
     running: Option<Due>,
     /// A tick came while a sweep was running; it is made up for once, at its end.
@@ -123,6 +127,8 @@ impl Schedule {
         let interval = self.parts.settings.schedule.interval;
         let mut state = State {
             ticked_at: Instant::now(),
+            cron_at: None,
+            is_cron_silent: false,
             running: None,
             owed: false,
             closed_on: None,
@@ -136,7 +142,12 @@ impl Schedule {
         self.tick(&mut state, &mut sweeps, &stop).await;
         loop {
             // The cron loop follows the wall clock: set back an hour, it is silent for an hour.
-            let overdue = state.ticked_at + interval * 2 + Duration::from_secs(2);
+            let patience = if state.is_cron_silent {
+                interval
+            } else {
+                interval * 2 + Duration::from_secs(2)
+            };
+            let overdue = state.ticked_at + patience;
             let store_again = state.store_again.unwrap_or(overdue);
             tokio::select! {
                 biased;
@@ -153,7 +164,10 @@ impl Schedule {
                 }
                 () = ticks.sweep.notified() => {
                     // After a sleep of the machine the cron loop catches up; once is enough.
-                    if state.ticked_at.elapsed() >= interval / 2 {
+                    let is_new = state.cron_at.is_none_or(|at| at.elapsed() >= interval / 2);
+                    state.is_cron_silent = false;
+                    if is_new {
+                        state.cron_at = Some(Instant::now());
                         self.tick(&mut state, &mut sweeps, &stop).await;
                     }
                 }
@@ -167,7 +181,9 @@ impl Schedule {
                     self.tick(&mut state, &mut sweeps, &stop).await;
                 }
                 () = sleep_until(overdue) => {
-                    tracing::warn!("no tick of the cron loop for two intervals; was the clock set back? going on without it");
+                    if !std::mem::replace(&mut state.is_cron_silent, true) {
+                        tracing::warn!("no tick of the cron loop for two intervals; was the clock set back? going on without it");
+                    }
                     self.tick(&mut state, &mut sweeps, &stop).await;
                 }
             }
@@ -223,7 +239,7 @@ impl Schedule {
         let task = Task {
             deadline: self.plan(symbols.len()).sweep_time() * 2 + SLACK,
             symbols,
-            is_close: due.close_of.is_some(),
+            close_until: due.close_until,
         };
         let sweeper = self.sweeper.clone();
         let freshness = Arc::clone(&self.freshness);
@@ -247,14 +263,20 @@ impl Schedule {
             return Err(Skip::PreviousRun);
         }
         if self.always_open {
-            return Ok(Due { close_of: None });
+            return Ok(Due::default());
         }
         decision::by_calendar(&self.parts.calendar.load(), now, state.closed_on)
     }
 
     fn close_is_due(&self, state: &State) -> bool {
         let now = (self.parts.clock)();
-        matches!(self.decide(state, now), Ok(Due { close_of: Some(_) }))
+        matches!(
+            self.decide(state, now),
+            Ok(Due {
+                close_of: Some(_),
+                ..
+            })
+        )
     }
 
     fn finish(&self, state: &mut State, report: &Report, close_of: Option<NaiveDate>) {

@@ -230,7 +230,12 @@ fn lay_override(calendar: &mut Calendar, settings: &Settings) -> Result<(), Setu
             path: path.display().to_string(),
             trouble,
         };
-        let text = std::fs::read_to_string(path).map_err(|error| broken(error.to_string()))?;
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            // It may come any day: a closure is announced, and the next morning reads it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(broken(error.to_string())),
+        };
         calendar
             .override_with(&text)
             .map_err(|error: CalendarError| broken(error.to_string()))?;

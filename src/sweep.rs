@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Quote, Symbol};
+use crate::domain::{Calling, KrxTime, Quote, Symbol};
 use crate::port::{
     Answer, PriceStore, QuoteSource, Remedy, Shelf, SourceError, StoreError, Tally, Urgency,
 };
@@ -36,8 +36,8 @@ pub struct Manner {
 pub struct Task {
     /// The codes, in order.
     pub symbols: Vec<Symbol>,
-    /// Whether the prices are the close of the session too.
-    pub is_close: bool,
+    /// Until when the prices are the close of the session too; `None` where they are not.
+    pub close_until: Option<KrxTime>,
     /// When the pass ends at the latest; what is left is named as not reached.
     pub deadline: Duration,
 }
@@ -137,7 +137,11 @@ struct Pass<'a> {
     /// An error after which further calls are of no use.
     hopeless: Option<SourceError>,
     stopped: bool,
+    /// The deadline has passed.
+    is_late: bool,
     deadline: Instant,
+    /// What the deadline is made for.
+    calling: Calling,
     observe: &'a (dyn Fn(Step<'_>) + Send + Sync),
 }
 
@@ -167,16 +171,19 @@ impl Sweeper {
             total: task.symbols.len(),
             hopeless: None,
             stopped: false,
+            is_late: false,
             deadline: start + task.deadline,
+            calling: self.source.calling(),
             observe,
         };
-        self.go(&mut pass, &task.symbols, task.is_close, stop).await;
+        self.go(&mut pass, &task.symbols, task.close_until, stop)
+            .await;
         // Once more for those alone that a short or partly bad answer left out.
         let again = pass.deserving_another_call(&task.symbols);
         let size = self.source.calling().codes_a_call(self.manner.batch_size);
         pass.tally.retries += u64::try_from(again.len().div_ceil(size)).unwrap_or(0);
-        self.go(&mut pass, &again, task.is_close, stop).await;
-        self.write_again(&mut pass, task.is_close).await;
+        self.go(&mut pass, &again, task.close_until, stop).await;
+        self.write_again(&mut pass, task.close_until).await;
         pass.report(&task.symbols, start.elapsed())
     }
 
@@ -185,7 +192,7 @@ impl Sweeper {
         &self,
         pass: &mut Pass<'_>,
         symbols: &[Symbol],
-        is_close: bool,
+        close_until: Option<KrxTime>,
         stop: &CancellationToken,
     ) {
         let mut left = symbols;
@@ -193,6 +200,7 @@ impl Sweeper {
         let mut next_start = Instant::now();
         loop {
             let may_start = !pass.stopped
+                && !pass.is_late
                 && pass.hopeless.is_none()
                 && !left.is_empty()
                 && in_flight.len() < self.manner.in_flight;
@@ -208,14 +216,22 @@ impl Sweeper {
                 () = sleep_until(pass.deadline) => {
                     // What was cut off here stands as not reached in the report.
                     in_flight.shutdown().await;
-                    pass.stopped = true;
+                    pass.is_late = true;
                     return;
                 }
                 () = sleep_until(next_start), if may_start => {
                     // Looked up anew each time: the broker may refuse the call for many half way.
-                    let size = self.source.calling().codes_a_call(self.manner.batch_size);
+                    let calling = self.source.calling();
+                    let size = calling.codes_a_call(self.manner.batch_size);
+                    if pass.calling == Calling::Multi && calling == Calling::Single {
+                        // So many more calls take so much longer.
+                        let factor = u32::try_from(self.manner.batch_size).unwrap_or(u32::MAX);
+                        let left = pass.deadline.saturating_duration_since(Instant::now());
+                        pass.deadline += left.saturating_mul(factor.saturating_sub(1));
+                        pass.calling = calling;
+                    }
                     let (batch, rest) = left.split_at(size.min(left.len()));
-                    in_flight.spawn(self.clone().batch(batch.to_vec(), is_close));
+                    in_flight.spawn(self.clone().batch(batch.to_vec(), close_until));
                     left = rest;
                     next_start += self.manner.batch_pause;
                 }
@@ -228,7 +244,7 @@ impl Sweeper {
         }
     }
 
-    async fn batch(self, symbols: Vec<Symbol>, is_close: bool) -> Batch {
+    async fn batch(self, symbols: Vec<Symbol>, close_until: Option<KrxTime>) -> Batch {
         let answers = self.source.quotes(&symbols, Urgency::Sweep).await;
         let mut quotes = Vec::with_capacity(symbols.len());
         let mut others = Vec::new();
@@ -238,7 +254,7 @@ impl Sweeper {
                 other => others.push((symbol, other)),
             }
         }
-        let written = self.write(&quotes, is_close).await;
+        let written = self.write(&quotes, close_until).await;
         Batch {
             quotes,
             written,
@@ -247,16 +263,26 @@ impl Sweeper {
         }
     }
 
-    async fn write(&self, quotes: &[Quote], is_close: bool) -> Result<(), StoreError> {
+    async fn write(
+        &self,
+        quotes: &[Quote],
+        close_until: Option<KrxTime>,
+    ) -> Result<(), StoreError> {
         let realtime = Shelf::Realtime(self.manner.ttl);
         self.store.write(quotes, realtime).await?;
-        if is_close {
-            self.store.write(quotes, Shelf::Close).await?;
+        if let Some(until) = close_until {
+            // A pass that lasts into the evening must not take its prices for the close.
+            let closes: Vec<Quote> = quotes
+                .iter()
+                .filter(|quote| quote.fetched_at < until)
+                .cloned()
+                .collect();
+            self.store.write(&closes, Shelf::Close).await?;
         }
         Ok(())
     }
 
-    async fn write_again(&self, pass: &mut Pass<'_>, is_close: bool) {
+    async fn write_again(&self, pass: &mut Pass<'_>, close_until: Option<KrxTime>) {
         let unwritten: Vec<Quote> = pass
             .standings
             .values()
@@ -266,7 +292,7 @@ impl Sweeper {
             })
             .collect();
         for quotes in unwritten.chunks(self.manner.batch_size.max(1)) {
-            if self.write(quotes, is_close).await.is_err() {
+            if self.write(quotes, close_until).await.is_err() {
                 // Still away; the rest would only wait for the same.
                 return;
             }
@@ -335,7 +361,7 @@ impl Pass<'_> {
 
     /// The codes that a short, bad or failed answer left out.
     fn deserving_another_call(&self, symbols: &[Symbol]) -> Vec<Symbol> {
-        if self.stopped || self.hopeless.is_some() {
+        if self.stopped || self.is_late || self.hopeless.is_some() {
             return Vec::new();
         }
         let also_failed = self.was_mostly_answered();
@@ -351,6 +377,7 @@ impl Pass<'_> {
         let never = match (&self.hopeless, self.stopped) {
             (Some(error), _) => error.to_string(),
             (None, true) => SourceError::Stopped.to_string(),
+            (None, false) if self.is_late => "the pass took too long and was ended".to_owned(),
             (None, false) => "no answer".to_owned(),
         };
         let mut missing = Vec::new();

@@ -84,7 +84,7 @@ pub(super) fn remedies(plan: &Plan) -> String {
             seconds(plan.interval)
         )),
         codes => ways.push(format!(
-            "a list of at most {} codes (universe.file)",
+            "a list of at most {} codes (universe.source = csv and universe.file)",
             grouped(codes)
         )),
     }

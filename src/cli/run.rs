@@ -17,7 +17,7 @@ use super::progress;
 use crate::api::ApiState;
 use crate::config::Layers;
 use crate::daemon::{self, Signal};
-use crate::domain::{Calling, Symbol};
+use crate::domain::{Calling, KrxTime, Symbol};
 use crate::freshness::Freshness;
 use crate::port::{QuoteSource as _, SourceError};
 use crate::schedule::Schedule;
@@ -131,7 +131,7 @@ async fn pass(
     }
     let task = Task {
         deadline: plan.sweep_time() * 2 + Duration::from_secs(30),
-        is_close: !arguments.always_open && is_close(parts),
+        close_until: close_until(parts).filter(|_| !arguments.always_open),
         symbols,
     };
     let bar = progress::bar(task.symbols.len());
@@ -141,10 +141,10 @@ async fn pass(
     if arguments.json {
         output::json(&Once {
             report: &report,
-            is_close: task.is_close,
+            is_close: task.close_until.is_some(),
         });
     } else {
-        print(&report, task.is_close);
+        print(&report, task.close_until.is_some());
     }
     Ok(if report.missing.is_empty() {
         DONE
@@ -182,11 +182,13 @@ struct Once<'a> {
     is_close: bool,
 }
 
-/// Whether prices of now are the close of the day.
-fn is_close(parts: &Parts) -> bool {
+/// Until when prices are the close of the day, where those of now are.
+fn close_until(parts: &Parts) -> Option<KrxTime> {
     let now = (parts.clock)();
     let window = parts.calendar.load().close_window(now.date_naive());
-    window.is_some_and(|(from, until)| from <= now && now < until)
+    window
+        .filter(|(from, until)| *from <= now && now < *until)
+        .map(|(_, until)| until)
 }
 
 fn codes(arguments: &RunArguments) -> Result<Option<Vec<Symbol>>, Failure> {
@@ -257,11 +259,16 @@ async fn daemon(
 ) -> Outcome {
     // Bound first: a second daemon on the same port fails before it does anything.
     let listener = listen(&parts).await?;
-    let metrics = telemetry::install_metrics()
-        .map_err(|error| Failure::failed(format!("metrics cannot be started: {error}")))?;
     let parts = Arc::new(parts);
     let freshness = Arc::new(Freshness::default());
-    let api = listener.map(|listener| {
+    // Nobody would read them, and what nobody folds only grows.
+    let metrics = listener
+        .as_ref()
+        .map(|_| telemetry::install_metrics())
+        .transpose();
+    let metrics =
+        metrics.map_err(|error| Failure::failed(format!("metrics cannot be started: {error}")))?;
+    let api = listener.zip(metrics).map(|(listener, metrics)| {
         let state = ApiState {
             parts: Arc::clone(&parts),
             freshness: Arc::clone(&freshness),

@@ -209,7 +209,7 @@ impl Settings {
             universe: universe(layers)?,
             calendar_file: calendar_file(layers)?,
             api_listen: api_listen(layers)?,
-            log_level: layers.text("log.level").to_owned(),
+            log_level: log_level(layers)?,
             log_format: layers.one_of(
                 "log.format",
                 &[("text", LogFormat::Text), ("json", LogFormat::Json)],
@@ -249,7 +249,13 @@ impl Settings {
     pub fn universe_origin(&self) -> String {
         format!(
             "{:?}\n{:?}\n{}",
-            self.universe.source, self.universe.file, self.kis.master_url
+            // The copy that is asked for by name is the one that auto keeps.
+            match self.universe.source {
+                UniverseSource::LastGood => UniverseSource::Auto,
+                source => source,
+            },
+            self.universe.file,
+            self.kis.master_url
         )
     }
 }
@@ -372,12 +378,26 @@ fn universe(layers: &Layers) -> Result<UniverseSettings, ConfigError> {
 fn calendar_file(layers: &Layers) -> Result<Option<PathBuf>, ConfigError> {
     let path = layers.path("calendar.file");
     if layers.origin("calendar.file") == Some(&Origin::Default) {
-        return Ok(path.filter(|path| path.exists()));
+        return Ok(path);
     }
     if path.as_ref().is_some_and(|path| !path.exists()) {
         return Err(layers.refuse("calendar.file", "a file that exists, or empty for none"));
     }
     Ok(path)
+}
+
+/// A word alone is a level; a filter names targets with `=`.
+fn log_level(layers: &Layers) -> Result<String, ConfigError> {
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let text = layers.text("log.level");
+    let fits = |part: &str| part.contains('=') || levels.contains(&part.trim());
+    if text.split(',').all(fits) {
+        Ok(text.to_owned())
+    } else {
+        let allowed =
+            "off, error, warn, info, debug, trace, or a filter such as info,sise::kis=debug";
+        Err(layers.refuse("log.level", allowed))
+    }
 }
 
 fn api_listen(layers: &Layers) -> Result<Option<SocketAddr>, ConfigError> {

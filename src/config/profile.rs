@@ -52,7 +52,20 @@ pub(super) fn rate(
         .number("kis.rate_per_second", 0.01..=FASTEST)?
         .unwrap_or(profile.per_second);
     let rate = Rate::new(per_second, profile.burst);
-    let is_brokers_own = [host::REAL, host::PAPER].contains(&base_url);
+    let is_host = |other: &str| {
+        let name = |url: &str| Some(reqwest::Url::parse(url).ok()?.host_str()?.to_owned());
+        name(base_url).is_some() && name(base_url) == name(other)
+    };
+    let (is_real, is_paper) = (is_host(host::REAL), is_host(host::PAPER));
+    if (is_real && environment == KisEnvironment::Paper)
+        || (is_paper && environment == KisEnvironment::Real)
+    {
+        return Err(ConfigError::Combination(
+            "kis.base_url is the host of the other environment: set KIS_ENV to what the key belongs to"
+                .to_owned(),
+        ));
+    }
+    let is_brokers_own = is_real || is_paper;
     if rate.most_in_a_second() <= profile.cap {
         return Ok(rate);
     }

@@ -164,6 +164,14 @@ fn no_secret_is_ever_shown() {
         assert!(!shown.contains(secret), "{shown}");
     }
     assert!(shown.contains("redis.example:6380/1"));
+    for url in [
+        "redis://default:9/hunter2@host",
+        "redis://default:12#hunter2@host",
+    ] {
+        let mut odd = layers.clone();
+        odd.set("store.url", url);
+        assert!(!format!("{odd:?}").contains("hunter2"), "{odd:?}");
+    }
     let mut bad = layers.clone();
     bad.set("store.url", "http://user:hunter2@host");
     assert!(

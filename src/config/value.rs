@@ -134,6 +134,17 @@ fn redacted(text: &str) -> String {
     if !url.has_host() {
         return "(set)".to_owned();
     }
+    // A password with an unescaped '/' or '#' is taken for a path.
+    let beyond = format!(
+        "{}{}{}",
+        url.path(),
+        url.query().unwrap_or(""),
+        url.fragment().unwrap_or("")
+    );
+    if beyond.contains('@') {
+        return "(set)".to_owned();
+    }
+    url.set_fragment(None);
     if url.password().is_some() {
         // Fails only for addresses that cannot have a password.
         let _ = url.set_password(Some("(redacted)"));

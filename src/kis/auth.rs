@@ -194,7 +194,10 @@ impl Auth {
             return Ok(token);
         }
         let old = self.current.load_full();
-        let token = match self.fetch(old.as_deref()).await {
+        let may_wait = !old
+            .as_ref()
+            .is_some_and(|token| token.lives((self.clock)()));
+        let token = match self.fetch(old.as_deref(), may_wait).await {
             Ok(token) => Arc::new(token),
             Err(error) => {
                 // Early renewal failed, but the old one still lives.
@@ -271,7 +274,8 @@ impl Auth {
     }
 
     /// The token on disk if it is another than `old`, else a new one.
-    async fn fetch(&self, old: Option<&Token>) -> Result<Token, SourceError> {
+    /// With a token that still lives nobody waits for the minute to be over.
+    async fn fetch(&self, old: Option<&Token>, may_wait: bool) -> Result<Token, SourceError> {
         let deadline = Instant::now() + ISSUE_SPACING + LOOK_AGAIN * 5;
         for look in 0.. {
             if let Some(token) = self.on_disk(old) {
@@ -280,7 +284,7 @@ impl Auth {
             if look % ASK_EVERY == 0 {
                 match self.issue().await {
                     Ok(stored) => return self.adopt(&stored),
-                    Err(SourceError::Throttled(said)) if Instant::now() < deadline => {
+                    Err(SourceError::Throttled(said)) if may_wait && Instant::now() < deadline => {
                         tracing::info!(%said, "a token was issued within the minute; waiting");
                     }
                     // The minute was waited for; more of it is of no use.

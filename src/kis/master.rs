@@ -1,6 +1,6 @@
 //! The broker's symbol files: zip, cp949, records of fixed width in bytes (contract chapter 6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{Cursor, Read as _};
 use std::ops::Range;
 use std::time::Duration;
@@ -169,6 +169,7 @@ fn read(layout: Layout, bytes: &[u8]) -> Result<Vec<Listing>, MasterError> {
     let file = layout.file;
     let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let mut listings = Vec::new();
+    let mut seen = HashSet::new();
     let mut unknown: BTreeMap<String, usize> = BTreeMap::new();
     let mut start = 0;
     for (record, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
@@ -195,6 +196,13 @@ fn read(layout: Layout, bytes: &[u8]) -> Result<Vec<Listing>, MasterError> {
         };
         let group = slice(GROUP)?;
         let Some(group) = Group::from_code(&group) else {
+            let is_group = group.len() == 2 && group.bytes().all(|byte| byte.is_ascii_uppercase());
+            if !is_group {
+                return Err(broken(
+                    GROUP.start,
+                    format!("'{group}' is no security group"),
+                ));
+            }
             if !LEFT_OUT.contains(&group.as_str()) {
                 *unknown.entry(group).or_default() += 1;
             }
@@ -204,6 +212,12 @@ fn read(layout: Layout, bytes: &[u8]) -> Result<Vec<Listing>, MasterError> {
         let code = slice(CODE)?
             .parse::<Symbol>()
             .map_err(|error| broken(CODE.start, error.to_string()))?;
+        if !seen.insert(code) {
+            return Err(broken(
+                CODE.start,
+                format!("{code} stands in the file twice"),
+            ));
+        }
         let name = slice(NAME)?;
         if name.is_empty() {
             return Err(broken(NAME.start, format!("{code} has no name")));
@@ -273,6 +287,22 @@ mod tests {
         assert!(
             error.starts_with("kospi_code.mst: record 3, byte 599: not cp949"),
             "{error}"
+        );
+
+        let mut bad_group = KOSPI.to_vec();
+        bad_group[289 * 2 + 62] = b' ';
+        let error = listings(0, &bad_group).unwrap_err().to_string();
+        assert!(
+            error.contains("record 3, byte 639: 'S' is no security group"),
+            "{error}"
+        );
+
+        let twice = [KOSDAQ, &KOSDAQ[..283]].concat();
+        assert!(
+            listings(1, &twice)
+                .unwrap_err()
+                .to_string()
+                .contains("twice")
         );
 
         let mut bad_code = KOSDAQ.to_vec();

@@ -7,10 +7,12 @@ use chrono::NaiveDate;
 use crate::domain::{Calendar, Closed, KrxTime};
 
 /// A run that is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Due {
     /// The day whose close the run takes, where it does.
     pub(super) close_of: Option<NaiveDate>,
+    /// Until when its prices are that close.
+    pub(super) close_until: Option<KrxTime>,
 }
 
 /// Why a run is skipped.
@@ -53,7 +55,7 @@ pub(super) fn by_calendar(
     closed_on: Option<NaiveDate>,
 ) -> Result<Due, Skip> {
     let Some(closed) = calendar.moment(now).closed else {
-        return Ok(Due { close_of: None });
+        return Ok(Due::default());
     };
     let today = now.date_naive();
     match calendar.close_window(today) {
@@ -63,6 +65,7 @@ pub(super) fn by_calendar(
             } else if now < until {
                 Ok(Due {
                     close_of: Some(today),
+                    close_until: Some(until),
                 })
             } else {
                 Err(Skip::Closed(closed))
@@ -90,8 +93,8 @@ mod tests {
         let closed = |closed| Err(Skip::Closed(closed));
         for (time, kept, expected) in [
             ("08:59:59", None, closed(Closed::BeforeOpen)),
-            ("09:00:00", None, Ok(Due { close_of: None })),
-            ("15:25:00", None, Ok(Due { close_of: None })),
+            ("09:00:00", None, Ok(Due::default())),
+            ("15:25:00", None, Ok(Due::default())),
             ("15:30:00", None, Err(Skip::TooEarlyForClose)),
             ("15:30:59", None, Err(Skip::TooEarlyForClose)),
             (
@@ -99,6 +102,7 @@ mod tests {
                 None,
                 Ok(Due {
                     close_of: Some(today),
+                    close_until: Some(at("2026-11-20 16:00:00")),
                 }),
             ),
             ("15:32:00", Some(today), closed(Closed::AfterClose)),
@@ -116,6 +120,6 @@ mod tests {
         let saturday = by_calendar(&calendar, at("2026-11-21 15:35:00"), None);
         assert_eq!(saturday, Err(Skip::Closed(Closed::Weekend)));
         let exam_day = by_calendar(&calendar, at("2026-11-19 15:35:00"), None);
-        assert_eq!(exam_day, Ok(Due { close_of: None }));
+        assert_eq!(exam_day, Ok(Due::default()));
     }
 }

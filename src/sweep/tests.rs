@@ -115,7 +115,7 @@ const MANNER: Manner = Manner {
 fn task(count: usize) -> Task {
     Task {
         symbols: symbols(count),
-        is_close: false,
+        close_until: None,
         deadline: Duration::from_secs(60),
     }
 }
@@ -235,7 +235,8 @@ async fn a_pass_ends_at_its_deadline() {
         ..task(3_000)
     };
     let report = sweep(source, Arc::new(MemoryStore::default()), &task).await;
-    assert_eq!((report.written, report.stopped), (240, true));
+    assert_eq!((report.written, report.stopped), (240, false));
+    assert!(report.missing[0].detail.contains("took too long"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,7 +258,7 @@ async fn the_close_goes_to_both_shelves() {
     let source = Scripted::new(|symbol, _| quote(symbol));
     let store = Arc::new(MemoryStore::default());
     let task = Task {
-        is_close: true,
+        close_until: Some(Seoul.with_ymd_and_hms(2026, 11, 20, 16, 0, 0).unwrap()),
         ..task(60)
     };
     sweep(source, store.clone(), &task).await;
@@ -277,6 +278,30 @@ async fn the_close_goes_to_both_shelves() {
             .unwrap()
             .iter()
             .all(Option::is_some)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_price_of_the_evening_is_no_close() {
+    let store = Arc::new(MemoryStore::default());
+    let task = Task {
+        // The scripted prices are of ten o'clock.
+        close_until: Some(Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap()),
+        ..task(30)
+    };
+    sweep(
+        Scripted::new(|symbol, _| quote(symbol)),
+        store.clone(),
+        &task,
+    )
+    .await;
+    assert!(
+        store
+            .close(&symbols(30))
+            .await
+            .unwrap()
+            .iter()
+            .all(Option::is_none)
     );
 }
 

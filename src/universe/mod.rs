@@ -136,12 +136,17 @@ impl Loader {
         notes: &mut Vec<String>,
     ) -> Option<Universe> {
         let kept = self.last_good.list().await.ok()?.select(self.selection);
-        if !shrank(kept.len(), universe.len()) {
+        // Counted by code: a list of other codes may be as long.
+        let lost = kept
+            .symbols()
+            .filter(|code| universe.get(*code).is_none())
+            .count();
+        if !lost_too_many(lost, kept.len()) {
             return None;
         }
         notes.push(format!(
-            "stock list from {name}: refused, it has {} codes and the last good copy {}, a loss of \
-             more than {:.0} %; using the last good copy (if the loss is right, run: sise universe --accept)",
+            "stock list from {name}: refused, it has {} codes and lacks {lost} of the {} of the last \
+             good copy, more than {:.0} %; using the last good copy (if the loss is right, run: sise universe --accept)",
             universe.len(),
             kept.len(),
             LARGEST_LOSS * 100.0
@@ -154,8 +159,8 @@ impl Loader {
     clippy::cast_precision_loss,
     reason = "counts of codes are far below 2^52"
 )]
-fn shrank(before: usize, after: usize) -> bool {
-    (after as f64) < before as f64 * (1.0 - LARGEST_LOSS)
+fn lost_too_many(lost: usize, before: usize) -> bool {
+    lost as f64 > before as f64 * LARGEST_LOSS
 }
 
 impl fmt::Debug for Loader {
