@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::clock::Clock;
-use crate::domain::{Calendar, Quote, Reading, Source, Symbol, SymbolError};
+use crate::domain::{Calendar, Calling, Quote, Reading, Source, Symbol, SymbolError};
 use crate::port::{Answer, Answers, PriceStore, QuoteSource, Shelf, SourceError, Urgency};
 
 /// An unknown code is remembered this long.
@@ -256,8 +256,12 @@ impl Reader {
             boarded.push((*symbol, flight));
         }
         drop(flights);
+        let source = self.shared.parts.source.as_ref();
+        let calling = source.map_or(Calling::Multi, |source| source.calling());
         while !new.is_empty() {
-            let rest = new.split_off(new.len().min(CODES_A_CALL));
+            // Where each code is a call of its own, each lands by itself.
+            let together = calling.codes_a_call(CODES_A_CALL);
+            let rest = new.split_off(new.len().min(together));
             let batch = std::mem::replace(&mut new, rest);
             // A task of its own: a caller who gives up must not take the others' answer along.
             tokio::spawn(Arc::clone(&self.shared).fly(batch));

@@ -28,8 +28,8 @@ use decision::{Due, Skip};
 /// While the store is away, it is looked for this often.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
 
-/// A sweep may take this much more than planned, and this long at least.
-const SLACK: Duration = Duration::from_secs(30);
+/// A sweep may take this much more than twice the plan: a token may take its minute.
+const SLACK: Duration = Duration::from_secs(75);
 
 /// How often it is looked whether the close is due: the interval may be too long for its window.
 const EVERY_MINUTE: &str = "0 * * * * *";

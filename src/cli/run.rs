@@ -28,6 +28,9 @@ use crate::telemetry;
 /// Codes that the report names one by one.
 const NAMED: usize = 20;
 
+/// A pass may take this much more than twice the plan: a token may take its minute.
+const SLACK: Duration = Duration::from_secs(75);
+
 /// Arguments of `sise run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
@@ -86,7 +89,11 @@ async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: 
             "skipped: the market is closed: {closed}; it opens {next}"
         ));
         if arguments.json {
-            output::json(&json!({"skipped": closed.to_string(), "next_open": moment.next_open}));
+            output::json(&json!({
+                "skipped": closed.to_string(), "next_open": moment.next_open,
+                "universe": 0, "written": 0, "coverage": 0.0, "calls": 0, "refused_calls": 0,
+                "retries": 0, "elapsed_ms": 0, "missing": [], "stopped": false, "is_close": false,
+            }));
         }
         return Ok(DONE);
     }
@@ -130,7 +137,7 @@ async fn pass(
         );
     }
     let task = Task {
-        deadline: plan.sweep_time() * 2 + Duration::from_secs(30),
+        deadline: plan.sweep_time() * 2 + SLACK,
         close_until: close_until(parts).filter(|_| !arguments.always_open),
         symbols,
     };
