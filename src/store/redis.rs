@@ -183,13 +183,15 @@ impl RedisStore {
     }
 
     fn error(&self, error: &RedisError) -> StoreError {
+        // A pipeline's error names every command that failed; its beginning says it all.
+        let said: String = error.to_string().chars().take(200).collect();
         let trouble = match error.code() {
             _ if error.is_timeout() => "no answer in time".to_owned(),
             Some("NOAUTH" | "WRONGPASS" | "NOPERM") => {
                 "the log-in is refused: set user and password in the address".to_owned()
             }
-            Some("OOM") => "its memory is full: raise maxmemory".to_owned(),
-            _ => error.to_string(),
+            _ if said.contains("\"OOM\"") => "its memory is full: raise maxmemory".to_owned(),
+            _ => said,
         };
         StoreError {
             store: self.address.clone(),
