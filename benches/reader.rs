@@ -116,7 +116,7 @@ async fn fill(redis_url: &str) -> Outcome {
         close_until: None,
         deadline: Duration::from_secs(60),
     };
-    let sweeper = parts.sweeper().ok_or("no sweeper")?;
+    let sweeper = parts.sweeper(None).ok_or("no sweeper")?;
     let report = sweeper.sweep(&task, &|_| {}, &broker.stop).await;
     if report.written != report.universe {
         return Err(format!("not every price is there: {report:?}").into());

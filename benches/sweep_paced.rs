@@ -64,7 +64,7 @@ async fn measure() -> Outcome {
         ("store.url", &redis.url),
         ("state.directory", &state.path().display().to_string()),
     ])?;
-    let sweeper = parts.sweeper().ok_or("no sweeper")?;
+    let sweeper = parts.sweeper(None).ok_or("no sweeper")?;
     let symbols = support::whole_market();
     let calls = symbols.len().div_ceil(CODES_A_CALL);
     #[expect(clippy::cast_precision_loss, reason = "about a hundred calls")]

@@ -89,7 +89,7 @@ async fn measure() -> Outcome {
         }
         let parts = support::parts(&values)?;
         let name = format!("sise, {} in flight", parts.settings.sweep.in_flight);
-        let sweeper = parts.sweeper().ok_or("no sweeper")?;
+        let sweeper = parts.sweeper(None).ok_or("no sweeper")?;
         contestants.push((name, sweeper, Figures::default()));
     }
     for (_, sweeper, _) in &contestants {

@@ -32,7 +32,7 @@
 //!
 //! ```text
 //!  edge      cli -> daemon -> schedule, api, freshness, telemetry      setup, config
-//!  service             universe    sweep    reader
+//!  service             universe    sweep    reader    leadership
 //!  port                         port
 //!  adapter             kis                store          (never meet)
 //!  tool                  pace    clock    tls            sim stands apart
@@ -51,6 +51,7 @@ pub mod domain;
 #[cfg(feature = "daemon")]
 pub mod freshness;
 pub mod kis;
+pub mod leadership;
 pub mod pace;
 pub mod port;
 pub mod reader;

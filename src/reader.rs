@@ -311,7 +311,7 @@ impl Shared {
             })
             .collect();
         let realtime = Shelf::Realtime(self.parts.ttl);
-        if let Err(error) = self.parts.store.write(&quotes, realtime).await {
+        if let Err(error) = self.parts.store.write(&quotes, realtime, None).await {
             tracing::debug!(%error, "the prices asked for are not kept");
         }
         let now = Instant::now();

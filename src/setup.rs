@@ -12,11 +12,18 @@ use secrecy::ExposeSecret as _;
 use crate::clock::{self, Clock};
 use crate::config::{ConfigError, KisEnvironment, Layers, Settings, UniverseSource};
 use crate::domain::{Calendar, CalendarError, Shipped, Universe};
-use crate::kis::{Auth, BrokerDay, Caller, Credentials, KisQuotes, MasterFiles, Rest, TokenFile};
-use crate::pace::Limiter;
-use crate::port::{CopyStore, ListSource, PriceStore, QuoteSource, SourceError, StoreError};
+use crate::kis::{
+    Auth, BrokerDay, Caller, Credentials, Keep, KisQuotes, MasterFiles, Rest, TokenFile,
+};
+use crate::leadership::{Candidate, LeaderStore};
+use crate::pace::{Fallback, LocalBudget, Pacer};
+use crate::port::{
+    CopyStore, ListSource, PriceStore, QuoteSource, RateBudget, SourceError, StoreError, TokenStore,
+};
 use crate::reader::{self, Reader};
-use crate::store::{MemoryStore, RedisSettings, RedisStore};
+use crate::store::{
+    MemoryStore, MemoryTokens, RedisBudget, RedisSettings, RedisStore, RedisTokens,
+};
 use crate::sweep::{Manner, Sweeper};
 use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
 
@@ -45,6 +52,8 @@ pub enum SetupError {
 /// The broker's side: there only where key and secret are set.
 #[derive(Clone)]
 pub struct Broker {
+    /// Gives every call its turn.
+    pub pacer: Arc<Pacer>,
     /// Sends.
     pub rest: Arc<Rest>,
     /// Keeps the token.
@@ -73,6 +82,8 @@ pub struct Parts {
     pub sweep_store: Arc<dyn PriceStore>,
     /// Redis, where that is the store.
     pub redis: Option<Arc<RedisStore>>,
+    /// What this process calls itself where processes meet.
+    pub process: String,
     last_good: LastGood,
     /// What the broker's calendar said last.
     broker_days: ArcSwap<Vec<BrokerDay>>,
@@ -87,8 +98,16 @@ impl Parts {
     pub fn new(settings: Settings, clock: Clock) -> Result<Self, SetupError> {
         let calendar = Arc::new(ArcSwap::from_pointee(read_calendar(&settings)?));
         let universe = Arc::new(ArcSwap::from_pointee(Shipped::get().universe()));
-        let broker = broker(&settings, &calendar, &universe, &clock)?;
+        let process = process_name();
         let (redis, reader_store, sweep_store, copies) = stores(&settings)?;
+        let broker = broker(
+            &settings,
+            &calendar,
+            &universe,
+            &clock,
+            redis.as_ref(),
+            &process,
+        )?;
         let origin = settings.universe_origin();
         let last_good = LastGood::new(&settings.state_directory, &origin, copies);
         Ok(Self {
@@ -100,6 +119,7 @@ impl Parts {
             reader_store,
             sweep_store,
             redis,
+            process,
             last_good,
             broker_days: ArcSwap::default(),
         })
@@ -147,9 +167,24 @@ impl Parts {
         }
     }
 
-    /// A sweeper by the settings; `None` without credentials.
+    /// This process among the daemons that may lead; `None` where nobody else can be there.
     #[must_use]
-    pub fn sweeper(&self) -> Option<Sweeper> {
+    pub fn candidate(&self) -> Option<Arc<Candidate>> {
+        let lease = self.redis.as_ref()?.clone();
+        let life = self.settings.schedule.lease;
+        let clock = Arc::clone(&self.clock);
+        Some(Arc::new(Candidate::new(
+            lease,
+            self.process.clone(),
+            life,
+            clock,
+        )))
+    }
+
+    /// A sweeper by the settings, which writes as the leader where `candidate` is given; `None`
+    /// without credentials.
+    #[must_use]
+    pub fn sweeper(&self, candidate: Option<&Arc<Candidate>>) -> Option<Sweeper> {
         let sweep = &self.settings.sweep;
         let manner = Manner {
             batch_size: sweep.batch_size,
@@ -158,7 +193,11 @@ impl Parts {
             ttl: self.settings.store.ttl,
         };
         let source: Arc<dyn QuoteSource> = self.broker.as_ref()?.source.clone();
-        Some(Sweeper::new(source, Arc::clone(&self.sweep_store), manner))
+        let mut store = Arc::clone(&self.sweep_store);
+        if let Some(candidate) = candidate {
+            store = Arc::new(LeaderStore::new(store, Arc::clone(candidate)));
+        }
+        Some(Sweeper::new(source, store, manner))
     }
 
     /// A reader on these parts.
@@ -248,6 +287,8 @@ fn broker(
     calendar: &Arc<ArcSwap<Calendar>>,
     universe: &Arc<ArcSwap<Universe>>,
     clock: &Clock,
+    redis: Option<&Arc<RedisStore>>,
+    process: &str,
 ) -> Result<Option<Broker>, SetupError> {
     let kis = &settings.kis;
     let (Some(app_key), Some(app_secret)) = (kis.app_key.clone(), kis.app_secret.clone()) else {
@@ -257,16 +298,30 @@ fn broker(
         app_key,
         app_secret,
     };
-    let limiter = Arc::new(Limiter::new(kis.rate));
-    let rest = Rest::new(&kis.base_url, kis.timeout, limiter).map_err(SetupError::Broker)?;
-    let rest = Arc::new(rest);
-    let file = TokenFile::new(&settings.state_directory, rest.base(), &credentials);
-    let auth = Auth::new(
-        Arc::clone(&rest),
-        credentials,
-        Some(file),
-        Arc::clone(clock),
-    );
+    let identity = credentials.identity(kis.base_url.trim_end_matches('/'));
+    let now = clock();
+    // Shared through Redis where it is; alone, nothing is paid for that.
+    let (budget, fallback, shared): (Arc<dyn RateBudget>, _, Arc<dyn TokenStore>) = match redis {
+        Some(redis) => (
+            Arc::new(RedisBudget::new(Arc::clone(redis), &identity, kis.caps())),
+            Some(Fallback::new(kis.caps(), kis.share_without_redis, now)),
+            Arc::new(RedisTokens::new(Arc::clone(redis), &identity)),
+        ),
+        None => (
+            Arc::new(LocalBudget::new(kis.caps(), now)),
+            None,
+            Arc::new(MemoryTokens::default()),
+        ),
+    };
+    let pacer = Arc::new(Pacer::new(budget, fallback, kis.rate));
+    let rest = Rest::new(&kis.base_url, kis.timeout, Arc::clone(&pacer));
+    let rest = Arc::new(rest.map_err(SetupError::Broker)?);
+    let keep = Keep {
+        shared,
+        file: Some(TokenFile::new(&settings.state_directory, &identity)),
+        process: process.to_owned(),
+    };
+    let auth = Auth::new(Arc::clone(&rest), credentials, keep, Arc::clone(clock));
     let auth = Arc::new(auth);
     let caller = Caller::new(Arc::clone(&rest), Arc::clone(&auth));
     let source = KisQuotes::new(
@@ -277,11 +332,24 @@ fn broker(
         settings.calling(),
     );
     Ok(Some(Broker {
+        pacer,
         rest,
         auth,
         caller,
         source: Arc::new(source),
     }))
+}
+
+/// A name that no other process has: where it runs, and a number for those that have the same
+/// one there, as in containers.
+fn process_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = match host.trim() {
+        "" => "host",
+        host => host,
+    };
+    let number = fastrand::u16(..);
+    format!("{host}-{}-{number:04x}", std::process::id())
 }
 
 type Stores = (

@@ -269,7 +269,7 @@ impl Sweeper {
         close_until: Option<KrxTime>,
     ) -> Result<(), StoreError> {
         let realtime = Shelf::Realtime(self.manner.ttl);
-        self.store.write(quotes, realtime).await?;
+        self.store.write(quotes, realtime, None).await?;
         if let Some(until) = close_until {
             // A pass that lasts into the evening must not take its prices for the close.
             let closes: Vec<Quote> = quotes
@@ -277,7 +277,7 @@ impl Sweeper {
                 .filter(|quote| quote.fetched_at < until)
                 .cloned()
                 .collect();
-            self.store.write(&closes, Shelf::Close).await?;
+            self.store.write(&closes, Shelf::Close, None).await?;
         }
         Ok(())
     }

@@ -64,6 +64,10 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_store_unreadable_total",
         "Values in the store that are no price object"
     );
+    describe_gauge!(
+        "sise_rate_share_ratio",
+        "Share of the set rate in force since the broker refused calls, 0 to 1"
+    );
     describe_counter!("sise_skipped_runs_total", "Runs skipped by reason");
     describe_gauge!(
         "sise_next_run_timestamp_seconds",
@@ -92,6 +96,8 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "before_close_is_final",
         "previous_run",
         "store_away",
+        "not_leader",
+        "no_leader",
     ] {
         counter!("sise_skipped_runs_total", "reason" => reason).increment(0);
     }

@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["port"],
     &["pace"],
     &["kis", "store"],
-    &["universe", "sweep", "reader"],
+    &["universe", "sweep", "reader", "leadership"],
     &["config"],
     &["setup"],
     &["freshness", "telemetry"],

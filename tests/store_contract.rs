@@ -84,13 +84,16 @@ async fn what_is_written_is_read(store: &dyn Store) {
     let quotes = [full("005930", 72_000), sparse("0126Z0", 1)];
     let symbols = quotes.each_ref().map(|quote| quote.stock_code);
     let expected = quotes.clone().map(|quote| Some(Box::new(quote)));
-    store.write(&quotes, Shelf::Realtime(LIFE)).await.unwrap();
+    store
+        .write(&quotes, Shelf::Realtime(LIFE), None)
+        .await
+        .unwrap();
     assert_eq!(store.realtime(&symbols).await.unwrap(), expected);
     for (symbol, quote) in symbols.into_iter().zip(&expected) {
         assert_eq!(store.realtime(&[symbol]).await.unwrap()[0], *quote);
     }
     assert_eq!(store.close(&symbols).await.unwrap(), [None, None]);
-    store.write(&quotes, Shelf::Close).await.unwrap();
+    store.write(&quotes, Shelf::Close, None).await.unwrap();
     assert_eq!(store.close(&symbols).await.unwrap(), expected);
 }
 
@@ -99,7 +102,7 @@ async fn times_are_cut_to_what_the_contract_carries(store: &dyn Store) {
     quote.fetched_at += chrono::TimeDelta::nanoseconds(456_789);
     quote.timestamp = quote.fetched_at.naive_local();
     for shelf in [Shelf::Realtime(LIFE), Shelf::Close] {
-        store.write(&[quote.clone()], shelf).await.unwrap();
+        store.write(&[quote.clone()], shelf, None).await.unwrap();
     }
     let expected = Some(Box::new(full("005930", 72_000)));
     let symbols = [symbol("005930")];
@@ -117,7 +120,7 @@ async fn many_are_read_in_order_with_gaps(store: &dyn Store) {
         .map(|place| full(&codes[place], price(place)))
         .collect();
     for shelf in [Shelf::Realtime(LIFE), Shelf::Close] {
-        store.write(&written, shelf).await.unwrap();
+        store.write(&written, shelf, None).await.unwrap();
     }
     let expected: Vec<Option<i64>> = (0..codes.len())
         .map(|place| (place % 3 != 0).then(|| price(place)))
@@ -139,7 +142,7 @@ async fn a_newer_quote_takes_the_place_of_the_older(store: &dyn Store) {
     for shelf in [Shelf::Realtime(LIFE), Shelf::Close] {
         for quote in [full("005930", 72_000), sparse("005930", 72_100)] {
             store
-                .write(std::slice::from_ref(&quote), shelf)
+                .write(std::slice::from_ref(&quote), shelf, None)
                 .await
                 .unwrap();
             let read = match shelf {
@@ -155,9 +158,9 @@ async fn realtime_prices_die_and_closes_do_not(store: &dyn Store) {
     let quote = full("005930", 72_000);
     let symbols = [quote.stock_code];
     let quotes = [quote.clone()];
-    store.write(&quotes, Shelf::Close).await.unwrap();
+    store.write(&quotes, Shelf::Close, None).await.unwrap();
     let life = Shelf::Realtime(Duration::from_millis(200));
-    store.write(&quotes, life).await.unwrap();
+    store.write(&quotes, life, None).await.unwrap();
     until("the price dies", async || {
         store.realtime(&symbols).await.unwrap()[0]
             .is_none()
@@ -176,8 +179,11 @@ async fn a_price_written_again_lives_anew(store: &dyn Store) {
     let short = Shelf::Realtime(Duration::from_millis(200));
     let other = full("000660", 1);
     let both = [quote.clone(), other.clone()];
-    store.write(&both, short).await.unwrap();
-    store.write(&[quote], Shelf::Realtime(LIFE)).await.unwrap();
+    store.write(&both, short, None).await.unwrap();
+    store
+        .write(&[quote], Shelf::Realtime(LIFE), None)
+        .await
+        .unwrap();
     until("the other price dies", async || {
         let read = store.realtime(&[other.stock_code]).await.unwrap();
         read[0].is_none().then_some(())
@@ -188,7 +194,7 @@ async fn a_price_written_again_lives_anew(store: &dyn Store) {
 
 async fn nothing_is_written_and_read_as_nothing(store: &dyn Store) {
     for shelf in [Shelf::Realtime(LIFE), Shelf::Close] {
-        store.write(&[], shelf).await.unwrap();
+        store.write(&[], shelf, None).await.unwrap();
     }
     assert!(store.realtime(&[]).await.unwrap().is_empty());
     assert!(store.close(&[]).await.unwrap().is_empty());
@@ -240,7 +246,10 @@ async fn memory_keeps_a_price_for_its_life_to_the_millisecond() {
     let store = MemoryStore::default();
     let quote = full("005930", 72_000);
     let symbols = [quote.stock_code];
-    store.write(&[quote], Shelf::Realtime(LIFE)).await.unwrap();
+    store
+        .write(&[quote], Shelf::Realtime(LIFE), None)
+        .await
+        .unwrap();
     let moment = Duration::from_millis(1);
     advance(LIFE.saturating_sub(moment)).await;
     assert!(store.realtime(&symbols).await.unwrap()[0].is_some());
@@ -277,7 +286,7 @@ async fn fails(store: &RedisStore) {
     let symbols = [symbol("005930"), symbol("000660")];
     let life = Shelf::Realtime(LIFE);
     let in_time = async {
-        assert!(store.write(&quotes, life).await.is_err());
+        assert!(store.write(&quotes, life, None).await.is_err());
         assert!(store.realtime(&symbols[..1]).await.is_err());
         assert!(store.realtime(&symbols).await.is_err());
         assert!(store.close(&symbols).await.is_err());
@@ -293,7 +302,7 @@ async fn works(store: &RedisStore) {
     let quote = full("005930", 72_000);
     let life = Shelf::Realtime(LIFE);
     store
-        .write(std::slice::from_ref(&quote), life)
+        .write(std::slice::from_ref(&quote), life, None)
         .await
         .unwrap();
     let read = store.realtime(&[quote.stock_code]).await.unwrap();
@@ -307,7 +316,7 @@ async fn keys_are_named_by_the_contract() {
         let store = store(&server.url(), namespace);
         let quotes = [full("005930", 72_000)];
         for shelf in [Shelf::Realtime(LIFE), Shelf::Close] {
-            store.write(&quotes, shelf).await.unwrap();
+            store.write(&quotes, shelf, None).await.unwrap();
         }
         store.save_copy("universe", "text").await.unwrap();
         let mut connection = server.connection().await;
@@ -335,7 +344,7 @@ async fn the_life_of_a_key_is_set_to_the_millisecond() {
     let store = store(&server.url(), "");
     let life = Duration::from_millis(86_399_999);
     store
-        .write(&[full("005930", 72_000)], Shelf::Realtime(life))
+        .write(&[full("005930", 72_000)], Shelf::Realtime(life), None)
         .await
         .unwrap();
     let lives = server.lives(&["realtime:price:005930".to_owned()]).await;

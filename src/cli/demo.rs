@@ -20,7 +20,7 @@ use crate::config::{Layers, Settings};
 use crate::daemon;
 use crate::domain::{KrxTime, Quote, Status, Symbol};
 use crate::freshness::Freshness;
-use crate::schedule::{Schedule, Watcher};
+use crate::schedule::{Schedule, Watcher, Work};
 use crate::setup::Parts;
 use crate::sim::{Sim, SimOptions};
 use crate::sweep::{Report, Step};
@@ -90,21 +90,22 @@ pub(super) async fn run(arguments: DemoArguments) -> Outcome {
 async fn watch(settings: Settings, sim: &Sim, stop: CancellationToken) -> Outcome {
     let parts = Arc::new(Parts::new(settings, clock::system())?);
     let loaded = super::universe::load(&parts).await?;
-    let Some(sweeper) = parts.sweeper() else {
+    let Some(sweeper) = parts.sweeper(None) else {
         return Err(Failure::no_credentials());
     };
     let board = Arc::new(Board::new(loaded.universe.len()));
     let freshness = Arc::new(Freshness::default());
     let watcher: Arc<dyn Watcher> = board.clone();
-    let schedule = Schedule::new(
-        Arc::clone(&parts),
+    let work = Work {
         sweeper,
-        parts.loader()?,
+        candidate: None,
+        loader: parts.loader()?,
+        parts: Arc::clone(&parts),
         freshness,
-        true,
-        Some(watcher),
-    )
-    .map_err(Failure::usage)?;
+        always_open: true,
+        watcher: Some(watcher),
+    };
+    let schedule = Schedule::new(work).map_err(Failure::usage)?;
     output::line(
         "sise demo: SIMULATED prices of an invented market, no real quotes. Ctrl-C ends it.",
     );

@@ -19,8 +19,9 @@ use crate::config::Layers;
 use crate::daemon::{self, Signal};
 use crate::domain::{Calling, KrxTime, Symbol};
 use crate::freshness::Freshness;
+use crate::leadership::Candidate;
 use crate::port::{QuoteSource as _, SourceError};
-use crate::schedule::Schedule;
+use crate::schedule::{self, Schedule};
 use crate::setup::{Broker, Parts};
 use crate::sweep::{Report, Step, Sweeper, Task};
 use crate::telemetry;
@@ -65,13 +66,18 @@ pub(super) struct RunArguments {
 
 pub(super) async fn run(arguments: RunArguments, layers: Layers) -> Outcome {
     let parts = super::parts(&layers)?;
-    let (Some(sweeper), Some(broker)) = (parts.sweeper(), parts.broker.clone()) else {
+    let Some(broker) = parts.broker.clone() else {
+        return Err(Failure::no_credentials());
+    };
+    // A daemon writes as the leader; a single pass is asked for by a person.
+    let candidate = parts.candidate().filter(|_| !arguments.once);
+    let Some(sweeper) = parts.sweeper(candidate.as_ref()) else {
         return Err(Failure::no_credentials());
     };
     if arguments.once {
         once(&arguments, parts, sweeper, broker).await
     } else {
-        daemon(arguments, parts, sweeper, broker).await
+        daemon(arguments, parts, sweeper, candidate, broker).await
     }
 }
 
@@ -262,6 +268,7 @@ async fn daemon(
     arguments: RunArguments,
     parts: Parts,
     sweeper: Sweeper,
+    candidate: Option<Arc<Candidate>>,
     broker: Broker,
 ) -> Outcome {
     // Bound first: a second daemon on the same port fails before it does anything.
@@ -294,8 +301,16 @@ async fn daemon(
         }
         let loader = parts.loader()?;
         let always_open = arguments.always_open;
-        let schedule = Schedule::new(parts, sweeper, loader, freshness, always_open, None)
-            .map_err(Failure::usage)?;
+        let work = schedule::Work {
+            parts,
+            sweeper,
+            candidate,
+            loader,
+            freshness,
+            always_open,
+            watcher: None,
+        };
+        let schedule = Schedule::new(work).map_err(Failure::usage)?;
         let ended = schedule.run(token).await;
         ended.map_err(|error| Failure::failed(format!("the cron loop: {error}")))
     };

@@ -16,7 +16,7 @@ use chrono::NaiveTime;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::domain::{Calling, Plan, Selection};
+use crate::domain::{Calling, Caps, Plan, Selection};
 use crate::kis::host;
 use crate::pace::Rate;
 
@@ -85,6 +85,12 @@ pub struct KisSettings {
     pub app_secret: Option<SecretString>,
     /// Calls per second and burst.
     pub rate: Rate,
+    /// Calls in any minute, where capped.
+    pub calls_per_minute: Option<u32>,
+    /// Calls in a day of Seoul, where capped.
+    pub calls_per_day: Option<u32>,
+    /// Share of the caps that a process keeps to while Redis is away, above 0 to 1.
+    pub share_without_redis: f64,
     /// Longest wait for an answer.
     pub timeout: Duration,
 }
@@ -107,6 +113,8 @@ pub struct ScheduleSettings {
     pub interval: Duration,
     /// When the stock list is loaded anew, Seoul time.
     pub reload_at: NaiveTime,
+    /// Of several daemons another one leads within this time after the leader died.
+    pub lease: Duration,
 }
 
 /// Where prices are kept.
@@ -182,6 +190,18 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// `state.directory`
     pub state_directory: PathBuf,
+}
+
+impl KisSettings {
+    /// What all processes of the app key may call together.
+    #[must_use]
+    pub fn caps(&self) -> Caps {
+        Caps {
+            per_second: self.rate.per_second,
+            per_minute: self.calls_per_minute,
+            per_day: self.calls_per_day,
+        }
+    }
 }
 
 impl Settings {
@@ -282,8 +302,22 @@ fn kis(layers: &Layers) -> Result<KisSettings, ConfigError> {
         master_url: master_url.unwrap_or_else(|| host::MASTER.to_owned()),
         app_key: header_secret(layers, "kis.app_key")?,
         app_secret: header_secret(layers, "kis.app_secret")?,
+        calls_per_minute: calls(layers, "kis.calls_per_minute")?,
+        calls_per_day: calls(layers, "kis.calls_per_day")?,
+        share_without_redis: layers
+            .number("kis.share_without_redis", 0.01..=1.0)?
+            .unwrap_or(0.2),
         timeout: layers.duration("kis.timeout", "100ms", "60s")?,
     })
+}
+
+/// A cap on calls; empty for none.
+fn calls(layers: &Layers, key: &'static str) -> Result<Option<u32>, ConfigError> {
+    if layers.text(key).is_empty() {
+        return Ok(None);
+    }
+    let count = layers.count(key, 1..=100_000_000)?;
+    Ok(u32::try_from(count).ok())
 }
 
 /// A key that will go into a header must fit into one.
@@ -323,6 +357,7 @@ fn schedule(layers: &Layers) -> Result<ScheduleSettings, ConfigError> {
     Ok(ScheduleSettings {
         interval,
         reload_at,
+        lease: layers.duration("schedule.lease", "1s", "5m")?,
     })
 }
 

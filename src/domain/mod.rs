@@ -3,6 +3,7 @@
 //! Imports nothing of sise, reads no clock, does no input or output. Every instant comes in
 //! as an argument, in Seoul's time zone.
 
+mod budget;
 mod calendar;
 mod listing;
 mod moment;
@@ -14,6 +15,7 @@ mod shipped;
 mod symbol;
 mod tick_size;
 
+pub use budget::{Booking, Cap, Caps, Cells, Urgency};
 pub use calendar::{Calendar, CalendarError};
 pub use chrono_tz::Asia::Seoul;
 pub use listing::{Group, Listing, Market, Selection, Universe};

@@ -1,8 +1,7 @@
-//! The access token: one for all calls, kept on disk, renewed before it dies (contract 2.1).
+//! The access token: one for all processes of an app key, kept in the store that they share and on
+//! disk, renewed before it dies (contract 2.1).
 
 use std::fmt;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +17,11 @@ use tokio::time::{Instant, sleep};
 
 use super::codes::error_of;
 use super::rest::Rest;
+use super::seal::Seal;
+use super::token_file::TokenFile;
 use crate::clock::Clock;
 use crate::domain::{KrxTime, Seoul};
-use crate::port::{SourceError, Urgency};
+use crate::port::{Issue, SharedToken, SourceError, TokenStore, Urgency};
 
 /// A token is renewed this long before its end, or after nine tenths of a shorter life.
 const EARLY: TimeDelta = TimeDelta::minutes(10);
@@ -28,9 +29,9 @@ const EARLY: TimeDelta = TimeDelta::minutes(10);
 /// One issue a minute (EGW00133). Who comes second waits for what the first one got, at the
 /// longest until the minute is over.
 const ISSUE_SPACING: Duration = Duration::from_secs(60);
-/// How often the waiting one looks on the disk, and every how many looks it asks the broker.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-const ASK_EVERY: usize = 10;
+/// How often the waiting ones look for it, and how often one of them asks the broker.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// What the broker gave its customer.
 #[derive(Debug, Clone)]
@@ -47,15 +48,11 @@ pub struct Token {
     value: SecretString,
     refresh_at: KrxTime,
     expires_at: KrxTime,
+    /// Which of the tokens that are shared it is, where it is shared.
+    generation: Option<u64>,
     /// The broker called it dead. It is kept until another takes its place, so that the same one
     /// is not taken for new.
     dead: bool,
-}
-
-/// Where a token outlives the process: a file that only its owner reads.
-#[derive(Debug, Clone)]
-pub struct TokenFile {
-    path: PathBuf,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,68 +61,42 @@ struct StoredToken {
     expires_at: NaiveDateTime,
 }
 
+/// Where a token is kept beside the memory of this process.
+pub struct Keep {
+    /// What the processes of the app key share.
+    pub shared: Arc<dyn TokenStore>,
+    /// On disk, for set-ups without Redis and for restarts of it.
+    pub file: Option<TokenFile>,
+    /// What this process calls itself.
+    pub process: String,
+}
+
 /// Keeps one token for all callers.
 pub struct Auth {
     rest: Arc<Rest>,
     credentials: Credentials,
-    file: Option<TokenFile>,
+    keep: Keep,
+    seal: Option<Seal>,
     clock: Clock,
     current: ArcSwapOption<Token>,
     /// Held while a token is fetched, so that all wait for one.
     fetching: Mutex<()>,
 }
 
-impl TokenFile {
-    /// The file for a key on a host, below `directory`. Real, paper and simulated never mix: the
-    /// name is a digest of both.
+impl Credentials {
+    /// What an app key on a host is called where its token, budget and bans are kept: a digest, so
+    /// that real, paper and simulated never mix and the key is not shown.
     #[must_use]
-    pub fn new(directory: &Path, base: &str, credentials: &Credentials) -> Self {
-        let identity = format!("{base}\n{}", credentials.app_key.expose_secret());
+    pub fn identity(&self, base: &str) -> String {
+        let identity = format!("{base}\n{}", self.app_key.expose_secret());
         let digest = digest(&SHA256, identity.as_bytes());
-        let name: String = digest
-            .as_ref()
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Self {
-            path: directory.join(format!("token-{name}.json")),
-        }
-    }
-
-    fn load(&self) -> Option<StoredToken> {
-        let text = std::fs::read(&self.path).ok()?;
-        serde_json::from_slice(&text).ok()
-    }
-
-    /// Written beside and renamed, so that a reader never sees half a token.
-    fn save(&self, token: &StoredToken) -> io::Result<()> {
-        let directory = self.path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(directory)?;
-        let beside = self
-            .path
-            .with_extension(format!("{}.tmp", std::process::id()));
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let written = options
-            .open(&beside)
-            .and_then(|mut file| {
-                file.write_all(&serde_json::to_vec(token)?)?;
-                file.sync_all()
-            })
-            .and_then(|()| std::fs::rename(&beside, &self.path));
-        if written.is_err() {
-            // Nothing of a token stays behind; the error that matters is the first.
-            let _ = std::fs::remove_file(&beside);
-        }
-        written
+        let bytes = digest.as_ref().iter().take(8);
+        bytes.map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
 impl Token {
-    fn new(stored: &StoredToken, now: KrxTime) -> Option<Self> {
+    fn new(stored: &StoredToken, generation: Option<u64>, now: KrxTime) -> Option<Self> {
         let expires_at = Seoul.from_local_datetime(&stored.expires_at).earliest()?;
         let life = expires_at - now;
         if life <= TimeDelta::zero() {
@@ -138,6 +109,7 @@ impl Token {
             value: stored.access_token.clone().into(),
             refresh_at: expires_at - EARLY.min(life / 10),
             expires_at,
+            generation,
             dead: false,
         })
     }
@@ -152,18 +124,14 @@ impl Token {
 }
 
 impl Auth {
-    /// Tokens for `credentials` on `rest`, kept in `file` between processes where given.
+    /// Tokens for `credentials` on `rest`, kept in `keep`.
     #[must_use]
-    pub fn new(
-        rest: Arc<Rest>,
-        credentials: Credentials,
-        file: Option<TokenFile>,
-        clock: Clock,
-    ) -> Self {
+    pub fn new(rest: Arc<Rest>, credentials: Credentials, keep: Keep, clock: Clock) -> Self {
         Self {
+            seal: Seal::new(&credentials, &credentials.identity(rest.base())),
             rest,
             credentials,
-            file,
+            keep,
             clock,
             current: ArcSwapOption::empty(),
             fetching: Mutex::new(()),
@@ -273,52 +241,119 @@ impl Auth {
         (!token.dead && (self.clock)() < token.refresh_at).then_some(token)
     }
 
-    /// The token on disk if it is another than `old`, else a new one.
+    /// A token that another process got, if it is another than `old`, else a new one.
     /// With a token that still lives nobody waits for the minute to be over.
     async fn fetch(&self, old: Option<&Token>, may_wait: bool) -> Result<Token, SourceError> {
-        let deadline = Instant::now() + ISSUE_SPACING + LOOK_AGAIN * 5;
-        for look in 0.. {
-            if let Some(token) = self.on_disk(old) {
+        let deadline = Instant::now() + ISSUE_SPACING + ASK_AGAIN;
+        // While the shared store is away each process paces itself.
+        let mut alone_until = Instant::now();
+        loop {
+            if let Some(token) = self.kept(old).await {
                 return Ok(token);
             }
-            if look % ASK_EVERY == 0 {
+            let (shared, process) = (&self.keep.shared, &self.keep.process);
+            let replacing = old.and_then(|old| old.generation).unwrap_or(0);
+            let turn = shared.claim(process, replacing, ISSUE_SPACING).await;
+            let asks = match turn {
+                Ok(Issue::Ask) => true,
+                Ok(Issue::Wait(_)) => false,
+                Err(_) => Instant::now() >= alone_until,
+            };
+            if asks {
+                alone_until = Instant::now() + ASK_AGAIN;
                 match self.issue().await {
-                    Ok(stored) => return self.adopt(&stored),
-                    Err(SourceError::Throttled(said)) if may_wait && Instant::now() < deadline => {
+                    Ok(stored) => return self.adopt(&stored).await,
+                    Err(SourceError::Throttled(said)) => {
+                        // Somebody who does not share was faster. One asks again in a while.
+                        let _ = shared.unclaim(process, replacing).await;
+                        let _ = shared.claim(process, replacing, ASK_AGAIN).await;
+                        if !may_wait || Instant::now() >= deadline {
+                            return Err(SourceError::Rejected(said));
+                        }
                         tracing::info!(%said, "a token was issued within the minute; waiting");
                     }
-                    // The minute was waited for; more of it is of no use.
-                    Err(SourceError::Throttled(said)) => return Err(SourceError::Rejected(said)),
-                    Err(error) => return Err(error),
+                    Err(error) => {
+                        // No token was issued, so another may try.
+                        let _ = shared.unclaim(process, replacing).await;
+                        return Err(error);
+                    }
                 }
+            } else if !may_wait || Instant::now() >= deadline {
+                return Err(SourceError::Rejected(
+                    "another process asked for a token and has not shared it yet".to_owned(),
+                ));
             }
             sleep(LOOK_AGAIN).await;
         }
-        Err(SourceError::Stopped)
     }
 
-    fn on_disk(&self, old: Option<&Token>) -> Option<Token> {
+    /// The token that is shared, or the one on disk, if it is of use and another than `old`.
+    async fn kept(&self, old: Option<&Token>) -> Option<Token> {
         let now = (self.clock)();
-        let token = Token::new(&self.file.as_ref()?.load()?, now)?;
-        let usable = now < token.refresh_at && !old.is_some_and(|old| old.is(&token));
-        usable.then_some(token)
+        let shared = self.keep.shared.load().await;
+        if let Ok(Some(SharedToken { generation, sealed })) = &shared
+            && let Some(token) = self.open(sealed, Some(*generation), now)
+            && now < token.refresh_at
+        {
+            // The broker may give the same token again: it is its word against its own, and the
+            // generation tells it from the one that died.
+            let is_old = old.is_some_and(|old| match old.generation {
+                Some(old) => old == *generation,
+                None => old.is(&token),
+            });
+            if !is_old {
+                return Some(token);
+            }
+        }
+        let text = self.keep.file.as_ref()?.load()?;
+        let token = self.open(&text, None, now)?;
+        if now >= token.refresh_at || old.is_some_and(|old| old.is(&token)) {
+            return None;
+        }
+        if matches!(shared, Ok(None)) {
+            return Some(self.share(&text, token, now).await);
+        }
+        Some(token)
+    }
+
+    fn open(&self, sealed: &str, generation: Option<u64>, now: KrxTime) -> Option<Token> {
+        let text = self.seal.as_ref()?.open(sealed)?;
+        let stored: StoredToken = serde_json::from_slice(&text).ok()?;
+        Token::new(&stored, generation, now)
+    }
+
+    /// Lets the other processes have a token.
+    async fn share(&self, sealed: &str, mut token: Token, now: KrxTime) -> Token {
+        let life = (token.expires_at - now).to_std().unwrap_or_default();
+        match self.keep.shared.save(sealed, life).await {
+            Ok(generation) => token.generation = Some(generation),
+            Err(error) => tracing::debug!(%error, "the access token is not shared"),
+        }
+        token
     }
 
     /// Takes an issued token into use, even one that was called dead: the broker gives the same
     /// one for 6 hours, and it is its word against its own.
-    fn adopt(&self, stored: &StoredToken) -> Result<Token, SourceError> {
-        if let Some(file) = &self.file
-            && let Err(error) = file.save(stored)
-        {
-            tracing::warn!(path = %file.path.display(), %error,
-                "the access token cannot be kept on disk; every start will ask for one");
-        }
-        Token::new(stored, (self.clock)()).ok_or_else(|| {
+    async fn adopt(&self, stored: &StoredToken) -> Result<Token, SourceError> {
+        let now = (self.clock)();
+        let token = Token::new(stored, None, now).ok_or_else(|| {
             SourceError::Malformed(format!(
                 "the token is said to end at {}, which is past: check this machine's clock",
                 stored.expires_at
             ))
-        })
+        })?;
+        let text = serde_json::to_vec(stored).ok();
+        let sealed = text.and_then(|text| self.seal.as_ref()?.seal(&text));
+        let Some(sealed) = sealed else {
+            return Ok(token);
+        };
+        if let Some(file) = &self.keep.file
+            && let Err(error) = file.save(&sealed)
+        {
+            tracing::warn!(path = %file.path().display(), %error,
+                "the access token cannot be kept on disk; without Redis every start will ask for one");
+        }
+        Ok(self.share(&sealed, token, now).await)
     }
 
     async fn issue(&self) -> Result<StoredToken, SourceError> {
@@ -388,6 +423,15 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
             .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keep")
+            .field("file", &self.file)
+            .field("process", &self.process)
             .finish_non_exhaustive()
     }
 }

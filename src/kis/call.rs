@@ -81,7 +81,10 @@ impl Caller {
             Ok(_) => count("ok"),
             Err(error) => match error.remedy() {
                 Remedy::RenewToken => self.auth.forget(&token),
-                Remedy::AskAgainSoon => tally.refused_calls += 1,
+                Remedy::AskAgainSoon => {
+                    tally.refused_calls += 1;
+                    self.rest.refused().await;
+                }
                 Remedy::AskAgainLater | Remedy::GiveUp => {}
             },
         }

@@ -1,7 +1,8 @@
 //! The broker: Korea Investment & Securities' Open API (contract chapters 1 to 6).
 //!
 //! `rest` holds the one function that sends, with the limiter inside; `codes` knows what each of
-//! the broker's error codes means; `auth` keeps the access token; `call` puts the three together;
+//! the broker's error codes means; `auth` keeps the access
+//! token, sealed by `seal`, on disk in `token_file`; `call` puts the three together;
 //! `quotes` is the port's implementation; `wire` and `master` turn the broker's bytes into values.
 
 mod auth;
@@ -11,14 +12,17 @@ mod holidays;
 mod master;
 mod quotes;
 mod rest;
+mod seal;
+mod token_file;
 mod wire;
 
-pub use auth::{Auth, Credentials, TokenFile};
+pub use auth::{Auth, Credentials, Keep};
 pub use call::Caller;
 pub use holidays::BrokerDay;
 pub use master::{MasterError, MasterFiles};
 pub use quotes::KisQuotes;
 pub use rest::Rest;
+pub use token_file::TokenFile;
 
 /// The broker's hosts (contract 1.1).
 pub mod host {

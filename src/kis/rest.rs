@@ -1,4 +1,4 @@
-//! The one function through which a request leaves, with the limiter inside it.
+//! The one function through which a request leaves, with the pacer inside it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use metrics::{counter, histogram};
 use reqwest::header::DATE;
 use reqwest::{Client, RequestBuilder, Url, redirect};
 
-use crate::pace::Limiter;
+use crate::pace::Pacer;
 use crate::port::{SourceError, Urgency};
 use crate::tls;
 
@@ -19,11 +19,11 @@ const LARGEST_BODY: usize = 4 << 20;
 /// further call opens a connection of its own.
 const IDLE_CONNECTIONS: usize = 64;
 
-/// Sends requests to one of the broker's hosts at the limiter's pace.
+/// Sends requests to one of the broker's hosts at the pacer's pace.
 pub struct Rest {
     client: Client,
     base: String,
-    limiter: Arc<Limiter>,
+    pacer: Arc<Pacer>,
 }
 
 /// An answer of whatever meaning: the body is judged by who asked (contract 1.6).
@@ -39,12 +39,12 @@ impl Rest {
     /// # Errors
     ///
     /// `base` is no http or https address, or the TLS set-up of the machine is unusable.
-    pub fn new(base: &str, patience: Duration, limiter: Arc<Limiter>) -> Result<Self, String> {
+    pub fn new(base: &str, patience: Duration, pacer: Arc<Pacer>) -> Result<Self, String> {
         let client = client(base, patience)?;
         Ok(Self {
             client,
             base: base.trim_end_matches('/').to_owned(),
-            limiter,
+            pacer,
         })
     }
 
@@ -52,6 +52,11 @@ impl Rest {
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// The broker refused a call as over its limit.
+    pub(super) async fn refused(&self) {
+        self.pacer.refused().await;
     }
 
     /// The host's own clock, from the `Date` header of any answer.
@@ -80,7 +85,7 @@ impl Rest {
         request: RequestBuilder,
         urgency: Urgency,
     ) -> Result<Reply, SourceError> {
-        let waited = self.limiter.pass(urgency).await;
+        let waited = self.pacer.pass(urgency).await?;
         histogram!("sise_limiter_wait_seconds").record(waited.as_secs_f64());
         let reply = take(request).await;
         if reply.is_err() {

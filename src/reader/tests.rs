@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::domain::{Calling, KrxTime, Phase, Seoul, Status};
-use crate::port::{StoreError, Tally};
+use crate::port::{Lead, StoreError, Tally};
 use crate::store::MemoryStore;
 
 /// A broker that knows even codes, and counts its calls.
@@ -52,7 +52,7 @@ struct Store {
 impl Store {
     fn check(&self) -> Result<(), StoreError> {
         if self.is_down.load(Ordering::SeqCst) {
-            Err(StoreError {
+            Err(StoreError::Failed {
                 store: "test".to_owned(),
                 trouble: "gone".to_owned(),
             })
@@ -64,9 +64,14 @@ impl Store {
 
 #[async_trait]
 impl PriceStore for Store {
-    async fn write(&self, quotes: &[Quote], shelf: Shelf) -> Result<(), StoreError> {
+    async fn write(
+        &self,
+        quotes: &[Quote],
+        shelf: Shelf,
+        lead: Option<Lead>,
+    ) -> Result<(), StoreError> {
         self.check()?;
-        self.memory.write(quotes, shelf).await
+        self.memory.write(quotes, shelf, lead).await
     }
 
     async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
@@ -151,7 +156,11 @@ impl World {
 
     async fn keep(&self, code: &str, shelf: Shelf) {
         let quote = quote(code.parse().unwrap(), 1_000);
-        self.store.memory.write(&[quote], shelf).await.unwrap();
+        self.store
+            .memory
+            .write(&[quote], shelf, None)
+            .await
+            .unwrap();
     }
 }
 

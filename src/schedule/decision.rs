@@ -22,6 +22,10 @@ pub(super) enum Skip {
     PreviousRun,
     StoreAway(String),
     TooEarlyForClose,
+    /// Another process sweeps: this one.
+    NotLeader(String),
+    /// Nobody is known to lead.
+    NoLeader,
 }
 
 impl Skip {
@@ -31,6 +35,8 @@ impl Skip {
             Self::PreviousRun => "previous_run",
             Self::StoreAway(_) => "store_away",
             Self::TooEarlyForClose => "before_close_is_final",
+            Self::NotLeader(_) => "not_leader",
+            Self::NoLeader => "no_leader",
         }
     }
 }
@@ -43,6 +49,10 @@ impl fmt::Display for Skip {
             Self::StoreAway(error) => f.write_str(error),
             Self::TooEarlyForClose => {
                 f.write_str("the session is over and the close is not final yet")
+            }
+            Self::NotLeader(process) => write!(f, "{process} leads and sweeps; standing by"),
+            Self::NoLeader => {
+                f.write_str("who leads is not known: Redis was not asked yet, or does not answer")
             }
         }
     }

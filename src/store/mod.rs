@@ -6,5 +6,5 @@ mod object;
 mod redis;
 
 pub use keys::Keys;
-pub use memory::MemoryStore;
-pub use redis::{RedisHealth, RedisSettings, RedisStore};
+pub use memory::{MemoryStore, MemoryTokens};
+pub use redis::{RedisBudget, RedisHealth, RedisSettings, RedisStore, RedisTokens};

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::domain::{Calling, Phase, Seoul, Status};
-use crate::port::Answers;
+use crate::port::{Answers, Lead};
 use crate::store::MemoryStore;
 
 /// A source that answers as the test says, and counts how often each code was asked for.
@@ -313,19 +313,24 @@ struct Failing {
 
 #[async_trait]
 impl PriceStore for Failing {
-    async fn write(&self, quotes: &[Quote], shelf: Shelf) -> Result<(), StoreError> {
+    async fn write(
+        &self,
+        quotes: &[Quote],
+        shelf: Shelf,
+        lead: Option<Lead>,
+    ) -> Result<(), StoreError> {
         let fails = self
             .failures
             .try_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
                 left.checked_sub(1)
             });
         if fails.is_ok() {
-            return Err(StoreError {
+            return Err(StoreError::Failed {
                 store: "test".to_owned(),
                 trouble: "no answer in time".to_owned(),
             });
         }
-        self.memory.write(quotes, shelf).await
+        self.memory.write(quotes, shelf, lead).await
     }
 
     async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {

@@ -2,14 +2,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock;
-use crate::pace::{Limiter, Rate};
+use crate::domain::Caps;
+use crate::pace::{LocalBudget, Pacer, Rate};
 use crate::sim::{Sim, SimOptions};
+use crate::store::MemoryTokens;
 
 /// A simulated broker on a port of its own, and a folder for token files.
 struct World {
     sim: Sim,
     base: String,
     folder: tempfile::TempDir,
+    shared: Arc<dyn TokenStore>,
     _stop: tokio_util::sync::DropGuard,
 }
 
@@ -25,6 +28,7 @@ impl World {
             sim,
             base,
             folder: tempfile::tempdir().unwrap(),
+            shared: Arc::new(MemoryTokens::default()),
             _stop: stop.drop_guard(),
         }
     }
@@ -34,10 +38,21 @@ impl World {
             app_key: "the-app-key".to_owned().into(),
             app_secret: secret.to_owned().into(),
         };
-        let limiter = Arc::new(Limiter::new(Rate::new(1_000.0, 100)));
-        let rest = Arc::new(Rest::new(&self.base, Duration::from_secs(5), limiter).unwrap());
-        let file = TokenFile::new(self.folder.path(), &self.base, &credentials);
-        Auth::new(rest, credentials, Some(file), clock::system())
+        let caps = Caps {
+            per_second: 1_000.0,
+            per_minute: None,
+            per_day: None,
+        };
+        let budget = Arc::new(LocalBudget::new(caps, clock::system()()));
+        let pacer = Arc::new(Pacer::new(budget, None, Rate::new(1_000.0, 100)));
+        let rest = Arc::new(Rest::new(&self.base, Duration::from_secs(5), pacer).unwrap());
+        let identity = credentials.identity(&self.base);
+        let keep = Keep {
+            shared: Arc::clone(&self.shared),
+            file: Some(TokenFile::new(self.folder.path(), &identity)),
+            process: "a-process".to_owned(),
+        };
+        Auth::new(rest, credentials, keep, clock::system())
     }
 }
 
@@ -165,7 +180,7 @@ fn a_token_is_renewed_before_it_ends() {
             access_token: "x".to_owned(),
             expires_at: (now + life).naive_local(),
         };
-        Token::new(&stored, now)
+        Token::new(&stored, None, now)
     };
     let day = token(TimeDelta::hours(24)).unwrap();
     assert_eq!(day.expires_at - day.refresh_at, TimeDelta::minutes(10));

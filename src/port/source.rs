@@ -1,20 +1,8 @@
-//! What the services need of the outside: narrow traits, and errors that say what to do next.
-
-use std::fmt;
-use std::time::Duration;
+//! A place that knows prices and may be asked only so often.
 
 use async_trait::async_trait;
 
-use crate::domain::{Calling, Quote, Symbol, Universe};
-
-/// Who asks. Readers' misses go before sweeps wherever calls queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
-    /// Somebody waits for the answer.
-    Reader,
-    /// A pass over the list.
-    Sweep,
-}
+use crate::domain::{Calling, Quote, Symbol, Urgency};
 
 /// A place that knows prices and may be asked only so often.
 #[async_trait]
@@ -74,6 +62,9 @@ pub enum SourceError {
     /// Over the broker's rate limit.
     #[error("the broker refused the call as over its rate limit ({0})")]
     Throttled(String),
+    /// The budget of calls is spent; nothing was asked.
+    #[error("the budget of calls is spent: {0}")]
+    Exhausted(String),
     /// The access token is dead.
     #[error("the broker does not accept the access token ({0})")]
     Unauthorized(String),
@@ -118,9 +109,11 @@ impl SourceError {
             Self::Throttled(_) => Remedy::AskAgainSoon,
             Self::Unavailable(_) | Self::Malformed(_) => Remedy::AskAgainLater,
             Self::Unauthorized(_) => Remedy::RenewToken,
-            Self::Denied(_) | Self::Unsupported(_) | Self::Rejected(_) | Self::Stopped => {
-                Remedy::GiveUp
-            }
+            Self::Exhausted(_)
+            | Self::Denied(_)
+            | Self::Unsupported(_)
+            | Self::Rejected(_)
+            | Self::Stopped => Remedy::GiveUp,
         }
     }
 
@@ -129,6 +122,7 @@ impl SourceError {
     pub fn slug(&self) -> &'static str {
         match self {
             Self::Throttled(_) => "throttled",
+            Self::Exhausted(_) => "exhausted",
             Self::Unauthorized(_) => "unauthorized",
             Self::Denied(_) => "denied",
             Self::Unsupported(_) => "unsupported",
@@ -139,97 +133,3 @@ impl SourceError {
         }
     }
 }
-
-/// The two shelves of prices in a store (design chapter 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shelf {
-    /// `realtime:price:<code>`: lives for a TTL.
-    Realtime(Duration),
-    /// `close:price:<code>`: stays until replaced.
-    Close,
-}
-
-/// Where prices are kept.
-#[async_trait]
-pub trait PriceStore: Send + Sync {
-    /// Writes quotes, all in one round trip.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be reached or refused; some of the quotes may have been written.
-    async fn write(&self, quotes: &[Quote], shelf: Shelf) -> Result<(), StoreError>;
-
-    /// Reads the live prices of `symbols`, in their order, in one round trip. What is there but
-    /// is no price object counts as not there.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be reached or refused.
-    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError>;
-
-    /// Reads the last closes of `symbols`, in the same way.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be reached or refused.
-    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError>;
-
-    /// Whether the store answers.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be reached or refused.
-    async fn ping(&self) -> Result<(), StoreError>;
-}
-
-/// Where a copy of the stock list is kept beside the disk.
-#[async_trait]
-pub trait CopyStore: Send + Sync {
-    /// The copy under `name`.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be reached or refused.
-    async fn load_copy(&self, name: &str) -> Result<Option<String>, StoreError>;
-
-    /// Replaces the copy under `name`.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be reached or refused.
-    async fn save_copy(&self, name: &str, text: &str) -> Result<(), StoreError>;
-}
-
-/// A store that cannot be reached, or that refused. Readers take it for a miss.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct StoreError {
-    /// Which store: its address, without any secret.
-    pub store: String,
-    /// What happened.
-    pub trouble: String,
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the store at {} failed: {}", self.store, self.trouble)
-    }
-}
-
-/// A place that has a stock list.
-#[async_trait]
-pub trait ListSource: Send + Sync {
-    /// What it is called in settings and messages.
-    fn name(&self) -> &'static str;
-
-    /// The whole list, whatever the groups.
-    ///
-    /// # Errors
-    ///
-    /// There is no list, or it is broken; the text names file, record and byte.
-    async fn list(&self) -> Result<Universe, ListError>;
-}
-
-/// A stock list that cannot be had: the words for it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ListError(pub String);

@@ -1,5 +1,8 @@
 //! The store inside this process: the same contract, for demos, tests and machines without Redis.
 
+mod lease;
+mod tokens;
+
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
@@ -8,7 +11,9 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::domain::{Quote, Symbol};
-use crate::port::{CopyStore, PriceStore, Shelf, StoreError};
+use crate::port::{CopyStore, Lead, Leader, PriceStore, Shelf, StoreError};
+
+pub use tokens::MemoryTokens;
 
 /// Dead prices are cleared out this often, at the next write.
 const CLEAR_EVERY: Duration = Duration::from_secs(60);
@@ -24,6 +29,9 @@ struct Shelves {
     realtime: HashMap<Symbol, (Quote, Instant)>,
     close: HashMap<Symbol, Quote>,
     copies: HashMap<String, String>,
+    lease: Option<(Leader, Instant)>,
+    last_lead: Option<Lead>,
+    started: Instant,
     clear_at: Instant,
 }
 
@@ -34,6 +42,9 @@ impl Default for MemoryStore {
                 realtime: HashMap::new(),
                 close: HashMap::new(),
                 copies: HashMap::new(),
+                lease: None,
+                last_lead: None,
+                started: Instant::now(),
                 clear_at: Instant::now() + CLEAR_EVERY,
             }),
         }
@@ -53,9 +64,19 @@ impl MemoryStore {
 
 #[async_trait]
 impl PriceStore for MemoryStore {
-    async fn write(&self, quotes: &[Quote], shelf: Shelf) -> Result<(), StoreError> {
+    async fn write(
+        &self,
+        quotes: &[Quote],
+        shelf: Shelf,
+        lead: Option<Lead>,
+    ) -> Result<(), StoreError> {
         let now = Instant::now();
         let mut shelves = self.change();
+        if let Some(lead) = lead
+            && shelves.last_lead != Some(lead)
+        {
+            return Err(StoreError::Superseded { lead });
+        }
         for quote in quotes {
             let quote = quote.clone().as_stored();
             match shelf {

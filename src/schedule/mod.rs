@@ -1,38 +1,38 @@
 //! When the daemon works: cron entries to passes, and the words for every run that is skipped.
 
 mod account;
+mod cron;
 mod decision;
+mod morning;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{NaiveDate, TimeDelta, Timelike as _};
-use croner::Cron;
+use chrono::{NaiveDate, TimeDelta};
 use metrics::{counter, gauge};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{KrxTime, Plan, Seoul, Symbol};
+use crate::domain::{KrxTime, Plan, Symbol};
 use crate::freshness::Freshness;
-use crate::kis::BrokerDay;
+use crate::leadership::{Candidate, Post};
 use crate::port::QuoteSource as _;
 use crate::setup::Parts;
 use crate::sweep::{Reason, Report, Step, Sweeper, Task};
 use crate::universe::Loader;
+pub use cron::{Ticks, Timetable};
 use decision::{Due, Skip};
+use morning::Morning;
 
 /// While the store is away, it is looked for this often.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
 
 /// A sweep may take this much more than twice the plan: a token may take its minute.
 const SLACK: Duration = Duration::from_secs(75);
-
-/// How often it is looked whether the close is due: the interval may be too long for its window.
-const EVERY_MINUTE: &str = "0 * * * * *";
 
 /// Told of what happens, for a live display.
 pub trait Watcher: Send + Sync {
@@ -44,24 +44,34 @@ pub trait Watcher: Send + Sync {
     fn skipped(&self, why: &str, next: Option<KrxTime>);
 }
 
+/// What the schedule works with.
+pub struct Work {
+    /// Store, calendar, list, broker.
+    pub parts: Arc<Parts>,
+    /// Makes the passes.
+    pub sweeper: Sweeper,
+    /// This process among those that may lead; `None` where it is alone.
+    pub candidate: Option<Arc<Candidate>>,
+    /// Loads the list anew every morning.
+    pub loader: Loader,
+    /// Told of what is written.
+    pub freshness: Arc<Freshness>,
+    /// The calendar is not asked.
+    pub always_open: bool,
+    /// A live display.
+    pub watcher: Option<Arc<dyn Watcher>>,
+}
+
 /// Decides for every tick whether to sweep, and does it.
 pub struct Schedule {
     parts: Arc<Parts>,
     sweeper: Sweeper,
-    loader: Loader,
+    candidate: Option<Arc<Candidate>>,
+    morning: Arc<Morning>,
     freshness: Arc<Freshness>,
     always_open: bool,
     watcher: Option<Arc<dyn Watcher>>,
-    cron: Cron,
-    expression: String,
-}
-
-/// Ticks of the cron loop. Each holds one tick at most: missed ones never pile up.
-#[derive(Default)]
-struct Ticks {
-    sweep: Arc<Notify>,
-    close: Arc<Notify>,
-    reload: Arc<Notify>,
+    timetable: Timetable,
 }
 
 /// What the loop remembers between ticks.
@@ -85,45 +95,42 @@ struct State {
 }
 
 impl Schedule {
-    /// A schedule over `parts`. With `always_open` the calendar is not asked.
+    /// A schedule of `work`.
     ///
     /// # Errors
     ///
     /// The interval cannot be said in cron.
-    pub fn new(
-        parts: Arc<Parts>,
-        sweeper: Sweeper,
-        loader: Loader,
-        freshness: Arc<Freshness>,
-        always_open: bool,
-        watcher: Option<Arc<dyn Watcher>>,
-    ) -> Result<Self, String> {
-        let expression = expression(parts.settings.schedule.interval);
-        let cron = croner::parser::CronParser::builder()
-            .seconds(croner::parser::Seconds::Required)
-            .build()
-            .parse(&expression)
-            .map_err(|error| format!("cron expression '{expression}': {error}"))?;
+    pub fn new(work: Work) -> Result<Self, String> {
+        let schedule = &work.parts.settings.schedule;
         Ok(Self {
-            parts,
-            sweeper,
-            loader,
-            freshness,
-            always_open,
-            watcher,
-            cron,
-            expression,
+            timetable: Timetable::new(schedule.interval, schedule.reload_at)?,
+            sweeper: work.sweeper,
+            candidate: work.candidate,
+            morning: Arc::new(Morning {
+                parts: Arc::clone(&work.parts),
+                loader: work.loader,
+            }),
+            parts: work.parts,
+            freshness: work.freshness,
+            always_open: work.always_open,
+            watcher: work.watcher,
         })
     }
 
-    /// Works until `stop`: at once, then at every tick.
+    /// Works until `stop`: at once, then at every tick of the cron loop.
     ///
     /// # Errors
     ///
     /// The cron loop cannot be started.
     pub async fn run(self, stop: CancellationToken) -> Result<(), JobSchedulerError> {
         let ticks = Ticks::default();
-        let mut cron = self.start_cron(&ticks).await?;
+        let mut cron = self.timetable.start(&ticks).await?;
+        self.run_on(&ticks, stop).await;
+        cron.shutdown().await
+    }
+
+    /// Works until `stop`: at once, then at every tick of `ticks`.
+    pub async fn run_on(self, ticks: &Ticks, stop: CancellationToken) {
         let interval = self.parts.settings.schedule.interval;
         let mut state = State {
             ticked_at: Instant::now(),
@@ -136,10 +143,20 @@ impl Schedule {
             store_said: false,
         };
         let mut sweeps = JoinSet::new();
+        let mut chores = JoinSet::new();
+        let mut posts = self.candidate.as_ref().map(|candidate| {
+            let (candidate, stop) = (Arc::clone(candidate), stop.clone());
+            let posts = candidate.changes();
+            chores.spawn(async move { candidate.run(stop).await });
+            posts
+        });
         if !self.always_open {
-            self.check_calendar((self.parts.clock)()).await;
+            let check = self.morning.check_calendar((self.parts.clock)());
+            stop.run_until_cancelled(check).await;
         }
-        self.tick(&mut state, &mut sweeps, &stop).await;
+        if self.candidate.is_none() {
+            self.tick(&mut state, &mut sweeps, &stop).await;
+        }
         loop {
             // The cron loop follows the wall clock: set back an hour, it is silent for an hour.
             let patience = if state.is_cron_silent {
@@ -162,6 +179,8 @@ impl Schedule {
                         self.tick(&mut state, &mut sweeps, &stop).await;
                     }
                 }
+                // Who takes the lead sweeps at once: the one before may be gone for a while.
+                () = changed(&mut posts) => self.tick(&mut state, &mut sweeps, &stop).await,
                 () = ticks.sweep.notified() => {
                     // After a sleep of the machine the cron loop catches up; once is enough.
                     let is_new = state.cron_at.is_none_or(|at| at.elapsed() >= interval / 2);
@@ -176,7 +195,13 @@ impl Schedule {
                         self.tick(&mut state, &mut sweeps, &stop).await;
                     }
                 }
-                () = ticks.reload.notified() => self.reload().await,
+                () = ticks.reload.notified() => {
+                    let (morning, stop) = (Arc::clone(&self.morning), stop.clone());
+                    chores.spawn(async move {
+                        stop.run_until_cancelled(morning.reload()).await;
+                    });
+                }
+                Some(_) = chores.join_next(), if !chores.is_empty() => {}
                 () = sleep_until(store_again), if state.store_again.is_some() => {
                     self.tick(&mut state, &mut sweeps, &stop).await;
                 }
@@ -188,14 +213,13 @@ impl Schedule {
                 }
             }
         }
-        cron.shutdown().await?;
-        // A sweep sees the same stop and ends within its grace.
+        // A sweep and the campaign see the same stop and end within their grace.
         while let Some(done) = sweeps.join_next().await {
             if let Ok(report) = done {
                 self.finish(&mut state, &report, None);
             }
         }
-        Ok(())
+        while chores.join_next().await.is_some() {}
     }
 
     /// One tick: a sweep is started, or a line says why not.
@@ -237,14 +261,15 @@ impl Schedule {
         self.note_next_run(now);
         let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
         let task = Task {
-            deadline: self.plan(symbols.len()).sweep_time() * 2 + SLACK,
+            deadline: plan(&self.parts, symbols.len()).sweep_time() * 2 + SLACK,
             symbols,
             close_until: due.close_until,
         };
         let sweeper = self.sweeper.clone();
+        let posts = self.candidate.as_ref().map(|candidate| candidate.changes());
         let freshness = Arc::clone(&self.freshness);
         let watcher = self.watcher.clone();
-        let stop = stop.clone();
+        let stop = stop.child_token();
         state.running = Some(due);
         sweeps.spawn(async move {
             let observe = |step: Step<'_>| {
@@ -253,7 +278,17 @@ impl Schedule {
                     watcher.step(&step);
                 }
             };
-            sweeper.sweep(&task, &observe, &stop).await
+            let sweep = sweeper.sweep(&task, &observe, &stop);
+            tokio::pin!(sweep);
+            tokio::select! {
+                biased;
+                report = &mut sweep => report,
+                // Another one sweeps now: the rest of this pass would be calls for nothing.
+                () = superseded(posts) => {
+                    stop.cancel();
+                    sweep.await
+                }
+            }
         });
     }
 
@@ -261,6 +296,11 @@ impl Schedule {
     fn decide(&self, state: &State, now: KrxTime) -> Result<Due, Skip> {
         if state.running.is_some() {
             return Err(Skip::PreviousRun);
+        }
+        match self.candidate.as_ref().map(|candidate| candidate.post()) {
+            None | Some(Post::Leads { .. }) => {}
+            Some(Post::Follows(leader)) => return Err(Skip::NotLeader(leader.process)),
+            Some(Post::Unknown) => return Err(Skip::NoLeader),
         }
         if self.always_open {
             return Ok(Due::default());
@@ -328,115 +368,47 @@ impl Schedule {
                     .close_window(now.date_naive())
                     .map(|(from, _)| from)
             }
+            Skip::NotLeader(_) | Skip::NoLeader => self.timetable.first_sweep(now, false),
             Skip::Closed(_) => {
                 let open = self.parts.calendar.load().next_open(now)?;
-                self.first_tick(open, true)
+                self.timetable.first_sweep(open, true)
             }
         }
-    }
-
-    /// The first tick at or after an instant.
-    fn first_tick(&self, from: KrxTime, inclusive: bool) -> Option<KrxTime> {
-        let from = from.with_nanosecond(0).unwrap_or(from);
-        self.cron.find_next_occurrence(&from, inclusive).ok()
     }
 
     fn note_next_run(&self, now: KrxTime) {
-        set_next_run(self.first_tick(now, false));
+        set_next_run(self.timetable.first_sweep(now, false));
     }
+}
 
-    fn plan(&self, codes: usize) -> Plan {
-        let calling = self.parts.broker.as_ref().map_or_else(
-            || self.parts.settings.calling(),
-            |broker| broker.source.calling(),
-        );
-        self.parts.settings.plan(codes, calling)
+/// What the settings make of a list of `codes`.
+fn plan(parts: &Parts, codes: usize) -> Plan {
+    let calling = parts.broker.as_ref().map_or_else(
+        || parts.settings.calling(),
+        |broker| broker.source.calling(),
+    );
+    parts.settings.plan(codes, calling)
+}
+
+/// Waits for a change of the lead; for ever where nobody else can lead.
+async fn changed(posts: &mut Option<watch::Receiver<Post>>) {
+    if let Some(posts) = posts
+        && posts.changed().await.is_ok()
+    {
+        return;
     }
+    std::future::pending().await
+}
 
-    /// Before the open: calendar, stock list and token are made ready for the day.
-    async fn reload(&self) {
-        let now = (self.parts.clock)();
-        self.check_calendar(now).await;
-        if !self.parts.calendar.load().is_trading_day(now.date_naive()) {
-            let moment = self.parts.calendar.load().moment(now);
-            let why = moment
-                .closed
-                .map(|closed| closed.to_string())
-                .unwrap_or_default();
-            tracing::info!(reason = %why, "stock list not reloaded: no trading today");
+/// Waits until this process is known to follow another.
+async fn superseded(posts: Option<watch::Receiver<Post>>) {
+    if let Some(mut posts) = posts {
+        let follows = |post: &Post| matches!(post, Post::Follows(_));
+        if posts.wait_for(follows).await.is_ok() {
             return;
         }
-        match self.loader.load().await {
-            Ok(loaded) => {
-                for note in &loaded.notes {
-                    tracing::warn!("{note}");
-                }
-                let codes = loaded.universe.len();
-                tracing::info!(codes, source = loaded.source, "stock list loaded");
-                gauge!("sise_universe_codes").set(u32::try_from(codes).unwrap_or(u32::MAX));
-                if !self.plan(codes).keeps_alive() {
-                    tracing::error!(
-                        codes,
-                        "the list no longer stays alive between two sweeps: see `sise plan`"
-                    );
-                }
-                self.parts.universe.store(Arc::new(loaded.universe));
-            }
-            Err(error) => tracing::error!(%error, "stock list not reloaded; the one in use stays"),
-        }
-        if let Some(broker) = &self.parts.broker
-            && let Err(error) = broker.auth.token().await
-        {
-            tracing::error!(%error, "no access token for the day yet");
-        }
     }
-
-    /// Crosschecks the calendar with the broker's, reads the override file, warns near the end.
-    async fn check_calendar(&self, now: KrxTime) {
-        let today = now.date_naive();
-        match self.parts.check_calendar(today).await {
-            Ok(differing) => {
-                for BrokerDay { date, is_open } in differing {
-                    tracing::warn!(
-                        %date, is_open,
-                        "the broker's calendar differs from the shipped one and is followed, unless \
-                         the override file says otherwise"
-                    );
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the broker's calendar could not be asked; ours stands")
-            }
-        }
-        if let Err(error) = self.parts.reload_calendar() {
-            tracing::error!(%error, "the calendar override file is not used; the calendar in use stays");
-        }
-        if let Some(warning) = self.parts.calendar.load().cover_warning(today) {
-            tracing::warn!("{warning}");
-        }
-    }
-
-    async fn start_cron(&self, ticks: &Ticks) -> Result<JobScheduler, JobSchedulerError> {
-        let reload_at = self.parts.settings.schedule.reload_at;
-        let reload = format!("0 {} {} * * *", reload_at.minute(), reload_at.hour());
-        let cron = JobScheduler::new().await?;
-        let entries = [
-            (self.expression.as_str(), &ticks.sweep),
-            (EVERY_MINUTE, &ticks.close),
-            (reload.as_str(), &ticks.reload),
-        ];
-        for (expression, bell) in entries {
-            let bell = Arc::clone(bell);
-            // The job only rings; the loop decides, so that jobs never overlap.
-            let job = Job::new_async_tz(expression, Seoul, move |_, _| {
-                bell.notify_one();
-                Box::pin(async {})
-            })?;
-            cron.add(job).await?;
-        }
-        cron.start().await?;
-        Ok(cron)
-    }
+    std::future::pending().await
 }
 
 fn set_next_run(next: Option<KrxTime>) {
@@ -449,19 +421,19 @@ fn set_next_run(next: Option<KrxTime>) {
     }
 }
 
-/// An interval that is a whole part of a minute or an hour, in cron's words.
-fn expression(interval: Duration) -> String {
-    match interval.as_secs() {
-        seconds @ ..60 => format!("*/{seconds} * * * * *"),
-        seconds @ 60..3_600 => format!("0 */{} * * * *", seconds / 60),
-        _ => "0 0 * * * *".to_owned(),
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work")
+            .field("candidate", &self.candidate)
+            .field("always_open", &self.always_open)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Schedule")
-            .field("expression", &self.expression)
+            .field("timetable", &self.timetable)
             .field("always_open", &self.always_open)
             .finish_non_exhaustive()
     }

@@ -1,0 +1,269 @@
+//! The budget of calls that all processes of an app key share: the pure rule.
+//!
+//! A cell rate algorithm (GCRA) whose cells are laid out ahead: no two cells are closer than one
+//! period, and a booking takes the first gap. How far ahead a gap may lie depends on who asks, so
+//! that readers come before the sweep; who finds none books on a lane of his own, which the others
+//! cannot take, so that nobody starves. An idle share goes to whoever asks.
+
+use std::time::Duration;
+
+/// Who asks. Readers' misses go first wherever calls queue, then watched codes, then the sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Urgency {
+    /// Somebody waits for the answer.
+    Reader,
+    /// A code that is refreshed more often than the rest.
+    Watched,
+    /// A pass over the list.
+    Sweep,
+}
+
+impl Urgency {
+    /// All of them, the most urgent first.
+    pub const ALL: [Self; 3] = [Self::Reader, Self::Watched, Self::Sweep];
+
+    /// Its place in [`Urgency::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        match self {
+            Self::Reader => 0,
+            Self::Watched => 1,
+            Self::Sweep => 2,
+        }
+    }
+
+    /// Periods ahead within which it may take any gap.
+    #[must_use]
+    pub fn reach(self) -> i64 {
+        match self {
+            Self::Reader => 3,
+            Self::Watched => 2,
+            Self::Sweep => 1,
+        }
+    }
+
+    /// Periods between two cells of its own lane, at a half, three tenths and a fifth of the rate.
+    /// Who asks again only when its cell begins may find the next ones taken, so that half of that
+    /// is guaranteed: a quarter, 15 % and a tenth of the rate.
+    #[must_use]
+    pub fn lane_periods(self) -> f64 {
+        match self {
+            Self::Reader => 2.0,
+            Self::Watched => 10.0 / 3.0,
+            Self::Sweep => 5.0,
+        }
+    }
+}
+
+/// Calls that all processes of an app key may make together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Caps {
+    /// Steady rate, calls per second.
+    pub per_second: f64,
+    /// Calls in any minute, where capped.
+    pub per_minute: Option<u32>,
+    /// Calls in a day, midnight to midnight in Seoul, where capped.
+    pub per_day: Option<u32>,
+}
+
+/// A cap that is spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cap {
+    /// [`Caps::per_minute`]
+    Minute,
+    /// [`Caps::per_day`]
+    Day,
+}
+
+/// What a request for a call came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Booking {
+    /// A cell was booked.
+    Cell {
+        /// Until its start.
+        wait: Duration,
+        /// Calls that fit into it: one, but for rates that no timer can follow.
+        calls: u32,
+        /// Its length.
+        length: Duration,
+    },
+    /// A cap is spent; nothing was booked.
+    Spent {
+        /// Which.
+        cap: Cap,
+        /// When it is of use to ask again.
+        again: Duration,
+    },
+}
+
+/// Cells shorter than this are put together: timers wake once a millisecond at best.
+const SHORTEST_CELL: f64 = 0.002;
+
+/// A refusal cuts the rate to this share of what it was,
+const CUT: f64 = 0.7;
+/// to this share of the setting at least,
+const LOWEST: f64 = 0.1;
+/// and once in this time: calls in flight are refused together. Microseconds.
+const ONE_CUT_IN: i64 = 1_000_000;
+/// The rate climbs from nothing to the setting in this time. Microseconds.
+const CLIMB: f64 = 50_000_000.0;
+
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+/// Seoul is this far ahead of UTC, without summer time. Microseconds.
+const SEOUL: i64 = 9 * 3_600 * SECOND;
+
+impl Caps {
+    /// Calls in a cell.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float cast saturates, and a rate is above zero"
+    )]
+    pub fn calls_a_cell(&self) -> u32 {
+        (self.per_second * SHORTEST_CELL).ceil().max(1.0) as u32
+    }
+}
+
+/// The cells that are booked. Times are microseconds since 1970, UTC.
+#[derive(Debug, Clone)]
+pub struct Cells {
+    /// Starts of the booked cells, ascending.
+    booked: Vec<i64>,
+    /// The next cell of each lane.
+    lanes: [i64; 3],
+    /// Share of the set rate that was in force at `share_at`.
+    share: f64,
+    share_at: i64,
+    /// Calls of the last minute by second.
+    seconds: Vec<(i64, u32)>,
+    /// The day in Seoul, and its calls.
+    day: (i64, u32),
+}
+
+impl Default for Cells {
+    fn default() -> Self {
+        Self {
+            booked: Vec::new(),
+            lanes: [0; 3],
+            share: 1.0,
+            share_at: 0,
+            seconds: Vec::new(),
+            day: (0, 0),
+        }
+    }
+}
+
+impl Cells {
+    /// Books a cell at `now`.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "periods are far below 2^52 microseconds"
+    )]
+    pub fn book(&mut self, caps: &Caps, urgency: Urgency, now: i64) -> Booking {
+        let calls = caps.calls_a_cell();
+        let share = self.share(now);
+        let period = (f64::from(calls) * SECOND as f64 / (caps.per_second * share)).ceil() as i64;
+        let period = period.max(1);
+        self.booked.retain(|start| start + period > now);
+        let mut at = self.first_gap(now, period);
+        let reach = now + urgency.reach() * period;
+        let on_lane = at > reach;
+        let mut want = at;
+        let lane = self.lanes.get(urgency.index()).copied().unwrap_or(now);
+        if on_lane {
+            // In step with the cells that are booked, so that no gap is too short to be used.
+            let step = self.booked.iter().rev().find(|start| **start <= reach);
+            let step = step.copied().unwrap_or(now);
+            want = reach.max(lane);
+            let periods = (want - step + period - 1).div_euclid(period);
+            at = self.first_gap(step + periods * period, period);
+        }
+        let day = (now + SEOUL).div_euclid(DAY);
+        if self.day.0 != day {
+            self.day = (day, 0);
+        }
+        if caps.per_day.is_some_and(|most| self.day.1 + calls > most) {
+            let again = (day + 1) * DAY - SEOUL - now;
+            return spent(Cap::Day, again);
+        }
+        if let Some(most) = caps.per_minute {
+            let second = at.div_euclid(SECOND);
+            let now_second = now.div_euclid(SECOND);
+            self.seconds.retain(|(past, _)| *past >= now_second - 60);
+            let within = |(past, _): &&(i64, u32)| *past >= second - 60;
+            let made: u32 = self.seconds.iter().filter(within).map(|(_, n)| n).sum();
+            if made + calls > most {
+                let oldest = self.seconds.iter().map(|(past, _)| *past).min();
+                let again = (oldest.unwrap_or(now_second) + 61) * SECOND - now;
+                return spent(Cap::Minute, again);
+            }
+            match self.seconds.iter_mut().find(|(past, _)| *past == second) {
+                Some((_, made)) => *made += calls,
+                None => self.seconds.push((second, calls)),
+            }
+        }
+        self.day.1 += calls;
+        if on_lane && let Some(lane) = self.lanes.get_mut(urgency.index()) {
+            // From where it should have been: what is taken by others must not add up.
+            *lane = want + (period as f64 * urgency.lane_periods()) as i64;
+        }
+        let place = self.booked.partition_point(|start| *start < at);
+        self.booked.insert(place, at);
+        Booking::Cell {
+            wait: micros(at - now),
+            calls,
+            length: micros(period),
+        }
+    }
+
+    /// The broker refused a call: cuts the rate at once. Returns the share of the setting.
+    pub fn refused(&mut self, now: i64) -> f64 {
+        let share = self.share(now);
+        if now - self.share_at >= ONE_CUT_IN {
+            self.share = (share * CUT).max(LOWEST);
+            self.share_at = now;
+        }
+        self.share(now)
+    }
+
+    /// Share of the set rate in force at `now`, 0 to 1.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "microseconds since 1970 are below 2^52"
+    )]
+    pub fn share(&self, now: i64) -> f64 {
+        (self.share + (now - self.share_at).max(0) as f64 / CLIMB).min(1.0)
+    }
+
+    /// The first start at or after `from` that is one period from every booked cell.
+    fn first_gap(&self, from: i64, period: i64) -> i64 {
+        let mut at = from;
+        for start in &self.booked {
+            if *start >= at + period {
+                break;
+            }
+            if start + period > at {
+                at = start + period;
+            }
+        }
+        at
+    }
+}
+
+fn spent(cap: Cap, again: i64) -> Booking {
+    Booking::Spent {
+        cap,
+        again: micros(again),
+    }
+}
+
+fn micros(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

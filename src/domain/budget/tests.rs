@@ -1,0 +1,151 @@
+use super::*;
+use proptest::prelude::*;
+
+const RATE: Caps = Caps {
+    per_second: 15.0,
+    per_minute: None,
+    per_day: None,
+};
+/// 2026-11-20 09:00 in Seoul.
+const START: i64 = 1_795_132_800 * SECOND;
+
+fn start_of(booking: Booking, now: i64) -> Option<i64> {
+    match booking {
+        Booking::Cell { wait, .. } => Some(now + i64::try_from(wait.as_micros()).unwrap()),
+        Booking::Spent { .. } => None,
+    }
+}
+
+/// Lets `heads` of each urgency ask again as soon as their cell begins, and counts their cells.
+fn contend(heads: [usize; 3], seconds: i64) -> [usize; 3] {
+    let mut cells = Cells::default();
+    let mut due: Vec<(i64, Urgency)> = Vec::new();
+    for urgency in Urgency::ALL {
+        due.extend((0..heads[urgency.index()]).map(|_| (START, urgency)));
+    }
+    let mut counts = [0; 3];
+    while let Some(place) = (0..due.len()).min_by_key(|place| due[*place].0) {
+        let (now, urgency) = due[place];
+        if now >= START + seconds * SECOND {
+            break;
+        }
+        let at = start_of(cells.book(&RATE, urgency, now), now).unwrap();
+        counts[urgency.index()] += 1;
+        due[place].0 = at;
+    }
+    counts
+}
+
+#[test]
+fn one_who_asks_alone_gets_the_whole_rate() {
+    for heads in [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 4], [9, 0, 0]] {
+        let total: usize = contend(heads, 20).iter().sum();
+        assert!((299..=316).contains(&total), "{heads:?}: {total}");
+    }
+}
+
+#[test]
+fn nobody_starves_and_readers_come_first() {
+    for heads in [[1, 1, 1], [4, 4, 4], [16, 1, 1], [8, 8, 1], [1, 1, 8]] {
+        let [reader, watched, sweep] = contend(heads, 100);
+        let total = reader + watched + sweep;
+        assert!((1_495..=1_530).contains(&total), "{heads:?}: {total}");
+        assert!(sweep * 10 >= total, "{heads:?}: sweep {sweep} of {total}");
+        assert!(
+            watched * 100 >= total * 15,
+            "{heads:?}: watched {watched} of {total}"
+        );
+        assert!(reader >= total / 4, "{heads:?}: reader {reader} of {total}");
+    }
+    let [reader, _, sweep] = contend([8, 0, 1], 100);
+    assert!(sweep >= 280 && reader >= 1_150, "{reader} {sweep}");
+}
+
+#[test]
+fn a_reader_waits_a_few_cells_however_many_sweep() {
+    let mut cells = Cells::default();
+    for _ in 0..8 {
+        cells.book(&RATE, Urgency::Sweep, START);
+    }
+    let wait = start_of(cells.book(&RATE, Urgency::Reader, START), START).unwrap() - START;
+    assert!(wait <= 3 * 66_667, "{wait} us");
+}
+
+#[test]
+fn a_refusal_cuts_the_rate_at_once_and_it_climbs_back_slowly() {
+    let mut cells = Cells::default();
+    assert!((cells.refused(START) - 0.7).abs() < 1e-9);
+    // Calls that were in flight together count once.
+    assert!(cells.refused(START + SECOND / 2) < 0.72);
+    assert!(cells.refused(START + SECOND) < 0.52);
+    for second in 2..20 {
+        cells.refused(START + second * SECOND);
+    }
+    let low = cells.share(START + 20 * SECOND);
+    assert!((0.1..0.2).contains(&low), "{low}");
+    assert!(cells.share(START + 40 * SECOND) < 0.6);
+    assert!((cells.share(START + 100 * SECOND) - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn minute_and_day_have_their_caps() {
+    let caps = Caps {
+        per_minute: Some(10),
+        per_day: Some(15),
+        ..RATE
+    };
+    let mut cells = Cells::default();
+    let mut now = START;
+    for _ in 0..10 {
+        now = start_of(cells.book(&caps, Urgency::Sweep, now), now).unwrap();
+    }
+    let Booking::Spent {
+        cap: Cap::Minute,
+        again,
+    } = cells.book(&caps, Urgency::Reader, now)
+    else {
+        panic!("the minute has its cap");
+    };
+    now += i64::try_from(again.as_micros()).unwrap();
+    assert!(now - START >= 60 * SECOND);
+    for _ in 0..5 {
+        now = start_of(cells.book(&caps, Urgency::Sweep, now), now).unwrap();
+    }
+    let spent = cells.book(&caps, Urgency::Reader, now);
+    let Booking::Spent {
+        cap: Cap::Day,
+        again,
+    } = spent
+    else {
+        panic!("the day has its cap: {spent:?}");
+    };
+    // Until midnight in Seoul, 15 hours after 09:00.
+    let midnight = now + i64::try_from(again.as_micros()).unwrap();
+    assert_eq!(midnight, START + 15 * 3_600 * SECOND);
+    assert!(start_of(cells.book(&caps, Urgency::Reader, midnight), midnight).is_some());
+}
+
+proptest! {
+    #[test]
+    fn no_two_cells_are_closer_than_a_period(
+        rate in 0.5f64..400.0,
+        asks in prop::collection::vec((0usize..3, 0i64..200_000), 1..200),
+    ) {
+        let caps = Caps { per_second: rate, ..RATE };
+        let mut cells = Cells::default();
+        let mut now = START;
+        let mut starts = Vec::new();
+        for (urgency, pause) in asks {
+            now += pause;
+            let booking = cells.book(&caps, Urgency::ALL[urgency], now);
+            let at = start_of(booking, now).unwrap();
+            prop_assert!(at >= now);
+            starts.push(at);
+        }
+        starts.sort_unstable();
+        for pair in starts.windows(2) {
+            let gap = micros(pair[1] - pair[0]).as_secs_f64();
+            prop_assert!(gap * rate > 0.999_999, "{:?} at {rate}/s", pair);
+        }
+    }
+}

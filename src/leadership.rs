@@ -1,0 +1,226 @@
+//! Of all the daemons on one store one sweeps: this process's part in that.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::domain::{KrxTime, Quote, Symbol};
+use crate::port::{Lead, Leader, Leadership, PriceStore, Shelf, Standing, StoreError};
+
+/// Who follows looks this often whether the lead is free: a leader that stops in order is
+/// followed within a second.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The lease ends this share of its life before the others are promised that it has, so that
+/// looking and starting fit in.
+const MARGIN: f64 = 0.9;
+
+/// How this process stands, as far as it knows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Post {
+    /// It leads until the lease ends.
+    Leads {
+        /// The lease as it stands in the store.
+        leader: Leader,
+        /// When it ends, if it is not renewed.
+        until: Instant,
+        /// When this process took it, by its own clock.
+        taken_at: KrxTime,
+    },
+    /// Another one leads.
+    Follows(Leader),
+    /// Nobody is known to lead: the store is away, or was not asked yet.
+    Unknown,
+}
+
+/// This process among those who may lead.
+pub struct Candidate {
+    lease: Arc<dyn Leadership>,
+    process: String,
+    life: Duration,
+    clock: Clock,
+    post: watch::Sender<Post>,
+}
+
+impl Candidate {
+    /// A candidate called `process` for a lease of `life`.
+    #[must_use]
+    pub fn new(lease: Arc<dyn Leadership>, process: String, life: Duration, clock: Clock) -> Self {
+        Self {
+            lease,
+            process,
+            life: life.mul_f64(MARGIN),
+            clock,
+            post: watch::Sender::new(Post::Unknown),
+        }
+    }
+
+    /// What this process calls itself.
+    #[must_use]
+    pub fn process(&self) -> &str {
+        &self.process
+    }
+
+    /// How this process stands. A lease that has ended is no lead, whether or not that was noticed.
+    #[must_use]
+    pub fn post(&self) -> Post {
+        let post = self.post.borrow().clone();
+        match post {
+            Post::Leads { until, .. } if Instant::now() >= until => Post::Unknown,
+            post => post,
+        }
+    }
+
+    /// Told of every change of [`Candidate::post`].
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<Post> {
+        self.post.subscribe()
+    }
+
+    /// Takes part until `stop`, then gives the lead back.
+    pub async fn run(&self, stop: CancellationToken) {
+        while let Some(pause) = stop.run_until_cancelled(self.campaign()).await {
+            if stop.run_until_cancelled(sleep(pause)).await.is_none() {
+                break;
+            }
+        }
+        // What is in flight may still be written: the store takes it until another one leads.
+        if matches!(self.post(), Post::Leads { .. })
+            && let Err(error) = self.lease.resign(&self.process).await
+        {
+            tracing::warn!(%error, "the lead could not be given back; it ends by itself");
+        }
+    }
+
+    /// Asks for the lead once; says when to ask again.
+    pub async fn campaign(&self) -> Duration {
+        let asked = Instant::now();
+        let standing = self.lease.campaign(&self.process, self.life).await;
+        let (post, pause) = match standing {
+            Ok(Standing::Leading(leader)) => {
+                let taken_at = match &*self.post.borrow() {
+                    Post::Leads {
+                        leader: held,
+                        taken_at,
+                        ..
+                    } if held.lead == leader.lead => *taken_at,
+                    _ => (self.clock)(),
+                };
+                let until = asked + self.life;
+                let post = Post::Leads {
+                    leader,
+                    until,
+                    taken_at,
+                };
+                (post, self.life / 3)
+            }
+            Ok(Standing::Following(leader)) => (Post::Follows(leader), LOOK.min(self.life / 3)),
+            // A lead is held until it ends; the store may come back before that.
+            Err(_) => (self.post(), LOOK.min(self.life / 3)),
+        };
+        self.take(post);
+        pause
+    }
+
+    fn take(&self, post: Post) {
+        self.post.send_if_modified(|held| {
+            let lead = |post: &Post| match post {
+                Post::Leads { leader, .. } => Some((true, leader.lead)),
+                Post::Follows(leader) => Some((false, leader.lead)),
+                Post::Unknown => None,
+            };
+            let changed = lead(held) != lead(&post);
+            if changed {
+                match &post {
+                    Post::Leads { leader, .. } => {
+                        tracing::info!(lead = %leader.lead, "this process leads: it sweeps");
+                    }
+                    Post::Follows(leader) => tracing::info!(
+                        leader = leader.process, lead = %leader.lead,
+                        "another process leads: standing by"
+                    ),
+                    Post::Unknown => {
+                        tracing::warn!("the lead is lost: no sweeps until it is taken")
+                    }
+                }
+            }
+            *held = post;
+            changed
+        });
+    }
+}
+
+/// A price store through which only the leader writes. A leader that was paused longer than its
+/// lease is refused here by its own clock, and by the store through the number of its lead.
+pub struct LeaderStore {
+    store: Arc<dyn PriceStore>,
+    candidate: Arc<Candidate>,
+}
+
+impl LeaderStore {
+    /// The way into `store` for the sweeps of `candidate`.
+    #[must_use]
+    pub fn new(store: Arc<dyn PriceStore>, candidate: Arc<Candidate>) -> Self {
+        Self { store, candidate }
+    }
+}
+
+#[async_trait]
+impl PriceStore for LeaderStore {
+    async fn write(
+        &self,
+        quotes: &[Quote],
+        shelf: Shelf,
+        lead: Option<Lead>,
+    ) -> Result<(), StoreError> {
+        let post = self.candidate.post.borrow().clone();
+        let Post::Leads {
+            leader, taken_at, ..
+        } = post
+        else {
+            let lead = lead.unwrap_or(Lead(0));
+            return Err(StoreError::Superseded { lead });
+        };
+        // Fetched before this lead began: another one may have written newer ones in between.
+        if quotes.iter().any(|quote| quote.fetched_at < taken_at) {
+            return Err(StoreError::Superseded { lead: leader.lead });
+        }
+        self.store.write(quotes, shelf, Some(leader.lead)).await
+    }
+
+    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
+        self.store.realtime(symbols).await
+    }
+
+    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
+        self.store.close(symbols).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+}
+
+impl fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candidate")
+            .field("process", &self.process)
+            .field("life", &self.life)
+            .field("post", &self.post())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LeaderStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeaderStore")
+            .field("candidate", &self.candidate)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,119 @@
+//! The hard cap of a process.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::Clock as _;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+
+use super::Rate;
+
+/// Tells governor the time of tokio's clock, so that tests move both together.
+#[derive(Debug, Clone)]
+struct TokioClock {
+    start: Instant,
+}
+
+impl governor::clock::Clock for TokioClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        self.start.elapsed().into()
+    }
+}
+
+/// The hard cap of this process: lets calls pass at a rate, in the order of their coming.
+pub struct Limiter {
+    gate: Mutex<RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>>,
+    clock: TokioClock,
+}
+
+impl Limiter {
+    /// A limiter that lets `rate` pass.
+    #[must_use]
+    pub fn new(rate: Rate) -> Self {
+        let clock = TokioClock {
+            start: Instant::now(),
+        };
+        let period = Duration::try_from_secs_f64(1.0 / rate.per_second)
+            .unwrap_or(Duration::MAX)
+            .max(Duration::from_nanos(1));
+        let quota = Quota::with_period(period)
+            .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
+            .allow_burst(rate.burst);
+        Self {
+            gate: Mutex::new(RateLimiter::direct_with_clock(quota, clock.clone())),
+            clock,
+        }
+    }
+
+    /// Waits until one call may go out.
+    ///
+    /// governor's own waiting is neither fair nor on tokio's clock; a fair lock held while
+    /// waiting is both.
+    pub async fn pass(&self) {
+        let gate = self.gate.lock().await;
+        while let Err(not_until) = gate.check() {
+            sleep(not_until.wait_time_from(self.clock.now())).await;
+        }
+    }
+}
+
+impl fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limiter").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn passes(limiter: &Limiter, count: usize) -> Vec<Instant> {
+        let mut times = Vec::new();
+        for _ in 0..count {
+            limiter.pass().await;
+            times.push(Instant::now());
+        }
+        times
+    }
+
+    fn most_in_a_second(times: &[Instant]) -> u32 {
+        let within = |from: &Instant| {
+            let window = *from..*from + Duration::from_secs(1);
+            times.iter().filter(|time| window.contains(time)).count()
+        };
+        u32::try_from(times.iter().map(within).max().unwrap_or(0)).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_second_is_over_the_brokers_cap() {
+        for (per_second, burst, cap) in [(15.0, 2, 18), (1.0 / 1.1, 1, 1), (2.5, 1, 3)] {
+            let rate = Rate::new(per_second, burst);
+            assert!(rate.most_in_a_second() <= cap, "{rate:?}");
+            let limiter = Limiter::new(rate);
+            let mut times = passes(&limiter, 40).await;
+            // A rest fills the burst again.
+            sleep(Duration::from_secs(5)).await;
+            times.extend(passes(&limiter, 40).await);
+            assert!(
+                most_in_a_second(&times) <= rate.most_in_a_second(),
+                "{rate:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rate_is_reached() {
+        let start = Instant::now();
+        passes(&Limiter::new(Rate::new(15.0, 2)), 93).await;
+        let seconds = start.elapsed().as_secs_f64();
+        assert!((seconds - 91.0 / 15.0).abs() < 0.05, "{seconds}");
+    }
+}

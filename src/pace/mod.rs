@@ -1,0 +1,13 @@
+//! When may a call be made, and when again.
+
+mod budget;
+mod limiter;
+mod pacer;
+mod rate;
+mod retries;
+
+pub use budget::LocalBudget;
+pub use limiter::Limiter;
+pub use pacer::{Fallback, Pacer};
+pub use rate::Rate;
+pub use retries::Retries;

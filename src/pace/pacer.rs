@@ -1,0 +1,223 @@
+//! The turn of a call: the shared budget first, then the hard cap of this process.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use metrics::gauge;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+
+use super::{Limiter, LocalBudget, Rate};
+use crate::domain::{Booking, Cap, Caps, KrxTime, Urgency};
+use crate::port::{RateBudget, SourceError};
+
+/// A cell that was slept through for this long is given up: the process was paused, and calls that
+/// were booked for then must not fall together with those of now.
+const LATE: Duration = Duration::from_millis(250);
+
+/// Nobody waits longer than this for a cap that is spent.
+const PATIENCE: Duration = Duration::from_secs(61);
+
+/// Nothing can be booked at present.
+const LOOK_AGAIN: Booking = Booking::Spent {
+    cap: Cap::Minute,
+    again: Duration::from_secs(1),
+};
+
+/// What a process keeps to while the shared budget is away.
+#[derive(Debug)]
+pub struct Fallback {
+    budget: LocalBudget,
+    is_in_use: AtomicBool,
+}
+
+/// Calls left in the cell that was booked last.
+#[derive(Debug)]
+struct Cell {
+    calls: u32,
+    ends_at: Instant,
+}
+
+/// Gives every call its turn.
+pub struct Pacer {
+    /// The first of each urgency books; the others stand behind it in the order of their coming.
+    heads: [Mutex<Cell>; 3],
+    budget: Arc<dyn RateBudget>,
+    fallback: Option<Fallback>,
+    limiter: Limiter,
+}
+
+impl Fallback {
+    /// A share of `caps` for this process alone.
+    #[must_use]
+    pub fn new(caps: Caps, share: f64, now: KrxTime) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a cap is not above it"
+        )]
+        let part = |cap: u32| ((f64::from(cap) * share) as u32).max(1);
+        let caps = Caps {
+            per_second: caps.per_second * share,
+            per_minute: caps.per_minute.map(part),
+            per_day: caps.per_day.map(part),
+        };
+        Self {
+            budget: LocalBudget::new(caps, now),
+            is_in_use: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Pacer {
+    /// Turns by `budget`, never faster than `rate`. `fallback` is what this process keeps to while
+    /// the budget is away.
+    #[must_use]
+    pub fn new(budget: Arc<dyn RateBudget>, fallback: Option<Fallback>, rate: Rate) -> Self {
+        let head = || {
+            Mutex::new(Cell {
+                calls: 0,
+                ends_at: Instant::now(),
+            })
+        };
+        Self {
+            heads: [head(), head(), head()],
+            budget,
+            fallback,
+            limiter: Limiter::new(rate),
+        }
+    }
+
+    /// Waits until one call may go out, and says how long that took.
+    ///
+    /// # Errors
+    ///
+    /// A cap is spent for longer than anybody would wait.
+    pub async fn pass(&self, urgency: Urgency) -> Result<Duration, SourceError> {
+        let came = Instant::now();
+        let [reader, watched, sweep] = &self.heads;
+        let head = match urgency {
+            Urgency::Reader => reader,
+            Urgency::Watched => watched,
+            Urgency::Sweep => sweep,
+        };
+        let mut cell = head.lock().await;
+        while cell.calls == 0 || Instant::now() >= cell.ends_at {
+            cell.calls = 0;
+            match self.book(urgency).await {
+                Booking::Cell {
+                    wait,
+                    calls,
+                    length,
+                } => {
+                    let due = Instant::now() + wait;
+                    sleep(wait).await;
+                    if due.elapsed() < LATE {
+                        cell.calls = calls;
+                        cell.ends_at = Instant::now() + length;
+                    }
+                }
+                Booking::Spent { cap, again } if again <= PATIENCE => {
+                    tracing::debug!(?cap, ?again, "a cap is spent; waiting");
+                    sleep(again).await;
+                }
+                Booking::Spent { cap, .. } => {
+                    return Err(SourceError::Exhausted(match cap {
+                        Cap::Minute => "the calls of this minute are made".to_owned(),
+                        Cap::Day => {
+                            "the calls of this day are made; midnight in Seoul brings new ones, \
+                                     kis.calls_per_day sets how many"
+                                .to_owned()
+                        }
+                    }));
+                }
+            }
+        }
+        cell.calls -= 1;
+        drop(cell);
+        self.limiter.pass().await;
+        Ok(came.elapsed())
+    }
+
+    /// The broker refused a call as over its limit: all processes slow down at once.
+    pub async fn refused(&self) {
+        let share = match (self.budget.refused().await, &self.fallback) {
+            (Ok(share), _) => share,
+            (Err(_), Some(fallback)) => fallback.budget.refused().await.unwrap_or(1.0),
+            (Err(_), None) => return,
+        };
+        gauge!("sise_rate_share_ratio").set(share);
+        tracing::debug!(share, "over the broker's limit: slower for a while");
+    }
+
+    /// Whether this process keeps to its own share, the shared budget being away.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        let fallback = self.fallback.as_ref();
+        fallback.is_some_and(|fallback| fallback.is_in_use.load(Ordering::Relaxed))
+    }
+
+    async fn book(&self, urgency: Urgency) -> Booking {
+        let error = match self.budget.book(urgency).await {
+            Ok(booking) => return self.shared(booking),
+            Err(error) => error,
+        };
+        let Some(fallback) = &self.fallback else {
+            // A budget without a fallback is one inside this process, which cannot fail.
+            tracing::error!(%error, "no rate budget");
+            return LOOK_AGAIN;
+        };
+        if !fallback.is_in_use.swap(true, Ordering::Relaxed) {
+            // What was booked last is not known here, so nothing goes out at once.
+            fallback.budget.skip();
+            tracing::warn!(
+                %error,
+                calls_per_second = fallback.budget.per_second(),
+                "the shared rate budget is away: this process keeps to its own share until it answers"
+            );
+        }
+        let Ok(booking) = fallback.budget.book(urgency).await else {
+            return LOOK_AGAIN;
+        };
+        let Booking::Cell {
+            wait,
+            calls,
+            length,
+        } = booking
+        else {
+            return booking;
+        };
+        sleep(wait).await;
+        // Where the budget came back meanwhile, others book from it already.
+        match self.budget.book(urgency).await {
+            Ok(booking) => self.shared(booking),
+            Err(_) => Booking::Cell {
+                wait: Duration::ZERO,
+                calls,
+                length,
+            },
+        }
+    }
+
+    fn shared(&self, booking: Booking) -> Booking {
+        if let Some(fallback) = &self.fallback
+            && fallback.is_in_use.swap(false, Ordering::Relaxed)
+        {
+            tracing::info!("the shared rate budget answers again");
+        }
+        booking
+    }
+}
+
+impl fmt::Debug for Pacer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pacer")
+            .field("fallback", &self.fallback)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+use super::*;
+use crate::domain::Seoul;
+use crate::port::StoreError;
+use async_trait::async_trait;
+use chrono::TimeZone as _;
+
+fn morning() -> KrxTime {
+    Seoul.with_ymd_and_hms(2026, 11, 20, 9, 0, 0).unwrap()
+}
+
+fn caps(per_second: f64) -> Caps {
+    Caps {
+        per_second,
+        per_minute: None,
+        per_day: None,
+    }
+}
+
+fn alone(per_second: f64) -> Arc<Pacer> {
+    let burst = if per_second > 1_000.0 { 400 } else { 2 };
+    let budget = LocalBudget::new(caps(per_second), morning());
+    Arc::new(Pacer::new(
+        Arc::new(budget),
+        None,
+        Rate::new(per_second, burst),
+    ))
+}
+
+/// A budget that can be away.
+struct Absent {
+    budget: LocalBudget,
+    is_away: AtomicBool,
+}
+
+impl Absent {
+    fn check(&self) -> Result<(), StoreError> {
+        if self.is_away.load(Ordering::Relaxed) {
+            return Err(StoreError::Failed {
+                store: "here".to_owned(),
+                trouble: "away".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl RateBudget for Absent {
+    async fn book(&self, urgency: Urgency) -> Result<Booking, StoreError> {
+        self.check()?;
+        self.budget.book(urgency).await
+    }
+
+    async fn refused(&self) -> Result<f64, StoreError> {
+        self.check()?;
+        self.budget.refused().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rate_is_reached() {
+    let pacer = alone(15.0);
+    let start = Instant::now();
+    for _ in 0..93 {
+        pacer.pass(Urgency::Sweep).await.unwrap();
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    assert!((seconds - 92.0 / 15.0).abs() < 0.1, "{seconds}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_that_no_timer_follows_is_reached_too() {
+    let pacer = alone(20_000.0);
+    let start = Instant::now();
+    for _ in 0..20_000 {
+        pacer.pass(Urgency::Sweep).await.unwrap();
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    assert!((0.9..1.2).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_passes_before_waiting_sweeps() {
+    let pacer = alone(1.0);
+    pacer.pass(Urgency::Sweep).await.unwrap();
+    for _ in 0..20 {
+        let pacer = Arc::clone(&pacer);
+        tokio::spawn(async move { pacer.pass(Urgency::Sweep).await });
+    }
+    tokio::task::yield_now().await;
+    // One sweep has its cell already; the other nineteen wait behind the reader.
+    let waited = pacer.pass(Urgency::Reader).await.unwrap();
+    assert!(waited <= Duration::from_millis(2_100), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_shared_budget_each_keeps_to_its_share() {
+    let budget = Arc::new(Absent {
+        budget: LocalBudget::new(caps(15.0), morning()),
+        is_away: AtomicBool::new(false),
+    });
+    let process = || {
+        let fallback = Fallback::new(caps(15.0), 0.2, morning());
+        Arc::new(Pacer::new(
+            Arc::clone(&budget) as Arc<dyn RateBudget>,
+            Some(fallback),
+            Rate::new(15.0, 2),
+        ))
+    };
+    let processes = [process(), process(), process(), process()];
+    let times = Arc::new(std::sync::Mutex::new(Vec::new()));
+    for pacer in &processes {
+        let (pacer, times) = (Arc::clone(pacer), Arc::clone(&times));
+        tokio::spawn(async move {
+            loop {
+                pacer.pass(Urgency::Reader).await.unwrap();
+                times.lock().unwrap().push(Instant::now());
+            }
+        });
+    }
+    for is_away in [false, true, false, true, false] {
+        budget.is_away.store(is_away, Ordering::Relaxed);
+        sleep(Duration::from_millis(7_300)).await;
+        assert_eq!(processes[0].is_alone(), is_away);
+    }
+    let times = times.lock().unwrap();
+    let within = |from: &Instant| {
+        let second = *from..*from + Duration::from_secs(1);
+        times.iter().filter(|time| second.contains(time)).count()
+    };
+    let most = times.iter().map(within).max().unwrap();
+    assert!(most <= 18, "{most} calls in a second");
+    assert!(times.len() > 450, "{} calls", times.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_day_is_said_and_a_spent_minute_is_waited_for() {
+    let caps = Caps {
+        per_minute: Some(20),
+        per_day: Some(30),
+        ..caps(15.0)
+    };
+    let budget = LocalBudget::new(caps, morning());
+    let pacer = Pacer::new(Arc::new(budget), None, Rate::new(15.0, 2));
+    let start = Instant::now();
+    for _ in 0..30 {
+        pacer.pass(Urgency::Reader).await.unwrap();
+    }
+    assert!(start.elapsed() > Duration::from_secs(60));
+    let error = pacer.pass(Urgency::Reader).await.unwrap_err();
+    assert!(matches!(error, SourceError::Exhausted(_)), "{error}");
+}

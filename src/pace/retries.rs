@@ -1,0 +1,96 @@
+//! When to ask again.
+
+use std::fmt;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+use crate::port::Remedy;
+
+/// Pauses before a call is repeated, jittered, and how often it may be.
+#[derive(Debug, Clone, Copy)]
+struct Backoff {
+    first: Duration,
+    longest: Duration,
+    times: usize,
+}
+
+/// After a refusal for the rate: the broker asks to repeat soon (contract chapter 3).
+const SOON: Backoff = Backoff {
+    first: Duration::from_millis(100),
+    longest: Duration::from_secs(1),
+    times: 6,
+};
+
+/// After trouble on the way or at the broker.
+const LATER: Backoff = Backoff {
+    first: Duration::from_millis(250),
+    longest: Duration::from_secs(4),
+    times: 3,
+};
+
+impl Backoff {
+    fn delays(self) -> impl Iterator<Item = Duration> {
+        ExponentialBuilder::default()
+            .with_min_delay(self.first)
+            .with_max_delay(self.longest)
+            .with_max_times(self.times)
+            .with_jitter()
+            .build()
+    }
+}
+
+/// The repeats that one call has left.
+pub struct Retries {
+    soon: Box<dyn Iterator<Item = Duration> + Send>,
+    later: Box<dyn Iterator<Item = Duration> + Send>,
+    may_renew: bool,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self {
+            soon: Box::new(SOON.delays()),
+            later: Box::new(LATER.delays()),
+            may_renew: true,
+        }
+    }
+}
+
+impl Retries {
+    /// The pause before the next try, or `None` when the remedy is used up.
+    pub fn next_pause(&mut self, remedy: Remedy) -> Option<Duration> {
+        match remedy {
+            Remedy::AskAgainSoon => self.soon.next(),
+            Remedy::AskAgainLater => self.later.next(),
+            // One token a call: a second dead one in a row is not a matter of luck.
+            Remedy::RenewToken => std::mem::take(&mut self.may_renew).then_some(Duration::ZERO),
+            Remedy::GiveUp => None,
+        }
+    }
+}
+
+impl fmt::Debug for Retries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retries").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_run_out() {
+        let mut retries = Retries::default();
+        let count = |retries: &mut Retries, remedy| {
+            std::iter::from_fn(|| retries.next_pause(remedy))
+                .take(100)
+                .count()
+        };
+        assert_eq!(count(&mut retries, Remedy::AskAgainSoon), 6);
+        assert_eq!(count(&mut retries, Remedy::AskAgainLater), 3);
+        assert_eq!(count(&mut retries, Remedy::RenewToken), 1);
+        assert_eq!(count(&mut retries, Remedy::GiveUp), 0);
+    }
+}

@@ -1,0 +1,95 @@
+//! Where prices are kept.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Lead;
+use crate::domain::{Quote, Symbol};
+
+/// The two shelves of prices in a store (design chapter 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shelf {
+    /// `realtime:price:<code>`: lives for a TTL.
+    Realtime(Duration),
+    /// `close:price:<code>`: stays until replaced.
+    Close,
+}
+
+/// Where prices are kept.
+#[async_trait]
+pub trait PriceStore: Send + Sync {
+    /// Writes quotes, all in one round trip. With `lead` the store takes them only while that lead
+    /// is the last one given ([`super::Leadership`]): a leader that was paused cannot overwrite
+    /// what came after it.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused; some of the quotes may have been written. Or the
+    /// lead has ended; then none was.
+    async fn write(
+        &self,
+        quotes: &[Quote],
+        shelf: Shelf,
+        lead: Option<Lead>,
+    ) -> Result<(), StoreError>;
+
+    /// Reads the live prices of `symbols`, in their order, in one round trip. What is there but
+    /// is no price object counts as not there.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError>;
+
+    /// Reads the last closes of `symbols`, in the same way.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError>;
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// Where a copy of the stock list is kept beside the disk.
+#[async_trait]
+pub trait CopyStore: Send + Sync {
+    /// The copy under `name`.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    async fn load_copy(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Replaces the copy under `name`.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    async fn save_copy(&self, name: &str, text: &str) -> Result<(), StoreError>;
+}
+
+/// Why a store did not do it. Readers take any of it for a miss.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, or it refused.
+    #[error("the store at {store} failed: {trouble}")]
+    Failed {
+        /// Which store: its address, without any secret.
+        store: String,
+        /// What happened.
+        trouble: String,
+    },
+    /// The writer is not the leader any more; nothing was written.
+    #[error("another process leads now, so nothing was written (lead {lead} has ended)")]
+    Superseded {
+        /// The number that the write carried.
+        lead: Lead,
+    },
+}

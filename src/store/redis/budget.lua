@@ -1,0 +1,89 @@
+-- The rule of domain/budget.rs over one key, so that all processes book from the same cells.
+-- KEYS[1] the budget. `now` is set by what stands before: the server's clock, so that the clocks
+-- of the processes do not matter.
+-- ARGV: what ('book' or 'refused'), calls a second, calls a minute or 0, calls a day or 0,
+-- calls a cell, reach, periods of a lane, number of the lane.
+local what, rate, most_minute, most_day = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local calls, reach, lane_periods, lane = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local SECOND, DAY, SEOUL = 1e6, 86400e6, 32400e6
+
+local text = redis.call('GET', KEYS[1])
+local known, state = pcall(cmsgpack.unpack, text or '')
+if not text or not known or type(state) ~= 'table' or not state.booked then
+  state = { booked = {}, lanes = { 0, 0, 0 }, share = 1, share_at = 0, seconds = {}, day = { 0, 0 } }
+end
+local share = math.min(1, state.share + math.max(0, now - state.share_at) / 50e6)
+
+local function keep()
+  -- Longer than anything in it is of use: a day's count ends with its day.
+  redis.call('SET', KEYS[1], cmsgpack.pack(state), 'PX', most_day > 0 and 90000000 or 120000)
+end
+
+if what == 'refused' then
+  if now - state.share_at >= SECOND then
+    share = math.max(share * 0.7, 0.1)
+    state.share, state.share_at = share, now
+    keep()
+  end
+  return tostring(share)
+end
+
+local period = math.max(1, math.ceil(calls * SECOND / (rate * share)))
+local booked = {}
+for _, start in ipairs(state.booked) do
+  if start + period > now then booked[#booked + 1] = start end
+end
+state.booked = booked
+
+local function first_gap(from)
+  local at = from
+  for _, start in ipairs(booked) do
+    if start >= at + period then break end
+    if start + period > at then at = start + period end
+  end
+  return at
+end
+
+local at = first_gap(now)
+local limit = now + reach * period
+local on_lane, want = at > limit, at
+if on_lane then
+  local step = now
+  for i = #booked, 1, -1 do
+    if booked[i] <= limit then step = booked[i] break end
+  end
+  want = math.max(limit, state.lanes[lane])
+  at = first_gap(step + math.floor((want - step + period - 1) / period) * period)
+end
+
+local day = math.floor((now + SEOUL) / DAY)
+if state.day[1] ~= day then state.day = { day, 0 } end
+if most_day > 0 and state.day[2] + calls > most_day then
+  keep()
+  return { 'day', (day + 1) * DAY - SEOUL - now, 0 }
+end
+if most_minute > 0 then
+  local second, now_second = math.floor(at / SECOND), math.floor(now / SECOND)
+  local seconds, made, oldest, place = {}, 0, nil, nil
+  for _, entry in ipairs(state.seconds) do
+    if entry[1] >= now_second - 60 then
+      seconds[#seconds + 1] = entry
+      if entry[1] >= second - 60 then made = made + entry[2] end
+      if entry[1] == second then place = entry end
+      oldest = math.min(oldest or entry[1], entry[1])
+    end
+  end
+  state.seconds = seconds
+  if made + calls > most_minute then
+    keep()
+    return { 'minute', ((oldest or now_second) + 61) * SECOND - now, 0 }
+  end
+  if place then place[2] = place[2] + calls else seconds[#seconds + 1] = { second, calls } end
+end
+state.day[2] = state.day[2] + calls
+if on_lane then state.lanes[lane] = want + math.floor(period * lane_periods) end
+local place = 1
+while booked[place] and booked[place] < at do place = place + 1 end
+table.insert(booked, place, at)
+keep()
+return { 'cell', at - now, period }

@@ -1,0 +1,106 @@
+//! The rate budget of an app key in Redis: one script call a booking.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::Script;
+
+use super::RedisStore;
+use crate::domain::{Booking, Cap, Caps, Urgency};
+use crate::port::{RateBudget, StoreError};
+
+/// The time that the rule goes by: the server's.
+const SERVER_TIME: &str = "local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+";
+const RULE: &str = include_str!("budget.lua");
+
+/// The budget of one app key.
+pub struct RedisBudget {
+    store: Arc<RedisStore>,
+    key: String,
+    caps: Caps,
+    script: Script,
+}
+
+impl RedisBudget {
+    /// The budget of the app key called `identity` in `store`.
+    #[must_use]
+    pub fn new(store: Arc<RedisStore>, identity: &str, caps: Caps) -> Self {
+        Self {
+            key: store.keys.own(&format!("budget:{identity}")),
+            store,
+            caps,
+            script: Script::new(&format!("{SERVER_TIME}{RULE}")),
+        }
+    }
+
+    async fn ask<T: redis::FromRedisValue>(
+        &self,
+        what: &str,
+        urgency: Urgency,
+    ) -> Result<T, StoreError> {
+        let Caps {
+            per_second,
+            per_minute,
+            per_day,
+        } = self.caps;
+        let link = &self.store.link;
+        link.eval(
+            &self.script,
+            &[&self.key],
+            (
+                what,
+                per_second,
+                per_minute.unwrap_or(0),
+                per_day.unwrap_or(0),
+                self.caps.calls_a_cell(),
+                urgency.reach(),
+                urgency.lane_periods(),
+                // Lua counts from one.
+                urgency.index() + 1,
+            ),
+        )
+        .await
+    }
+}
+
+#[async_trait]
+impl RateBudget for RedisBudget {
+    async fn book(&self, urgency: Urgency) -> Result<Booking, StoreError> {
+        let (kind, wait, length): (String, u64, u64) = self.ask("book", urgency).await?;
+        let wait = Duration::from_micros(wait);
+        Ok(match kind.as_str() {
+            "day" => Booking::Spent {
+                cap: Cap::Day,
+                again: wait,
+            },
+            "minute" => Booking::Spent {
+                cap: Cap::Minute,
+                again: wait,
+            },
+            _ => Booking::Cell {
+                wait,
+                calls: self.caps.calls_a_cell(),
+                length: Duration::from_micros(length),
+            },
+        })
+    }
+
+    async fn refused(&self) -> Result<f64, StoreError> {
+        // Whose call it was does not matter.
+        let share: String = self.ask("refused", Urgency::Sweep).await?;
+        Ok(share.parse().unwrap_or(1.0))
+    }
+}
+
+impl fmt::Debug for RedisBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBudget")
+            .field("key", &self.key)
+            .field("caps", &self.caps)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,110 @@
+//! The store in Redis.
+
+mod budget;
+mod lease;
+mod link;
+mod prices;
+mod tokens;
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use redis::{Cmd, Script};
+
+use super::keys::Keys;
+use crate::port::{CopyStore, StoreError};
+pub use budget::RedisBudget;
+use link::Link;
+pub use link::RedisSettings;
+pub use tokens::RedisTokens;
+
+/// Deletes a hash if a field of it says whose it is. KEYS: the hash. ARGV: field, owner.
+static DELETE_OWN: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('DEL', KEYS[1]) end",
+    )
+});
+
+/// Prices in Redis, and what processes share there.
+pub struct RedisStore {
+    link: Link,
+    keys: Keys,
+}
+
+/// What Redis says of its memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisHealth {
+    /// Server version.
+    pub version: String,
+    /// Bytes in use.
+    pub used_memory: u64,
+    /// Bytes allowed; 0 is no limit.
+    pub maxmemory: u64,
+    /// What happens when the limit is reached.
+    pub maxmemory_policy: String,
+}
+
+impl RedisStore {
+    /// A store at the address in `settings`. Connects at the first use, so that it can be made
+    /// while Redis is away. Needs a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be understood.
+    pub fn new(settings: &RedisSettings<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            link: Link::new(settings)?,
+            keys: Keys::new(settings.namespace),
+        })
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.link.address()
+    }
+
+    /// Version and memory of the server.
+    ///
+    /// # Errors
+    ///
+    /// Redis cannot be reached or refuses `INFO`.
+    pub async fn health(&self) -> Result<RedisHealth, StoreError> {
+        let mut info = Cmd::new();
+        info.arg("INFO");
+        let text: String = self.link.ask(&info).await?;
+        let field = |name: &str| {
+            let value = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            value.unwrap_or_default().trim().to_owned()
+        };
+        Ok(RedisHealth {
+            version: field("redis_version"),
+            used_memory: field("used_memory").parse().unwrap_or(0),
+            maxmemory: field("maxmemory").parse().unwrap_or(0),
+            maxmemory_policy: field("maxmemory_policy"),
+        })
+    }
+}
+
+#[async_trait]
+impl CopyStore for RedisStore {
+    async fn load_copy(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.link.ask(&Cmd::get(self.keys.own(name))).await
+    }
+
+    async fn save_copy(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        self.link.ask(&Cmd::set(self.keys.own(name), text)).await
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("link", &self.link)
+            .field("keys", &self.keys)
+            .finish()
+    }
+}

@@ -1,0 +1,201 @@
+//! Price objects in Redis.
+
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
+use metrics::counter;
+use redis::{Cmd, RedisResult, Script, Value};
+
+use super::RedisStore;
+use super::link::Connection;
+use crate::domain::{Quote, Symbol};
+use crate::port::{Lead, PriceStore, Shelf, StoreError};
+use crate::store::keys::Keys;
+use crate::store::object::Decoder;
+
+/// Keys of one `MGET`. Measured with the whole market at once: shorter parts cost round trips,
+/// longer ones leave the cache.
+const PART: usize = 300;
+
+/// Bytes of a usual key, to make room once.
+const KEY: usize = 32;
+
+impl RedisStore {
+    /// The price objects of `symbols`, under the keys that `name` writes.
+    ///
+    /// A long list is asked for in parts, all at once: while one is read here, the next is on its
+    /// way, and what is read stays within the processor's cache.
+    async fn read(
+        &self,
+        symbols: &[Symbol],
+        name: impl Fn(&Keys, Symbol, &mut String),
+    ) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
+        let mut key = String::new();
+        let mut command = |part: &[Symbol]| {
+            let mut command = Cmd::with_capacity(part.len() + 1, part.len() * KEY);
+            // For one key too: GET fails on a key that holds something else, MGET finds nothing
+            // there.
+            command.arg("MGET");
+            for symbol in part {
+                key.clear();
+                name(&self.keys, *symbol, &mut key);
+                command.arg(key.as_str());
+            }
+            command
+        };
+        let commands: Vec<Cmd> = symbols.chunks(PART).map(&mut command).collect();
+        let commands = &commands;
+        self.link
+            .run(|connection| async move {
+                let mut quotes = Vec::with_capacity(symbols.len());
+                let mut decoder = Decoder::default();
+                if let [command] = commands.as_slice() {
+                    let values = query(command, connection).await?;
+                    decode(&mut decoder, symbols, values, &mut quotes);
+                    return Ok(quotes);
+                }
+                let mut answers: FuturesOrdered<_> = commands
+                    .iter()
+                    .map(|command| query(command, connection.clone()))
+                    .collect();
+                for part in symbols.chunks(PART) {
+                    if let Some(values) = answers.next().await {
+                        decode(&mut decoder, part, values?, &mut quotes);
+                    }
+                }
+                Ok(quotes)
+            })
+            .await
+    }
+}
+
+async fn query(command: &Cmd, mut connection: Connection) -> RedisResult<Vec<Value>> {
+    command.query_async(&mut connection).await
+}
+
+/// Appends the price object of every symbol, or nothing: what another program left under a key is
+/// no price.
+fn decode(
+    decoder: &mut Decoder,
+    symbols: &[Symbol],
+    values: Vec<Value>,
+    quotes: &mut Vec<Option<Box<Quote>>>,
+) {
+    let until = quotes.len() + symbols.len();
+    for (symbol, value) in symbols.iter().zip(values) {
+        let Value::BulkString(bytes) = value else {
+            quotes.push(None);
+            continue;
+        };
+        let quote = decoder.read(*symbol, bytes).filter(|quote| quote.price > 0);
+        if quote.is_none() {
+            counter!("sise_store_unreadable_total").increment(1);
+        }
+        quotes.push(quote);
+    }
+    quotes.resize(until, None);
+}
+
+/// KEYS: the last lead, then the prices. ARGV: the lead of the writer, life in milliseconds or 0,
+/// then the objects. Returns whether it was the last lead.
+static SET_AS_LEADER: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+        for i = 2, #KEYS do
+          if ARGV[2] == '0' then
+            redis.call('SET', KEYS[i], ARGV[i + 1])
+          else
+            redis.call('SET', KEYS[i], ARGV[i + 1], 'PX', ARGV[2])
+          end
+        end
+        return 1",
+    )
+});
+
+impl RedisStore {
+    async fn set(&self, objects: &[(String, Vec<u8>)], life: u64) -> Result<(), StoreError> {
+        let mut pipeline = redis::pipe();
+        for (key, json) in objects {
+            let command = match life {
+                0 => Cmd::set(key, json.as_slice()),
+                life => Cmd::pset_ex(key, json.as_slice(), life),
+            };
+            pipeline.add_command(command).ignore();
+        }
+        let pipeline = &pipeline;
+        self.link
+            .run(|mut connection| async move { pipeline.query_async(&mut connection).await })
+            .await
+    }
+
+    /// Writes if `lead` is the last that was given, all or nothing.
+    async fn set_as_leader(
+        &self,
+        objects: &[(String, Vec<u8>)],
+        life: u64,
+        lead: Lead,
+    ) -> Result<(), StoreError> {
+        let mut call = SET_AS_LEADER.prepare_invoke();
+        call.key(self.lead_key()).arg(lead.0).arg(life);
+        for (key, json) in objects {
+            call.key(key).arg(json.as_slice());
+        }
+        let call = &call;
+        let leads: bool = self
+            .link
+            .run(|mut connection| async move { call.invoke_async(&mut connection).await })
+            .await?;
+        if leads {
+            Ok(())
+        } else {
+            Err(StoreError::Superseded { lead })
+        }
+    }
+}
+
+#[async_trait]
+impl PriceStore for RedisStore {
+    async fn write(
+        &self,
+        quotes: &[Quote],
+        shelf: Shelf,
+        lead: Option<Lead>,
+    ) -> Result<(), StoreError> {
+        if quotes.is_empty() {
+            return Ok(());
+        }
+        let mut objects = Vec::with_capacity(quotes.len());
+        for quote in quotes {
+            let json = serde_json::to_vec(quote).map_err(|error| StoreError::Failed {
+                store: self.link.address().to_owned(),
+                trouble: format!("{} cannot be encoded: {error}", quote.stock_code),
+            })?;
+            let key = match shelf {
+                Shelf::Realtime(_) => self.keys.realtime(quote.stock_code),
+                Shelf::Close => self.keys.close(quote.stock_code),
+            };
+            objects.push((key, json));
+        }
+        let life = match shelf {
+            Shelf::Realtime(ttl) => u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
+            Shelf::Close => 0,
+        };
+        match lead {
+            None => self.set(&objects, life).await,
+            Some(lead) => self.set_as_leader(&objects, life, lead).await,
+        }
+    }
+
+    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
+        self.read(symbols, Keys::write_realtime).await
+    }
+
+    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
+        self.read(symbols, Keys::write_close).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.link.ask(&redis::cmd("PING")).await
+    }
+}
