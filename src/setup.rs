@@ -298,14 +298,16 @@ fn broker(
         app_key,
         app_secret,
     };
-    let identity = credentials.identity(kis.base_url.trim_end_matches('/'));
+    let base = kis.base_url.trim_end_matches('/');
+    let identity = credentials.identity(base);
+    let secret_identity = credentials.secret_identity(base);
     let now = clock();
     // Shared through Redis where it is; alone, nothing is paid for that.
     let (budget, fallback, shared): (Arc<dyn RateBudget>, _, Arc<dyn TokenStore>) = match redis {
         Some(redis) => (
             Arc::new(RedisBudget::new(Arc::clone(redis), &identity, kis.caps())),
             Some(Fallback::new(kis.caps(), kis.share_without_redis, now)),
-            Arc::new(RedisTokens::new(Arc::clone(redis), &identity)),
+            Arc::new(RedisTokens::new(Arc::clone(redis), &secret_identity)),
         ),
         None => (
             Arc::new(LocalBudget::new(kis.caps(), now)),
@@ -318,7 +320,7 @@ fn broker(
     let rest = Arc::new(rest.map_err(SetupError::Broker)?);
     let keep = Keep {
         shared,
-        file: Some(TokenFile::new(&settings.state_directory, &identity)),
+        file: Some(TokenFile::new(&settings.state_directory, &secret_identity)),
         process: process.to_owned(),
     };
     let auth = Auth::new(Arc::clone(&rest), credentials, keep, Arc::clone(clock));

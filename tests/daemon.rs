@@ -149,7 +149,7 @@ async fn while_it_waits_for_a_token_it_lives_and_listens() {
         let world = World::new(&["--limit", "0"]).await;
         let once = world.sise(&["run", "--once", "--codes", "005930"]);
         once.run().await.exits(0);
-        std::fs::remove_file(world.token_file()).unwrap();
+        world.forget_token().await;
         let waiting = daemon(&world, &["--always-open"]).start();
         waiting.says(&["within the minute"]).await;
         let address = waiting.health_address().await;

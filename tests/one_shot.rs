@@ -442,7 +442,7 @@ async fn a_signal_is_heard_while_it_waits_for_a_token() {
         let world = World::new(&[]).await;
         let once = || world.sise(&["run", "--once", "--codes", "005930"]);
         once().run().await.exits(0);
-        std::fs::remove_file(world.token_file()).unwrap();
+        world.forget_token().await;
         let waiting = once().start();
         waiting.says(&["within the minute"]).await;
         waiting.signal(signal);
@@ -549,11 +549,17 @@ async fn no_secret_is_ever_shown() {
             .exits(0);
         shown += &outcome.stdout;
         shown += &outcome.stderr;
-        let stored = std::fs::read(world.token_file()).unwrap();
-        let stored: Value = serde_json::from_slice(&stored).unwrap();
-        let token = stored["access_token"].as_str().unwrap();
-        for secret in [APP_KEY, APP_SECRET, token] {
+        let kept = std::fs::read_to_string(world.token_file()).unwrap();
+        let tokens = world.broker.tokens();
+        assert!(!tokens.is_empty());
+        let tokens = tokens.iter().map(String::as_str);
+        for secret in tokens.chain([APP_KEY, APP_SECRET]) {
             assert!(!shown.contains(secret), "{secret} is shown");
+            assert!(!kept.contains(secret), "{secret} is on disk");
+            assert!(
+                !format!("{stored:?}").contains(secret),
+                "{secret} is in Redis"
+            );
         }
     }
 }

@@ -83,15 +83,30 @@ pub struct Auth {
     fetching: Mutex<()>,
 }
 
+fn digest_of(text: &str) -> String {
+    let digest = digest(&SHA256, text.as_bytes());
+    let bytes = digest.as_ref().iter().take(8);
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl Credentials {
     /// What an app key on a host is called where its token, budget and bans are kept: a digest, so
     /// that real, paper and simulated never mix and the key is not shown.
     #[must_use]
     pub fn identity(&self, base: &str) -> String {
-        let identity = format!("{base}\n{}", self.app_key.expose_secret());
-        let digest = digest(&SHA256, identity.as_bytes());
-        let bytes = digest.as_ref().iter().take(8);
-        bytes.map(|byte| format!("{byte:02x}")).collect()
+        digest_of(&format!("{base}\n{}", self.app_key.expose_secret()))
+    }
+
+    /// The same, for what belongs to the secret too: a wrong one must not wait for, or be taken
+    /// for, the right one.
+    #[must_use]
+    pub fn secret_identity(&self, base: &str) -> String {
+        let (key, secret) = (&self.app_key, &self.app_secret);
+        digest_of(&format!(
+            "{base}\n{}\n{}",
+            key.expose_secret(),
+            secret.expose_secret()
+        ))
     }
 }
 

@@ -144,19 +144,19 @@ impl Schedule {
         };
         let mut sweeps = JoinSet::new();
         let mut chores = JoinSet::new();
-        let mut posts = self.candidate.as_ref().map(|candidate| {
+        let mut posts = None;
+        if let Some(candidate) = &self.candidate {
+            // Asked once before the first tick, so that it knows who leads.
+            candidate.campaign().await;
+            posts = Some(candidate.changes());
             let (candidate, stop) = (Arc::clone(candidate), stop.clone());
-            let posts = candidate.changes();
             chores.spawn(async move { candidate.run(stop).await });
-            posts
-        });
+        }
         if !self.always_open {
             let check = self.morning.check_calendar((self.parts.clock)());
             stop.run_until_cancelled(check).await;
         }
-        if self.candidate.is_none() {
-            self.tick(&mut state, &mut sweeps, &stop).await;
-        }
+        self.tick(&mut state, &mut sweeps, &stop).await;
         loop {
             // The cron loop follows the wall clock: set back an hour, it is silent for an hour.
             let patience = if state.is_cron_silent {
@@ -232,7 +232,18 @@ impl Schedule {
         state.ticked_at = Instant::now();
         state.store_again = None;
         let now = (self.parts.clock)();
-        let due = match self.decide(state, now) {
+        let decision = self.decide(state, now);
+        // Looked for before a call is spent: prices that cannot be kept are of no use.
+        if matches!(decision, Ok(_) | Err(Skip::NoLeader)) {
+            if let Err(error) = self.parts.sweep_store.ping().await {
+                self.note_store_away(state, &Skip::StoreAway(error.to_string()), now);
+                return;
+            }
+            if std::mem::take(&mut state.store_said) {
+                tracing::info!("the store answers again");
+            }
+        }
+        let due = match decision {
             Ok(due) => due,
             Err(skip) => {
                 state.owed = matches!(skip, Skip::PreviousRun);
@@ -240,24 +251,6 @@ impl Schedule {
                 return;
             }
         };
-        // Looked for before a call is spent: prices that cannot be kept are of no use.
-        if let Err(error) = self.parts.sweep_store.ping().await {
-            state.store_again = Some(Instant::now() + STORE_AGAIN);
-            let skip = Skip::StoreAway(error.to_string());
-            if state.store_said {
-                counter!("sise_skipped_runs_total", "reason" => skip.slug()).increment(1);
-            } else {
-                self.skip(&skip, now);
-                tracing::warn!(
-                    "looking for the store every second; sweeping as soon as it answers"
-                );
-                state.store_said = true;
-            }
-            return;
-        }
-        if std::mem::take(&mut state.store_said) {
-            tracing::info!("the store answers again");
-        }
         self.note_next_run(now);
         let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
         let task = Task {
@@ -292,20 +285,32 @@ impl Schedule {
         });
     }
 
+    /// Skips for want of the store, said once until it is back.
+    fn note_store_away(&self, state: &mut State, skip: &Skip, now: KrxTime) {
+        state.store_again = Some(Instant::now() + STORE_AGAIN);
+        if std::mem::replace(&mut state.store_said, true) {
+            counter!("sise_skipped_runs_total", "reason" => skip.slug()).increment(1);
+            return;
+        }
+        self.skip(skip, now);
+        tracing::warn!("looking for the store every second; sweeping as soon as it answers");
+    }
+
     /// Whether a sweep is due at `now`.
     fn decide(&self, state: &State, now: KrxTime) -> Result<Due, Skip> {
         if state.running.is_some() {
             return Err(Skip::PreviousRun);
         }
+        let due = if self.always_open {
+            Due::default()
+        } else {
+            decision::by_calendar(&self.parts.calendar.load(), now, state.closed_on)?
+        };
         match self.candidate.as_ref().map(|candidate| candidate.post()) {
-            None | Some(Post::Leads { .. }) => {}
-            Some(Post::Follows(leader)) => return Err(Skip::NotLeader(leader.process)),
-            Some(Post::Unknown) => return Err(Skip::NoLeader),
+            None | Some(Post::Leads { .. }) => Ok(due),
+            Some(Post::Follows(leader)) => Err(Skip::NotLeader(leader.process)),
+            Some(Post::Unknown) => Err(Skip::NoLeader),
         }
-        if self.always_open {
-            return Ok(Due::default());
-        }
-        decision::by_calendar(&self.parts.calendar.load(), now, state.closed_on)
     }
 
     fn close_is_due(&self, state: &State) -> bool {

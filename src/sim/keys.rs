@@ -163,6 +163,15 @@ impl Keys {
         }
     }
 
+    /// The tokens that are good at `now`: for tests that look whether one is shown anywhere.
+    pub(super) fn living(&self, now: KrxTime) -> Vec<String> {
+        let living = self
+            .tokens
+            .iter()
+            .filter(|(_, token)| now < token.expires_at);
+        living.map(|(value, _)| value.clone()).collect()
+    }
+
     /// Ends every token. The next request of each app key gets a new one at once.
     pub(super) fn kill_all(&mut self) {
         self.tokens.clear();

@@ -76,6 +76,7 @@ impl Sim {
             .route("/uapi/domestic-stock/v1/quotations/{name}", get(quotation))
             .route("/sim/stats", get(stats))
             .route("/sim/prices", get(prices))
+            .route("/sim/tokens", get(tokens))
             .route("/sim/tokens/kill", post(kill_tokens))
             .fallback(other)
             .layer(middleware::from_fn_with_state(self.clone(), date))
@@ -174,6 +175,11 @@ async fn prices(State(sim): State<Sim>) -> Response {
         .map(|(code, price)| (code.as_str().to_owned(), price.into()))
         .collect();
     let body = serde_json::Value::Object(body).to_string();
+    ([(CONTENT_TYPE, JSON)], body).into_response()
+}
+
+async fn tokens(State(sim): State<Sim>) -> Response {
+    let body = json!(sim.keys().living(sim.now())).to_string();
     ([(CONTENT_TYPE, JSON)], body).into_response()
 }
 

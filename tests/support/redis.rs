@@ -102,6 +102,15 @@ impl RedisServer {
             .collect()
     }
 
+    /// Deletes all keys of a pattern.
+    pub(crate) async fn delete(&self, pattern: &str) {
+        let mut connection = self.connection().await;
+        let keys: Vec<String> = connection.keys(pattern).await.unwrap();
+        if !keys.is_empty() {
+            let _: () = connection.del(&keys).await.unwrap();
+        }
+    }
+
     /// The live price objects by code.
     pub(crate) async fn realtime(&self) -> BTreeMap<String, Value> {
         self.prices("realtime:price:").await

@@ -88,6 +88,12 @@ impl SimulatedBroker {
         serde_json::from_str(&answer.body).unwrap()
     }
 
+    /// The tokens that are good.
+    pub(crate) fn tokens(&self) -> Vec<String> {
+        let answer = http::get(&self.address, "/sim/tokens").expect("the simulated broker runs");
+        serde_json::from_str(&answer.body).unwrap()
+    }
+
     /// Ends every token.
     pub(crate) fn kill_tokens(&self) {
         let answer = http::ask("POST", &self.address, "/sim/tokens/kill");

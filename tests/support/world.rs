@@ -77,13 +77,19 @@ impl World {
         self.home.path()
     }
 
+    /// Lets every process forget the access token; the broker does not.
+    pub(crate) async fn forget_token(&self) {
+        std::fs::remove_file(self.token_file()).unwrap();
+        self.redis.delete("sise:token:*").await;
+    }
+
     /// The file that keeps the access token.
     pub(crate) fn token_file(&self) -> PathBuf {
         let folder = std::fs::read_dir(self.path().join("state")).unwrap();
         let mut paths = folder.map(|entry| entry.unwrap().path());
         let is_token = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_string_lossy();
-            name.starts_with("token-") && name.ends_with(".json")
+            name.starts_with("token-")
         };
         paths.find(is_token).expect("a token on disk")
     }
