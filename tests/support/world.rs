@@ -44,7 +44,12 @@ impl World {
 
     /// A command line of the program in this world.
     pub(crate) fn sise(&self, arguments: &[&str]) -> Program {
-        let program = Program::new(self.home.path(), arguments)
+        self.sise_in(self.home.path(), arguments)
+    }
+
+    /// A command line of the program in a folder of its own, as on another machine.
+    pub(crate) fn sise_in(&self, home: &Path, arguments: &[&str]) -> Program {
+        let program = Program::new(home, arguments)
             .set("REDIS_URL", self.redis.url())
             .set("KIS_BASE_URL", self.broker.url())
             .set("KIS_MASTER_URL", self.broker.url())

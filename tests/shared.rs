@@ -1,0 +1,404 @@
+//! Proves one contract on what processes share, in Redis and in memory: the rate budget, the lead
+//! and the token; and that the budget's script in Redis is the rule of the library.
+
+#![cfg(feature = "cli")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeZone as _;
+use redis::Script;
+use sise::domain::{Booking, Cap, Caps, Cells, Phase, Quote, Seoul, Status, Urgency};
+use sise::pace::LocalBudget;
+use sise::port::{
+    Issue, Lead, Leadership, PriceStore, RateBudget, Shelf, Standing, StoreError, TokenStore,
+};
+use sise::store::{MemoryStore, MemoryTokens, RedisBudget, RedisSettings, RedisStore, RedisTokens};
+use tokio::time::Instant;
+
+use support::redis::RedisServer;
+use support::until;
+
+/// A life that is over soon.
+const SHORT: Duration = Duration::from_millis(150);
+/// A life that no test outlives.
+const LONG: Duration = Duration::from_secs(600);
+
+const FIFTEEN: Caps = Caps {
+    per_second: 15.0,
+    per_minute: None,
+    per_day: None,
+};
+
+fn store(server: &RedisServer) -> Arc<RedisStore> {
+    let store = RedisStore::new(&RedisSettings {
+        url: &server.url(),
+        namespace: "",
+        connect_timeout: Duration::from_secs(5),
+        response_timeout: Duration::from_secs(5),
+    });
+    Arc::new(store.unwrap())
+}
+
+fn quote(price: i64) -> Quote {
+    let fetched_at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 1).unwrap();
+    Quote {
+        stock_code: "005930".parse().unwrap(),
+        stock_name: String::new(),
+        price,
+        change: None,
+        change_rate: None,
+        volume: None,
+        timestamp: fetched_at.naive_local(),
+        market: None,
+        open: None,
+        high: None,
+        low: None,
+        prev_close: None,
+        value: None,
+        venue: "KRX".into(),
+        session: Phase::Regular,
+        status: Status::Trading,
+        source: "kis.multi".into(),
+        fetched_at,
+    }
+}
+
+// The lead.
+
+fn leads(standing: Standing) -> Lead {
+    match standing {
+        Standing::Leading(leader) => leader.lead,
+        Standing::Following(leader) => panic!("{leader:?} leads"),
+    }
+}
+
+fn follows(standing: Standing) -> String {
+    match standing {
+        Standing::Following(leader) => leader.process,
+        Standing::Leading(leader) => panic!("{leader:?} leads"),
+    }
+}
+
+async fn one_leads_until_it_resigns_or_its_lease_ends(lease: &dyn Leadership) {
+    assert_eq!(lease.leader().await.unwrap(), None);
+    let first = leads(lease.campaign("one", LONG).await.unwrap());
+    assert_eq!(follows(lease.campaign("two", LONG).await.unwrap()), "one");
+    // Renewing changes neither its number nor since when it leads.
+    let since = lease.leader().await.unwrap().unwrap();
+    assert_eq!(leads(lease.campaign("one", LONG).await.unwrap()), first);
+    assert_eq!(lease.leader().await.unwrap().unwrap(), since);
+    // Who does not lead has nothing to give back.
+    lease.resign("two").await.unwrap();
+    assert_eq!(lease.leader().await.unwrap().unwrap().process, "one");
+    lease.resign("one").await.unwrap();
+    assert_eq!(lease.leader().await.unwrap(), None);
+    let second = leads(lease.campaign("two", SHORT).await.unwrap());
+    assert!(second > first, "{second:?} after {first:?}");
+    until("the lease ends", async || {
+        lease.leader().await.unwrap().is_none().then_some(())
+    })
+    .await;
+    let third = leads(lease.campaign("one", LONG).await.unwrap());
+    assert!(third > second, "{third:?} after {second:?}");
+}
+
+async fn only_the_last_lead_writes(store: &(impl Leadership + PriceStore)) {
+    let symbol = quote(1).stock_code;
+    let shelf = Shelf::Realtime(LONG);
+    let price = async || {
+        store.realtime(&[symbol]).await.unwrap()[0]
+            .clone()
+            .map(|q| q.price)
+    };
+    let never = store.write(&[quote(1)], shelf, Some(Lead(1))).await;
+    assert!(
+        matches!(never, Err(StoreError::Superseded { .. })),
+        "{never:?}"
+    );
+    let first = leads(store.campaign("one", SHORT).await.unwrap());
+    store.write(&[quote(2)], shelf, Some(first)).await.unwrap();
+    until("the lease ends", async || {
+        store.leader().await.unwrap().is_none().then_some(())
+    })
+    .await;
+    // Nobody else leads yet, so nothing newer can be overwritten.
+    store.write(&[quote(3)], shelf, Some(first)).await.unwrap();
+    let second = leads(store.campaign("two", LONG).await.unwrap());
+    store.write(&[quote(4)], shelf, Some(second)).await.unwrap();
+    for shelf in [shelf, Shelf::Close] {
+        let late = store.write(&[quote(5)], shelf, Some(first)).await;
+        assert!(
+            matches!(late, Err(StoreError::Superseded { .. })),
+            "{late:?}"
+        );
+    }
+    assert_eq!(price().await, Some(4));
+    assert_eq!(store.close(&[symbol]).await.unwrap(), [None]);
+    // Readers write back without a lead.
+    store.write(&[quote(6)], shelf, None).await.unwrap();
+    assert_eq!(price().await, Some(6));
+}
+
+#[tokio::test]
+async fn the_lead_in_redis() {
+    let server = RedisServer::start().await;
+    one_leads_until_it_resigns_or_its_lease_ends(&*store(&server)).await;
+}
+
+#[tokio::test]
+async fn the_lead_in_memory() {
+    one_leads_until_it_resigns_or_its_lease_ends(&MemoryStore::default()).await;
+}
+
+#[tokio::test]
+async fn the_number_of_the_lead_guards_writes_in_redis() {
+    let server = RedisServer::start().await;
+    only_the_last_lead_writes(&*store(&server)).await;
+}
+
+#[tokio::test]
+async fn the_number_of_the_lead_guards_writes_in_memory() {
+    only_the_last_lead_writes(&MemoryStore::default()).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_came_back_empty_takes_nothing_from_a_lead_before() {
+    let server = RedisServer::start().await;
+    let store = store(&server);
+    let before = leads(store.campaign("one", LONG).await.unwrap());
+    let mut connection = server.connection().await;
+    let _: () = redis::cmd("FLUSHALL")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let shelf = Shelf::Realtime(LONG);
+    let late = store.write(&[quote(1)], shelf, Some(before)).await;
+    assert!(
+        matches!(late, Err(StoreError::Superseded { .. })),
+        "{late:?}"
+    );
+    let after = leads(store.campaign("two", LONG).await.unwrap());
+    assert!(after > before, "{after:?} after {before:?}");
+    store.write(&[quote(2)], shelf, Some(after)).await.unwrap();
+    let late = store.write(&[quote(3)], shelf, Some(before)).await;
+    assert!(
+        matches!(late, Err(StoreError::Superseded { .. })),
+        "{late:?}"
+    );
+}
+
+// The token.
+
+async fn one_asks_and_the_others_get_its_token(tokens: &dyn TokenStore) {
+    assert_eq!(tokens.load().await.unwrap(), None);
+    assert_eq!(tokens.claim("one", 0, LONG).await.unwrap(), Issue::Ask);
+    for process in ["one", "two"] {
+        let claim = tokens.claim(process, 0, LONG).await.unwrap();
+        assert!(
+            matches!(claim, Issue::Wait(wait) if wait <= LONG),
+            "{claim:?}"
+        );
+    }
+    // Who did not ask cannot give the right back.
+    tokens.unclaim("two", 0).await.unwrap();
+    assert_ne!(tokens.claim("two", 0, LONG).await.unwrap(), Issue::Ask);
+    tokens.unclaim("one", 0).await.unwrap();
+    assert_eq!(tokens.claim("two", 0, LONG).await.unwrap(), Issue::Ask);
+    let first = tokens.save("sealed", LONG).await.unwrap();
+    let shared = tokens.load().await.unwrap().unwrap();
+    assert_eq!(
+        (shared.generation, shared.sealed.as_str()),
+        (first, "sealed")
+    );
+    // The token that is shared now may be replaced, once.
+    assert_eq!(tokens.claim("one", first, SHORT).await.unwrap(), Issue::Ask);
+    assert_ne!(tokens.claim("two", first, SHORT).await.unwrap(), Issue::Ask);
+    until("the claim ends", async || {
+        (tokens.claim("two", first, LONG).await.unwrap() == Issue::Ask).then_some(())
+    })
+    .await;
+    // The same token again is a new generation.
+    let second = tokens.save("sealed", SHORT).await.unwrap();
+    assert!(second > first);
+    until("the token dies", async || {
+        tokens.load().await.unwrap().is_none().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_token_in_redis() {
+    let server = RedisServer::start().await;
+    one_asks_and_the_others_get_its_token(&RedisTokens::new(store(&server), "key")).await;
+}
+
+#[tokio::test]
+async fn the_token_in_memory() {
+    one_asks_and_the_others_get_its_token(&MemoryTokens::default()).await;
+}
+
+#[tokio::test]
+async fn each_app_key_has_a_token_of_its_own() {
+    let server = RedisServer::start().await;
+    let (one, other) = (
+        RedisTokens::new(store(&server), "one"),
+        RedisTokens::new(store(&server), "other"),
+    );
+    one.save("sealed", LONG).await.unwrap();
+    assert_eq!(one.claim("a", 0, LONG).await.unwrap(), Issue::Ask);
+    assert_eq!(other.load().await.unwrap(), None);
+    assert_eq!(other.claim("a", 0, LONG).await.unwrap(), Issue::Ask);
+}
+
+// The budget.
+
+async fn cells_are_a_period_apart(budgets: &[Arc<dyn RateBudget>]) {
+    let start = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for (budget, urgency) in budgets.iter().zip(Urgency::ALL.into_iter().cycle()) {
+        let budget = Arc::clone(budget);
+        tasks.spawn(async move {
+            let mut cells = 0_u32;
+            while start.elapsed() < Duration::from_secs(2) {
+                match budget.book(urgency).await.unwrap() {
+                    Booking::Cell { wait, .. } => tokio::time::sleep(wait).await,
+                    Booking::Spent { cap, .. } => panic!("{cap:?} is not capped"),
+                }
+                cells += 1;
+            }
+            cells
+        });
+    }
+    let counts = tasks.join_all().await;
+    let total: u32 = counts.iter().sum();
+    // However late the machine wakes them, never more than the rate and one that each has booked.
+    let most = 31 + u32::try_from(budgets.len()).unwrap();
+    let over = start
+        .elapsed()
+        .saturating_sub(Duration::from_secs(2))
+        .as_secs()
+        > 0;
+    assert!(total <= most || over, "{counts:?}");
+    assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+}
+
+async fn a_refusal_slows_all(one: &dyn RateBudget, other: &dyn RateBudget) {
+    let cut = one.refused().await.unwrap();
+    assert!((0.69..0.72).contains(&cut), "{cut}");
+    other.book(Urgency::Sweep).await.unwrap();
+    let Booking::Cell { length, .. } = other.book(Urgency::Sweep).await.unwrap() else {
+        panic!("nothing is capped");
+    };
+    assert!(length > Duration::from_millis(80), "{length:?}");
+}
+
+#[tokio::test]
+async fn the_budget_in_redis() {
+    let server = RedisServer::start().await;
+    let budget =
+        || Arc::new(RedisBudget::new(store(&server), "key", FIFTEEN)) as Arc<dyn RateBudget>;
+    let budgets: Vec<_> = (0..6).map(|_| budget()).collect();
+    cells_are_a_period_apart(&budgets).await;
+    a_refusal_slows_all(&*budget(), &*budget()).await;
+    let other = RedisBudget::new(store(&server), "other", FIFTEEN);
+    let free = other.book(Urgency::Sweep).await.unwrap();
+    assert!(
+        matches!(free, Booking::Cell { wait, .. } if wait.is_zero()),
+        "{free:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_budget_in_memory() {
+    let now = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();
+    let budget: Arc<dyn RateBudget> = Arc::new(LocalBudget::new(FIFTEEN, now));
+    let budgets: Vec<_> = (0..6).map(|_| Arc::clone(&budget)).collect();
+    cells_are_a_period_apart(&budgets).await;
+    a_refusal_slows_all(&*budget, &*budget).await;
+}
+
+/// A small deterministic source of numbers for the comparison below.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) % end
+    }
+}
+
+/// The script is asked with a time that the test gives, everything else as in production.
+#[tokio::test]
+async fn the_script_in_redis_is_the_rule_of_the_library() {
+    let rule = include_str!("../src/store/redis/budget.lua");
+    let script = Script::new(&format!("local now = tonumber(ARGV[9])\n{rule}"));
+    let server = RedisServer::start().await;
+    let mut connection = server.connection().await;
+    let mut numbers = Numbers(7);
+    for case in 0..60 {
+        let caps = Caps {
+            per_second: [0.909, 2.5, 15.0, 18.0, 400.0, 20_000.0][case % 6],
+            per_minute: (case % 4 == 1).then_some(40),
+            per_day: (case % 5 == 2).then_some(60),
+        };
+        let mut cells = Cells::default();
+        let mut now = 1_795_100_000_000_000_i64;
+        for step in 0..80 {
+            let pause =
+                [1, 1_000, 80_000, 900_000, 70_000_000][usize::try_from(numbers.below(5)).unwrap()];
+            now += i64::try_from(numbers.below(pause)).unwrap();
+            let urgency = Urgency::ALL[usize::try_from(numbers.below(3)).unwrap()];
+            let refused = numbers.below(10) == 0;
+            let mut call = script.prepare_invoke();
+            call.key(format!("budget:{case}"))
+                .arg(if refused { "refused" } else { "book" })
+                .arg(caps.per_second)
+                .arg(caps.per_minute.unwrap_or(0))
+                .arg(caps.per_day.unwrap_or(0))
+                .arg(caps.calls_a_cell())
+                .arg(urgency.reach())
+                .arg(urgency.lane_periods())
+                .arg(urgency.index() + 1)
+                .arg(now);
+            let place = format!("case {case} step {step}: {caps:?} {urgency:?}");
+            if refused {
+                let share: String = call.invoke_async(&mut connection).await.unwrap();
+                let share: f64 = share.parse().unwrap();
+                assert!((share - cells.refused(now)).abs() < 1e-9, "{place}");
+                continue;
+            }
+            let (kind, wait, length): (String, u64, u64) =
+                call.invoke_async(&mut connection).await.unwrap();
+            let (expected, expected_wait, expected_length) = match cells.book(&caps, urgency, now) {
+                Booking::Cell { wait, length, .. } => ("cell", wait, length),
+                Booking::Spent {
+                    cap: Cap::Minute,
+                    again,
+                } => ("minute", again, Duration::ZERO),
+                Booking::Spent {
+                    cap: Cap::Day,
+                    again,
+                } => ("day", again, Duration::ZERO),
+            };
+            let found = (kind.as_str(), u128::from(wait), u128::from(length));
+            let expected = (
+                expected,
+                expected_wait.as_micros(),
+                expected_length.as_micros(),
+            );
+            assert_eq!(found, expected, "{place}");
+        }
+    }
+}
