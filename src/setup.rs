@@ -407,6 +407,9 @@ impl Reader {
     async fn of(layers: &Layers) -> Result<Self, SetupError> {
         let parts = Parts::new(Settings::new(layers)?, clock::system())?;
         parts.know_names().await;
+        if let Some(broker) = &parts.broker {
+            broker.auth.take_kept().await;
+        }
         Ok(parts.reader())
     }
 }

@@ -163,6 +163,17 @@ impl Auth {
             .is_some_and(|token| token.lives(now))
     }
 
+    /// Takes the token that other processes or an earlier one left, if there is one, and asks for
+    /// none. Whoever has it may ask the broker even when the store is gone by then.
+    pub async fn take_kept(&self) {
+        let _turn = self.fetching.lock().await;
+        if self.fresh().is_none()
+            && let Some(token) = self.kept(None).await
+        {
+            self.current.store(Some(Arc::new(token)));
+        }
+    }
+
     /// A token to call with: the one in use, the one on disk, or a new one.
     ///
     /// # Errors

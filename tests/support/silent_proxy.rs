@@ -1,16 +1,27 @@
-//! A way to Redis that can swallow everything while its connections stand.
+//! A way to Redis that can delay, cut, or swallow everything while its connections stand.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
-/// Passes bytes on, or swallows them.
+/// What it does with bytes.
+#[derive(Clone, Default)]
+struct Manner {
+    /// Connections that were opened before this many changes have lost their bytes for ever.
+    swallows: Arc<AtomicU64>,
+    delay: Arc<AtomicU64>,
+    cuts: Arc<AtomicU64>,
+}
+
+/// Passes bytes on, or does something worse.
 pub(crate) struct SilentProxy {
     port: u16,
-    swallows: Arc<AtomicBool>,
+    manner: Manner,
     _tasks: JoinSet<()>,
 }
 
@@ -19,9 +30,9 @@ impl SilentProxy {
     pub(crate) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
-        let swallows = Arc::new(AtomicBool::new(false));
+        let manner = Manner::default();
         let mut tasks = JoinSet::new();
-        let flag = Arc::clone(&swallows);
+        let shared = manner.clone();
         tasks.spawn(async move {
             let mut streams = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
@@ -30,13 +41,13 @@ impl SilentProxy {
                 };
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
-                streams.spawn(pass(from_client, to_server, Arc::clone(&flag)));
-                streams.spawn(pass(from_server, to_client, Arc::clone(&flag)));
+                streams.spawn(pass(from_client, to_server, shared.clone()));
+                streams.spawn(pass(from_server, to_client, shared.clone()));
             }
         });
         Self {
             port: own,
-            swallows,
+            manner,
             _tasks: tasks,
         }
     }
@@ -49,24 +60,44 @@ impl SilentProxy {
     /// From now on nothing comes through. What was swallowed is lost for ever, and so is the
     /// connection that lost it.
     pub(crate) fn swallow(&self) {
-        self.swallows.store(true, Ordering::SeqCst);
+        self.manner.swallows.store(1, Ordering::SeqCst);
     }
 
-    /// From now on new connections pass.
+    /// From now on every piece comes this much later.
+    pub(crate) fn delay(&self, delay: Duration) {
+        let millis = u64::try_from(delay.as_millis()).unwrap();
+        self.manner.delay.store(millis, Ordering::SeqCst);
+    }
+
+    /// Cuts every connection at its next byte.
+    pub(crate) fn cut(&self) {
+        self.manner.cuts.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// From now on new connections pass, at once.
     pub(crate) fn pass(&self) {
-        self.swallows.store(false, Ordering::SeqCst);
+        self.manner.swallows.store(0, Ordering::SeqCst);
+        self.manner.delay.store(0, Ordering::SeqCst);
     }
 }
 
 async fn pass(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
-    swallows: Arc<AtomicBool>,
+    manner: Manner,
 ) {
     let mut bytes = [0; 4_096];
     let mut lost = false;
+    let born = manner.cuts.load(Ordering::SeqCst);
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        lost |= swallows.load(Ordering::SeqCst);
+        if manner.cuts.load(Ordering::SeqCst) != born {
+            return;
+        }
+        let delay = manner.delay.load(Ordering::SeqCst);
+        if delay > 0 {
+            sleep(Duration::from_millis(delay)).await;
+        }
+        lost |= manner.swallows.load(Ordering::SeqCst) != 0;
         if !lost && to.write_all(&bytes[..count]).await.is_err() {
             return;
         }
