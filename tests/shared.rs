@@ -36,6 +36,7 @@ const FIFTEEN: Caps = Caps {
     per_second: 15.0,
     per_minute: None,
     per_day: None,
+    burst: 1,
 };
 
 fn store(server: &RedisServer) -> Arc<RedisStore> {
@@ -343,7 +344,7 @@ impl Numbers {
 #[tokio::test]
 async fn the_script_in_redis_is_the_rule_of_the_library() {
     let rule = include_str!("../src/store/redis/budget.lua");
-    let script = Script::new(&format!("local now = tonumber(ARGV[9])\n{rule}"));
+    let script = Script::new(&format!("local now = tonumber(ARGV[10])\n{rule}"));
     let server = RedisServer::start().await;
     let mut connection = server.connection().await;
     let mut numbers = Numbers(7);
@@ -352,6 +353,7 @@ async fn the_script_in_redis_is_the_rule_of_the_library() {
             per_second: [0.909, 2.5, 15.0, 18.0, 400.0, 20_000.0][case % 6],
             per_minute: (case % 4 == 1).then_some(40),
             per_day: (case % 5 == 2).then_some(60),
+            burst: [1, 2, 5][case % 3],
         };
         let mut cells = Cells::default();
         let mut now = 1_795_100_000_000_000_i64;
@@ -371,6 +373,7 @@ async fn the_script_in_redis_is_the_rule_of_the_library() {
                 .arg(urgency.reach())
                 .arg(urgency.lane_periods())
                 .arg(urgency.index() + 1)
+                .arg(caps.burst)
                 .arg(now);
             let place = format!("case {case} step {step}: {caps:?} {urgency:?}");
             if refused {

@@ -200,6 +200,8 @@ impl KisSettings {
             per_second: self.rate.per_second,
             per_minute: self.calls_per_minute,
             per_day: self.calls_per_day,
+            // More than two at once is for hosts of one's own, where many calls share a cell.
+            burst: self.rate.burst.get().min(2),
         }
     }
 }

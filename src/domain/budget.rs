@@ -64,6 +64,8 @@ pub struct Caps {
     pub per_minute: Option<u32>,
     /// Calls in a day, midnight to midnight in Seoul, where capped.
     pub per_day: Option<u32>,
+    /// Calls that may go together after a rest, at least one.
+    pub burst: u32,
 }
 
 /// A cap that is spent.
@@ -169,7 +171,9 @@ impl Cells {
         let period = period.max(1);
         self.booked.retain(|start| start + period > now);
         let mut at = self.first_gap(now, period);
-        let reach = now + urgency.reach() * period;
+        // A call may go this much before its cell, so that after a rest some go together.
+        let early = i64::from(caps.burst.saturating_sub(1)) * period;
+        let reach = now + urgency.reach() * period + early;
         let on_lane = at > reach;
         let mut want = at;
         let lane = self.lanes.get(urgency.index()).copied().unwrap_or(now);
@@ -213,7 +217,7 @@ impl Cells {
         let place = self.booked.partition_point(|start| *start < at);
         self.booked.insert(place, at);
         Booking::Cell {
-            wait: micros(at - now),
+            wait: micros((at - early - now).max(0)),
             calls,
             length: micros(period),
         }

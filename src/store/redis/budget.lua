@@ -2,9 +2,10 @@
 -- KEYS[1] the budget. `now` is set by what stands before: the server's clock, so that the clocks
 -- of the processes do not matter.
 -- ARGV: what ('book' or 'refused'), calls a second, calls a minute or 0, calls a day or 0,
--- calls a cell, reach, periods of a lane, number of the lane.
+-- calls a cell, reach, periods of a lane, number of the lane, burst.
 local what, rate, most_minute, most_day = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local calls, reach, lane_periods, lane = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local burst = tonumber(ARGV[9])
 local SECOND, DAY, SEOUL = 1e6, 86400e6, 32400e6
 
 local text = redis.call('GET', KEYS[1])
@@ -45,7 +46,8 @@ local function first_gap(from)
 end
 
 local at = first_gap(now)
-local limit = now + reach * period
+local early = (burst - 1) * period
+local limit = now + reach * period + early
 local on_lane, want = at > limit, at
 if on_lane then
   local step = now
@@ -86,4 +88,4 @@ local place = 1
 while booked[place] and booked[place] < at do place = place + 1 end
 table.insert(booked, place, at)
 keep()
-return { 'cell', at - now, period }
+return { 'cell', math.max(at - early - now, 0), period }

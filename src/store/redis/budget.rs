@@ -46,6 +46,7 @@ impl RedisBudget {
             per_second,
             per_minute,
             per_day,
+            burst,
         } = self.caps;
         let link = &self.store.link;
         link.eval(
@@ -61,6 +62,7 @@ impl RedisBudget {
                 urgency.lane_periods(),
                 // Lua counts from one.
                 urgency.index() + 1,
+                burst.max(1),
             ),
         )
         .await

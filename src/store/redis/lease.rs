@@ -15,10 +15,11 @@ static CAMPAIGN: LazyLock<Script> = LazyLock::new(|| {
         "local holder = redis.call('HMGET', KEYS[1], 'process', 'lead', 'since')
         if not holder[1] then
           local time = redis.call('TIME')
-          local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+          local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
           -- Above every number before it, even where Redis came back empty.
           local lead = math.max((tonumber(redis.call('GET', KEYS[2])) or 0) + 1, now)
-          holder = { ARGV[1], string.format('%.0f', lead), string.format('%.0f', now) }
+          local since = string.format('%.0f', math.floor(now / 1000))
+          holder = { ARGV[1], string.format('%.0f', lead), since }
           redis.call('SET', KEYS[2], holder[2])
           redis.call('HSET', KEYS[1], 'process', holder[1], 'lead', holder[2], 'since', holder[3])
         end

@@ -14,7 +14,7 @@ use crate::port::{Issue, SharedToken, StoreError, TokenStore};
 static SAVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local time = redis.call('TIME')
-        local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+        local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
         local last = tonumber(redis.call('HGET', KEYS[1], 'generation')) or 0
         local generation = string.format('%.0f', math.max(last + 1, now))
         redis.call('HSET', KEYS[1], 'generation', generation, 'sealed', ARGV[1])
