@@ -36,6 +36,9 @@ impl Backoff {
             .with_max_delay(self.longest)
             .with_max_times(self.times)
             .with_jitter()
+            // Without a seed backon draws the same jitter every time where std is off in it, and
+            // all processes would come back together.
+            .with_jitter_seed(fastrand::u64(..))
             .build()
     }
 }
@@ -79,6 +82,13 @@ impl fmt::Debug for Retries {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_calls_come_back_together() {
+        let first = || Retries::default().next_pause(Remedy::AskAgainLater);
+        let pauses: std::collections::BTreeSet<_> = (0..20).map(|_| first()).collect();
+        assert!(pauses.len() > 1, "{pauses:?}");
+    }
 
     #[test]
     fn retries_run_out() {
