@@ -173,6 +173,7 @@ fn options(arguments: SimArguments) -> SimOptions {
                 from: arguments.from,
             },
         },
+        codes: None,
         faults: Faults {
             refuse: faults.refuse,
             http_500: faults.http_500,

@@ -17,7 +17,7 @@ use super::faults::{Breakage, Dice};
 use super::keys::{Credentials, Keys};
 use super::market::Market;
 use super::masters::Masters;
-use super::options::{Clock, Mode, SimError, SimOptions};
+use super::options::{Clock, Faults, Mode, SimError, SimOptions};
 use super::query::Query;
 use super::stats::{Counters, Outcome, SimStats};
 use crate::domain::{KrxTime, Seoul, Symbol};
@@ -57,7 +57,7 @@ impl Sim {
     /// An option is out of range, or the recorded day cannot be read.
     pub fn new(options: SimOptions, clock: Clock) -> Result<Self, SimError> {
         options.validate()?;
-        let market = Market::new(&options.market, options.seed)?;
+        let market = Market::new(&options)?;
         let day = market.day(clock().with_timezone(&Seoul));
         let masters = Masters::pack(market.stocks(), day).map_err(SimError::Masters)?;
         Ok(Self {
@@ -95,6 +95,17 @@ impl Sim {
     /// gets a new one, the one-minute rule notwithstanding.
     pub fn kill_tokens(&self) {
         self.keys().kill_all();
+    }
+
+    /// Lets other things go wrong from now on.
+    ///
+    /// # Errors
+    ///
+    /// A share is out of range; what goes wrong stays as it was.
+    pub fn set_faults(&self, faults: Faults) -> Result<(), SimError> {
+        faults.validate()?;
+        self.inner.dice.set_faults(faults);
+        Ok(())
     }
 
     pub(super) fn options(&self) -> &SimOptions {
@@ -148,7 +159,7 @@ impl Sim {
             return Err(Refusal::WRONG_TRANSACTION);
         }
         let missing = options.mode == Mode::Paper && !endpoint.is_on_paper();
-        if missing || (options.faults.no_multi && endpoint == Endpoint::Multi) {
+        if missing || (dice.faults().no_multi && endpoint == Endpoint::Multi) {
             return Err(Refusal::NOT_ON_PAPER);
         }
         let call = Call {
@@ -174,8 +185,9 @@ impl Sim {
         // Counted before the wait: whoever waits may give up.
         counters.ended(outcome);
         let mut wait = options.latency;
-        if dice.strikes(options.faults.slow) {
-            wait += options.faults.slow_for;
+        let faults = dice.faults();
+        if dice.strikes(faults.slow) {
+            wait += faults.slow_for;
         }
         if !wait.is_zero() {
             sleep(wait).await;

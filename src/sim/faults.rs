@@ -1,6 +1,6 @@
 //! The dice: which call meets which fault.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use fastrand::Rng;
 
@@ -23,18 +23,25 @@ pub(super) enum Breakage {
 /// Draws for every call, in the order of the calls.
 #[derive(Debug)]
 pub(super) struct Dice {
-    faults: Faults,
+    faults: RwLock<Faults>,
     rng: Mutex<Rng>,
 }
 
 impl Dice {
     pub(super) fn new(faults: Faults, seed: u64) -> Self {
-        let rng = Mutex::new(Rng::with_seed(seed));
-        Self { faults, rng }
+        Self {
+            faults: RwLock::new(faults),
+            rng: Mutex::new(Rng::with_seed(seed)),
+        }
     }
 
-    pub(super) fn faults(&self) -> &Faults {
-        &self.faults
+    /// What goes wrong at present.
+    pub(super) fn faults(&self) -> Faults {
+        *self.faults.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_faults(&self, faults: Faults) {
+        *self.faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
     }
 
     /// Whether a fault of this share strikes.
@@ -43,10 +50,11 @@ impl Dice {
     }
 
     pub(super) fn breakage(&self) -> Option<Breakage> {
+        let faults = self.faults();
         [
-            (self.faults.reset, Breakage::Reset),
-            (self.faults.http_500, Breakage::Http500),
-            (self.faults.garbage, Breakage::Garbage),
+            (faults.reset, Breakage::Reset),
+            (faults.http_500, Breakage::Http500),
+            (faults.garbage, Breakage::Garbage),
         ]
         .into_iter()
         .find_map(|(share, breakage)| self.strikes(share).then_some(breakage))
@@ -54,7 +62,7 @@ impl Dice {
 
     /// What thins a row, where one is to lack fields.
     pub(super) fn thinning(&self) -> Option<Rng> {
-        self.strikes(self.faults.missing_fields)
+        self.strikes(self.faults().missing_fields)
             .then(|| self.rng().fork())
     }
 

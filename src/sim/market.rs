@@ -8,11 +8,11 @@ use chrono::NaiveDate;
 use tokio::time::Instant;
 
 use super::index::{Index, IndexFigures};
-use super::options::{MarketSource, SimError};
+use super::options::{MarketSource, SimError, SimOptions};
 use super::replay::Replay;
 use super::stock::{Figures, Stock, mark_large};
 use super::walk::Walk;
-use crate::domain::{Calendar, KrxTime, Shipped, Symbol};
+use crate::domain::{Calendar, KrxTime, Shipped, ShippedListing, Symbol};
 
 /// Time between two steps of the walk.
 const STEP: Duration = Duration::from_millis(250);
@@ -41,11 +41,17 @@ enum Prices {
 }
 
 impl Market {
-    pub(super) fn new(source: &MarketSource, seed: u64) -> Result<Self, SimError> {
-        let (stocks, prices) = match source {
+    pub(super) fn new(options: &SimOptions) -> Result<Self, SimError> {
+        let SimOptions { seed, codes, .. } = options;
+        let seed = *seed;
+        let (stocks, prices) = match &options.market {
             MarketSource::Walk => {
                 let shipped = &Shipped::get().listings;
-                let mut stocks: Vec<Stock> = shipped.iter().map(Stock::shipped).collect();
+                let is_listed = |row: &&ShippedListing| {
+                    codes.as_ref().is_none_or(|codes| codes.contains(&row.code))
+                };
+                let listed = shipped.iter().filter(is_listed);
+                let mut stocks: Vec<Stock> = listed.map(Stock::shipped).collect();
                 mark_large(&mut stocks);
                 let walk = Walk::new(&stocks, seed);
                 (stocks, Prices::Walk(RwLock::new(walk)))

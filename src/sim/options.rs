@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::NaiveTime;
 
-use crate::domain::KrxTime;
+use crate::domain::{KrxTime, Symbol};
 
 /// Wall time, as tokens and the `Date` header take it. Pacing follows the runtime's clock.
 pub type Clock = Arc<dyn Fn() -> KrxTime + Send + Sync>;
@@ -103,7 +103,7 @@ impl Default for Faults {
 }
 
 impl Faults {
-    pub(super) fn shares(&self) -> [(&'static str, f64); 9] {
+    fn shares(&self) -> [(&'static str, f64); 9] {
         [
             ("refuse", self.refuse),
             ("http_500", self.http_500),
@@ -115,6 +115,15 @@ impl Faults {
             ("zero", self.zero),
             ("missing_fields", self.missing_fields),
         ]
+    }
+
+    pub(super) fn validate(&self) -> Result<(), SimError> {
+        for (name, share) in self.shares() {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(SimError::Share { name, share });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -137,6 +146,8 @@ pub struct SimOptions {
     pub seed: u64,
     /// Where the prices come from.
     pub market: MarketSource,
+    /// The codes of the shipped list that are listed; `None` for all. A replay has its own.
+    pub codes: Option<Vec<Symbol>>,
     /// What goes wrong.
     pub faults: Faults,
 }
@@ -152,6 +163,7 @@ impl Default for SimOptions {
             latency: Duration::ZERO,
             seed: 1,
             market: MarketSource::default(),
+            codes: None,
             faults: Faults::default(),
         }
     }
@@ -169,6 +181,7 @@ impl fmt::Debug for SimOptions {
             .field("latency", &self.latency)
             .field("seed", &self.seed)
             .field("market", &self.market)
+            .field("codes", &self.codes)
             .field("faults", &self.faults)
             .finish()
     }
@@ -185,11 +198,7 @@ impl SimOptions {
     }
 
     pub(super) fn validate(&self) -> Result<(), SimError> {
-        for (name, share) in self.faults.shares() {
-            if !(0.0..=1.0).contains(&share) {
-                return Err(SimError::Share { name, share });
-            }
-        }
+        self.faults.validate()?;
         if let MarketSource::Replay { speed, .. } = &self.market
             && !(speed.is_finite() && *speed >= 0.0)
         {
