@@ -1,4 +1,6 @@
-//! Wires the concrete parts together. The only file that names adapters side by side.
+//! Wires the concrete parts together. The only place that names adapters side by side.
+
+mod outside;
 
 use std::fmt;
 use std::path::Path;
@@ -7,25 +9,23 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chrono::NaiveDate;
-use secrecy::ExposeSecret as _;
 
 use crate::clock::{self, Clock};
 use crate::config::{ConfigError, KisEnvironment, Layers, Settings, UniverseSource};
 use crate::domain::{Calendar, CalendarError, Shipped, Universe};
-use crate::kis::{
-    Auth, BrokerDay, Caller, Credentials, Keep, KisQuotes, MasterFiles, Rest, TokenFile,
-};
+use crate::kis::{Auth, BrokerDay, Caller, Credentials, Keep, KisQuotes, MasterFiles, Rest};
 use crate::leadership::{Candidate, LeaderStore};
 use crate::pace::{Fallback, LocalBudget, Pacer};
 use crate::port::{
-    CopyStore, ListSource, PriceStore, QuoteSource, RateBudget, SourceError, StoreError, TokenStore,
+    Leadership, ListSource, PriceStore, QuoteSource, RateBudget, SourceError, StoreError,
+    TokenStore,
 };
 use crate::reader::{self, Reader};
-use crate::store::{
-    MemoryStore, MemoryTokens, RedisBudget, RedisSettings, RedisStore, RedisTokens,
-};
+use crate::store::{MemoryTokens, RedisStore};
 use crate::sweep::{Manner, Sweeper};
 use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
+
+pub use outside::{Connect, KeyShare, Outside};
 
 /// Why the parts cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +84,8 @@ pub struct Parts {
     pub redis: Option<Arc<RedisStore>>,
     /// What this process calls itself where processes meet.
     pub process: String,
+    lease: Option<Arc<dyn Leadership>>,
+    connect: Connect,
     last_good: LastGood,
     /// What the broker's calendar said last.
     broker_days: ArcSwap<Vec<BrokerDay>>,
@@ -96,30 +98,32 @@ impl Parts {
     ///
     /// An address or a file is unusable.
     pub fn new(settings: Settings, clock: Clock) -> Result<Self, SetupError> {
+        let outside = Outside::new(&settings, clock)?;
+        Self::on(settings, outside)
+    }
+
+    /// Puts the parts together on what is outside of them.
+    ///
+    /// # Errors
+    ///
+    /// An address or a file is unusable.
+    pub fn on(settings: Settings, outside: Outside) -> Result<Self, SetupError> {
         let calendar = Arc::new(ArcSwap::from_pointee(read_calendar(&settings)?));
         let universe = Arc::new(ArcSwap::from_pointee(Shipped::get().universe()));
-        let process = process_name();
-        let (redis, reader_store, sweep_store, copies) = stores(&settings)?;
-        let broker = broker(
-            &settings,
-            &calendar,
-            &universe,
-            &clock,
-            redis.as_ref(),
-            &process,
-        )?;
-        let origin = settings.universe_origin();
-        let last_good = LastGood::new(&settings.state_directory, &origin, copies);
+        let broker = broker(&settings, &calendar, &universe, &outside)?;
+        let last_good = LastGood::new(&settings.universe_origin(), outside.copies);
         Ok(Self {
             settings,
-            clock,
+            clock: outside.clock,
             calendar,
             universe,
             broker,
-            reader_store,
-            sweep_store,
-            redis,
-            process,
+            reader_store: outside.reader_store,
+            sweep_store: outside.sweep_store,
+            redis: outside.redis,
+            process: outside.process,
+            lease: outside.lease,
+            connect: outside.connect,
             last_good,
             broker_days: ArcSwap::default(),
         })
@@ -133,7 +137,9 @@ impl Parts {
     pub fn loader(&self) -> Result<Loader, SetupError> {
         let universe = &self.settings.universe;
         let master = || -> Result<Box<dyn ListSource>, SetupError> {
-            let files = MasterFiles::new(&self.settings.kis.master_url);
+            let base = &self.settings.kis.master_url;
+            let files = (self.connect)(base, MasterFiles::PATIENCE)
+                .and_then(|transport| MasterFiles::new(base, transport));
             Ok(Box::new(files.map_err(SetupError::Broker)?))
         };
         let csv = || {
@@ -170,7 +176,7 @@ impl Parts {
     /// This process among the daemons that may lead; `None` where nobody else can be there.
     #[must_use]
     pub fn candidate(&self) -> Option<Arc<Candidate>> {
-        let lease = self.redis.as_ref()?.clone();
+        let lease = Arc::clone(self.lease.as_ref()?);
         let life = self.settings.schedule.lease;
         let clock = Arc::clone(&self.clock);
         Some(Arc::new(Candidate::new(
@@ -282,46 +288,48 @@ fn lay_override(calendar: &mut Calendar, settings: &Settings) -> Result<(), Setu
     Ok(())
 }
 
+/// App key and secret, where both are set.
+fn credentials(settings: &Settings) -> Option<Credentials> {
+    Some(Credentials {
+        app_key: settings.kis.app_key.clone()?,
+        app_secret: settings.kis.app_secret.clone()?,
+    })
+}
+
 fn broker(
     settings: &Settings,
     calendar: &Arc<ArcSwap<Calendar>>,
     universe: &Arc<ArcSwap<Universe>>,
-    clock: &Clock,
-    redis: Option<&Arc<RedisStore>>,
-    process: &str,
+    outside: &Outside,
 ) -> Result<Option<Broker>, SetupError> {
     let kis = &settings.kis;
-    let (Some(app_key), Some(app_secret)) = (kis.app_key.clone(), kis.app_secret.clone()) else {
+    let Some(credentials) = credentials(settings) else {
         return Ok(None);
     };
-    let credentials = Credentials {
-        app_key,
-        app_secret,
-    };
-    let base = kis.base_url.trim_end_matches('/');
-    let identity = credentials.identity(base);
-    let secret_identity = credentials.secret_identity(base);
+    let clock = &outside.clock;
     let now = clock();
-    // Shared through Redis where it is; alone, nothing is paid for that.
-    let (budget, fallback, shared): (Arc<dyn RateBudget>, _, Arc<dyn TokenStore>) = match redis {
-        Some(redis) => (
-            Arc::new(RedisBudget::new(Arc::clone(redis), &identity, kis.caps())),
-            Some(Fallback::new(kis.caps(), kis.share_without_redis, now)),
-            Arc::new(RedisTokens::new(Arc::clone(redis), &secret_identity)),
-        ),
-        None => (
-            Arc::new(LocalBudget::new(kis.caps(), now)),
-            None,
-            Arc::new(MemoryTokens::default()),
-        ),
-    };
+    // Alone, nothing is paid for sharing.
+    let (budget, fallback, shared): (Arc<dyn RateBudget>, _, Arc<dyn TokenStore>) =
+        match outside.key.clone() {
+            Some(KeyShare { budget, tokens }) => (
+                budget,
+                Some(Fallback::new(kis.caps(), kis.share_without_redis, now)),
+                tokens,
+            ),
+            None => (
+                Arc::new(LocalBudget::new(kis.caps(), now)),
+                None,
+                Arc::new(MemoryTokens::default()),
+            ),
+        };
     let pacer = Arc::new(Pacer::new(budget, fallback, kis.rate));
-    let rest = Rest::new(&kis.base_url, kis.timeout, Arc::clone(&pacer));
+    let rest = (outside.connect)(&kis.base_url, kis.timeout)
+        .and_then(|transport| Rest::new(&kis.base_url, transport, Arc::clone(&pacer)));
     let rest = Arc::new(rest.map_err(SetupError::Broker)?);
     let keep = Keep {
         shared,
-        file: Some(TokenFile::new(&settings.state_directory, &secret_identity)),
-        process: process.to_owned(),
+        file: outside.token_file.clone(),
+        process: outside.process.clone(),
     };
     let auth = Auth::new(Arc::clone(&rest), credentials, keep, Arc::clone(clock));
     let auth = Arc::new(auth);
@@ -340,49 +348,6 @@ fn broker(
         caller,
         source: Arc::new(source),
     }))
-}
-
-/// A name that no other process has: where it runs, and a number for those that have the same
-/// one there, as in containers.
-fn process_name() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = match host.trim() {
-        "" => "host",
-        host => host,
-    };
-    let number = fastrand::u16(..);
-    format!("{host}-{}-{number:04x}", std::process::id())
-}
-
-type Stores = (
-    Option<Arc<RedisStore>>,
-    Arc<dyn PriceStore>,
-    Arc<dyn PriceStore>,
-    Arc<dyn CopyStore>,
-);
-
-fn stores(settings: &Settings) -> Result<Stores, SetupError> {
-    let store = &settings.store;
-    let url = store.url.expose_secret();
-    if url == "memory" {
-        let memory = Arc::new(MemoryStore::default());
-        return Ok((None, memory.clone(), memory.clone(), memory));
-    }
-    let connect = || {
-        RedisStore::new(&RedisSettings {
-            url,
-            namespace: &store.namespace,
-            connect_timeout: store.connect_timeout,
-            response_timeout: store.response_timeout,
-        })
-    };
-    let (reading, sweeping) = (Arc::new(connect()?), Arc::new(connect()?));
-    Ok((
-        Some(Arc::clone(&reading)),
-        reading.clone(),
-        sweeping,
-        reading,
-    ))
 }
 
 impl Reader {

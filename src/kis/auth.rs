@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use chrono::{NaiveDateTime, TimeDelta, TimeZone as _};
+use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use ring::digest::{SHA256, digest};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -388,11 +389,10 @@ impl Auth {
             "appkey": self.credentials.app_key.expose_secret(),
             "appsecret": self.credentials.app_secret.expose_secret(),
         });
-        let request = self
-            .rest
-            .post("/oauth2/tokenP")
-            .header(CONTENT_TYPE, "application/json; charset=UTF-8")
-            .body(body.to_string());
+        let mut request = self.rest.request(Method::POST, "/oauth2/tokenP");
+        let json = HeaderValue::from_static("application/json; charset=UTF-8");
+        request.headers_mut().insert(CONTENT_TYPE, json);
+        *request.body_mut() = Some(body.to_string().into());
         let reply = self.rest.send(request, Urgency::Reader).await?;
         let issued: IssuedToken = serde_json::from_slice(&reply.body).map_err(|_| {
             // The body may hold a token, so no word of it goes into the error.

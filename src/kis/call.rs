@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use metrics::counter;
+use reqwest::Method;
 use tokio::time::sleep;
 
 use super::auth::Auth;
-use super::rest::{Reply, Rest};
+use super::rest::Rest;
+use super::transport::Reply;
 use crate::pace::Retries;
 use crate::port::{Remedy, SourceError, Tally, Urgency};
 
@@ -32,10 +34,10 @@ impl Caller {
     }
 
     /// Makes a call, and makes it again as far as the error's remedy goes.
-    pub(super) async fn call<T, Q: serde::Serialize + ?Sized>(
+    pub(super) async fn call<T>(
         &self,
         call: &Call,
-        query: &Q,
+        query: &[(impl AsRef<str>, &str)],
         urgency: Urgency,
         read: impl Fn(&Reply) -> Result<T, SourceError>,
     ) -> (Result<T, SourceError>, Tally) {
@@ -58,20 +60,18 @@ impl Caller {
         }
     }
 
-    async fn call_once<T, Q: serde::Serialize + ?Sized>(
+    async fn call_once<T>(
         &self,
         call: &Call,
-        query: &Q,
+        query: &[(impl AsRef<str>, &str)],
         urgency: Urgency,
         read: impl Fn(&Reply) -> Result<T, SourceError>,
         tally: &mut Tally,
     ) -> Result<T, SourceError> {
         let token = self.auth.token().await?;
-        let request = self
-            .rest
-            .get(call.path)
-            .query(query)
-            .headers(self.auth.headers(&token, call.tr_id));
+        let mut request = self.rest.request(Method::GET, call.path);
+        request.url_mut().query_pairs_mut().extend_pairs(query);
+        *request.headers_mut() = self.auth.headers(&token, call.tr_id);
         tally.calls += 1;
         let outcome = match self.rest.send(request, urgency).await {
             Ok(reply) => read(&reply).inspect_err(|error| count(error.slug())),

@@ -1,20 +1,19 @@
 //! The broker's symbol files: zip, cp949, records of fixed width in bytes (contract chapter 6).
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::io::{Cursor, Read as _};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use encoding_rs::EUC_KR;
-use reqwest::Client;
+use reqwest::{Method, Request, Url};
 
-use super::rest::{client, take};
+use super::transport::{Transport, address};
 use crate::domain::{Group, Listing, Market, Symbol, Universe};
 use crate::port::{ListError, ListSource, SourceError};
-
-/// A download may take this long; the files are below a megabyte.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The files unpack to about 0.7 MB; far more is no master file.
 const LARGEST_FILE: u64 = 32 << 20;
@@ -88,22 +87,24 @@ pub enum MasterError {
 }
 
 /// Downloads and reads the master files.
-#[derive(Debug)]
 pub struct MasterFiles {
-    client: Client,
-    base: String,
+    transport: Arc<dyn Transport>,
+    base: Url,
 }
 
 impl MasterFiles {
+    /// A download may take this long; the files are below a megabyte.
+    pub const PATIENCE: Duration = Duration::from_secs(20);
+
     /// The files below `base`, the part before `/kospi_code.mst.zip`.
     ///
     /// # Errors
     ///
     /// `base` is no http or https address.
-    pub fn new(base: &str) -> Result<Self, String> {
+    pub fn new(base: &str, transport: Arc<dyn Transport>) -> Result<Self, String> {
         Ok(Self {
-            client: client(base, PATIENCE)?,
-            base: base.trim_end_matches('/').to_owned(),
+            transport,
+            base: address(base)?,
         })
     }
 
@@ -122,11 +123,14 @@ impl MasterFiles {
         let file = layout.file;
         let failed = |source| MasterError::Download {
             file,
-            from: self.base.clone(),
+            from: self.base.as_str().trim_end_matches('/').to_owned(),
             source,
         };
-        let request = self.client.get(format!("{}/{file}.zip", self.base));
-        let reply = take(request).await.map_err(failed)?;
+        let mut url = self.base.clone();
+        let path = format!("{}/{file}.zip", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        let request = Request::new(Method::GET, url);
+        let reply = self.transport.exchange(request).await.map_err(failed)?;
         if reply.status != 200 {
             let said = format!("HTTP {}", reply.status);
             return Err(failed(SourceError::Unavailable(said)));
@@ -146,6 +150,14 @@ impl ListSource for MasterFiles {
         self.load()
             .await
             .map_err(|error| ListError(error.to_string()))
+    }
+}
+
+impl fmt::Debug for MasterFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MasterFiles")
+            .field("base", &self.base)
+            .finish_non_exhaustive()
     }
 }
 

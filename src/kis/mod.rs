@@ -1,7 +1,7 @@
 //! The broker: Korea Investment & Securities' Open API (contract chapters 1 to 6).
 //!
-//! `rest` holds the one function that sends, with the limiter inside; `codes` knows what each of
-//! the broker's error codes means; `auth` keeps the access
+//! `rest` holds the one function that sends, with the limiter inside, over a `transport`; `codes`
+//! knows what each of the broker's error codes means; `auth` keeps the access
 //! token, sealed by `seal`, on disk in `token_file`; `call` puts the three together;
 //! `quotes` is the port's implementation; `wire` and `master` turn the broker's bytes into values.
 
@@ -14,6 +14,7 @@ mod quotes;
 mod rest;
 mod seal;
 mod token_file;
+mod transport;
 mod wire;
 
 pub use auth::{Auth, Credentials, Keep};
@@ -23,6 +24,7 @@ pub use master::{MasterError, MasterFiles};
 pub use quotes::KisQuotes;
 pub use rest::Rest;
 pub use token_file::TokenFile;
+pub use transport::{Http, Reply, Transport};
 
 /// The broker's hosts (contract 1.1).
 pub mod host {

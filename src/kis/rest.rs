@@ -2,48 +2,37 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use metrics::{counter, histogram};
-use reqwest::header::DATE;
-use reqwest::{Client, RequestBuilder, Url, redirect};
+use reqwest::{Method, Request, Url};
 
+use super::transport::{Reply, Transport, address};
 use crate::pace::Pacer;
 use crate::port::{SourceError, Urgency};
-use crate::tls;
-
-/// The largest answer in use is a few dozen kilobytes; more is no answer to our question.
-const LARGEST_BODY: usize = 4 << 20;
-
-/// Connections that stay open between calls; must not be below the calls in flight, or every
-/// further call opens a connection of its own.
-const IDLE_CONNECTIONS: usize = 64;
 
 /// Sends requests to one of the broker's hosts at the pacer's pace.
 pub struct Rest {
-    client: Client,
+    transport: Arc<dyn Transport>,
     base: String,
+    address: Url,
     pacer: Arc<Pacer>,
 }
 
-/// An answer of whatever meaning: the body is judged by who asked (contract 1.6).
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
-    pub(super) date: Option<String>,
-}
-
 impl Rest {
-    /// A way to the host at `base`. `patience` bounds one request from start to last byte.
+    /// A way to the host at `base`.
     ///
     /// # Errors
     ///
-    /// `base` is no http or https address, or the TLS set-up of the machine is unusable.
-    pub fn new(base: &str, patience: Duration, pacer: Arc<Pacer>) -> Result<Self, String> {
-        let client = client(base, patience)?;
+    /// `base` is no http or https address.
+    pub fn new(
+        base: &str,
+        transport: Arc<dyn Transport>,
+        pacer: Arc<Pacer>,
+    ) -> Result<Self, String> {
         Ok(Self {
-            client,
+            transport,
             base: base.trim_end_matches('/').to_owned(),
+            address: address(base)?,
             pacer,
         })
     }
@@ -65,29 +54,31 @@ impl Rest {
     ///
     /// The host cannot be reached or sends no `Date`.
     pub async fn server_time(&self) -> Result<chrono::DateTime<chrono::FixedOffset>, SourceError> {
-        let reply = self.send(self.get("/"), Urgency::Reader).await?;
+        let request = self.request(Method::GET, "/");
+        let reply = self.send(request, Urgency::Reader).await?;
         let date = reply.date.unwrap_or_default();
         chrono::DateTime::parse_from_rfc2822(&date)
             .map_err(|_| SourceError::Malformed(format!("no usable Date header: '{date}'")))
     }
 
-    pub(super) fn get(&self, path: &str) -> RequestBuilder {
-        self.client.get(format!("{}{path}", self.base))
-    }
-
-    pub(super) fn post(&self, path: &str) -> RequestBuilder {
-        self.client.post(format!("{}{path}", self.base))
+    /// A request for `path`, to be filled in.
+    pub(super) fn request(&self, method: Method, path: &str) -> Request {
+        let mut url = self.address.clone();
+        let below = url.path().trim_end_matches('/');
+        let path = format!("{below}{path}");
+        url.set_path(&path);
+        Request::new(method, url)
     }
 
     /// Waits for its turn, sends, and takes the whole answer.
     pub(super) async fn send(
         &self,
-        request: RequestBuilder,
+        request: Request,
         urgency: Urgency,
     ) -> Result<Reply, SourceError> {
         let waited = self.pacer.pass(urgency).await?;
         histogram!("sise_limiter_wait_seconds").record(waited.as_secs_f64());
-        let reply = take(request).await;
+        let reply = self.transport.exchange(request).await;
         if reply.is_err() {
             counter!("sise_calls_total", "outcome" => "unreachable").increment(1);
         }
@@ -101,74 +92,4 @@ impl fmt::Debug for Rest {
             .field("base", &self.base)
             .finish_non_exhaustive()
     }
-}
-
-/// A client for the host at `base`.
-///
-/// One TLS provider for the process, the system's roots and Mozilla's merged (a container may
-/// lack the system's), no redirects (they would carry the secret elsewhere), no proxy to
-/// loopback.
-pub(super) fn client(base: &str, patience: Duration) -> Result<Client, String> {
-    let url = Url::parse(base).map_err(|error| format!("'{base}' is no address: {error}"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("'{base}' is neither http:// nor https://"));
-    }
-    tls::install_provider();
-    let mut builder = Client::builder()
-        .timeout(patience)
-        .connect_timeout(patience.min(Duration::from_secs(3)))
-        .pool_max_idle_per_host(IDLE_CONNECTIONS)
-        .tcp_nodelay(true)
-        .redirect(redirect::Policy::none())
-        .user_agent(concat!("sise/", env!("CARGO_PKG_VERSION")));
-    if url.scheme() == "https" {
-        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-            .iter()
-            .filter_map(|der| reqwest::Certificate::from_der(der).ok());
-        builder = builder.tls_certs_merge(roots);
-    }
-    if url.host_str().is_some_and(is_loopback) {
-        builder = builder.no_proxy();
-    }
-    builder
-        .build()
-        .map_err(|error| format!("no client for '{base}': {error}"))
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host
-            .trim_matches(['[', ']'])
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-/// Sends and takes the whole answer, bounded in size.
-pub(super) async fn take(request: RequestBuilder) -> Result<Reply, SourceError> {
-    // The address in reqwest's errors carries no secret, but it is long and known.
-    let trouble = |error: reqwest::Error| {
-        let error = error.without_url();
-        let mut said = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            said = format!("{said}: {inner}");
-            cause = inner.source();
-        }
-        SourceError::Unavailable(said)
-    };
-    let mut response = request.send().await.map_err(trouble)?;
-    let status = response.status().as_u16();
-    let date = response
-        .headers()
-        .get(DATE)
-        .and_then(|date| date.to_str().ok())
-        .map(str::to_owned);
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(trouble)? {
-        if body.len() + chunk.len() > LARGEST_BODY {
-            return Err(SourceError::Malformed("the answer has no end".to_owned()));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Reply { status, body, date })
 }

@@ -1,7 +1,6 @@
 //! The last stock list that was good, kept on disk and in the store.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,16 +14,15 @@ use crate::port::{CopyStore, ListError, ListSource};
 /// other.
 #[derive(Clone)]
 pub struct LastGood {
-    pub(super) path: PathBuf,
-    key: String,
-    store: Arc<dyn CopyStore>,
+    name: String,
+    places: Vec<Arc<dyn CopyStore>>,
 }
 
 impl LastGood {
-    /// The copy for lists of `origin` (the settings that say where the list comes from), in
-    /// `directory` and in `store`.
+    /// The copy for lists of `origin` (the settings that say where the list comes from), in each
+    /// of `places`, the nearest first.
     #[must_use]
-    pub fn new(directory: &Path, origin: &str, store: Arc<dyn CopyStore>) -> Self {
+    pub fn new(origin: &str, places: Vec<Arc<dyn CopyStore>>) -> Self {
         let id: String = digest(&SHA256, origin.as_bytes())
             .as_ref()
             .iter()
@@ -32,65 +30,44 @@ impl LastGood {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         Self {
-            path: directory.join(format!("universe-{id}.csv")),
-            key: format!("universe:{id}"),
-            store,
+            name: format!("universe:{id}"),
+            places,
         }
     }
 
-    /// Replaces the copy in both places.
+    /// Replaces the copy in every place.
     ///
     /// # Errors
     ///
-    /// Either place failed; the words say which. The other holds the new copy.
+    /// A place failed; the words say which. The others hold the new copy.
     pub async fn save(&self, universe: &Universe, source: &str) -> Result<(), String> {
         let csv = csv_file::write(universe).map_err(|error| error.to_string())?;
-        let text = format!("# the last good stock list, from {source}\n{csv}");
-        let on_disk = self.write_file(&text).await;
-        let in_store = self.store.save_copy(&self.key, &text).await;
-        match (on_disk, in_store) {
-            (Ok(()), Ok(())) => Ok(()),
-            (Err(disk), Ok(())) => Err(format!("{}: {disk}", self.path.display())),
-            (Ok(()), Err(store)) => Err(store.to_string()),
-            (Err(disk), Err(store)) => Err(format!("{}: {disk}; {store}", self.path.display())),
-        }
+        self.put(&format!("# the last good stock list, from {source}\n{csv}"))
+            .await
     }
 
-    /// Removes the copy from both places.
+    /// Removes the copy from every place.
     ///
     /// # Errors
     ///
     /// A place cannot be reached, so that the copy may still be there.
     pub async fn forget(&self) -> Result<(), String> {
-        match tokio::fs::remove_file(&self.path).await {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(format!("{}: {error}", self.path.display()));
-            }
-            _ => {}
-        }
         // An empty copy reads as none.
-        let emptied = self.store.save_copy(&self.key, "").await;
-        emptied.map_err(|error| error.to_string())
+        self.put("").await
     }
 
-    /// Written beside and renamed: a reader never sees half a list.
-    async fn write_file(&self, text: &str) -> std::io::Result<()> {
-        if let Some(directory) = self.path.parent() {
-            tokio::fs::create_dir_all(directory).await?;
+    async fn put(&self, text: &str) -> Result<(), String> {
+        let mut troubles = Vec::new();
+        for place in &self.places {
+            if let Err(error) = place.save_copy(&self.name, text).await {
+                troubles.push(error.to_string());
+            }
         }
-        let beside = self
-            .path
-            .with_extension(format!("{}.tmp", std::process::id()));
-        let written = async {
-            tokio::fs::write(&beside, text).await?;
-            tokio::fs::rename(&beside, &self.path).await
+        if troubles.is_empty() {
+            Ok(())
+        } else {
+            Err(troubles.join("; "))
         }
-        .await;
-        if written.is_err() {
-            // The error that matters is the first.
-            let _ = tokio::fs::remove_file(&beside).await;
-        }
-        written
     }
 }
 
@@ -101,30 +78,30 @@ impl ListSource for LastGood {
     }
 
     async fn list(&self) -> Result<Universe, ListError> {
-        let file = self.path.display().to_string();
-        let on_disk = match tokio::fs::read(&self.path).await {
-            Ok(bytes) => csv_file::read(&file, &bytes),
-            Err(error) => Err(ListError(format!("{file}: {error}"))),
-        };
-        let on_disk = match on_disk {
-            Ok(universe) => return Ok(universe),
-            Err(error) => error,
-        };
-        match self.store.load_copy(&self.key).await {
-            Ok(Some(text)) if !text.is_empty() => {
-                csv_file::read(&format!("store key {}", self.key), text.as_bytes())
+        let mut troubles = Vec::new();
+        for place in &self.places {
+            match place.load_copy(&self.name).await {
+                Ok(Some(text)) if !text.is_empty() => {
+                    match csv_file::read(&self.name, text.as_bytes()) {
+                        Ok(universe) => return Ok(universe),
+                        Err(error) => troubles.push(error.to_string()),
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => troubles.push(error.to_string()),
             }
-            Ok(_) => Err(ListError(format!("{on_disk}; the store has no copy"))),
-            Err(error) => Err(ListError(format!("{on_disk}; {error}"))),
         }
+        if troubles.is_empty() {
+            troubles.push("there is no copy".to_owned());
+        }
+        Err(ListError(troubles.join("; ")))
     }
 }
 
 impl fmt::Debug for LastGood {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LastGood")
-            .field("path", &self.path)
-            .field("key", &self.key)
+            .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }

@@ -1,9 +1,10 @@
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::domain::{Group, Listing, Market};
-use crate::store::MemoryStore;
+use crate::store::{FileCopies, MemoryStore};
 
 /// A source whose list has as many codes as the test says.
 struct Counted(Arc<AtomicUsize>);
@@ -53,9 +54,19 @@ impl World {
         }
     }
 
+    fn last_good_in(&self, folder: &Path) -> LastGood {
+        let files = Arc::new(FileCopies::new(folder));
+        LastGood::new("master", vec![files, self.store.clone()])
+    }
+
+    /// The one file of the copy.
+    fn file(&self) -> PathBuf {
+        let mut entries = std::fs::read_dir(self.directory.path()).unwrap();
+        entries.next().unwrap().unwrap().path()
+    }
+
     fn last_good(&self) -> LastGood {
-        let store: Arc<dyn crate::port::CopyStore> = self.store.clone();
-        LastGood::new(self.directory.path(), "master", store)
+        self.last_good_in(self.directory.path())
     }
 
     fn loader(&self) -> Loader {
@@ -111,10 +122,11 @@ async fn a_broken_list_falls_to_the_last_good_copy_and_says_where_it_broke() {
 async fn the_store_keeps_the_copy_when_the_disk_lost_it() {
     let world = World::new(0);
     world.load(10).await;
-    std::fs::remove_file(&world.last_good().path).unwrap();
+    let file = world.file();
+    std::fs::remove_file(&file).unwrap();
     assert_eq!(world.load(0).await.source, "last-good");
     // Half a file is no list: the copy in the store is whole.
-    std::fs::write(&world.last_good().path, "code,name\n000001,\"회").unwrap();
+    std::fs::write(&file, "code,name\n000001,\"회").unwrap();
     assert_eq!(world.load(0).await.universe.len(), 10);
 }
 
@@ -123,8 +135,7 @@ async fn a_disk_that_cannot_be_written_is_said_and_loses_nothing() {
     let world = World::new(0);
     let file = world.directory.path().join("not-a-directory");
     std::fs::write(&file, "").unwrap();
-    let store: Arc<dyn crate::port::CopyStore> = world.store.clone();
-    let last_good = LastGood::new(&file, "x", store);
+    let last_good = world.last_good_in(&file);
     let sources: Vec<Box<dyn ListSource>> = vec![Box::new(ShippedListAsMaster)];
     let loaded = Loader::new(sources, last_good, Selection::default())
         .load()

@@ -3,6 +3,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::clock;
 use crate::domain::Caps;
+use crate::kis::Http;
 use crate::pace::{LocalBudget, Pacer, Rate};
 use crate::sim::{Sim, SimOptions};
 use crate::store::MemoryTokens;
@@ -46,7 +47,8 @@ impl World {
         };
         let budget = Arc::new(LocalBudget::new(caps, clock::system()()));
         let pacer = Arc::new(Pacer::new(budget, None, Rate::new(1_000.0, 100)));
-        let rest = Arc::new(Rest::new(&self.base, Duration::from_secs(5), pacer).unwrap());
+        let http = Arc::new(Http::new(&self.base, Duration::from_secs(5)).unwrap());
+        let rest = Arc::new(Rest::new(&self.base, http, pacer).unwrap());
         let identity = credentials.identity(&self.base);
         let keep = Keep {
             shared: Arc::clone(&self.shared),

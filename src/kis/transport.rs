@@ -1,0 +1,142 @@
+//! The way to the broker's hosts: a request goes out whole, and its whole answer comes back.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::DATE;
+use reqwest::{Client, Request, Url, redirect};
+
+use crate::port::SourceError;
+use crate::tls;
+
+/// The largest answer in use is a few hundred kilobytes; more is no answer to our question.
+const LARGEST_BODY: usize = 4 << 20;
+
+/// Connections that stay open between calls; must not be below the calls in flight, or every
+/// further call opens a connection of its own.
+const IDLE_CONNECTIONS: usize = 64;
+
+/// Carries requests to the broker's hosts.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Sends and takes the whole answer, within a time of its own.
+    ///
+    /// # Errors
+    ///
+    /// The host cannot be reached, or its answer has no end.
+    async fn exchange(&self, request: Request) -> Result<Reply, SourceError>;
+}
+
+/// An answer of whatever meaning: the body is judged by who asked (contract 1.6).
+#[derive(Clone)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// The whole body.
+    pub body: Vec<u8>,
+    /// The `Date` header.
+    pub date: Option<String>,
+}
+
+/// Over HTTP, with TLS where the address says so.
+#[derive(Debug, Clone)]
+pub struct Http {
+    client: Client,
+}
+
+impl Http {
+    /// A way to the host of `base`. `patience` bounds one request from start to last byte.
+    ///
+    /// One TLS provider for the process, the system's roots and Mozilla's merged (a container may
+    /// lack the system's), no redirects (they would carry the secret elsewhere), no proxy to
+    /// loopback.
+    ///
+    /// # Errors
+    ///
+    /// `base` is no http or https address, or the TLS set-up of the machine is unusable.
+    pub fn new(base: &str, patience: Duration) -> Result<Self, String> {
+        let url = address(base)?;
+        tls::install_provider();
+        let mut builder = Client::builder()
+            .timeout(patience)
+            .connect_timeout(patience.min(Duration::from_secs(3)))
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .tcp_nodelay(true)
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("sise/", env!("CARGO_PKG_VERSION")));
+        if url.scheme() == "https" {
+            let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+                .iter()
+                .filter_map(|der| reqwest::Certificate::from_der(der).ok());
+            builder = builder.tls_certs_merge(roots);
+        }
+        if url.host_str().is_some_and(is_loopback) {
+            builder = builder.no_proxy();
+        }
+        let client = builder
+            .build()
+            .map_err(|error| format!("no client for '{base}': {error}"))?;
+        Ok(Self { client })
+    }
+}
+
+#[async_trait]
+impl Transport for Http {
+    async fn exchange(&self, request: Request) -> Result<Reply, SourceError> {
+        // The address in reqwest's errors carries no secret, but it is long and known.
+        let trouble = |error: reqwest::Error| {
+            let error = error.without_url();
+            let mut said = error.to_string();
+            let mut cause = std::error::Error::source(&error);
+            while let Some(inner) = cause {
+                said = format!("{said}: {inner}");
+                cause = inner.source();
+            }
+            SourceError::Unavailable(said)
+        };
+        let mut response = self.client.execute(request).await.map_err(trouble)?;
+        let status = response.status().as_u16();
+        let date = response
+            .headers()
+            .get(DATE)
+            .and_then(|date| date.to_str().ok())
+            .map(str::to_owned);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(trouble)? {
+            if body.len() + chunk.len() > LARGEST_BODY {
+                return Err(SourceError::Malformed("the answer has no end".to_owned()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Reply { status, body, date })
+    }
+}
+
+/// The http or https address that `base` is, without a slash at its end.
+pub(super) fn address(base: &str) -> Result<Url, String> {
+    let base = base.trim_end_matches('/');
+    let url = Url::parse(base).map_err(|error| format!("'{base}' is no address: {error}"))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        _ => Err(format!("'{base}' is neither http:// nor https://")),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// The body may hold a token.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}

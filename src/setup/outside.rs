@@ -1,0 +1,141 @@
+//! What a process reaches outside of itself, as the settings name it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+
+use super::{SetupError, credentials};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::kis::{Http, TokenFile, Transport};
+use crate::port::{CopyStore, Leadership, PriceStore, RateBudget, TokenStore};
+use crate::store::{FileCopies, MemoryStore, RedisBudget, RedisSettings, RedisStore, RedisTokens};
+
+/// Makes a way to the broker's host at an address; each request over it is bounded by a time.
+pub type Connect = Arc<dyn Fn(&str, Duration) -> Result<Arc<dyn Transport>, String> + Send + Sync>;
+
+/// Everything outside of a process that it works with. Nothing in it is connected yet.
+#[derive(Clone)]
+pub struct Outside {
+    /// Tells the time.
+    pub clock: Clock,
+    /// What this process calls itself where processes meet.
+    pub process: String,
+    /// Makes ways to the broker.
+    pub connect: Connect,
+    /// For readers.
+    pub reader_store: Arc<dyn PriceStore>,
+    /// For sweeps: a connection of its own, so that long pipelines delay no reader.
+    pub sweep_store: Arc<dyn PriceStore>,
+    /// Where the last good stock list is kept, the nearest place first.
+    pub copies: Vec<Arc<dyn CopyStore>>,
+    /// One lease of all daemons on the store; `None` where nobody else can be there.
+    pub lease: Option<Arc<dyn Leadership>>,
+    /// What all processes of the app key share; `None` where this one is alone.
+    pub key: Option<KeyShare>,
+    /// Where the access token outlives the process.
+    pub token_file: Option<TokenFile>,
+    /// Redis itself, where that is the store.
+    pub redis: Option<Arc<RedisStore>>,
+}
+
+/// What the processes of one app key share.
+#[derive(Clone)]
+pub struct KeyShare {
+    /// The broker's limit.
+    pub budget: Arc<dyn RateBudget>,
+    /// The access token.
+    pub tokens: Arc<dyn TokenStore>,
+}
+
+impl Outside {
+    /// What `settings` name. Needs a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// The store's address is unusable.
+    pub fn new(settings: &Settings, clock: Clock) -> Result<Self, SetupError> {
+        let base = settings.kis.base_url.trim_end_matches('/');
+        // The budget belongs to the key; a wrong secret must not meet the token of the right one.
+        let identities = credentials(settings).map(|credentials| {
+            (
+                credentials.identity(base),
+                credentials.secret_identity(base),
+            )
+        });
+        let token_file = identities
+            .as_ref()
+            .map(|(_, identity)| TokenFile::new(&settings.state_directory, identity));
+        let files = Arc::new(FileCopies::new(&settings.state_directory));
+        let outside = |reader_store, sweep_store, copies| Self {
+            clock,
+            process: process_name(),
+            connect: Arc::new(|base, patience| Ok(Arc::new(Http::new(base, patience)?))),
+            reader_store,
+            sweep_store,
+            copies: vec![files, copies],
+            lease: None,
+            key: None,
+            token_file,
+            redis: None,
+        };
+        let store = &settings.store;
+        let url = store.url.expose_secret();
+        if url == "memory" {
+            let memory = Arc::new(MemoryStore::default());
+            return Ok(outside(memory.clone(), memory.clone(), memory));
+        }
+        let connect = || {
+            RedisStore::new(&RedisSettings {
+                url,
+                namespace: &store.namespace,
+                connect_timeout: store.connect_timeout,
+                response_timeout: store.response_timeout,
+            })
+        };
+        let (redis, sweeping) = (Arc::new(connect()?), Arc::new(connect()?));
+        let key = identities.map(|(identity, secret_identity)| KeyShare {
+            budget: Arc::new(RedisBudget::new(
+                Arc::clone(&redis),
+                &identity,
+                settings.kis.caps(),
+            )),
+            tokens: Arc::new(RedisTokens::new(Arc::clone(&redis), &secret_identity)),
+        });
+        Ok(Self {
+            lease: Some(redis.clone()),
+            key,
+            redis: Some(Arc::clone(&redis)),
+            ..outside(redis.clone(), sweeping, redis)
+        })
+    }
+}
+
+/// A name that no other process has: where it runs, and a number for those that have the same
+/// one there, as in containers.
+fn process_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = match host.trim() {
+        "" => "host",
+        host => host,
+    };
+    let number = fastrand::u16(..);
+    format!("{host}-{}-{number:04x}", std::process::id())
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside")
+            .field("process", &self.process)
+            .field("redis", &self.redis)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for KeyShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyShare").finish_non_exhaustive()
+    }
+}
