@@ -292,6 +292,46 @@ async fn a_list_that_shrank_is_refused_until_it_is_accepted() {
     assert!(!taken.stderr.contains("refused"), "{taken:?}");
 }
 
+/// As many codes as before, but other ones: what was lost counts, not how many are left.
+#[tokio::test]
+async fn a_list_that_lost_codes_is_refused_though_others_took_their_place() {
+    let world = World::new(&[]).await;
+    let codes = list::codes(130);
+    let universe = async |codes: &[String]| {
+        world.file("list.csv", &format!("code\n{}\n", codes.join("\n")));
+        let program = world
+            .sise(&["universe", "--source", "csv", "--json"])
+            .set("SISE__UNIVERSE__FILE", "list.csv");
+        program.run().await.exits(0)
+    };
+    universe(&codes[..100]).await;
+    let refused = universe(&codes[30..]).await.says(&["refused", "30"]);
+    let kept: Vec<Value> = serde_json::from_str(&refused.stdout).unwrap();
+    let kept: Vec<&str> = kept
+        .iter()
+        .map(|entry| entry["code"].as_str().unwrap())
+        .collect();
+    assert!(
+        codes[..100]
+            .iter()
+            .all(|code| kept.contains(&code.as_str()))
+    );
+}
+
+#[tokio::test]
+async fn the_last_good_copy_can_be_asked_for() {
+    let world = World::new(&[]).await;
+    let last_good = || world.sise(&["universe", "--source", "last-good", "--json"]);
+    last_good()
+        .run()
+        .await
+        .exits(1)
+        .says(&["last-good", "no copy"]);
+    let first = world.sise(&["universe", "--json"]).run().await.exits(0);
+    let copy = last_good().run().await.exits(0);
+    assert_eq!(copy.json(), first.json());
+}
+
 #[tokio::test]
 async fn a_list_that_breaks_never_shortens_what_is_swept() {
     let world = World::new(&[]).await;

@@ -368,6 +368,41 @@ async fn work_begins_at_the_open() {
     }
 }
 
+/// The first tick of the cron loop may come right after the start, and counts all the same.
+#[tokio::test]
+async fn a_start_just_before_the_open_misses_nothing() {
+    let world = World::at(FakedTime::from("2026-11-20 08:59:56"), &["--limit", "0"]).await;
+    let daemon = daemon(&world, &[])
+        .set("SISE__SCHEDULE__INTERVAL", "60s")
+        .start();
+    daemon.says(&["run skipped", "before the open"]).await;
+    is_complete(&world).await;
+    for quote in world.redis.realtime().await.values() {
+        let timestamp = quote["timestamp"].as_str().unwrap();
+        assert!(timestamp < "2026-11-20T09:00:50", "{quote}");
+    }
+}
+
+/// A closure is announced while the daemon runs, and the file for it was not there before.
+#[tokio::test]
+async fn a_calendar_file_that_appears_is_read_in_the_morning() {
+    let time = FakedTime::faster("2026-11-20 08:19:40", 10);
+    let world = World::at(time, &["--limit", "0"]).await;
+    let daemon = daemon(&world, &[]).start();
+    daemon.says(&["run skipped", "before the open"]).await;
+    std::fs::create_dir(world.path().join("config")).unwrap();
+    world.file(
+        "config/calendar.csv",
+        "date,kind,open,close,note\n2026-11-20,closed,,,closed by decree\n",
+    );
+    daemon
+        .says(&["stock list not reloaded", "no trading today"])
+        .await;
+    daemon
+        .says(&["run skipped", "closed by decree", "2026-11-23"])
+        .await;
+}
+
 #[tokio::test]
 async fn the_close_is_taken_once_when_it_is_final() {
     let time = FakedTime::faster("2026-11-20 15:29:30", 10);
