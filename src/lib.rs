@@ -23,6 +23,9 @@
 //!              reader miss -> single flight ---'
 //! ```
 //!
+//! Where several app keys share a sweep, `fleet` stands between sweep and source: the leader's
+//! batches go through Redis to whichever process has a call to spare, and come back to be written.
+//!
 //! The limiter sits inside the one function that sends a request, so nothing can go around it.
 //!
 //! # Layout
@@ -32,7 +35,7 @@
 //!
 //! ```text
 //!  edge      cli -> daemon -> schedule, api, freshness, telemetry      setup, config
-//!  service             universe    sweep    reader    leadership
+//!  service             universe    sweep    reader    fleet -> leadership
 //!  port                         port
 //!  adapter             kis                store          (never meet)
 //!  tool                  pace    clock    tls            sim stands apart
@@ -48,6 +51,7 @@ pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;
 pub mod domain;
+pub mod fleet;
 #[cfg(feature = "daemon")]
 pub mod freshness;
 pub mod kis;

@@ -13,6 +13,7 @@ use chrono::NaiveDate;
 use crate::clock::{self, Clock};
 use crate::config::{ConfigError, KisEnvironment, Layers, Settings, UniverseSource};
 use crate::domain::{Calendar, CalendarError, Shipped, Universe};
+use crate::fleet::{self, Dispatcher, Member, Worker};
 use crate::kis::{Auth, BrokerDay, Caller, Credentials, Keep, KisQuotes, MasterFiles, Rest};
 use crate::leadership::{Candidate, LeaderStore};
 use crate::pace::{Fallback, LocalBudget, Pacer};
@@ -25,7 +26,7 @@ use crate::store::{MemoryTokens, RedisStore};
 use crate::sweep::{Manner, Sweeper};
 use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
 
-pub use outside::{Connect, KeyShare, Outside};
+pub use outside::{Connect, KeyShare, Outside, WorkShare};
 
 /// Why the parts cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +86,7 @@ pub struct Parts {
     /// What this process calls itself where processes meet.
     pub process: String,
     lease: Option<Arc<dyn Leadership>>,
+    work: Option<WorkShare>,
     connect: Connect,
     last_good: LastGood,
     /// What the broker's calendar said last.
@@ -123,6 +125,7 @@ impl Parts {
             redis: outside.redis,
             process: outside.process,
             lease: outside.lease,
+            work: outside.work,
             connect: outside.connect,
             last_good,
             broker_days: ArcSwap::default(),
@@ -204,6 +207,43 @@ impl Parts {
             store = Arc::new(LeaderStore::new(store, Arc::clone(candidate)));
         }
         Some(Sweeper::new(source, store, manner))
+    }
+
+    /// This process among those that share the sweeps of `candidate`'s leadership; `None` where
+    /// sweeps are not shared, or without credentials.
+    #[must_use]
+    pub fn member(&self, candidate: &Arc<Candidate>) -> Option<Member> {
+        let Settings {
+            sweep,
+            schedule,
+            kis,
+            ..
+        } = &self.settings;
+        let WorkShare {
+            postings,
+            assignments,
+        } = self.work.clone()?;
+        let source: Arc<dyn QuoteSource> = self.broker.as_ref()?.source.clone();
+        // Twice what this key alone needs for all that is posted, and a worker may die meanwhile.
+        let alone = Duration::from_secs_f64(f64::from(fleet::POSTED) / kis.rate.per_second);
+        let dispatcher = Dispatcher::new(
+            postings,
+            Arc::clone(&source),
+            Arc::clone(candidate),
+            Arc::clone(&self.clock),
+            (alone + schedule.lease) * 2,
+        );
+        let worker = Worker::new(
+            assignments,
+            source,
+            Arc::clone(candidate),
+            sweep.in_flight,
+            schedule.lease / 3,
+        );
+        Some(Member {
+            dispatcher: Arc::new(dispatcher),
+            worker,
+        })
     }
 
     /// A reader on these parts.

@@ -156,6 +156,14 @@ impl Sweeper {
         }
     }
 
+    /// The same sweeper on another source, with so many batches in flight.
+    #[must_use]
+    pub fn on(mut self, source: Arc<dyn QuoteSource>, in_flight: usize) -> Self {
+        self.source = source;
+        self.manner.in_flight = in_flight;
+        self
+    }
+
     /// Goes over the list once. `observe` is told of every batch; `stop` ends the pass within
     /// four seconds.
     pub async fn sweep(

@@ -68,6 +68,14 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_rate_share_ratio",
         "Share of the set rate in force since the broker refused calls, 0 to 1"
     );
+    describe_counter!(
+        "sise_posted_batches_total",
+        "Batches posted as shared work by outcome"
+    );
+    describe_counter!(
+        "sise_taken_batches_total",
+        "Batches of shared work taken by outcome"
+    );
     describe_counter!("sise_skipped_runs_total", "Runs skipped by reason");
     describe_gauge!(
         "sise_next_run_timestamp_seconds",
@@ -84,6 +92,12 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_store_unreadable_total",
     ] {
         counter!(name).increment(0);
+    }
+    for outcome in ["answered", "late", "lost"] {
+        counter!("sise_posted_batches_total", "outcome" => outcome).increment(0);
+    }
+    for outcome in ["done", "late", "dropped", "taken_over"] {
+        counter!("sise_taken_batches_total", "outcome" => outcome).increment(0);
     }
     for outcome in ["ok", "throttled", "unreachable"] {
         counter!("sise_calls_total", "outcome" => outcome).increment(0);

@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["pace"],
     &["kis", "store"],
     &["universe", "sweep", "reader", "leadership"],
+    &["fleet"],
     &["config"],
     &["setup"],
     &["freshness", "telemetry"],

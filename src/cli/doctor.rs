@@ -192,7 +192,23 @@ async fn store(parts: &Parts) -> Vec<Check> {
     } else {
         Check::ok("memory", memory)
     };
-    vec![Check::ok("redis", found), memory]
+    let redis = if parts.settings.sweep.shared && is_before_6_2(&health.version) {
+        Check::fail(
+            "redis",
+            format!("{found}: too old for sweep.shared"),
+            "use Redis 6.2 or newer, or set sweep.shared = false",
+        )
+    } else {
+        Check::ok("redis", found)
+    };
+    vec![redis, memory]
+}
+
+/// Batches of a worker that died are given out again by a command that Redis has since 6.2.
+fn is_before_6_2(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    version < (6, 2)
 }
 
 async fn ask_broker(parts: &Parts, broker: &Broker) -> Vec<Check> {
@@ -331,5 +347,20 @@ fn calendar(parts: &Parts) -> Check {
             format!("covered through {}", calendar.covered_through()),
         ),
         Some(warning) => Check::warn("calendar", "near its end", warning),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_before_6_2;
+
+    #[test]
+    fn versions_are_numbers_and_no_text() {
+        for old in ["5.0.14", "6.0.16", "6.1"] {
+            assert!(is_before_6_2(old), "{old}");
+        }
+        for new in ["6.2.0", "6.20.1", "7.0.15", "10.0.0"] {
+            assert!(!is_before_6_2(new), "{new}");
+        }
     }
 }

@@ -42,6 +42,7 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
             "share_alive": plan.share_alive(),
             "keeps_alive": plan.keeps_alive(),
             "largest_list": plan.largest_list(),
+            "shared": parts.settings.sweep.shared,
         }));
         return Ok(DONE);
     }
@@ -72,6 +73,9 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
         )
     };
     output::line(verdict);
+    if parts.settings.sweep.shared {
+        output::line("(this key alone; other keys share the work: sweep.shared)".to_owned());
+    }
     Ok(DONE)
 }
 

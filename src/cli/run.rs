@@ -18,6 +18,7 @@ use crate::api::ApiState;
 use crate::config::Layers;
 use crate::daemon::{self, Signal};
 use crate::domain::{Calling, KrxTime, Symbol};
+use crate::fleet::{self, Member};
 use crate::freshness::Freshness;
 use crate::leadership::Candidate;
 use crate::port::{QuoteSource as _, SourceError};
@@ -71,14 +72,31 @@ pub(super) async fn run(arguments: RunArguments, layers: Layers) -> Outcome {
     };
     // A daemon writes as the leader; a single pass is asked for by a person.
     let candidate = parts.candidate().filter(|_| !arguments.once);
-    let Some(sweeper) = parts.sweeper(candidate.as_ref()) else {
+    let Some(mut sweeper) = parts.sweeper(candidate.as_ref()) else {
         return Err(Failure::no_credentials());
     };
     if arguments.once {
-        once(&arguments, parts, sweeper, broker).await
-    } else {
-        daemon(arguments, parts, sweeper, candidate, broker).await
+        return once(&arguments, parts, sweeper, broker).await;
     }
+    let member = candidate
+        .as_ref()
+        .and_then(|candidate| parts.member(candidate));
+    if let Some(member) = &member {
+        sweeper = sweeper.on(member.dispatcher.clone(), usize::from(fleet::POSTED));
+    }
+    let workers = Workers {
+        sweeper,
+        candidate,
+        member,
+    };
+    daemon(arguments, parts, workers, broker).await
+}
+
+/// What works in a daemon.
+struct Workers {
+    sweeper: Sweeper,
+    candidate: Option<Arc<Candidate>>,
+    member: Option<Member>,
 }
 
 /// One pass. A signal is heard from the first moment on: it ends the preparation at once and the
@@ -267,8 +285,7 @@ fn print(report: &Report, is_close: bool) {
 async fn daemon(
     arguments: RunArguments,
     parts: Parts,
-    sweeper: Sweeper,
-    candidate: Option<Arc<Candidate>>,
+    workers: Workers,
     broker: Broker,
 ) -> Outcome {
     // Bound first: a second daemon on the same port fails before it does anything.
@@ -303,15 +320,27 @@ async fn daemon(
         let always_open = arguments.always_open;
         let work = schedule::Work {
             parts,
-            sweeper,
-            candidate,
+            sweeper: workers.sweeper,
+            candidate: workers.candidate,
             loader,
             freshness,
             always_open,
             watcher: None,
         };
         let schedule = Schedule::new(work).map_err(Failure::usage)?;
-        let ended = schedule.run(token).await;
+        // The work is shared for as long as the schedule runs.
+        let sharing = token.child_token();
+        let scheduled = async {
+            let ended = schedule.run(token).await;
+            sharing.cancel();
+            ended
+        };
+        let shared = async {
+            if let Some(member) = &workers.member {
+                member.run(&sharing).await;
+            }
+        };
+        let (ended, ()) = tokio::join!(scheduled, shared);
         ended.map_err(|error| Failure::failed(format!("the cron loop: {error}")))
     };
     let signal: Signal = daemon::run(work, api, stop).await?;
@@ -385,6 +414,12 @@ fn refuse_gaps(
     );
     if arguments.allow_gaps {
         tracing::warn!("{trouble}; going on, as --allow-gaps says");
+        return Ok(());
+    }
+    if parts.settings.sweep.shared {
+        tracing::warn!(
+            "{trouble}, if this key is alone; going on, for others share the work (sweep.shared)"
+        );
         return Ok(());
     }
     Err(Failure::usage(format!(

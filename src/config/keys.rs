@@ -52,6 +52,7 @@ pub const KEYS: &[Key] = &[
     key("sweep.batch_size", "30"),
     key("sweep.batch_pause", "0s"),
     key("sweep.in_flight", "32"),
+    key("sweep.shared", "false"),
     key("schedule.interval", "60s"),
     key("schedule.reload_at", "08:20"),
     key("schedule.lease", "10s"),

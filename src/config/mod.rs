@@ -102,8 +102,10 @@ pub struct SweepSettings {
     pub batch_size: usize,
     /// Least time between the starts of two batches.
     pub batch_pause: Duration,
-    /// Batches in flight at most.
+    /// Batches that one key has in flight at most.
     pub in_flight: usize,
+    /// Whether this process shares sweeps with others, which have other app keys.
+    pub shared: bool,
 }
 
 /// When the daemon works.
@@ -219,6 +221,7 @@ impl Settings {
                 batch_size: layers.count("sweep.batch_size", 1..=30)?,
                 batch_pause: layers.duration("sweep.batch_pause", "0s", "10s")?,
                 in_flight: layers.count("sweep.in_flight", 1..=256)?,
+                shared: shared(layers)?,
             },
             schedule: schedule(layers)?,
             store: StoreSettings {
@@ -382,6 +385,19 @@ fn store_url(layers: &Layers) -> Result<(), ConfigError> {
     }
     let allowed = "redis://[user:password@]host[:port][/db], rediss:// for TLS, or memory";
     Err(layers.refuse("store.url", allowed))
+}
+
+fn shared(layers: &Layers) -> Result<bool, ConfigError> {
+    let is_shared = layers.yes_or_no("sweep.shared")?;
+    let store = layers.secret("store.url").unwrap_or_default();
+    if is_shared && store.expose_secret() == "memory" {
+        return Err(ConfigError::Combination(
+            "sweep.shared = true needs a Redis, through which the processes share the work: set \
+             store.url to it"
+                .to_owned(),
+        ));
+    }
+    Ok(is_shared)
 }
 
 fn universe(layers: &Layers) -> Result<UniverseSettings, ConfigError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 /// How the broker is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Calling {
     /// Many codes in one call; real accounts only (contract 4.3).

@@ -33,6 +33,13 @@ impl Caller {
         Self { rest, auth }
     }
 
+    /// Waits until a call would go out without standing in line.
+    pub(super) async fn ready(&self, urgency: Urgency) -> Result<(), SourceError> {
+        self.auth.token().await?;
+        self.rest.until_nobody_waits(urgency).await;
+        Ok(())
+    }
+
     /// Makes a call, and makes it again as far as the error's remedy goes.
     pub(super) async fn call<T>(
         &self,

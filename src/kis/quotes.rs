@@ -165,6 +165,10 @@ impl QuoteSource for KisQuotes {
             Calling::Single
         }
     }
+
+    async fn ready(&self) -> Result<(), SourceError> {
+        self.caller.ready(Urgency::Sweep).await
+    }
 }
 
 impl fmt::Debug for KisQuotes {

@@ -48,6 +48,11 @@ impl Rest {
         self.pacer.refused().await;
     }
 
+    /// Waits until no call of this urgency waits for its turn.
+    pub(super) async fn until_nobody_waits(&self, urgency: Urgency) {
+        self.pacer.until_nobody_waits(urgency).await;
+    }
+
     /// The host's own clock, from the `Date` header of any answer.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics::gauge;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep};
 
 use super::{Limiter, LocalBudget, Rate};
@@ -40,13 +40,49 @@ struct Cell {
     ends_at: Instant,
 }
 
+/// The calls of one urgency that wait for their turn.
+#[derive(Debug)]
+struct Line {
+    /// The first one books; the others stand behind it in the order of their coming.
+    head: Mutex<Cell>,
+    /// How many there are, the first one included.
+    waiting: watch::Sender<usize>,
+}
+
+/// A call's place in its line; whoever gives up leaves it too.
+struct Place<'a>(&'a Line);
+
 /// Gives every call its turn.
 pub struct Pacer {
-    /// The first of each urgency books; the others stand behind it in the order of their coming.
-    heads: [Mutex<Cell>; 3],
+    lines: [Line; 3],
     budget: Arc<dyn RateBudget>,
     fallback: Option<Fallback>,
     limiter: Limiter,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            head: Mutex::new(Cell {
+                calls: 0,
+                ends_at: Instant::now(),
+            }),
+            waiting: watch::Sender::new(0),
+        }
+    }
+}
+
+impl<'a> Place<'a> {
+    fn in_line(line: &'a Line) -> Self {
+        line.waiting.send_modify(|waiting| *waiting += 1);
+        Self(line)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.send_modify(|waiting| *waiting -= 1);
+    }
 }
 
 impl Fallback {
@@ -77,14 +113,8 @@ impl Pacer {
     /// the budget is away.
     #[must_use]
     pub fn new(budget: Arc<dyn RateBudget>, fallback: Option<Fallback>, rate: Rate) -> Self {
-        let head = || {
-            Mutex::new(Cell {
-                calls: 0,
-                ends_at: Instant::now(),
-            })
-        };
         Self {
-            heads: [head(), head(), head()],
+            lines: Default::default(),
             budget,
             fallback,
             limiter: Limiter::new(rate),
@@ -98,13 +128,9 @@ impl Pacer {
     /// A cap is spent for longer than anybody would wait.
     pub async fn pass(&self, urgency: Urgency) -> Result<Duration, SourceError> {
         let came = Instant::now();
-        let [reader, watched, sweep] = &self.heads;
-        let head = match urgency {
-            Urgency::Reader => reader,
-            Urgency::Watched => watched,
-            Urgency::Sweep => sweep,
-        };
-        let mut cell = head.lock().await;
+        let line = self.line(urgency);
+        let _place = Place::in_line(line);
+        let mut cell = line.head.lock().await;
         while cell.calls == 0 || Instant::now() >= cell.ends_at {
             cell.calls = 0;
             match self.book(urgency).await {
@@ -142,6 +168,13 @@ impl Pacer {
         Ok(came.elapsed())
     }
 
+    /// Waits until no call of this urgency waits for its turn.
+    pub async fn until_nobody_waits(&self, urgency: Urgency) {
+        let mut waiting = self.line(urgency).waiting.subscribe();
+        // The sender lives as long as this pacer does.
+        let _ = waiting.wait_for(|waiting| *waiting == 0).await;
+    }
+
     /// The broker refused a call as over its limit: all processes slow down at once.
     pub async fn refused(&self) {
         let share = match (self.budget.refused().await, &self.fallback) {
@@ -158,6 +191,15 @@ impl Pacer {
     pub fn is_alone(&self) -> bool {
         let fallback = self.fallback.as_ref();
         fallback.is_some_and(|fallback| fallback.is_in_use.load(Ordering::Relaxed))
+    }
+
+    fn line(&self, urgency: Urgency) -> &Line {
+        let [reader, watched, sweep] = &self.lines;
+        match urgency {
+            Urgency::Reader => reader,
+            Urgency::Watched => watched,
+            Urgency::Sweep => sweep,
+        }
     }
 
     async fn book(&self, urgency: Urgency) -> Booking {

@@ -4,9 +4,11 @@ mod list;
 mod shared;
 mod source;
 mod store;
+mod work;
 
 pub use crate::domain::Urgency;
 pub use list::{ListError, ListSource};
 pub use shared::{Issue, Lead, Leader, Leadership, RateBudget, SharedToken, Standing, TokenStore};
 pub use source::{Answer, Answers, QuoteSource, Remedy, SourceError, Tally};
 pub use store::{CopyStore, PriceStore, Shelf, StoreError};
+pub use work::{Assignments, Batch, Finished, Postings, Taken, Ticket};

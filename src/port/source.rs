@@ -12,10 +12,19 @@ pub trait QuoteSource: Send + Sync {
 
     /// How the source asks at present.
     fn calling(&self) -> Calling;
+
+    /// Waits until a batch of a sweep would go out without standing in line behind another.
+    ///
+    /// # Errors
+    ///
+    /// Nothing can be asked for at present.
+    async fn ready(&self) -> Result<(), SourceError> {
+        Ok(())
+    }
 }
 
 /// What became of the codes of one request.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Answers {
     /// One answer for each code asked for.
     pub answers: Vec<(Symbol, Answer)>,

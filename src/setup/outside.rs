@@ -10,8 +10,12 @@ use super::{SetupError, credentials};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::kis::{Http, TokenFile, Transport};
-use crate::port::{CopyStore, Leadership, PriceStore, RateBudget, TokenStore};
-use crate::store::{FileCopies, MemoryStore, RedisBudget, RedisSettings, RedisStore, RedisTokens};
+use crate::port::{
+    Assignments, CopyStore, Leadership, Postings, PriceStore, RateBudget, TokenStore,
+};
+use crate::store::{
+    FileCopies, MemoryStore, RedisBudget, RedisSettings, RedisStore, RedisTokens, RedisWork,
+};
 
 /// Makes a way to the broker's host at an address; each request over it is bounded by a time.
 pub type Connect = Arc<dyn Fn(&str, Duration) -> Result<Arc<dyn Transport>, String> + Send + Sync>;
@@ -35,6 +39,8 @@ pub struct Outside {
     pub lease: Option<Arc<dyn Leadership>>,
     /// What all processes of the app key share; `None` where this one is alone.
     pub key: Option<KeyShare>,
+    /// The sweeps that processes of several app keys share; `None` where they do not.
+    pub work: Option<WorkShare>,
     /// Where the access token outlives the process.
     pub token_file: Option<TokenFile>,
     /// Redis itself, where that is the store.
@@ -48,6 +54,15 @@ pub struct KeyShare {
     pub budget: Arc<dyn RateBudget>,
     /// The access token.
     pub tokens: Arc<dyn TokenStore>,
+}
+
+/// The work that processes of several app keys share.
+#[derive(Clone)]
+pub struct WorkShare {
+    /// Where the leader posts it.
+    pub postings: Arc<dyn Postings>,
+    /// Where this process takes it.
+    pub assignments: Arc<dyn Assignments>,
 }
 
 impl Outside {
@@ -78,6 +93,7 @@ impl Outside {
             copies: vec![files, copies],
             lease: None,
             key: None,
+            work: None,
             token_file,
             redis: None,
         };
@@ -87,15 +103,27 @@ impl Outside {
             let memory = Arc::new(MemoryStore::default());
             return Ok(outside(memory.clone(), memory.clone(), memory));
         }
-        let connect = || {
-            RedisStore::new(&RedisSettings {
-                url,
-                namespace: &store.namespace,
-                connect_timeout: store.connect_timeout,
-                response_timeout: store.response_timeout,
-            })
+        let redis_settings = RedisSettings {
+            url,
+            namespace: &store.namespace,
+            connect_timeout: store.connect_timeout,
+            response_timeout: store.response_timeout,
         };
+        let connect = || RedisStore::new(&redis_settings);
         let (redis, sweeping) = (Arc::new(connect()?), Arc::new(connect()?));
+        let work = match &identities {
+            Some((identity, _)) if settings.sweep.shared => {
+                // Who died is missed here after the same time as a leader is.
+                let idle = settings.schedule.lease;
+                let redis = Arc::clone(&redis);
+                let work = Arc::new(RedisWork::new(redis, &redis_settings, identity, idle)?);
+                Some(WorkShare {
+                    postings: work.clone(),
+                    assignments: work,
+                })
+            }
+            _ => None,
+        };
         let key = identities.map(|(identity, secret_identity)| KeyShare {
             budget: Arc::new(RedisBudget::new(
                 Arc::clone(&redis),
@@ -107,6 +135,7 @@ impl Outside {
         Ok(Self {
             lease: Some(redis.clone()),
             key,
+            work,
             redis: Some(Arc::clone(&redis)),
             ..outside(redis.clone(), sweeping, redis)
         })
@@ -137,5 +166,11 @@ impl fmt::Debug for Outside {
 impl fmt::Debug for KeyShare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyShare").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for WorkShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkShare").finish_non_exhaustive()
     }
 }

@@ -19,7 +19,7 @@ use super::market::Market;
 use super::masters::Masters;
 use super::options::{Clock, Faults, Mode, SimError, SimOptions};
 use super::query::Query;
-use super::stats::{Counters, Outcome, SimStats};
+use super::stats::{Counters, KeyStats, Outcome, SimStats};
 use crate::domain::{KrxTime, Seoul, Symbol};
 
 /// The content type of every JSON body.
@@ -77,6 +77,12 @@ impl Sim {
     #[must_use]
     pub fn stats(&self) -> SimStats {
         self.inner.counters.read()
+    }
+
+    /// What each app key did, by the last four letters of the key.
+    #[must_use]
+    pub fn stats_by_key(&self) -> BTreeMap<String, KeyStats> {
+        self.keys().stats()
     }
 
     /// The price of every stock that has one, won: what it would answer now.

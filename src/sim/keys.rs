@@ -1,6 +1,6 @@
 //! App keys, their tokens, and their calls of the last second (contract 2.1, chapter 3).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::answer::Refusal;
 use super::faults::Dice;
 use super::options::SimOptions;
-use super::stats::Counters;
+use super::stats::{Counters, KeyStats};
 use super::window::Window;
 use crate::domain::KrxTime;
 
@@ -25,6 +25,9 @@ const MOST_KEYS: usize = 1_000;
 
 /// Tokens remembered at most; beyond that the oldest is forgotten.
 const MOST_TOKENS: usize = 1_000;
+
+/// Letters of an app key that are shown, its last ones.
+const SHOWN: usize = 4;
 
 /// The letters of a token.
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -80,6 +83,7 @@ struct Holder {
     accepted: Window,
     /// All calls.
     arrived: Window,
+    stats: KeyStats,
 }
 
 struct Token {
@@ -113,6 +117,17 @@ impl Keys {
             // Not by the seed: a broker that was restarted must not know its old tokens again.
             rng: Rng::new(),
         }
+    }
+
+    /// What each app key did, by the end of the key.
+    pub(super) fn stats(&self) -> BTreeMap<String, KeyStats> {
+        let mut stats = BTreeMap::<_, KeyStats>::new();
+        for (app_key, holder) in &self.holders {
+            let letters = app_key.chars().rev().take(SHOWN).collect::<Vec<_>>();
+            let end = letters.into_iter().rev().collect();
+            stats.entry(end).or_default().add(holder.stats);
+        }
+        stats
     }
 
     /// Life of a new token.
@@ -191,7 +206,9 @@ impl Keys {
         counters: &Counters,
     ) -> Result<(), Refusal> {
         if let Some(holder) = self.holders.get_mut(given.app_key) {
-            counters.saw_window(holder.arrived.add(arrived));
+            let calls = holder.arrived.add(arrived);
+            counters.saw_window(calls);
+            holder.stats.saw_call(calls);
         }
         let bearer = given.authorization.strip_prefix("Bearer ");
         let bearer = bearer.ok_or(Refusal::NO_BEARER)?.trim();
@@ -216,6 +233,7 @@ impl Keys {
             .limit
             .is_some_and(|limit| holder.accepted.count(arrived) >= limit);
         if full {
+            holder.stats.over_limit += 1;
             return Err(Refusal::OVER_LIMIT);
         }
         if dice.strikes(dice.faults().refuse) {
@@ -255,6 +273,7 @@ impl Keys {
                 current: None,
                 accepted: Window::default(),
                 arrived: Window::default(),
+                stats: KeyStats::default(),
             });
         if holder.secret == app_secret {
             Ok(holder)

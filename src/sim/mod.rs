@@ -40,4 +40,4 @@ mod tests;
 pub use broker::Sim;
 pub use options::{Clock, Faults, MarketSource, Mode, SimError, SimOptions};
 pub use server::serve;
-pub use stats::SimStats;
+pub use stats::{KeyStats, SimStats};

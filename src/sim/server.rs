@@ -24,7 +24,7 @@ use super::answer::Refusal;
 use super::broker::{JSON, Sim};
 use super::keys::{Keys, TokenRefusal};
 use super::options::{Clock, SimOptions};
-use super::stats::Counters;
+use super::stats::{Counters, KeyStats};
 
 /// How long answers under way may take after the stop.
 const GRACE: Duration = Duration::from_secs(1);
@@ -153,6 +153,15 @@ fn token_answer(
 
 async fn stats(State(sim): State<Sim>) -> Response {
     let stats = sim.stats();
+    let of_key = |(end, stats): (String, KeyStats)| {
+        let stats = json!({
+            "calls": stats.calls,
+            "over_limit": stats.over_limit,
+            "max_calls_per_second_window": stats.max_calls_per_second_window,
+        });
+        (end, stats)
+    };
+    let by_key: serde_json::Map<_, _> = sim.stats_by_key().into_iter().map(of_key).collect();
     let body = json!({
         "calls": stats.calls,
         "ok": stats.ok,
@@ -164,6 +173,7 @@ async fn stats(State(sim): State<Sim>) -> Response {
         "token_requests": stats.token_requests,
         "tokens_issued": stats.tokens_issued,
         "max_calls_per_second_window": stats.max_calls_per_second_window,
+        "by_key": by_key,
     });
     ([(CONTENT_TYPE, JSON)], body.to_string()).into_response()
 }

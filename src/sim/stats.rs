@@ -29,6 +29,34 @@ pub struct SimStats {
     pub max_calls_per_second_window: u64,
 }
 
+/// What one app key did; only those that have asked for a token are watched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyStats {
+    /// Its quotation calls.
+    pub calls: u64,
+    /// Of these: refused as over its limit.
+    pub over_limit: u64,
+    /// Most of them that arrived in any one second.
+    pub max_calls_per_second_window: u64,
+}
+
+impl KeyStats {
+    /// A call arrived that made it so many in a second.
+    pub(super) fn saw_call(&mut self, in_a_second: usize) {
+        let in_a_second = u64::try_from(in_a_second).unwrap_or(u64::MAX);
+        self.calls += 1;
+        self.max_calls_per_second_window = self.max_calls_per_second_window.max(in_a_second);
+    }
+
+    /// Puts another key's to these.
+    pub(super) fn add(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.over_limit += other.over_limit;
+        let window = &mut self.max_calls_per_second_window;
+        *window = other.max_calls_per_second_window.max(*window);
+    }
+}
+
 /// What became of a quotation call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {

@@ -1,6 +1,7 @@
 //! Where prices are kept: Redis, or the memory of this process. One contract, one test suite.
 //! Copies of the stock list lie on disk too.
 
+mod answers;
 mod files;
 mod keys;
 mod memory;
@@ -9,5 +10,5 @@ mod redis;
 
 pub use files::FileCopies;
 pub use keys::Keys;
-pub use memory::{MemoryStore, MemoryTokens};
-pub use redis::{RedisBudget, RedisHealth, RedisSettings, RedisStore, RedisTokens};
+pub use memory::{MemoryStore, MemoryTokens, MemoryWork};
+pub use redis::{RedisBudget, RedisHealth, RedisSettings, RedisStore, RedisTokens, RedisWork};

@@ -24,6 +24,23 @@ pub(crate) struct Stats {
     pub(crate) token_requests: u64,
     pub(crate) tokens_issued: u64,
     pub(crate) max_calls_per_second_window: u64,
+    /// By the last four letters of the app key.
+    pub(crate) by_key: BTreeMap<String, KeyStats>,
+}
+
+/// What it says of one app key.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct KeyStats {
+    pub(crate) calls: u64,
+    pub(crate) over_limit: u64,
+    pub(crate) max_calls_per_second_window: u64,
+}
+
+impl Stats {
+    /// Calls of the app key that ends so.
+    pub(crate) fn calls_of(&self, end: &str) -> u64 {
+        self.by_key.get(end).map_or(0, |stats| stats.calls)
+    }
 }
 
 /// A running simulated broker. When it is dropped it must not have seen a call over its limit.

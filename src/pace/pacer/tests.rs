@@ -151,3 +151,26 @@ async fn a_spent_day_is_said_and_a_spent_minute_is_waited_for() {
     let error = pacer.pass(Urgency::Reader).await.unwrap_err();
     assert!(matches!(error, SourceError::Exhausted(_)), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_once_the_last_in_line_has_gone_or_given_up() {
+    let pacer = alone(1.0);
+    pacer.pass(Urgency::Sweep).await.unwrap();
+    let start = Instant::now();
+    let next = tokio::spawn({
+        let pacer = Arc::clone(&pacer);
+        async move { pacer.pass(Urgency::Sweep).await }
+    });
+    let impatient = tokio::spawn({
+        let pacer = Arc::clone(&pacer);
+        async move { pacer.pass(Urgency::Sweep).await }
+    });
+    tokio::task::yield_now().await;
+    // Other lines are other lines.
+    pacer.until_nobody_waits(Urgency::Reader).await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    impatient.abort();
+    pacer.until_nobody_waits(Urgency::Sweep).await;
+    assert!(next.is_finished() && !start.elapsed().is_zero());
+    next.await.unwrap().unwrap();
+}

@@ -22,6 +22,13 @@ async fn a_call_over_the_limit_is_refused_and_the_window_counted() {
     let own = world.own("/sim/stats").await;
     assert_eq!(own["refused"], refused);
     assert_eq!(own["tokens_issued"], 1);
+    // Every key by its last letters alone.
+    let end = KEY.get(KEY.len() - 4..).unwrap();
+    let window = stats.max_calls_per_second_window;
+    let expected = json!({
+        end: {"calls": 25, "over_limit": refused, "max_calls_per_second_window": window},
+    });
+    assert_eq!(own["by_key"], expected);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod lease;
 mod tokens;
+mod work;
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
@@ -14,6 +15,7 @@ use crate::domain::{Quote, Symbol};
 use crate::port::{CopyStore, Lead, Leader, PriceStore, Shelf, StoreError};
 
 pub use tokens::MemoryTokens;
+pub use work::MemoryWork;
 
 /// Dead prices are cleared out this often, at the next write.
 const CLEAR_EVERY: Duration = Duration::from_secs(60);

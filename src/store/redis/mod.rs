@@ -5,6 +5,7 @@ mod lease;
 mod link;
 mod prices;
 mod tokens;
+mod work;
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -18,6 +19,7 @@ pub use budget::RedisBudget;
 use link::Link;
 pub use link::RedisSettings;
 pub use tokens::RedisTokens;
+pub use work::RedisWork;
 
 /// Deletes a hash if a field of it says whose it is. KEYS: the hash. ARGV: field, owner.
 static DELETE_OWN: LazyLock<Script> = LazyLock::new(|| {

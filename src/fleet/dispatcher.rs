@@ -1,0 +1,256 @@
+//! The leader's side: a source that has its batches asked for by whoever has a call to spare.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use metrics::counter;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::ledger::Ledger;
+use crate::clock::Clock;
+use crate::domain::{Calling, KrxTime, Symbol};
+use crate::leadership::{Candidate, Post};
+use crate::port::{Answer, Answers, Batch, Lead, Postings, QuoteSource, SourceError, Urgency};
+
+/// How often a batch that is waited for is looked after.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// A batch that was not there so often in a row, nor its answers, is lost: Redis came back empty,
+/// or is away.
+const LOOKS: u32 = 2;
+
+/// While the store is away, it is looked for this often.
+const STORE_AGAIN: Duration = Duration::from_millis(500);
+
+/// That work cannot be shared is said this often, not for every batch.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+
+/// Has batches asked for by all processes that share the work.
+pub struct Dispatcher {
+    postings: Arc<dyn Postings>,
+    /// Asked by this process where nobody else can be.
+    own: Arc<dyn QuoteSource>,
+    candidate: Arc<Candidate>,
+    clock: Clock,
+    /// Longest wait for the answers to a batch.
+    life: Duration,
+    ledger: Ledger,
+    /// When it was last said that work could not be shared.
+    said_at: Mutex<Option<Instant>>,
+}
+
+/// What became of a batch that was to be shared.
+enum Shared {
+    Answered(Answers),
+    /// It cannot be had that way.
+    Lost(String),
+    Stopped,
+}
+
+impl Dispatcher {
+    /// A dispatcher that posts the batches of `candidate` to `postings` and asks `own` for those
+    /// that get lost or find nobody for `life`.
+    #[must_use]
+    pub fn new(
+        postings: Arc<dyn Postings>,
+        own: Arc<dyn QuoteSource>,
+        candidate: Arc<Candidate>,
+        clock: Clock,
+        life: Duration,
+    ) -> Self {
+        Self {
+            postings,
+            own,
+            candidate,
+            clock,
+            life,
+            ledger: Ledger::default(),
+            said_at: Mutex::default(),
+        }
+    }
+
+    /// Fetches what the workers hand in, until `stop`.
+    pub async fn run(&self, stop: &CancellationToken) {
+        while stop.run_until_cancelled(self.fetch()).await.is_some() {}
+        self.ledger.close();
+        self.withdraw().await;
+    }
+
+    /// Settles one batch, if there is one.
+    async fn fetch(&self) {
+        self.ledger.until_open().await;
+        self.withdraw().await;
+        match self.postings.next_finished(self.candidate.process()).await {
+            Ok(Some(finished)) => {
+                let is_first = self.ledger.settle(finished.number, finished.answers);
+                count(if is_first { "answered" } else { "late" });
+            }
+            Ok(None) => {}
+            // Who waits looks after the batch and hears the same.
+            Err(_) => sleep(STORE_AGAIN).await,
+        }
+    }
+
+    /// Takes back what nobody waits for, so that no call is spent on it.
+    async fn withdraw(&self) {
+        let abandoned = self.ledger.take_abandoned();
+        if !abandoned.is_empty()
+            && let Err(error) = self.postings.withdraw(&abandoned).await
+        {
+            tracing::debug!(%error, "batches could not be taken back; their time ends by itself");
+        }
+    }
+
+    /// Posts a batch and waits for its answers.
+    async fn share(&self, symbols: &[Symbol], lead: Lead) -> Shared {
+        let mut entry = self.ledger.open();
+        let batch = Batch {
+            lead,
+            process: self.candidate.process().to_owned(),
+            number: entry.number(),
+            calling: self.own.calling(),
+            symbols: symbols.to_vec(),
+        };
+        let posted_at = (self.clock)();
+        let ticket = match self.postings.post(&batch, self.life).await {
+            Ok(ticket) => ticket,
+            Err(error) => return Shared::Lost(error.to_string()),
+        };
+        entry.posted(ticket.clone());
+        let deadline = Instant::now() + self.life;
+        let mut absences = 0;
+        loop {
+            tokio::select! {
+                biased;
+                answers = entry.answers() => {
+                    return match answers {
+                        Some(answers) => self.answered(symbols, answers, posted_at).await,
+                        None => Shared::Stopped,
+                    };
+                }
+                () = sleep(LOOK) => {}
+            }
+            let trouble = match self.postings.is_open(&ticket).await {
+                Ok(true) => {
+                    absences = 0;
+                    None
+                }
+                Ok(false) => Some("the batch is gone".to_owned()),
+                Err(error) => Some(error.to_string()),
+            };
+            let is_late = Instant::now() >= deadline;
+            absences += u32::from(trouble.is_some());
+            if absences < LOOKS && !is_late {
+                continue;
+            }
+            // They may have come at the last moment.
+            return match entry.answers_now() {
+                Some(answers) => self.answered(symbols, answers, posted_at).await,
+                None => Shared::Lost(trouble.unwrap_or_else(|| "nobody took it".to_owned())),
+            };
+        }
+    }
+
+    /// What was handed in for a batch; this process asks for what the other one left out.
+    async fn answered(
+        &self,
+        symbols: &[Symbol],
+        mut answers: Answers,
+        posted_at: KrxTime,
+    ) -> Shared {
+        let between = (posted_at, (self.clock)());
+        let left_out = account(symbols, &mut answers, between);
+        if !left_out.is_empty() {
+            tracing::debug!(codes = left_out.len(), "left out by another process");
+            let own = self.own.quotes(&left_out, Urgency::Sweep).await;
+            answers.answers.extend(own.answers);
+            answers.tally.add(own.tally);
+        }
+        Shared::Answered(answers)
+    }
+
+    fn lost(&self, why: &str) {
+        count("lost");
+        let mut said_at = self.said_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if said_at.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
+            *said_at = Some(Instant::now());
+            tracing::warn!(
+                why,
+                "a batch could not be shared: this process asks for it itself"
+            );
+        }
+    }
+}
+
+/// Takes from what was handed in one answer for each of `symbols`, whatever else there is, with
+/// times that can be: what was fetched was fetched `between` the posting and now, whatever the
+/// clock of another machine says. Gives those that were left out.
+fn account(symbols: &[Symbol], answers: &mut Answers, between: (KrxTime, KrxTime)) -> Vec<Symbol> {
+    let mut given: HashMap<Symbol, Answer> = answers.answers.drain(..).collect();
+    let mut left_out = Vec::new();
+    for symbol in symbols {
+        let answer = match given.remove(symbol) {
+            Some(Answer::Quote(mut quote)) => {
+                let (posted_at, now) = between;
+                let fetched_at = quote.fetched_at.clamp(posted_at.min(now), now);
+                if fetched_at != quote.fetched_at {
+                    quote.timestamp = fetched_at.naive_local();
+                    quote.fetched_at = fetched_at;
+                }
+                Answer::Quote(quote)
+            }
+            Some(other) => other,
+            None => {
+                left_out.push(*symbol);
+                continue;
+            }
+        };
+        answers.answers.push((*symbol, answer));
+    }
+    left_out
+}
+
+#[async_trait]
+impl QuoteSource for Dispatcher {
+    async fn quotes(&self, symbols: &[Symbol], urgency: Urgency) -> Answers {
+        // Whoever waits for an answer does not wait for other processes.
+        let (Urgency::Sweep, Post::Leads { leader, .. }) = (urgency, self.candidate.post()) else {
+            return self.own.quotes(symbols, urgency).await;
+        };
+        match self.share(symbols, leader.lead).await {
+            Shared::Answered(answers) => answers,
+            Shared::Lost(why) => {
+                self.lost(&why);
+                self.own.quotes(symbols, urgency).await
+            }
+            Shared::Stopped => {
+                let stopped = |symbol: &Symbol| (*symbol, Answer::Failed(SourceError::Stopped));
+                Answers {
+                    answers: symbols.iter().map(stopped).collect(),
+                    ..Answers::default()
+                }
+            }
+        }
+    }
+
+    fn calling(&self) -> Calling {
+        self.own.calling()
+    }
+}
+
+fn count(outcome: &'static str) {
+    counter!("sise_posted_batches_total", "outcome" => outcome).increment(1);
+}
+
+impl fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dispatcher")
+            .field("candidate", &self.candidate)
+            .field("life", &self.life)
+            .finish_non_exhaustive()
+    }
+}

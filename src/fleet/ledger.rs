@@ -1,0 +1,189 @@
+//! The batches that this process posted and waits for: each is settled once.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::port::{Answers, Ticket};
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    state: Mutex<State>,
+    opened: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    last: u64,
+    waiting: HashMap<u64, Waiting>,
+    /// Posted, and nobody waits for them any more.
+    abandoned: Vec<Ticket>,
+    is_closed: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    sender: oneshot::Sender<Answers>,
+    /// Where the batch stands, once it was posted.
+    ticket: Option<Ticket>,
+}
+
+/// One of them. Dropped before it is settled, it is abandoned.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    ledger: &'a Ledger,
+    number: u64,
+    answers: oneshot::Receiver<Answers>,
+}
+
+impl Ledger {
+    /// Opens an entry with a number that no other has.
+    pub(super) fn open(&self) -> Entry<'_> {
+        let (sender, answers) = oneshot::channel();
+        let mut state = self.state();
+        state.last += 1;
+        let number = state.last;
+        if !state.is_closed {
+            let ticket = None;
+            state.waiting.insert(number, Waiting { sender, ticket });
+        }
+        drop(state);
+        self.opened.notify_one();
+        Entry {
+            ledger: self,
+            number,
+            answers,
+        }
+    }
+
+    /// Settles an entry. False where nobody waits for it: it was settled or abandoned before, or
+    /// was never opened here.
+    pub(super) fn settle(&self, number: u64, answers: Answers) -> bool {
+        let waiting = self.state().waiting.remove(&number);
+        waiting.is_some_and(|waiting| waiting.sender.send(answers).is_ok())
+    }
+
+    /// Abandons every entry, and every one that is opened later.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        let waiting = std::mem::take(&mut state.waiting);
+        let tickets = waiting.into_values().filter_map(|waiting| waiting.ticket);
+        state.abandoned.extend(tickets);
+    }
+
+    /// Waits until there is something to wait for.
+    pub(super) async fn until_open(&self) {
+        while self.is_empty() {
+            self.opened.notified().await;
+        }
+    }
+
+    /// What was abandoned since this was asked last.
+    pub(super) fn take_abandoned(&self) -> Vec<Ticket> {
+        std::mem::take(&mut self.state().abandoned)
+    }
+
+    fn is_empty(&self) -> bool {
+        let state = self.state();
+        state.waiting.is_empty() && state.abandoned.is_empty()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is one step.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry<'_> {
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// It stands there from now on.
+    pub(super) fn posted(&self, ticket: Ticket) {
+        let mut state = self.ledger.state();
+        match state.waiting.get_mut(&self.number) {
+            Some(waiting) => waiting.ticket = Some(ticket),
+            None => state.abandoned.push(ticket),
+        }
+    }
+
+    /// Waits for the answers; `None` where it was abandoned with the whole ledger.
+    pub(super) async fn answers(&mut self) -> Option<Answers> {
+        (&mut self.answers).await.ok()
+    }
+
+    /// The answers, if they are there.
+    pub(super) fn answers_now(&mut self) -> Option<Answers> {
+        self.answers.try_recv().ok()
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        let mut state = self.ledger.state();
+        let waiting = state.waiting.remove(&self.number);
+        let ticket = waiting.and_then(|waiting| waiting.ticket);
+        state.abandoned.extend(ticket);
+        drop(state);
+        self.ledger.opened.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Calling;
+
+    fn ticket(entry: &str) -> Ticket {
+        Ticket {
+            calling: Calling::Multi,
+            entry: entry.to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_entry_is_settled_once() {
+        let ledger = Ledger::default();
+        let mut entry = ledger.open();
+        entry.posted(ticket("1"));
+        let number = entry.number();
+        assert!(ledger.settle(number, Answers::default()));
+        assert!(!ledger.settle(number, Answers::default()), "twice");
+        assert!(!ledger.settle(number + 1, Answers::default()), "unknown");
+        assert!(entry.answers().await.is_some());
+        drop(entry);
+        assert_eq!(ledger.take_abandoned(), []);
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_early_is_abandoned_and_settled_no_more() {
+        let ledger = Ledger::default();
+        let entry = ledger.open();
+        entry.posted(ticket("1"));
+        let number = entry.number();
+        drop(entry);
+        ledger.until_open().await;
+        assert!(!ledger.settle(number, Answers::default()), "late");
+        assert_eq!(ledger.take_abandoned(), [ticket("1")]);
+        // One that was never posted leaves nothing to withdraw.
+        drop(ledger.open());
+        assert_eq!(ledger.take_abandoned(), []);
+    }
+
+    #[tokio::test]
+    async fn a_closed_ledger_ends_every_wait() {
+        let ledger = Ledger::default();
+        let mut before = ledger.open();
+        before.posted(ticket("1"));
+        ledger.close();
+        let mut after = ledger.open();
+        after.posted(ticket("2"));
+        assert!(before.answers().await.is_none());
+        assert!(after.answers().await.is_none());
+        assert_eq!(ledger.take_abandoned(), [ticket("1"), ticket("2")]);
+    }
+}

@@ -1,0 +1,121 @@
+//! When a worker takes no work: a key that fails at once would otherwise take the most.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::Instant;
+
+use crate::port::SourceError;
+
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// After a batch that came to nothing the worker rests, then tries with one.
+#[derive(Debug)]
+pub(super) struct Rest {
+    pauses: ExponentialBackoff,
+    until: Option<Instant>,
+}
+
+fn pauses() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(SHORTEST)
+        .with_max_delay(LONGEST)
+        .without_max_times()
+        .with_jitter()
+        // Without a seed backon draws the same jitter in every process.
+        .with_jitter_seed(fastrand::u64(..))
+        .build()
+}
+
+impl Default for Rest {
+    fn default() -> Self {
+        Self {
+            pauses: pauses(),
+            until: None,
+        }
+    }
+}
+
+impl Rest {
+    /// Takes note of a batch, and of why it came to nothing.
+    pub(super) fn note(&mut self, outcome: Result<(), SourceError>) {
+        let Err(error) = outcome else {
+            if self.until.take().is_some() {
+                tracing::info!("this key answers for shared work again");
+            }
+            self.pauses = pauses();
+            return;
+        };
+        // Those that were under way with the first one tell nothing new.
+        if self.is_resting() {
+            return;
+        }
+        let pause = self.pauses.next().unwrap_or(LONGEST);
+        if self.until.is_none() {
+            tracing::warn!(%error, ?pause, "this key takes no shared work for a while");
+        } else {
+            tracing::debug!(%error, ?pause, "still no shared work for this key");
+        }
+        self.until = Some(Instant::now() + pause);
+    }
+
+    /// Until when the worker rests.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until.filter(|until| Instant::now() < *until)
+    }
+
+    /// Batches at once where `most` are allowed after good work.
+    pub(super) fn at_once(&self, most: usize) -> usize {
+        match self.until {
+            None => most,
+            Some(_) => 1,
+        }
+    }
+
+    fn is_resting(&self) -> bool {
+        self.until().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::{advance, sleep_until};
+
+    fn trouble() -> Result<(), SourceError> {
+        Err(SourceError::Unavailable("no route".to_owned()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rests_grow_to_a_limit_and_end_with_the_first_good_batch() {
+        let mut rest = Rest::default();
+        assert_eq!((rest.until(), rest.at_once(32)), (None, 32));
+        let mut longest = Duration::ZERO;
+        for _ in 0..20 {
+            rest.note(trouble());
+            let until = rest.until().unwrap();
+            longest = until - Instant::now();
+            assert!(longest <= 2 * LONGEST, "{longest:?}");
+            sleep_until(until).await;
+            assert_eq!((rest.until(), rest.at_once(32)), (None, 1));
+        }
+        assert!(longest >= LONGEST, "{longest:?}");
+        rest.note(Ok(()));
+        assert_eq!((rest.until(), rest.at_once(32)), (None, 32));
+        rest.note(trouble());
+        assert!(rest.until().unwrap() - Instant::now() <= 2 * SHORTEST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn batches_that_fail_together_make_one_rest() {
+        let mut rest = Rest::default();
+        rest.note(trouble());
+        let until = rest.until();
+        advance(Duration::from_millis(10)).await;
+        for _ in 0..30 {
+            rest.note(trouble());
+        }
+        assert_eq!(rest.until(), until);
+    }
+}

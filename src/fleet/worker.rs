@@ -1,0 +1,267 @@
+//! The worker's side: takes batches as the pace of its own key allows, asks for them and hands the
+//! answers in.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use metrics::counter;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::rest::Rest;
+use crate::leadership::{Candidate, Post};
+use crate::port::{
+    Answer, Answers, Assignments, Lead, QuoteSource, SourceError, Taken, Ticket, Urgency,
+};
+
+/// While the store is away, it is looked for about this often.
+const STORE_AGAIN: Duration = Duration::from_millis(500);
+
+/// Takes shared work. A cheap handle.
+#[derive(Clone)]
+pub struct Worker {
+    assignments: Arc<dyn Assignments>,
+    source: Arc<dyn QuoteSource>,
+    candidate: Arc<Candidate>,
+    /// Batches at once at most.
+    at_once: usize,
+    /// How often is said that a batch is being worked on.
+    hold_every: Duration,
+    held: Arc<Mutex<HashSet<Ticket>>>,
+}
+
+/// A batch that is being worked on, for as long as this lives.
+struct Held<'a> {
+    worker: &'a Worker,
+    ticket: &'a Ticket,
+}
+
+impl Worker {
+    /// A worker that asks `source` for what it takes from `assignments`, `at_once` batches at most,
+    /// and says every `hold_every` that it is at it. `candidate` knows whose batches are of use.
+    #[must_use]
+    pub fn new(
+        assignments: Arc<dyn Assignments>,
+        source: Arc<dyn QuoteSource>,
+        candidate: Arc<Candidate>,
+        at_once: usize,
+        hold_every: Duration,
+    ) -> Self {
+        Self {
+            assignments,
+            source,
+            candidate,
+            at_once: at_once.max(1),
+            hold_every,
+            held: Arc::default(),
+        }
+    }
+
+    /// Works until `stop`, and then to the end of what it took.
+    pub async fn run(&self, stop: &CancellationToken) {
+        tokio::select! {
+            () = self.take_all(stop) => {}
+            () = self.hold_all() => {}
+        }
+    }
+
+    async fn take_all(&self, stop: &CancellationToken) {
+        let mut in_flight = JoinSet::new();
+        let mut rest = Rest::default();
+        let mut is_store_away = false;
+        while let Some(ready) = self.turn(&mut in_flight, &mut rest, stop).await {
+            if let Err(error) = ready {
+                rest.note(Err(error));
+            }
+            if rest.until().is_some() {
+                continue;
+            }
+            // Not cut short: a batch that was given out and not taken would wait for its time.
+            match self.assignments.take(self.source.calling()).await {
+                Ok(taken) => {
+                    if std::mem::take(&mut is_store_away) {
+                        tracing::info!("shared work is to be had again");
+                    }
+                    if let Some(taken) = taken {
+                        let worker = self.clone();
+                        let (begin, begun) = oneshot::channel();
+                        in_flight.spawn(async move { worker.serve(&taken, begin).await });
+                        // It stands in line now, so that the next one waits for it.
+                        let _ = begun.await;
+                    }
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut is_store_away, true) {
+                        tracing::warn!(%error, "shared work is not to be had; looking for it all the time");
+                    }
+                    let pause = STORE_AGAIN.mul_f64(0.5 + fastrand::f64());
+                    stop.run_until_cancelled(sleep(pause)).await;
+                }
+            }
+        }
+        while in_flight.join_next().await.is_some() {}
+    }
+
+    /// Waits until another batch may be taken: only when it can go out soon, for what waits here
+    /// could go out elsewhere. `None` after the stop.
+    async fn turn(
+        &self,
+        in_flight: &mut JoinSet<Option<Result<(), SourceError>>>,
+        rest: &mut Rest,
+        stop: &CancellationToken,
+    ) -> Option<Result<(), SourceError>> {
+        // Not begun anew with every batch that comes home: it may be fetching a token.
+        let free = self.until_free(rest.until());
+        tokio::pin!(free);
+        loop {
+            let may_take = in_flight.len() < rest.at_once(self.at_once);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return None,
+                Some(done) = in_flight.join_next(), if !in_flight.is_empty() => match done {
+                    Ok(Some(outcome)) => rest.note(outcome),
+                    Ok(None) => {}
+                    Err(error) => tracing::error!(%error, "a batch broke off"),
+                },
+                ready = &mut free, if may_take => return Some(ready),
+            }
+        }
+    }
+
+    /// Waits until this key can make a call.
+    async fn until_free(&self, rests_until: Option<Instant>) -> Result<(), SourceError> {
+        if let Some(until) = rests_until {
+            sleep_until(until).await;
+        }
+        self.source.ready().await
+    }
+
+    /// Asks for a batch and hands the answers in; says whether the key is of use, if that was seen.
+    /// `begin` is told as soon as the call waits for its turn.
+    async fn serve(
+        &self,
+        taken: &Taken,
+        begin: oneshot::Sender<()>,
+    ) -> Option<Result<(), SourceError>> {
+        let _held = Held::new(self, &taken.ticket);
+        let is_old = self.lead().is_some_and(|lead| taken.batch.lead < lead);
+        if is_old || taken.is_overdue {
+            count("dropped");
+            self.hand_in(taken, None).await;
+            return None;
+        }
+        if taken.is_left_behind {
+            count("taken_over");
+            tracing::info!(
+                codes = taken.batch.symbols.len(),
+                "takes over a batch that its worker left"
+            );
+        }
+        let asking = self.source.quotes(&taken.batch.symbols, Urgency::Sweep);
+        let mut answers = begun(asking, begin).await;
+        let trouble = trouble(&answers);
+        if taken.batch.process != self.candidate.process() {
+            // Where this key has no luck, the leader tries with its own.
+            let is_of_use = |(_, answer): &(_, Answer)| !matches!(answer, Answer::Failed(_));
+            answers.answers.retain(is_of_use);
+        }
+        self.hand_in(taken, Some(&answers)).await;
+        Some(trouble.map_or(Ok(()), Err))
+    }
+
+    async fn hand_in(&self, taken: &Taken, answers: Option<&Answers>) {
+        match self.assignments.finish(taken, answers).await {
+            Ok(true) if answers.is_some() => count("done"),
+            Ok(false) if answers.is_some() => {
+                count("late");
+                tracing::debug!("another process was faster, or nobody waits for it any more");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(%error, "a batch could not be handed in; it is given out again");
+            }
+        }
+    }
+
+    /// Says of every batch that it is being worked on, for ever.
+    async fn hold_all(&self) {
+        loop {
+            sleep(self.hold_every).await;
+            let tickets: Vec<Ticket> = self.held().iter().cloned().collect();
+            if !tickets.is_empty()
+                && let Err(error) = self.assignments.hold(&tickets).await
+            {
+                tracing::debug!(%error, "batches could not be held on to");
+            }
+        }
+    }
+
+    /// The last lead that this process knows of.
+    fn lead(&self) -> Option<Lead> {
+        match self.candidate.post() {
+            Post::Leads { leader, .. } | Post::Follows(leader) => Some(leader.lead),
+            Post::Unknown => None,
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashSet<Ticket>> {
+        // Every change is one step.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> Held<'a> {
+    fn new(worker: &'a Worker, ticket: &'a Ticket) -> Self {
+        worker.held().insert(ticket.clone());
+        Self { worker, ticket }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.worker.held().remove(self.ticket);
+    }
+}
+
+/// Awaits `work`; `begin` is told after its first step.
+async fn begun<T>(work: impl Future<Output = T>, begin: oneshot::Sender<()>) -> T {
+    tokio::pin!(work);
+    let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+    // The worker waits for it, unless it was ended.
+    let _ = begin.send(());
+    match first {
+        Poll::Ready(done) => done,
+        Poll::Pending => work.await,
+    }
+}
+
+/// Why not one code of a batch was answered.
+fn trouble(answers: &Answers) -> Option<SourceError> {
+    let mut first = None;
+    for (_, answer) in &answers.answers {
+        match answer {
+            Answer::Failed(error) => first = first.or(Some(error)),
+            Answer::Quote(_) | Answer::Unknown | Answer::Refused(_) => return None,
+        }
+    }
+    first.cloned()
+}
+
+fn count(outcome: &'static str) {
+    counter!("sise_taken_batches_total", "outcome" => outcome).increment(1);
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("at_once", &self.at_once)
+            .field("hold_every", &self.hold_every)
+            .finish_non_exhaustive()
+    }
+}
