@@ -18,7 +18,8 @@ use crate::kis::{
 use crate::leadership::{Candidate, LeaderStore};
 use crate::pace::{Fallback, LocalBudget, Pacer};
 use crate::port::{
-    CopyStore, ListSource, PriceStore, QuoteSource, RateBudget, SourceError, StoreError, TokenStore,
+    CopyStore, Flights, ListSource, PriceStore, QuoteSource, RateBudget, SourceError, StoreError,
+    TokenStore,
 };
 use crate::reader::{self, Reader};
 use crate::store::{
@@ -207,6 +208,8 @@ impl Parts {
         Reader::new(reader::Parts {
             store: Arc::clone(&self.reader_store),
             source: source.map(|broker| broker.source.clone() as Arc<dyn QuoteSource>),
+            flights: self.redis.clone().map(|redis| redis as Arc<dyn Flights>),
+            process: self.process.clone(),
             calendar: Arc::clone(&self.calendar),
             clock: Arc::clone(&self.clock),
             ttl: self.settings.store.ttl,

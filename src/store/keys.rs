@@ -42,6 +42,14 @@ impl Keys {
         [self.prefix.as_str(), "sise:", name].concat()
     }
 
+    /// `sise:flight:<code>`
+    #[must_use]
+    pub fn flight(&self, symbol: Symbol) -> String {
+        let mut key = String::new();
+        self.write("sise:flight:", symbol, &mut key);
+        key
+    }
+
     /// Appends [`Keys::realtime`] to `key`, for who needs many of them.
     pub(super) fn write_realtime(&self, symbol: Symbol, key: &mut String) {
         self.write("realtime:price:", symbol, key);

@@ -1,6 +1,7 @@
 //! The store in Redis.
 
 mod budget;
+mod flights;
 mod lease;
 mod link;
 mod prices;
