@@ -23,7 +23,7 @@ use crate::port::{
 };
 use crate::reader::{self, Reader};
 use crate::store::{
-    MemoryStore, MemoryTokens, RedisBudget, RedisSettings, RedisStore, RedisTokens,
+    MemoryStore, MemoryTokens, RedisBudget, RedisFirstLevel, RedisSettings, RedisStore, RedisTokens,
 };
 use crate::sweep::{Manner, Sweeper};
 use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
@@ -201,12 +201,21 @@ impl Parts {
         Some(Sweeper::new(source, store, manner))
     }
 
-    /// A reader on these parts.
+    /// A reader on these parts. Needs a tokio runtime.
     #[must_use]
     pub fn reader(&self) -> Reader {
         let source = self.broker.as_ref();
+        let mut store = Arc::clone(&self.reader_store);
+        if let Some(redis) = self
+            .redis
+            .as_ref()
+            .filter(|_| self.settings.reader.first_level)
+        {
+            let clock = Arc::clone(&self.clock);
+            store = Arc::new(RedisFirstLevel::new(Arc::clone(redis), clock));
+        }
         Reader::new(reader::Parts {
-            store: Arc::clone(&self.reader_store),
+            store,
             source: source.map(|broker| broker.source.clone() as Arc<dyn QuoteSource>),
             flights: self.redis.clone().map(|redis| redis as Arc<dyn Flights>),
             process: self.process.clone(),
@@ -459,6 +468,13 @@ impl ReaderBuilder {
             "store.response_timeout",
             &format!("{}ms", timeout.as_millis()),
         )
+    }
+
+    /// Whether prices are kept in this process until Redis says that they changed; off by default.
+    /// A hit then takes less than a microsecond, and costs Redis one message for every price that
+    /// changes after it was read.
+    pub fn first_level(self, is_on: bool) -> Self {
+        self.with("reader.first_level", if is_on { "on" } else { "off" })
     }
 
     /// Where the access token is kept between processes; by default the usual place for state.

@@ -7,4 +7,6 @@ mod redis;
 
 pub use keys::Keys;
 pub use memory::{MemoryStore, MemoryTokens};
-pub use redis::{RedisBudget, RedisHealth, RedisSettings, RedisStore, RedisTokens};
+pub use redis::{
+    RedisBudget, RedisFirstLevel, RedisHealth, RedisSettings, RedisStore, RedisTokens,
+};
