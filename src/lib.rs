@@ -72,5 +72,5 @@ mod tls;
 pub mod universe;
 
 pub use domain::{Quote, Reading, Source, Status, Symbol};
-pub use reader::{ReadError, Reader};
+pub use reader::{Ask, ReadError, Reader};
 pub use setup::{ReaderBuilder, SetupError};

@@ -18,7 +18,7 @@ use crate::kis::{Auth, BrokerDay, Caller, Credentials, Keep, KisQuotes, MasterFi
 use crate::leadership::{Candidate, LeaderStore};
 use crate::pace::{Fallback, LocalBudget, Pacer};
 use crate::port::{
-    Leadership, ListSource, PriceStore, QuoteSource, RateBudget, SourceError, StoreError,
+    Flights, Leadership, ListSource, PriceStore, QuoteSource, RateBudget, SourceError, StoreError,
     TokenStore,
 };
 use crate::reader::{self, Reader};
@@ -86,6 +86,7 @@ pub struct Parts {
     /// What this process calls itself where processes meet.
     pub process: String,
     lease: Option<Arc<dyn Leadership>>,
+    flights: Option<Arc<dyn Flights>>,
     work: Option<WorkShare>,
     connect: Connect,
     last_good: LastGood,
@@ -125,6 +126,7 @@ impl Parts {
             redis: outside.redis,
             process: outside.process,
             lease: outside.lease,
+            flights: outside.flights,
             work: outside.work,
             connect: outside.connect,
             last_good,
@@ -246,13 +248,15 @@ impl Parts {
         })
     }
 
-    /// A reader on these parts.
+    /// A reader on these parts. Needs a tokio runtime.
     #[must_use]
     pub fn reader(&self) -> Reader {
         let source = self.broker.as_ref();
         Reader::new(reader::Parts {
             store: Arc::clone(&self.reader_store),
             source: source.map(|broker| broker.source.clone() as Arc<dyn QuoteSource>),
+            flights: self.flights.clone(),
+            process: self.process.clone(),
             calendar: Arc::clone(&self.calendar),
             clock: Arc::clone(&self.clock),
             ttl: self.settings.store.ttl,
@@ -464,6 +468,13 @@ impl ReaderBuilder {
             "store.response_timeout",
             &format!("{}ms", timeout.as_millis()),
         )
+    }
+
+    /// Whether prices are kept in this process until Redis says that they changed; off by default.
+    /// A hit then takes less than a microsecond, and costs Redis one message for every price that
+    /// changes after it was read.
+    pub fn first_level(self, is_on: bool) -> Self {
+        self.with("reader.first_level", if is_on { "on" } else { "off" })
     }
 
     /// Where the access token is kept between processes; by default the usual place for state.

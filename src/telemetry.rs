@@ -59,6 +59,18 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_reader_misses_total",
         "Codes a reader did not find in the store"
     );
+    describe_counter!(
+        "sise_reader_early_refreshes_total",
+        "Codes that a reader had fetched anew before their price died"
+    );
+    describe_counter!(
+        "sise_reader_stale_total",
+        "Older prices that stood in where a reader allowed them"
+    );
+    describe_counter!(
+        "sise_first_level_hits_total",
+        "Codes a reader found in its process, so that Redis was not asked"
+    );
     describe_counter!("sise_store_errors_total", "Commands that the store failed");
     describe_counter!(
         "sise_store_unreadable_total",
@@ -88,6 +100,9 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_sweeps_total",
         "sise_reader_hits_total",
         "sise_reader_misses_total",
+        "sise_reader_early_refreshes_total",
+        "sise_reader_stale_total",
+        "sise_first_level_hits_total",
         "sise_store_errors_total",
         "sise_store_unreadable_total",
     ] {

@@ -98,7 +98,7 @@ impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Code(error) => Self::usage(error.to_string()),
-            ReadError::Source { .. } => Self::failed(error.to_string()),
+            ReadError::Source { .. } | ReadError::Late { .. } => Self::failed(error.to_string()),
         }
     }
 }

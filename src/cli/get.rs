@@ -5,7 +5,7 @@ use clap::Args;
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
 use crate::config::Layers;
-use crate::domain::{Reading, Source};
+use crate::domain::Reading;
 use crate::reader::ReadError;
 
 /// Arguments of `sise get`.
@@ -79,11 +79,7 @@ fn print(readings: &[Reading]) {
     let absent = || "-".to_owned();
     for reading in readings {
         let quote = &reading.quote;
-        let source = match reading.source {
-            Source::Redis => "redis",
-            Source::Api => "api",
-            Source::Close => "close",
-        };
+        let stale = if reading.is_stale { ", stale" } else { "" };
         table.add_row([
             quote.stock_code.to_string(),
             quote.stock_name.clone(),
@@ -94,7 +90,7 @@ fn print(readings: &[Reading]) {
                 .map_or_else(absent, |rate| format!("{rate:+.2}")),
             quote.volume.map_or_else(absent, grouped),
             age(reading.age),
-            source.to_owned(),
+            format!("{}{stale}", reading.source.as_str()),
         ]);
     }
     for column in 2..=6 {

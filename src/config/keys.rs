@@ -61,6 +61,7 @@ pub const KEYS: &[Key] = &[
     key("store.namespace", ""),
     key("store.connect_timeout", "100ms"),
     key("store.response_timeout", "100ms"),
+    key("reader.first_level", "off"),
     key("universe.source", "auto"),
     key("universe.file", ""),
     key("universe.etf", "false"),

@@ -134,6 +134,13 @@ pub struct StoreSettings {
     pub response_timeout: Duration,
 }
 
+/// How prices are read.
+#[derive(Debug, Clone, Copy)]
+pub struct ReaderSettings {
+    /// Whether prices are kept in the process until Redis says that they changed.
+    pub first_level: bool,
+}
+
 /// Where the stock list comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UniverseSource {
@@ -180,6 +187,8 @@ pub struct Settings {
     pub schedule: ScheduleSettings,
     /// `store.*`
     pub store: StoreSettings,
+    /// `reader.*`
+    pub reader: ReaderSettings,
     /// `universe.*`
     pub universe: UniverseSettings,
     /// `calendar.file`, where set or at its usual place.
@@ -230,6 +239,10 @@ impl Settings {
                 namespace: namespace(layers)?,
                 connect_timeout: layers.duration("store.connect_timeout", "1ms", "10s")?,
                 response_timeout: layers.duration("store.response_timeout", "1ms", "10s")?,
+            },
+            reader: ReaderSettings {
+                first_level: layers
+                    .one_of("reader.first_level", &[("off", false), ("on", true)])?,
             },
             universe: universe(layers)?,
             calendar_file: calendar_file(layers)?,

@@ -18,12 +18,27 @@ pub enum Source {
     Api,
     /// The last close of a regular session: `close:price:<code>`.
     Close,
+    /// What this process saw last, kept in its memory; only where the caller allowed staleness.
+    Memory,
+}
+
+impl Source {
+    /// Its name, as in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Redis => "redis",
+            Self::Api => "api",
+            Self::Close => "close",
+            Self::Memory => "memory",
+        }
+    }
 }
 
 /// One answer of the reader.
 ///
-/// As JSON it is the quote's object with `age_ms` added and `source` telling where the reading
-/// came from; the quote's own source stands in `quote_source`.
+/// As JSON it is the quote's object with `age_ms` and `stale` added and `source` telling where the
+/// reading came from; the quote's own source stands in `quote_source`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// The price object.
@@ -32,6 +47,9 @@ pub struct Reading {
     pub age: Duration,
     /// Where it came from.
     pub source: Source,
+    /// Whether nothing as fresh as was asked for could be had in time, so that this older price
+    /// stands in. Never set where the caller did not allow staleness.
+    pub is_stale: bool,
 }
 
 impl Reading {
@@ -39,7 +57,19 @@ impl Reading {
     #[must_use]
     pub fn new(quote: Box<Quote>, source: Source, now: KrxTime) -> Self {
         let age = (now - quote.fetched_at).to_std().unwrap_or_default();
-        Self { quote, age, source }
+        Self {
+            quote,
+            age,
+            source,
+            is_stale: false,
+        }
+    }
+
+    /// The same reading, labelled as one that only stands in for a fresh one.
+    #[must_use]
+    pub fn as_stale(mut self) -> Self {
+        self.is_stale = true;
+        self
     }
 }
 
@@ -51,6 +81,7 @@ impl Serialize for Reading {
             fields.insert("source".to_owned(), json!(self.source));
             let age = u64::try_from(self.age.as_millis()).unwrap_or(u64::MAX);
             fields.insert("age_ms".to_owned(), age.into());
+            fields.insert("stale".to_owned(), self.is_stale.into());
         }
         object.serialize(serializer)
     }

@@ -86,6 +86,7 @@ impl Key {
             per_second,
             per_minute: None,
             per_day: None,
+            burst: 1,
         };
         let budget = Arc::new(LocalBudget::new(caps, morning()));
         Arc::new(Self {

@@ -1,5 +1,6 @@
 //! What the services need of the outside: narrow traits, and errors that say what to do next.
 
+mod flights;
 mod list;
 mod shared;
 mod source;
@@ -7,6 +8,7 @@ mod store;
 mod work;
 
 pub use crate::domain::Urgency;
+pub use flights::{Claim, Flights, Landed};
 pub use list::{ListError, ListSource};
 pub use shared::{Issue, Lead, Leader, Leadership, RateBudget, SharedToken, Standing, TokenStore};
 pub use source::{Answer, Answers, QuoteSource, Remedy, SourceError, Tally};

@@ -11,10 +11,11 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::kis::{Http, TokenFile, Transport};
 use crate::port::{
-    Assignments, CopyStore, Leadership, Postings, PriceStore, RateBudget, TokenStore,
+    Assignments, CopyStore, Flights, Leadership, Postings, PriceStore, RateBudget, TokenStore,
 };
 use crate::store::{
-    FileCopies, MemoryStore, RedisBudget, RedisSettings, RedisStore, RedisTokens, RedisWork,
+    FileCopies, MemoryStore, RedisBudget, RedisFirstLevel, RedisSettings, RedisStore, RedisTokens,
+    RedisWork,
 };
 
 /// Makes a way to the broker's host at an address; each request over it is bounded by a time.
@@ -37,6 +38,8 @@ pub struct Outside {
     pub copies: Vec<Arc<dyn CopyStore>>,
     /// One lease of all daemons on the store; `None` where nobody else can be there.
     pub lease: Option<Arc<dyn Leadership>>,
+    /// Codes that some process asks the broker for; `None` where this one is alone.
+    pub flights: Option<Arc<dyn Flights>>,
     /// What all processes of the app key share; `None` where this one is alone.
     pub key: Option<KeyShare>,
     /// The sweeps that processes of several app keys share; `None` where they do not.
@@ -84,14 +87,16 @@ impl Outside {
             .as_ref()
             .map(|(_, identity)| TokenFile::new(&settings.state_directory, identity));
         let files = Arc::new(FileCopies::new(&settings.state_directory));
+        let own_clock = Arc::clone(&clock);
         let outside = |reader_store, sweep_store, copies| Self {
-            clock,
+            clock: own_clock,
             process: process_name(),
             connect: Arc::new(|base, patience| Ok(Arc::new(Http::new(base, patience)?))),
             reader_store,
             sweep_store,
             copies: vec![files, copies],
             lease: None,
+            flights: None,
             key: None,
             work: None,
             token_file,
@@ -124,6 +129,12 @@ impl Outside {
             }
             _ => None,
         };
+        let reader_store: Arc<dyn PriceStore> = if settings.reader.first_level {
+            let redis = Arc::clone(&redis);
+            Arc::new(RedisFirstLevel::new(redis, Arc::clone(&clock)))
+        } else {
+            redis.clone()
+        };
         let key = identities.map(|(identity, secret_identity)| KeyShare {
             budget: Arc::new(RedisBudget::new(
                 Arc::clone(&redis),
@@ -134,10 +145,11 @@ impl Outside {
         });
         Ok(Self {
             lease: Some(redis.clone()),
+            flights: Some(redis.clone()),
             key,
             work,
             redis: Some(Arc::clone(&redis)),
-            ..outside(redis.clone(), sweeping, redis)
+            ..outside(reader_store, sweeping, redis)
         })
     }
 }

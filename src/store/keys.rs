@@ -42,6 +42,21 @@ impl Keys {
         [self.prefix.as_str(), "sise:", name].concat()
     }
 
+    /// `sise:flight:<code>`
+    #[must_use]
+    pub fn flight(&self, symbol: Symbol) -> String {
+        let mut key = String::new();
+        self.write("sise:flight:", symbol, &mut key);
+        key
+    }
+
+    /// The code whose [`Keys::realtime`] this is.
+    pub(super) fn symbol_of_realtime(&self, key: &[u8]) -> Option<Symbol> {
+        let name = key.strip_prefix(self.prefix.as_bytes())?;
+        let code = name.strip_prefix(b"realtime:price:")?;
+        std::str::from_utf8(code).ok()?.parse().ok()
+    }
+
     /// Appends [`Keys::realtime`] to `key`, for who needs many of them.
     pub(super) fn write_realtime(&self, symbol: Symbol, key: &mut String) {
         self.write("realtime:price:", symbol, key);
@@ -68,9 +83,27 @@ mod tests {
         let symbol = "005930".parse().unwrap();
         assert_eq!(Keys::new("").realtime(symbol), "realtime:price:005930");
         assert_eq!(Keys::new("app").close(symbol), "app:close:price:005930");
+        assert_eq!(Keys::new("app").flight(symbol), "app:sise:flight:005930");
         assert_eq!(
             Keys::new("app:live:").own("universe"),
             "app:live:sise:universe"
+        );
+    }
+
+    #[test]
+    fn a_key_says_whose_it_is() {
+        let symbol = "0126Z0".parse().unwrap();
+        for namespace in ["", "app", "app:live:"] {
+            let keys = Keys::new(namespace);
+            let of = |key: &str| keys.symbol_of_realtime(key.as_bytes());
+            assert_eq!(of(&keys.realtime(symbol)), Some(symbol));
+            for other in [&keys.close(symbol), "realtime:price:", "other:0126Z0", ""] {
+                assert_eq!(of(other), None, "{other}");
+            }
+        }
+        assert_eq!(
+            Keys::new("app").symbol_of_realtime(b"realtime:price:0126Z0"),
+            None
         );
     }
 }

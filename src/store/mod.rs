@@ -11,4 +11,6 @@ mod redis;
 pub use files::FileCopies;
 pub use keys::Keys;
 pub use memory::{MemoryStore, MemoryTokens, MemoryWork};
-pub use redis::{RedisBudget, RedisHealth, RedisSettings, RedisStore, RedisTokens, RedisWork};
+pub use redis::{
+    RedisBudget, RedisFirstLevel, RedisHealth, RedisSettings, RedisStore, RedisTokens, RedisWork,
+};

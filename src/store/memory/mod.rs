@@ -1,5 +1,6 @@
 //! The store inside this process: the same contract, for demos, tests and machines without Redis.
 
+mod flights;
 mod lease;
 mod tokens;
 mod work;
@@ -31,6 +32,7 @@ struct Shelves {
     realtime: HashMap<Symbol, (Quote, Instant)>,
     close: HashMap<Symbol, Quote>,
     copies: HashMap<String, String>,
+    flights: HashMap<Symbol, flights::Held>,
     lease: Option<(Leader, Instant)>,
     last_lead: Option<Lead>,
     started: Instant,
@@ -44,6 +46,7 @@ impl Default for MemoryStore {
                 realtime: HashMap::new(),
                 close: HashMap::new(),
                 copies: HashMap::new(),
+                flights: HashMap::new(),
                 lease: None,
                 last_lead: None,
                 started: Instant::now(),

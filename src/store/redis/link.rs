@@ -43,6 +43,8 @@ pub(super) struct Link {
     client: Client,
     manager: ArcSwap<ConnectionManager>,
     config: ConnectionManagerConfig,
+    connect_timeout: Duration,
+    response_timeout: Duration,
     timeouts: AtomicU32,
     address: String,
 }
@@ -75,6 +77,8 @@ impl Link {
             client,
             manager: ArcSwap::from_pointee(manager),
             config,
+            connect_timeout: settings.connect_timeout,
+            response_timeout: settings.response_timeout,
             timeouts: AtomicU32::new(0),
             address,
         })
@@ -83,6 +87,21 @@ impl Link {
     /// Host and port.
     pub(super) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// For connections of another kind to the same server.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Longest wait for a connection.
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// Longest wait for an answer.
+    pub(super) fn response_timeout(&self) -> Duration {
+        self.response_timeout
     }
 
     /// One command.

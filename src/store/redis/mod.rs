@@ -1,6 +1,8 @@
 //! The store in Redis.
 
 mod budget;
+mod first_level;
+mod flights;
 mod lease;
 mod link;
 mod prices;
@@ -16,6 +18,7 @@ use redis::{Cmd, Script};
 use super::keys::Keys;
 use crate::port::{CopyStore, StoreError};
 pub use budget::RedisBudget;
+pub use first_level::RedisFirstLevel;
 use link::Link;
 pub use link::RedisSettings;
 pub use tokens::RedisTokens;

@@ -76,7 +76,7 @@ async fn query(command: &Cmd, mut connection: Connection) -> RedisResult<Vec<Val
 
 /// Appends the price object of every symbol, or nothing: what another program left under a key is
 /// no price.
-fn decode(
+pub(super) fn decode(
     decoder: &mut Decoder,
     symbols: &[Symbol],
     values: Vec<Value>,

@@ -1,0 +1,346 @@
+//! A read with what its caller asks of it.
+
+use std::collections::HashMap;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures_util::future::{Either, select};
+use metrics::counter;
+use tokio::time::{Instant, timeout_at};
+
+use super::board::Wanted;
+use super::crew::Orders;
+use super::landing::Landing;
+use super::{ReadError, Reader, Shared};
+use crate::domain::{Reading, Source, Symbol};
+use crate::port::{SourceError, Urgency};
+
+/// The time of a read whose caller gives none.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest time that a caller can give.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(3_600);
+
+/// A flight for another caller may bring what is too old for this one, who then flies anew. What
+/// he starts himself is fresh, so that more rounds are never needed.
+const ROUNDS: usize = 3;
+
+/// A read that is made when it is awaited.
+///
+/// ```no_run
+/// # async fn example(reader: sise::Reader) -> Result<(), sise::ReadError> {
+/// use std::time::Duration;
+/// let readings = reader
+///     .ask(&["005930", "000660"])
+///     .max_age(Duration::from_secs(5))
+///     .allow_stale(Duration::from_secs(600))
+///     .within(Duration::from_millis(300))
+///     .await?;
+/// for reading in readings.iter().filter(|reading| reading.is_stale) {
+///     println!("{} is {:?} old", reading.quote.stock_code, reading.age);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "nothing is read until it is awaited"]
+pub struct Ask<'a> {
+    reader: &'a Reader,
+    codes: &'a [&'a str],
+    max_age: Option<Duration>,
+    allow_stale: Option<Duration>,
+    within: Duration,
+}
+
+impl<'a> Ask<'a> {
+    pub(super) fn new(reader: &'a Reader, codes: &'a [&'a str]) -> Self {
+        Self {
+            reader,
+            codes,
+            max_age: None,
+            allow_stale: None,
+            within: PATIENCE,
+        }
+    }
+
+    /// A price that is older than this when the read begins is a miss, wherever it stands.
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+
+    /// Where neither Redis nor the broker gives a price in time, an older one stands in, labelled
+    /// as stale ([`Reading::is_stale`]): the youngest of what was turned down for its age, what this
+    /// process saw last, and the last close. Nothing older than `age`.
+    ///
+    /// What this process saw is what the broker gave it and what reads that allow staleness found.
+    pub fn allow_stale(mut self, age: Duration) -> Self {
+        self.allow_stale = Some(age);
+        self
+    }
+
+    /// The read ends within this time, 10 s where it is not given, and an hour at most. It holds
+    /// whatever hangs; a call to the broker that is under way then goes on for the next reader.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = time.min(LONGEST_PATIENCE);
+        self
+    }
+
+    pub(super) async fn read(self) -> Result<Vec<Reading>, ReadError> {
+        let symbols = self
+            .codes
+            .iter()
+            .map(|code| code.parse())
+            .collect::<Result<Vec<Symbol>, _>>()?;
+        let shared = &self.reader.shared;
+        let deadline = Instant::now() + self.within;
+        let not_before = self.max_age.and_then(|age| {
+            let age = TimeDelta::from_std(age).ok()?;
+            (shared.parts.clock)().checked_sub_signed(age)
+        });
+        let mut spare = Spare::new(self.allow_stale);
+        let Some(mut look) = shared.look_up(&symbols, deadline).await else {
+            spare.offer_last_seen(shared, &symbols);
+            let late = |symbol: &Symbol| (*symbol, Outcome::Trouble(Trouble::Late));
+            let outcomes = symbols.iter().map(late).collect();
+            let readings = vec![None; symbols.len()];
+            return self.settle(&symbols, readings, &outcomes, &HashMap::new(), &spare);
+        };
+        if look.store_answers {
+            shared.refresh_early(&look.readings, look.now);
+        }
+        if let Some(not_before) = not_before {
+            let is_old = |reading: &mut Reading| reading.quote.fetched_at < not_before;
+            for reading in &mut look.readings {
+                spare.offer(reading.take_if(is_old));
+            }
+        }
+        if self.allow_stale.is_some() {
+            let found = look.readings.iter().flatten();
+            shared.last_seen.note(found.map(|reading| &*reading.quote));
+        }
+        if look.readings.iter().all(Option::is_some) {
+            return Ok(look.readings.into_iter().flatten().collect());
+        }
+        let missing: Vec<Wanted> = look
+            .readings
+            .iter()
+            .zip(&symbols)
+            .filter(|(reading, _)| reading.is_none())
+            .map(|(_, symbol)| Wanted {
+                symbol: *symbol,
+                not_before,
+            })
+            .collect();
+        let symbols_missing: Vec<Symbol> = missing.iter().map(|wanted| wanted.symbol).collect();
+        spare.offer_last_seen(shared, &symbols_missing);
+        let is_closed = !shared.parts.calendar.load().moment(look.now).is_open();
+        let closes = pin!(async {
+            if !is_closed && self.allow_stale.is_none() {
+                return Vec::new();
+            }
+            let closes = shared.look_up_closes(&symbols_missing);
+            timeout_at(deadline, closes).await.unwrap_or_default()
+        });
+        let outcomes = pin!(shared.gather(missing, look.store_answers, deadline));
+        // Both at once, as a broker that hangs leaves no time for the closes.
+        let (outcomes, closes) = match select(outcomes, closes).await {
+            Either::Left((outcomes, closes)) => {
+                let is_fresh = |symbol| matches!(outcomes.get(symbol), Some(Outcome::Fresh(_)));
+                let closes = match symbols_missing.iter().all(is_fresh) {
+                    true => Vec::new(),
+                    false => closes.await,
+                };
+                (outcomes, closes)
+            }
+            Either::Right((closes, outcomes)) => (outcomes.await, closes),
+        };
+        // Out of the session the last close is as fresh as a price can be.
+        let is_last = |close: &Reading| {
+            is_closed && not_before.is_none_or(|time| close.quote.fetched_at >= time)
+        };
+        let (last, old): (Vec<_>, Vec<_>) = closes.into_iter().partition(is_last);
+        old.into_iter().for_each(|close| spare.offer(Some(close)));
+        let closes = last.into_iter();
+        let closes = closes.map(|close| (close.quote.stock_code, close));
+        let closes = closes.collect();
+        self.settle(&symbols, look.readings, &outcomes, &closes, &spare)
+    }
+
+    /// Fills the gaps in `readings` with what came of them, and says what is left open.
+    fn settle(
+        &self,
+        symbols: &[Symbol],
+        mut readings: Vec<Option<Reading>>,
+        outcomes: &HashMap<Symbol, Outcome>,
+        closes: &HashMap<Symbol, Reading>,
+        spare: &Spare,
+    ) -> Result<Vec<Reading>, ReadError> {
+        let mut failed = Vec::new();
+        for (reading, symbol) in readings.iter_mut().zip(symbols) {
+            if reading.is_some() {
+                continue;
+            }
+            let close = || closes.get(symbol).cloned();
+            *reading = match outcomes.get(symbol) {
+                Some(Outcome::Fresh(fresh)) => Some(fresh.clone()),
+                // That is an answer, for which nothing stands in.
+                Some(Outcome::Unknown) => close(),
+                Some(Outcome::Trouble(trouble)) => {
+                    let found = close().or_else(|| spare.stand_in(*symbol));
+                    if found.is_none() {
+                        failed.push((*symbol, trouble));
+                    }
+                    found
+                }
+                // Nobody was asked.
+                None => close().or_else(|| spare.stand_in(*symbol)),
+            };
+        }
+        let found = readings.into_iter().flatten().collect();
+        let Some((_, trouble)) = failed.first() else {
+            return Ok(found);
+        };
+        let symbols = failed.iter().map(|(symbol, _)| *symbol).collect();
+        Err(match trouble {
+            Trouble::Late => ReadError::Late {
+                failed: symbols,
+                found,
+                within: self.within,
+            },
+            Trouble::Source(source) => ReadError::Source {
+                failed: symbols,
+                found,
+                source: source.clone(),
+            },
+        })
+    }
+}
+
+impl<'a> IntoFuture for Ask<'a> {
+    type Output = Result<Vec<Reading>, ReadError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.read())
+    }
+}
+
+/// What came of a code that was asked for.
+#[derive(Debug)]
+enum Outcome {
+    Fresh(Reading),
+    /// The broker does not know it.
+    Unknown,
+    Trouble(Trouble),
+}
+
+#[derive(Debug)]
+enum Trouble {
+    /// The caller's time is over.
+    Late,
+    Source(SourceError),
+}
+
+impl Shared {
+    /// What the broker says of `missing`, asked once however many ask; empty where there is no
+    /// broker to ask.
+    async fn gather(
+        self: &Arc<Self>,
+        missing: Vec<Wanted>,
+        store_answers: bool,
+        deadline: Instant,
+    ) -> HashMap<Symbol, Outcome> {
+        let mut outcomes = HashMap::new();
+        if self.parts.source.is_none() {
+            return outcomes;
+        }
+        let orders = Orders {
+            urgency: Urgency::Reader,
+            store_answers,
+        };
+        let mut wanted = missing;
+        for _ in 0..ROUNDS {
+            let (seats, departures) = self.board.take_seats(&wanted);
+            self.depart(departures, orders);
+            wanted.clear();
+            for (code, seat) in seats {
+                let landing = match seat {
+                    Some(seat) => seat.landing(deadline).await,
+                    None => Some(Landing::Failed(SourceError::Unavailable(
+                        "too many codes are being asked for at once".to_owned(),
+                    ))),
+                };
+                let outcome = match landing {
+                    Some(Landing::Quote(quote, source)) => {
+                        if !code.takes(&quote) {
+                            wanted.push(code);
+                        }
+                        let now = (self.parts.clock)();
+                        Outcome::Fresh(Reading::new(quote, source, now))
+                    }
+                    Some(Landing::Unknown) => Outcome::Unknown,
+                    Some(Landing::Failed(error)) => Outcome::Trouble(Trouble::Source(error)),
+                    None => Outcome::Trouble(Trouble::Late),
+                };
+                outcomes.insert(code.symbol, outcome);
+            }
+            if wanted.is_empty() {
+                break;
+            }
+        }
+        for code in wanted {
+            let error = SourceError::Unavailable("it gave older prices only".to_owned());
+            outcomes.insert(code.symbol, Outcome::Trouble(Trouble::Source(error)));
+        }
+        outcomes
+    }
+}
+
+/// Older prices that may stand in, the youngest of each code.
+#[derive(Debug)]
+struct Spare {
+    allowed: Option<Duration>,
+    readings: HashMap<Symbol, Reading>,
+}
+
+impl Spare {
+    fn new(allowed: Option<Duration>) -> Self {
+        Self {
+            allowed,
+            readings: HashMap::new(),
+        }
+    }
+
+    fn offer(&mut self, reading: Option<Reading>) {
+        let Some(reading) = reading else {
+            return;
+        };
+        let symbol = reading.quote.stock_code;
+        let is_older = |known: &Reading| known.age <= reading.age;
+        if self.allowed.is_some_and(|age| reading.age <= age)
+            && !self.readings.get(&symbol).is_some_and(is_older)
+        {
+            self.readings.insert(symbol, reading);
+        }
+    }
+
+    fn offer_last_seen(&mut self, shared: &Shared, symbols: &[Symbol]) {
+        if self.allowed.is_none() {
+            return;
+        }
+        let now = (shared.parts.clock)();
+        for symbol in symbols {
+            let quote = shared.last_seen.of(*symbol);
+            self.offer(quote.map(|quote| Reading::new(quote, Source::Memory, now)));
+        }
+    }
+
+    fn stand_in(&self, symbol: Symbol) -> Option<Reading> {
+        let reading = self.readings.get(&symbol)?.clone();
+        counter!("sise_reader_stale_total").increment(1);
+        Some(reading.as_stale())
+    }
+}

@@ -1,0 +1,247 @@
+//! Flies: claims the codes among all processes, asks the broker, writes back, tells.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Shared;
+use super::board::Departure;
+use super::landing::{Landing, land};
+use crate::domain::{Calling, Quote, Source, Symbol};
+use crate::port::{Claim, Flights, Landed, Shelf, SourceError, Urgency};
+
+/// An unknown code is remembered this long, by all processes.
+const UNKNOWN_FOR: Duration = Duration::from_secs(30);
+
+/// A flight ends by then, whatever the broker does.
+const LONGEST_FLIGHT: Duration = Duration::from_secs(60);
+
+/// A process that dies leaves its codes to the others after this time.
+const CLAIM_LIFE: Duration = Duration::from_secs(3);
+
+/// A claim is renewed this often while the broker is being asked...
+const RENEW_EVERY: Duration = Duration::from_secs(1);
+
+/// ... and so many times. Who has not got a price by then lets others try.
+const RENEWALS: usize = 8;
+
+/// How often is looked, in milliseconds, for what another process asks for. Drawn anew each time,
+/// so that the processes that wait do not look all at once.
+const LOOK_AGAIN_MS: std::ops::RangeInclusive<u64> = 20..=40;
+
+/// Codes that go into one call (contract 4.3).
+const CODES_A_CALL: usize = 30;
+
+/// How a flight is flown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Orders {
+    /// Who asks the broker.
+    pub(super) urgency: Urgency,
+    /// Whether the store answered just now.
+    pub(super) store_answers: bool,
+}
+
+impl Shared {
+    /// Sends flights off, each batch as a task of its own: a caller who gives up must not take
+    /// the others' answer along.
+    pub(super) fn depart(self: &Arc<Self>, mut departures: Vec<Departure>, orders: Orders) {
+        let source = self.parts.source.as_ref();
+        let calling = source.map_or(Calling::Multi, |source| source.calling());
+        // Where each code is a call of its own, each lands by itself.
+        let together = calling.codes_a_call(CODES_A_CALL);
+        while !departures.is_empty() {
+            let rest = departures.split_off(departures.len().min(together));
+            let batch = std::mem::replace(&mut departures, rest);
+            tokio::spawn(Arc::clone(self).fly(batch, orders));
+        }
+    }
+
+    /// Asks for what no other process asks for, and waits for what others do. Without a store
+    /// that answers, and where nobody else is, it asks for all.
+    async fn fly(self: Arc<Self>, departures: Vec<Departure>, orders: Orders) {
+        let flights = self.parts.flights.as_ref();
+        let Some(flights) = flights.filter(|_| orders.store_answers) else {
+            return self.call(departures, None, orders).await;
+        };
+        let ends_at = Instant::now() + LONGEST_FLIGHT;
+        let mut waiting = departures;
+        loop {
+            let (own, others) = match self.claim(flights, waiting).await {
+                Ok(sorted) => sorted,
+                Err(unclaimed) => {
+                    let orders = Orders {
+                        store_answers: false,
+                        ..orders
+                    };
+                    return self.call(unclaimed, None, orders).await;
+                }
+            };
+            if !own.is_empty() {
+                let claims = Some(Arc::clone(flights));
+                tokio::spawn(Arc::clone(&self).call(own, claims, orders));
+            }
+            if Instant::now() >= ends_at {
+                let late = "another process asks for it and gets no answer";
+                return self.land_failed(others, late);
+            }
+            if others.is_empty() {
+                return;
+            }
+            waiting = others;
+            sleep(Duration::from_millis(fastrand::u64(LOOK_AGAIN_MS))).await;
+        }
+    }
+
+    /// Claims codes, lands what is known by now, and says which of the others are this process's
+    /// to ask for and which are not; or all of them again where that cannot be said.
+    async fn claim(
+        &self,
+        flights: &Arc<dyn Flights>,
+        departures: Vec<Departure>,
+    ) -> Result<(Vec<Departure>, Vec<Departure>), Vec<Departure>> {
+        let symbols = symbols_of(&departures);
+        let process = &self.parts.process;
+        let Ok(claims) = flights.claim(process, &symbols, CLAIM_LIFE).await else {
+            return Err(departures);
+        };
+        // Looked after the claim: who had it before has written by then.
+        let Ok(found) = self.parts.store.realtime(&symbols).await else {
+            return Err(departures);
+        };
+        let now = (self.parts.clock)();
+        let (mut own, mut others, mut not_needed) = (Vec::new(), Vec::new(), Vec::new());
+        for ((departure, claim), quote) in departures.into_iter().zip(claims).zip(found) {
+            let symbol = departure.wanted.symbol;
+            let quote =
+                quote.filter(|quote| self.believes(quote, now) && departure.wanted.takes(quote));
+            match (quote, claim) {
+                (Some(quote), claim) => {
+                    if claim == Claim::Own {
+                        not_needed.push((symbol, Landed::Done));
+                    }
+                    self.last_seen.note(std::iter::once(&*quote));
+                    let landing = Landing::Quote(quote, Source::Redis);
+                    self.board.land(departure, landing, None);
+                }
+                (None, Claim::Own) => own.push(departure),
+                (None, Claim::Other(_)) => others.push(departure),
+                (None, Claim::Unknown(life)) => {
+                    let life = life.min(UNKNOWN_FOR);
+                    self.board.land(departure, Landing::Unknown, Some(life));
+                }
+            }
+        }
+        if !not_needed.is_empty() {
+            // What cannot be given back ends with its life.
+            let _ = flights.land(process, &not_needed).await;
+        }
+        Ok((own, others))
+    }
+
+    /// Asks the broker, writes back what is good, and lets everybody know.
+    async fn call(
+        self: Arc<Self>,
+        departures: Vec<Departure>,
+        claims: Option<Arc<dyn Flights>>,
+        orders: Orders,
+    ) {
+        let symbols = symbols_of(&departures);
+        let start = Instant::now();
+        let asked = timeout(LONGEST_FLIGHT, self.ask(&symbols, orders.urgency));
+        let landings = match &claims {
+            Some(claims) => self.holding(claims, &symbols, asked).await,
+            None => asked.await,
+        };
+        let mut landings = landings.unwrap_or_default();
+        let quotes: Vec<Quote> = landings
+            .values()
+            .filter_map(|landing| match landing {
+                Landing::Quote(quote, _) => Some(Quote::clone(quote)),
+                Landing::Unknown | Landing::Failed(_) => None,
+            })
+            .collect();
+        if !quotes.is_empty() {
+            self.fetch_time.note(start.elapsed());
+            self.last_seen.note(quotes.iter());
+        }
+        // Whoever has his answer may read it from the store. Where the store is away, nobody waits
+        // for it to say so once more.
+        if orders.store_answers {
+            self.keep(&quotes).await;
+        }
+        let mut landed = Vec::with_capacity(departures.len());
+        for departure in departures {
+            let symbol = departure.wanted.symbol;
+            let landing = landings.remove(&symbol).unwrap_or_else(|| {
+                Landing::Failed(SourceError::Unavailable("no answer in time".to_owned()))
+            });
+            let (memory, end) = match landing {
+                Landing::Unknown => (Some(UNKNOWN_FOR), Landed::Unknown(UNKNOWN_FOR)),
+                Landing::Quote(..) | Landing::Failed(_) => (None, Landed::Done),
+            };
+            landed.push((symbol, end));
+            self.board.land(departure, landing, memory);
+        }
+        if let Some(claims) = claims {
+            let _ = claims.land(&self.parts.process, &landed).await;
+        }
+        if !orders.store_answers {
+            self.keep(&quotes).await;
+        }
+    }
+
+    /// Does `work`, and renews the claims meanwhile.
+    async fn holding<T>(
+        &self,
+        claims: &Arc<dyn Flights>,
+        symbols: &[Symbol],
+        work: impl Future<Output = T>,
+    ) -> T {
+        let mut work = pin!(work);
+        for _ in 0..RENEWALS {
+            if let Ok(done) = timeout(RENEW_EVERY, &mut work).await {
+                return done;
+            }
+            let process = &self.parts.process;
+            let _ = claims.claim(process, symbols, CLAIM_LIFE).await;
+        }
+        work.await
+    }
+
+    async fn keep(&self, quotes: &[Quote]) {
+        let realtime = Shelf::Realtime(self.parts.ttl);
+        if let Err(error) = self.parts.store.write(quotes, realtime, None).await {
+            tracing::debug!(%error, "the prices asked for are not kept");
+        }
+    }
+
+    fn land_failed(&self, departures: Vec<Departure>, why: &str) {
+        for departure in departures {
+            let error = SourceError::Unavailable(why.to_owned());
+            self.board.land(departure, Landing::Failed(error), None);
+        }
+    }
+
+    /// Asks, and once more for those that the answer left out or spoiled.
+    async fn ask(&self, symbols: &[Symbol], urgency: Urgency) -> HashMap<Symbol, Landing> {
+        let Some(source) = &self.parts.source else {
+            return HashMap::new();
+        };
+        let mut landings = HashMap::new();
+        land(source.quotes(symbols, urgency).await, &mut landings);
+        let is_doubtful = |symbol: &Symbol| landings.get(symbol).is_some_and(Landing::is_doubtful);
+        let again: Vec<Symbol> = symbols.iter().copied().filter(is_doubtful).collect();
+        if !again.is_empty() {
+            land(source.quotes(&again, urgency).await, &mut landings);
+        }
+        landings
+    }
+}
+
+fn symbols_of(departures: &[Departure]) -> Vec<Symbol> {
+    let symbol = |departure: &Departure| departure.wanted.symbol;
+    departures.iter().map(symbol).collect()
+}

@@ -1,0 +1,47 @@
+//! Why a look-up failed.
+
+use std::time::Duration;
+
+use crate::domain::{Reading, Symbol, SymbolError};
+use crate::port::SourceError;
+
+/// Why a look-up failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// The text is no stock code.
+    #[error(transparent)]
+    Code(#[from] SymbolError),
+    /// Neither the store nor the broker could say; whether there is a price is not known.
+    #[error("no price of {} could be had: {source}", list(failed))]
+    Source {
+        /// The codes without an answer.
+        failed: Vec<Symbol>,
+        /// What was found for the others, in the order asked for.
+        found: Vec<Reading>,
+        /// Why.
+        source: SourceError,
+    },
+    /// The time that the caller gave was over first; whether there is a price is not known.
+    #[error(
+        "no price of {} could be had within {}",
+        list(failed),
+        humantime::format_duration(*within)
+    )]
+    Late {
+        /// The codes without an answer.
+        failed: Vec<Symbol>,
+        /// What was found for the others, in the order asked for.
+        found: Vec<Reading>,
+        /// The time that was given.
+        within: Duration,
+    },
+}
+
+fn list(symbols: &[Symbol]) -> String {
+    let shown: Vec<&str> = symbols.iter().take(5).map(Symbol::as_str).collect();
+    let more = symbols.len().saturating_sub(shown.len());
+    match more {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

@@ -1,0 +1,131 @@
+//! Cached price look-up: the store first, then one call for all who ask, then the last close.
+//!
+//! ```text
+//!  ask (what a caller wants: how fresh, by when) -> look (store) -> board (one flight a code)
+//!                                                      |                 |
+//!                                  early (refresh) ----'-----------> crew (claims, broker)
+//! ```
+
+mod ask;
+mod board;
+mod crew;
+mod early;
+mod error;
+mod landing;
+mod last_seen;
+mod look;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::clock::Clock;
+use crate::domain::{Calendar, Reading};
+use crate::port::{Flights, PriceStore, QuoteSource};
+
+pub use ask::Ask;
+pub use error::ReadError;
+
+use board::Board;
+use early::FetchTime;
+use last_seen::LastSeen;
+
+/// What a reader is made of.
+pub struct Parts {
+    /// Where prices are looked up and written back.
+    pub store: Arc<dyn PriceStore>,
+    /// Whom to ask on a miss; `None` to live from the store alone.
+    pub source: Option<Arc<dyn QuoteSource>>,
+    /// What the processes on the store ask for; `None` where this one is alone.
+    pub flights: Option<Arc<dyn Flights>>,
+    /// What this process calls itself there. No other one is called so.
+    pub process: String,
+    /// Tells whether the session is on.
+    pub calendar: Arc<ArcSwap<Calendar>>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Life of a price that is written back.
+    pub ttl: Duration,
+}
+
+/// Looks prices up. A cheap handle: clones share everything.
+#[derive(Clone)]
+pub struct Reader {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    parts: Parts,
+    board: Board,
+    fetch_time: FetchTime,
+    last_seen: LastSeen,
+    is_probing: AtomicBool,
+    said_clocks_differ: AtomicBool,
+}
+
+impl Reader {
+    /// A reader of `parts`.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                parts,
+                board: Board::default(),
+                fetch_time: FetchTime::default(),
+                last_seen: LastSeen::default(),
+                is_probing: AtomicBool::new(false),
+                said_clocks_differ: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// The price of one code: from the store, else from the broker, else, outside the session,
+    /// its last close. `None` where nobody knows a price.
+    ///
+    /// # Errors
+    ///
+    /// `code` is no stock code, or the broker could not be asked. A store that fails is a miss.
+    pub async fn price(&self, code: &str) -> Result<Option<Reading>, ReadError> {
+        Ok(self.prices(&[code]).await?.pop())
+    }
+
+    /// The prices of many codes, in their order, those without a price left out: one look into
+    /// the store, and calls of 30 codes for the misses.
+    ///
+    /// # Errors
+    ///
+    /// A text is no stock code, or the broker could not be asked for some codes; the error then
+    /// carries what was found for the others.
+    pub async fn prices(&self, codes: &[&str]) -> Result<Vec<Reading>, ReadError> {
+        self.ask(codes).read().await
+    }
+
+    /// As [`Reader::prices`], with what the caller asks of them: how old at most, what may stand in
+    /// for them, and by when.
+    pub fn ask<'a>(&'a self, codes: &'a [&'a str]) -> Ask<'a> {
+        Ask::new(self, codes)
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("flights", &self.shared.board.len())
+            .field("asks_the_broker", &self.shared.parts.source.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("ttl", &self.ttl)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,282 @@
+//! A world for readers: a store and a broker that fail, hang or lie, several processes, and time that
+//! is moved.
+
+mod early;
+mod reads;
+mod sharing;
+mod staleness;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use chrono::{TimeDelta, TimeZone as _};
+use tokio::time::{Instant, sleep};
+
+use super::*;
+use crate::domain::{Calling, KrxTime, Phase, Quote, Seoul, Source, Status, Symbol};
+use crate::port::{
+    Answer, Answers, Claim, Landed, Lead, Shelf, SourceError, StoreError, Tally, Urgency,
+};
+use crate::store::MemoryStore;
+
+/// What something outside does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Well,
+    Down,
+    /// It takes the request and never answers.
+    Hangs,
+    /// It answers with prices of zero.
+    Zero,
+}
+
+/// A mood that can be changed, and what it was asked in it.
+struct Part {
+    mood: Mutex<Mood>,
+    asked: AtomicUsize,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self {
+            mood: Mutex::new(Mood::Well),
+            asked: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Part {
+    fn is(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    fn mood(&self) -> Mood {
+        *self.mood.lock().unwrap()
+    }
+
+    fn count(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    async fn ask(&self) -> Mood {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let mood = self.mood();
+        if mood == Mood::Hangs {
+            std::future::pending::<()>().await;
+        }
+        mood
+    }
+}
+
+/// A broker that knows even codes.
+struct Broker {
+    part: Part,
+    latency: Mutex<Duration>,
+    clock: Clock,
+}
+
+#[async_trait]
+impl QuoteSource for Broker {
+    async fn quotes(&self, symbols: &[Symbol], _: Urgency) -> Answers {
+        let mood = self.part.ask().await;
+        let latency = *self.latency.lock().unwrap();
+        sleep(latency).await;
+        let fetched_at = (self.clock)();
+        let quote = |symbol: &Symbol, price| Quote {
+            fetched_at,
+            ..quote(symbol.as_str(), price)
+        };
+        let answer = |symbol: &Symbol| {
+            let is_even = symbol.as_str().ends_with(['0', '2', '4', '6', '8']);
+            let answer = match mood {
+                Mood::Down => {
+                    Answer::Failed(SourceError::Unavailable("connection refused".to_owned()))
+                }
+                Mood::Zero => Answer::Quote(Box::new(quote(symbol, 0))),
+                _ if is_even => Answer::Quote(Box::new(quote(symbol, 2_000))),
+                _ => Answer::Unknown,
+            };
+            (*symbol, answer)
+        };
+        Answers {
+            answers: symbols.iter().map(answer).collect(),
+            tally: Tally::default(),
+        }
+    }
+
+    fn calling(&self) -> Calling {
+        Calling::Multi
+    }
+}
+
+/// A store that all processes share.
+#[derive(Default)]
+struct Store {
+    memory: MemoryStore,
+    part: Part,
+    pings: Part,
+}
+
+impl Store {
+    async fn check(&self) -> Result<(), StoreError> {
+        match self.part.ask().await {
+            Mood::Down => Err(StoreError::Failed {
+                store: "test".to_owned(),
+                trouble: "gone".to_owned(),
+            }),
+            Mood::Well | Mood::Hangs | Mood::Zero => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl PriceStore for Store {
+    async fn write(
+        &self,
+        quotes: &[Quote],
+        shelf: Shelf,
+        lead: Option<Lead>,
+    ) -> Result<(), StoreError> {
+        self.check().await?;
+        self.memory.write(quotes, shelf, lead).await
+    }
+
+    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
+        self.check().await?;
+        self.memory.realtime(symbols).await
+    }
+
+    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
+        self.check().await?;
+        self.memory.close(symbols).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.pings.ask().await;
+        self.check().await
+    }
+}
+
+#[async_trait]
+impl Flights for Store {
+    async fn claim(
+        &self,
+        process: &str,
+        symbols: &[Symbol],
+        life: Duration,
+    ) -> Result<Vec<Claim>, StoreError> {
+        self.check().await?;
+        self.memory.claim(process, symbols, life).await
+    }
+
+    async fn land(&self, process: &str, landed: &[(Symbol, Landed)]) -> Result<(), StoreError> {
+        self.check().await?;
+        self.memory.land(process, landed).await
+    }
+}
+
+struct World {
+    broker: Arc<Broker>,
+    store: Arc<Store>,
+    clock: Clock,
+    /// That of a first process.
+    reader: Reader,
+}
+
+fn noon() -> KrxTime {
+    Seoul.with_ymd_and_hms(2026, 11, 20, 12, 0, 0).unwrap()
+}
+
+fn night() -> KrxTime {
+    Seoul.with_ymd_and_hms(2026, 11, 20, 23, 0, 0).unwrap()
+}
+
+const TTL: Duration = Duration::from_secs(120);
+const LIVE: Shelf = Shelf::Realtime(TTL);
+/// As long as another program may leave a key.
+const FOR_EVER: Shelf = Shelf::Realtime(Duration::from_secs(86_400));
+
+fn world_at(now: KrxTime) -> World {
+    let start = Instant::now();
+    let clock: Clock = Arc::new(move || now + TimeDelta::from_std(start.elapsed()).unwrap());
+    let broker = Arc::new(Broker {
+        part: Part::default(),
+        latency: Mutex::new(Duration::from_millis(270)),
+        clock: Arc::clone(&clock),
+    });
+    let store = Arc::new(Store::default());
+    let reader = Reader::new(parts(&broker, &store, &clock, "first"));
+    World {
+        broker,
+        store,
+        clock,
+        reader,
+    }
+}
+
+fn parts(broker: &Arc<Broker>, store: &Arc<Store>, clock: &Clock, process: &str) -> Parts {
+    Parts {
+        store: store.clone(),
+        source: Some(broker.clone()),
+        flights: Some(store.clone()),
+        process: process.to_owned(),
+        calendar: Arc::new(ArcSwap::from_pointee(Calendar::shipped())),
+        clock: Arc::clone(clock),
+        ttl: TTL,
+    }
+}
+
+fn quote(code: &str, price: i64) -> Quote {
+    Quote {
+        stock_code: code.parse().unwrap(),
+        stock_name: "회사".to_owned(),
+        price,
+        change: None,
+        change_rate: None,
+        volume: None,
+        timestamp: noon().naive_local(),
+        market: None,
+        open: None,
+        high: None,
+        low: None,
+        prev_close: None,
+        value: None,
+        venue: "KRX".into(),
+        session: Phase::Regular,
+        status: Status::Trading,
+        source: "test".into(),
+        fetched_at: noon(),
+    }
+}
+
+impl World {
+    /// The reader of another process.
+    fn process(&self, name: &str) -> Reader {
+        Reader::new(parts(&self.broker, &self.store, &self.clock, name))
+    }
+
+    fn calls(&self) -> usize {
+        self.broker.part.count()
+    }
+
+    fn latency(&self, latency: Duration) {
+        *self.broker.latency.lock().unwrap() = latency;
+    }
+
+    /// Puts a price of 1,000 won into the store, fetched at noon.
+    async fn keep(&self, code: &str, shelf: Shelf) {
+        self.keep_quote(quote(code, 1_000), shelf).await;
+    }
+
+    async fn keep_quote(&self, quote: Quote, shelf: Shelf) {
+        let quotes = [quote];
+        self.store.memory.write(&quotes, shelf, None).await.unwrap();
+    }
+
+    /// Has the store lose what lives for a time.
+    async fn lose_prices(&self, code: &str) {
+        let gone = Shelf::Realtime(Duration::ZERO);
+        self.keep_quote(quote(code, 1), gone).await;
+    }
+}
