@@ -84,6 +84,7 @@ impl Key {
     ) -> Arc<Self> {
         let caps = Caps {
             per_second,
+            burst: 1,
             per_minute: None,
             per_day: None,
             burst: 1,

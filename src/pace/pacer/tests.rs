@@ -155,7 +155,10 @@ async fn a_spent_day_is_said_and_a_spent_minute_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_once_the_last_in_line_has_gone_or_given_up() {
     let pacer = alone(1.0);
-    pacer.pass(Urgency::Sweep).await.unwrap();
+    // What may go together after a rest has gone.
+    for _ in 0..3 {
+        pacer.pass(Urgency::Sweep).await.unwrap();
+    }
     let start = Instant::now();
     let next = tokio::spawn({
         let pacer = Arc::clone(&pacer);
