@@ -211,9 +211,11 @@ async fn an_overdue_batch_says_so(work: &dyn Work) {
         .unwrap();
     let taken = take(work, Calling::Multi).await;
     assert!(work.finish(&taken, None).await.unwrap());
-    // By the same clock that says so, its time is over while this waits.
     work.post(&multi(2), Duration::ZERO).await.unwrap();
-    assert!(is_empty(work, Calling::Single).await);
+    // Its time is over while the second of these waits; the first may but make a group.
+    for _ in 0..2 {
+        assert!(is_empty(work, Calling::Single).await);
+    }
     let taken = take(work, Calling::Multi).await;
     assert_eq!((taken.batch.number, taken.is_overdue), (2, true));
 }

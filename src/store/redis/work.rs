@@ -53,6 +53,16 @@ static FINISH: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// KEYS: the batches. ARGV: entry. Returns how long ago it was posted, milliseconds, by the clock
+/// that also numbers the entries.
+static AGE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local time = redis.call('TIME')
+        local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+        return math.max(now - tonumber(string.match(ARGV[1], '^%d+')), 0)",
+    )
+});
+
 /// Shared work in Redis, as one worker sees it.
 pub struct RedisWork {
     store: Arc<RedisStore>,
@@ -170,15 +180,9 @@ impl RedisWork {
             .await
     }
 
-    /// By the server's clock, which also numbers the entries.
-    async fn is_overdue(&self, entry: &str, life: Duration) -> bool {
-        let posted = entry.split('-').next().and_then(|text| text.parse().ok());
-        let time: Result<(u64, u64), StoreError> = self.store.link.ask(&redis::cmd("TIME")).await;
-        let (Some(posted), Ok((seconds, micros))) = (posted, time) else {
-            return false;
-        };
-        let now = Duration::from_secs(seconds) + Duration::from_micros(micros);
-        now.saturating_sub(Duration::from_millis(posted)) > life
+    async fn is_overdue(&self, key: &str, entry: &str, life: Duration) -> bool {
+        let age: Result<u64, StoreError> = self.store.link.eval(&AGE, &[key], entry).await;
+        age.is_ok_and(|age| Duration::from_millis(age) > life)
     }
 
     fn cursor(&self) -> MutexGuard<'_, String> {
@@ -298,7 +302,7 @@ impl Assignments for RedisWork {
             return Ok(None);
         };
         Ok(Some(Taken {
-            is_overdue: self.is_overdue(&entry.id, life).await,
+            is_overdue: self.is_overdue(&key, &entry.id, life).await,
             ticket: Ticket {
                 calling,
                 entry: entry.id,
