@@ -12,3 +12,9 @@ pub use files::FileCopies;
 pub use keys::Keys;
 pub use memory::{MemoryStore, MemoryTokens, MemoryWork};
 pub use redis::{RedisBudget, RedisHealth, RedisSettings, RedisStore, RedisTokens, RedisWork};
+
+/// The rules of what is parsed here, for tests and the fuzzer.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle {
+    pub(crate) use super::object::oracle::check as object;
+}

@@ -199,6 +199,9 @@ fn a_csv_needs_codes_only_and_names_what_is_wrong() {
         short.get("000660".parse().unwrap()).unwrap().name,
         "SK하이닉스"
     );
+    // As older programs end their lines; the comment must not swallow what follows.
+    let old = read("code\r# a comment\r005930\r000660\r# the end").unwrap();
+    assert_eq!(old.len(), 2);
     for (text, words) in [
         ("name\nx\n", "list.csv: the header has no column 'code'"),
         (
