@@ -54,6 +54,9 @@ pub mod domain;
 pub mod fleet;
 #[cfg(feature = "daemon")]
 pub mod freshness;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod kis;
 pub mod leadership;
 pub mod pace;

@@ -74,7 +74,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     describe_counter!("sise_store_errors_total", "Commands that the store failed");
     describe_counter!(
         "sise_store_unreadable_total",
-        "Values in the store that are no price object"
+        "Values in the store that are not what should stand under their keys"
     );
     describe_gauge!(
         "sise_rate_share_ratio",

@@ -54,7 +54,7 @@ impl Layers {
         Self::with_defaults(variables_of_process())
     }
 
-    fn with_defaults(environment: Environment) -> Self {
+    pub(super) fn with_defaults(environment: Environment) -> Self {
         let default = |key: &Key| (key.name, (key.default.to_owned(), Origin::Default));
         Self {
             values: KEYS.iter().map(default).collect(),
@@ -131,11 +131,19 @@ impl Layers {
     }
 
     fn lay_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::File {
+            path: path.display().to_string(),
+            trouble: error.to_string(),
+        })?;
+        self.lay_text(&text, path)
+    }
+
+    /// Lays the text of the settings file at `path`.
+    pub(super) fn lay_text(&mut self, text: &str, path: &Path) -> Result<(), ConfigError> {
         let trouble = |trouble: String| ConfigError::File {
             path: path.display().to_string(),
             trouble,
         };
-        let text = std::fs::read_to_string(path).map_err(|error| trouble(error.to_string()))?;
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             // The message quotes no line: it may be the one with the secret.
             let line = error.span().map_or(0, |span| {
@@ -172,7 +180,7 @@ impl Layers {
         Ok(())
     }
 
-    fn lay_variables(
+    pub(super) fn lay_variables(
         &mut self,
         variables: &Environment,
         origin: impl Fn(String) -> Origin,
@@ -208,17 +216,26 @@ fn variables_of_process() -> Environment {
 }
 
 fn read_dot_env(path: &Path) -> Result<Environment, ConfigError> {
-    let trouble = |trouble: &str| ConfigError::File {
-        path: path.display().to_string(),
-        trouble: trouble.to_owned(),
-    };
     if !path.exists() {
         return Ok(Environment::new());
     }
-    dotenvy::from_path_iter(path)
-        .map_err(|error| trouble(&error.to_string()))?
-        // The message would quote the line, and it may be the one with the secret.
-        .map(|pair| pair.map_err(|_| trouble("a line that is not NAME=VALUE")))
+    let text = std::fs::read(path).map_err(|error| ConfigError::File {
+        path: path.display().to_string(),
+        trouble: error.to_string(),
+    })?;
+    dot_env(&text, path)
+}
+
+/// The variables in the text of the `.env` file at `path`.
+pub(super) fn dot_env(text: &[u8], path: &Path) -> Result<Environment, ConfigError> {
+    dotenvy::from_read_iter(text)
+        .map(|pair| {
+            // The message would quote the line, and it may be the one with the secret.
+            pair.map_err(|_| ConfigError::File {
+                path: path.display().to_string(),
+                trouble: "a line that is not NAME=VALUE".to_owned(),
+            })
+        })
         .collect()
 }
 

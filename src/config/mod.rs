@@ -489,5 +489,7 @@ fn state_directory(layers: &Layers) -> PathBuf {
     base.map_or_else(|| PathBuf::from("state"), |base| base.join("sise"))
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle;
 #[cfg(test)]
 mod tests;

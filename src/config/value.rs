@@ -32,13 +32,16 @@ impl Layers {
         if text.is_empty() {
             return Ok(None);
         }
-        let url = reqwest::Url::parse(text).ok();
-        let good =
-            url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        if good {
+        let fits = |url: &reqwest::Url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && !text.contains(['@', '?', '#'])
+        };
+        if reqwest::Url::parse(text).is_ok_and(|url| fits(&url)) {
             Ok(Some(text.trim_end_matches('/').to_owned()))
         } else {
-            Err(self.refuse(key, "an address that begins with http:// or https://"))
+            let allowed = "an address that begins with http:// or https://, without login or query";
+            Err(self.refuse(key, allowed))
         }
     }
 
@@ -119,9 +122,12 @@ impl Layers {
     /// A value as people may see it.
     pub(super) fn shown_value(&self, key: &str) -> String {
         let text = self.text(key);
-        match Key::of(key) {
-            Some(key) if key.is_secret && !text.is_empty() => redacted(text),
-            _ => format!("\"{text}\""),
+        let is_secret = Key::of(key).is_some_and(|key| key.is_secret) && !text.is_empty();
+        // A login may stand in any address, where it has no business too.
+        if is_secret || (text.contains("://") && text.contains('@')) {
+            redacted(text)
+        } else {
+            format!("\"{text}\"")
         }
     }
 }
@@ -145,9 +151,12 @@ fn redacted(text: &str) -> String {
         return "(set)".to_owned();
     }
     url.set_fragment(None);
+    // Both fail only for addresses that cannot have a login.
     if url.password().is_some() {
-        // Fails only for addresses that cannot have a password.
         let _ = url.set_password(Some("(redacted)"));
+    } else if !url.username().is_empty() {
+        // No server takes a user without a password: it is one whose colon was forgotten.
+        let _ = url.set_username("(redacted)");
     }
     url.set_query(None);
     format!("\"{url}\"")

@@ -1,6 +1,7 @@
 //! When the exchange trades: days, phases, and the words for why not.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use chrono::{Datelike, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Weekday};
@@ -22,6 +23,12 @@ const WARN_BEFORE: Days = Days::new(60);
 
 /// No closure of the exchange is longer; a search that finds no session in so many days stops.
 const LONGEST_CLOSURE: usize = 60;
+
+/// What an override file must name.
+const COLUMNS: [&str; 5] = ["date", "kind", "open", "close", "note"];
+
+/// A day of another year is a slip of the pen.
+const YEARS: RangeInclusive<i32> = 1956..=2999;
 
 /// The close is final this long after the session's end: the closing cross may come up to half
 /// a minute late.
@@ -89,7 +96,7 @@ impl Calendar {
     }
 
     fn read(days: &str, hours: &str) -> Result<Self, CalendarError> {
-        let hours = rows(hours)?.into_iter().map(|(_, row)| row).collect();
+        let hours = rows(hours, &[])?.into_iter().map(|(_, row)| row).collect();
         let mut calendar = Self {
             days: BTreeMap::new(),
             hours,
@@ -108,38 +115,57 @@ impl Calendar {
     ///
     /// A row that cannot be read, named by its line; the calendar is then unchanged.
     pub fn override_with(&mut self, csv: &str) -> Result<(), CalendarError> {
-        let mut days = self.days.clone();
-        let mut covered_through = self.covered_through;
-        for (line, row) in rows::<DayRow>(csv)? {
-            let trouble = |trouble: String| CalendarError { line, trouble };
-            let time = |text: &str| {
-                NaiveTime::parse_from_str(text.trim(), "%H:%M")
-                    .map_err(|_| trouble(format!("'{text}' is not a time such as 09:00")))
-            };
-            let day = match row.kind.trim() {
-                "closed" => Day::Closed { note: row.note },
-                "ordinary" => Day::Ordinary,
-                "hours" => {
-                    let (open, close) = (time(&row.open)?, time(&row.close)?);
-                    if open >= close {
-                        return Err(trouble(format!("opens at {open}, not before {close}")));
-                    }
-                    Day::Hours { open, close }
-                }
-                "covered" => {
-                    covered_through = covered_through.max(row.date);
-                    continue;
-                }
-                kind => {
-                    return Err(trouble(format!(
-                        "kind '{kind}' is none of closed, hours, ordinary, covered"
-                    )));
-                }
-            };
-            days.insert(row.date, day);
+        let mut changed = self.clone();
+        for (line, row) in rows::<DayRow>(csv, &COLUMNS)? {
+            changed
+                .lay(row)
+                .map_err(|trouble| CalendarError { line, trouble })?;
         }
-        self.days = days;
-        self.covered_through = covered_through;
+        *self = changed;
+        Ok(())
+    }
+
+    /// Lays one row over the calendar.
+    fn lay(&mut self, row: DayRow) -> Result<(), String> {
+        let date = row.date;
+        if !YEARS.contains(&date.year()) {
+            return Err(format!("the exchange does not trade in the year of {date}"));
+        }
+        let time = |text: &str| {
+            NaiveTime::parse_from_str(text.trim(), "%H:%M")
+                .map_err(|_| format!("'{text}' is not a time such as 09:00"))
+        };
+        let day = match row.kind.trim() {
+            "closed" => Day::Closed { note: row.note },
+            "ordinary" => Day::Ordinary,
+            "hours" => {
+                let (open, close) = (time(&row.open)?, time(&row.close)?);
+                if open >= close {
+                    return Err(format!("opens at {open}, not before {close}"));
+                }
+                Day::Hours { open, close }
+            }
+            "covered" => {
+                self.covered_through = self.covered_through.max(date);
+                return Ok(());
+            }
+            kind => {
+                return Err(format!(
+                    "kind '{kind}' is none of closed, hours, ordinary, covered"
+                ));
+            }
+        };
+        self.days.insert(date, day);
+        let phases = self.phases(Venue::Krx, date);
+        let is_within = |span: &Span| {
+            span.start < span.end && [span.start, span.end].map(|at| at.date_naive()) == [date; 2]
+        };
+        if !phases.iter().all(is_within) {
+            return Err(format!(
+                "a session from {} to {} has no room for its auctions",
+                row.open, row.close
+            ));
+        }
         Ok(())
     }
 
@@ -325,20 +351,37 @@ fn at(date: NaiveDate, time: NaiveTime) -> Option<KrxTime> {
     Seoul.from_local_datetime(&date.and_time(time)).earliest()
 }
 
-fn rows<T: serde::de::DeserializeOwned>(text: &str) -> Result<Vec<(u64, T)>, CalendarError> {
+/// The rows of a table that must have `columns`, each with its line.
+fn rows<T: serde::de::DeserializeOwned>(
+    text: &str,
+    columns: &[&str],
+) -> Result<Vec<(u64, T)>, CalendarError> {
+    // To the parser a comment ends with a line feed and nothing else: without one it would swallow
+    // the rows after it, and at the very end be taken for a row.
+    let text = text.replace("\r\n", "\n").replace('\r', "\n") + "\n";
+    let text = text.as_str();
     let mut reader = csv::ReaderBuilder::new()
         .comment(Some(b'#'))
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
     let headers = reader.headers().cloned().unwrap_or_default();
+    let is_there = |column: &&str| headers.iter().any(|header| header == *column);
+    // A table without its header would lose its first row, and that may be the only one.
+    let is_blank = headers.iter().all(str::is_empty);
+    if !is_blank && !columns.iter().all(|column| is_there(&column)) {
+        return Err(CalendarError {
+            line: line_at(text, headers.position()),
+            trouble: format!("the header is not {}", columns.join(",")),
+        });
+    }
     reader
         .records()
         .map(|record| {
             let record = record.map_err(|error| CalendarError {
-                line: error.position().map_or(0, csv::Position::line),
+                line: line_at(text, error.position()),
                 trouble: error.to_string(),
             })?;
-            let line = record.position().map_or(0, csv::Position::line);
+            let line = line_at(text, record.position());
             let row = record.deserialize(Some(&headers));
             let row = row.map_err(|error| CalendarError {
                 line,
@@ -349,6 +392,22 @@ fn rows<T: serde::de::DeserializeOwned>(text: &str) -> Result<Vec<(u64, T)>, Cal
         .collect()
 }
 
+/// The line of a record. The position that the parser tells is before the blank lines and comments
+/// that stand in front of it.
+fn line_at(text: &str, position: Option<&csv::Position>) -> u64 {
+    let start = position.map_or(0, csv::Position::byte);
+    let mut end = 0;
+    let mut line = 0;
+    for content in text.split_inclusive('\n') {
+        end += u64::try_from(content.len()).unwrap_or(0);
+        line += 1;
+        if end > start && !content.starts_with(['\n', '#']) {
+            break;
+        }
+    }
+    line
+}
+
 fn clock_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<NaiveTime, D::Error> {
     let text = String::deserialize(deserializer)?;
     NaiveTime::parse_from_str(&text, "%H:%M:%S")
@@ -356,5 +415,7 @@ fn clock_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Naive
         .map_err(serde::de::Error::custom)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle;
 #[cfg(test)]
 mod tests;

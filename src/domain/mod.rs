@@ -27,3 +27,9 @@ pub use reading::{Reading, Source};
 pub use shipped::{Shipped, ShippedListing};
 pub use symbol::{Symbol, SymbolError};
 pub use tick_size::{price_limits, tick_size};
+
+/// The rules of what is parsed here, for tests and the fuzzer.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle {
+    pub(crate) use super::calendar::oracle::check as calendar;
+}

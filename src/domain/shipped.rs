@@ -1,5 +1,6 @@
 //! The stock list that ships inside the program, for when no other can be had.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use chrono::NaiveDate;
@@ -21,8 +22,11 @@ static SHIPPED: LazyLock<Shipped> = LazyLock::new(|| {
         reason = "compiled in, and a test reads every row"
     )]
     let listings = rows.expect("the shipped list is well formed");
+    let listings: Vec<ShippedListing> = listings;
+    let places = (0..).zip(&listings);
     Shipped {
         date: DATE,
+        places: places.map(|(place, row)| (row.code, place)).collect(),
         listings,
     }
 });
@@ -34,6 +38,7 @@ pub struct Shipped {
     pub date: NaiveDate,
     /// Every stock of that day.
     pub listings: Vec<ShippedListing>,
+    places: HashMap<Symbol, usize>,
 }
 
 /// One stock of the shipped list, with what a simulated market starts from.
@@ -64,6 +69,12 @@ impl Shipped {
     #[must_use]
     pub fn get() -> &'static Self {
         &SHIPPED
+    }
+
+    /// The stock of a code.
+    #[must_use]
+    pub fn listing(&self, code: Symbol) -> Option<&ShippedListing> {
+        self.listings.get(*self.places.get(&code)?)
     }
 
     /// The list as a universe. It is too old to say who is halted today.

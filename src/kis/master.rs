@@ -254,6 +254,64 @@ fn read(layout: Layout, bytes: &[u8]) -> Result<Vec<Listing>, MasterError> {
     Ok(listings)
 }
 
+/// What must hold of every master file, whatever stands in it.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle {
+    use super::{CODE, Group, HashSet, LARGEST_FILE, LAYOUTS, read, unpack};
+
+    /// Reads `bytes` as both files and panics where a record of a stock is lost in silence.
+    pub(crate) fn check(bytes: &[u8]) {
+        for layout in LAYOUTS {
+            let listings = match read(layout, bytes) {
+                Ok(listings) => listings,
+                Err(error) => {
+                    let said = error.to_string();
+                    let start = format!("{}: record ", layout.file);
+                    assert!(
+                        said.starts_with(&start) && said.contains(", byte "),
+                        "{said}"
+                    );
+                    continue;
+                }
+            };
+            let lines = bytes.split(|byte| *byte == b'\n');
+            let stocks: Vec<&[u8]> = lines
+                .filter(|line| {
+                    let group = line.get(super::GROUP).unwrap_or_default();
+                    std::str::from_utf8(group).is_ok_and(|text| Group::from_code(text).is_some())
+                })
+                .collect();
+            assert_eq!(stocks.len(), listings.len());
+            let mut seen = HashSet::new();
+            for (line, listing) in stocks.into_iter().zip(&listings) {
+                let code = line.get(CODE).unwrap_or_default().trim_ascii();
+                assert_eq!(code, listing.code.as_str().as_bytes());
+                assert!(seen.insert(listing.code) && !listing.name.is_empty());
+                assert_eq!(listing.market, layout.market);
+            }
+        }
+    }
+
+    /// Unpacks `bytes` and panics where more comes out than may.
+    pub(crate) fn check_archive(bytes: &[u8]) {
+        for layout in LAYOUTS {
+            match unpack(layout.file, bytes.to_vec()) {
+                Ok(file) => {
+                    assert!(u64::try_from(file.len()).is_ok_and(|length| length <= LARGEST_FILE));
+                    check(&file);
+                }
+                Err(error) => {
+                    let said = error.to_string();
+                    assert!(
+                        said.starts_with(&format!("{}.zip: ", layout.file)),
+                        "{said}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -35,3 +35,10 @@ pub mod host {
     /// The master files (contract 6.1).
     pub const MASTER: &str = "https://new.real.download.dws.co.kr/common/master";
 }
+
+/// The rules of what is parsed here, for tests and the fuzzer.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle {
+    pub(crate) use super::master::oracle::check as master;
+    pub(crate) use super::master::oracle::check_archive as archive;
+}

@@ -14,3 +14,9 @@ pub use memory::{MemoryStore, MemoryTokens, MemoryWork};
 pub use redis::{
     RedisBudget, RedisFirstLevel, RedisHealth, RedisSettings, RedisStore, RedisTokens, RedisWork,
 };
+
+/// The rules of what is parsed here, for tests and the fuzzer.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle {
+    pub(crate) use super::object::oracle::check as object;
+}

@@ -295,6 +295,43 @@ fn digits<const N: usize>(digits: [u8; N]) -> Option<u32> {
     })
 }
 
+/// What must hold of every value under a price's key, whoever wrote it.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle {
+    use super::{Decoder, Quote, Symbol};
+
+    /// Reads every line of `bytes` with one decoder and panics where it differs from serde.
+    pub(crate) fn check(bytes: &[u8]) {
+        let Ok(symbol) = "005930".parse::<Symbol>() else {
+            return;
+        };
+        let mut decoder = Decoder::default();
+        // One decoder, as in a read of many: it remembers the last time of day.
+        for value in bytes.split(|byte| *byte == b'\n') {
+            let by_serde: Option<Quote> = serde_json::from_slice(value).ok();
+            let by_hand = decoder.read(symbol, value.to_vec());
+            assert!(
+                by_hand.as_deref() == by_serde.as_ref(),
+                "{by_hand:?} {by_serde:?}"
+            );
+            let Some(quote) = by_hand else {
+                continue;
+            };
+            // What is no text may stand in a field that is passed over.
+            if let Ok(plain) = serde_json::from_slice::<serde_json::Value>(value) {
+                let field = |name: &str| plain.get(name)?.as_i64();
+                assert_eq!(field("price"), Some(quote.price));
+                assert_eq!(field("volume"), quote.volume);
+                assert_eq!(field("open"), quote.open);
+            }
+            // What is written again is the same.
+            let again = serde_json::to_vec(&quote).unwrap_or_default();
+            let again = decoder.read(symbol, again);
+            assert_eq!(again.map(|again| again.price), Some(quote.price));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -48,10 +48,20 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Universe, ListError> {
     // Spreadsheets put a byte-order mark in front.
     let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let skipped = u64::try_from(bytes.len() - text.len()).unwrap_or(0);
+    // To the parser a comment ends with a line feed and nothing else: without one it would swallow
+    // the codes after it, and at the very end be taken for a record.
+    let mut text = [text, b"\n"].concat();
+    for place in 1..text.len() {
+        if let Some([end @ b'\r', next]) = text.get_mut(place - 1..=place)
+            && *next != b'\n'
+        {
+            *end = b'\n';
+        }
+    }
     let mut reader = ReaderBuilder::new()
         .comment(Some(b'#'))
         .trim(Trim::All)
-        .from_reader(text);
+        .from_reader(text.as_slice());
     let broken = |error: csv::Error| {
         let place = error.position().map_or_else(String::new, |position| {
             format!(
@@ -72,13 +82,12 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Universe, ListError> {
         group: column("group"),
         halted: column("halted"),
     };
-    let shipped = Shipped::get().universe();
     let mut seen = std::collections::HashSet::new();
     let mut listings = Vec::new();
     for record in reader.records() {
         let record = record.map_err(broken)?;
         let listing = columns
-            .listing(&record, &shipped)
+            .listing(&record)
             .and_then(|listing| match seen.insert(listing.code) {
                 true => Ok(listing),
                 false => Err(format!("code {} stands in the file twice", listing.code)),
@@ -129,7 +138,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn listing(&self, record: &StringRecord, shipped: &Universe) -> Result<Listing, String> {
+    fn listing(&self, record: &StringRecord) -> Result<Listing, String> {
         let text = |column: Option<usize>| {
             column
                 .and_then(|column| record.get(column))
@@ -137,7 +146,7 @@ impl Columns {
         };
         let code = text(Some(self.code)).unwrap_or_default();
         let code: Symbol = code.parse().map_err(|error| format!("{error}"))?;
-        let known = shipped.get(code);
+        let known = Shipped::get().listing(code);
         let market = match (text(self.market), known) {
             (Some(market), _) => market.parse()?,
             (None, Some(known)) => known.market,
@@ -167,5 +176,42 @@ impl Columns {
             group,
             halted,
         })
+    }
+}
+
+/// What must hold of every list, whatever stands in it.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle {
+    use super::{read, write};
+
+    /// Reads `bytes` as a list and panics where a code is lost in silence.
+    pub(crate) fn check(bytes: &[u8]) {
+        let universe = match read("list.csv", bytes) {
+            Ok(universe) => universe,
+            Err(error) => {
+                let said = error.to_string();
+                let says_where = said.contains(": record ") && said.contains(", byte ");
+                assert!(
+                    says_where || said.contains("the header has no column"),
+                    "{said}"
+                );
+                return;
+            }
+        };
+        let codes: Vec<_> = universe.symbols().collect();
+        for code in &codes {
+            let text = code.as_str().as_bytes();
+            let stands_there = bytes.windows(text.len()).any(|window| window == text);
+            assert!(stands_there, "{code} does not stand in the file");
+        }
+        // Where nothing is quoted a line is a code.
+        if !bytes.contains(&b'"') {
+            let lines = bytes.split(|byte| matches!(byte, b'\r' | b'\n'));
+            let records = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));
+            assert_eq!(records.count(), codes.len() + 1, "a line is no code");
+        }
+        let written = write(&universe).unwrap_or_default();
+        let again = read("list.csv", written.as_bytes()).unwrap_or_default();
+        assert!(again == universe, "{written}");
     }
 }

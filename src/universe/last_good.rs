@@ -10,6 +10,33 @@ use super::csv_file;
 use crate::domain::Universe;
 use crate::port::{CopyStore, ListError, ListSource};
 
+/// How a copy begins. How many codes follow stands in the same line, so that one that was cut off
+/// between two lines is not taken for a shorter list.
+const TITLE: &str = "# the last good stock list";
+
+/// Reads a copy; `place` is what errors call it.
+fn read(place: &str, bytes: &[u8]) -> Result<Universe, ListError> {
+    let first = bytes.split(|byte| *byte == b'\n').next();
+    let first = std::str::from_utf8(first.unwrap_or_default()).unwrap_or_default();
+    let codes = first
+        .strip_prefix(TITLE)
+        .and_then(|rest| rest.rsplit_once(": ")?.1.strip_suffix(" codes"));
+    let Some(codes) = codes.and_then(|codes| codes.parse::<usize>().ok()) else {
+        return Err(ListError(format!(
+            "{place}: this is no copy of a stock list that sise made"
+        )));
+    };
+    let universe = csv_file::read(place, bytes)?;
+    // Without its end the last line may lack something too.
+    if universe.len() != codes || !bytes.ends_with(b"\n") {
+        return Err(ListError(format!(
+            "{place}: the copy is cut off, it has {} of its {codes} codes",
+            universe.len()
+        )));
+    }
+    Ok(universe)
+}
+
 /// The copy of one set-up's list. Lists of other sources are other copies: they never judge each
 /// other.
 #[derive(Clone)]
@@ -42,7 +69,8 @@ impl LastGood {
     /// A place failed; the words say which. The others hold the new copy.
     pub async fn save(&self, universe: &Universe, source: &str) -> Result<(), String> {
         let csv = csv_file::write(universe).map_err(|error| error.to_string())?;
-        self.put(&format!("# the last good stock list, from {source}\n{csv}"))
+        let codes = universe.len();
+        self.put(&format!("{TITLE}, from {source}: {codes} codes\n{csv}"))
             .await
     }
 
@@ -81,12 +109,10 @@ impl ListSource for LastGood {
         let mut troubles = Vec::new();
         for place in &self.places {
             match place.load_copy(&self.name).await {
-                Ok(Some(text)) if !text.is_empty() => {
-                    match csv_file::read(&self.name, text.as_bytes()) {
-                        Ok(universe) => return Ok(universe),
-                        Err(error) => troubles.push(error.to_string()),
-                    }
-                }
+                Ok(Some(text)) if !text.is_empty() => match read(&self.name, text.as_bytes()) {
+                    Ok(universe) => return Ok(universe),
+                    Err(error) => troubles.push(error.to_string()),
+                },
                 Ok(_) => {}
                 Err(error) => troubles.push(error.to_string()),
             }

@@ -173,5 +173,11 @@ impl fmt::Debug for Loader {
     }
 }
 
+/// The rules of what is parsed here, for tests and the fuzzer.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle {
+    pub(crate) use super::csv_file::oracle::check as list;
+}
+
 #[cfg(test)]
 mod tests;

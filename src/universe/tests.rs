@@ -131,6 +131,20 @@ async fn the_store_keeps_the_copy_when_the_disk_lost_it() {
 }
 
 #[tokio::test]
+async fn a_copy_that_was_cut_off_anywhere_is_no_shorter_list() {
+    let world = World::new(0);
+    world.load(30).await;
+    let whole = std::fs::read(world.file()).unwrap();
+    let files = Arc::new(FileCopies::new(world.directory.path()));
+    let on_disk = LastGood::new("master", vec![files]);
+    assert_eq!(on_disk.list().await.unwrap().len(), 30);
+    for length in 0..whole.len() {
+        std::fs::write(world.file(), &whole[..length]).unwrap();
+        assert!(on_disk.list().await.is_err(), "{length}");
+    }
+}
+
+#[tokio::test]
 async fn a_disk_that_cannot_be_written_is_said_and_loses_nothing() {
     let world = World::new(0);
     let file = world.directory.path().join("not-a-directory");
@@ -185,6 +199,9 @@ fn a_csv_needs_codes_only_and_names_what_is_wrong() {
         short.get("000660".parse().unwrap()).unwrap().name,
         "SK하이닉스"
     );
+    // As older programs end their lines; the comment must not swallow what follows.
+    let old = read("code\r# a comment\r005930\r000660\r# the end").unwrap();
+    assert_eq!(old.len(), 2);
     for (text, words) in [
         ("name\nx\n", "list.csv: the header has no column 'code'"),
         (

@@ -11,6 +11,7 @@
 )]
 
 pub(crate) mod certificates;
+pub(crate) mod echo;
 pub(crate) mod faked_time;
 pub(crate) mod http;
 pub(crate) mod list;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -152,6 +153,14 @@ impl Running {
     /// Whether it has not ended.
     pub(crate) fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end, and asks for it when that takes longer than `patience`.
+    pub(crate) async fn end_or_interrupt(mut self, patience: Duration) -> Outcome {
+        if timeout(patience, self.child.wait()).await.is_err() {
+            self.signal("INT");
+        }
+        self.end().await
     }
 
     /// Waits for its end.

@@ -181,8 +181,56 @@ fn a_broken_override_names_its_line_and_changes_nothing() {
 }
 
 #[test]
+fn a_file_that_cannot_mean_what_it_says_is_refused_with_its_line() {
+    let header = "date,kind,open,close,note";
+    for (text, words) in [
+        // The only row would be taken for the header, and the holiday be lost in silence.
+        ("2026-11-23,closed,,,x".to_owned(), "line 1: the header"),
+        ("# x\r\n\r\ndate,kind\r\n".to_owned(), "line 3: the header"),
+        (
+            format!("{header}\r# x\r\r2026-11-23,bad,,,\r"),
+            "line 4: kind",
+        ),
+        (
+            format!("{header}\r\n\"2026-11-23\",closed,,,\"a\nb\"\r\n20261123,closed,,,"),
+            "line 4:",
+        ),
+        (format!("{header}\n22026-11-23,closed,,,\n"), "line 2:"),
+        (
+            format!("{header}\n1026-11-23,closed,,,\n"),
+            "the year of 1026-11-23",
+        ),
+        (
+            format!("{header}\n2026-11-23,hours,09:00,09:05,\n"),
+            "no room",
+        ),
+        (
+            format!("{header}\n2026-11-23,hours,00:10,15:00,\n"),
+            "no room",
+        ),
+        (
+            format!("{header}\n2026-11-23,hours,09:00,23:55,\n"),
+            "no room",
+        ),
+    ] {
+        let error = Calendar::shipped().override_with(&text).err();
+        let said = error.map(|error| error.to_string()).unwrap_or_default();
+        assert!(said.contains(words), "{said:?} of {text:?}");
+    }
+    for text in [
+        "",
+        "#",
+        "# x",
+        "\n\n# x\n",
+        &format!("\u{feff}{header}\n# the end"),
+    ] {
+        Calendar::shipped().override_with(text).unwrap();
+    }
+}
+
+#[test]
 fn every_listed_day_answers_as_listed() {
-    for (_, row) in rows::<DayRow>(DAYS).unwrap() {
+    for (_, row) in rows::<DayRow>(DAYS, &COLUMNS).unwrap() {
         let session = Calendar::shipped().session(row.date);
         match row.kind.as_str() {
             "closed" => assert_eq!(session, None, "{}", row.date),

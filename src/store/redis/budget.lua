@@ -8,12 +8,32 @@ local calls, reach, lane_periods, lane = tonumber(ARGV[5]), tonumber(ARGV[6]), t
 local burst = tonumber(ARGV[9])
 local SECOND, DAY, SEOUL = 1e6, 86400e6, 32400e6
 
-local text = redis.call('GET', KEYS[1])
-local known, state = pcall(cmsgpack.unpack, text or '')
-if not text or not known or type(state) ~= 'table' or not state.booked then
+local function are_numbers(list, count)
+  for _, number in ipairs(list) do
+    if type(number) ~= 'number' or not (number >= 0) then return false end
+  end
+  return not count or #list == count
+end
+local function is_budget(state)
+  for place, start in ipairs(state.booked) do
+    if place > 1 and start < state.booked[place - 1] then return false end
+  end
+  for _, entry in ipairs(state.seconds) do
+    if not are_numbers(entry, 2) then return false end
+  end
+  return are_numbers(state.booked) and are_numbers(state.lanes, 3) and are_numbers(state.day, 2)
+    and are_numbers({ state.share, state.share_at }, 2) and state.share > 0 and state.share <= 1
+end
+-- What stands there but is no budget, another program's value or a damaged one, counts as none.
+local text = redis.pcall('GET', KEYS[1])
+local is_known, state = pcall(cmsgpack.unpack, type(text) == 'string' and text or '')
+local is_checked, is_sound = pcall(is_budget, state)
+if not (is_known and is_checked and is_sound) then
   state = { booked = {}, lanes = { 0, 0, 0 }, share = 1, share_at = 0, seconds = {}, day = { 0, 0 } }
 end
-local share = math.min(1, state.share + math.max(0, now - state.share_at) / 50e6)
+-- The server's clock may have been set back.
+state.share_at = math.min(state.share_at, now)
+local share = math.min(1, state.share + (now - state.share_at) / 50e6)
 
 local function keep()
   -- Longer than anything in it is of use: a day's count ends with its day.
@@ -30,9 +50,11 @@ if what == 'refused' then
 end
 
 local period = math.max(1, math.ceil(calls * SECOND / (rate * share)))
+-- What is booked further ahead than a hundred processes would, a clock that was set back has left.
+local far = now + 500 * period
 local booked = {}
 for _, start in ipairs(state.booked) do
-  if start + period > now then booked[#booked + 1] = start end
+  if start + period > now and start < far then booked[#booked + 1] = start end
 end
 state.booked = booked
 
@@ -54,7 +76,7 @@ if on_lane then
   for i = #booked, 1, -1 do
     if booked[i] <= limit then step = booked[i] break end
   end
-  want = math.max(limit, state.lanes[lane])
+  want = math.max(limit, math.min(state.lanes[lane], far))
   at = first_gap(step + math.floor((want - step + period - 1) / period) * period)
 end
 
@@ -68,7 +90,7 @@ if most_minute > 0 then
   local second, now_second = math.floor(at / SECOND), math.floor(now / SECOND)
   local seconds, made, oldest, place = {}, 0, nil, nil
   for _, entry in ipairs(state.seconds) do
-    if entry[1] >= now_second - 60 then
+    if entry[1] >= now_second - 60 and entry[1] * SECOND < far then
       seconds[#seconds + 1] = entry
       if entry[1] >= second - 60 then made = made + entry[2] end
       if entry[1] == second then place = entry end

@@ -12,7 +12,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
 use redis::{
     Client, Cmd, FromRedisValue, IntoConnectionInfo as _, RedisError, RedisResult, Script,
-    ToRedisArgs,
+    ToRedisArgs, Value,
 };
 
 use crate::port::StoreError;
@@ -108,6 +108,32 @@ impl Link {
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         self.run(|mut connection| async move { command.query_async(&mut connection).await })
             .await
+    }
+
+    /// One command that reads a key of sise's own. What another program left there, or damage, is
+    /// nothing: who writes the key next writes over it.
+    pub(super) async fn ask_own<T: FromRedisValue + Default>(
+        &self,
+        command: &Cmd,
+    ) -> Result<T, StoreError> {
+        let value: Result<Value, RedisError> = self
+            .run(|mut connection| async move {
+                match command.query_async(&mut connection).await {
+                    Err(error) if error.code() == Some("WRONGTYPE") => Ok(Err(error)),
+                    outcome => outcome.map(Ok),
+                }
+            })
+            .await?;
+        let read = value.and_then(|value| Ok(T::from_redis_value(value)?));
+        Ok(read.unwrap_or_else(|error| {
+            counter!("sise_store_unreadable_total").increment(1);
+            let category = error.category();
+            tracing::debug!(
+                category,
+                "a value under a key of sise's own is not what sise wrote"
+            );
+            T::default()
+        }))
     }
 
     /// One script, whose keys must all lie on one slot. Sent by its digest, and whole where the

@@ -27,7 +27,7 @@ pub use work::RedisWork;
 /// Deletes a hash if a field of it says whose it is. KEYS: the hash. ARGV: field, owner.
 static DELETE_OWN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('DEL', KEYS[1]) end",
+        "if redis.pcall('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('DEL', KEYS[1]) end",
     )
 });
 
@@ -97,7 +97,7 @@ impl RedisStore {
 #[async_trait]
 impl CopyStore for RedisStore {
     async fn load_copy(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.link.ask(&Cmd::get(self.keys.own(name))).await
+        self.link.ask_own(&Cmd::get(self.keys.own(name))).await
     }
 
     async fn save_copy(&self, name: &str, text: &str) -> Result<(), StoreError> {

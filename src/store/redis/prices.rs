@@ -88,7 +88,9 @@ pub(super) fn decode(
             quotes.push(None);
             continue;
         };
-        let quote = decoder.read(*symbol, bytes).filter(|quote| quote.price > 0);
+        // Nor is the price of another code.
+        let is_price = |quote: &Quote| quote.price > 0 && quote.stock_code == *symbol;
+        let quote = decoder.read(*symbol, bytes).filter(|quote| is_price(quote));
         if quote.is_none() {
             counter!("sise_store_unreadable_total").increment(1);
         }

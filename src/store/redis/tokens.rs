@@ -15,20 +15,27 @@ static SAVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local time = redis.call('TIME')
         local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-        local last = tonumber(redis.call('HGET', KEYS[1], 'generation')) or 0
+        local found = redis.pcall('HGET', KEYS[1], 'generation')
+        local last = tonumber(type(found) == 'string' and found or '') or 0
+        if not (last < 2^53) then last = 0 end
         local generation = string.format('%.0f', math.max(last + 1, now))
+        -- It may be another program's value.
+        redis.call('DEL', KEYS[1])
         redis.call('HSET', KEYS[1], 'generation', generation, 'sealed', ARGV[1])
         redis.call('PEXPIRE', KEYS[1], ARGV[2])
         return generation",
     )
 });
 
-/// KEYS: the right to ask. ARGV: process, spacing in milliseconds. Returns 0, or the wait.
+/// KEYS: the right to ask. ARGV: process, spacing in milliseconds. Returns 0, or the wait. What is
+/// no claim of sise's, or has no end, is written over: else nobody would ever ask again.
 static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "if redis.call('EXISTS', KEYS[1]) == 1 then
-          return math.max(redis.call('PTTL', KEYS[1]), 1)
+        "local left = redis.call('PTTL', KEYS[1])
+        if left >= 0 and type(redis.pcall('HGET', KEYS[1], 'process')) == 'string' then
+          return math.max(left, 1)
         end
+        redis.call('DEL', KEYS[1])
         redis.call('HSET', KEYS[1], 'process', ARGV[1])
         redis.call('PEXPIRE', KEYS[1], ARGV[2])
         return 0",
@@ -64,7 +71,7 @@ impl TokenStore for RedisTokens {
             .arg("HMGET")
             .arg(&self.token)
             .arg(&["generation", "sealed"]);
-        let found: (Option<u64>, Option<String>) = self.store.link.ask(&command).await?;
+        let found: (Option<u64>, Option<String>) = self.store.link.ask_own(&command).await?;
         Ok(match found {
             (Some(generation), Some(sealed)) => Some(SharedToken { generation, sealed }),
             _ => None,

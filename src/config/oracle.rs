@@ -1,0 +1,78 @@
+//! What must hold of all settings, whatever stands in the files.
+
+use std::path::Path;
+
+use super::layers::dot_env;
+use super::{Environment, Layers, Origin, Settings};
+
+/// What the seeds of the fuzzer have for a secret.
+const MARK: &str = "S3CR3T-S3CR3T";
+
+/// A text of fewer characters may stand anywhere by chance.
+const SHORTEST: usize = 8;
+
+/// Reads `bytes` as settings file and, behind a line `---`, as `.env`, and panics where a secret
+/// is shown or a refusal says nothing.
+pub(crate) fn check(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let (file, env) = text.split_once("\n---\n").unwrap_or((text, ""));
+    let mut layers = Layers::with_defaults(Environment::new());
+    let settings = layers
+        .lay_text(file, Path::new("sise.toml"))
+        .and_then(|()| {
+            let variables = dot_env(env.as_bytes(), Path::new(".env"))?;
+            layers.lay_variables(&variables, Origin::DotEnv)
+        })
+        .and_then(|()| Settings::new(&layers));
+    let mut said = format!("{layers:?}");
+    for (key, value, origin) in layers.shown() {
+        said += &format!("{} {value} {origin}\n", key.name);
+    }
+    match &settings {
+        Ok(settings) => {
+            said += &format!("{settings:?}");
+            assert!((1..=30).contains(&settings.sweep.batch_size));
+            assert!(settings.kis.rate.per_second > 0.0 && !settings.store.ttl.is_zero());
+        }
+        Err(error) => {
+            said += &format!("{error:?} {error}");
+            assert!(error.to_string().len() > 10);
+        }
+    }
+    for secret in secrets(&layers, text) {
+        // What stands elsewhere too may be shown from there.
+        if secret.len() >= SHORTEST && text.matches(&secret).count() == 1 {
+            assert!(!said.contains(&secret), "{secret:?} is shown: {said}");
+        }
+    }
+}
+
+/// What must not be shown: found by other means than those of the settings.
+fn secrets(layers: &Layers, text: &str) -> Vec<String> {
+    let of = |key: &str| layers.text(key).to_owned();
+    let mut secrets = vec![of("kis.app_key"), of("kis.app_secret")];
+    for key in ["store.url", "kis.base_url", "kis.master_url"] {
+        let address = of(key);
+        let login = address
+            .split_once("://")
+            .and_then(|(_, rest)| rest.rsplit_once('@'));
+        let password = login.map(|(login, _)| login.split_once(':').map_or(login, |pair| pair.1));
+        secrets.extend(password.map(str::to_owned));
+    }
+    // A file that cannot be read at all is in no layer.
+    let is_secret = |line: &&str| {
+        line.split_once('=').is_some_and(|(name, value)| {
+            let name = name.trim().to_lowercase();
+            ["app_key", "app_secret"]
+                .iter()
+                .any(|end| name.ends_with(end))
+                && value.contains(MARK)
+        })
+    };
+    if text.lines().any(|line| is_secret(&line)) {
+        secrets.push(MARK.to_owned());
+    }
+    secrets
+}
