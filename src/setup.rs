@@ -14,15 +14,16 @@ use crate::clock::{self, Clock};
 use crate::config::{ConfigError, KisEnvironment, Layers, Settings, UniverseSource};
 use crate::domain::{Calendar, CalendarError, Shipped, Universe};
 use crate::fleet::{self, Dispatcher, Member, Worker};
-use crate::kis::{Auth, BrokerDay, Caller, Credentials, Keep, KisQuotes, MasterFiles, Rest};
+use crate::kis::{
+    Auth, BanKeep, Bans, BrokerDay, Caller, Credentials, Keep, KisQuotes, MasterFiles, Rest,
+};
 use crate::leadership::{Candidate, LeaderStore};
 use crate::pace::{Fallback, LocalBudget, Pacer};
 use crate::port::{
-    Flights, Leadership, ListSource, PriceStore, QuoteSource, RateBudget, SourceError, StoreError,
-    TokenStore,
+    Flights, Leadership, ListSource, PriceStore, QuoteSource, SourceError, StoreError,
 };
 use crate::reader::{self, Reader};
-use crate::store::{MemoryTokens, RedisStore};
+use crate::store::{MemoryBans, MemoryTokens, RedisStore};
 use crate::sweep::{Manner, Sweeper};
 use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
 
@@ -211,6 +212,12 @@ impl Parts {
         Some(Sweeper::new(source, store, manner))
     }
 
+    /// Whether other app keys take part in the sweeps.
+    #[must_use]
+    pub fn shares_sweeps(&self) -> bool {
+        self.work.is_some()
+    }
+
     /// This process among those that share the sweeps of `candidate`'s leadership; `None` where
     /// sweeps are not shared, or without credentials.
     #[must_use]
@@ -353,25 +360,40 @@ fn broker(
     let clock = &outside.clock;
     let now = clock();
     // Alone, nothing is paid for sharing.
-    let (budget, fallback, shared): (Arc<dyn RateBudget>, _, Arc<dyn TokenStore>) =
-        match outside.key.clone() {
-            Some(KeyShare { budget, tokens }) => (
-                budget,
-                Some(Fallback::new(kis.caps(), kis.share_without_redis, now)),
-                tokens,
-            ),
-            None => (
-                Arc::new(LocalBudget::new(kis.caps(), now)),
-                None,
-                Arc::new(MemoryTokens::default()),
-            ),
-        };
+    let (key, fallback) = match outside.key.clone() {
+        Some(key) => {
+            let fallback = Fallback::new(kis.caps(), kis.share_without_redis, now);
+            (key, Some(fallback))
+        }
+        None => {
+            let key = KeyShare {
+                budget: Arc::new(LocalBudget::new(kis.caps(), now)),
+                tokens: Arc::new(MemoryTokens::default()),
+                bans: Arc::new(MemoryBans::default()),
+            };
+            (key, None)
+        }
+    };
+    let KeyShare {
+        budget,
+        tokens,
+        bans,
+    } = key;
     let pacer = Arc::new(Pacer::new(budget, fallback, kis.rate));
     let rest = (outside.connect)(&kis.base_url, kis.timeout)
         .and_then(|transport| Rest::new(&kis.base_url, transport, Arc::clone(&pacer)));
-    let rest = Arc::new(rest.map_err(SetupError::Broker)?);
+    let bans = Bans::new(
+        BanKeep {
+            shared: bans,
+            file: outside.ban_file.clone(),
+            process: outside.process.clone(),
+        },
+        Arc::clone(clock),
+    );
+    let rest = rest.map_err(SetupError::Broker)?.keeping_to(Arc::new(bans));
+    let rest = Arc::new(rest);
     let keep = Keep {
-        shared,
+        shared: tokens,
         file: outside.token_file.clone(),
         process: outside.process.clone(),
     };

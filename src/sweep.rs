@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Calling, KrxTime, Quote, Symbol};
 use crate::port::{
-    Answer, PriceStore, QuoteSource, Remedy, Shelf, SourceError, StoreError, Tally, Urgency,
+    Answer, PriceStore, QuoteSource, Shelf, SourceError, StoreError, Tally, Urgency,
 };
 
 /// After a stop, what is in flight gets this long to end.
@@ -326,7 +326,7 @@ impl Pass<'_> {
                 Answer::Refused(why) => (Reason::Refused, why),
                 Answer::Failed(error) => {
                     let said = error.to_string();
-                    if error.remedy() == Remedy::GiveUp && matches!(error, SourceError::Denied(_)) {
+                    if matches!(error, SourceError::Denied(_) | SourceError::Banned(_)) {
                         self.hopeless = Some(error);
                     }
                     (Reason::NotReached, said)

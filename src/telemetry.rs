@@ -4,7 +4,7 @@
 //! person wants to read the next morning; debug, single calls. Bodies, headers and keys are never
 //! logged.
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Bounds of histograms of seconds.
@@ -88,6 +88,28 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_taken_batches_total",
         "Batches of shared work taken by outcome"
     );
+    describe_gauge!(
+        "sise_breaker_state",
+        "Calls to the broker: 0 go out, 1 one tries whether it answers again, 2 stopped"
+    );
+    describe_counter!(
+        "sise_breaker_openings_total",
+        "Times that calls were stopped because the broker did not answer"
+    );
+    describe_gauge!(
+        "sise_ban_until_timestamp_seconds",
+        Unit::Seconds,
+        "Until when the app key is banned, seconds since 1970; 0 for no ban"
+    );
+    describe_counter!("sise_bans_total", "Bans by what the broker does not accept");
+    describe_gauge!(
+        "sise_schema_drift_fields",
+        "Fields of the broker's last answer that are not as documented, by call and kind"
+    );
+    describe_counter!(
+        "sise_schema_drift_total",
+        "Fields found not to be as documented, each counted once"
+    );
     describe_counter!("sise_skipped_runs_total", "Runs skipped by reason");
     describe_gauge!(
         "sise_next_run_timestamp_seconds",
@@ -105,6 +127,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_first_level_hits_total",
         "sise_store_errors_total",
         "sise_store_unreadable_total",
+        "sise_breaker_openings_total",
     ] {
         counter!(name).increment(0);
     }
@@ -113,6 +136,17 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     }
     for outcome in ["done", "late", "dropped", "taken_over"] {
         counter!("sise_taken_batches_total", "outcome" => outcome).increment(0);
+    }
+    gauge!("sise_breaker_state").set(0);
+    gauge!("sise_ban_until_timestamp_seconds").set(0);
+    for kind in ["credentials", "access"] {
+        counter!("sise_bans_total", "kind" => kind).increment(0);
+    }
+    for call in ["multi", "single", "holidays"] {
+        for kind in ["unknown", "missing", "renamed"] {
+            gauge!("sise_schema_drift_fields", "call" => call, "kind" => kind).set(0);
+            counter!("sise_schema_drift_total", "call" => call, "kind" => kind).increment(0);
+        }
     }
     for outcome in ["ok", "throttled", "unreachable"] {
         counter!("sise_calls_total", "outcome" => outcome).increment(0);
@@ -127,6 +161,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "store_away",
         "not_leader",
         "no_leader",
+        "banned",
     ] {
         counter!("sise_skipped_runs_total", "reason" => reason).increment(0);
     }

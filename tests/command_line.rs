@@ -606,6 +606,7 @@ async fn the_doctor_finds_a_good_set_up_good() {
         "clock",
         "token",
         "prices",
+        "fields",
         "stock list",
         "plan",
         "calendar",
@@ -666,6 +667,19 @@ async fn the_doctor_does_not_take_a_token_on_disk_for_a_good_secret() {
     let token = check(&checks, "token");
     let found = token["found"].as_str().unwrap();
     assert!(!found.contains("accepts key and secret"), "{token}");
+}
+
+#[tokio::test]
+async fn a_level_of_logs_that_is_none_is_refused_with_what_is_allowed() {
+    let world = World::new(&[]).await;
+    for level in ["verbose", "sise=loud"] {
+        let plan = world.sise(&["plan", "--codes", "10"]);
+        let outcome = plan.set("SISE__LOG__LEVEL", level).run().await.exits(2);
+        outcome.says(&["log.level", level, "info,sise::kis=debug"]);
+    }
+    let plan = world.sise(&["plan", "--codes", "10"]);
+    let plan = plan.set("SISE__LOG__LEVEL", "warn,sise::kis=debug");
+    plan.run().await.exits(0);
 }
 
 #[tokio::test]

@@ -392,6 +392,20 @@ async fn fields_that_are_missing_spoil_no_price() {
     assert!(missing.is_empty(), "{report}");
 }
 
+/// The whole list, one code a call: a pass that was planned for 93 calls makes 2,769.
+#[tokio::test]
+async fn the_whole_list_is_written_without_the_multi_price_call() {
+    let (report, missing) = with_fault(&["--no-multi"]).await;
+    assert!(missing.is_empty(), "{report}");
+    assert_eq!(number(&report, "written"), WHOLE_LIST);
+    // Those in flight when the first was refused were refused too.
+    let calls = number(&report, "calls");
+    assert!(
+        (WHOLE_LIST + 1..=WHOLE_LIST + 40).contains(&calls),
+        "{calls}"
+    );
+}
+
 #[tokio::test]
 async fn all_faults_at_once_lose_no_code_in_silence() {
     with_fault(&[

@@ -1,5 +1,5 @@
-//! Proves one contract on what processes share, in Redis and in memory: the rate budget, the lead
-//! and the token; and that the budget's script in Redis is the rule of the library.
+//! Proves one contract on what processes share, in Redis and in memory: the rate budget, the lead,
+//! the token and the ban; and that the budget's script in Redis is the rule of the library.
 
 #![cfg(feature = "cli")]
 #![allow(
@@ -16,12 +16,19 @@ use std::time::Duration;
 
 use chrono::TimeZone as _;
 use redis::Script;
-use sise::domain::{Booking, Cap, Caps, Cells, Phase, Quote, Seoul, Status, Urgency};
+use sise::domain::{
+    Ban, BanKind, BanRecord, Booking, Cap, Caps, Cells, Denial, Phase, Quote, Seoul, Status,
+    Urgency,
+};
 use sise::pace::LocalBudget;
 use sise::port::{
-    Issue, Lead, Leadership, PriceStore, RateBudget, Shelf, Standing, StoreError, TokenStore,
+    BanStore, Issue, Lead, Leadership, PriceStore, RateBudget, Shelf, Standing, StoreError,
+    TokenStore,
 };
-use sise::store::{MemoryStore, MemoryTokens, RedisBudget, RedisSettings, RedisStore, RedisTokens};
+use sise::store::{
+    MemoryBans, MemoryStore, MemoryTokens, RedisBans, RedisBudget, RedisSettings, RedisStore,
+    RedisTokens,
+};
 use tokio::time::Instant;
 
 use support::redis::RedisServer;
@@ -404,4 +411,63 @@ async fn the_script_in_redis_is_the_rule_of_the_library() {
             assert_eq!(found, expected, "{place}");
         }
     }
+}
+
+// The ban.
+
+async fn a_ban_is_known_to_all_and_one_tries_after_it(ours: &dyn BanStore, theirs: &dyn BanStore) {
+    let now = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();
+    let denial = Denial {
+        kind: BanKind::Credentials,
+        said: "EGW00105 유효하지 않은 AppSecret입니다.".to_owned(),
+    };
+    assert_eq!(theirs.load().await.unwrap(), None);
+    let ban = BanRecord::Banned(Ban::after(None, denial, now));
+    ours.save(&ban, LONG).await.unwrap();
+    assert_eq!(theirs.load().await.unwrap(), Some(ban));
+    assert!(ours.claim_trial("ours", LONG).await.unwrap());
+    assert!(!theirs.claim_trial("theirs", LONG).await.unwrap());
+    // Who has no right has none to give back.
+    theirs.unclaim_trial("theirs").await.unwrap();
+    assert!(!theirs.claim_trial("theirs", LONG).await.unwrap());
+    ours.unclaim_trial("ours").await.unwrap();
+    assert!(theirs.claim_trial("theirs", SHORT).await.unwrap());
+    until("the right ends by itself", async || {
+        ours.claim_trial("ours", LONG).await.unwrap().then_some(())
+    })
+    .await;
+    let lifted = BanRecord::lifted(now);
+    theirs.save(&lifted, SHORT).await.unwrap();
+    assert_eq!(ours.load().await.unwrap(), Some(lifted));
+    until("it is forgotten", async || {
+        ours.load().await.unwrap().is_none().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_ban_in_redis() {
+    let server = RedisServer::start().await;
+    let bans = |key| RedisBans::new(store(&server), key);
+    a_ban_is_known_to_all_and_one_tries_after_it(&bans("key"), &bans("key")).await;
+    let ban = BanRecord::lifted(Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap());
+    bans("key").save(&ban, LONG).await.unwrap();
+    assert_eq!(bans("other").load().await.unwrap(), None);
+    // What others wrote there is none.
+    let mut connection = server.connection().await;
+    for text in [&b"{"[..], b"null", b"\xff", b"{\"banned\":{}}"] {
+        let _: () = redis::cmd("SET")
+            .arg("sise:ban:key")
+            .arg(text)
+            .query_async(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(bans("key").load().await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn the_ban_in_memory() {
+    let bans = MemoryBans::default();
+    a_ban_is_known_to_all_and_one_tries_after_it(&bans, &bans).await;
 }

@@ -83,6 +83,11 @@ async fn ready(State(state): State<ApiState>) -> impl IntoResponse {
     if let Err(error) = state.parts.reader_store.ping().await {
         failing.push(error.to_string());
     }
+    if let Some(broker) = &state.parts.broker
+        && let Some(ban) = broker.rest.bans().in_force().await
+    {
+        failing.push(ban.to_string());
+    }
     let moment = state.parts.calendar.load().moment((state.parts.clock)());
     if state.always_open || moment.is_open() {
         let has_token = state

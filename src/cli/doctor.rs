@@ -1,6 +1,7 @@
 //! `sise doctor`
 
-use chrono::TimeDelta;
+mod broker;
+
 use clap::Args;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -9,16 +10,8 @@ use super::failure::{DONE, Failure, Outcome};
 use super::output::{self, grouped};
 use super::plan::remedies;
 use crate::config::Layers;
-use crate::port::{Answer, QuoteSource as _, SourceError, Urgency};
-use crate::setup::{Broker, Parts};
-
-/// Clocks that differ by more than this make ages wrong.
-const SKEW_WARNED: TimeDelta = TimeDelta::seconds(2);
-/// Clocks that differ by more than this make tokens and trading hours wrong.
-const SKEW_FAILED: TimeDelta = TimeDelta::seconds(30);
-
-/// A stock that has been listed since 1975.
-const PROBE: &str = "005930";
+use crate::port::QuoteSource as _;
+use crate::setup::Parts;
 
 /// Arguments of `sise doctor`.
 #[derive(Debug, Args)]
@@ -83,7 +76,7 @@ pub(super) async fn run(arguments: DoctorArguments, mut layers: Layers) -> Outco
     checks.push(state_directory(&parts));
     checks.extend(store(&parts).await);
     match parts.broker.clone() {
-        Some(broker) => checks.extend(ask_broker(&parts, &broker).await),
+        Some(broker) => checks.extend(broker::checks(&parts, &broker).await),
         None => checks.push(Check::fail(
             "credentials",
             "app key and secret are not set",
@@ -209,93 +202,6 @@ fn is_before_6_2(version: &str) -> bool {
     let mut numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
     let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     version < (6, 2)
-}
-
-async fn ask_broker(parts: &Parts, broker: &Broker) -> Vec<Check> {
-    let mut checks = Vec::new();
-    match broker.rest.server_time().await {
-        Ok(theirs) => checks.push(clock_skew(
-            (parts.clock)() - theirs.with_timezone(&crate::domain::Seoul),
-        )),
-        Err(error @ SourceError::Unavailable(_)) => {
-            checks.push(Check::fail(
-                "broker",
-                format!("{}: {error}", broker.rest.base()),
-                "check the network and KIS_BASE_URL; the broker is down for upkeep at times, mostly at night",
-            ));
-            return checks;
-        }
-        Err(error) => checks.push(Check::warn(
-            "clock",
-            error.to_string(),
-            "compare this machine's clock by hand",
-        )),
-    }
-    if let Err(error) = broker.auth.token().await {
-        checks.push(Check::fail(
-            "token",
-            error.to_string(),
-            "check KIS_APP_KEY, KIS_APP_SECRET and KIS_ENV (real keys do not work on paper and the \
-             other way round); if they are right, wait a minute and try again",
-        ));
-        return checks;
-    }
-    // It may be one from disk, so it says nothing of the secret; the price call does.
-    checks.push(Check::ok("token", "an access token is at hand"));
-    let probe = PROBE.parse();
-    if let Ok(symbol) = probe {
-        let answers = broker
-            .source
-            .quotes(&[symbol], Urgency::Reader)
-            .await
-            .answers;
-        checks.push(match answers.into_iter().next() {
-            Some((_, Answer::Quote(quote))) => {
-                let way = match &*quote.source {
-                    "kis.multi" => "30 codes a call",
-                    _ => "one code a call",
-                };
-                Check::ok(
-                    "prices",
-                    format!("{PROBE} is {} won; {way}", grouped(quote.price)),
-                )
-            }
-            Some((_, Answer::Failed(error @ SourceError::Denied(_)))) => Check::fail(
-                "prices",
-                error.to_string(),
-                "check KIS_APP_KEY, KIS_APP_SECRET and KIS_ENV",
-            ),
-            Some((_, Answer::Failed(error))) => Check::fail(
-                "prices",
-                error.to_string(),
-                "check the account's permissions on the broker's portal",
-            ),
-            Some((_, Answer::Refused(why))) => Check::fail(
-                "prices",
-                format!("{PROBE}: {why}"),
-                "try again; the broker gives no price at the moment",
-            ),
-            _ => Check::fail(
-                "prices",
-                format!("the broker does not know {PROBE}"),
-                "check KIS_BASE_URL",
-            ),
-        });
-    }
-    checks
-}
-
-fn clock_skew(skew: TimeDelta) -> Check {
-    // The header has whole seconds.
-    let found = format!("differs from the broker's by {} s", skew.num_seconds());
-    let mend = "switch time synchronisation on (timedatectl set-ntp true)";
-    if skew.abs() > SKEW_FAILED {
-        Check::fail("clock", found, mend)
-    } else if skew.abs() > SKEW_WARNED {
-        Check::warn("clock", found, mend)
-    } else {
-        Check::ok("clock", found)
-    }
 }
 
 async fn stock_list(parts: &Parts) -> Vec<Check> {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::config::ConfigError;
 use crate::daemon::DaemonError;
+use crate::domain::BanKind;
 use crate::port::{ListError, SourceError, StoreError};
 use crate::reader::ReadError;
 use crate::setup::SetupError;
@@ -89,6 +90,15 @@ impl From<SourceError> for Failure {
             SourceError::Denied(_) => Self::usage(format!(
                 "{error}; check KIS_APP_KEY, KIS_APP_SECRET and KIS_ENV (`sise doctor` tells more)"
             )),
+            SourceError::Banned(ban) => Self {
+                code: match ban.kind {
+                    BanKind::Credentials => USAGE,
+                    BanKind::Access => FAILED,
+                },
+                message: format!(
+                    "{ban}; once it is mended `sise doctor` tries at once and lifts the ban"
+                ),
+            },
             _ => Self::failed(error.to_string()),
         }
     }

@@ -202,6 +202,9 @@ async fn prepare(
             .symbols()
             .collect(),
     };
+    if let Some(ban) = broker.rest.bans().in_force().await {
+        return Err(SourceError::Banned(Box::new(ban)).into());
+    }
     broker.auth.token().await?;
     Ok(symbols)
 }
@@ -370,6 +373,8 @@ async fn make_ready(
     match broker.auth.token().await {
         Ok(_) => Ok(()),
         Err(error @ SourceError::Denied(_)) => Err(error.into()),
+        // The schedule says it with every run that it skips.
+        Err(SourceError::Banned(_)) => Ok(()),
         Err(error) => {
             tracing::warn!(%error, "no access token yet; trying again with the first sweep");
             Ok(())

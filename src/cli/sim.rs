@@ -36,6 +36,13 @@ pub(super) struct SimArguments {
     /// Life of a token
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
     token_validity: Duration,
+    /// End the token before when a new one is issued
+    #[arg(long)]
+    single_token: bool,
+    /// Ban an app key for so long after wrong credentials or twenty calls over the limit in a second;
+    /// whoever calls during a ban begins it anew
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    ban: Option<Duration>,
     /// Time to every answer
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     latency: Duration,
@@ -101,6 +108,12 @@ struct FaultArguments {
     /// Rows that lack optional fields
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     missing_fields: f64,
+    /// Rows with a field that is not documented
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    unknown_fields: f64,
+    /// Rows in which some optional fields have another name
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    renamed_fields: f64,
     /// Refuse the multi-price call as unavailable
     #[arg(long)]
     no_multi: bool,
@@ -145,8 +158,12 @@ pub(super) async fn run(arguments: SimArguments) -> Outcome {
     let _ = tokio::time::timeout(Duration::from_secs(1), serving).await;
     let stats = sim.stats();
     output::note(format!(
-        "{} calls, {} refused, at most {} in any second; {} tokens issued",
-        stats.calls, stats.refused, stats.max_calls_per_second_window, stats.tokens_issued
+        "{} calls, {} refused, {} during a ban, at most {} in any second; {} tokens issued",
+        stats.calls,
+        stats.refused,
+        stats.calls_while_banned,
+        stats.max_calls_per_second_window,
+        stats.tokens_issued
     ));
     Ok(signal.exit_code())
 }
@@ -163,6 +180,8 @@ fn options(arguments: SimArguments) -> SimOptions {
         app_key: arguments.app_key,
         app_secret: arguments.app_secret,
         token_validity: arguments.token_validity,
+        single_token: arguments.single_token,
+        ban: arguments.ban,
         latency: arguments.latency,
         seed: arguments.seed,
         market: match arguments.replay {
@@ -185,6 +204,8 @@ fn options(arguments: SimArguments) -> SimOptions {
             short: faults.short,
             zero: faults.zero,
             missing_fields: faults.missing_fields,
+            unknown_fields: faults.unknown_fields,
+            renamed_fields: faults.renamed_fields,
             no_multi: faults.no_multi,
         },
     }

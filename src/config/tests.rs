@@ -81,6 +81,45 @@ fn the_later_layer_wins_and_says_where_it_came_from() {
 }
 
 #[test]
+fn the_host_of_the_other_environment_is_refused() {
+    for (environment, host) in [("paper", host::REAL), ("real", host::PAPER)] {
+        for url in [host.to_owned(), format!("{host}/"), host.to_uppercase()] {
+            let pairs = [("KIS_ENV", environment), ("KIS_BASE_URL", url.as_str())];
+            let error = settings(&pairs).unwrap_err().to_string();
+            assert!(error.contains("kis.base_url"), "{pairs:?}: {error}");
+            assert!(error.contains("set KIS_ENV"), "{pairs:?}: {error}");
+        }
+    }
+    for (environment, host) in [("real", host::REAL), ("paper", host::PAPER)] {
+        let pairs = [("KIS_ENV", environment), ("KIS_BASE_URL", host)];
+        assert_eq!(settings(&pairs).unwrap().kis.base_url, host);
+    }
+}
+
+#[test]
+fn a_level_of_logs_is_a_level_or_a_filter() {
+    for level in [
+        "off",
+        "error",
+        "warn",
+        "info",
+        "debug",
+        "trace",
+        "info,sise::kis=debug",
+        "warn, sise=trace",
+    ] {
+        let settings = settings(&[("SISE__LOG__LEVEL", level)]).unwrap();
+        assert_eq!(settings.log_level, level);
+    }
+    for level in ["verbose", "INFO!", "info,loud", "info;debug", ""] {
+        let error = settings(&[("SISE__LOG__LEVEL", level)]).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("log.level"), "{level}: {error}");
+        assert!(error.contains("off, error, warn, info"), "{level}: {error}");
+    }
+}
+
+#[test]
 fn bad_settings_are_refused_with_key_and_range() {
     for (name, value, words) in [
         (

@@ -3,6 +3,7 @@
 //! Imports nothing of sise, reads no clock, does no input or output. Every instant comes in
 //! as an argument, in Seoul's time zone.
 
+mod ban;
 mod budget;
 mod calendar;
 mod listing;
@@ -15,6 +16,7 @@ mod shipped;
 mod symbol;
 mod tick_size;
 
+pub use ban::{Ban, BanKind, BanRecord, Denial};
 pub use budget::{Booking, Cap, Caps, Cells, Urgency};
 pub use calendar::{Calendar, CalendarError};
 pub use chrono_tz::Asia::Seoul;

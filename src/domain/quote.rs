@@ -125,19 +125,19 @@ mod naive_seconds {
     }
 }
 
-mod zoned_millis {
+pub(super) mod zoned_millis {
     use super::{DateTime, KrxTime, Seoul};
     use chrono::{FixedOffset, SecondsFormat};
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(in crate::domain) fn serialize<S: Serializer>(
         time: &KrxTime,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, false))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::domain) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<KrxTime, D::Error> {
         let time = DateTime::<FixedOffset>::deserialize(deserializer)?;

@@ -11,7 +11,9 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::clock::Clock;
-use crate::domain::{Calling, Caps, KrxTime, Phase, Quote, Seoul, Status, Symbol, Urgency};
+use crate::domain::{
+    BanKind, Calling, Caps, Denial, KrxTime, Phase, Quote, Seoul, Status, Symbol, Urgency,
+};
 use crate::leadership::Candidate;
 use crate::pace::{LocalBudget, Pacer, Rate};
 use crate::port::{
@@ -366,7 +368,10 @@ async fn a_store_that_comes_back_empty_loses_no_code() {
 #[tokio::test(start_paused = true)]
 async fn a_key_that_fails_at_once_does_not_take_the_most() {
     for error in [
-        SourceError::Denied("EGW00103".to_owned()),
+        SourceError::Denied(Denial {
+            kind: BanKind::Credentials,
+            said: "EGW00103".to_owned(),
+        }),
         SourceError::Exhausted("the calls of this day are made".to_owned()),
         SourceError::Unavailable("no route".to_owned()),
     ] {
@@ -389,7 +394,13 @@ async fn a_key_that_fails_at_once_does_not_take_the_most() {
 #[tokio::test(start_paused = true)]
 async fn wrong_credentials_of_the_only_key_end_the_pass() {
     let shared = Shared::new();
-    let key = Key::failing(15.0, SourceError::Denied("EGW00103".to_owned()));
+    let key = Key::failing(
+        15.0,
+        SourceError::Denied(Denial {
+            kind: BanKind::Credentials,
+            said: "EGW00103".to_owned(),
+        }),
+    );
     let leader = shared.process("leader", &key).await;
     let report = leader.sweep(&shared.store, CODES).await;
     assert_eq!(report.written, 0);

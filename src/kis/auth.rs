@@ -20,6 +20,7 @@ use super::codes::error_of;
 use super::rest::Rest;
 use super::seal::Seal;
 use super::token_file::TokenFile;
+use super::transport::Reply;
 use crate::clock::Clock;
 use crate::domain::{KrxTime, Seoul};
 use crate::port::{Issue, SharedToken, SourceError, TokenStore, Urgency};
@@ -393,7 +394,13 @@ impl Auth {
         let json = HeaderValue::from_static("application/json; charset=UTF-8");
         request.headers_mut().insert(CONTENT_TYPE, json);
         *request.body_mut() = Some(body.to_string().into());
-        let reply = self.rest.send(request, Urgency::Reader).await?;
+        let turn = self.rest.turn(Urgency::Reader).await?;
+        let read = |reply: &Reply| self.issued(reply);
+        self.rest.ask(turn, request, read).await
+    }
+
+    /// The token in an answer.
+    fn issued(&self, reply: &Reply) -> Result<StoredToken, SourceError> {
         let issued: IssuedToken = serde_json::from_slice(&reply.body).map_err(|_| {
             // The body may hold a token, so no word of it goes into the error.
             SourceError::Unavailable(format!("tokenP: HTTP {} without usable JSON", reply.status))

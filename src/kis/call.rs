@@ -8,6 +8,8 @@ use reqwest::Method;
 use tokio::time::sleep;
 
 use super::auth::Auth;
+use super::drift::{Drift, Drifted};
+use super::fields::Fields;
 use super::rest::Rest;
 use super::transport::Reply;
 use crate::pace::Retries;
@@ -17,6 +19,8 @@ use crate::port::{Remedy, SourceError, Tally, Urgency};
 pub(super) struct Call {
     pub(super) path: &'static str,
     pub(super) tr_id: &'static str,
+    /// What its rows are documented to hold.
+    pub(super) fields: &'static Fields,
 }
 
 /// Makes calls. A cheap handle.
@@ -24,20 +28,30 @@ pub(super) struct Call {
 pub struct Caller {
     rest: Arc<Rest>,
     auth: Arc<Auth>,
+    drift: Arc<Drift>,
 }
 
 impl Caller {
     /// A caller on `rest` with the tokens of `auth`.
     #[must_use]
     pub fn new(rest: Arc<Rest>, auth: Arc<Auth>) -> Self {
-        Self { rest, auth }
+        Self {
+            rest,
+            auth,
+            drift: Arc::default(),
+        }
+    }
+
+    /// Fields of the answers so far that are not as documented.
+    #[must_use]
+    pub fn drifted(&self) -> Vec<Drifted> {
+        self.drift.found()
     }
 
     /// Waits until a call would go out without standing in line.
     pub(super) async fn ready(&self, urgency: Urgency) -> Result<(), SourceError> {
         self.auth.token().await?;
-        self.rest.until_nobody_waits(urgency).await;
-        Ok(())
+        self.rest.ready(urgency).await
     }
 
     /// Makes a call, and makes it again as far as the error's remedy goes.
@@ -58,7 +72,8 @@ impl Caller {
                 Ok(value) => return (Ok(value), tally),
                 Err(error) => error,
             };
-            let Some(pause) = retries.next_pause(error.remedy()) else {
+            let pause = retries.next_pause(error.remedy());
+            let Some(pause) = pause.filter(|_| !self.rest.is_cut_off(urgency)) else {
                 return (Err(error), tally);
             };
             tracing::debug!(tr_id = call.tr_id, %error, ?pause, "asking again");
@@ -79,13 +94,19 @@ impl Caller {
         let mut request = self.rest.request(Method::GET, call.path);
         request.url_mut().query_pairs_mut().extend_pairs(query);
         *request.headers_mut() = self.auth.headers(&token, call.tr_id);
+        let turn = self.rest.turn(urgency).await?;
         tally.calls += 1;
-        let outcome = match self.rest.send(request, urgency).await {
-            Ok(reply) => read(&reply).inspect_err(|error| count(error.slug())),
-            Err(error) => return Err(error),
+        let read = |reply: &Reply| {
+            let outcome = read(reply);
+            if outcome.is_ok() {
+                self.drift.look(call.fields, &reply.body);
+            }
+            count(outcome.as_ref().map_or_else(SourceError::slug, |_| "ok"));
+            outcome
         };
+        let outcome = self.rest.ask(turn, request, read).await;
         match &outcome {
-            Ok(_) => count("ok"),
+            Ok(_) => {}
             Err(error) => match error.remedy() {
                 Remedy::RenewToken => self.auth.forget(&token),
                 Remedy::AskAgainSoon => {

@@ -1,5 +1,6 @@
 //! What the broker's codes mean for the caller (contract 1.6 and 2.5).
 
+use crate::domain::{BanKind, Denial};
 use crate::port::SourceError;
 
 /// Sorts an answer that is not a success.
@@ -12,11 +13,14 @@ pub(super) fn error_of(code: &str, text: &str) -> SourceError {
         "EGW00201" | "EGW00133" => SourceError::Throttled(said),
         "EGW00121" | "EGW00122" | "EGW00123" => SourceError::Unauthorized(said),
         // A key of the other environment is refused under a code of its own.
-        "EGW02004" => SourceError::Denied(format!(
-            "{said}; the key belongs to the other environment: set KIS_ENV"
-        )),
-        "EGW00003" | "EGW00004" | "EGW00102" | "EGW00103" | "EGW00104" | "EGW00105"
-        | "EGW00130" | "EGW00207" | "EGW00303" | "EGW00304" => SourceError::Denied(said),
+        "EGW02004" => denied(
+            BanKind::Credentials,
+            format!("{said}; the key belongs to the other environment: set KIS_ENV"),
+        ),
+        "EGW00102" | "EGW00103" | "EGW00104" | "EGW00105" | "EGW00130" | "EGW00304" => {
+            denied(BanKind::Credentials, said)
+        }
+        "EGW00003" | "EGW00004" | "EGW00207" | "EGW00303" => denied(BanKind::Access, said),
         "EGW00206" | "EGW02006" | "OPSQ0002" => SourceError::Unsupported(said),
         "EGW00001" | "EGW00002" | "EGW00202" | "EGW00203" | "EGW00204" | "EGW00300"
         | "EGW00301" | "EGW00302" | "IGW00007" | "OPSQ0001" | "OPSQ0003" | "OPSQ0004"
@@ -26,6 +30,10 @@ pub(super) fn error_of(code: &str, text: &str) -> SourceError {
         }
         _ => SourceError::Rejected(said),
     }
+}
+
+fn denied(kind: BanKind, said: String) -> SourceError {
+    SourceError::Denied(Denial { kind, said })
 }
 
 #[cfg(test)]
@@ -48,8 +56,8 @@ mod tests {
             (
                 Remedy::GiveUp,
                 &[
-                    "EGW00103", "EGW00105", "EGW02004", "EGW02006", "OPSQ0002", "OPSQ2001",
-                    "MCA05918", "",
+                    "EGW00003", "EGW00103", "EGW00105", "EGW02004", "EGW02006", "OPSQ0002",
+                    "OPSQ2001", "MCA05918", "",
                 ],
             ),
         ];

@@ -1,24 +1,24 @@
 //! The broker's own trading calendar, as a cross-check of ours (contract 4.9).
 
 use chrono::NaiveDate;
-use serde::Deserialize;
 
 use super::call::{Call, Caller};
-use super::wire::{Text, rows};
+use super::fields;
+use super::wire::{row, rows};
 use crate::port::{SourceError, Urgency};
 
 const HOLIDAYS: Call = Call {
     path: "/uapi/domestic-stock/v1/quotations/chk-holiday",
     tr_id: "CTCA0903R",
+    fields: &fields::HOLIDAYS,
 };
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct DayRow<'a> {
-    #[serde(borrow)]
-    bass_dt: Text<'a>,
-    #[serde(borrow)]
-    opnd_yn: Text<'a>,
+row! {
+    /// One day of `chk-holiday` (contract 4.9).
+    DayRow {
+        bass_dt,
+        opnd_yn,
+    }
 }
 
 /// A day as the broker sees it.

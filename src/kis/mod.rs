@@ -1,13 +1,18 @@
 //! The broker: Korea Investment & Securities' Open API (contract chapters 1 to 6).
 //!
-//! `rest` holds the one function that sends, with the limiter inside, over a `transport`; `codes`
-//! knows what each of the broker's error codes means; `auth` keeps the access
-//! token, sealed by `seal`, on disk in `token_file`; `call` puts the three together;
-//! `quotes` is the port's implementation; `wire` and `master` turn the broker's bytes into values.
+//! `rest` holds the one function that sends, behind breaker, bans and pacer, over a `transport`;
+//! `codes` knows what each of the broker's error codes means; `auth` keeps the access token, sealed
+//! by `seal`, on disk in `token_file`; `bans` keeps a refused key quiet; `call` puts all that
+//! together; `quotes` is the port's implementation; `wire` and `master` turn the broker's bytes into
+//! values, and `drift` finds where those are not as documented.
 
 mod auth;
+mod ban_file;
+mod bans;
 mod call;
 mod codes;
+mod drift;
+mod fields;
 mod holidays;
 mod master;
 mod quotes;
@@ -18,7 +23,10 @@ mod transport;
 mod wire;
 
 pub use auth::{Auth, Credentials, Keep};
+pub use ban_file::BanFile;
+pub use bans::{BanKeep, Bans};
 pub use call::Caller;
+pub use drift::{DriftKind, Drifted};
 pub use holidays::BrokerDay;
 pub use master::{MasterError, MasterFiles};
 pub use quotes::KisQuotes;

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use super::call::{Call, Caller};
+use super::fields;
 use super::wire::{Context, MultiRow, NoQuote, SingleRow, rows};
 use crate::clock::Clock;
 use crate::domain::{Calendar, Calling, Quote, Symbol, Universe, Venue};
@@ -17,10 +18,12 @@ use crate::port::{Answer, Answers, QuoteSource, SourceError, Tally, Urgency};
 const MULTI: Call = Call {
     path: "/uapi/domestic-stock/v1/quotations/intstock-multprice",
     tr_id: "FHKST11300006",
+    fields: &fields::MULTI,
 };
 const SINGLE: Call = Call {
     path: "/uapi/domestic-stock/v1/quotations/inquire-price",
     tr_id: "FHKST01010100",
+    fields: &fields::SINGLE,
 };
 
 /// The broker's price calls behind the port.

@@ -1,14 +1,22 @@
-//! The one function through which a request leaves, with the pacer inside it.
+//! The one function through which a request leaves. It takes a [`Turn`], which is had only from the
+//! breaker, the bans and the pacer.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::{counter, histogram};
 use reqwest::{Method, Request, Url};
 
+use super::bans::{Bans, Leave};
 use super::transport::{Reply, Transport, address};
-use crate::pace::Pacer;
+use crate::pace::{Breaker, Pacer, Pass};
 use crate::port::{SourceError, Urgency};
+
+/// Who sweeps waits for a broker that has been away for less than this; whoever else asks has
+/// something to fall back on and waits for nothing.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends requests to one of the broker's hosts at the pacer's pace.
 pub struct Rest {
@@ -16,6 +24,15 @@ pub struct Rest {
     base: String,
     address: Url,
     pacer: Arc<Pacer>,
+    breaker: Breaker,
+    bans: Arc<Bans>,
+}
+
+/// The right to send one request, now.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    pass: Pass<'a>,
+    leave: Leave,
 }
 
 impl Rest {
@@ -34,7 +51,15 @@ impl Rest {
             base: base.trim_end_matches('/').to_owned(),
             address: address(base)?,
             pacer,
+            breaker: Breaker::default(),
+            bans: Arc::new(Bans::of_this_process()),
         })
+    }
+
+    /// The same, keeping to `bans` that outlive the process.
+    #[must_use]
+    pub fn keeping_to(self, bans: Arc<Bans>) -> Self {
+        Self { bans, ..self }
     }
 
     /// The host's address.
@@ -43,14 +68,32 @@ impl Rest {
         &self.base
     }
 
+    /// The bans of the app key.
+    #[must_use]
+    pub fn bans(&self) -> &Bans {
+        &self.bans
+    }
+
+    /// Whether the broker is left alone at present, so that asking again is of no use.
+    pub(super) fn is_cut_off(&self, urgency: Urgency) -> bool {
+        self.breaker.refusal(patience(urgency)).is_some()
+    }
+
     /// The broker refused a call as over its limit.
     pub(super) async fn refused(&self) {
         self.pacer.refused().await;
     }
 
-    /// Waits until no call of this urgency waits for its turn.
-    pub(super) async fn until_nobody_waits(&self, urgency: Urgency) {
+    /// Waits until no call of this urgency waits for its turn, if calls go out at present.
+    pub(super) async fn ready(&self, urgency: Urgency) -> Result<(), SourceError> {
+        if let Some(said) = self.breaker.refusal(Duration::ZERO) {
+            return Err(SourceError::Unavailable(said));
+        }
+        if let Some(ban) = self.bans.in_force().await {
+            return Err(SourceError::Banned(Box::new(ban)));
+        }
         self.pacer.until_nobody_waits(urgency).await;
+        Ok(())
     }
 
     /// The host's own clock, from the `Date` header of any answer.
@@ -60,7 +103,8 @@ impl Rest {
     /// The host cannot be reached or sends no `Date`.
     pub async fn server_time(&self) -> Result<chrono::DateTime<chrono::FixedOffset>, SourceError> {
         let request = self.request(Method::GET, "/");
-        let reply = self.send(request, Urgency::Reader).await?;
+        let turn = self.turn(Urgency::Reader).await?;
+        let reply = self.send(turn.pass, request).await?;
         let date = reply.date.unwrap_or_default();
         chrono::DateTime::parse_from_rfc2822(&date)
             .map_err(|_| SourceError::Malformed(format!("no usable Date header: '{date}'")))
@@ -75,20 +119,66 @@ impl Rest {
         Request::new(method, url)
     }
 
-    /// Waits for its turn, sends, and takes the whole answer.
-    pub(super) async fn send(
+    /// Waits for a turn: the broker is not left alone, the key is not banned, and the budget has a
+    /// call.
+    pub(super) async fn turn(&self, urgency: Urgency) -> Result<Turn<'_>, SourceError> {
+        loop {
+            let pass = self.breaker.admit(patience(urgency)).await;
+            let mut pass = pass.map_err(SourceError::Unavailable)?;
+            let mut leave = self.bans.admit().await?;
+            let waited = self.pacer.pass(urgency).await?;
+            histogram!("sise_limiter_wait_seconds").record(waited.as_secs_f64());
+            // Much may have happened while it waited in the queue.
+            if pass.holds() && self.bans.hold(&mut leave) {
+                return Ok(Turn { pass, leave });
+            }
+        }
+    }
+
+    /// Sends and reads the answer.
+    pub(super) async fn ask<T>(
         &self,
+        turn: Turn<'_>,
         request: Request,
-        urgency: Urgency,
-    ) -> Result<Reply, SourceError> {
-        let waited = self.pacer.pass(urgency).await?;
-        histogram!("sise_limiter_wait_seconds").record(waited.as_secs_f64());
+        read: impl FnOnce(&Reply) -> Result<T, SourceError>,
+    ) -> Result<T, SourceError> {
+        let reply = self.send(turn.pass, request).await;
+        let outcome = reply.and_then(|reply| read(&reply));
+        let verdict = outcome.as_ref().map(|_| ());
+        self.bans.settle(turn.leave, verdict).await;
+        outcome
+    }
+
+    /// The one function that sends.
+    async fn send(&self, pass: Pass<'_>, request: Request) -> Result<Reply, SourceError> {
         let reply = self.transport.exchange(request).await;
-        if reply.is_err() {
-            counter!("sise_calls_total", "outcome" => "unreachable").increment(1);
+        let reply = reply.map(|reply| Reply {
+            body: as_text(reply.body),
+            ..reply
+        });
+        match &reply {
+            Ok(reply) if is_of_the_broker(reply) => pass.answered(),
+            Ok(reply) => pass.failed(&format!("HTTP {} without JSON", reply.status)),
+            Err(error) => {
+                counter!("sise_calls_total", "outcome" => "unreachable").increment(1);
+                pass.failed(&error.to_string());
+            }
         }
         reply
     }
+}
+
+fn patience(urgency: Urgency) -> Duration {
+    match urgency {
+        Urgency::Sweep => SWEEP_PATIENCE,
+        Urgency::Reader | Urgency::Watched => Duration::ZERO,
+    }
+}
+
+/// Whether the broker itself answered, and not what stands before it. Judged by the first byte: what
+/// the answer says is another matter.
+fn is_of_the_broker(reply: &Reply) -> bool {
+    reply.status == 200 || reply.body.trim_ascii_start().starts_with(b"{")
 }
 
 impl fmt::Debug for Rest {
@@ -96,5 +186,48 @@ impl fmt::Debug for Rest {
         f.debug_struct("Rest")
             .field("base", &self.base)
             .finish_non_exhaustive()
+    }
+}
+
+/// One byte that is no text must not spoil all that stands beside it.
+fn as_text(body: Vec<u8>) -> Vec<u8> {
+    match String::from_utf8_lossy(&body) {
+        Cow::Borrowed(_) => body,
+        Cow::Owned(mended) => mended.into_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::{MultiRow, rows};
+    use super::*;
+
+    #[test]
+    fn a_byte_that_is_no_text_spoils_its_own_field_alone() {
+        let body =
+            b"{\"output\":[{\"inter_kor_isnm\":\"\xbb\xef\",\"acml_vol\":\"7\"}],\"rt_cd\":\"0\"}";
+        assert!(rows::<MultiRow<'_>>(200, body).is_err());
+        let body = as_text(body.to_vec());
+        let rows: Vec<MultiRow<'_>> = rows(200, &body).unwrap();
+        assert_eq!(rows[0].acml_vol.as_str(), "7");
+        assert_eq!(as_text(b"{}".to_vec()), b"{}");
+    }
+
+    #[test]
+    fn an_answer_of_the_broker_is_told_from_one_of_what_stands_before_it() {
+        for (status, body, expected) in [
+            (200, b"<html>".as_slice(), true),
+            (500, b" {\"rt_cd\":\"1\"}", true),
+            (500, b"<html>", false),
+            (502, b"", false),
+            (403, b"Forbidden", false),
+        ] {
+            let reply = Reply {
+                status,
+                body: body.to_vec(),
+                date: None,
+            };
+            assert_eq!(is_of_the_broker(&reply), expected, "{status}");
+        }
     }
 }

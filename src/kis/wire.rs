@@ -3,258 +3,49 @@
 //! Every field is optional and no field spoils another: what is missing, blank or of the wrong
 //! type is absent.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
+mod body;
+mod row;
+mod text;
 
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-
-use super::codes::error_of;
 use crate::domain::{KrxTime, Listing, Phase, Quote, Status, Symbol};
-use crate::port::SourceError;
+pub(super) use body::rows;
+pub(super) use row::row;
+pub(super) use text::Text;
+use text::{parse_whole, percentage};
 
-/// A text of the wire, trimmed; numbers are taken as text, everything else is absent.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Text<'a>(Option<Cow<'a, str>>);
-
-impl Text<'_> {
-    pub(super) fn as_str(&self) -> &str {
-        self.0.as_deref().unwrap_or_default().trim()
-    }
-
-    /// A whole number; `None` where the text is blank or no number.
-    fn whole(&self) -> Option<i64> {
-        parse_whole(self.as_str())
-    }
-
-    /// A whole number where zero stands for "none" (contract 4.0.8, 4.0.9).
-    fn positive(&self) -> Option<i64> {
-        self.whole().filter(|number| *number > 0)
-    }
-
-    /// A percentage with two decimals.
-    fn percent(&self) -> Option<f64> {
-        let number: f64 = self.as_str().parse().ok()?;
-        number.is_finite().then(|| two_decimals(number))
+row! {
+    /// One row of `intstock-multprice` (contract 4.3).
+    MultiRow {
+        inter_shrn_iscd,
+        inter_kor_isnm,
+        inter2_prpr,
+        inter2_prdy_vrss,
+        prdy_ctrt,
+        acml_vol,
+        inter2_oprc,
+        inter2_hgpr,
+        inter2_lwpr,
+        acml_tr_pbmn,
+        inter2_prdy_clpr,
+        inter2_sdpr,
     }
 }
 
-/// The broker writes won without a fraction; a fraction of zeros is tolerated.
-fn parse_whole(text: &str) -> Option<i64> {
-    let text = text.strip_prefix('+').unwrap_or(text);
-    let whole = match text.split_once('.') {
-        Some((whole, fraction)) if fraction.bytes().all(|byte| byte == b'0') => whole,
-        Some(_) => return None,
-        None => text,
-    };
-    whole.parse().ok()
-}
-
-fn two_decimals(number: f64) -> f64 {
-    (number * 100.0).round() / 100.0
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Borrowed(text))))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Owned(text.to_owned()))))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Owned(number.to_string()))))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Owned(number.to_string()))))
-            }
-
-            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Owned(number.to_string()))))
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-                Ok(Text(None))
-            }
-
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Text(None))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
-            }
-        }
-
-        deserializer.deserialize_any(TextVisitor)
+row! {
+    /// The body of `inquire-price` (contract 4.1).
+    SingleRow {
+        iscd_stat_cls_code,
+        temp_stop_yn,
+        stck_prpr,
+        prdy_vrss,
+        prdy_ctrt,
+        acml_vol,
+        acml_tr_pbmn,
+        stck_oprc,
+        stck_hgpr,
+        stck_lwpr,
+        stck_sdpr,
     }
-}
-
-/// An object, or an array of them: the documentation gets it wrong for some calls.
-#[derive(Debug)]
-struct Rows<T>(Vec<T>);
-
-impl<T> Default for Rows<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Rows<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct RowsVisitor<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for RowsVisitor<T> {
-            type Value = Rows<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object or an array of objects")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut rows = Vec::with_capacity(30);
-                while let Some(row) = seq.next_element()? {
-                    rows.push(row);
-                }
-                Ok(Rows(rows))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                let row = T::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                Ok(Rows(vec![row]))
-            }
-
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Rows(Vec::new()))
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-                Ok(Rows(Vec::new()))
-            }
-        }
-
-        deserializer.deserialize_any(RowsVisitor(PhantomData))
-    }
-}
-
-/// The envelope of every answer, and the other one of the token endpoint.
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "T: Deserialize<'de>"))]
-struct Envelope<'a, T> {
-    #[serde(borrow, default)]
-    rt_cd: Text<'a>,
-    #[serde(borrow, default)]
-    msg_cd: Text<'a>,
-    #[serde(borrow, default)]
-    msg1: Text<'a>,
-    #[serde(borrow, default)]
-    error_code: Text<'a>,
-    #[serde(borrow, default)]
-    error_description: Text<'a>,
-    #[serde(default = "Rows::default")]
-    output: Rows<T>,
-}
-
-/// The rows of a successful answer.
-///
-/// The body is judged first: `rt_cd`, then `error_code`, and only then the HTTP status
-/// (contract 1.6).
-pub(super) fn rows<'a, T: Deserialize<'a>>(
-    status: u16,
-    body: &'a [u8],
-) -> Result<Vec<T>, SourceError> {
-    let envelope: Envelope<'a, T> = serde_json::from_slice(body).map_err(|error| match status {
-        200 => SourceError::Malformed(format!("HTTP 200, no JSON that fits: {error}")),
-        _ => SourceError::Unavailable(format!("HTTP {status} without JSON")),
-    })?;
-    match (envelope.rt_cd.as_str(), envelope.error_code.as_str()) {
-        ("0", _) => Ok(envelope.output.0),
-        ("", "") if status == 200 => Err(SourceError::Malformed(
-            "HTTP 200, JSON without rt_cd".to_owned(),
-        )),
-        ("", "") => Err(SourceError::Unavailable(format!(
-            "HTTP {status}, JSON without rt_cd"
-        ))),
-        ("", code) => Err(error_of(code, envelope.error_description.as_str())),
-        _ => Err(error_of(envelope.msg_cd.as_str(), envelope.msg1.as_str())),
-    }
-}
-
-/// One row of `intstock-multprice` (contract 4.3).
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct MultiRow<'a> {
-    #[serde(borrow)]
-    pub(super) inter_shrn_iscd: Text<'a>,
-    #[serde(borrow)]
-    inter_kor_isnm: Text<'a>,
-    #[serde(borrow)]
-    inter2_prpr: Text<'a>,
-    #[serde(borrow)]
-    inter2_prdy_vrss: Text<'a>,
-    #[serde(borrow)]
-    prdy_ctrt: Text<'a>,
-    #[serde(borrow)]
-    acml_vol: Text<'a>,
-    #[serde(borrow)]
-    inter2_oprc: Text<'a>,
-    #[serde(borrow)]
-    inter2_hgpr: Text<'a>,
-    #[serde(borrow)]
-    inter2_lwpr: Text<'a>,
-    #[serde(borrow)]
-    acml_tr_pbmn: Text<'a>,
-    #[serde(borrow)]
-    inter2_prdy_clpr: Text<'a>,
-    #[serde(borrow)]
-    inter2_sdpr: Text<'a>,
-}
-
-/// The body of `inquire-price` (contract 4.1).
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct SingleRow<'a> {
-    #[serde(borrow)]
-    iscd_stat_cls_code: Text<'a>,
-    #[serde(borrow)]
-    temp_stop_yn: Text<'a>,
-    #[serde(borrow)]
-    stck_prpr: Text<'a>,
-    #[serde(borrow)]
-    prdy_vrss: Text<'a>,
-    #[serde(borrow)]
-    prdy_ctrt: Text<'a>,
-    #[serde(borrow)]
-    acml_vol: Text<'a>,
-    #[serde(borrow)]
-    acml_tr_pbmn: Text<'a>,
-    #[serde(borrow)]
-    stck_oprc: Text<'a>,
-    #[serde(borrow)]
-    stck_hgpr: Text<'a>,
-    #[serde(borrow)]
-    stck_lwpr: Text<'a>,
-    #[serde(borrow)]
-    stck_sdpr: Text<'a>,
 }
 
 /// What a conversion needs beside the row.
@@ -357,7 +148,7 @@ fn quote(fields: &Fields<'_>, context: Context<'_>) -> Result<Quote, NoQuote> {
     let change_rate = fields.change_rate.percent().or_else(|| {
         let (base, change) = (fields.base?, change?);
         #[expect(clippy::cast_precision_loss, reason = "won prices are far below 2^52")]
-        Some(two_decimals(change as f64 / base as f64 * 100.0))
+        percentage(change as f64 / base as f64 * 100.0)
     });
     // Neither volume nor open: not traded today (contract 4.0.8, 4.0.9).
     let untraded = volume == Some(0) && open.is_none();

@@ -1,11 +1,13 @@
 //! When may a call be made, and when again.
 
+mod breaker;
 mod budget;
 mod limiter;
 mod pacer;
 mod rate;
 mod retries;
 
+pub use breaker::{Breaker, Pass};
 pub use budget::LocalBudget;
 pub use limiter::Limiter;
 pub use pacer::{Fallback, Pacer};

@@ -1,5 +1,6 @@
 //! What the services need of the outside: narrow traits, and errors that say what to do next.
 
+mod bans;
 mod flights;
 mod list;
 mod shared;
@@ -8,6 +9,7 @@ mod store;
 mod work;
 
 pub use crate::domain::Urgency;
+pub use bans::BanStore;
 pub use flights::{Claim, Flights, Landed};
 pub use list::{ListError, ListSource};
 pub use shared::{Issue, Lead, Leader, Leadership, RateBudget, SharedToken, Standing, TokenStore};

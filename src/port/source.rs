@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::domain::{Calling, Quote, Symbol, Urgency};
+use crate::domain::{Ban, Calling, Denial, Quote, Symbol, Urgency};
 
 /// A place that knows prices and may be asked only so often.
 #[async_trait]
@@ -77,9 +77,12 @@ pub enum SourceError {
     /// The access token is dead.
     #[error("the broker does not accept the access token ({0})")]
     Unauthorized(String),
-    /// Key, secret or account are not accepted. Asking again makes it worse.
-    #[error("the broker does not accept the credentials ({0})")]
-    Denied(String),
+    /// Key, secret, account or address are not accepted. Asking again makes it worse.
+    #[error("{0}")]
+    Denied(Denial),
+    /// They were not accepted a while ago, so nothing was asked.
+    #[error("{0}")]
+    Banned(Box<Ban>),
     /// This kind of call is not to be had on this account.
     #[error("the broker does not offer this call here ({0})")]
     Unsupported(String),
@@ -120,6 +123,7 @@ impl SourceError {
             Self::Unauthorized(_) => Remedy::RenewToken,
             Self::Exhausted(_)
             | Self::Denied(_)
+            | Self::Banned(_)
             | Self::Unsupported(_)
             | Self::Rejected(_)
             | Self::Stopped => Remedy::GiveUp,
@@ -134,6 +138,7 @@ impl SourceError {
             Self::Exhausted(_) => "exhausted",
             Self::Unauthorized(_) => "unauthorized",
             Self::Denied(_) => "denied",
+            Self::Banned(_) => "banned",
             Self::Unsupported(_) => "unsupported",
             Self::Rejected(_) => "rejected",
             Self::Unavailable(_) => "unavailable",

@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::NaiveDate;
 
-use crate::domain::{Calendar, Closed, KrxTime};
+use crate::domain::{Ban, Calendar, Closed, KrxTime};
 
 /// A run that is due.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(super) enum Skip {
     NotLeader(String),
     /// Nobody is known to lead.
     NoLeader,
+    /// The broker refuses the app key.
+    Banned(Ban),
 }
 
 impl Skip {
@@ -37,6 +39,7 @@ impl Skip {
             Self::TooEarlyForClose => "before_close_is_final",
             Self::NotLeader(_) => "not_leader",
             Self::NoLeader => "no_leader",
+            Self::Banned(_) => "banned",
         }
     }
 }
@@ -54,6 +57,7 @@ impl fmt::Display for Skip {
             Self::NoLeader => {
                 f.write_str("who leads is not known: Redis was not asked yet, or does not answer")
             }
+            Self::Banned(ban) => write!(f, "{ban}"),
         }
     }
 }

@@ -232,7 +232,10 @@ impl Schedule {
         state.ticked_at = Instant::now();
         state.store_again = None;
         let now = (self.parts.clock)();
-        let decision = self.decide(state, now);
+        let decision = match self.decide(state, now) {
+            Ok(due) => self.unless_banned(due).await,
+            skip => skip,
+        };
         // Looked for before a call is spent: prices that cannot be kept are of no use.
         if matches!(decision, Ok(_) | Err(Skip::NoLeader)) {
             if let Err(error) = self.parts.sweep_store.ping().await {
@@ -313,6 +316,21 @@ impl Schedule {
         }
     }
 
+    /// A banned key is left alone: each call would prolong the ban.
+    async fn unless_banned(&self, due: Due) -> Result<Due, Skip> {
+        let Some(broker) = &self.parts.broker else {
+            return Ok(due);
+        };
+        // The others' keys can still be asked.
+        if self.parts.shares_sweeps() {
+            return Ok(due);
+        }
+        match broker.rest.bans().in_force().await {
+            Some(ban) => Err(Skip::Banned(ban)),
+            None => Ok(due),
+        }
+    }
+
     fn close_is_due(&self, state: &State) -> bool {
         let now = (self.parts.clock)();
         matches!(
@@ -373,6 +391,7 @@ impl Schedule {
                     .close_window(now.date_naive())
                     .map(|(from, _)| from)
             }
+            Skip::Banned(ban) => self.timetable.first_sweep(ban.until, true),
             Skip::NotLeader(_) | Skip::NoLeader => self.timetable.first_sweep(now, false),
             Skip::Closed(_) => {
                 let open = self.parts.calendar.load().next_open(now)?;

@@ -9,13 +9,14 @@ use secrecy::ExposeSecret as _;
 use super::{SetupError, credentials};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::kis::{Http, TokenFile, Transport};
+use crate::kis::{BanFile, Http, TokenFile, Transport};
 use crate::port::{
-    Assignments, CopyStore, Flights, Leadership, Postings, PriceStore, RateBudget, TokenStore,
+    Assignments, BanStore, CopyStore, Flights, Leadership, Postings, PriceStore, RateBudget,
+    TokenStore,
 };
 use crate::store::{
-    FileCopies, MemoryStore, RedisBudget, RedisFirstLevel, RedisSettings, RedisStore, RedisTokens,
-    RedisWork,
+    FileCopies, MemoryStore, RedisBans, RedisBudget, RedisFirstLevel, RedisSettings, RedisStore,
+    RedisTokens, RedisWork,
 };
 
 /// Makes a way to the broker's host at an address; each request over it is bounded by a time.
@@ -46,6 +47,8 @@ pub struct Outside {
     pub work: Option<WorkShare>,
     /// Where the access token outlives the process.
     pub token_file: Option<TokenFile>,
+    /// Where a ban of the app key does.
+    pub ban_file: Option<BanFile>,
     /// Redis itself, where that is the store.
     pub redis: Option<Arc<RedisStore>>,
 }
@@ -57,6 +60,8 @@ pub struct KeyShare {
     pub budget: Arc<dyn RateBudget>,
     /// The access token.
     pub tokens: Arc<dyn TokenStore>,
+    /// Its bans.
+    pub bans: Arc<dyn BanStore>,
 }
 
 /// The work that processes of several app keys share.
@@ -86,6 +91,9 @@ impl Outside {
         let token_file = identities
             .as_ref()
             .map(|(_, identity)| TokenFile::new(&settings.state_directory, identity));
+        let ban_file = identities
+            .as_ref()
+            .map(|(_, identity)| BanFile::new(&settings.state_directory, identity));
         let files = Arc::new(FileCopies::new(&settings.state_directory));
         let own_clock = Arc::clone(&clock);
         let outside = |reader_store, sweep_store, copies| Self {
@@ -100,6 +108,7 @@ impl Outside {
             key: None,
             work: None,
             token_file,
+            ban_file,
             redis: None,
         };
         let store = &settings.store;
@@ -142,6 +151,7 @@ impl Outside {
                 settings.kis.caps(),
             )),
             tokens: Arc::new(RedisTokens::new(Arc::clone(&redis), &secret_identity)),
+            bans: Arc::new(RedisBans::new(Arc::clone(&redis), &secret_identity)),
         });
         Ok(Self {
             lease: Some(redis.clone()),

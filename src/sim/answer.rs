@@ -116,6 +116,8 @@ impl Refusal {
         "EGW00105",
         "유효하지 않은 AppSecret입니다.",
     );
+    pub(super) const BANNED: Self =
+        Self::gateway(Outcome::Unauthorized, "EGW00003", "접근이 거부되었습니다.");
     pub(super) const OVER_LIMIT: Self = Self::too_many(Outcome::OverLimit);
     /// Refused below the limit: calls are spread over servers that count apart.
     pub(super) const SPREAD: Self = Self::too_many(Outcome::Refused);

@@ -1,7 +1,7 @@
 //! JSON objects whose every value is a string (contract 1.5), written by hand: an answer of
 //! thirty rows has 870 of them.
 
-use fastrand::Rng;
+use super::faults::Alteration;
 
 /// Fields that stay when optional ones are left out.
 const KEPT: [&str; 4] = [
@@ -15,26 +15,28 @@ const KEPT: [&str; 4] = [
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     out: &'a mut String,
-    /// Set where optional fields are left out at random.
-    thinning: Option<Rng>,
+    alteration: Alteration,
     first: bool,
 }
 
 impl<'a> Row<'a> {
     pub(super) fn new(out: &'a mut String) -> Self {
-        Self::thinned(out, None)
+        Self::altered(out, Alteration::default())
     }
 
-    pub(super) fn thinned(out: &'a mut String, thinning: Option<Rng>) -> Self {
+    pub(super) fn altered(out: &'a mut String, alteration: Alteration) -> Self {
         out.push('{');
         Self {
             out,
-            thinning,
+            alteration,
             first: true,
         }
     }
 
-    pub(super) fn end(self) {
+    pub(super) fn end(mut self) {
+        if self.alteration.is_widened {
+            self.text("nxt_trad_psbl_yn", "Y");
+        }
         self.out.push('}');
     }
 
@@ -88,8 +90,9 @@ impl<'a> Row<'a> {
     }
 
     fn begin(&mut self, name: &str) -> bool {
-        if let Some(rng) = &mut self.thinning
-            && !KEPT.contains(&name)
+        let is_kept = KEPT.contains(&name);
+        if let Some(rng) = &mut self.alteration.thinning
+            && !is_kept
             && rng.bool()
         {
             return false;
@@ -97,6 +100,12 @@ impl<'a> Row<'a> {
         self.out.push_str(if self.first { "\"" } else { ",\"" });
         self.first = false;
         self.out.push_str(name);
+        if let Some(rng) = &mut self.alteration.renaming
+            && !is_kept
+            && rng.u8(..8) == 0
+        {
+            self.out.push_str("_new");
+        }
         self.out.push_str("\":\"");
         true
     }
@@ -170,7 +179,11 @@ mod tests {
     #[test]
     fn a_thinned_row_keeps_its_code_and_price() {
         let mut out = String::new();
-        let mut row = Row::thinned(&mut out, Some(Rng::with_seed(1)));
+        let alteration = Alteration {
+            thinning: Some(Rng::with_seed(1)),
+            ..Alteration::default()
+        };
+        let mut row = Row::altered(&mut out, alteration);
         row.text("inter_shrn_iscd", "005930");
         for _ in 0..40 {
             row.text("optional", "x");

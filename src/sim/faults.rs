@@ -20,6 +20,24 @@ pub(super) enum Breakage {
     Garbage,
 }
 
+/// How the fields of one row are changed.
+#[derive(Debug, Default)]
+pub(super) struct Alteration {
+    /// Leaves about half of the optional fields out.
+    pub(super) thinning: Option<Rng>,
+    /// Gives about an eighth of the optional fields another name.
+    pub(super) renaming: Option<Rng>,
+    /// A field is there that is not documented.
+    pub(super) is_widened: bool,
+}
+
+impl Alteration {
+    /// Whether anything is changed.
+    pub(super) fn is_any(&self) -> bool {
+        self.thinning.is_some() || self.renaming.is_some() || self.is_widened
+    }
+}
+
 /// Draws for every call, in the order of the calls.
 #[derive(Debug)]
 pub(super) struct Dice {
@@ -60,10 +78,14 @@ impl Dice {
         .find_map(|(share, breakage)| self.strikes(share).then_some(breakage))
     }
 
-    /// What thins a row, where one is to lack fields.
-    pub(super) fn thinning(&self) -> Option<Rng> {
-        self.strikes(self.faults().missing_fields)
-            .then(|| self.rng().fork())
+    /// How the fields of a row are changed.
+    pub(super) fn alteration(&self) -> Alteration {
+        let rng = |share| self.strikes(share).then(|| self.rng().fork());
+        Alteration {
+            thinning: rng(self.faults().missing_fields),
+            renaming: rng(self.faults().renamed_fields),
+            is_widened: self.strikes(self.faults().unknown_fields),
+        }
     }
 
     /// A number below `end`; 0 where that is 0.

@@ -28,10 +28,10 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
         row.end();
         return Ok(Answer::new(payload));
     };
-    let thinning = call.dice.thinning();
+    let alteration = call.dice.alteration();
     let zero = call.dice.strikes(call.dice.faults().zero);
-    let faulty = zero || thinning.is_some();
-    let mut row = Row::thinned(&mut payload, thinning);
+    let faulty = zero || alteration.is_any();
+    let mut row = Row::altered(&mut payload, alteration);
     let (lower, upper) = now.limits();
     row.text("rprs_mrkt_kor_name", represented_by(stock))
         .text("crdt_able_yn", "Y")

@@ -1,10 +1,9 @@
 //! `intstock-multprice`: up to thirty codes in one call (contract 4.3).
 
-use fastrand::Rng;
-
 use super::answer::{Answer, Refusal};
 use super::body::Row;
 use super::endpoint::Call;
+use super::faults::Alteration;
 use super::index::{Index, IndexFigures};
 use super::query::Query;
 use super::stock::{Figures, Stock, hundredths, sign_of};
@@ -44,10 +43,10 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
         }
         match asked {
             Asked::Stock(stock, now) => {
-                let thinning = call.dice.thinning();
+                let alteration = call.dice.alteration();
                 let zero = call.dice.strikes(faults.zero);
-                faulty |= zero || thinning.is_some();
-                stock_row(&mut payload, stock, now, zero, thinning);
+                faulty |= zero || alteration.is_any();
+                stock_row(&mut payload, stock, now, zero, alteration);
             }
             Asked::Index(index, now) => index_row(&mut payload, *index, now),
             Asked::Unknown(code) => unknown_row(&mut payload, code),
@@ -122,14 +121,14 @@ fn find<'a>(call: Call<'a>, slots: &[(&str, &'a str)]) -> Vec<Asked<'a>> {
         .collect()
 }
 
-fn stock_row(out: &mut String, stock: &Stock, now: &Figures, zero: bool, thinning: Option<Rng>) {
+fn stock_row(out: &mut String, stock: &Stock, now: &Figures, zero: bool, alteration: Alteration) {
     let (lower, upper) = now.limits();
     let label = match stock.market {
         Market::Kospi => "거래소",
         Market::Kosdaq => "코스닥",
     };
     let book = Book::of(now);
-    let mut row = Row::thinned(out, thinning);
+    let mut row = Row::altered(out, alteration);
     row.text("kospi_kosdaq_cls_name", label)
         .text("mrkt_trtm_cls_name", label)
         .text("hour_cls_code", "0")

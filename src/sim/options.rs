@@ -80,6 +80,10 @@ pub struct Faults {
     pub zero: f64,
     /// Share of rows that lack about half of their optional fields.
     pub missing_fields: f64,
+    /// Share of rows with a field that is not documented.
+    pub unknown_fields: f64,
+    /// Share of rows in which about an eighth of the optional fields have another name.
+    pub renamed_fields: f64,
     /// Multi-price calls are refused with `EGW02006`.
     pub no_multi: bool,
 }
@@ -97,13 +101,15 @@ impl Default for Faults {
             short: 0.0,
             zero: 0.0,
             missing_fields: 0.0,
+            unknown_fields: 0.0,
+            renamed_fields: 0.0,
             no_multi: false,
         }
     }
 }
 
 impl Faults {
-    fn shares(&self) -> [(&'static str, f64); 9] {
+    fn shares(&self) -> [(&'static str, f64); 11] {
         [
             ("refuse", self.refuse),
             ("http_500", self.http_500),
@@ -114,6 +120,8 @@ impl Faults {
             ("short", self.short),
             ("zero", self.zero),
             ("missing_fields", self.missing_fields),
+            ("unknown_fields", self.unknown_fields),
+            ("renamed_fields", self.renamed_fields),
         ]
     }
 
@@ -140,6 +148,11 @@ pub struct SimOptions {
     pub app_secret: Option<String>,
     /// Life of a token (contract 2.1: 24 hours).
     pub token_validity: Duration,
+    /// A new token ends the one before; by default both live until their own end.
+    pub single_token: bool,
+    /// Bans an app key for so long after wrong credentials, or after twenty calls over the limit in
+    /// one second. Whoever calls during a ban begins it anew.
+    pub ban: Option<Duration>,
     /// Time to every answer.
     pub latency: Duration,
     /// Seed of everything random.
@@ -160,6 +173,8 @@ impl Default for SimOptions {
             app_key: None,
             app_secret: None,
             token_validity: Duration::from_secs(24 * 60 * 60),
+            single_token: false,
+            ban: None,
             latency: Duration::ZERO,
             seed: 1,
             market: MarketSource::default(),
@@ -178,6 +193,8 @@ impl fmt::Debug for SimOptions {
             .field("app_key", &hidden(&self.app_key))
             .field("app_secret", &hidden(&self.app_secret))
             .field("token_validity", &self.token_validity)
+            .field("single_token", &self.single_token)
+            .field("ban", &self.ban)
             .field("latency", &self.latency)
             .field("seed", &self.seed)
             .field("market", &self.market)

@@ -22,12 +22,12 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
     let Some((stock, now)) = found else {
         return Ok(Answer::new(unknown()));
     };
-    let thinning = call.dice.thinning();
+    let alteration = call.dice.alteration();
     let zero = call.dice.strikes(call.dice.faults().zero);
-    let faulty = zero || thinning.is_some();
+    let faulty = zero || alteration.is_any();
     let mut payload = String::with_capacity(3_600);
     payload.push_str("\"output\":");
-    let mut row = Row::thinned(&mut payload, thinning);
+    let mut row = Row::altered(&mut payload, alteration);
     state(&mut row, stock);
     let price = if zero { 0 } else { now.price };
     trading(&mut row, stock, &now, price);

@@ -172,6 +172,7 @@ async fn stats(State(sim): State<Sim>) -> Response {
         "faults": stats.faults,
         "token_requests": stats.token_requests,
         "tokens_issued": stats.tokens_issued,
+        "calls_while_banned": stats.calls_while_banned,
         "max_calls_per_second_window": stats.max_calls_per_second_window,
         "by_key": by_key,
     });

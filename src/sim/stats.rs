@@ -24,6 +24,8 @@ pub struct SimStats {
     pub token_requests: u64,
     /// New tokens issued; the same one given again is not counted.
     pub tokens_issued: u64,
+    /// Calls and requests for a token that came while their app key was banned.
+    pub calls_while_banned: u64,
     /// Most calls of one app key that arrived in any one second, refused ones included; only
     /// keys that have asked for a token are watched.
     pub max_calls_per_second_window: u64,
@@ -80,6 +82,7 @@ pub(super) struct Counters {
     calls: AtomicU64,
     token_requests: AtomicU64,
     tokens_issued: AtomicU64,
+    while_banned: AtomicU64,
     most_in_a_second: AtomicU64,
 }
 
@@ -115,6 +118,10 @@ impl Counters {
         add(&self.tokens_issued);
     }
 
+    pub(super) fn called_while_banned(&self) {
+        add(&self.while_banned);
+    }
+
     pub(super) fn read(&self) -> SimStats {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         SimStats {
@@ -127,6 +134,7 @@ impl Counters {
             faults: of(&self.faults),
             token_requests: of(&self.token_requests),
             tokens_issued: of(&self.tokens_issued),
+            calls_while_banned: of(&self.while_banned),
             max_calls_per_second_window: of(&self.most_in_a_second),
         }
     }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Quote, Symbol};
+use crate::domain::{Ban, BanKind, Denial, Quote, Symbol};
 use crate::port::{Answer, Answers, Finished, SourceError, Tally};
 
 #[derive(Serialize, Deserialize)]
@@ -35,6 +35,12 @@ enum Kind {
 struct Failure {
     kind: String,
     said: String,
+    /// What the broker denies, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    denied: Option<BanKind>,
+    /// The ban in force, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ban: Option<Ban>,
 }
 
 /// Writes the answers to the batch of this number.
@@ -88,34 +94,51 @@ pub(super) fn read(text: &str) -> Result<Finished, serde_json::Error> {
 }
 
 fn failure(error: &SourceError) -> Failure {
+    let mut denied = None;
+    let mut ban = None;
     let said = match error {
         SourceError::Throttled(said)
         | SourceError::Exhausted(said)
         | SourceError::Unauthorized(said)
-        | SourceError::Denied(said)
         | SourceError::Unsupported(said)
         | SourceError::Rejected(said)
         | SourceError::Unavailable(said)
         | SourceError::Malformed(said) => said.as_str(),
+        SourceError::Denied(denial) => {
+            denied = Some(denial.kind);
+            denial.said.as_str()
+        }
+        SourceError::Banned(in_force) => {
+            ban = Some(Ban::clone(in_force));
+            ""
+        }
         SourceError::Stopped => "",
     };
     Failure {
         kind: error.slug().to_owned(),
         said: said.to_owned(),
+        denied,
+        ban,
     }
 }
 
 fn error(failure: Failure) -> SourceError {
-    let Failure { kind, said } = failure;
-    match kind.as_str() {
-        "throttled" => SourceError::Throttled(said),
-        "exhausted" => SourceError::Exhausted(said),
-        "unauthorized" => SourceError::Unauthorized(said),
-        "denied" => SourceError::Denied(said),
-        "unsupported" => SourceError::Unsupported(said),
-        "rejected" => SourceError::Rejected(said),
-        "malformed" => SourceError::Malformed(said),
-        "stopped" => SourceError::Stopped,
+    let Failure {
+        kind,
+        said,
+        denied,
+        ban,
+    } = failure;
+    match (kind.as_str(), denied, ban) {
+        ("throttled", ..) => SourceError::Throttled(said),
+        ("exhausted", ..) => SourceError::Exhausted(said),
+        ("unauthorized", ..) => SourceError::Unauthorized(said),
+        ("denied", Some(kind), _) => SourceError::Denied(Denial { kind, said }),
+        ("banned", _, Some(ban)) => SourceError::Banned(Box::new(ban)),
+        ("unsupported", ..) => SourceError::Unsupported(said),
+        ("rejected", ..) => SourceError::Rejected(said),
+        ("malformed", ..) => SourceError::Malformed(said),
+        ("stopped", ..) => SourceError::Stopped,
         // One that only a newer version knows is some trouble with the broker.
         _ => SourceError::Unavailable(said),
     }
@@ -166,11 +189,17 @@ mod tests {
     #[test]
     fn every_kind_of_answer_arrives_as_it_left() {
         let said = || "said".to_owned();
+        let denial = || Denial {
+            kind: BanKind::Access,
+            said: said(),
+        };
+        let now = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 1).unwrap();
         let errors = [
             SourceError::Throttled(said()),
             SourceError::Exhausted(said()),
             SourceError::Unauthorized(said()),
-            SourceError::Denied(said()),
+            SourceError::Denied(denial()),
+            SourceError::Banned(Box::new(Ban::after(None, denial(), now))),
             SourceError::Unsupported(said()),
             SourceError::Rejected(said()),
             SourceError::Unavailable(said()),

@@ -10,9 +10,10 @@ mod redis;
 
 pub use files::FileCopies;
 pub use keys::Keys;
-pub use memory::{MemoryStore, MemoryTokens, MemoryWork};
+pub use memory::{MemoryBans, MemoryStore, MemoryTokens, MemoryWork};
 pub use redis::{
-    RedisBudget, RedisFirstLevel, RedisHealth, RedisSettings, RedisStore, RedisTokens, RedisWork,
+    RedisBans, RedisBudget, RedisFirstLevel, RedisHealth, RedisSettings, RedisStore, RedisTokens,
+    RedisWork,
 };
 
 /// The rules of what is parsed here, for tests and the fuzzer.

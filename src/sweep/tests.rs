@@ -7,7 +7,7 @@ use chrono::TimeZone as _;
 use tokio::time::sleep;
 
 use super::*;
-use crate::domain::{Calling, Phase, Seoul, Status};
+use crate::domain::{BanKind, Calling, Denial, Phase, Seoul, Status};
 use crate::port::{Answers, Lead};
 use crate::store::MemoryStore;
 
@@ -191,7 +191,12 @@ async fn one_bad_batch_does_not_stop_the_others() {
 
 #[tokio::test(start_paused = true)]
 async fn wrong_credentials_end_the_pass_at_once() {
-    let source = Scripted::new(|_, _| Answer::Failed(SourceError::Denied("EGW00103".to_owned())));
+    let source = Scripted::new(|_, _| {
+        Answer::Failed(SourceError::Denied(Denial {
+            kind: BanKind::Credentials,
+            said: "EGW00103".to_owned(),
+        }))
+    });
     let report = sweep(
         source.clone(),
         Arc::new(MemoryStore::default()),

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use chrono::NaiveDateTime;
+
 /// Wall time of the processes that are given its variables.
 ///
 /// The monotonic clock stays true, so that time-outs and pacing do too.
@@ -49,6 +51,13 @@ impl FakedTime {
             library: library(),
             said: Said::File(path.to_owned()),
         }
+    }
+
+    /// Time as it is said to a [`FakedTime::of_file`], to be this Seoul time now.
+    pub(crate) fn to(start: &str) -> String {
+        let start = NaiveDateTime::parse_from_str(start, "%Y-%m-%d %H:%M:%S").unwrap();
+        let now = (sise::clock::system())().naive_local();
+        format!("{:+}", (start - now).num_seconds())
     }
 
     /// The variables that make it so.

@@ -52,6 +52,10 @@ impl SilentProxy {
         }
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The address for a client of Redis.
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)

@@ -87,7 +87,10 @@ fn finished(batch: &Batch, sheet: Sheet) -> Finished {
     };
     let answer = |symbol| match sheet {
         Sheet::Failed => Answer::Failed(SourceError::Unavailable("no route".to_owned())),
-        Sheet::Denied => Answer::Failed(SourceError::Denied("EGW00103".to_owned())),
+        Sheet::Denied => Answer::Failed(SourceError::Denied(Denial {
+            kind: BanKind::Credentials,
+            said: "EGW00103".to_owned(),
+        })),
         _ => quote(symbol, 1_000, morning()),
     };
     let answers = symbols.into_iter().map(|symbol| (symbol, answer(symbol)));

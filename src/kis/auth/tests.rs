@@ -1,3 +1,6 @@
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -19,7 +22,12 @@ struct World {
 
 impl World {
     async fn new(options: SimOptions) -> Self {
-        let sim = Sim::new(options, clock::system()).unwrap();
+        Self::with_clock(options, clock::system()).await
+    }
+
+    /// A broker whose time of day is `clock`.
+    async fn with_clock(options: SimOptions, clock: Clock) -> Self {
+        let sim = Sim::new(options, clock).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
@@ -35,6 +43,10 @@ impl World {
     }
 
     fn auth(&self, secret: &str) -> Auth {
+        self.auth_at(secret, clock::system())
+    }
+
+    fn auth_at(&self, secret: &str, clock: Clock) -> Auth {
         let credentials = Credentials {
             app_key: "the-app-key".to_owned().into(),
             app_secret: secret.to_owned().into(),
@@ -55,7 +67,7 @@ impl World {
             file: Some(TokenFile::new(self.folder.path(), &identity)),
             process: "a-process".to_owned(),
         };
-        Auth::new(rest, credentials, keep, clock::system())
+        Auth::new(rest, credentials, keep, clock)
     }
 }
 
@@ -173,6 +185,32 @@ async fn a_wrong_secret_is_denied_after_one_request() {
     assert!(matches!(error, SourceError::Denied(_)), "{error}");
     assert!(!error.to_string().contains("another"));
     assert_eq!(world.sim.stats().token_requests, 1);
+}
+
+/// The minute between two tokens is not over when an early renewal falls due: nobody waits for it
+/// while the old token lives.
+#[tokio::test]
+async fn an_early_renewal_that_comes_too_soon_waits_for_nothing() {
+    let moved = Arc::new(AtomicI64::new(0));
+    let seconds = Arc::clone(&moved);
+    let clock: Clock =
+        Arc::new(move || (clock::system())() + TimeDelta::seconds(seconds.load(Ordering::SeqCst)));
+    let options = SimOptions {
+        token_validity: Duration::from_secs(50),
+        ..SimOptions::default()
+    };
+    let world = World::with_clock(options, Arc::clone(&clock)).await;
+    let auth = world.auth_at("the-secret", clock);
+    let first = auth.token().await.unwrap();
+    // In the last tenth of its life.
+    moved.store(46, Ordering::SeqCst);
+    let patience = Duration::from_secs(30);
+    let second = timeout(patience, auth.token()).await.expect("no wait");
+    assert!(second.unwrap().is(&first));
+    assert_eq!(world.sim.stats().token_requests, 2, "it was tried");
+    // And not with every call from then on.
+    assert!(auth.token().await.unwrap().is(&first));
+    assert_eq!(world.sim.stats().token_requests, 2);
 }
 
 #[test]

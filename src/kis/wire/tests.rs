@@ -1,4 +1,5 @@
 use chrono::TimeZone as _;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{Group, Market, Seoul};
@@ -224,6 +225,139 @@ fn a_stock_without_a_trade_is_halted_or_untraded() {
     );
 }
 
+#[test]
+fn what_is_no_row_takes_no_row_along() {
+    let body =
+        br#"{"output":[null,7,-7,1.5,true,"x",[{"a":1}],{"inter2_prpr":"72000"}],"rt_cd":"0"}"#;
+    let rows: Vec<MultiRow<'_>> = rows(200, body).unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].inter2_prpr.as_str(), "72000");
+}
+
+#[test]
+fn a_field_that_is_there_twice_spoils_nothing() {
+    let row = r#"{"acml_vol":"1","inter2_prpr":"72000","acml_vol":"2"}"#;
+    let quote = multi(row, None).unwrap();
+    assert_eq!((quote.price, quote.volume), (72_000, Some(2)));
+}
+
+/// Optional fields of `intstock-multprice`, each with the members of the price object that follow
+/// from it.
+const OF_MULTI: [(&str, &[&str]); 10] = [
+    ("inter_kor_isnm", &["stock_name"]),
+    ("inter2_prdy_vrss", &["change"]),
+    ("prdy_ctrt", &["change_rate"]),
+    ("acml_vol", &["volume", "status"]),
+    ("inter2_oprc", &["open"]),
+    ("inter2_hgpr", &["high"]),
+    ("inter2_lwpr", &["low"]),
+    ("acml_tr_pbmn", &["value"]),
+    ("inter2_prdy_clpr", &["prev_close"]),
+    ("inter2_sdpr", &[]),
+];
+
+/// The same of `inquire-price`.
+const OF_SINGLE: [(&str, &[&str]); 10] = [
+    ("iscd_stat_cls_code", &[]),
+    ("temp_stop_yn", &[]),
+    ("prdy_vrss", &["change"]),
+    ("prdy_ctrt", &["change_rate"]),
+    ("acml_vol", &["volume", "status"]),
+    ("acml_tr_pbmn", &["value"]),
+    ("stck_oprc", &["open"]),
+    ("stck_hgpr", &["high"]),
+    ("stck_lwpr", &["low"]),
+    ("stck_sdpr", &["prev_close"]),
+];
+
+/// A whole row of each call, as it was recorded.
+fn recorded_rows() -> [(Value, &'static [(&'static str, &'static [&'static str])]); 2] {
+    let multi: Value =
+        serde_json::from_slice(recorded!("intstock-multprice-FHKST11300006.json")).unwrap();
+    let single: Value =
+        serde_json::from_slice(recorded!("recorded-inquire-price-1-2024.json")).unwrap();
+    [
+        (multi["output"][0].clone(), &OF_MULTI),
+        (single["output"].clone(), &OF_SINGLE),
+    ]
+}
+
+/// The price object that a row of either call makes.
+fn object_of(row: &Value) -> Value {
+    let body = json!({"output": row, "rt_cd": "0"}).to_string();
+    let listing = listing("005930", Some(false));
+    let context = Context {
+        symbol: "005930".parse().unwrap(),
+        listing: Some(&listing),
+        now: now(),
+        session: Phase::Regular,
+    };
+    let quote = if row.get("stck_prpr").is_some() {
+        let rows: Vec<SingleRow<'_>> = rows(200, body.as_bytes()).unwrap();
+        rows[0].quote(context).unwrap()
+    } else {
+        let rows: Vec<MultiRow<'_>> = rows(200, body.as_bytes()).unwrap();
+        rows[0].quote(context).unwrap()
+    };
+    let text = serde_json::to_string(&quote).unwrap();
+    assert_eq!(serde_json::from_str::<Quote>(&text).unwrap(), quote);
+    serde_json::from_str(&text).unwrap()
+}
+
+/// What may stand where a field of text should; `None` for nothing at all.
+fn oddities() -> Vec<Option<Value>> {
+    let values = [
+        json!(null),
+        json!(true),
+        json!(7),
+        json!(-3.5),
+        json!(1e308),
+        json!(u64::MAX),
+        json!([]),
+        json!(["1", {"deep": [[[]]]}]),
+        json!({}),
+        json!({"inter2_prpr": "1", "stck_prpr": "1"}),
+        json!(""),
+        json!("   "),
+        json!("-"),
+        json!("garbage"),
+        json!("NaN"),
+        json!("1e308"),
+        json!("99999999999999999999"),
+        json!("-9223372036854775808"),
+        json!("\u{0}\"\\"),
+    ];
+    [None].into_iter().chain(values.map(Some)).collect()
+}
+
+#[test]
+fn one_broken_field_takes_only_its_own_value_along() {
+    for (row, optional) in recorded_rows() {
+        let whole = object_of(&row);
+        for (field, members) in optional {
+            for oddity in oddities() {
+                let mut broken = row.clone();
+                put(&mut broken, field, oddity.clone());
+                let object = object_of(&broken);
+                for (member, value) in whole.as_object().unwrap() {
+                    if !members.contains(&member.as_str()) {
+                        let got = object.get(member);
+                        assert_eq!(got, Some(value), "{field} {oddity:?} spoils {member}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn put(row: &mut Value, field: &str, value: Option<Value>) {
+    let row = row.as_object_mut().unwrap();
+    match value {
+        Some(value) => row.insert(field.to_owned(), value),
+        None => row.remove(field),
+    };
+}
+
 proptest::proptest! {
     /// Whatever the body, decoding neither panics nor yields a price of zero or less.
     #[test]
@@ -233,6 +367,26 @@ proptest::proptest! {
         });
         if let Ok(quote) = multi(&body.to_string(), None) {
             proptest::prop_assert!(quote.price > 0);
+        }
+    }
+
+    /// Whatever stands in the optional fields, in any number of them, the price survives.
+    #[test]
+    fn no_optional_field_spoils_a_quote(
+        breaks in proptest::collection::vec((0..10_usize, 0..20_usize), 0..10),
+        text in "\\PC{0,30}",
+    ) {
+        let oddities = oddities();
+        for (mut row, optional) in recorded_rows() {
+            let price = object_of(&row)["price"].clone();
+            for (place, oddity) in &breaks {
+                let value = match oddities.get(*oddity) {
+                    Some(oddity) => oddity.clone(),
+                    None => Some(json!(text)),
+                };
+                put(&mut row, optional[*place].0, value);
+            }
+            proptest::prop_assert_eq!(&object_of(&row)["price"], &price);
         }
     }
 }

@@ -90,3 +90,32 @@ async fn multi_price_breaks_as_asked() {
     assert_eq!(world.multi(&codes).await.1["msg_cd"], "EGW02006");
     assert_eq!(world.price("005930").await.0, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn fields_appear_and_change_their_names_as_asked() {
+    let none = Faults::default();
+    let fields = |faults| async move {
+        let world = World::start(faulty(faults)).await;
+        let (_, body) = world.price("005930").await;
+        let row = body["output"].as_object().unwrap().clone();
+        assert_eq!(world.sim.stats().faults, 1);
+        row.keys().cloned().collect::<Vec<String>>()
+    };
+    let unknown_fields = 1.0;
+    let names = fields(Faults {
+        unknown_fields,
+        ..none
+    })
+    .await;
+    assert_eq!(names.len(), 81);
+    let renamed_fields = 1.0;
+    let names = fields(Faults {
+        renamed_fields,
+        ..none
+    })
+    .await;
+    let renamed = names.iter().filter(|name| name.ends_with("_new")).count();
+    assert_eq!(names.len(), 80);
+    assert!((1..40).contains(&renamed), "{renamed}");
+    assert!(names.iter().any(|name| name == "stck_prpr"));
+}

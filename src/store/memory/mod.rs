@@ -1,5 +1,6 @@
 //! The store inside this process: the same contract, for demos, tests and machines without Redis.
 
+mod bans;
 mod flights;
 mod lease;
 mod tokens;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use crate::domain::{Quote, Symbol};
 use crate::port::{CopyStore, Lead, Leader, PriceStore, Shelf, StoreError};
 
+pub use bans::MemoryBans;
 pub use tokens::MemoryTokens;
 pub use work::MemoryWork;
 

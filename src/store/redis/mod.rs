@@ -1,5 +1,6 @@
 //! The store in Redis.
 
+mod bans;
 mod budget;
 mod first_level;
 mod flights;
@@ -17,6 +18,7 @@ use redis::{Cmd, Script};
 
 use super::keys::Keys;
 use crate::port::{CopyStore, StoreError};
+pub use bans::RedisBans;
 pub use budget::RedisBudget;
 pub use first_level::RedisFirstLevel;
 use link::Link;

@@ -1,0 +1,174 @@
+//! What the doctor finds of the broker: ban, clock, token, prices, fields.
+
+use chrono::TimeDelta;
+
+use super::super::output::grouped;
+use super::{Check, Verdict};
+use crate::kis::Drifted;
+use crate::port::{Answer, QuoteSource as _, SourceError, Urgency};
+use crate::setup::{Broker, Parts};
+
+/// Clocks that differ by more than this make ages wrong.
+const SKEW_WARNED: TimeDelta = TimeDelta::seconds(2);
+/// Clocks that differ by more than this make tokens and trading hours wrong.
+const SKEW_FAILED: TimeDelta = TimeDelta::seconds(30);
+
+/// Fields that are named one by one.
+const NAMED: usize = 10;
+
+/// A stock that has been listed since 1975.
+const PROBE: &str = "005930";
+
+/// A banned key gets one call, a person's trial; else clock, token and prices are looked at.
+pub(super) async fn checks(parts: &Parts, broker: &Broker) -> Vec<Check> {
+    let bans = broker.rest.bans();
+    let Some(ban) = bans.in_force().await else {
+        let (mut checks, is_reached) = their_clock(parts, broker).await;
+        if is_reached {
+            checks.extend(token_and_prices(broker).await);
+        }
+        return checks;
+    };
+    bans.let_one_through();
+    let mut checks = token_and_prices(broker).await;
+    let is_lifted = bans.in_force().await.is_none();
+    checks.insert(
+        0,
+        if is_lifted {
+            Check::ok(
+                "ban",
+                format!("one call was tried and went well, so the ban is lifted: {ban}"),
+            )
+        } else {
+            Check::fail(
+                "ban",
+                format!("one call was tried all the same, in vain: {ban}"),
+                "check KIS_APP_KEY, KIS_APP_SECRET and KIS_ENV, and the notices on the broker's \
+                 portal; sise asks nothing until then",
+            )
+        },
+    );
+    checks
+}
+
+/// Our clock against the broker's, and whether the broker is reached at all.
+async fn their_clock(parts: &Parts, broker: &Broker) -> (Vec<Check>, bool) {
+    let check = match broker.rest.server_time().await {
+        Ok(theirs) => clock_skew((parts.clock)() - theirs.with_timezone(&crate::domain::Seoul)),
+        Err(error @ SourceError::Unavailable(_)) => {
+            return (vec![unreachable(broker, &error)], false);
+        }
+        Err(error) => Check::warn(
+            "clock",
+            error.to_string(),
+            "compare this machine's clock by hand",
+        ),
+    };
+    (vec![check], true)
+}
+
+fn unreachable(broker: &Broker, error: &SourceError) -> Check {
+    Check::fail(
+        "broker",
+        format!("{}: {error}", broker.rest.base()),
+        "check the network and KIS_BASE_URL; the broker is down for upkeep at times, mostly at night",
+    )
+}
+
+async fn token_and_prices(broker: &Broker) -> Vec<Check> {
+    let mut checks = Vec::new();
+    match broker.auth.token().await {
+        Ok(_) => {}
+        Err(error @ SourceError::Unavailable(_)) => return vec![unreachable(broker, &error)],
+        Err(error) => {
+            return vec![Check::fail(
+                "token",
+                error.to_string(),
+                "check KIS_APP_KEY, KIS_APP_SECRET and KIS_ENV (real keys do not work on paper and \
+                 the other way round); if they are right, wait a minute and try again",
+            )];
+        }
+    }
+    // It may be one from disk, so it says nothing of the secret; the price call does.
+    checks.push(Check::ok("token", "an access token is at hand"));
+    let probe = PROBE.parse();
+    if let Ok(symbol) = probe {
+        let answers = broker
+            .source
+            .quotes(&[symbol], Urgency::Reader)
+            .await
+            .answers;
+        checks.push(match answers.into_iter().next() {
+            Some((_, Answer::Quote(quote))) => {
+                let way = match &*quote.source {
+                    "kis.multi" => "30 codes a call",
+                    _ => "one code a call",
+                };
+                Check::ok(
+                    "prices",
+                    format!("{PROBE} is {} won; {way}", grouped(quote.price)),
+                )
+            }
+            Some((_, Answer::Failed(error @ SourceError::Denied(_)))) => Check::fail(
+                "prices",
+                error.to_string(),
+                "check KIS_APP_KEY, KIS_APP_SECRET and KIS_ENV",
+            ),
+            Some((_, Answer::Failed(error))) => Check::fail(
+                "prices",
+                error.to_string(),
+                "check the account's permissions on the broker's portal",
+            ),
+            Some((_, Answer::Refused(why))) => Check::fail(
+                "prices",
+                format!("{PROBE}: {why}"),
+                "try again; the broker gives no price at the moment",
+            ),
+            _ => Check::fail(
+                "prices",
+                format!("the broker does not know {PROBE}"),
+                "check KIS_BASE_URL",
+            ),
+        });
+    }
+    let drifted = broker.caller.drifted();
+    if !drifted.is_empty() || checks.iter().all(|check| check.verdict == Verdict::Ok) {
+        checks.push(fields(&drifted));
+    }
+    checks
+}
+
+/// Whether the answers so far are as documented.
+fn fields(drifted: &[Drifted]) -> Check {
+    if drifted.is_empty() {
+        return Check::ok("fields", "the broker's answers are as documented");
+    }
+    let named: Vec<String> = drifted
+        .iter()
+        .take(NAMED)
+        .map(ToString::to_string)
+        .collect();
+    let more = match drifted.len().saturating_sub(named.len()) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    Check::warn(
+        "fields",
+        format!("{}{more}", named.join("; ")),
+        "prices go on without what is not found; look for a newer sise, and for a notice on the \
+         broker's portal",
+    )
+}
+
+fn clock_skew(skew: TimeDelta) -> Check {
+    // The header has whole seconds.
+    let found = format!("differs from the broker's by {} s", skew.num_seconds());
+    let mend = "switch time synchronisation on (timedatectl set-ntp true)";
+    if skew.abs() > SKEW_FAILED {
+        Check::fail("clock", found, mend)
+    } else if skew.abs() > SKEW_WARNED {
+        Check::warn("clock", found, mend)
+    } else {
+        Check::ok("clock", found)
+    }
+}

@@ -1,0 +1,300 @@
+//! Circuit breaker: a broker that does not answer is left alone for a while, then tried by one call
+//! at a time.
+
+use std::fmt;
+use std::time::Duration;
+
+use metrics::{counter, gauge};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+/// Calls in a row without an answer after which the broker is left alone.
+const FAILURES: u32 = 5;
+
+/// How long it is left alone, at first and at most; each trial that fails doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A trial that hangs holds the next one up for so long.
+const TRIAL: Duration = Duration::from_secs(10);
+
+/// Values of the metric.
+const CLOSED: f64 = 0.0;
+const HALF_OPEN: f64 = 1.0;
+const OPEN: f64 = 2.0;
+
+/// Lets calls through while the broker answers; while it does not, one at a time as a trial.
+#[derive(Default)]
+pub struct Breaker {
+    state: watch::Sender<State>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    /// Calls in a row without an answer, while the breaker is closed.
+    failures: u32,
+    /// When the last answer came.
+    answered_at: Option<Instant>,
+    /// Trials made so far.
+    trials: u64,
+    /// There while the breaker is open or half-open.
+    outage: Option<Outage>,
+}
+
+/// A time in which the broker does not answer.
+#[derive(Debug, Clone)]
+struct Outage {
+    began: Instant,
+    pause: Duration,
+    /// When it is tried again.
+    again: Instant,
+    trial: Option<Trial>,
+    /// What the last call came to.
+    said: String,
+}
+
+/// The one call that is under way.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
+    number: u64,
+    /// By then another one may go, whatever became of this one.
+    ends: Instant,
+}
+
+/// The right to make one call. What becomes of the call is told to it; where nothing is, a trial is
+/// over when this is dropped.
+#[derive(Debug)]
+pub struct Pass<'a> {
+    breaker: &'a Breaker,
+    trial: Option<u64>,
+    sent: Instant,
+}
+
+/// What stands before a call.
+enum Entry {
+    May(Option<u64>),
+    Wait(Instant),
+    MayNot(String),
+}
+
+impl Breaker {
+    /// Lets one call through. While the broker does not answer, it waits for the trial under way,
+    /// and for the next one until the broker has been away for `patience`; with none it waits for
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// The broker is left alone at present: since when, and until when.
+    pub async fn admit(&self, patience: Duration) -> Result<Pass<'_>, String> {
+        let mut changes = None;
+        loop {
+            match self.enter(patience) {
+                Entry::May(trial) => {
+                    return Ok(Pass {
+                        breaker: self,
+                        trial,
+                        sent: Instant::now(),
+                    });
+                }
+                Entry::MayNot(said) => return Err(said),
+                Entry::Wait(until) => match &mut changes {
+                    // Looked at once more: it may have changed before this began to listen.
+                    None => changes = Some(self.state.subscribe()),
+                    Some(changes) => tokio::select! {
+                        // It cannot end while the breaker is there.
+                        _ = changes.changed() => {}
+                        () = sleep_until(until) => {}
+                    },
+                },
+            }
+        }
+    }
+
+    /// Why a call with this patience would be refused now; `None` where it would not.
+    #[must_use]
+    pub fn refusal(&self, patience: Duration) -> Option<String> {
+        let now = Instant::now();
+        let state = self.state.borrow();
+        let outage = state.outage.as_ref()?;
+        let is_refused = match outage.trial_ends(now) {
+            Some(_) => patience.is_zero(),
+            None => now < outage.again && now >= outage.began + patience,
+        };
+        is_refused.then(|| outage.words(now))
+    }
+
+    fn enter(&self, patience: Duration) -> Entry {
+        let now = Instant::now();
+        let mut entry = Entry::May(None);
+        self.state.send_if_modified(|state| {
+            let trials = &mut state.trials;
+            let Some(outage) = &mut state.outage else {
+                return false;
+            };
+            let gives_up = outage.began + patience;
+            entry = match outage.trial_ends(now) {
+                Some(ends) if !patience.is_zero() => Entry::Wait(ends),
+                Some(_) => Entry::MayNot(outage.words(now)),
+                None if now >= outage.again => {
+                    *trials += 1;
+                    outage.trial = Some(Trial {
+                        number: *trials,
+                        ends: now + TRIAL,
+                    });
+                    gauge!("sise_breaker_state").set(HALF_OPEN);
+                    tracing::info!("one call tries whether the broker answers again");
+                    Entry::May(Some(*trials))
+                }
+                None if now < gives_up => Entry::Wait(outage.again.min(gives_up)),
+                None => Entry::MayNot(outage.words(now)),
+            };
+            false
+        });
+        entry
+    }
+}
+
+impl Outage {
+    /// Until when the trial under way may take.
+    fn trial_ends(&self, now: Instant) -> Option<Instant> {
+        let trial = self.trial.filter(|trial| now < trial.ends);
+        trial.map(|trial| trial.ends)
+    }
+
+    fn is_tried_by(&self, number: u64) -> bool {
+        self.trial.is_some_and(|trial| trial.number == number)
+    }
+
+    fn words(&self, now: Instant) -> String {
+        let away = now.duration_since(self.began).as_secs_f64();
+        let again = match self.trial_ends(now) {
+            Some(_) => "one call is trying it".to_owned(),
+            None => {
+                let wait = self.again.saturating_duration_since(now).as_secs_f64();
+                format!("it is tried again in {wait:.1} s")
+            }
+        };
+        format!(
+            "it has not answered for {away:.1} s, {again}; last: {}",
+            self.said
+        )
+    }
+
+    /// The next trial falls due after the pause, a little earlier or later than others'.
+    fn rest(&mut self, now: Instant) {
+        self.again = now + self.pause.mul_f64(0.8 + 0.4 * fastrand::f64());
+        gauge!("sise_breaker_state").set(OPEN);
+    }
+}
+
+impl Pass<'_> {
+    /// Whether the call may still go out, now that its turn has come.
+    #[must_use]
+    pub fn holds(&mut self) -> bool {
+        self.sent = Instant::now();
+        let state = self.breaker.state.borrow();
+        match (&state.outage, self.trial) {
+            (None, _) => true,
+            (Some(outage), Some(number)) => {
+                outage.is_tried_by(number) && outage.trial_ends(self.sent).is_some()
+            }
+            (Some(_), None) => false,
+        }
+    }
+
+    /// An answer came, whatever it says.
+    pub fn answered(self) {
+        let now = Instant::now();
+        self.breaker.state.send_if_modified(|state| {
+            state.failures = 0;
+            state.answered_at = Some(now);
+            let Some(outage) = state.outage.take() else {
+                return false;
+            };
+            gauge!("sise_breaker_state").set(CLOSED);
+            tracing::info!(
+                seconds = now.duration_since(outage.began).as_secs_f64(),
+                "the broker answers again"
+            );
+            true
+        });
+    }
+
+    /// No answer came. `said` tells why.
+    pub fn failed(self, said: &str) {
+        let now = Instant::now();
+        self.breaker.state.send_if_modified(|state| {
+            // Others were answered meanwhile: it was this call, not the broker.
+            if state.answered_at.is_some_and(|at| at > self.sent) {
+                return false;
+            }
+            match (&mut state.outage, self.trial) {
+                (Some(outage), Some(number)) if outage.is_tried_by(number) => {
+                    outage.trial = None;
+                    outage.pause = (outage.pause * 2).min(LONGEST_PAUSE);
+                    said.clone_into(&mut outage.said);
+                    outage.rest(now);
+                    tracing::warn!("{}", Away(outage, now));
+                    true
+                }
+                // It was sent before the outage was known.
+                (Some(_), _) => false,
+                (None, _) => {
+                    state.failures += 1;
+                    if state.failures < FAILURES {
+                        return false;
+                    }
+                    let mut outage = Outage {
+                        began: now,
+                        pause: FIRST_PAUSE,
+                        again: now,
+                        trial: None,
+                        said: said.to_owned(),
+                    };
+                    outage.rest(now);
+                    counter!("sise_breaker_openings_total").increment(1);
+                    tracing::warn!("calls to the broker stop: {}", Away(&outage, now));
+                    state.outage = Some(outage);
+                    true
+                }
+            }
+        });
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        let Some(number) = self.trial else { return };
+        // A caller who went away must not hold the next one up.
+        self.breaker
+            .state
+            .send_if_modified(|state| match &mut state.outage {
+                Some(outage) if outage.is_tried_by(number) => {
+                    outage.trial = None;
+                    gauge!("sise_breaker_state").set(OPEN);
+                    true
+                }
+                _ => false,
+            });
+    }
+}
+
+/// An outage in words.
+struct Away<'a>(&'a Outage, Instant);
+
+impl fmt::Display for Away<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the broker does not answer: {}", self.0.words(self.1))
+    }
+}
+
+impl fmt::Debug for Breaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Breaker")
+            .field("state", &*self.state.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
