@@ -89,7 +89,6 @@ impl Key {
             burst: 1,
             per_minute: None,
             per_day: None,
-            burst: 1,
         };
         let budget = Arc::new(LocalBudget::new(caps, morning()));
         Arc::new(Self {
