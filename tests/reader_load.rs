@@ -14,16 +14,19 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::SecondsFormat;
+use chrono::{SecondsFormat, TimeZone as _};
 use futures_util::future::{Either, select};
 use serde_json::{Value, json};
 use sise::config::{Layers, Settings};
+use sise::domain::Seoul;
 use sise::setup::Parts;
 use sise::{ReadError, Reader, Reading, Source};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use support::program::Program;
 use support::redis::RedisServer;
@@ -36,6 +39,14 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// A reader of a program of its own: its connections, its flights. It waits long for Redis, as a
 /// machine full of tests is slower than real life.
 fn reader(redis_url: &str, broker_url: &str, home: &Path, first_level: bool) -> Reader {
+    let layers = layers(redis_url, broker_url, home, first_level);
+    let settings = Settings::new(&layers).unwrap();
+    Parts::new(settings, sise::clock::system())
+        .unwrap()
+        .reader()
+}
+
+fn layers(redis_url: &str, broker_url: &str, home: &Path, first_level: bool) -> Layers {
     let mut layers = Layers::unset();
     for (key, value) in [
         ("store.url", redis_url),
@@ -49,10 +60,7 @@ fn reader(redis_url: &str, broker_url: &str, home: &Path, first_level: bool) -> 
     ] {
         layers.set(key, value);
     }
-    let settings = Settings::new(&layers).unwrap();
-    Parts::new(settings, sise::clock::system())
-        .unwrap()
-        .reader()
+    layers
 }
 
 fn reader_in(world: &World, first_level: bool) -> Reader {
@@ -299,6 +307,34 @@ async fn impatient_callers_do_not_keep_a_silent_connection_alive() {
     .await;
     proxy.pass();
     until("it is read again", &read).await;
+}
+
+/// Nobody sweeps; the price lives for three seconds, and its readers never see it die.
+#[tokio::test]
+async fn a_price_that_is_read_often_is_fetched_anew_before_it_dies() {
+    let world = World::new(&["--latency", "20ms"]).await;
+    let mut layers = layers(&world.redis.url(), &world.broker.url(), world.path(), false);
+    layers.set("store.ttl", "3s");
+    // A Friday at noon, from now on.
+    let noon = Seoul.with_ymd_and_hms(2026, 11, 20, 12, 0, 0).unwrap();
+    let start = Instant::now();
+    let clock = Arc::new(move || noon + start.elapsed());
+    let parts = Parts::new(Settings::new(&layers).unwrap(), clock).unwrap();
+    let reader = parts.reader();
+    let mut last = reader.price(CODE).await.unwrap().unwrap();
+    until("it is fetched anew while it lives", async || {
+        // As often as can be; a machine that stands still for long may let it die.
+        for _ in 0..1_000 {
+            let reading = reader.price(CODE).await.unwrap().unwrap();
+            let before = std::mem::replace(&mut last, reading);
+            let both_hits = [&before, &last].iter().all(|r| r.source == Source::Redis);
+            if both_hits && before.quote.fetched_at < last.quote.fetched_at {
+                return Some(());
+            }
+        }
+        None
+    })
+    .await;
 }
 
 #[tokio::test]
