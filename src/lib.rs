@@ -11,6 +11,7 @@
 //! # }
 //! ```
 //!
+//! [`Reader::ask`] says more of a read: how old a price may be, what may stand in for one, and by when.
 //! Such a program turns default features off and builds neither web server nor simulator.
 //!
 //! # The way the data flows
@@ -20,7 +21,7 @@
 //!       |
 //!  universe -> plan -> sweep --batch--> [ pace | kis::rest ] --quotes--> store -> reader -> program
 //!                                              ^
-//!              reader miss -> single flight ---'
+//!              reader miss -> single flight ---'  (one for all processes)
 //! ```
 //!
 //! Where several app keys share a sweep, `fleet` stands between sweep and source: the leader's

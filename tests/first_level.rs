@@ -127,7 +127,8 @@ async fn a_change_is_seen_whoever_makes_it() {
     let server = RedisServer::start().await;
     let level = first_level(&server.url());
     let mut connection = server.connection().await;
-    for round in 1..=5 {
+    let ends = ["DEL", "FLUSHALL", "RENAME", "SET", "LPUSH"];
+    for (round, command) in (1..).zip(ends) {
         write(&server, round, LIFE).await;
         is_held(&server, &level).await;
         assert_eq!(price(&level).await, Some(round));
@@ -145,7 +146,6 @@ async fn a_change_is_seen_whoever_makes_it() {
         })
         .await;
         is_held(&server, &level).await;
-        let command = ["DEL", "FLUSHALL", "RENAME", "SET", "LPUSH"][round as usize % 5];
         let mut change = redis::cmd(command);
         let key = "realtime:price:005930";
         let _: redis::Value = match command {

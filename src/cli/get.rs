@@ -1,12 +1,13 @@
 //! `sise get`
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
 use crate::config::Layers;
 use crate::domain::Reading;
-use crate::reader::ReadError;
 
 /// Arguments of `sise get`.
 #[derive(Debug, Args)]
@@ -14,6 +15,15 @@ pub(super) struct GetArguments {
     /// Stock codes, such as 005930
     #[arg(required = true, value_name = "CODE")]
     codes: Vec<String>,
+    /// Take no price that is older, such as 5s; ask the broker instead
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    max_age: Option<Duration>,
+    /// Where nothing fresh can be had, take an older price, no older than this; it is labelled
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    allow_stale: Option<Duration>,
+    /// End within this time, such as 300ms
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    within: Option<Duration>,
     /// Print JSON: one object for one code, an array for several
     #[arg(long)]
     json: bool,
@@ -23,22 +33,24 @@ pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
     let parts = super::parts(&layers)?;
     parts.know_names().await;
     let codes: Vec<&str> = arguments.codes.iter().map(String::as_str).collect();
-    let (readings, trouble) = match parts.reader().prices(&codes).await {
+    let reader = parts.reader();
+    let mut ask = reader.ask(&codes);
+    if let Some(age) = arguments.max_age {
+        ask = ask.max_age(age);
+    }
+    if let Some(age) = arguments.allow_stale {
+        ask = ask.allow_stale(age);
+    }
+    if let Some(time) = arguments.within {
+        ask = ask.within(time);
+    }
+    let (readings, trouble) = match ask.await {
         Ok(readings) => (readings, None),
         // What was found is still worth printing.
-        Err(ReadError::Source {
-            found,
-            failed,
-            source,
-        }) if !found.is_empty() => {
-            let found_less = ReadError::Source {
-                found: Vec::new(),
-                failed,
-                source,
-            };
-            (found, Some(Failure::from(found_less)))
-        }
-        Err(error) => return Err(error.into()),
+        Err(mut error) => match error.take_found() {
+            found if found.is_empty() => return Err(error.into()),
+            found => (found, Some(Failure::from(error))),
+        },
     };
     if arguments.json {
         match (codes.as_slice(), readings.as_slice()) {
@@ -101,7 +113,7 @@ fn print(readings: &[Reading]) {
     output::line(table);
 }
 
-fn age(age: std::time::Duration) -> String {
+fn age(age: Duration) -> String {
     match age.as_secs() {
         0..=119 => format!("{:.1} s", age.as_secs_f64()),
         120..=7_199 => format!("{} min", age.as_secs() / 60),

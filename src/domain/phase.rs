@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::KrxTime;
 
 /// A phase of a trading day (contract chapter 7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Orders are collected for the cross at the open.
@@ -27,6 +27,7 @@ pub enum Phase {
     /// NXT's main session.
     Main,
     /// No phase.
+    #[default]
     Closed,
 }
 

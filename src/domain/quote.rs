@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound};
 use chrono_tz::Tz;
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Market, Phase, Seoul, Symbol};
 
@@ -20,52 +21,88 @@ pub struct Quote {
     /// Short code.
     pub stock_code: Symbol,
     /// Korean name; empty only where neither the broker nor the stock list knows one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "readable")]
     pub stock_name: String,
     /// Last price, won.
     pub price: i64,
     /// Change from the base price, won, signed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "readable"
+    )]
     pub change: Option<i64>,
     /// Change from the base price, percent with two decimals, signed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "readable"
+    )]
     pub change_rate: Option<f64>,
     /// Shares traded today.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "readable"
+    )]
     pub volume: Option<i64>,
     /// Time of the price, Seoul, without zone. The broker's price calls give no trade time, so
     /// this is the time of fetching (contract 4.3).
     #[serde(with = "naive_seconds")]
     pub timestamp: NaiveDateTime,
     /// Where it is listed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "readable"
+    )]
     pub market: Option<Market>,
     /// First price of the day, won.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "readable"
+    )]
     pub open: Option<i64>,
     /// Highest price of the day, won.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "readable"
+    )]
     pub high: Option<i64>,
     /// Lowest price of the day, won.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "readable"
+    )]
     pub low: Option<i64>,
     /// Previous close, won.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "readable"
+    )]
     pub prev_close: Option<i64>,
     /// Won traded today.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "readable"
+    )]
     pub value: Option<i64>,
     /// Trading venue, `KRX`.
-    #[serde(default = "krx")]
+    #[serde(default = "krx", deserialize_with = "readable_venue")]
     pub venue: Cow<'static, str>,
     /// Phase of the trading day at the time of fetching.
-    #[serde(default = "closed")]
+    #[serde(default, deserialize_with = "readable")]
     pub session: Phase,
     /// Whether it trades.
-    #[serde(default = "trading")]
+    #[serde(default, deserialize_with = "readable")]
     pub status: Status,
     /// What gave the price: `kis.multi`, `kis.single`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "readable")]
     pub source: Cow<'static, str>,
     /// When the broker answered, with zone and milliseconds.
     #[serde(with = "zoned_millis")]
@@ -73,10 +110,11 @@ pub struct Quote {
 }
 
 /// Whether a stock trades.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// It has traded today.
+    #[default]
     Trading,
     /// Trading is halted; the price is carried from before.
     Halted,
@@ -99,12 +137,40 @@ fn krx() -> Cow<'static, str> {
     Cow::Borrowed("KRX")
 }
 
-fn closed() -> Phase {
-    Phase::Closed
+/// A field that is no part of a price: what cannot be read is taken for absent, so that it does not
+/// spoil the rest.
+fn readable<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: Deserializer<'de>,
+{
+    Ok(Lenient::deserialize(deserializer)?
+        .value()
+        .unwrap_or_default())
 }
 
-fn trading() -> Status {
-    Status::Trading
+fn readable_venue<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Cow<'static, str>, D::Error> {
+    Ok(Lenient::deserialize(deserializer)?
+        .value()
+        .unwrap_or_else(krx))
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lenient<T> {
+    Readable(T),
+    Unreadable(IgnoredAny),
+}
+
+impl<T> Lenient<T> {
+    fn value(self) -> Option<T> {
+        match self {
+            Self::Readable(value) => Some(value),
+            Self::Unreadable(_) => None,
+        }
+    }
 }
 
 mod naive_seconds {

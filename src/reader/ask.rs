@@ -108,14 +108,14 @@ impl<'a> Ask<'a> {
             let readings = vec![None; symbols.len()];
             return self.settle(&symbols, readings, &outcomes, &HashMap::new(), &spare);
         };
-        if look.store_answers {
-            shared.refresh_early(&look.readings, look.now);
-        }
         if let Some(not_before) = not_before {
             let is_old = |reading: &mut Reading| reading.quote.fetched_at < not_before;
             for reading in &mut look.readings {
                 spare.offer(reading.take_if(is_old));
             }
+        }
+        if look.store_answers {
+            shared.refresh_early(&look.readings, look.now);
         }
         if self.allow_stale.is_some() {
             let found = look.readings.iter().flatten();

@@ -135,7 +135,6 @@ impl Shared {
             }
         }
         if !not_needed.is_empty() {
-            // What cannot be given back ends with its life.
             let _ = flights.land(process, &not_needed).await;
         }
         Ok((own, others))
@@ -167,26 +166,31 @@ impl Shared {
             self.fetch_time.note(start.elapsed());
             self.last_seen.note(quotes.iter());
         }
-        // Whoever has his answer may read it from the store. Where the store is away, nobody waits
-        // for it to say so once more.
+        // Whoever has his answer may read it from the store, and a process may end when it has its
+        // own. Where the store is away, nobody waits for it to say so once more.
         if orders.store_answers {
             self.keep(&quotes).await;
         }
-        let mut landed = Vec::with_capacity(departures.len());
-        for departure in departures {
-            let symbol = departure.wanted.symbol;
-            let landing = landings.remove(&symbol).unwrap_or_else(|| {
-                Landing::Failed(SourceError::Unavailable("no answer in time".to_owned()))
-            });
-            let (memory, end) = match landing {
-                Landing::Unknown => (Some(UNKNOWN_FOR), Landed::Unknown(UNKNOWN_FOR)),
-                Landing::Quote(..) | Landing::Failed(_) => (None, Landed::Done),
-            };
-            landed.push((symbol, end));
-            self.board.land(departure, landing, memory);
-        }
         if let Some(claims) = claims {
+            let end = |symbol: &Symbol| match landings.get(symbol) {
+                Some(Landing::Unknown) => Landed::Unknown(UNKNOWN_FOR),
+                Some(Landing::Quote(..) | Landing::Failed(_)) | None => Landed::Done,
+            };
+            let landed: Vec<_> = symbols
+                .iter()
+                .map(|symbol| (*symbol, end(symbol)))
+                .collect();
+            // What cannot be given back ends with its life.
             let _ = claims.land(&self.parts.process, &landed).await;
+        }
+        for departure in departures {
+            let landing = landings
+                .remove(&departure.wanted.symbol)
+                .unwrap_or_else(|| {
+                    Landing::Failed(SourceError::Unavailable("no answer in time".to_owned()))
+                });
+            let memory = matches!(landing, Landing::Unknown).then_some(UNKNOWN_FOR);
+            self.board.land(departure, landing, memory);
         }
         if !orders.store_answers {
             self.keep(&quotes).await;

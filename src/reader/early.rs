@@ -67,8 +67,8 @@ impl Shared {
         let fetch = self.fetch_time.seconds();
         let ttl = self.parts.ttl.as_secs_f64();
         // The die is thrown for those alone whom it can concern.
-        let safe_age = ttl - fetch * HIGHEST_THROW;
-        let near_its_end = |reading: &&Reading| reading.age.as_secs_f64() >= safe_age;
+        let safe_age = Duration::from_secs_f64((ttl - fetch * HIGHEST_THROW).max(0.0));
+        let near_its_end = |reading: &&Reading| reading.age >= safe_age;
         let mut near = readings.iter().flatten().filter(near_its_end).peekable();
         if near.peek().is_none()
             || self.parts.source.is_none()

@@ -37,6 +37,16 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// Takes out what was found for the other codes, in the order asked for.
+    pub fn take_found(&mut self) -> Vec<Reading> {
+        match self {
+            Self::Code(_) => Vec::new(),
+            Self::Source { found, .. } | Self::Late { found, .. } => std::mem::take(found),
+        }
+    }
+}
+
 fn list(symbols: &[Symbol]) -> String {
     let shown: Vec<&str> = symbols.iter().take(5).map(Symbol::as_str).collect();
     let more = symbols.len().saturating_sub(shown.len());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use metrics::counter;
 use tokio::time::{Instant, timeout_at};
@@ -69,27 +70,27 @@ impl Shared {
         quotes.into_iter().flatten().filter_map(reading).collect()
     }
 
-    /// A reading of `quote`, unless it is none to believe.
+    /// A reading of what stands in the store, unless it is none to believe.
     fn reading(&self, quote: Box<Quote>, source: Source, now: KrxTime) -> Option<Reading> {
-        self.believes(&quote, now)
-            .then(|| Reading::new(quote, source, now))
+        let reading = Reading::new(quote, source, now);
+        // Only what has no age can be from the future.
+        let is_good = match reading.age {
+            Duration::ZERO => self.believes(&reading.quote, now),
+            _ => reading.quote.price > 0,
+        };
+        is_good.then_some(reading)
     }
 
     /// Whether what stands in the store is a price that has an age.
     pub(super) fn believes(&self, quote: &Quote, now: KrxTime) -> bool {
-        if quote.price <= 0 {
-            return false;
+        let is_from_the_future = quote.fetched_at - now > CLOCKS_DIFFER;
+        if is_from_the_future && !self.said_clocks_differ.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                code = %quote.stock_code, fetched_at = %quote.fetched_at,
+                "a price in the store is from the future and not believed: a clock is wrong"
+            );
         }
-        if quote.fetched_at - now > CLOCKS_DIFFER {
-            if !self.said_clocks_differ.swap(true, Ordering::Relaxed) {
-                tracing::warn!(
-                    code = %quote.stock_code, fetched_at = %quote.fetched_at,
-                    "a price in the store is from the future and not believed: a clock is wrong"
-                );
-            }
-            return false;
-        }
-        true
+        quote.price > 0 && !is_from_the_future
     }
 
     /// Looks whether the store answers at all, one look at a time. The store leaves a way that

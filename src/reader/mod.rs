@@ -87,7 +87,8 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// `code` is no stock code, or the broker could not be asked. A store that fails is a miss.
+    /// `code` is no stock code, or the broker could not be asked, or not within 10 s. A store that
+    /// fails is a miss.
     pub async fn price(&self, code: &str) -> Result<Option<Reading>, ReadError> {
         Ok(self.prices(&[code]).await?.pop())
     }

@@ -198,3 +198,16 @@ async fn a_caller_who_walks_away_leaves_the_call_to_the_others() {
     assert!(other.price("005930").await.unwrap().is_some());
     assert_eq!(world.calls(), 1);
 }
+
+/// A program may end when it has its answer; what it learned is known to the others by then.
+#[tokio::test(start_paused = true)]
+async fn whoever_has_his_answer_leaves_nothing_claimed() {
+    let world = world_at(noon());
+    world.reader.prices(&["005930", "000001"]).await.unwrap();
+    let symbols = ["005930", "000001"].map(|code| code.parse().unwrap());
+    let life = Duration::from_secs(1);
+    let claims = world.store.memory.claim("other", &symbols, life).await;
+    let claims = claims.unwrap();
+    assert_eq!(claims[0], Claim::Own);
+    assert!(matches!(claims[1], Claim::Unknown(_)), "{claims:?}");
+}
