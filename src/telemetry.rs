@@ -21,6 +21,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
         .install_recorder()?;
+    describe_gauge!("sise_tasks", "Tasks of this process that are alive");
     describe_gauge!("sise_universe_codes", "Codes in the stock list");
     describe_gauge!(
         "sise_coverage_ratio",

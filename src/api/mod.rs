@@ -14,6 +14,7 @@ use axum::routing::get;
 use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -124,6 +125,8 @@ async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
     let fresh = state
         .freshness
         .of(&universe, state.parts.settings.store.ttl);
+    let tasks = Handle::current().metrics().num_alive_tasks();
+    gauge!("sise_tasks").set(u32::try_from(tasks).unwrap_or(u32::MAX));
     gauge!("sise_universe_codes").set(u32::try_from(universe.len()).unwrap_or(u32::MAX));
     gauge!("sise_fresh_ratio").set(fresh.share);
     for (quantile, label) in [(0.5, "0.5"), (0.9, "0.9"), (0.99, "0.99"), (1.0, "1")] {

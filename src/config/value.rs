@@ -140,14 +140,15 @@ fn redacted(text: &str) -> String {
     if !url.has_host() {
         return "(set)".to_owned();
     }
-    // A password with an unescaped '/' or '#' is taken for a path.
-    let beyond = format!(
-        "{}{}{}",
-        url.path(),
-        url.query().unwrap_or(""),
-        url.fragment().unwrap_or("")
-    );
-    if beyond.contains('@') {
+    // A password with an unescaped '/' or '#' is taken for a path; a path is no more than a number.
+    let is_number = url
+        .path()
+        .bytes()
+        .all(|byte| byte == b'/' || byte.is_ascii_digit());
+    let beyond = [url.query(), url.fragment()]
+        .map(Option::unwrap_or_default)
+        .concat();
+    if !is_number || beyond.contains('@') {
         return "(set)".to_owned();
     }
     url.set_fragment(None);

@@ -23,7 +23,7 @@ use crate::tls;
 const TIMEOUTS_BEFORE_NEW: u32 = 2;
 
 /// How to reach Redis.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RedisSettings<'a> {
     /// `redis://` or `rediss://` with user, password and database where needed.
     pub url: &'a str,
@@ -212,6 +212,17 @@ impl Link {
             store: self.address.clone(),
             trouble,
         }
+    }
+}
+
+impl fmt::Debug for RedisSettings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address may hold a password.
+        f.debug_struct("RedisSettings")
+            .field("namespace", &self.namespace)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("response_timeout", &self.response_timeout)
+            .finish_non_exhaustive()
     }
 }
 
