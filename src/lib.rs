@@ -35,7 +35,7 @@
 //!
 //! ```text
 //!  edge      cli -> daemon -> schedule, api, freshness, telemetry      setup, config
-//!  service             universe    sweep    reader    fleet -> leadership
+//!  service       universe   sweep   reader   fleet -> leadership   journal
 //!  port                         port
 //!  adapter             kis                store          (never meet)
 //!  tool                  pace    clock    tls            sim stands apart
@@ -54,6 +54,7 @@ pub mod domain;
 pub mod fleet;
 #[cfg(feature = "daemon")]
 pub mod freshness;
+pub mod journal;
 pub mod kis;
 pub mod leadership;
 pub mod pace;

@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["port"],
     &["pace"],
     &["kis", "store"],
-    &["universe", "sweep", "reader", "leadership"],
+    &["universe", "sweep", "reader", "leadership", "journal"],
     &["fleet"],
     &["config"],
     &["setup"],

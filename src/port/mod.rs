@@ -1,6 +1,7 @@
 //! What the services need of the outside: narrow traits, and errors that say what to do next.
 
 mod flights;
+mod journal;
 mod list;
 mod shared;
 mod source;
@@ -9,6 +10,7 @@ mod work;
 
 pub use crate::domain::Urgency;
 pub use flights::{Claim, Flights, Landed};
+pub use journal::{Chronicle, CoverageLog, Journal, Ledger, Place, Recorder, Roster, Unrecorded};
 pub use list::{ListError, ListSource};
 pub use shared::{Issue, Lead, Leader, Leadership, RateBudget, SharedToken, Standing, TokenStore};
 pub use source::{Answer, Answers, QuoteSource, Remedy, SourceError, Tally};

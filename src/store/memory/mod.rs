@@ -1,5 +1,6 @@
 //! The store inside this process: the same contract, for demos, tests and machines without Redis.
 
+mod chronicle;
 mod flights;
 mod lease;
 mod tokens;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use crate::domain::{Quote, Symbol};
 use crate::port::{CopyStore, Lead, Leader, PriceStore, Shelf, StoreError};
 
+use chronicle::Books;
 pub use tokens::MemoryTokens;
 pub use work::MemoryWork;
 
@@ -35,6 +37,7 @@ struct Shelves {
     flights: HashMap<Symbol, flights::Held>,
     lease: Option<(Leader, Instant)>,
     last_lead: Option<Lead>,
+    books: Books,
     started: Instant,
     clear_at: Instant,
 }
@@ -49,6 +52,7 @@ impl Default for MemoryStore {
                 flights: HashMap::new(),
                 lease: None,
                 last_lead: None,
+                books: Books::default(),
                 started: Instant::now(),
                 clear_at: Instant::now() + CLEAR_EVERY,
             }),

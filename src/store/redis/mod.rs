@@ -1,11 +1,15 @@
 //! The store in Redis.
 
 mod budget;
+mod coverage;
 mod first_level;
 mod flights;
+mod journal;
 mod lease;
+mod ledger;
 mod link;
 mod prices;
+mod roster;
 mod tokens;
 mod work;
 
