@@ -131,6 +131,13 @@ impl Scribe {
         }
     }
 
+    /// Writes what was noted, and ends.
+    pub async fn close(self) {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        self.run(stop).await;
+    }
+
     fn has_unwritten(&self) -> bool {
         self.pages.iter().any(|page| !page.is_written)
     }

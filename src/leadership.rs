@@ -88,6 +88,15 @@ impl Candidate {
         }
     }
 
+    /// The number of the lead that this process has.
+    #[must_use]
+    pub fn lead(&self) -> Option<Lead> {
+        match self.post() {
+            Post::Leads { leader, .. } => Some(leader.lead),
+            Post::Follows(_) | Post::Unknown => None,
+        }
+    }
+
     /// Told of every change of [`Candidate::post`].
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<Post> {

@@ -35,7 +35,7 @@
 //!
 //! ```text
 //!  edge      cli -> daemon -> schedule, api, freshness, telemetry      setup, config
-//!  service       universe   sweep   reader   fleet -> leadership   journal
+//!  service   universe  sweep -> ledger  reader  fleet, presence -> leadership  journal  ping
 //!  port                         port
 //!  adapter             kis                store          (never meet)
 //!  tool                  pace    clock    tls            sim stands apart
@@ -57,8 +57,12 @@ pub mod freshness;
 pub mod journal;
 pub mod kis;
 pub mod leadership;
+pub mod ledger;
 pub mod pace;
+#[cfg(feature = "daemon")]
+pub mod ping;
 pub mod port;
+pub mod presence;
 pub mod reader;
 #[cfg(feature = "daemon")]
 pub mod schedule;

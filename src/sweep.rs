@@ -1,5 +1,7 @@
 //! One pass over the list: batches to the source, quotes to the store, every code accounted for.
 
+mod entry;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;

@@ -20,10 +20,13 @@ pub(super) struct GetArguments {
 }
 
 pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
-    let parts = super::parts(&layers)?;
+    let (parts, scribe) = super::recorded(&layers)?;
     parts.know_names().await;
     let codes: Vec<&str> = arguments.codes.iter().map(String::as_str).collect();
-    let (readings, trouble) = match parts.reader().prices(&codes).await {
+    let answer = parts.reader().prices(&codes).await;
+    // A token may have been issued.
+    scribe.close().await;
+    let (readings, trouble) = match answer {
         Ok(readings) => (readings, None),
         // What was found is still worth printing.
         Err(ReadError::Source {

@@ -16,13 +16,15 @@ mod universe;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::clock;
 use crate::config::{KEYS, Layers, Settings};
-use crate::setup::Parts;
+use crate::journal::{self, Scribe};
+use crate::setup::{Outside, Parts};
 
 use failure::{Failure, Outcome};
 
@@ -145,6 +147,21 @@ fn parts(layers: &Layers) -> Result<Parts, Failure> {
     let settings = Settings::new(layers)?;
     logging::start(&settings)?;
     Ok(Parts::new(settings, clock::system())?)
+}
+
+/// As [`parts`], for a command that may do what belongs into the journal.
+fn recorded(layers: &Layers) -> Result<(Parts, Scribe), Failure> {
+    let settings = Settings::new(layers)?;
+    logging::start(&settings)?;
+    let clock = clock::system();
+    let (notebook, notes) = journal::notebook(Arc::clone(&clock));
+    let outside = Outside {
+        recorder: Arc::new(notebook),
+        ..Outside::new(&settings, clock)?
+    };
+    let parts = Parts::on(settings, outside)?;
+    let scribe = parts.scribe(notes);
+    Ok((parts, scribe))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{NaiveDate, NaiveTime};
 
-use super::{Lead, StoreError};
+use super::{CopyStore, Lead, StoreError};
 use crate::domain::{Coverage, Entry, Event, Presence, Row, Symbol};
 
 /// Is told what happens. Never blocks and never fails: whoever tells has other work.
@@ -119,5 +119,5 @@ pub trait Roster: Send + Sync {
 }
 
 /// All that is written down about the work.
-pub trait Chronicle: Journal + Ledger + CoverageLog + Roster {}
-impl<T: Journal + Ledger + CoverageLog + Roster> Chronicle for T {}
+pub trait Chronicle: Journal + Ledger + CoverageLog + Roster + CopyStore {}
+impl<T: Journal + Ledger + CoverageLog + Roster + CopyStore> Chronicle for T {}
