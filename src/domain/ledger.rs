@@ -65,6 +65,13 @@ impl Row {
         });
     }
 
+    /// When the sweep began that asked for the code last.
+    #[must_use]
+    pub fn last_sweep(&self) -> Option<KrxTime> {
+        let missed = self.missed.as_ref().map(|missed| missed.sweep);
+        missed.or_else(|| Some(self.polled.as_ref()?.sweep))
+    }
+
     /// Takes over what an earlier row of the same code knows: since when the price stands, since
     /// when there is none.
     pub fn follow(&mut self, earlier: &Self) {

@@ -15,11 +15,13 @@ mod work;
 
 use std::fmt;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::{Cmd, Script};
 
 use super::keys::Keys;
+use crate::domain::Symbol;
 use crate::port::{CopyStore, StoreError};
 pub use budget::RedisBudget;
 pub use first_level::RedisFirstLevel;
@@ -72,6 +74,18 @@ impl RedisStore {
     #[must_use]
     pub fn address(&self) -> &str {
         self.link.address()
+    }
+
+    /// Life that the live price of `symbol` has left; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Redis cannot be reached or refused.
+    pub async fn life(&self, symbol: Symbol) -> Result<Option<Duration>, StoreError> {
+        let mut command = Cmd::new();
+        command.arg("PTTL").arg(self.keys.realtime(symbol));
+        let left: i64 = self.link.ask(&command).await?;
+        Ok(u64::try_from(left).ok().map(Duration::from_millis))
     }
 
     /// Version and memory of the server.
