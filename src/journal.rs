@@ -115,17 +115,14 @@ impl Scribe {
                 () = stop.cancelled() => break,
                 Some((at, event)) = self.notes.queue.recv() => self.take(at, event),
                 () = sleep_until(again), if self.has_unwritten() => {
-                    match stop.run_until_cancelled(self.write()).await {
-                        Some(pause) => again = Instant::now() + pause,
-                        None => break,
-                    }
+                    again = Instant::now() + self.write(Some(&stop)).await;
                 }
             }
         }
         while let Ok((at, event)) = self.notes.queue.try_recv() {
             self.take(at, event);
         }
-        if timeout(LAST_WORDS, self.write()).await.is_err() || self.has_unwritten() {
+        if timeout(LAST_WORDS, self.write(None)).await.is_err() || self.has_unwritten() {
             let count = self.pages.iter().filter(|page| !page.is_written).count();
             tracing::warn!(count, "entries of the journal could not be written");
         }
@@ -170,10 +167,14 @@ impl Scribe {
         }
     }
 
-    /// Writes what can be written; says when to try the rest.
-    async fn write(&mut self) -> Duration {
+    /// Writes what can be written until `stop`; says when to try the rest.
+    async fn write(&mut self, stop: Option<&CancellationToken>) -> Duration {
         let [first, last] = AGAIN;
         for page in self.pages.iter_mut().filter(|page| !page.is_written) {
+            // Between two entries only: one that is under way would be written twice.
+            if stop.is_some_and(CancellationToken::is_cancelled) {
+                return Duration::ZERO;
+            }
             match self.journal.append(&page.entry, page.place.as_ref()).await {
                 Ok(place) => {
                     page.place = Some(place);

@@ -13,13 +13,13 @@ use crate::pace::Pacer;
 use crate::port::Roster;
 
 /// How often it is said.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(3);
 
 /// How often it is tried while the store is away, at the most.
-const AGAIN: Duration = Duration::from_secs(15);
+const AGAIN: Duration = Duration::from_secs(12);
 
 /// For how long it holds: a process that says nothing for so long is gone.
-const LIFE: Duration = Duration::from_secs(16);
+const LIFE: Duration = Duration::from_secs(8);
 
 /// What a process is doing, in words; whoever does it says so here.
 #[derive(Debug, Clone)]

@@ -117,12 +117,14 @@ async fn rows_are_kept_by_code(store: &dyn Chronicle) {
 
 async fn a_leader_that_was_paused_does_not_overwrite_the_ledger(store: &dyn Chronicle) {
     let symbol = symbols(1)[0];
-    let old = Some(Lead(1_795_392_000_000));
-    let new = Some(Lead(1_795_392_000_001));
-    store.keep_rows(&[(symbol, row(0))], old).await.unwrap();
-    store.keep_rows(&[(symbol, row(60))], new).await.unwrap();
-    let refused = store.keep_rows(&[(symbol, row(0))], old).await;
-    let lead = old.unwrap();
+    let lead = Lead(1_795_392_000_000);
+    let next = Some(Lead(lead.0 + 1));
+    store
+        .keep_rows(&[(symbol, row(0))], Some(lead))
+        .await
+        .unwrap();
+    store.keep_rows(&[(symbol, row(60))], next).await.unwrap();
+    let refused = store.keep_rows(&[(symbol, row(0))], Some(lead)).await;
     assert_eq!(refused, Err(StoreError::Superseded { lead }));
     assert_eq!(store.row(symbol).await.unwrap(), Some(row(60)));
     // A single pass that a person asked for carries no lead.

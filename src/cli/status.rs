@@ -13,7 +13,7 @@ use super::output::{self, grouped};
 use super::strip::{self, Look, Slot};
 use super::words::{self, length, long, percent, short};
 use crate::config::Layers;
-use crate::domain::{Coverage, Entry, Event, Gap, KrxTime, Moment, Presence};
+use crate::domain::{Coverage, Entry, Event, Gap, KrxTime, Moment, Presence, Role};
 use crate::port::{
     CoverageLog as _, Journal as _, Leader, Leadership as _, Roster as _, StoreError,
 };
@@ -84,7 +84,14 @@ impl Status {
     ) -> Result<Self, StoreError> {
         let now = (parts.clock)();
         let leader = redis.leader().await?;
-        let processes = redis.present().await?;
+        let mut processes = redis.present().await?;
+        for process in &mut processes {
+            // The lease has the last word: one that was killed is on the roster for a while.
+            let leads = leader.as_ref().map(|leader| &leader.process) == Some(&process.process);
+            if process.role == Role::Leading && !leads {
+                process.role = Role::Waiting;
+            }
+        }
         let entries = redis.entries(ENTRIES).await?;
         let counted = redis.minutes(now.date_naive()).await?;
         let keys: BTreeSet<String> = processes

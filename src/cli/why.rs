@@ -155,7 +155,9 @@ async fn why_code(symbol: Symbol, parts: &Parts, redis: &Arc<RedisStore>, json: 
         Event::Sweep(swept) => Some(swept.started_at) == asked_by,
         _ => false,
     };
-    let is_later = |entry: &&Entry| asked_by.is_none_or(|sweep| entry.last_at > sweep);
+    let sweep = entries.iter().find(is_its);
+    let ended = sweep.map(|entry| entry.at).or(asked_by);
+    let is_later = |entry: &&Entry| ended.is_none_or(|ended| entry.last_at > ended);
     let mut skips = entries.iter().filter(is_telling).filter(is_later);
     let list = parts.universe.load();
     let code = Code {
@@ -164,7 +166,7 @@ async fn why_code(symbol: Symbol, parts: &Parts, redis: &Arc<RedisStore>, json: 
         now: (parts.clock)(),
         price,
         life,
-        sweep: entries.iter().find(is_its).cloned(),
+        sweep: sweep.cloned(),
         skip: skips.next().cloned(),
         leader,
         row,
@@ -310,8 +312,8 @@ impl Code {
 struct Then<'a> {
     now: KrxTime,
     leader: Option<&'a Entry>,
-    last_sweep: Option<&'a Swept>,
-    by: Option<&'a str>,
+    /// The last sweep that had begun, and its entry.
+    sweep: Option<(&'a Swept, &'a Entry)>,
     /// Skips that went on then, and the last one before where none did.
     skips: Vec<&'a Entry>,
     gaps: Vec<&'a Entry>,
@@ -325,8 +327,7 @@ impl<'a> Then<'a> {
         let mut then = Self {
             now,
             leader: None,
-            last_sweep: None,
-            by: None,
+            sweep: None,
             skips: Vec::new(),
             gaps: Vec::new(),
             clocks: Vec::new(),
@@ -341,12 +342,11 @@ impl<'a> Then<'a> {
             match &entry.event {
                 Event::Clock { .. } if (entry.at - at).abs() <= AROUND => then.clocks.push(entry),
                 Event::Gap(gap) if gap.from <= at && at < gap.until => then.gaps.push(entry),
-                _ if entry.at > at => {}
-                Event::Sweep(swept) => {
-                    // Noted when it was over.
-                    then.last_sweep = Some(swept);
-                    then.by = Some(&entry.process);
+                // Noted when it was over.
+                Event::Sweep(swept) if swept.started_at <= at => {
+                    then.sweep = Some((swept, entry));
                 }
+                _ if entry.at > at => {}
                 Event::Skip(_) => {
                     if went_on(entry) {
                         then.skips.push(entry);
@@ -397,7 +397,7 @@ async fn why_at(at: KrxTime, parts: &Parts, redis: &RedisStore, json: bool) -> O
             "reason": moment.closed.as_ref().map(ToString::to_string),
             "coverage": share,
             "leader": then.leader.map(|entry| &entry.process),
-            "last_sweep": then.last_sweep,
+            "last_sweep": then.sweep.map(|(_, entry)| entry),
             "skips": then.skips,
             "gaps": then.gaps,
             "clocks": then.clocks,
@@ -419,13 +419,14 @@ async fn why_at(at: KrxTime, parts: &Parts, redis: &RedisStore, json: bool) -> O
         |entry| format!("{} since {}", entry.process, short(entry.at, then.now)),
     );
     output::line(format!("leader     {leader}"));
-    match (then.last_sweep, then.by) {
-        (Some(swept), Some(by)) => {
+    match then.sweep {
+        Some((swept, entry)) => {
             let ago = length(at - swept.started_at);
-            let swept = words::sweep(swept, then.now);
-            output::line(format!("last sweep {ago} before: {swept}, by {by}"));
+            let state = if entry.at > at { "under way" } else { "done" };
+            let said = sentence(entry, then.now);
+            output::line(format!("last sweep begun {ago} before, {state}: {said}"));
         }
-        _ => output::line("last sweep none before that, as far as the journal goes"),
+        None => output::line("last sweep none before that, as far as the journal goes"),
     }
     let others = [&then.skips, &then.gaps, &then.clocks, &then.bans];
     for entry in others.into_iter().flatten().copied().chain(then.token) {

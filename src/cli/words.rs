@@ -27,7 +27,8 @@ pub(super) fn short(time: KrxTime, now: KrxTime) -> String {
 
 /// A length of time in one or two units.
 pub(super) fn length(length: TimeDelta) -> String {
-    let seconds = length.num_seconds().max(0);
+    let rounded = length.checked_add(&TimeDelta::milliseconds(500));
+    let seconds = rounded.unwrap_or(length).num_seconds().max(0);
     match seconds {
         0..=119 => format!("{seconds} s"),
         120..=7_199 => format!("{} min", seconds / 60),

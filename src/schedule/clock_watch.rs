@@ -31,7 +31,7 @@ impl Clocks {
         let went = at.saturating_duration_since(self.at);
         let moved = told - self.told;
         *self = Self { told, at };
-        let apart = moved - TimeDelta::from_std(went).unwrap_or(TimeDelta::MAX);
+        let apart = moved.checked_sub(&TimeDelta::from_std(went).ok()?)?;
         let by = apart.abs().to_std().unwrap_or(Duration::MAX);
         if by >= NOTABLE {
             let is_ahead = apart > TimeDelta::zero();
@@ -60,7 +60,8 @@ pub(super) async fn watch(parts: Arc<Parts>, freshness: Arc<Freshness>, stop: Ca
         counter!("sise_clock_jumps_total", "kind" => jump.slug()).increment(1);
         let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         parts.recorder.note(Event::Clock { jump, by_ms });
-        let shown = humantime::format_duration(Duration::from_secs(by.as_secs()));
+        let rounded = Duration::from_secs(by.saturating_add(Duration::from_millis(500)).as_secs());
+        let shown = humantime::format_duration(rounded);
         match jump {
             ClockJump::Ahead => {
                 // The monotonic clock stands while a host sleeps; prices die all the same.
