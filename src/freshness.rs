@@ -33,6 +33,18 @@ impl Freshness {
         }
     }
 
+    /// All prices are older by `by` than this process could see: the host slept.
+    pub fn age(&self, by: Duration) {
+        self.written().retain(|_, at| match at.checked_sub(by) {
+            Some(earlier) => {
+                *at = earlier;
+                true
+            }
+            // Before the clock began, so long dead.
+            None => false,
+        });
+    }
+
     /// How fresh `universe` is, with prices that live for `ttl`.
     #[must_use]
     #[expect(

@@ -10,8 +10,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::domain::{KrxTime, Quote, Symbol};
-use crate::port::{Lead, Leader, Leadership, PriceStore, Shelf, Standing, StoreError};
+use crate::domain::{Event, KrxTime, LeadChange, Leading, Quote, Symbol};
+use crate::port::{
+    Lead, Leader, Leadership, PriceStore, Recorder, Shelf, Standing, StoreError, Unrecorded,
+};
 
 /// Who follows looks this often whether the lead is free: a leader that stops in order is
 /// followed within a second.
@@ -45,6 +47,7 @@ pub struct Candidate {
     process: String,
     life: Duration,
     clock: Clock,
+    recorder: Arc<dyn Recorder>,
     post: watch::Sender<Post>,
 }
 
@@ -57,8 +60,16 @@ impl Candidate {
             process,
             life: life.mul_f64(MARGIN),
             clock,
+            recorder: Arc::new(Unrecorded),
             post: watch::Sender::new(Post::Unknown),
         }
+    }
+
+    /// Tells `recorder` of every change of the lead that this process has a part in.
+    #[must_use]
+    pub fn recorded_by(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        self.recorder = recorder;
+        self
     }
 
     /// What this process calls itself.
@@ -77,6 +88,15 @@ impl Candidate {
         }
     }
 
+    /// The number of the lead that this process has.
+    #[must_use]
+    pub fn lead(&self) -> Option<Lead> {
+        match self.post() {
+            Post::Leads { leader, .. } => Some(leader.lead),
+            Post::Follows(_) | Post::Unknown => None,
+        }
+    }
+
     /// Told of every change of [`Candidate::post`].
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<Post> {
@@ -91,10 +111,15 @@ impl Candidate {
             }
         }
         // What is in flight may still be written: the store takes it until another one leads.
-        if matches!(self.post(), Post::Leads { .. })
-            && let Err(error) = self.lease.resign(&self.process).await
-        {
-            tracing::warn!(%error, "the lead could not be given back; it ends by itself");
+        let Post::Leads { leader, .. } = self.post() else {
+            return;
+        };
+        match self.lease.resign(&self.process).await {
+            Ok(()) => self.tell(Leading::GivenBack, leader.lead, None),
+            Err(error) => {
+                tracing::warn!(%error, "the lead could not be given back; it ends by itself");
+                self.tell(Leading::Lost, leader.lead, None);
+            }
         }
     }
 
@@ -128,6 +153,14 @@ impl Candidate {
         pause
     }
 
+    fn tell(&self, change: Leading, lead: Lead, after: Option<String>) {
+        self.recorder.note(Event::Lead(LeadChange {
+            change,
+            lead: lead.0,
+            after,
+        }));
+    }
+
     fn take(&self, post: Post) {
         self.post.send_if_modified(|held| {
             let lead = |post: &Post| match post {
@@ -148,6 +181,16 @@ impl Candidate {
                     Post::Unknown => {
                         tracing::warn!("the lead is lost: no sweeps until it is taken")
                     }
+                }
+                if let Post::Leads { leader, .. } = &*held {
+                    self.tell(Leading::Lost, leader.lead, None);
+                }
+                if let Post::Leads { leader, .. } = &post {
+                    let before = match &*held {
+                        Post::Follows(before) => Some(before.process.clone()),
+                        _ => None,
+                    };
+                    self.tell(Leading::Taken, leader.lead, before);
                 }
             }
             *held = post;

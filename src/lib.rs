@@ -36,7 +36,7 @@
 //!
 //! ```text
 //!  edge      cli -> daemon -> schedule, api, freshness, telemetry      setup, config
-//!  service             universe    sweep    reader    fleet -> leadership
+//!  service   universe  sweep -> ledger  reader  fleet, presence -> leadership  journal  ping
 //!  port                         port
 //!  adapter             kis                store          (never meet)
 //!  tool                  pace    clock    tls            sim stands apart
@@ -58,10 +58,15 @@ pub mod freshness;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod journal;
 pub mod kis;
 pub mod leadership;
+pub mod ledger;
 pub mod pace;
+#[cfg(feature = "daemon")]
+pub mod ping;
 pub mod port;
+pub mod presence;
 pub mod reader;
 #[cfg(feature = "daemon")]
 pub mod schedule;

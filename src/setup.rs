@@ -12,16 +12,21 @@ use chrono::NaiveDate;
 
 use crate::clock::{self, Clock};
 use crate::config::{ConfigError, KisEnvironment, Layers, Settings, UniverseSource};
-use crate::domain::{Calendar, CalendarError, Shipped, Universe};
+use crate::domain::{
+    Calendar, CalendarError, KrxTime, Presence, RateMode, Role, Shipped, Universe,
+};
 use crate::fleet::{self, Dispatcher, Member, Worker};
+use crate::journal::{Notes, Scribe};
 use crate::kis::{
     Auth, BanKeep, Bans, BrokerDay, Caller, Credentials, Keep, KisQuotes, MasterFiles, Rest,
 };
 use crate::leadership::{Candidate, LeaderStore};
 use crate::pace::{Fallback, LocalBudget, Pacer};
 use crate::port::{
-    Flights, Leadership, ListSource, PriceStore, QuoteSource, SourceError, StoreError,
+    Chronicle, Flights, Leadership, ListSource, PriceStore, QuoteSource, Recorder, SourceError,
+    StoreError,
 };
+use crate::presence::{Activity, Attendance};
 use crate::reader::{self, Reader};
 use crate::store::{MemoryBans, MemoryTokens, RedisStore};
 use crate::sweep::{Manner, Sweeper};
@@ -86,6 +91,13 @@ pub struct Parts {
     pub redis: Option<Arc<RedisStore>>,
     /// What this process calls itself where processes meet.
     pub process: String,
+    /// What is written down about the work, beside the prices.
+    pub chronicle: Arc<dyn Chronicle>,
+    /// Is told what happens.
+    pub recorder: Arc<dyn Recorder>,
+    /// Is told what this process is doing.
+    pub activity: Activity,
+    started_at: KrxTime,
     lease: Option<Arc<dyn Leadership>>,
     flights: Option<Arc<dyn Flights>>,
     work: Option<WorkShare>,
@@ -116,6 +128,7 @@ impl Parts {
         let universe = Arc::new(ArcSwap::from_pointee(Shipped::get().universe()));
         let broker = broker(&settings, &calendar, &universe, &outside)?;
         let last_good = LastGood::new(&settings.universe_origin(), outside.copies);
+        let started_at = (outside.clock)();
         Ok(Self {
             settings,
             clock: outside.clock,
@@ -126,6 +139,10 @@ impl Parts {
             sweep_store: outside.sweep_store,
             redis: outside.redis,
             process: outside.process,
+            chronicle: outside.chronicle,
+            recorder: outside.recorder,
+            activity: Activity::new("starting"),
+            started_at,
             lease: outside.lease,
             flights: outside.flights,
             work: outside.work,
@@ -185,12 +202,49 @@ impl Parts {
         let lease = Arc::clone(self.lease.as_ref()?);
         let life = self.settings.schedule.lease;
         let clock = Arc::clone(&self.clock);
-        Some(Arc::new(Candidate::new(
-            lease,
-            self.process.clone(),
-            life,
-            clock,
-        )))
+        let candidate = Candidate::new(lease, self.process.clone(), life, clock);
+        let recorder = Arc::clone(&self.recorder);
+        Some(Arc::new(candidate.recorded_by(recorder)))
+    }
+
+    /// What the app key is called where processes meet: a digest; `None` without credentials.
+    #[must_use]
+    pub fn app_key_digest(&self) -> Option<String> {
+        let base = self.settings.kis.base_url.trim_end_matches('/');
+        Some(credentials(&self.settings)?.identity(base))
+    }
+
+    /// Who writes `notes` into the journal of the store.
+    #[must_use]
+    pub fn scribe(&self, notes: Notes) -> Scribe {
+        let clock = Arc::clone(&self.clock);
+        Scribe::new(notes, self.chronicle.clone(), self.process.clone(), clock)
+    }
+
+    /// Keeps this process on the store's roster, as what it is there for; a daemon's role is that
+    /// of its `candidate`.
+    #[must_use]
+    pub fn attendance(&self, role: Role, candidate: Option<&Arc<Candidate>>) -> Attendance {
+        let presence = Presence {
+            process: self.process.clone(),
+            host: outside::host_name(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            role,
+            since: self.started_at,
+            key: self.app_key_digest(),
+            rate: RateMode::None,
+            doing: String::new(),
+        };
+        let roster = self.chronicle.clone();
+        let mut attendance = Attendance::new(roster, presence, self.activity.clone());
+        if let Some(broker) = &self.broker {
+            attendance = attendance.paced_by(Arc::clone(&broker.pacer));
+        }
+        if let Some(candidate) = candidate {
+            attendance = attendance.of(Arc::clone(candidate));
+        }
+        attendance
     }
 
     /// A sweeper by the settings, which writes as the leader where `candidate` is given; `None`
@@ -398,7 +452,7 @@ fn broker(
         process: outside.process.clone(),
     };
     let auth = Auth::new(Arc::clone(&rest), credentials, keep, Arc::clone(clock));
-    let auth = Arc::new(auth);
+    let auth = Arc::new(auth.recorded_by(Arc::clone(&outside.recorder)));
     let caller = Caller::new(Arc::clone(&rest), Arc::clone(&auth));
     let source = KisQuotes::new(
         caller.clone(),

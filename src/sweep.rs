@@ -1,5 +1,7 @@
 //! One pass over the list: batches to the source, quotes to the store, every code accounted for.
 
+mod entry;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+pub use crate::domain::Reason;
 use crate::domain::{Calling, KrxTime, Quote, Symbol};
 use crate::port::{
     Answer, PriceStore, QuoteSource, Shelf, SourceError, StoreError, Tally, Urgency,
@@ -51,31 +54,6 @@ pub struct Step<'a> {
     pub done: usize,
     /// Codes of the pass.
     pub total: usize,
-}
-
-/// Why a code has no new price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// The broker does not know the code.
-    Unknown,
-    /// The broker gave something that is no price.
-    Refused,
-    /// No answer was to be had in time.
-    NotReached,
-    /// There was a price, but the store did not take it.
-    NotStored,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unknown => "unknown to the broker",
-            Self::Refused => "refused",
-            Self::NotReached => "not reached",
-            Self::NotStored => "not stored",
-        })
-    }
 }
 
 /// A code without a new price.
@@ -436,19 +414,12 @@ impl Report {
     /// Number of codes missing for each reason.
     #[must_use]
     pub fn missing_by_reason(&self) -> Vec<(Reason, usize)> {
-        [
-            Reason::Unknown,
-            Reason::Refused,
-            Reason::NotReached,
-            Reason::NotStored,
-        ]
-        .into_iter()
-        .map(|reason| {
+        let counted = Reason::ALL.map(|reason| {
             let count = self.missing.iter().filter(|m| m.reason == reason).count();
             (reason, count)
-        })
-        .filter(|(_, count)| *count > 0)
-        .collect()
+        });
+        let found = counted.into_iter().filter(|(_, count)| *count > 0);
+        found.collect()
     }
 }
 

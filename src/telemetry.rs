@@ -7,6 +7,8 @@
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::domain::ClockJump;
+
 /// Bounds of histograms of seconds.
 const SECONDS: [f64; 14] = [
     0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 120.0,
@@ -117,6 +119,22 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         Unit::Seconds,
         "When the next sweep is due, seconds since 1970"
     );
+    describe_counter!(
+        "sise_gap_minutes_total",
+        "Minutes of a session in which fewer codes than set had a live price"
+    );
+    describe_counter!(
+        "sise_clock_jumps_total",
+        "Jumps of the time of day, and pauses of this process, by kind"
+    );
+    describe_counter!(
+        "sise_pings_total",
+        "Calls of journal.ping_url after good sweeps, by outcome"
+    );
+    describe_counter!(
+        "sise_journal_lost_total",
+        "Events that found no room on their way to the journal"
+    );
     // There from the start: a rate over a counter that appears with its first event misses that
     // event.
     for name in [
@@ -129,6 +147,8 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_store_errors_total",
         "sise_store_unreadable_total",
         "sise_breaker_openings_total",
+        "sise_gap_minutes_total",
+        "sise_journal_lost_total",
     ] {
         counter!(name).increment(0);
     }
@@ -151,6 +171,12 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     }
     for outcome in ["ok", "throttled", "unreachable"] {
         counter!("sise_calls_total", "outcome" => outcome).increment(0);
+    }
+    for jump in ClockJump::ALL {
+        counter!("sise_clock_jumps_total", "kind" => jump.slug()).increment(0);
+    }
+    for outcome in ["ok", "failed"] {
+        counter!("sise_pings_total", "outcome" => outcome).increment(0);
     }
     for reason in [
         "weekend",

@@ -1,4 +1,4 @@
-//! One TLS provider for the whole process.
+//! One TLS provider and one set of roots for the whole process.
 
 /// Installs ring as the process's TLS provider, unless the program chose one already.
 pub(crate) fn install_provider() {
@@ -6,4 +6,13 @@ pub(crate) fn install_provider() {
         // Lost only to another thread that installed one a moment ago.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
+}
+
+/// A client's set-up for `https://`: the system's roots and Mozilla's merged, as a container may
+/// lack the system's.
+pub(crate) fn merge_roots(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+        .iter()
+        .filter_map(|der| reqwest::Certificate::from_der(der).ok());
+    builder.tls_certs_merge(roots)
 }

@@ -18,7 +18,10 @@ use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::{KrxTime, Seoul};
 use crate::freshness::Freshness;
+use crate::leadership::{Candidate, Post};
+use crate::port::Leader;
 use crate::setup::Parts;
 
 /// Below this share of fresh prices in a session the daemon is not ready.
@@ -37,6 +40,8 @@ pub struct ApiState {
     pub parts: Arc<Parts>,
     /// When each code was written.
     pub freshness: Arc<Freshness>,
+    /// This process among those that may lead; `None` where it is alone.
+    pub candidate: Option<Arc<Candidate>>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// The calendar is not asked.
@@ -77,8 +82,9 @@ pub async fn serve(
     }
 }
 
-/// Ready: the store answers, and in a session the token is good and the list is fresh. Out of
-/// session a list that is not fresh is no failure.
+/// Ready: the store answers, and in a session who sweeps has a good token and a fresh list. Who
+/// stands by is ready while the store answers and another one leads. Out of session a list that is
+/// not fresh is no failure.
 async fn ready(State(state): State<ApiState>) -> impl IntoResponse {
     let mut failing = Vec::new();
     if let Err(error) = state.parts.reader_store.ping().await {
@@ -89,35 +95,59 @@ async fn ready(State(state): State<ApiState>) -> impl IntoResponse {
     {
         failing.push(ban.to_string());
     }
+    let post = state.candidate.as_ref().map(|candidate| candidate.post());
     let moment = state.parts.calendar.load().moment((state.parts.clock)());
-    if state.always_open || moment.is_open() {
-        let has_token = state
-            .parts
-            .broker
-            .as_ref()
-            .is_some_and(|broker| broker.auth.has_valid_token());
-        if !has_token {
-            failing.push("there is no valid access token".to_owned());
-        }
-        let ttl = state.parts.settings.store.ttl;
-        let fresh = state.freshness.of(&state.parts.universe.load(), ttl);
-        if fresh.share < READY_SHARE {
-            failing.push(format!(
-                "{:.1} % of the list have a live price, {:.0} % are needed",
-                fresh.share * 100.0,
-                READY_SHARE * 100.0
-            ));
-        }
+    let sweeps = !matches!(post, Some(Post::Follows(_)));
+    if sweeps && (state.always_open || moment.is_open()) {
+        failing.extend(what_sweeps_lack(&state));
     }
+    let leads = match &post {
+        None => String::new(),
+        Some(Post::Leads { leader, .. }) => format!("this process leads since {}\n", since(leader)),
+        Some(Post::Follows(leader)) => format!(
+            "standing by; {} leads since {}\n",
+            leader.process,
+            since(leader)
+        ),
+        Some(Post::Unknown) => "nobody is known to lead\n".to_owned(),
+    };
     if failing.is_empty() {
-        return (StatusCode::OK, "ready\n".to_owned());
+        return (StatusCode::OK, format!("ready\n{leads}"));
     }
     let mut body = "not ready\n".to_owned();
     for reason in failing {
         // Writing to a String cannot fail.
         let _ = writeln!(body, "- {reason}");
     }
-    (StatusCode::SERVICE_UNAVAILABLE, body)
+    (StatusCode::SERVICE_UNAVAILABLE, body + &leads)
+}
+
+/// What a process that sweeps must have in a session, and has not.
+fn what_sweeps_lack(state: &ApiState) -> Vec<String> {
+    let mut lacking = Vec::new();
+    let broker = state.parts.broker.as_ref();
+    if !broker.is_some_and(|broker| broker.auth.has_valid_token()) {
+        lacking.push("there is no valid access token".to_owned());
+    }
+    let ttl = state.parts.settings.store.ttl;
+    let fresh = state.freshness.of(&state.parts.universe.load(), ttl);
+    if fresh.share < READY_SHARE {
+        lacking.push(format!(
+            "{:.1} % of the list have a live price, {:.0} % are needed",
+            fresh.share * 100.0,
+            READY_SHARE * 100.0
+        ));
+    }
+    lacking
+}
+
+/// Since when a process leads, by the store's clock.
+fn since(leader: &Leader) -> String {
+    let since = chrono::DateTime::from_timestamp_millis(leader.since_ms);
+    since.map_or_else(String::new, |since| {
+        let since: KrxTime = since.with_timezone(&Seoul);
+        since.format("%Y-%m-%d %H:%M:%S KST").to_string()
+    })
 }
 
 async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {

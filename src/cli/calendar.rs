@@ -136,7 +136,7 @@ fn why(calendar: &Calendar, date: NaiveDate) -> String {
 }
 
 /// A time without zone is Seoul's.
-fn parse(text: &str) -> Result<KrxTime, Failure> {
+pub(super) fn parse(text: &str) -> Result<KrxTime, Failure> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.with_timezone(&Seoul));
     }

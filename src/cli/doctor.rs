@@ -71,7 +71,7 @@ impl Check {
 pub(super) async fn run(arguments: DoctorArguments, mut layers: Layers) -> Outcome {
     // The checks say everything themselves.
     layers.set("log.level", "off");
-    let parts = super::parts(&layers)?;
+    let (parts, scribe) = super::recorded(&layers)?;
     let mut checks = vec![Check::ok("settings", "every value is allowed")];
     checks.push(state_directory(&parts));
     checks.extend(store(&parts).await);
@@ -85,6 +85,8 @@ pub(super) async fn run(arguments: DoctorArguments, mut layers: Layers) -> Outco
     }
     checks.extend(stock_list(&parts).await);
     checks.push(calendar(&parts));
+    // A token may have been issued.
+    scribe.close().await;
     if arguments.json {
         output::json(&checks);
     } else {

@@ -30,7 +30,7 @@ pub(super) struct GetArguments {
 }
 
 pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
-    let parts = super::parts(&layers)?;
+    let (parts, scribe) = super::recorded(&layers)?;
     parts.know_names().await;
     let codes: Vec<&str> = arguments.codes.iter().map(String::as_str).collect();
     let reader = parts.reader();
@@ -44,7 +44,10 @@ pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
     if let Some(time) = arguments.within {
         ask = ask.within(time);
     }
-    let (readings, trouble) = match ask.await {
+    let answer = ask.await;
+    // A token may have been issued.
+    scribe.close().await;
+    let (readings, trouble) = match answer {
         Ok(readings) => (readings, None),
         // What was found is still worth printing.
         Err(mut error) => match error.take_found() {

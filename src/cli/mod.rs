@@ -12,17 +12,24 @@ mod plan;
 mod progress;
 mod run;
 mod sim;
+mod status;
+mod strip;
 mod universe;
+mod why;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::clock;
 use crate::config::{KEYS, Layers, Settings};
-use crate::setup::Parts;
+use crate::journal::{self, Scribe};
+use crate::setup::{Outside, Parts};
+use crate::store::RedisStore;
 
 use failure::{Failure, Outcome};
 
@@ -62,6 +69,10 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Check the whole set-up and say how to mend it
     Doctor(doctor::DoctorArguments),
+    /// Tell who leads, what every process does, the last sweeps and today's coverage
+    Status(status::StatusArguments),
+    /// Explain in words: a code, the last skipped run, or a moment
+    Why(why::WhyArguments),
     /// Show the settings in force, secrets redacted, and where each came from
     Config(config::ConfigArguments),
     /// Print shell completions
@@ -109,6 +120,8 @@ async fn dispatch(arguments: Arguments) -> Outcome {
         Command::Sim(command) => sim::run(*command).await,
         Command::Demo(command) => demo::run(command).await,
         Command::Doctor(command) => doctor::run(command, layers()?).await,
+        Command::Status(command) => status::run(command, layers()?).await,
+        Command::Why(command) => why::run(command, layers()?).await,
         Command::Config(command) => config::run(&command, &layers()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -145,6 +158,31 @@ fn parts(layers: &Layers) -> Result<Parts, Failure> {
     let settings = Settings::new(layers)?;
     logging::start(&settings)?;
     Ok(Parts::new(settings, clock::system())?)
+}
+
+/// Redis, which alone knows what other processes did.
+fn redis(parts: &Parts) -> Result<Arc<RedisStore>, Failure> {
+    parts.redis.clone().ok_or_else(|| {
+        Failure::usage(
+            "store.url is memory, which other processes cannot see: set REDIS_URL to the Redis \
+             that the daemon writes to",
+        )
+    })
+}
+
+/// As [`parts`], for a command that may do what belongs into the journal.
+fn recorded(layers: &Layers) -> Result<(Parts, Scribe), Failure> {
+    let settings = Settings::new(layers)?;
+    logging::start(&settings)?;
+    let clock = clock::system();
+    let (notebook, notes) = journal::notebook(Arc::clone(&clock));
+    let outside = Outside {
+        recorder: Arc::new(notebook),
+        ..Outside::new(&settings, clock)?
+    };
+    let parts = Parts::on(settings, outside)?;
+    let scribe = parts.scribe(notes);
+    Ok((parts, scribe))
 }
 
 #[cfg(test)]

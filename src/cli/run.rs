@@ -17,10 +17,11 @@ use super::progress;
 use crate::api::ApiState;
 use crate::config::Layers;
 use crate::daemon::{self, Signal};
-use crate::domain::{Calling, KrxTime, Symbol};
+use crate::domain::{Calling, Event, KrxTime, Role, Skipped, Symbol};
 use crate::fleet::{self, Member};
 use crate::freshness::Freshness;
 use crate::leadership::Candidate;
+use crate::ledger::LedgerKeeper;
 use crate::port::{QuoteSource as _, SourceError};
 use crate::schedule::{self, Schedule};
 use crate::setup::{Broker, Parts};
@@ -66,7 +67,7 @@ pub(super) struct RunArguments {
 }
 
 pub(super) async fn run(arguments: RunArguments, layers: Layers) -> Outcome {
-    let parts = super::parts(&layers)?;
+    let (parts, scribe) = super::recorded(&layers)?;
     let Some(broker) = parts.broker.clone() else {
         return Err(Failure::no_credentials());
     };
@@ -75,21 +76,35 @@ pub(super) async fn run(arguments: RunArguments, layers: Layers) -> Outcome {
     let Some(mut sweeper) = parts.sweeper(candidate.as_ref()) else {
         return Err(Failure::no_credentials());
     };
-    if arguments.once {
-        return once(&arguments, parts, sweeper, broker).await;
-    }
-    let member = candidate
-        .as_ref()
-        .and_then(|candidate| parts.member(candidate));
-    if let Some(member) = &member {
-        sweeper = sweeper.on(member.dispatcher.clone(), usize::from(fleet::POSTED));
-    }
-    let workers = Workers {
-        sweeper,
-        candidate,
-        member,
+    let attendance = parts.attendance(Role::OneShot, candidate.as_ref());
+    let ended = CancellationToken::new();
+    let work = async {
+        let outcome = if arguments.once {
+            once(&arguments, parts, sweeper, broker).await
+        } else {
+            let member = candidate
+                .as_ref()
+                .and_then(|candidate| parts.member(candidate));
+            if let Some(member) = &member {
+                sweeper = sweeper.on(member.dispatcher.clone(), usize::from(fleet::POSTED));
+            }
+            let workers = Workers {
+                sweeper,
+                candidate,
+                member,
+            };
+            daemon(arguments, parts, workers, broker).await
+        };
+        ended.cancel();
+        outcome
     };
-    daemon(arguments, parts, workers, broker).await
+    // What is said of the work ends after it.
+    let (outcome, (), ()) = tokio::join!(
+        work,
+        scribe.run(ended.clone()),
+        attendance.run(ended.clone())
+    );
+    outcome
 }
 
 /// What works in a daemon.
@@ -112,6 +127,11 @@ async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: 
         output::note(format!(
             "skipped: the market is closed: {closed}; it opens {next}"
         ));
+        parts.recorder.note(Event::Skip(Skipped {
+            reason: closed.slug().to_owned(),
+            why: format!("the market is closed: {closed}"),
+            next_run: None,
+        }));
         if arguments.json {
             output::json(&json!({
                 "skipped": closed.to_string(), "next_open": moment.next_open,
@@ -166,9 +186,21 @@ async fn pass(
         symbols,
     };
     let bar = progress::bar(task.symbols.len());
-    let observe = |step: Step<'_>| bar.set_position(u64::try_from(step.done).unwrap_or(0));
+    let ledger = LedgerKeeper::new(parts.chronicle.clone());
+    let observe = |step: Step<'_>| {
+        bar.set_position(u64::try_from(step.done).unwrap_or(0));
+        ledger.note(step.written);
+    };
+    let started_at = (parts.clock)();
+    let codes = task.symbols.len();
+    parts.activity.set(format!("sweeping {codes} codes"));
     let report = sweeper.sweep(&task, &observe, stop).await;
     bar.finish_and_clear();
+    let today = task.close_until.map(|until| until.date_naive());
+    parts.recorder.note(report.event(started_at, today));
+    if let Err(error) = ledger.settle(&report, started_at, None).await {
+        tracing::debug!(%error, "the ledger was not written");
+    }
     if arguments.json {
         output::json(&Once {
             report: &report,
@@ -307,6 +339,7 @@ async fn daemon(
             parts: Arc::clone(&parts),
             freshness: Arc::clone(&freshness),
             metrics,
+            candidate: workers.candidate.clone(),
             always_open: arguments.always_open,
         };
         (listener, state)

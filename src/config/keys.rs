@@ -36,6 +36,14 @@ const fn secret(name: &'static str, default: &'static str, variable: &'static st
     }
 }
 
+/// A secret without a fixed variable that nobody has by default.
+const fn hidden(name: &'static str) -> Key {
+    Key {
+        is_secret: true,
+        ..key(name, "")
+    }
+}
+
 /// All settings, in the order in which they are shown. `config/sise.toml` explains each.
 pub const KEYS: &[Key] = &[
     fixed("kis.env", "real", "KIS_ENV"),
@@ -62,6 +70,8 @@ pub const KEYS: &[Key] = &[
     key("store.connect_timeout", "100ms"),
     key("store.response_timeout", "100ms"),
     key("reader.first_level", "off"),
+    key("journal.gap_below", "0.9"),
+    hidden("journal.ping_url"),
     key("universe.source", "auto"),
     key("universe.file", ""),
     key("universe.etf", "false"),

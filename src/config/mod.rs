@@ -141,6 +141,16 @@ pub struct ReaderSettings {
     pub first_level: bool,
 }
 
+/// What is said of the work.
+#[derive(Debug, Clone)]
+pub struct JournalSettings {
+    /// Below this share of the list with a live price a minute of a session is a gap; a sweep that
+    /// reaches it is a good one.
+    pub gap_below: f64,
+    /// Called after every good sweep, where set. Its path is the secret of whoever listens there.
+    pub ping_url: Option<SecretString>,
+}
+
 /// Where the stock list comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UniverseSource {
@@ -189,6 +199,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// `reader.*`
     pub reader: ReaderSettings,
+    /// `journal.*`
+    pub journal: JournalSettings,
     /// `universe.*`
     pub universe: UniverseSettings,
     /// `calendar.file`, where set or at its usual place.
@@ -243,6 +255,14 @@ impl Settings {
             reader: ReaderSettings {
                 first_level: layers
                     .one_of("reader.first_level", &[("off", false), ("on", true)])?,
+            },
+            journal: JournalSettings {
+                gap_below: layers
+                    .number("journal.gap_below", 0.0..=1.0)?
+                    .unwrap_or(0.9),
+                ping_url: layers
+                    .address("journal.ping_url")?
+                    .and_then(|_| layers.secret("journal.ping_url")),
             },
             universe: universe(layers)?,
             calendar_file: calendar_file(layers)?,

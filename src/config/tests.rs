@@ -195,11 +195,15 @@ fn no_secret_is_ever_shown() {
         ("KIS_APP_KEY", "PSkey"),
         ("KIS_APP_SECRET", "topsecret"),
         ("REDIS_URL", "rediss://user:hunter2@redis.example:6380/1"),
+        (
+            "SISE__JOURNAL__PING_URL",
+            "https://alarm.example/pingsecret",
+        ),
     ];
     let folder = tempfile::tempdir().unwrap();
     let layers = Layers::read(folder.path(), variables(&pairs)).unwrap();
     let shown = format!("{layers:?} {:?}", Settings::new(&layers).unwrap());
-    for secret in ["PSkey", "topsecret", "hunter2"] {
+    for secret in ["PSkey", "topsecret", "hunter2", "pingsecret"] {
         assert!(!shown.contains(secret), "{shown}");
     }
     assert!(shown.contains("redis.example:6380/1"));
@@ -226,6 +230,12 @@ fn no_secret_is_ever_shown() {
             .to_string()
             .contains("hunter2")
     );
+    bad.set("store.url", "memory");
+    bad.set("journal.ping_url", "ftp://alarm.example/pingsecret");
+    let error = Settings::new(&bad).unwrap_err().to_string();
+    assert!(error.contains("journal.ping_url"), "{error}");
+    assert!(!error.contains("pingsecret"), "{error}");
+    bad.set("journal.ping_url", "");
     bad.set("kis.app_secret", "hun\nter2");
     assert!(
         !Settings::new(&bad)

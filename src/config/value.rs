@@ -132,12 +132,12 @@ impl Layers {
     }
 }
 
-/// An address keeps what is no secret; everything else goes.
+/// An address of Redis keeps what is no secret; everything else goes.
 fn redacted(text: &str) -> String {
     let Ok(mut url) = reqwest::Url::parse(text) else {
         return "(set)".to_owned();
     };
-    if !url.has_host() {
+    if !url.has_host() || !matches!(url.scheme(), "redis" | "rediss") {
         return "(set)".to_owned();
     }
     // A password with an unescaped '/' or '#' is taken for a path; a path is no more than a number.

@@ -191,6 +191,7 @@ mod naive_seconds {
     }
 }
 
+/// An instant with zone and milliseconds, `2025-10-27T14:30:00.123+09:00`.
 pub(super) mod zoned_millis {
     use super::{DateTime, KrxTime, Seoul};
     use chrono::{FixedOffset, SecondsFormat};
@@ -208,5 +209,29 @@ pub(super) mod zoned_millis {
     ) -> Result<KrxTime, D::Error> {
         let time = DateTime::<FixedOffset>::deserialize(deserializer)?;
         Ok(time.with_timezone(&Seoul))
+    }
+}
+
+/// As [`zoned_millis`], where there may be none.
+pub(super) mod optional_zoned_millis {
+    use super::{DateTime, KrxTime, Seoul, zoned_millis};
+    use chrono::FixedOffset;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(in crate::domain) fn serialize<S: Serializer>(
+        time: &Option<KrxTime>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => zoned_millis::serialize(time, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(in crate::domain) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<KrxTime>, D::Error> {
+        let time = Option::<DateTime<FixedOffset>>::deserialize(deserializer)?;
+        Ok(time.map(|time| time.with_timezone(&Seoul)))
     }
 }

@@ -22,8 +22,8 @@ use super::seal::Seal;
 use super::token_file::TokenFile;
 use super::transport::Reply;
 use crate::clock::Clock;
-use crate::domain::{KrxTime, Seoul};
-use crate::port::{Issue, SharedToken, SourceError, TokenStore, Urgency};
+use crate::domain::{Event, KrxTime, Seoul, TokenChange};
+use crate::port::{Issue, Recorder, SharedToken, SourceError, TokenStore, Unrecorded, Urgency};
 
 /// A token is renewed this long before its end, or after nine tenths of a shorter life.
 const EARLY: TimeDelta = TimeDelta::minutes(10);
@@ -80,6 +80,7 @@ pub struct Auth {
     keep: Keep,
     seal: Option<Seal>,
     clock: Clock,
+    recorder: Arc<dyn Recorder>,
     current: ArcSwapOption<Token>,
     /// Held while a token is fetched, so that all wait for one.
     fetching: Mutex<()>,
@@ -150,9 +151,17 @@ impl Auth {
             credentials,
             keep,
             clock,
+            recorder: Arc::new(Unrecorded),
             current: ArcSwapOption::empty(),
             fetching: Mutex::new(()),
         }
+    }
+
+    /// Tells `recorder` of every token that is issued, refused or called dead.
+    #[must_use]
+    pub fn recorded_by(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        self.recorder = recorder;
+        self
     }
 
     /// Whether a token is at hand that is good by its own date.
@@ -231,6 +240,7 @@ impl Auth {
                 ..**dead
             })));
             tracing::warn!("the broker calls the access token dead; getting another");
+            self.recorder.note(Event::Token(TokenChange::Dead));
         }
     }
 
@@ -289,7 +299,16 @@ impl Auth {
             };
             if asks {
                 alone_until = Instant::now() + ASK_AGAIN;
-                match self.issue().await {
+                let issued = self.issue().await;
+                self.recorder.note(Event::Token(match &issued {
+                    Ok(StoredToken { expires_at, .. }) => TokenChange::Issued {
+                        expires_at: *expires_at,
+                    },
+                    Err(error) => TokenChange::Refused {
+                        said: error.to_string(),
+                    },
+                }));
+                match issued {
                     Ok(stored) => return self.adopt(&stored).await,
                     Err(SourceError::Throttled(said)) => {
                         // Somebody who does not share was faster. One asks again in a while.

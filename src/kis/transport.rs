@@ -66,10 +66,7 @@ impl Http {
             .redirect(redirect::Policy::none())
             .user_agent(concat!("sise/", env!("CARGO_PKG_VERSION")));
         if url.scheme() == "https" {
-            let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-                .iter()
-                .filter_map(|der| reqwest::Certificate::from_der(der).ok());
-            builder = builder.tls_certs_merge(roots);
+            builder = tls::merge_roots(builder);
         }
         if url.host_str().is_some_and(is_loopback) {
             builder = builder.no_proxy();

@@ -2,6 +2,7 @@
 
 mod bans;
 mod flights;
+mod journal;
 mod list;
 mod shared;
 mod source;
@@ -11,6 +12,7 @@ mod work;
 pub use crate::domain::Urgency;
 pub use bans::BanStore;
 pub use flights::{Claim, Flights, Landed};
+pub use journal::{Chronicle, CoverageLog, Journal, Ledger, Place, Recorder, Roster, Unrecorded};
 pub use list::{ListError, ListSource};
 pub use shared::{Issue, Lead, Leader, Leadership, RateBudget, SharedToken, Standing, TokenStore};
 pub use source::{Answer, Answers, QuoteSource, Remedy, SourceError, Tally};

@@ -12,15 +12,10 @@ pub(super) fn record(report: &Report) {
     gauge!("sise_coverage_ratio").set(report.coverage);
     let seconds = Duration::from_millis(report.elapsed_ms).as_secs_f64();
     histogram!("sise_sweep_duration_seconds").record(seconds);
-    for (reason, slug) in [
-        (Reason::Unknown, "unknown"),
-        (Reason::Refused, "refused"),
-        (Reason::NotReached, "not_reached"),
-        (Reason::NotStored, "not_stored"),
-    ] {
+    for reason in Reason::ALL {
         let count = report.missing.iter().filter(|m| m.reason == reason).count();
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        gauge!("sise_missing_codes", "reason" => slug).set(count);
+        gauge!("sise_missing_codes", "reason" => reason.slug()).set(count);
     }
 }
 

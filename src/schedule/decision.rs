@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::NaiveDate;
 
-use crate::domain::{Ban, Calendar, Closed, KrxTime};
+use crate::domain::{Ban, Calendar, Closed, KrxTime, Skipped};
 
 /// A run that is due.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Skip {
             Self::PreviousRun => "previous_run",
             Self::StoreAway(_) => "store_away",
             Self::TooEarlyForClose => "before_close_is_final",
-            Self::NotLeader(_) => "not_leader",
+            Self::NotLeader(_) => Skipped::NOT_LEADER,
             Self::NoLeader => "no_leader",
             Self::Banned(_) => "banned",
         }

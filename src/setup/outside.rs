@@ -11,8 +11,8 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::kis::{BanFile, Http, TokenFile, Transport};
 use crate::port::{
-    Assignments, BanStore, CopyStore, Flights, Leadership, Postings, PriceStore, RateBudget,
-    TokenStore,
+    Assignments, BanStore, Chronicle, CopyStore, Flights, Leadership, Postings, PriceStore,
+    RateBudget, Recorder, TokenStore, Unrecorded,
 };
 use crate::store::{
     FileCopies, MemoryStore, RedisBans, RedisBudget, RedisFirstLevel, RedisSettings, RedisStore,
@@ -35,6 +35,10 @@ pub struct Outside {
     pub reader_store: Arc<dyn PriceStore>,
     /// For sweeps: a connection of its own, so that long pipelines delay no reader.
     pub sweep_store: Arc<dyn PriceStore>,
+    /// What is written down about the work, beside the prices.
+    pub chronicle: Arc<dyn Chronicle>,
+    /// Is told what happens.
+    pub recorder: Arc<dyn Recorder>,
     /// Where the last good stock list is kept, the nearest place first.
     pub copies: Vec<Arc<dyn CopyStore>>,
     /// One lease of all daemons on the store; `None` where nobody else can be there.
@@ -74,7 +78,7 @@ pub struct WorkShare {
 }
 
 impl Outside {
-    /// What `settings` name. Needs a tokio runtime.
+    /// What `settings` name; what happens is told to nobody. Needs a tokio runtime.
     ///
     /// # Errors
     ///
@@ -96,12 +100,14 @@ impl Outside {
             .map(|(_, identity)| BanFile::new(&settings.state_directory, identity));
         let files = Arc::new(FileCopies::new(&settings.state_directory));
         let own_clock = Arc::clone(&clock);
-        let outside = |reader_store, sweep_store, copies| Self {
+        let outside = |reader_store, sweep_store, chronicle, copies| Self {
             clock: own_clock,
             process: process_name(),
             connect: Arc::new(|base, patience| Ok(Arc::new(Http::new(base, patience)?))),
             reader_store,
             sweep_store,
+            chronicle,
+            recorder: Arc::new(Unrecorded),
             copies: vec![files, copies],
             lease: None,
             flights: None,
@@ -115,7 +121,8 @@ impl Outside {
         let url = store.url.expose_secret();
         if url == "memory" {
             let memory = Arc::new(MemoryStore::default());
-            return Ok(outside(memory.clone(), memory.clone(), memory));
+            let (prices, chronicle) = (memory.clone(), memory.clone());
+            return Ok(outside(prices.clone(), prices, chronicle, memory));
         }
         let redis_settings = RedisSettings {
             url,
@@ -159,21 +166,25 @@ impl Outside {
             key,
             work,
             redis: Some(Arc::clone(&redis)),
-            ..outside(reader_store, sweeping, redis)
+            ..outside(reader_store, sweeping.clone(), sweeping, redis)
         })
+    }
+}
+
+/// Where this process runs.
+pub(super) fn host_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match host.trim() {
+        "" => "host".to_owned(),
+        host => host.to_owned(),
     }
 }
 
 /// A name that no other process has: where it runs, and a number for those that have the same
 /// one there, as in containers.
 fn process_name() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = match host.trim() {
-        "" => "host",
-        host => host,
-    };
     let number = fastrand::u16(..);
-    format!("{host}-{}-{number:04x}", std::process::id())
+    format!("{}-{}-{number:04x}", host_name(), std::process::id())
 }
 
 impl fmt::Debug for Outside {

@@ -4,9 +4,18 @@
 mod answers;
 mod files;
 mod keys;
+mod ledger_text;
 mod memory;
 mod object;
 mod redis;
+
+use std::time::Duration;
+
+/// Entries that a journal keeps: about three weeks of a sweep a minute, in three megabytes.
+const JOURNAL_LENGTH: usize = 10_000;
+
+/// Coverage by minute is kept so long.
+const COVERAGE_LIFE: Duration = Duration::from_secs(7 * 86_400);
 
 pub use files::FileCopies;
 pub use keys::Keys;

@@ -1,6 +1,7 @@
 //! The store inside this process: the same contract, for demos, tests and machines without Redis.
 
 mod bans;
+mod chronicle;
 mod flights;
 mod lease;
 mod tokens;
@@ -17,6 +18,7 @@ use crate::domain::{Quote, Symbol};
 use crate::port::{CopyStore, Lead, Leader, PriceStore, Shelf, StoreError};
 
 pub use bans::MemoryBans;
+use chronicle::Books;
 pub use tokens::MemoryTokens;
 pub use work::MemoryWork;
 
@@ -37,6 +39,7 @@ struct Shelves {
     flights: HashMap<Symbol, flights::Held>,
     lease: Option<(Leader, Instant)>,
     last_lead: Option<Lead>,
+    books: Books,
     started: Instant,
     clear_at: Instant,
 }
@@ -51,6 +54,7 @@ impl Default for MemoryStore {
                 flights: HashMap::new(),
                 lease: None,
                 last_lead: None,
+                books: Books::default(),
                 started: Instant::now(),
                 clear_at: Instant::now() + CLEAR_EVERY,
             }),

@@ -1,7 +1,7 @@
 -- The rule of domain/budget.rs over one key, so that all processes book from the same cells.
 -- KEYS[1] the budget. `now` is set by what stands before: the server's clock, so that the clocks
 -- of the processes do not matter.
--- ARGV: what ('book' or 'refused'), calls a second, calls a minute or 0, calls a day or 0,
+-- ARGV: what ('book', 'refused' or 'share'), calls a second, calls a minute or 0, calls a day or 0,
 -- calls a cell, reach, periods of a lane, number of the lane, burst.
 local what, rate, most_minute, most_day = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local calls, reach, lane_periods, lane = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -39,6 +39,8 @@ local function keep()
   -- Longer than anything in it is of use: a day's count ends with its day.
   redis.call('SET', KEYS[1], cmsgpack.pack(state), 'PX', most_day > 0 and 90000000 or 120000)
 end
+
+if what == 'share' then return tostring(share) end
 
 if what == 'refused' then
   if now - state.share_at >= SECOND then

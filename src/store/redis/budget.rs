@@ -37,6 +37,17 @@ impl RedisBudget {
         }
     }
 
+    /// Share of the set rate in force, 0 to 1: below 1 since the broker refused calls.
+    ///
+    /// # Errors
+    ///
+    /// The budget cannot be reached.
+    pub async fn share(&self) -> Result<f64, StoreError> {
+        // Whose call it was does not matter.
+        let share: String = self.ask("share", Urgency::Sweep).await?;
+        Ok(share.parse().unwrap_or(1.0))
+    }
+
     async fn ask<T: redis::FromRedisValue>(
         &self,
         what: &str,

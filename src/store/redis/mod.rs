@@ -2,21 +2,27 @@
 
 mod bans;
 mod budget;
+mod coverage;
 mod first_level;
 mod flights;
+mod journal;
 mod lease;
+mod ledger;
 mod link;
 mod prices;
+mod roster;
 mod tokens;
 mod work;
 
 use std::fmt;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::{Cmd, Script};
 
 use super::keys::Keys;
+use crate::domain::Symbol;
 use crate::port::{CopyStore, StoreError};
 pub use bans::RedisBans;
 pub use budget::RedisBudget;
@@ -70,6 +76,18 @@ impl RedisStore {
     #[must_use]
     pub fn address(&self) -> &str {
         self.link.address()
+    }
+
+    /// Life that the live price of `symbol` has left; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Redis cannot be reached or refused.
+    pub async fn life(&self, symbol: Symbol) -> Result<Option<Duration>, StoreError> {
+        let mut command = Cmd::new();
+        command.arg("PTTL").arg(self.keys.realtime(symbol));
+        let left: i64 = self.link.ask(&command).await?;
+        Ok(u64::try_from(left).ok().map(Duration::from_millis))
     }
 
     /// Version and memory of the server.

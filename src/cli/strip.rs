@@ -1,0 +1,252 @@
+//! Coverage by minute as one line of blocks, folded to the width of the terminal.
+
+use chrono::{TimeDelta, Timelike as _};
+
+use super::logging::colours;
+use crate::domain::KrxTime;
+
+/// What is known of one minute of a session.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Slot {
+    /// Share of the list with a live price, 0 to 1.
+    Share(f64),
+    /// Nobody counted.
+    NotCounted,
+    /// It is yet to come.
+    Future,
+}
+
+/// Marks for a cell: full, then growing shares below that, not counted, yet to come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Marks {
+    full: char,
+    short: &'static [char],
+    not_counted: char,
+}
+
+const BLOCKS: Marks = Marks {
+    full: '█',
+    short: &['▁', '▂', '▃', '▄', '▅', '▆'],
+    not_counted: '·',
+};
+
+/// For terminals that know letters only.
+const LETTERS: Marks = Marks {
+    full: '#',
+    short: &['_', '1', '2', '3', '4', '5', '6', '7', '8'],
+    not_counted: '?',
+};
+
+/// How the strip is drawn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    pub(super) width: usize,
+    pub(super) marks: Marks,
+    pub(super) is_coloured: bool,
+}
+
+impl Look {
+    /// By the terminal at hand; a pipe is eighty wide.
+    pub(super) fn of_terminal() -> Self {
+        use std::io::IsTerminal as _;
+        let width = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
+        Self {
+            width,
+            marks: if speaks_unicode(|name| std::env::var(name).ok()) {
+                BLOCKS
+            } else {
+                LETTERS
+            },
+            is_coloured: colours(std::io::stdout().is_terminal()),
+        }
+    }
+}
+
+/// Whether the locale is one of UTF-8: the first variable that is set decides.
+fn speaks_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| variable(name).filter(|value| !value.is_empty()));
+    let locale = set.unwrap_or_default().to_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+/// The lines of a strip: cells, hours beneath them, and what they mean.
+pub(super) fn draw(slots: &[Slot], open: KrxTime, below: f64, look: Look) -> Vec<String> {
+    let width = look.width.clamp(1, slots.len().max(1));
+    let minutes = slots.len().div_ceil(width).max(1);
+    let mut line = String::new();
+    for cell in slots.chunks(minutes) {
+        let slot = fold(cell, below);
+        let mark = look.marks.of(slot, below);
+        let is_bad = match slot {
+            Slot::Share(share) => share < below,
+            Slot::NotCounted => true,
+            Slot::Future => false,
+        };
+        if look.is_coloured && is_bad {
+            line += &format!("\u{1b}[31m{mark}\u{1b}[0m");
+        } else {
+            line.push(mark);
+        }
+    }
+    let cell = match minutes {
+        1 => "a minute".to_owned(),
+        minutes => format!("the worst of {minutes} minutes"),
+    };
+    let Marks {
+        full,
+        short,
+        not_counted,
+    } = look.marks;
+    let (least, most) = (
+        short.first().unwrap_or(&full),
+        short.last().unwrap_or(&full),
+    );
+    let meaning = format!(
+        "{full} {:.0} % of the list live or more   {least}-{most} less   {not_counted} not counted   a cell is {cell}",
+        below * 100.0
+    );
+    vec![line, hours(slots.len(), minutes, open), meaning]
+}
+
+/// The worst of some minutes.
+fn fold(cell: &[Slot], below: f64) -> Slot {
+    let shares = cell.iter().filter_map(|slot| match slot {
+        Slot::Share(share) => Some(*share),
+        Slot::NotCounted | Slot::Future => None,
+    });
+    let lowest = shares.min_by(f64::total_cmp);
+    match lowest {
+        Some(lowest) if lowest < below => Slot::Share(lowest),
+        _ if cell.contains(&Slot::NotCounted) => Slot::NotCounted,
+        Some(lowest) => Slot::Share(lowest),
+        None => Slot::Future,
+    }
+}
+
+impl Marks {
+    fn of(self, slot: Slot, below: f64) -> char {
+        match slot {
+            Slot::Future => ' ',
+            Slot::NotCounted => self.not_counted,
+            Slot::Share(share) if share >= below => self.full,
+            Slot::Share(share) => {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    clippy::cast_precision_loss,
+                    reason = "a share of a handful of marks"
+                )]
+                let place = (share / below * self.short.len() as f64) as usize;
+                let last = self.short.len().saturating_sub(1);
+                *self.short.get(place.min(last)).unwrap_or(&self.full)
+            }
+        }
+    }
+}
+
+/// Full hours under the cells, as many as fit.
+fn hours(slots: usize, minutes: usize, open: KrxTime) -> String {
+    let mut line = String::new();
+    for minute in 0..slots {
+        let offset = i64::try_from(minute).unwrap_or(0);
+        let time = open + TimeDelta::minutes(offset);
+        let column = minute / minutes;
+        let is_mark = minute == 0 || time.minute() == 0;
+        let is_free = line.is_empty() || column > line.len();
+        if is_mark && is_free && column + 5 <= slots.div_ceil(minutes).max(5) {
+            line += &" ".repeat(column - line.len());
+            line += &time.format("%H:%M").to_string();
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Seoul;
+    use chrono::TimeZone as _;
+
+    const BELOW: f64 = 0.9;
+
+    fn drawn(slots: &[Slot], width: usize, marks: Marks) -> Vec<String> {
+        let open = Seoul.with_ymd_and_hms(2026, 11, 20, 9, 0, 0).unwrap();
+        let look = Look {
+            width,
+            marks,
+            is_coloured: false,
+        };
+        draw(slots, open, BELOW, look)
+    }
+
+    /// A session with one bad minute, one that nobody counted, and an hour to come.
+    fn session() -> Vec<Slot> {
+        let mut slots = vec![Slot::Share(1.0); 330];
+        slots[61] = Slot::Share(0.5);
+        slots[200] = Slot::NotCounted;
+        slots.extend([Slot::Future; 60]);
+        slots
+    }
+
+    #[test]
+    fn a_single_bad_minute_is_seen_at_every_width() {
+        for width in [390, 100, 80, 78, 40, 20, 5, 1] {
+            let lines = drawn(&session(), width, BLOCKS);
+            assert!(lines[0].chars().count() <= width, "{width}: {}", lines[0]);
+            assert!(
+                lines[0].contains(['▁', '▂', '▃', '▄']),
+                "{width}: {}",
+                lines[0]
+            );
+            if width > 5 {
+                assert!(lines[0].contains('·'), "{width}: {}", lines[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn eighty_columns_show_five_minutes_a_cell_with_hours() {
+        let lines = drawn(&session(), 80, BLOCKS);
+        assert_eq!(lines[0].chars().count(), 78);
+        assert!(lines[0].ends_with(&" ".repeat(12)), "{}", lines[0]);
+        assert_eq!(
+            lines[1],
+            "09:00       10:00       11:00       12:00       13:00       14:00       15:00"
+        );
+        assert!(lines[2].contains("the worst of 5 minutes"), "{}", lines[2]);
+    }
+
+    #[test]
+    fn letters_do_where_there_are_no_blocks() {
+        let lines = drawn(&session(), 80, LETTERS);
+        assert!(lines.iter().all(|line| line.is_ascii()), "{lines:?}");
+        assert!(
+            lines[0].contains('?') && lines[0].contains('5'),
+            "{lines:?}"
+        );
+        let none = drawn(&[Slot::Share(0.0)], 80, LETTERS);
+        assert_eq!(none[0], "_");
+    }
+
+    #[test]
+    fn a_terminal_as_narrow_as_can_be_and_no_minutes_at_all_are_drawn() {
+        assert_eq!(drawn(&[], 80, BLOCKS)[0], "");
+        assert_eq!(drawn(&session(), 0, BLOCKS)[0].chars().count(), 1);
+    }
+
+    #[test]
+    fn the_locale_decides_on_the_marks() {
+        let with = |pairs: &'static [(&str, &str)]| {
+            speaks_unicode(move |name| {
+                let found = pairs.iter().find(|(held, _)| *held == name);
+                found.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert!(with(&[("LANG", "ko_KR.UTF-8")]));
+        assert!(with(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8")]));
+        assert!(!with(&[("LC_ALL", "C"), ("LANG", "ko_KR.UTF-8")]));
+        assert!(!with(&[]));
+    }
+}

@@ -1,0 +1,85 @@
+//! What a process tells the others of itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::KrxTime;
+use super::quote::zoned_millis;
+
+/// One process on a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// What it calls itself.
+    pub process: String,
+    /// Where it runs.
+    pub host: String,
+    /// Its number there.
+    pub pid: u32,
+    /// Version of the program.
+    pub version: String,
+    /// What it is there for.
+    pub role: Role,
+    /// When it started, by its own clock.
+    #[serde(with = "zoned_millis")]
+    pub since: KrxTime,
+    /// Digest of its app key and host, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Where its rate comes from.
+    pub rate: RateMode,
+    /// What it is doing, in words.
+    pub doing: String,
+}
+
+/// What a process is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A daemon that sweeps.
+    Leading,
+    /// A daemon that takes over when the leader ends.
+    StandingBy,
+    /// A daemon that does not know who leads.
+    Waiting,
+    /// A program that reads prices.
+    Reader,
+    /// A single pass.
+    OneShot,
+}
+
+impl Role {
+    /// The role in words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Leading => "leading",
+            Self::StandingBy => "standing by",
+            Self::Waiting => "waiting",
+            Self::Reader => "reader",
+            Self::OneShot => "one-shot",
+        }
+    }
+}
+
+/// Where the rate of a process comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateMode {
+    /// The budget that all processes of the app key share.
+    Shared,
+    /// Its own share, the budget being away.
+    Alone,
+    /// It has no app key and asks nobody.
+    None,
+}
+
+impl RateMode {
+    /// The mode in a word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Alone => "alone",
+            Self::None => "none",
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! From what happens to the journal: a queue that never holds anybody up, and one who writes.
+//!
+//! While the store is away the newest entries are kept here and written later; what finds no room
+//! is counted, and the count is an entry too.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use metrics::counter;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::domain::{Entry, Event, KrxTime};
+use crate::port::{Journal, Place, Recorder};
+
+/// Events between two looks of who writes.
+const QUEUE: usize = 1_024;
+
+/// Entries that are kept while the store is away.
+const KEPT: usize = 1_000;
+
+/// Pauses between two attempts, growing from the first to the last, half of it at random.
+const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
+
+/// After the stop what is left is written within this time.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The end of the queue that is told.
+pub struct Notebook {
+    queue: mpsc::Sender<(KrxTime, Event)>,
+    lost: Arc<AtomicU64>,
+    clock: Clock,
+}
+
+/// The other end of the queue.
+pub struct Notes {
+    queue: mpsc::Receiver<(KrxTime, Event)>,
+    lost: Arc<AtomicU64>,
+}
+
+/// A queue of what happens, by the time of `clock`.
+#[must_use]
+pub fn notebook(clock: Clock) -> (Notebook, Notes) {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let lost = Arc::new(AtomicU64::new(0));
+    let notebook = Notebook {
+        queue: sender,
+        lost: Arc::clone(&lost),
+        clock,
+    };
+    let notes = Notes {
+        queue: receiver,
+        lost,
+    };
+    (notebook, notes)
+}
+
+impl Recorder for Notebook {
+    fn note(&self, event: Event) {
+        if self.queue.try_send(((self.clock)(), event)).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            counter!("sise_journal_lost_total").increment(1);
+        }
+    }
+}
+
+/// Writes what was noted into the journal.
+pub struct Scribe {
+    notes: Notes,
+    journal: Arc<dyn Journal>,
+    process: String,
+    clock: Clock,
+    pages: VecDeque<Page>,
+    last_number: u64,
+    pause: Duration,
+    is_away: bool,
+}
+
+/// An entry that is to be written, or may still grow.
+struct Page {
+    entry: Entry,
+    place: Option<Place>,
+    is_written: bool,
+    may_grow: bool,
+}
+
+impl Scribe {
+    /// Writes `notes` into `journal` as those of `process`.
+    #[must_use]
+    pub fn new(notes: Notes, journal: Arc<dyn Journal>, process: String, clock: Clock) -> Self {
+        let [pause, _] = AGAIN;
+        Self {
+            notes,
+            journal,
+            process,
+            clock,
+            pages: VecDeque::new(),
+            last_number: 0,
+            pause,
+            is_away: false,
+        }
+    }
+
+    /// Writes until `stop`, and then what is left.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut again = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some((at, event)) = self.notes.queue.recv() => self.take(at, event),
+                () = sleep_until(again), if self.has_unwritten() => {
+                    again = Instant::now() + self.write(Some(&stop)).await;
+                }
+            }
+        }
+        while let Ok((at, event)) = self.notes.queue.try_recv() {
+            self.take(at, event);
+        }
+        if timeout(LAST_WORDS, self.write(None)).await.is_err() || self.has_unwritten() {
+            let count = self.pages.iter().filter(|page| !page.is_written).count();
+            tracing::warn!(count, "entries of the journal could not be written");
+        }
+    }
+
+    /// Writes what was noted, and ends.
+    pub async fn close(self) {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        self.run(stop).await;
+    }
+
+    fn has_unwritten(&self) -> bool {
+        self.pages.iter().any(|page| !page.is_written)
+    }
+
+    /// Makes an entry of an event, or lets an earlier one grow.
+    fn take(&mut self, at: KrxTime, event: Event) {
+        for page in self.pages.iter_mut().rev().filter(|page| page.may_grow) {
+            if page.entry.absorb(at, &event) {
+                page.is_written = false;
+                return;
+            }
+            page.may_grow = !page.entry.ends_with(&event);
+        }
+        self.last_number += 1;
+        let entry = Entry::new(self.process.clone(), self.last_number, at, event);
+        self.pages.push_back(Page {
+            may_grow: entry.may_grow(),
+            entry,
+            place: None,
+            is_written: false,
+        });
+        self.pages.retain(|page| page.may_grow || !page.is_written);
+        if self.pages.len() > KEPT
+            && let Some(Page {
+                is_written: false, ..
+            }) = self.pages.pop_front()
+        {
+            self.notes.lost.fetch_add(1, Ordering::Relaxed);
+            counter!("sise_journal_lost_total").increment(1);
+        }
+    }
+
+    /// Writes what can be written until `stop`; says when to try the rest.
+    async fn write(&mut self, stop: Option<&CancellationToken>) -> Duration {
+        let [first, last] = AGAIN;
+        for page in self.pages.iter_mut().filter(|page| !page.is_written) {
+            // Between two entries only: one that is under way would be written twice.
+            if stop.is_some_and(CancellationToken::is_cancelled) {
+                return Duration::ZERO;
+            }
+            match self.journal.append(&page.entry, page.place.as_ref()).await {
+                Ok(place) => {
+                    page.place = Some(place);
+                    page.is_written = true;
+                    self.pause = first;
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut self.is_away, true) {
+                        tracing::warn!(%error, "the journal cannot be written; the newest {KEPT} entries are kept");
+                    }
+                    let pause = self.pause.mul_f64(1.0 - fastrand::f64() / 2.0);
+                    self.pause = (self.pause * 2).min(last);
+                    return pause;
+                }
+            }
+        }
+        self.pages.retain(|page| page.may_grow);
+        if std::mem::take(&mut self.is_away) {
+            tracing::info!("the journal is written again");
+        }
+        let count = self.notes.lost.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            self.take((self.clock)(), Event::Lost { count });
+        }
+        Duration::ZERO
+    }
+}
+
+impl fmt::Debug for Notebook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notebook")
+            .field("lost", &self.lost)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Notes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notes")
+            .field("lost", &self.lost)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Scribe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scribe")
+            .field("process", &self.process)
+            .field("pages", &self.pages.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,244 @@
+use std::sync::atomic::AtomicBool;
+
+use async_trait::async_trait;
+use chrono::{TimeDelta, TimeZone as _};
+use tokio::task::JoinHandle;
+use tokio::time::{advance, sleep};
+
+use super::*;
+use crate::domain::{ClockJump, Gap, Seoul, Skipped, Swept};
+use crate::port::StoreError;
+use crate::store::MemoryStore;
+
+/// A journal in memory that may be away.
+#[derive(Default)]
+struct Paper {
+    store: MemoryStore,
+    is_away: AtomicBool,
+    attempts: AtomicU64,
+}
+
+#[async_trait]
+impl Journal for Paper {
+    async fn append(&self, entry: &Entry, earlier: Option<&Place>) -> Result<Place, StoreError> {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        if self.is_away.load(Ordering::Relaxed) {
+            return Err(StoreError::Failed {
+                store: "here".to_owned(),
+                trouble: "away".to_owned(),
+            });
+        }
+        self.store.append(entry, earlier).await
+    }
+
+    async fn entries(&self, most: usize) -> Result<Vec<Entry>, StoreError> {
+        self.store.entries(most).await
+    }
+}
+
+/// A notebook, its journal, and who writes from one into the other.
+struct Desk {
+    paper: Arc<Paper>,
+    notebook: Notebook,
+    stop: CancellationToken,
+    writing: JoinHandle<()>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let start = Instant::now();
+        let clock: Clock = Arc::new(move || {
+            let since = TimeDelta::from_std(start.elapsed()).unwrap();
+            Seoul.with_ymd_and_hms(2026, 11, 20, 9, 0, 0).unwrap() + since
+        });
+        let paper = Arc::new(Paper::default());
+        let (notebook, notes) = notebook(Arc::clone(&clock));
+        let scribe = Scribe::new(notes, paper.clone(), "here".to_owned(), clock);
+        let stop = CancellationToken::new();
+        let writing = tokio::spawn(scribe.run(stop.clone()));
+        Self {
+            paper,
+            notebook,
+            stop,
+            writing,
+        }
+    }
+
+    /// The entries, oldest first, once all that was noted is written.
+    async fn entries(&self) -> Vec<Entry> {
+        sleep(Duration::from_millis(1)).await;
+        let mut entries = self.paper.entries(10_000).await.unwrap();
+        entries.reverse();
+        entries
+    }
+}
+
+fn skip(why: &str) -> Event {
+    Event::Skip(Skipped {
+        reason: "weekend".to_owned(),
+        why: why.to_owned(),
+        next_run: None,
+    })
+}
+
+fn clock_event(by_ms: u64) -> Event {
+    let jump = ClockJump::Ahead;
+    Event::Clock { jump, by_ms }
+}
+
+fn sweep() -> Event {
+    Event::Sweep(Swept {
+        started_at: Seoul.with_ymd_and_hms(2026, 11, 20, 9, 0, 0).unwrap(),
+        elapsed_ms: 1,
+        universe: 1,
+        written: 1,
+        coverage: 1.0,
+        calls: 1,
+        refused_calls: 0,
+        retries: 0,
+        stopped: false,
+        close_of: None,
+        missing: Vec::new(),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_skip_is_one_entry_that_counts_and_is_never_behind() {
+    let desk = Desk::new();
+    for times in 1..=5 {
+        desk.notebook.note(skip("weekend"));
+        // Written at once each time: a process that dies loses none.
+        let entries = desk.entries().await;
+        let counts: Vec<u64> = entries.iter().map(|entry| entry.times).collect();
+        assert_eq!(counts, [times]);
+        advance(Duration::from_secs(60)).await;
+    }
+    let entry = &desk.entries().await[0];
+    let lasted = entry.last_at - entry.at;
+    assert!(lasted >= TimeDelta::seconds(240), "{entry:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_reason_and_a_sweep_begin_a_new_entry_and_others_do_not() {
+    let desk = Desk::new();
+    for event in [
+        skip("weekend"),
+        clock_event(1),
+        skip("weekend"),
+        skip("holiday"),
+        skip("weekend"),
+        sweep(),
+        skip("weekend"),
+    ] {
+        desk.notebook.note(event);
+    }
+    let entries = desk.entries().await;
+    let mut seen: Vec<(u64, &str, u64)> = entries
+        .iter()
+        .map(|entry| {
+            let why = match &entry.event {
+                Event::Skip(skipped) => skipped.why.as_str(),
+                Event::Sweep(_) => "sweep",
+                _ => "clock",
+            };
+            (entry.number, why, entry.times)
+        })
+        .collect();
+    seen.sort_unstable();
+    let expected = [
+        (1, "weekend", 2),
+        (2, "clock", 1),
+        (3, "holiday", 1),
+        (4, "weekend", 1),
+        (5, "sweep", 1),
+        (6, "weekend", 1),
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_one_entry_whatever_else_happens() {
+    let desk = Desk::new();
+    let minute = |minute| Seoul.with_ymd_and_hms(2026, 11, 20, 10, minute, 0).unwrap();
+    for from in 0..5 {
+        desk.notebook.note(Event::Gap(Gap {
+            from: minute(from),
+            until: minute(from + 1),
+            lowest: Some(0.5),
+        }));
+        desk.notebook.note(sweep());
+    }
+    let entries = desk.entries().await;
+    let is_gap = |entry: &&Entry| matches!(entry.event, Event::Gap(_));
+    let gaps: Vec<&Entry> = entries.iter().filter(is_gap).collect();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(gaps[0].times, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_while_the_store_is_away_is_written_later() {
+    let desk = Desk::new();
+    desk.paper.is_away.store(true, Ordering::Relaxed);
+    for by_ms in 0..20 {
+        desk.notebook.note(clock_event(by_ms));
+        desk.notebook.note(skip("away"));
+        advance(Duration::from_secs(1)).await;
+    }
+    // Neither a storm of attempts nor a queue that fills.
+    assert!(desk.paper.attempts.load(Ordering::Relaxed) < 20);
+    desk.paper.is_away.store(false, Ordering::Relaxed);
+    sleep(Duration::from_secs(30)).await;
+    let entries = desk.entries().await;
+    assert_eq!(entries.len(), 21, "{entries:?}");
+    let skipped = entries.iter().find(|entry| entry.times > 1).unwrap();
+    assert_eq!(skipped.times, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_too_many_the_newest_stay_and_the_others_are_counted() {
+    let desk = Desk::new();
+    desk.paper.is_away.store(true, Ordering::Relaxed);
+    let total = KEPT as u64 + 300;
+    for by_ms in 0..total {
+        desk.notebook.note(clock_event(by_ms));
+        tokio::task::yield_now().await;
+    }
+    desk.paper.is_away.store(false, Ordering::Relaxed);
+    sleep(Duration::from_secs(30)).await;
+    let entries = desk.entries().await;
+    let lost: u64 = entries
+        .iter()
+        .map(|entry| match entry.event {
+            Event::Lost { count } => count,
+            _ => 0,
+        })
+        .sum();
+    let last = |entry: &Entry| entry.event == clock_event(total - 1);
+    assert!(entries.iter().any(last), "the newest is there");
+    let told = entries.len() as u64 - 1;
+    assert_eq!((told, lost), (KEPT as u64, 300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_who_tells_ever_waits() {
+    let desk = Desk::new();
+    // No task runs in between, so that the queue fills.
+    for by_ms in 0..5_000 {
+        desk.notebook.note(clock_event(by_ms));
+    }
+    let lost = desk.notebook.lost.load(Ordering::Relaxed);
+    assert_eq!(lost, 5_000 - QUEUE as u64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_words_are_written_and_a_store_that_is_away_holds_no_stop() {
+    for is_away in [false, true] {
+        let desk = Desk::new();
+        desk.paper.is_away.store(is_away, Ordering::Relaxed);
+        desk.notebook.note(skip("weekend"));
+        desk.stop.cancel();
+        desk.writing.await.unwrap();
+        let entries = desk.paper.entries(10).await.unwrap();
+        assert_eq!(entries.len(), usize::from(!is_away));
+    }
+}

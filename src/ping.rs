@@ -1,0 +1,76 @@
+//! The dead man's call: somebody outside hears of every good sweep, and raises the alarm when
+//! nothing is heard any more.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use metrics::counter;
+use reqwest::{Client, redirect};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::tls;
+
+/// Longest time a call may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Calls one address.
+pub struct Ping {
+    client: Client,
+    url: SecretString,
+    has_failed: AtomicBool,
+}
+
+impl Ping {
+    /// Calls of `url`.
+    ///
+    /// # Errors
+    ///
+    /// The TLS set-up of the machine is unusable.
+    pub fn new(url: SecretString) -> Result<Self, String> {
+        tls::install_provider();
+        let mut builder = Client::builder()
+            .timeout(PATIENCE)
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("sise/", env!("CARGO_PKG_VERSION")));
+        if url.expose_secret().starts_with("https:") {
+            builder = tls::merge_roots(builder);
+        }
+        let client = builder
+            .build()
+            .map_err(|error| format!("no client for journal.ping_url: {error}"))?;
+        Ok(Self {
+            client,
+            url,
+            has_failed: AtomicBool::new(false),
+        })
+    }
+
+    /// Calls once. A failure is counted, and said where the call before did not fail.
+    pub async fn call(&self) {
+        let answer = self.client.get(self.url.expose_secret()).send().await;
+        let trouble = match answer {
+            Ok(answer) if answer.status().is_success() => None,
+            Ok(answer) => Some(format!("HTTP {}", answer.status().as_u16())),
+            // The address is the secret.
+            Err(error) => Some(error.without_url().to_string()),
+        };
+        let outcome = if trouble.is_none() { "ok" } else { "failed" };
+        counter!("sise_pings_total", "outcome" => outcome).increment(1);
+        let had_failed = self.has_failed.swap(trouble.is_some(), Ordering::Relaxed);
+        match trouble {
+            Some(trouble) if !had_failed => tracing::warn!(
+                %trouble,
+                "the call of journal.ping_url failed; sweeps go on, the next failures are only counted"
+            ),
+            None if had_failed => tracing::info!("the call of journal.ping_url is heard again"),
+            _ => {}
+        }
+    }
+}
+
+impl fmt::Debug for Ping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ping").finish_non_exhaustive()
+    }
+}

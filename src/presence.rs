@@ -1,0 +1,145 @@
+//! This process among all that are on the store: it says every few seconds what it is and does.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{Presence, RateMode, Role};
+use crate::leadership::{Candidate, Post};
+use crate::pace::Pacer;
+use crate::port::Roster;
+
+/// How often it is said.
+const EVERY: Duration = Duration::from_secs(3);
+
+/// How often it is tried while the store is away, at the most.
+const AGAIN: Duration = Duration::from_secs(12);
+
+/// For how long it holds: a process that says nothing for so long is gone.
+const LIFE: Duration = Duration::from_secs(8);
+
+/// What a process is doing, in words; whoever does it says so here.
+#[derive(Debug, Clone)]
+pub struct Activity {
+    words: Arc<Mutex<String>>,
+}
+
+impl Activity {
+    /// A process that is doing this.
+    #[must_use]
+    pub fn new(words: impl Into<String>) -> Self {
+        Self {
+            words: Arc::new(Mutex::new(words.into())),
+        }
+    }
+
+    /// From now on the process is doing this.
+    pub fn set(&self, words: impl Into<String>) {
+        *self.words.lock().unwrap_or_else(PoisonError::into_inner) = words.into();
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn get(&self) -> String {
+        let words = self.words.lock();
+        words.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Keeps this process on the roster.
+pub struct Attendance {
+    roster: Arc<dyn Roster>,
+    presence: Presence,
+    activity: Activity,
+    pacer: Option<Arc<Pacer>>,
+    candidate: Option<Arc<Candidate>>,
+}
+
+impl Attendance {
+    /// Puts `presence` on `roster`, with what `activity` says.
+    #[must_use]
+    pub fn new(roster: Arc<dyn Roster>, presence: Presence, activity: Activity) -> Self {
+        Self {
+            roster,
+            presence,
+            activity,
+            pacer: None,
+            candidate: None,
+        }
+    }
+
+    /// Its calls take their turns from `pacer`.
+    #[must_use]
+    pub fn paced_by(mut self, pacer: Arc<Pacer>) -> Self {
+        self.pacer = Some(pacer);
+        self
+    }
+
+    /// Its role is that of `candidate`.
+    #[must_use]
+    pub fn of(mut self, candidate: Arc<Candidate>) -> Self {
+        self.candidate = Some(candidate);
+        self
+    }
+
+    /// Says so until `stop`, then that it ends. A store that is away is asked again next time.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut posts = self.candidate.as_ref().map(|candidate| candidate.changes());
+        let mut pause = EVERY;
+        loop {
+            let now = self.now();
+            let said = self.roster.sign_in(&now, LIFE);
+            pause = match stop.run_until_cancelled(said).await {
+                None => break,
+                Some(Ok(())) => EVERY,
+                Some(Err(_)) => (pause * 2).min(AGAIN),
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = sleep(pause) => {}
+                // Who leads now is told at once.
+                true = async {
+                    match &mut posts {
+                        Some(posts) => posts.changed().await.is_ok(),
+                        None => false,
+                    }
+                } => {}
+            }
+        }
+        if let Err(error) = self.roster.sign_out(&self.presence.process).await {
+            tracing::debug!(%error, "this process stays on the roster until its time is over");
+        }
+    }
+
+    /// What is said now.
+    fn now(&self) -> Presence {
+        let role = self.candidate.as_ref().map(|candidate| candidate.post());
+        let rate = self.pacer.as_ref().map(|pacer| pacer.is_alone());
+        Presence {
+            role: match role {
+                Some(Post::Leads { .. }) => Role::Leading,
+                Some(Post::Follows(_)) => Role::StandingBy,
+                Some(Post::Unknown) => Role::Waiting,
+                None => self.presence.role,
+            },
+            rate: match rate {
+                Some(true) => RateMode::Alone,
+                Some(false) => RateMode::Shared,
+                None => RateMode::None,
+            },
+            doing: self.activity.get(),
+            ..self.presence.clone()
+        }
+    }
+}
+
+impl fmt::Debug for Attendance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attendance")
+            .field("presence", &self.presence)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+//! Whether the time of day and the monotonic clock go on together, and this process with them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use metrics::counter;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{ClockJump, Event, KrxTime};
+use crate::freshness::Freshness;
+use crate::setup::Parts;
+
+/// How often the clocks are compared.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is less is no jump: a clock that is kept right is moved by less, and a machine under load
+/// is late by less.
+const NOTABLE: Duration = Duration::from_secs(3);
+
+/// The two clocks as they stood at the last look.
+struct Clocks {
+    told: KrxTime,
+    at: Instant,
+}
+
+impl Clocks {
+    /// How they came apart since the last look, and by how much.
+    fn look(&mut self, told: KrxTime, at: Instant) -> Option<(ClockJump, Duration)> {
+        let went = at.saturating_duration_since(self.at);
+        let moved = told - self.told;
+        *self = Self { told, at };
+        let apart = moved.checked_sub(&TimeDelta::from_std(went).ok()?)?;
+        let by = apart.abs().to_std().unwrap_or(Duration::MAX);
+        if by >= NOTABLE {
+            let is_ahead = apart > TimeDelta::zero();
+            let jump = if is_ahead {
+                ClockJump::Ahead
+            } else {
+                ClockJump::Back
+            };
+            return Some((jump, by));
+        }
+        let late = went.saturating_sub(LOOK);
+        (late >= NOTABLE).then_some((ClockJump::Paused, late))
+    }
+}
+
+/// Compares the clocks until `stop`; says and records how they came apart.
+pub(super) async fn watch(parts: Arc<Parts>, freshness: Arc<Freshness>, stop: CancellationToken) {
+    let mut clocks = Clocks {
+        told: (parts.clock)(),
+        at: Instant::now(),
+    };
+    while stop.run_until_cancelled(sleep(LOOK)).await.is_some() {
+        let Some((jump, by)) = clocks.look((parts.clock)(), Instant::now()) else {
+            continue;
+        };
+        counter!("sise_clock_jumps_total", "kind" => jump.slug()).increment(1);
+        let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        parts.recorder.note(Event::Clock { jump, by_ms });
+        let rounded = Duration::from_secs(by.saturating_add(Duration::from_millis(500)).as_secs());
+        let shown = humantime::format_duration(rounded);
+        match jump {
+            ClockJump::Ahead => {
+                // The monotonic clock stands while a host sleeps; prices die all the same.
+                freshness.age(by);
+                tracing::warn!(
+                    by_ms,
+                    "the clock jumped ahead by {shown}: the host slept, or its clock was set; going on from the new time"
+                );
+            }
+            ClockJump::Back => {
+                tracing::warn!(
+                    by_ms,
+                    "the clock was set back by {shown}; going on from the new time"
+                );
+            }
+            ClockJump::Paused => {
+                tracing::warn!(
+                    by_ms,
+                    "this process did not run for {shown}: it was stopped, or the machine is overloaded"
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Seoul;
+    use chrono::TimeZone as _;
+
+    /// What is seen when the time of day moved by so many seconds and the other clock by so many.
+    fn seen(told: i64, went: u64) -> Option<(ClockJump, u64)> {
+        let start = Seoul.with_ymd_and_hms(2026, 11, 20, 14, 0, 0).unwrap();
+        let at = Instant::now();
+        let mut clocks = Clocks { told: start, at };
+        let later = at + Duration::from_secs(went);
+        let jump = clocks.look(start + TimeDelta::seconds(told), later);
+        // Said once.
+        let on = clocks.look(
+            start + TimeDelta::seconds(told + 1),
+            later + Duration::from_secs(1),
+        );
+        assert_eq!(on, None);
+        jump.map(|(jump, by)| (jump, by.as_secs()))
+    }
+
+    #[tokio::test]
+    async fn jumps_are_told_from_time_that_passes() {
+        let slept = 19 * 3_600;
+        for (told, went, expected) in [
+            (1, 1, None),
+            (3, 1, None),
+            (0, 2, None),
+            (3, 3, None),
+            (slept + 1, 1, Some((ClockJump::Ahead, 68_400))),
+            (5, 1, Some((ClockJump::Ahead, 4))),
+            (-3_599, 1, Some((ClockJump::Back, 3_600))),
+            (-3, 1, Some((ClockJump::Back, 4))),
+            (60, 60, Some((ClockJump::Paused, 59))),
+        ] {
+            assert_eq!(seen(told, went), expected, "{told} {went}");
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! One run: whether it is due, how it is made, and what is said of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{NaiveDate, TimeDelta};
+use metrics::{counter, gauge};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::decision::{self, Due, Skip};
+use super::state::{Run, State};
+use super::{Schedule, account, plan};
+use crate::domain::{Closed, Event, KrxTime, Skipped, Symbol};
+use crate::leadership::Post;
+use crate::sweep::{Reason, Report, Step, Task};
+
+/// While the store is away, it is looked for this often.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
+
+/// A sweep may take this much more than twice the plan: a token may take its minute.
+const SLACK: Duration = Duration::from_secs(75);
+
+/// The name under which the last day whose close is kept outlives the process.
+const CLOSED_ON: &str = "closed_on";
+
+impl Schedule {
+    /// One tick: a sweep is started, or a line says why not.
+    pub(super) async fn tick(&self, state: &mut State, stop: &CancellationToken) {
+        state.ticked_at = Instant::now();
+        state.store_again = None;
+        let now = (self.parts.clock)();
+        let decision = match self.decide(state, now) {
+            Ok(due) => self.unless_banned(due).await,
+            skip => skip,
+        };
+        // Looked for before a call is spent: prices that cannot be kept are of no use.
+        if matches!(decision, Ok(_) | Err(Skip::NoLeader)) {
+            if let Err(error) = self.parts.sweep_store.ping().await {
+                self.note_store_away(state, &Skip::StoreAway(error.to_string()), now);
+                return;
+            }
+            if std::mem::take(&mut state.store_said) {
+                tracing::info!("the store answers again");
+            }
+        }
+        let due = match decision {
+            Ok(due) => due,
+            Err(skip) => {
+                state.owed = matches!(skip, Skip::PreviousRun);
+                self.skip(&skip, now);
+                return;
+            }
+        };
+        if let Some(day) = due.close_of
+            && self.was_closed(day).await
+        {
+            tracing::info!(%day, "the close of the day is kept already");
+            state.closed_on = Some(day);
+            self.skip(&Skip::Closed(Closed::AfterClose), now);
+            return;
+        }
+        self.note_next_run(now);
+        let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
+        let task = Task {
+            deadline: plan(&self.parts, symbols.len()).sweep_time() * 2 + SLACK,
+            symbols,
+            close_until: due.close_until,
+        };
+        let sweeper = self.sweeper.clone();
+        let posts = self.candidate.as_ref().map(|candidate| candidate.changes());
+        let candidate = self.candidate.clone();
+        let freshness = Arc::clone(&self.freshness);
+        let ledger = Arc::clone(&self.ledger);
+        let watcher = self.watcher.clone();
+        let stop = stop.child_token();
+        let since = now.format("%H:%M:%S");
+        let doing = format!("sweeping {} codes since {since}", task.symbols.len());
+        self.parts.activity.set(doing);
+        state.running = Some(Run {
+            due,
+            started_at: now,
+        });
+        state.sweeps.spawn(async move {
+            let observe = |step: Step<'_>| {
+                freshness.note(step.written);
+                ledger.note(step.written);
+                if let Some(watcher) = &watcher {
+                    watcher.step(&step);
+                }
+            };
+            let sweep = sweeper.sweep(&task, &observe, &stop);
+            tokio::pin!(sweep);
+            let report = tokio::select! {
+                biased;
+                report = &mut sweep => report,
+                // Another one sweeps now: the rest of this pass would be calls for nothing.
+                () = superseded(posts) => {
+                    stop.cancel();
+                    sweep.await
+                }
+            };
+            let lead = candidate.as_ref().map(|candidate| candidate.lead());
+            // Who does not lead any more leaves the ledger to who does.
+            if lead != Some(None)
+                && let Err(error) = ledger.settle(&report, now, lead.flatten()).await
+            {
+                tracing::debug!(%error, "the ledger was not written");
+            }
+            report
+        });
+    }
+
+    /// Whether the close of `day` was kept before this process began, or by another one.
+    async fn was_closed(&self, day: NaiveDate) -> bool {
+        let kept = self.parts.chronicle.load_copy(CLOSED_ON).await;
+        // Where that is not known, taking it once more does no harm.
+        matches!(kept, Ok(Some(kept)) if kept == day.to_string())
+    }
+
+    /// Skips for want of the store, said once until it is back.
+    fn note_store_away(&self, state: &mut State, skip: &Skip, now: KrxTime) {
+        state.store_again = Some(Instant::now() + STORE_AGAIN);
+        if std::mem::replace(&mut state.store_said, true) {
+            self.record_skip(skip, self.next_run(skip, now));
+            return;
+        }
+        self.skip(skip, now);
+        tracing::warn!("looking for the store every second; sweeping as soon as it answers");
+    }
+
+    /// Whether a sweep is due at `now`.
+    fn decide(&self, state: &State, now: KrxTime) -> Result<Due, Skip> {
+        if state.running.is_some() {
+            return Err(Skip::PreviousRun);
+        }
+        let due = if self.always_open {
+            Due::default()
+        } else {
+            decision::by_calendar(&self.parts.calendar.load(), now, state.closed_on)?
+        };
+        match self.candidate.as_ref().map(|candidate| candidate.post()) {
+            None | Some(Post::Leads { .. }) => Ok(due),
+            Some(Post::Follows(leader)) => Err(Skip::NotLeader(leader.process)),
+            Some(Post::Unknown) => Err(Skip::NoLeader),
+        }
+    }
+
+    /// A banned key is left alone: each call would prolong the ban.
+    async fn unless_banned(&self, due: Due) -> Result<Due, Skip> {
+        let Some(broker) = &self.parts.broker else {
+            return Ok(due);
+        };
+        // The others' keys can still be asked.
+        if self.parts.shares_sweeps() {
+            return Ok(due);
+        }
+        match broker.rest.bans().in_force().await {
+            Some(ban) => Err(Skip::Banned(ban)),
+            None => Ok(due),
+        }
+    }
+
+    pub(super) fn close_is_due(&self, state: &State) -> bool {
+        let now = (self.parts.clock)();
+        matches!(
+            self.decide(state, now),
+            Ok(Due {
+                close_of: Some(_),
+                ..
+            })
+        )
+    }
+
+    /// A sweep is over: what is said of it, and what follows.
+    pub(super) fn finish(&self, state: &mut State, report: &Report, stop: &CancellationToken) {
+        let Some(Run { due, started_at }) = state.running.take() else {
+            return;
+        };
+        let lost = |reason| {
+            report
+                .missing
+                .iter()
+                .any(|missing| missing.reason == reason)
+        };
+        let is_whole = report.written > 0 && !lost(Reason::NotReached) && !lost(Reason::NotStored);
+        let closed = due.close_of.filter(|_| is_whole);
+        if let Some(day) = closed {
+            state.closed_on = Some(day);
+            tracing::info!(%day, codes = report.written, "the close of the day is kept");
+            let chronicle = Arc::clone(&self.parts.chronicle);
+            state.chores.spawn(async move {
+                // Where it fails, a restart takes the close once more.
+                let _ = chronicle.save_copy(CLOSED_ON, &day.to_string()).await;
+            });
+        } else if let Some(day) = due.close_of.filter(|_| !report.stopped) {
+            tracing::warn!(%day, "the close is not complete; another try within a minute");
+        }
+        account::record(report);
+        account::log(report);
+        self.parts.recorder.note(report.event(started_at, closed));
+        if self.is_good(report, started_at)
+            && let Some(ping) = self.ping.clone()
+        {
+            let stop = stop.clone();
+            state.chores.spawn(async move {
+                stop.run_until_cancelled(ping.call()).await;
+            });
+        }
+        let ended = (self.parts.clock)().format("%H:%M:%S");
+        self.parts
+            .activity
+            .set(format!("swept until {ended}; waiting for the next run"));
+        if let Some(watcher) = &self.watcher {
+            watcher.swept(report);
+        }
+    }
+
+    /// Whether somebody outside is to hear of this sweep: a good one, in a session.
+    fn is_good(&self, report: &Report, started_at: KrxTime) -> bool {
+        let is_open = || self.parts.calendar.load().moment(started_at).is_open();
+        !report.stopped
+            && report.coverage >= self.parts.settings.journal.gap_below
+            && (self.always_open || is_open())
+    }
+
+    fn skip(&self, skip: &Skip, now: KrxTime) {
+        let next = self.next_run(skip, now);
+        self.record_skip(skip, next);
+        set_next_run(next);
+        let shown = match (skip, next) {
+            (Skip::PreviousRun, _) => "as soon as it ends".to_owned(),
+            (_, Some(next)) => next.format("%Y-%m-%d %H:%M:%S KST").to_string(),
+            (_, None) => "none known".to_owned(),
+        };
+        tracing::info!(reason = skip.slug(), next_run = %shown, "run skipped: {skip}; next run {shown}");
+        if *skip != Skip::PreviousRun {
+            let doing = format!("{skip}; next run {shown}");
+            self.parts.activity.set(doing);
+        }
+        if let Some(watcher) = &self.watcher {
+            watcher.skipped(&skip.to_string(), next);
+        }
+    }
+
+    /// Counts a run that was skipped and tells the journal.
+    fn record_skip(&self, skip: &Skip, next_run: Option<KrxTime>) {
+        counter!("sise_skipped_runs_total", "reason" => skip.slug()).increment(1);
+        self.parts.recorder.note(Event::Skip(Skipped {
+            reason: skip.slug().to_owned(),
+            why: skip.to_string(),
+            next_run,
+        }));
+    }
+
+    /// When the next run is due after one that was skipped.
+    fn next_run(&self, skip: &Skip, now: KrxTime) -> Option<KrxTime> {
+        let soon = |delay: Duration| Some(now + TimeDelta::from_std(delay).ok()?);
+        match skip {
+            Skip::PreviousRun => None,
+            Skip::StoreAway(_) => soon(STORE_AGAIN),
+            Skip::TooEarlyForClose => {
+                let calendar = self.parts.calendar.load();
+                calendar
+                    .close_window(now.date_naive())
+                    .map(|(from, _)| from)
+            }
+            Skip::Banned(ban) => self.timetable.first_sweep(ban.until, true),
+            Skip::NotLeader(_) | Skip::NoLeader => self.timetable.first_sweep(now, false),
+            Skip::Closed(_) => {
+                let open = self.parts.calendar.load().next_open(now)?;
+                self.timetable.first_sweep(open, true)
+            }
+        }
+    }
+
+    fn note_next_run(&self, now: KrxTime) {
+        set_next_run(self.timetable.first_sweep(now, false));
+    }
+}
+
+/// Waits until this process is known to follow another.
+async fn superseded(posts: Option<watch::Receiver<Post>>) {
+    if let Some(mut posts) = posts {
+        let follows = |post: &Post| matches!(post, Post::Follows(_));
+        if posts.wait_for(follows).await.is_ok() {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+fn set_next_run(next: Option<KrxTime>) {
+    if let Some(next) = next {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "seconds since 1970 are far below 2^52"
+        )]
+        gauge!("sise_next_run_timestamp_seconds").set(next.timestamp() as f64);
+    }
+}

@@ -1,0 +1,57 @@
+//! What the loop remembers between ticks.
+
+use chrono::NaiveDate;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::decision::Due;
+use crate::domain::KrxTime;
+use crate::sweep::Report;
+
+/// A run that is under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    pub(super) due: Due,
+    pub(super) started_at: KrxTime,
+}
+
+/// What the loop remembers between ticks, and the tasks that it owns.
+pub(super) struct State {
+    /// The last tick of any kind, by the monotonic clock.
+    pub(super) ticked_at: Instant,
+    /// The last tick of the cron loop that counted.
+    pub(super) cron_at: Option<Instant>,
+    /// The cron loop has missed its ticks.
+    pub(super) is_cron_silent: bool,
+    /// The run that is under way.
+    pub(super) running: Option<Run>,
+    /// A tick came while a sweep was running; it is made up for once, at its end.
+    pub(super) owed: bool,
+    /// The last day whose close is kept.
+    pub(super) closed_on: Option<NaiveDate>,
+    /// When to look for the store again.
+    pub(super) store_again: Option<Instant>,
+    /// Whether its being away was said.
+    pub(super) store_said: bool,
+    /// The sweep that is under way.
+    pub(super) sweeps: JoinSet<Report>,
+    /// What goes on beside it.
+    pub(super) chores: JoinSet<()>,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self {
+            ticked_at: Instant::now(),
+            cron_at: None,
+            is_cron_silent: false,
+            running: None,
+            owed: false,
+            closed_on: None,
+            store_again: None,
+            store_said: false,
+            sweeps: JoinSet::new(),
+            chores: JoinSet::new(),
+        }
+    }
+}
