@@ -367,8 +367,14 @@ fn broker(
             ),
         };
     let pacer = Arc::new(Pacer::new(budget, fallback, kis.rate));
-    let rest = (outside.connect)(&kis.base_url, kis.timeout)
-        .and_then(|transport| Rest::new(&kis.base_url, transport, Arc::clone(&pacer)));
+    let rest = (outside.connect)(&kis.base_url, kis.timeout).and_then(|transport| {
+        Rest::new(
+            &kis.base_url,
+            transport,
+            Arc::clone(&pacer),
+            Arc::clone(clock),
+        )
+    });
     let rest = Arc::new(rest.map_err(SetupError::Broker)?);
     let keep = Keep {
         shared,
@@ -382,7 +388,6 @@ fn broker(
         caller.clone(),
         Arc::clone(calendar),
         Arc::clone(universe),
-        Arc::clone(clock),
         settings.calling(),
     );
     Ok(Some(Broker {

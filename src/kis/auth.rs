@@ -393,7 +393,7 @@ impl Auth {
         let json = HeaderValue::from_static("application/json; charset=UTF-8");
         request.headers_mut().insert(CONTENT_TYPE, json);
         *request.body_mut() = Some(body.to_string().into());
-        let reply = self.rest.send(request, Urgency::Reader).await?;
+        let (_, reply) = self.rest.send(request, Urgency::Reader).await?;
         let issued: IssuedToken = serde_json::from_slice(&reply.body).map_err(|_| {
             // The body may hold a token, so no word of it goes into the error.
             SourceError::Unavailable(format!("tokenP: HTTP {} without usable JSON", reply.status))

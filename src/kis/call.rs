@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use super::auth::Auth;
 use super::rest::Rest;
 use super::transport::Reply;
+use crate::domain::KrxTime;
 use crate::pace::Retries;
 use crate::port::{Remedy, SourceError, Tally, Urgency};
 
@@ -40,13 +41,14 @@ impl Caller {
         Ok(())
     }
 
-    /// Makes a call, and makes it again as far as the error's remedy goes.
+    /// Makes a call, and makes it again as far as the error's remedy goes. `read` is told when the
+    /// call went out.
     pub(super) async fn call<T>(
         &self,
         call: &Call,
         query: &[(impl AsRef<str>, &str)],
         urgency: Urgency,
-        read: impl Fn(&Reply) -> Result<T, SourceError>,
+        read: impl Fn(KrxTime, &Reply) -> Result<T, SourceError>,
     ) -> (Result<T, SourceError>, Tally) {
         let mut tally = Tally::default();
         let mut retries = Retries::default();
@@ -72,7 +74,7 @@ impl Caller {
         call: &Call,
         query: &[(impl AsRef<str>, &str)],
         urgency: Urgency,
-        read: impl Fn(&Reply) -> Result<T, SourceError>,
+        read: impl Fn(KrxTime, &Reply) -> Result<T, SourceError>,
         tally: &mut Tally,
     ) -> Result<T, SourceError> {
         let token = self.auth.token().await?;
@@ -81,7 +83,7 @@ impl Caller {
         *request.headers_mut() = self.auth.headers(&token, call.tr_id);
         tally.calls += 1;
         let outcome = match self.rest.send(request, urgency).await {
-            Ok(reply) => read(&reply).inspect_err(|error| count(error.slug())),
+            Ok((sent_at, reply)) => read(sent_at, &reply).inspect_err(|error| count(error.slug())),
             Err(error) => return Err(error),
         };
         match &outcome {

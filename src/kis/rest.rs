@@ -7,6 +7,8 @@ use metrics::{counter, histogram};
 use reqwest::{Method, Request, Url};
 
 use super::transport::{Reply, Transport, address};
+use crate::clock::Clock;
+use crate::domain::KrxTime;
 use crate::pace::Pacer;
 use crate::port::{SourceError, Urgency};
 
@@ -16,6 +18,7 @@ pub struct Rest {
     base: String,
     address: Url,
     pacer: Arc<Pacer>,
+    clock: Clock,
 }
 
 impl Rest {
@@ -28,12 +31,14 @@ impl Rest {
         base: &str,
         transport: Arc<dyn Transport>,
         pacer: Arc<Pacer>,
+        clock: Clock,
     ) -> Result<Self, String> {
         Ok(Self {
             transport,
             base: base.trim_end_matches('/').to_owned(),
             address: address(base)?,
             pacer,
+            clock,
         })
     }
 
@@ -60,7 +65,7 @@ impl Rest {
     /// The host cannot be reached or sends no `Date`.
     pub async fn server_time(&self) -> Result<chrono::DateTime<chrono::FixedOffset>, SourceError> {
         let request = self.request(Method::GET, "/");
-        let reply = self.send(request, Urgency::Reader).await?;
+        let (_, reply) = self.send(request, Urgency::Reader).await?;
         let date = reply.date.unwrap_or_default();
         chrono::DateTime::parse_from_rfc2822(&date)
             .map_err(|_| SourceError::Malformed(format!("no usable Date header: '{date}'")))
@@ -75,19 +80,23 @@ impl Rest {
         Request::new(method, url)
     }
 
-    /// Waits for its turn, sends, and takes the whole answer.
+    /// Waits for its turn, sends, and takes the whole answer; says when it was sent.
+    ///
+    /// What it says is as old as that at most. When it came is no measure: it may have been long
+    /// on its way, or have lain here while the process was paused.
     pub(super) async fn send(
         &self,
         request: Request,
         urgency: Urgency,
-    ) -> Result<Reply, SourceError> {
+    ) -> Result<(KrxTime, Reply), SourceError> {
         let waited = self.pacer.pass(urgency).await?;
         histogram!("sise_limiter_wait_seconds").record(waited.as_secs_f64());
+        let sent_at = (self.clock)();
         let reply = self.transport.exchange(request).await;
         if reply.is_err() {
             counter!("sise_calls_total", "outcome" => "unreachable").increment(1);
         }
-        reply
+        Ok((sent_at, reply?))
     }
 }
 
