@@ -434,8 +434,14 @@ fn broker(
         bans,
     } = key;
     let pacer = Arc::new(Pacer::new(budget, fallback, kis.rate));
-    let rest = (outside.connect)(&kis.base_url, kis.timeout)
-        .and_then(|transport| Rest::new(&kis.base_url, transport, Arc::clone(&pacer)));
+    let rest = (outside.connect)(&kis.base_url, kis.timeout).and_then(|transport| {
+        Rest::new(
+            &kis.base_url,
+            transport,
+            Arc::clone(&pacer),
+            Arc::clone(clock),
+        )
+    });
     let bans = Bans::new(
         BanKeep {
             shared: bans,
@@ -458,7 +464,6 @@ fn broker(
         caller.clone(),
         Arc::clone(calendar),
         Arc::clone(universe),
-        Arc::clone(clock),
         settings.calling(),
     );
     Ok(Some(Broker {

@@ -414,7 +414,7 @@ impl Auth {
         request.headers_mut().insert(CONTENT_TYPE, json);
         *request.body_mut() = Some(body.to_string().into());
         let turn = self.rest.turn(Urgency::Reader).await?;
-        let read = |reply: &Reply| self.issued(reply);
+        let read = |_, reply: &Reply| self.issued(reply);
         self.rest.ask(turn, request, read).await
     }
 

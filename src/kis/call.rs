@@ -12,6 +12,7 @@ use super::drift::{Drift, Drifted};
 use super::fields::Fields;
 use super::rest::Rest;
 use super::transport::Reply;
+use crate::domain::KrxTime;
 use crate::pace::Retries;
 use crate::port::{Remedy, SourceError, Tally, Urgency};
 
@@ -54,13 +55,14 @@ impl Caller {
         self.rest.ready(urgency).await
     }
 
-    /// Makes a call, and makes it again as far as the error's remedy goes.
+    /// Makes a call, and makes it again as far as the error's remedy goes. `read` is told when the
+    /// call went out.
     pub(super) async fn call<T>(
         &self,
         call: &Call,
         query: &[(impl AsRef<str>, &str)],
         urgency: Urgency,
-        read: impl Fn(&Reply) -> Result<T, SourceError>,
+        read: impl Fn(KrxTime, &Reply) -> Result<T, SourceError>,
     ) -> (Result<T, SourceError>, Tally) {
         let mut tally = Tally::default();
         let mut retries = Retries::default();
@@ -87,7 +89,7 @@ impl Caller {
         call: &Call,
         query: &[(impl AsRef<str>, &str)],
         urgency: Urgency,
-        read: impl Fn(&Reply) -> Result<T, SourceError>,
+        read: impl Fn(KrxTime, &Reply) -> Result<T, SourceError>,
         tally: &mut Tally,
     ) -> Result<T, SourceError> {
         let token = self.auth.token().await?;
@@ -96,8 +98,8 @@ impl Caller {
         *request.headers_mut() = self.auth.headers(&token, call.tr_id);
         let turn = self.rest.turn(urgency).await?;
         tally.calls += 1;
-        let read = |reply: &Reply| {
-            let outcome = read(reply);
+        let read = |sent_at: KrxTime, reply: &Reply| {
+            let outcome = read(sent_at, reply);
             if outcome.is_ok() {
                 self.drift.look(call.fields, &reply.body);
             }

@@ -11,6 +11,8 @@ use reqwest::{Method, Request, Url};
 
 use super::bans::{Bans, Leave};
 use super::transport::{Reply, Transport, address};
+use crate::clock::Clock;
+use crate::domain::KrxTime;
 use crate::pace::{Breaker, Pacer, Pass};
 use crate::port::{SourceError, Urgency};
 
@@ -26,6 +28,7 @@ pub struct Rest {
     pacer: Arc<Pacer>,
     breaker: Breaker,
     bans: Arc<Bans>,
+    clock: Clock,
 }
 
 /// The right to send one request, now.
@@ -45,6 +48,7 @@ impl Rest {
         base: &str,
         transport: Arc<dyn Transport>,
         pacer: Arc<Pacer>,
+        clock: Clock,
     ) -> Result<Self, String> {
         Ok(Self {
             transport,
@@ -53,6 +57,7 @@ impl Rest {
             pacer,
             breaker: Breaker::default(),
             bans: Arc::new(Bans::of_this_process()),
+            clock,
         })
     }
 
@@ -104,7 +109,7 @@ impl Rest {
     pub async fn server_time(&self) -> Result<chrono::DateTime<chrono::FixedOffset>, SourceError> {
         let request = self.request(Method::GET, "/");
         let turn = self.turn(Urgency::Reader).await?;
-        let reply = self.send(turn.pass, request).await?;
+        let (_, reply) = self.send(turn.pass, request).await?;
         let date = reply.date.unwrap_or_default();
         chrono::DateTime::parse_from_rfc2822(&date)
             .map_err(|_| SourceError::Malformed(format!("no usable Date header: '{date}'")))
@@ -135,22 +140,30 @@ impl Rest {
         }
     }
 
-    /// Sends and reads the answer.
+    /// Sends and reads the answer; `read` is told when it was asked for.
+    ///
+    /// What the answer says is as old as that at most. When it came is no measure: it may have
+    /// been long on its way, or have lain here while the process was paused.
     pub(super) async fn ask<T>(
         &self,
         turn: Turn<'_>,
         request: Request,
-        read: impl FnOnce(&Reply) -> Result<T, SourceError>,
+        read: impl FnOnce(KrxTime, &Reply) -> Result<T, SourceError>,
     ) -> Result<T, SourceError> {
         let reply = self.send(turn.pass, request).await;
-        let outcome = reply.and_then(|reply| read(&reply));
+        let outcome = reply.and_then(|(sent_at, reply)| read(sent_at, &reply));
         let verdict = outcome.as_ref().map(|_| ());
         self.bans.settle(turn.leave, verdict).await;
         outcome
     }
 
     /// The one function that sends.
-    async fn send(&self, pass: Pass<'_>, request: Request) -> Result<Reply, SourceError> {
+    async fn send(
+        &self,
+        pass: Pass<'_>,
+        request: Request,
+    ) -> Result<(KrxTime, Reply), SourceError> {
+        let sent_at = (self.clock)();
         let reply = self.transport.exchange(request).await;
         let reply = reply.map(|reply| Reply {
             body: as_text(reply.body),
@@ -164,7 +177,7 @@ impl Rest {
                 pass.failed(&error.to_string());
             }
         }
-        reply
+        Ok((sent_at, reply?))
     }
 }
 
