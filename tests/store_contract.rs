@@ -1,5 +1,6 @@
-//! Proves one contract on both stores, Redis and memory, and of Redis what it alone has: the
-//! names of its keys, and how it behaves while the server is away, frozen or silent.
+//! Proves one contract on every store, memory, one Redis, a cluster and a master behind sentinels,
+//! and of Redis what it alone has: the names of its keys, and how it behaves while the server is
+//! away, frozen or silent.
 
 #![cfg(feature = "cli")]
 #![allow(
@@ -21,9 +22,11 @@ use sise::store::{MemoryStore, RedisSettings, RedisStore};
 use tokio::time::{advance, timeout};
 
 use support::certificates::Certificates;
+use support::cluster::Cluster;
 use support::free_port;
 use support::program::Program;
 use support::redis::RedisServer;
+use support::sentinel::SentinelSet;
 use support::silent_proxy::SilentProxy;
 use support::simulated_broker::SimulatedBroker;
 use support::{PATIENCE, list, until};
@@ -212,7 +215,7 @@ async fn copies_are_kept_by_name(store: &dyn Store) {
     assert_eq!(store.load_copy("another").await.unwrap(), None);
 }
 
-macro_rules! on_both_stores {
+macro_rules! on_every_store {
     ($($rule:ident),+ $(,)?) => {
         mod in_memory {
             $(#[tokio::test(start_paused = true)]
@@ -227,10 +230,24 @@ macro_rules! on_both_stores {
                 super::$rule(&super::store(&server.url(), "")).await;
             })+
         }
+        mod in_a_cluster {
+            $(#[tokio::test]
+            async fn $rule() {
+                let cluster = super::Cluster::start().await;
+                super::$rule(&super::store(&cluster.url(), "")).await;
+            })+
+        }
+        mod behind_sentinels {
+            $(#[tokio::test]
+            async fn $rule() {
+                let set = super::SentinelSet::start().await;
+                super::$rule(&super::store(&set.url(), "")).await;
+            })+
+        }
     };
 }
 
-on_both_stores!(
+on_every_store!(
     what_is_written_is_read,
     times_are_cut_to_what_the_contract_carries,
     many_are_read_in_order_with_gaps,

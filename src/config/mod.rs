@@ -19,6 +19,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::domain::{Calling, Caps, Plan, Selection};
 use crate::kis::host;
 use crate::pace::Rate;
+use crate::store::RedisAddress;
 
 pub use keys::{KEYS, Key};
 pub use layers::{Environment, Layers, Origin};
@@ -120,7 +121,8 @@ pub struct ScheduleSettings {
 /// Where prices are kept.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// `redis://`, `rediss://`, or `memory`.
+    /// `redis://`, `redis-sentinel://`, `redis-cluster://`, each with `rediss` for TLS, or
+    /// `memory`.
     pub url: SecretString,
     /// Life of a price.
     pub ttl: Duration,
@@ -377,11 +379,11 @@ fn namespace(layers: &Layers) -> Result<String, ConfigError> {
 fn store_url(layers: &Layers) -> Result<(), ConfigError> {
     let secret = layers.secret("store.url").unwrap_or_default();
     let url = secret.expose_secret();
-    if url == "memory" || url.starts_with("redis://") || url.starts_with("rediss://") {
+    if url == "memory" || RedisAddress::parse(url).is_some() {
         return Ok(());
     }
-    let allowed = "redis://[user:password@]host[:port][/db], rediss:// for TLS, or memory";
-    Err(layers.refuse("store.url", allowed))
+    let allowed = format!("{}, or memory", RedisAddress::FORMS);
+    Err(layers.refuse("store.url", &allowed))
 }
 
 fn universe(layers: &Layers) -> Result<UniverseSettings, ConfigError> {

@@ -10,4 +10,5 @@ mod redis;
 pub use files::FileCopies;
 pub use keys::Keys;
 pub use memory::{MemoryStore, MemoryTokens};
+pub(crate) use redis::RedisAddress;
 pub use redis::{RedisBudget, RedisHealth, RedisSettings, RedisStore, RedisTokens};

@@ -1,31 +1,25 @@
-//! The way to Redis: one multiplexed connection that mends itself and never waits long.
+//! The way to Redis, whatever it is made of.
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use metrics::counter;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::io::tcp::TcpSettings;
-use redis::{
-    Client, Cmd, FromRedisValue, IntoConnectionInfo as _, RedisError, RedisResult, Script,
-    ToRedisArgs,
-};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ToRedisArgs};
 
+use super::address::RedisAddress;
+use super::cluster::Cluster;
+use super::connection::Connection;
+use super::sentinels::Sentinels;
+use super::server::{Limits, Server};
 use crate::port::StoreError;
 use crate::tls;
-
-/// After so many time-outs in a row the connection is replaced: the client keeps a socket that
-/// swallows everything for as long as it stands.
-const TIMEOUTS_BEFORE_NEW: u32 = 2;
 
 /// How to reach Redis.
 #[derive(Debug, Clone)]
 pub struct RedisSettings<'a> {
-    /// `redis://` or `rediss://` with user, password and database where needed.
+    /// `redis://`, `redis-sentinel://` or `redis-cluster://`, with `rediss` for TLS; with user,
+    /// password and database where needed.
     pub url: &'a str,
     /// What is put in front of every key.
     pub namespace: &'a str,
@@ -35,16 +29,16 @@ pub struct RedisSettings<'a> {
     pub response_timeout: Duration,
 }
 
-/// What a request is sent over.
-pub(super) type Connection = ConnectionManager;
-
-/// A connection that is made at its first use and replaced when it is of no use any more.
+/// Sends requests, each with a deadline, over connections that mend themselves.
 pub(super) struct Link {
-    client: Client,
-    manager: ArcSwap<ConnectionManager>,
-    config: ConnectionManagerConfig,
-    timeouts: AtomicU32,
+    way: Way,
     address: String,
+}
+
+enum Way {
+    Server(Server),
+    Sentinels(Sentinels),
+    Cluster(Cluster),
 }
 
 impl Link {
@@ -52,37 +46,41 @@ impl Link {
     /// while Redis is away. Needs a tokio runtime.
     pub(super) fn new(settings: &RedisSettings<'_>) -> Result<Self, StoreError> {
         // An address may hold a password, so not a word of it goes into the error.
-        let unusable = |error: RedisError| StoreError::Failed {
+        let unusable = |trouble: &str| StoreError::Failed {
             store: "the address given".to_owned(),
-            trouble: error.category().to_owned(),
+            trouble: trouble.to_owned(),
         };
         tls::install_provider();
-        let info = settings.url.into_connection_info().map_err(unusable)?;
-        // The default waits with small packets and never notices a peer that went away.
-        let tcp = TcpSettings::default()
-            .set_nodelay(true)
-            .set_keepalive(socket2::TcpKeepalive::new().with_time(Duration::from_secs(15)));
-        let address = info.addr().to_string();
-        let client = Client::open(info.set_tcp_settings(tcp)).map_err(unusable)?;
-        let config = ConnectionManagerConfig::new()
-            // A command must fail at once while Redis is away; the default retries for seconds.
-            .set_number_of_retries(0)
-            .set_connection_timeout(Some(settings.connect_timeout))
-            .set_response_timeout(Some(settings.response_timeout));
-        let manager = ConnectionManager::new_lazy_with_config(client.clone(), config.clone())
-            .map_err(unusable)?;
+        let limits = Limits {
+            connect: settings.connect_timeout,
+            response: settings.response_timeout,
+        };
+        let address = RedisAddress::parse(settings.url)
+            .ok_or_else(|| unusable(&format!("allowed is {}", RedisAddress::FORMS)))?;
+        let text = address.to_string();
+        let way = match address {
+            RedisAddress::Server(info) => Server::new(info, limits).map(Way::Server),
+            RedisAddress::Sentinels {
+                name,
+                master,
+                sentinels,
+            } => Sentinels::new(name, master, sentinels, limits).map(Way::Sentinels),
+            RedisAddress::Cluster(nodes) => Cluster::new(nodes, limits).map(Way::Cluster),
+        };
         Ok(Self {
-            client,
-            manager: ArcSwap::from_pointee(manager),
-            config,
-            timeouts: AtomicU32::new(0),
-            address,
+            way: way.map_err(|error| unusable(error.category()))?,
+            address: text,
         })
     }
 
-    /// Host and port.
+    /// Hosts and ports.
     pub(super) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Whether keys of one command or script must lie on one slot.
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.way, Way::Cluster(_))
     }
 
     /// One command.
@@ -116,50 +114,29 @@ impl Link {
         F: Fn(Connection) -> Fut,
         Fut: Future<Output = RedisResult<T>>,
     {
-        let mut outcome = request(self.connection()).await;
-        let dropped = |error: &RedisError| !error.is_timeout() && error.is_io_error();
-        if outcome.as_ref().is_err_and(dropped) {
-            outcome = request(self.connection()).await;
-        }
-        match outcome {
-            Ok(value) => {
-                self.timeouts.store(0, Ordering::Relaxed);
-                Ok(value)
-            }
-            Err(error) => {
-                if error.is_timeout() {
-                    self.count_timeout();
-                }
-                counter!("sise_store_errors_total").increment(1);
-                Err(self.error(&error))
-            }
-        }
+        let outcome = match &self.way {
+            Way::Server(server) => server.run(&request).await,
+            Way::Sentinels(sentinels) => sentinels.run(&request).await,
+            Way::Cluster(cluster) => cluster.run(&request).await,
+        };
+        outcome.map_err(|error| {
+            counter!("sise_store_errors_total").increment(1);
+            self.error(&error)
+        })
     }
 
-    fn connection(&self) -> Connection {
-        ConnectionManager::clone(&self.manager.load())
-    }
-
-    fn count_timeout(&self) {
-        if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 < TIMEOUTS_BEFORE_NEW {
-            return;
-        }
-        self.timeouts.store(0, Ordering::Relaxed);
-        if let Ok(manager) =
-            ConnectionManager::new_lazy_with_config(self.client.clone(), self.config.clone())
-        {
-            self.manager.store(Arc::new(manager));
-        }
-    }
-
-    pub(super) fn error(&self, error: &RedisError) -> StoreError {
+    fn error(&self, error: &RedisError) -> StoreError {
         // A pipeline's error names every command that failed; its beginning says it all.
         let said: String = error.to_string().chars().take(200).collect();
-        let trouble = match error.code() {
+        let trouble = match (error.code(), error.kind()) {
             _ if error.is_timeout() => "no answer in time".to_owned(),
-            Some("NOAUTH" | "WRONGPASS" | "NOPERM") => {
+            (Some("NOAUTH" | "WRONGPASS" | "NOPERM"), _) => {
                 "the log-in is refused: set user and password in the address".to_owned()
             }
+            (_, ErrorKind::MasterNameNotFoundBySentinel) => {
+                error.detail().unwrap_or("no master").to_owned()
+            }
+            (_, ErrorKind::ClusterConnectionNotFound) => "no node answers".to_owned(),
             _ if said.contains("\"OOM\"") => "its memory is full: raise maxmemory".to_owned(),
             _ => said,
         };

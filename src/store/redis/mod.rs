@@ -1,19 +1,26 @@
 //! The store in Redis.
 
+mod address;
 mod budget;
+mod cluster;
+mod connection;
 mod lease;
 mod link;
 mod prices;
+mod sentinels;
+mod server;
+mod slots;
 mod tokens;
 
 use std::fmt;
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use redis::{Cmd, Script};
+use redis::{Cmd, FromRedisValue as _, Script, Value};
 
 use super::keys::Keys;
 use crate::port::{CopyStore, StoreError};
+pub(crate) use address::RedisAddress;
 pub use budget::RedisBudget;
 use link::Link;
 pub use link::RedisSettings;
@@ -59,13 +66,13 @@ impl RedisStore {
         })
     }
 
-    /// Host and port.
+    /// Host and port; of sentinels and clusters all that the address names.
     #[must_use]
     pub fn address(&self) -> &str {
         self.link.address()
     }
 
-    /// Version and memory of the server.
+    /// Version and memory of the server; of a cluster, of the node whose memory is fullest.
     ///
     /// # Errors
     ///
@@ -73,19 +80,49 @@ impl RedisStore {
     pub async fn health(&self) -> Result<RedisHealth, StoreError> {
         let mut info = Cmd::new();
         info.arg("INFO");
-        let text: String = self.link.ask(&info).await?;
+        let texts: Vec<String> = match self.link.ask(&info).await? {
+            // A cluster answers for each of its nodes.
+            Value::Map(nodes) => {
+                let texts = nodes
+                    .into_iter()
+                    .map(|(_, text)| String::from_redis_value(text));
+                texts.filter_map(Result::ok).collect()
+            }
+            text => String::from_redis_value(text).into_iter().collect(),
+        };
+        let all = texts.iter().map(|text| RedisHealth::read(text));
+        let fullest = all.max_by(|a, b| a.fullness().total_cmp(&b.fullness()));
+        fullest.ok_or_else(|| StoreError::Failed {
+            store: self.address().to_owned(),
+            trouble: "it says nothing of itself".to_owned(),
+        })
+    }
+}
+
+impl RedisHealth {
+    /// What `INFO` says.
+    fn read(text: &str) -> Self {
         let field = |name: &str| {
             let value = text
                 .lines()
                 .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             value.unwrap_or_default().trim().to_owned()
         };
-        Ok(RedisHealth {
+        Self {
             version: field("redis_version"),
             used_memory: field("used_memory").parse().unwrap_or(0),
             maxmemory: field("maxmemory").parse().unwrap_or(0),
             maxmemory_policy: field("maxmemory_policy"),
-        })
+        }
+    }
+
+    /// Share of the memory allowed that is in use.
+    #[expect(clippy::cast_precision_loss, reason = "only compared")]
+    fn fullness(&self) -> f64 {
+        match self.maxmemory {
+            0 => 0.0,
+            limit => self.used_memory as f64 / limit as f64,
+        }
     }
 }
 

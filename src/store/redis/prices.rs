@@ -8,7 +8,7 @@ use metrics::counter;
 use redis::{Cmd, RedisResult, Script, Value};
 
 use super::RedisStore;
-use super::link::Connection;
+use super::connection::Connection;
 use crate::domain::{Quote, Symbol};
 use crate::port::{Lead, PriceStore, Shelf, StoreError};
 use crate::store::keys::Keys;
@@ -25,8 +25,21 @@ impl RedisStore {
     /// The price objects of `symbols`, under the keys that `name` writes.
     ///
     /// A long list is asked for in parts, all at once: while one is read here, the next is on its
-    /// way, and what is read stays within the processor's cache.
+    /// way, and what is read stays within the processor's cache. For a cluster the client divides
+    /// each part by slot.
     async fn read(
+        &self,
+        symbols: &[Symbol],
+        name: impl Fn(&Keys, Symbol, &mut String),
+    ) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
+        let all = self.read_at_once(symbols, &name).await;
+        if all.is_err() && self.link.is_cluster() && symbols.len() > 1 {
+            return self.read_what_answers(symbols, &name).await;
+        }
+        all
+    }
+
+    async fn read_at_once(
         &self,
         symbols: &[Symbol],
         name: impl Fn(&Keys, Symbol, &mut String),
@@ -70,13 +83,13 @@ impl RedisStore {
     }
 }
 
-async fn query(command: &Cmd, mut connection: Connection) -> RedisResult<Vec<Value>> {
+pub(super) async fn query(command: &Cmd, mut connection: Connection) -> RedisResult<Vec<Value>> {
     command.query_async(&mut connection).await
 }
 
 /// Appends the price object of every symbol, or nothing: what another program left under a key is
 /// no price.
-fn decode(
+pub(super) fn decode(
     decoder: &mut Decoder,
     symbols: &[Symbol],
     values: Vec<Value>,
@@ -88,7 +101,9 @@ fn decode(
             quotes.push(None);
             continue;
         };
-        let quote = decoder.read(*symbol, bytes).filter(|quote| quote.price > 0);
+        let quote = decoder
+            .read(*symbol, bytes)
+            .filter(|quote| quote.price > 0 && quote.stock_code == *symbol);
         if quote.is_none() {
             counter!("sise_store_unreadable_total").increment(1);
         }
@@ -182,6 +197,7 @@ impl PriceStore for RedisStore {
             Shelf::Close => 0,
         };
         match lead {
+            _ if self.link.is_cluster() => self.set_by_slot(&objects, life, lead).await,
             None => self.set(&objects, life).await,
             Some(lead) => self.set_as_leader(&objects, life, lead).await,
         }
