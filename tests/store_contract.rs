@@ -526,49 +526,67 @@ async fn a_way_that_swallows_everything_is_left_for_a_new_one() {
     answers(&store).await;
 }
 
+/// A server that speaks TLS alone, with these certificates; and its port.
+async fn over_tls(certificates: &Certificates) -> (RedisServer, u16) {
+    let port = free_port();
+    let arguments = [
+        "--tls-port",
+        &port.to_string(),
+        "--tls-auth-clients",
+        "no",
+        "--tls-cert-file",
+        certificates.certificate.to_str().unwrap(),
+        "--tls-key-file",
+        certificates.key.to_str().unwrap(),
+        "--tls-ca-cert-file",
+        certificates.authority.to_str().unwrap(),
+    ];
+    (RedisServer::start_with(&arguments, "").await, port)
+}
+
 #[tokio::test]
 async fn redis_over_tls_is_reached_by_whoever_trusts_its_authority() {
     let home = tempfile::tempdir().unwrap();
     let certificates = Certificates::new(home.path());
-    let port = free_port();
-    let server = RedisServer::start_with(
-        &[
-            "--tls-port",
-            &port.to_string(),
-            "--tls-auth-clients",
-            "no",
-            "--tls-cert-file",
-            certificates.certificate.to_str().unwrap(),
-            "--tls-key-file",
-            certificates.key.to_str().unwrap(),
-            "--tls-ca-cert-file",
-            certificates.authority.to_str().unwrap(),
-        ],
-        "",
-    )
-    .await;
+    let (server, port) = over_tls(&certificates).await;
     let broker = SimulatedBroker::start(&[]).await;
-    let program = |arguments: &[&str]| {
+    let program = |url: &str, arguments: &[&str]| {
         Program::new(home.path(), arguments)
-            .set("REDIS_URL", format!("rediss://127.0.0.1:{port}"))
+            .set("REDIS_URL", url)
             .set("KIS_BASE_URL", broker.url())
             .set("KIS_APP_KEY", "key")
             .set("KIS_APP_SECRET", "secret")
             .set("SISE__STORE__CONNECT_TIMEOUT", "2s")
             .set("SISE__STORE__RESPONSE_TIMEOUT", "2s")
     };
+    let url = format!("rediss://127.0.0.1:{port}");
     let once = ["run", "--once", "--codes", "005930"];
     // An authority that this machine does not know.
-    program(&once).run().await.exits(1);
+    let outcome = program(&url, &once).run().await.exits(1);
+    outcome.says(&["certificate", "UnknownIssuer"]);
     assert!(server.realtime().await.is_empty());
     let authority = certificates.authority.to_str().unwrap();
-    let outcome = program(&once).set("SSL_CERT_FILE", authority).run().await;
+    let outcome = program(&url, &once)
+        .set("SSL_CERT_FILE", authority)
+        .run()
+        .await;
     outcome.exits(0);
     assert_eq!(server.realtime().await.len(), 1);
-    let outcome = program(&["get", "005930", "--json"])
+    let outcome = program(&url, &["get", "005930", "--json"])
         .set("SSL_CERT_FILE", authority)
         .run()
         .await
         .exits(0);
     assert_eq!(outcome.json()["source"].as_str(), Some("redis"));
+    // The right authority, but the certificate is somebody else's.
+    let folder = tempfile::tempdir().unwrap();
+    let others = Certificates::of(folder.path(), "DNS:redis.example");
+    let (server, port) = over_tls(&others).await;
+    let outcome = program(&format!("rediss://127.0.0.1:{port}"), &once)
+        .set("SSL_CERT_FILE", others.authority.to_str().unwrap())
+        .run()
+        .await
+        .exits(1);
+    outcome.says(&["certificate", "not valid for name"]);
+    assert!(server.realtime().await.is_empty());
 }

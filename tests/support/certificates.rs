@@ -11,8 +11,13 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    /// Makes them in a folder.
+    /// Makes them in a folder, for this machine.
     pub(crate) fn new(folder: &Path) -> Self {
+        Self::of(folder, "IP:127.0.0.1")
+    }
+
+    /// Makes them in a folder, for whoever has this name.
+    pub(crate) fn of(folder: &Path, name: &str) -> Self {
         let path = |name: &str| folder.join(name);
         request(
             &["-subj", "/CN=authority of a test"],
@@ -28,7 +33,7 @@ impl Certificates {
                 "-CAkey",
                 &authority_key,
                 "-addext",
-                "subjectAltName=IP:127.0.0.1",
+                &format!("subjectAltName={name}"),
                 "-addext",
                 "basicConstraints=critical,CA:FALSE",
             ],

@@ -1,9 +1,7 @@
 //! A real Redis Cluster of three masters on private ports.
 
-use std::collections::BTreeMap;
-
-use redis::Cmd;
-use serde_json::Value;
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, FromRedisValue};
 
 use super::redis::RedisServer;
 use super::{free_port, until};
@@ -18,6 +16,11 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[], "").await
+    }
+
+    /// A cluster with more arguments for each node; `credentials` as for [`RedisServer`].
+    pub(crate) async fn start_with(more: &[&str], credentials: &str) -> Self {
         let mut nodes = Vec::new();
         let mut bus_ports = Vec::new();
         for _ in LAST_SLOTS {
@@ -31,7 +34,8 @@ impl Cluster {
                 "--cluster-node-timeout",
                 "2000",
             ];
-            nodes.push(RedisServer::start_with(&arguments, "").await);
+            let arguments = [&arguments[..], more].concat();
+            nodes.push(RedisServer::start_with(&arguments, credentials).await);
             bus_ports.push(bus_port);
         }
         let first = (nodes[0].port(), bus_ports[0]);
@@ -83,36 +87,37 @@ impl Cluster {
 
     /// The address for a client: two of the nodes, which name the third.
     pub(crate) fn url(&self) -> String {
+        self.url_with("")
+    }
+
+    /// As [`Cluster::url`] with `user:password@`.
+    pub(crate) fn url_with(&self, login: &str) -> String {
         let [a, b, _] = self.nodes.as_slice() else {
             panic!("three nodes");
         };
         format!(
-            "redis-cluster://127.0.0.1:{},127.0.0.1:{}",
+            "redis-cluster://{login}127.0.0.1:{},127.0.0.1:{}",
             a.port(),
             b.port()
         )
     }
 
-    /// The live price objects by code, of all nodes.
-    pub(crate) async fn realtime(&self) -> BTreeMap<String, Value> {
-        let mut all = BTreeMap::new();
-        for node in &self.nodes {
-            all.extend(node.realtime().await);
-        }
-        all
+    /// Sends a `CLUSTER` command to the node at a place.
+    pub(crate) async fn tell<T: FromRedisValue>(&self, place: usize, words: &[&str]) -> T {
+        let mut connection = self.nodes[place].connection().await;
+        let mut command = redis::cmd("CLUSTER");
+        command.arg(words);
+        command.query_async(&mut connection).await.unwrap()
     }
 
-    /// The node that has the slot of `key`.
-    pub(crate) fn place_of(key: &str) -> usize {
-        let route = redis::cluster_routing::Slot::for_key(key);
-        let has = |last: &u16| route_number(route) <= *last;
-        LAST_SLOTS.iter().position(has).unwrap()
+    /// The place of the node that had the slot of `key` at the start.
+    pub(crate) async fn place_of(&self, key: &str) -> usize {
+        let slot: u16 = self.tell(1, &["KEYSLOT", key]).await;
+        LAST_SLOTS.iter().position(|last| slot <= *last).unwrap()
     }
-}
 
-/// The number of a slot, which the client does not tell: it shows it.
-fn route_number(slot: redis::cluster_routing::Slot) -> u16 {
-    let shown = format!("{slot:?}");
-    let digits: String = shown.chars().filter(char::is_ascii_digit).collect();
-    digits.parse().unwrap()
+    /// A connection of the test's own to the node that has `key`.
+    pub(crate) async fn connection_for(&self, key: &str) -> MultiplexedConnection {
+        self.nodes[self.place_of(key).await].connection().await
+    }
 }

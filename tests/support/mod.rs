@@ -17,6 +17,7 @@ pub(crate) mod http;
 pub(crate) mod list;
 pub(crate) mod program;
 pub(crate) mod redis;
+pub(crate) mod scene;
 pub(crate) mod sentinel;
 pub(crate) mod silent_proxy;
 pub(crate) mod simulated_broker;

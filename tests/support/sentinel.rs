@@ -18,6 +18,8 @@ pub(crate) const NAME: &str = "krx-prices";
 pub(crate) struct SentinelSet {
     /// The master at the start, and its replica.
     pub(crate) servers: Vec<RedisServer>,
+    /// The place of the master.
+    master: usize,
     sentinels: Vec<Sentinel>,
 }
 
@@ -42,6 +44,7 @@ impl SentinelSet {
         }
         let set = Self {
             servers: vec![master, replica],
+            master: 0,
             sentinels,
         };
         for sentinel in &set.sentinels {
@@ -91,21 +94,25 @@ impl SentinelSet {
         .await;
     }
 
-    /// Waits until most sentinels name the second server, and says it.
-    pub(crate) async fn has_failed_over(&self) -> &RedisServer {
-        let new = &self.servers[1];
-        let port = new.port().to_string();
+    /// The server that is the master, as far as this test has waited for it.
+    pub(crate) fn master(&self) -> &RedisServer {
+        &self.servers[self.master]
+    }
+
+    /// Waits until most sentinels name the second server.
+    pub(crate) async fn has_failed_over(&mut self) {
+        let port = self.servers[1].port().to_string();
         until("the sentinels name the other server", async || {
             let mut count = 0;
             for sentinel in &self.sentinels {
-                let fields = sentinel.describe().await?;
+                let fields = sentinel.describe().await.unwrap_or_default();
                 let mut pairs = fields.chunks(2);
                 count += usize::from(pairs.any(|pair| pair[0] == "port" && pair[1] == port));
             }
             (count >= 2).then_some(())
         })
         .await;
-        new
+        self.master = 1;
     }
 
     /// Ends a sentinel.

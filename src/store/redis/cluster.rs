@@ -1,93 +1,444 @@
-//! The way to a cluster: one connection to each of its nodes.
+//! The way to a cluster: each request goes to the node that has the slot of its key.
+//!
+//! Who has which slot is asked for every few seconds, and at once when a node says that a slot has
+//! moved, fails or is silent. Every node is reached by itself, so one that is gone delays no
+//! request to the others.
 
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use redis::cluster::{ClusterClient, ClusterConfig};
-use redis::cluster_async::ClusterConnection;
-use redis::{ConnectionInfo, RedisResult};
-use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
+use futures_util::future::join_all;
+use redis::aio::ConnectionLike;
+use redis::{
+    Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult,
+    ServerErrorKind, Value,
+};
+use tokio::task::JoinSet;
 
+use super::address::at;
 use super::connection::Connection;
-use super::server::{Limits, TIMEOUTS_BEFORE_NEW, tcp};
+use super::lookout::Lookout;
+use super::server::{Limits, Server};
+use super::slot::{key_of, slot_of};
 
-/// A request is sent so often at most: where its slot was, where it went, and once more.
-const RETRIES: u32 = 3;
+/// The nodes are asked this often who has which slot.
+const EVERY: Duration = Duration::from_secs(5);
 
-/// Between two of them, milliseconds.
-const PAUSE_MS: (u64, u64) = (5, 30);
-
-/// A new look at the whole cluster takes no longer than so many connections.
-const LONGEST_LOOK: u32 = 8;
+/// A request is sent on so often at most.
+const REDIRECTS: u32 = 3;
 
 /// A cluster. Connects at the first use.
 pub(super) struct Cluster {
-    client: ClusterClient,
-    connection: Arc<ArcSwap<ClusterConnection>>,
+    connection: ClusterConnection,
+    /// The one who asks who has which slot; ends with this.
+    _lookout: JoinSet<()>,
+}
+
+/// What a request to a cluster is sent over. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct ClusterConnection {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// The nodes that the address names; how the others are reached, but for host and port.
+    named: Vec<Arc<Node>>,
+    template: ConnectionInfo,
     limits: Limits,
-    timeouts: AtomicU32,
-    /// A new look that is under way.
-    look: Mutex<Option<AbortOnDropHandle<()>>>,
+    /// Who has which slots, in order.
+    ranges: ArcSwap<Vec<Range>>,
+    lookout: Lookout,
+}
+
+struct Node {
+    host: String,
+    port: u16,
+    server: Server,
+}
+
+#[derive(Clone)]
+struct Range {
+    first: u16,
+    last: u16,
+    node: Arc<Node>,
+}
+
+/// How a node sees its cluster.
+struct View {
+    /// Whether all slots are served, as far as it knows.
+    is_whole: bool,
+    /// Grows with every change.
+    epoch: u64,
+    /// First and last slot, host and port.
+    slots: Vec<(u16, u16, String, u16)>,
+}
+
+/// Keys that one node has: their places, those of a slot together.
+pub(super) struct Part {
+    node: Arc<Node>,
+    pub(super) slots: Vec<Vec<usize>>,
 }
 
 impl Cluster {
-    pub(super) fn new(nodes: Vec<ConnectionInfo>, limits: Limits) -> RedisResult<Self> {
-        let client = ClusterClient::builder(nodes)
-            .connection_timeout(limits.connect)
-            .response_timeout(limits.response)
-            .retries(RETRIES)
-            .min_retry_wait(PAUSE_MS.0)
-            .max_retry_wait(PAUSE_MS.1)
-            .tcp_settings(tcp())
-            .build()?;
-        // The configuration of a connection takes the place of the client's, empty fields too.
-        let config = ClusterConfig::new().set_response_timeout(limits.response);
-        let connection = client.get_pending_async_connection_with_config(config);
-        Ok(Self {
-            client,
-            connection: Arc::new(ArcSwap::from_pointee(connection)),
+    pub(super) fn new(named: Vec<ConnectionInfo>, limits: Limits) -> RedisResult<Self> {
+        let nothing = || RedisError::from((ErrorKind::InvalidClientConfig, "no node"));
+        let template = named.first().cloned().ok_or_else(nothing)?;
+        let nodes = named.into_iter().map(|info| {
+            let (host, port) = match info.addr() {
+                ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                    (host.clone(), *port)
+                }
+                _ => return Err(nothing()),
+            };
+            let server = Server::new(info, limits)?;
+            Ok(Arc::new(Node { host, port, server }))
+        });
+        let shared = Arc::new(Shared {
+            named: nodes.collect::<RedisResult<_>>()?,
+            template,
             limits,
-            timeouts: AtomicU32::new(0),
-            look: Mutex::new(None),
+            ranges: ArcSwap::default(),
+            lookout: Lookout::default(),
+        });
+        let mut lookout = JoinSet::new();
+        lookout.spawn(Arc::clone(&shared).follow());
+        Ok(Self {
+            connection: ClusterConnection { shared },
+            _lookout: lookout,
         })
     }
 
-    /// Runs a request. The client itself repeats what met a dropped connection or a slot that
-    /// has moved.
     pub(super) async fn run<T, F, Fut>(&self, request: &F) -> RedisResult<T>
     where
         F: Fn(Connection) -> Fut,
         Fut: Future<Output = RedisResult<T>>,
     {
-        let connection = ClusterConnection::clone(&self.connection.load());
-        let outcome = request(Connection::Cluster(connection)).await;
-        if outcome.as_ref().is_err_and(redis::RedisError::is_timeout) {
-            self.count_timeout();
+        request(Connection::Cluster(self.connection.clone())).await
+    }
+}
+
+impl ClusterConnection {
+    /// Divides keys among those who have them.
+    pub(super) async fn divide(&self, keys: &[impl AsRef<str>]) -> RedisResult<Vec<Part>> {
+        let mut slots: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
+        for (place, key) in keys.iter().enumerate() {
+            let slot = slot_of(key.as_ref().as_bytes());
+            slots.entry(slot).or_default().push(place);
+        }
+        let mut parts: Vec<Part> = Vec::new();
+        for (slot, places) in slots {
+            let node = self.shared.node_of(slot).await?;
+            match parts.iter_mut().find(|part| Arc::ptr_eq(&part.node, &node)) {
+                Some(part) => part.slots.push(places),
+                None => parts.push(Part {
+                    node,
+                    slots: vec![places],
+                }),
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Sends commands together to the node of `part`, each about keys of one slot; on to another
+    /// node those whose slot has moved.
+    pub(super) async fn send_together(
+        &self,
+        part: &Part,
+        pipeline: &Pipeline,
+    ) -> Vec<RedisResult<Value>> {
+        let request = |mut connection: Connection| async move {
+            let answers: Vec<RedisResult<Value>> = pipeline.query_async(&mut connection).await?;
+            Ok(answers)
+        };
+        let mut answers = match part.node.server.run(&request).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                self.shared.lookout.call();
+                return vec![Err(error); pipeline.len()];
+            }
+        };
+        for (answer, command) in answers.iter_mut().zip(pipeline.cmd_iter()) {
+            let is_elsewhere = |error: &RedisError| error.redirect_node().is_some();
+            if answer.as_ref().is_err_and(is_elsewhere) {
+                self.shared.lookout.call();
+                *answer = self.shared.send(command).await;
+            }
+        }
+        answers
+    }
+
+    /// Sends a command to the node that has its key.
+    pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        let answer = self.shared.send(command).await?;
+        answer.extract_error()
+    }
+
+    /// Sends a command that is about no key to every node.
+    pub(super) async fn send_to_all(&self, command: &Cmd) -> Vec<RedisResult<Value>> {
+        self.shared.send_to_all(command).await
+    }
+}
+
+impl ConnectionLike for ClusterConnection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(self.shared.send(command))
+    }
+
+    /// As a whole to the node of the first key.
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(async move {
+            let slot = pipeline.cmd_iter().find_map(key_of).map_or(0, slot_of);
+            let node = self.shared.node_of(slot).await?;
+            let request = |mut connection: Connection| async move {
+                let answers = connection.req_packed_commands(pipeline, offset, count);
+                answers.await
+            };
+            node.server.run(&request).await
+        })
+    }
+
+    fn get_db(&self) -> i64 {
+        0
+    }
+}
+
+impl Shared {
+    /// Sends a command to the node that has its key, and where that sends it.
+    async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        let Some(key) = key_of(command) else {
+            let mut answers = self.send_to_all(command).await;
+            // One that answers is enough: the others may be gone.
+            let good = answers.iter().position(Result::is_ok).unwrap_or(0);
+            return answers.swap_remove(good);
+        };
+        let slot = slot_of(key);
+        let mut node = self.node_of(slot).await?;
+        let mut outcome = node.ask(command).await;
+        for _ in 0..REDIRECTS {
+            let Err(error) = &outcome else {
+                break;
+            };
+            match error.kind() {
+                ErrorKind::Server(ServerErrorKind::Moved) => {
+                    self.lookout.call();
+                    node = self.sent_to(error, &node)?;
+                    outcome = node.ask(command).await;
+                }
+                ErrorKind::Server(ServerErrorKind::Ask) => {
+                    let taking = self.sent_to(error, &node)?;
+                    outcome = taking.ask_while_moving(command).await;
+                }
+                // What timed out may have been done, and has taken its time.
+                _ if error.is_timeout() => {
+                    self.lookout.call();
+                    break;
+                }
+                _ if error.is_io_error() => {
+                    self.lookout.look(self.limits.both()).await;
+                    let other = self.node_of(slot).await?;
+                    if Arc::ptr_eq(&other, &node) {
+                        break;
+                    }
+                    node = other;
+                    outcome = node.ask(command).await;
+                }
+                _ => break,
+            }
         }
         outcome
     }
 
-    /// A success says nothing of the node that is silent, so it does not start the count anew.
-    fn count_timeout(&self) {
-        if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 < TIMEOUTS_BEFORE_NEW {
-            return;
+    /// What every node answers; at least one answer.
+    async fn send_to_all(&self, command: &Cmd) -> Vec<RedisResult<Value>> {
+        let nodes = self.nodes();
+        join_all(nodes.iter().map(|node| node.ask(command))).await
+    }
+
+    /// The node that has a slot.
+    async fn node_of(&self, slot: u16) -> RedisResult<Arc<Node>> {
+        let find = || {
+            let ranges = self.ranges.load();
+            let place = ranges.partition_point(|range| range.last < slot);
+            let range = ranges.get(place)?;
+            (range.first <= slot).then(|| Arc::clone(&range.node))
+        };
+        if let Some(node) = find() {
+            return Ok(node);
         }
-        self.timeouts.store(0, Ordering::Relaxed);
-        let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
-        if look.as_ref().is_some_and(|look| !look.is_finished()) {
-            return;
+        self.lookout.look(self.limits.both()).await;
+        find().ok_or_else(|| {
+            let nobody = || {
+                let kind = ErrorKind::ClusterConnectionNotFound;
+                RedisError::from((kind, "no node has the slot of the key"))
+            };
+            self.lookout.trouble().unwrap_or_else(nobody)
+        })
+    }
+
+    /// The node that a redirection names.
+    fn sent_to(&self, error: &RedisError, from: &Node) -> RedisResult<Arc<Node>> {
+        let address = error.redirect_node().map_or("", |(address, _)| address);
+        let parts = address.rsplit_once(':');
+        let found = parts.and_then(|(host, port)| Some((host, port.parse().ok()?)));
+        let (host, port) = found.ok_or_else(|| error.clone())?;
+        // No host is the same one.
+        let host = if host.is_empty() { &from.host } else { host };
+        self.node_at(host, port)
+    }
+
+    fn node_at(&self, host: &str, port: u16) -> RedisResult<Arc<Node>> {
+        let mut known = self.nodes().into_iter();
+        if let Some(node) = known.find(|node| node.host == host && node.port == port) {
+            return Ok(node);
         }
-        // Beside the connection in use, which serves the nodes that answer meanwhile.
-        let client = self.client.clone();
-        let connection = Arc::clone(&self.connection);
-        let longest = (self.limits.connect + self.limits.response) * LONGEST_LOOK;
-        *look = Some(AbortOnDropHandle::new(tokio::spawn(async move {
-            if let Ok(Ok(new)) = timeout(longest, client.get_async_connection()).await {
-                connection.store(Arc::new(new));
+        Ok(Arc::new(Node {
+            host: host.to_owned(),
+            port,
+            server: Server::new(at(&self.template, host, port), self.limits)?,
+        }))
+    }
+
+    /// Those who have slots, or, as long as that is not known, those whom the address names.
+    fn nodes(&self) -> Vec<Arc<Node>> {
+        let mut nodes: Vec<Arc<Node>> = Vec::new();
+        for range in self.ranges.load().iter() {
+            if !nodes.iter().any(|node| Arc::ptr_eq(node, &range.node)) {
+                nodes.push(Arc::clone(&range.node));
             }
-        })));
+        }
+        if nodes.is_empty() {
+            nodes.clone_from(&self.named);
+        }
+        nodes
+    }
+
+    async fn follow(self: Arc<Self>) {
+        let this = &*self;
+        self.lookout.run(EVERY, || this.look()).await;
+    }
+
+    /// Asks everybody known who has which slot, and believes the one who knows best.
+    async fn look(&self) -> Option<RedisError> {
+        let mut nodes = self.nodes();
+        for named in &self.named {
+            let is_there = |node: &Arc<Node>| node.host == named.host && node.port == named.port;
+            if !nodes.iter().any(is_there) {
+                nodes.push(Arc::clone(named));
+            }
+        }
+        let mut best: Option<View> = None;
+        let mut trouble = None;
+        for view in join_all(nodes.iter().map(|node| node.view())).await {
+            match view {
+                Ok(view) => {
+                    let rank = |view: &View| (view.is_whole, view.epoch);
+                    if best.as_ref().is_none_or(|best| rank(best) < rank(&view)) {
+                        best = Some(view);
+                    }
+                }
+                Err(error) => trouble = Some(error),
+            }
+        }
+        let Some(view) = best else {
+            return trouble;
+        };
+        let mut ranges = Vec::with_capacity(view.slots.len());
+        for (first, last, host, port) in view.slots {
+            // One that a redirection has found is not known here, so look among those too.
+            let same = |range: &&Range| range.node.host == host && range.node.port == port;
+            let node = match ranges.iter().find(same) {
+                Some(range) => Arc::clone(&range.node),
+                None => match self.node_at(&host, port) {
+                    Ok(node) => node,
+                    Err(error) => return Some(error),
+                },
+            };
+            ranges.push(Range { first, last, node });
+        }
+        ranges.sort_unstable_by_key(|range| range.first);
+        self.ranges.store(Arc::new(ranges));
+        None
+    }
+}
+
+impl Node {
+    async fn ask(&self, command: &Cmd) -> RedisResult<Value> {
+        let request =
+            |mut connection: Connection| async move { command.query_async(&mut connection).await };
+        self.server.run(&request).await
+    }
+
+    /// For a slot that this node is taking over: it says no to whoever does not say so.
+    async fn ask_while_moving(&self, command: &Cmd) -> RedisResult<Value> {
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.cmd("ASKING").ignore().add_command(command.clone());
+        let pipeline = &pipeline;
+        let request = |mut connection: Connection| async move {
+            let (answer,): (Value,) = pipeline.query_async(&mut connection).await?;
+            Ok(answer)
+        };
+        self.server.run(&request).await
+    }
+
+    async fn view(&self) -> RedisResult<View> {
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.cmd("CLUSTER").arg("INFO");
+        pipeline.cmd("CLUSTER").arg("SLOTS");
+        let pipeline = &pipeline;
+        let request = |mut connection: Connection| async move {
+            let view: (String, Vec<Value>) = pipeline.query_async(&mut connection).await?;
+            Ok(view)
+        };
+        let (info, slots) = self.server.run(&request).await?;
+        let field = |name: &str| {
+            let mut lines = info.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        };
+        let epoch = field("cluster_current_epoch").and_then(|epoch| epoch.parse().ok());
+        Ok(View {
+            is_whole: field("cluster_state") == Some("ok"),
+            epoch: epoch.unwrap_or(0),
+            slots: slots.iter().filter_map(|range| self.range(range)).collect(),
+        })
+    }
+
+    /// First and last slot, host and port of the master; replicas follow it and are of no use.
+    fn range(&self, range: &Value) -> Option<(u16, u16, String, u16)> {
+        let Value::Array(range) = range else {
+            return None;
+        };
+        let [
+            Value::Int(first),
+            Value::Int(last),
+            Value::Array(master),
+            ..,
+        ] = range.as_slice()
+        else {
+            return None;
+        };
+        let [host, Value::Int(port), ..] = master.as_slice() else {
+            return None;
+        };
+        let host = match host {
+            Value::BulkString(host) => String::from_utf8_lossy(host).into_owned(),
+            Value::SimpleString(host) => host.clone(),
+            _ => String::new(),
+        };
+        let host = match host.as_str() {
+            // Nothing is the same one; a question mark is one that it does not know itself.
+            "" => self.host.clone(),
+            "?" => return None,
+            _ => host,
+        };
+        let number = |value: &i64| u16::try_from(*value).ok();
+        Some((number(first)?, number(last)?, host, number(port)?))
     }
 }

@@ -1,8 +1,9 @@
 //! What a request is sent over.
 
 use redis::aio::{ConnectionLike, ConnectionManager};
-use redis::cluster_async::ClusterConnection;
 use redis::{Cmd, Pipeline, RedisFuture, Value};
+
+use super::cluster::ClusterConnection;
 
 /// A connection, to one server or to all of a cluster. Cheap to clone.
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use super::address::RedisAddress;
 use super::cluster::Cluster;
 use super::connection::Connection;
 use super::sentinels::Sentinels;
-use super::server::{Limits, Server};
+use super::server::{Limits, Server, is_about_login};
 use crate::port::StoreError;
 use crate::tls;
 
@@ -36,7 +36,7 @@ pub(super) struct Link {
 }
 
 enum Way {
-    Server(Server),
+    Server(Box<Server>),
     Sentinels(Sentinels),
     Cluster(Cluster),
 }
@@ -59,7 +59,9 @@ impl Link {
             .ok_or_else(|| unusable(&format!("allowed is {}", RedisAddress::FORMS)))?;
         let text = address.to_string();
         let way = match address {
-            RedisAddress::Server(info) => Server::new(info, limits).map(Way::Server),
+            RedisAddress::Server(info) => {
+                Server::new(info, limits).map(|server| Way::Server(Box::new(server)))
+            }
             RedisAddress::Sentinels {
                 name,
                 master,
@@ -107,6 +109,28 @@ impl Link {
             .await
     }
 
+    /// What the server says, or every node of a cluster that answers.
+    pub(super) async fn ask_all<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+    ) -> Result<Vec<T>, StoreError> {
+        self.run(|connection| async move {
+            let answers = match connection {
+                Connection::Cluster(cluster) => cluster.send_to_all(command).await,
+                mut server => vec![command.query_async(&mut server).await],
+            };
+            let (good, mut bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+            match bad.pop() {
+                Some(Err(error)) if good.is_empty() => Err(error),
+                _ => {
+                    let texts = good.into_iter().flatten().map(T::from_redis_value);
+                    Ok(texts.collect::<Result<_, _>>()?)
+                }
+            }
+        })
+        .await
+    }
+
     /// Runs a request; once more where the connection was found dropped, on the one that took
     /// its place.
     pub(super) async fn run<T, F, Fut>(&self, request: F) -> Result<T, StoreError>
@@ -128,15 +152,14 @@ impl Link {
     fn error(&self, error: &RedisError) -> StoreError {
         // A pipeline's error names every command that failed; its beginning says it all.
         let said: String = error.to_string().chars().take(200).collect();
-        let trouble = match (error.code(), error.kind()) {
+        let trouble = match error.kind() {
             _ if error.is_timeout() => "no answer in time".to_owned(),
-            (Some("NOAUTH" | "WRONGPASS" | "NOPERM"), _) => {
+            _ if is_about_login(error) => {
                 "the log-in is refused: set user and password in the address".to_owned()
             }
-            (_, ErrorKind::MasterNameNotFoundBySentinel) => {
+            ErrorKind::MasterNameNotFoundBySentinel => {
                 error.detail().unwrap_or("no master").to_owned()
             }
-            (_, ErrorKind::ClusterConnectionNotFound) => "no node answers".to_owned(),
             _ if said.contains("\"OOM\"") => "its memory is full: raise maxmemory".to_owned(),
             _ => said,
         };

@@ -3,20 +3,22 @@
 mod address;
 mod budget;
 mod cluster;
+mod cluster_prices;
 mod connection;
 mod lease;
 mod link;
+mod lookout;
 mod prices;
 mod sentinels;
 mod server;
-mod slots;
+mod slot;
 mod tokens;
 
 use std::fmt;
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use redis::{Cmd, FromRedisValue as _, Script, Value};
+use redis::{Cmd, Script};
 
 use super::keys::Keys;
 use crate::port::{CopyStore, StoreError};
@@ -80,16 +82,7 @@ impl RedisStore {
     pub async fn health(&self) -> Result<RedisHealth, StoreError> {
         let mut info = Cmd::new();
         info.arg("INFO");
-        let texts: Vec<String> = match self.link.ask(&info).await? {
-            // A cluster answers for each of its nodes.
-            Value::Map(nodes) => {
-                let texts = nodes
-                    .into_iter()
-                    .map(|(_, text)| String::from_redis_value(text));
-                texts.filter_map(Result::ok).collect()
-            }
-            text => String::from_redis_value(text).into_iter().collect(),
-        };
+        let texts: Vec<String> = self.link.ask_all(&info).await?;
         let all = texts.iter().map(|text| RedisHealth::read(text));
         let fullest = all.max_by(|a, b| a.fullness().total_cmp(&b.fullness()));
         fullest.ok_or_else(|| StoreError::Failed {

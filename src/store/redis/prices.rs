@@ -25,25 +25,15 @@ impl RedisStore {
     /// The price objects of `symbols`, under the keys that `name` writes.
     ///
     /// A long list is asked for in parts, all at once: while one is read here, the next is on its
-    /// way, and what is read stays within the processor's cache. For a cluster the client divides
-    /// each part by slot.
+    /// way, and what is read stays within the processor's cache.
     async fn read(
         &self,
         symbols: &[Symbol],
         name: impl Fn(&Keys, Symbol, &mut String),
     ) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
-        let all = self.read_at_once(symbols, &name).await;
-        if all.is_err() && self.link.is_cluster() && symbols.len() > 1 {
-            return self.read_what_answers(symbols, &name).await;
+        if self.link.is_cluster() {
+            return self.read_by_slot(symbols, name).await;
         }
-        all
-    }
-
-    async fn read_at_once(
-        &self,
-        symbols: &[Symbol],
-        name: impl Fn(&Keys, Symbol, &mut String),
-    ) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
         let mut key = String::new();
         let mut command = |part: &[Symbol]| {
             let mut command = Cmd::with_capacity(part.len() + 1, part.len() * KEY);
@@ -87,29 +77,31 @@ pub(super) async fn query(command: &Cmd, mut connection: Connection) -> RedisRes
     command.query_async(&mut connection).await
 }
 
-/// Appends the price object of every symbol, or nothing: what another program left under a key is
-/// no price.
-pub(super) fn decode(
+/// Appends the price object of every symbol, or nothing.
+fn decode(
     decoder: &mut Decoder,
     symbols: &[Symbol],
     values: Vec<Value>,
     quotes: &mut Vec<Option<Box<Quote>>>,
 ) {
     let until = quotes.len() + symbols.len();
-    for (symbol, value) in symbols.iter().zip(values) {
-        let Value::BulkString(bytes) = value else {
-            quotes.push(None);
-            continue;
-        };
-        let quote = decoder
-            .read(*symbol, bytes)
-            .filter(|quote| quote.price > 0 && quote.stock_code == *symbol);
-        if quote.is_none() {
-            counter!("sise_store_unreadable_total").increment(1);
-        }
-        quotes.push(quote);
-    }
+    let found = symbols.iter().zip(values);
+    quotes.extend(found.map(|(symbol, value)| quote(decoder, *symbol, value)));
     quotes.resize(until, None);
+}
+
+/// The price object of `symbol`: what another program left under its key is no price.
+pub(super) fn quote(decoder: &mut Decoder, symbol: Symbol, value: Value) -> Option<Box<Quote>> {
+    let Value::BulkString(bytes) = value else {
+        return None;
+    };
+    let quote = decoder
+        .read(symbol, bytes)
+        .filter(|quote| quote.price > 0 && quote.stock_code == symbol);
+    if quote.is_none() {
+        counter!("sise_store_unreadable_total").increment(1);
+    }
+    quote
 }
 
 /// KEYS: the last lead, then the prices. ARGV: the lead of the writer, life in milliseconds or 0,
@@ -212,6 +204,14 @@ impl PriceStore for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
+        if self.link.is_cluster() {
+            // A node says PONG though its cluster is down, but tells whoever names a key. Of all
+            // nodes the one that has the lead is needed.
+            return self
+                .link
+                .ask(redis::cmd("EXISTS").arg(self.lead_key()))
+                .await;
+        }
         self.link.ask(&redis::cmd("PING")).await
     }
 }

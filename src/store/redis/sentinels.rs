@@ -15,19 +15,16 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use redis::aio::PubSub;
 use redis::{Client, Cmd, ConnectionInfo, ErrorKind, RedisError, RedisResult};
-use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::address::at;
 use super::connection::Connection;
-use super::server::{Limits, Server};
+use super::lookout::Lookout;
+use super::server::{Limits, Server, is_about_login};
 
 /// The sentinels are asked this often.
 const EVERY: Duration = Duration::from_secs(1);
-
-/// What they said is good for so long, however many requests fail meanwhile.
-const FRESH: Duration = Duration::from_millis(100);
 
 /// What a sentinel publishes when another server becomes the master.
 const CHANGE: &str = "+switch-master";
@@ -46,10 +43,7 @@ struct Shared {
     template: ConnectionInfo,
     limits: Limits,
     master: ArcSwapOption<Master>,
-    /// The last time that the sentinels were asked.
-    round: watch::Sender<Round>,
-    /// Wakes the one who asks.
-    ask_now: Notify,
+    lookout: Lookout,
     /// The master in use has failed since they were asked.
     in_doubt: AtomicBool,
 }
@@ -74,19 +68,6 @@ struct Word {
     epoch: u64,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Round {
-    ended_at: Option<Instant>,
-    /// Why no master was found.
-    trouble: Option<RedisError>,
-}
-
-impl Round {
-    fn is_fresh(&self) -> bool {
-        self.ended_at.is_some_and(|at| at.elapsed() < FRESH)
-    }
-}
-
 impl Sentinels {
     pub(super) fn new(
         name: String,
@@ -104,8 +85,7 @@ impl Sentinels {
             template,
             limits,
             master: ArcSwapOption::empty(),
-            round: watch::Sender::default(),
-            ask_now: Notify::new(),
+            lookout: Lookout::default(),
             in_doubt: AtomicBool::new(false),
         });
         let mut tasks = JoinSet::new();
@@ -140,10 +120,10 @@ impl Sentinels {
         shared.in_doubt.store(true, Ordering::Relaxed);
         // What timed out may have been done, and has taken its time.
         if error.is_timeout() {
-            shared.ask_now.notify_one();
+            shared.lookout.call();
             return outcome;
         }
-        shared.next_round().await;
+        shared.lookout.look(shared.limits.both()).await;
         match shared.master.load_full() {
             Some(new) if !Arc::ptr_eq(&new, &master) => new.server.run(request).await,
             _ => outcome,
@@ -158,17 +138,13 @@ fn is_refused_by_replica(error: &RedisError) -> bool {
 }
 
 impl Shared {
-    /// Asks the sentinels for as long as this lives.
     async fn follow(self: Arc<Self>) {
-        loop {
-            self.ask().await;
-            // Whether it was called or the time is over, they are asked.
-            let _ = timeout(EVERY, self.ask_now.notified()).await;
-        }
+        let this = &*self;
+        self.lookout.run(EVERY, || this.look()).await;
     }
 
     /// Asks all sentinels and takes the newest word.
-    async fn ask(&self) {
+    async fn look(&self) -> Option<RedisError> {
         let in_doubt = self.in_doubt.swap(false, Ordering::Relaxed);
         let asked = self.sentinels.iter().map(|sentinel| sentinel.master(self));
         let mut answers = 0;
@@ -187,19 +163,12 @@ impl Shared {
                 Err(_) => {}
             }
         }
-        let mut round = Round {
-            ended_at: Some(Instant::now()),
-            trouble: None,
+        let Some(word) = newest else {
+            return Some(trouble);
         };
-        match newest {
-            None => round.trouble = Some(trouble),
-            Some(word) => {
-                // A master that works is not left on the word of a few: they may be cut off.
-                let is_believed = in_doubt || answers * 2 > self.sentinels.len();
-                round.trouble = self.take(word, is_believed).err();
-            }
-        }
-        self.round.send_replace(round);
+        // A master that works is not left on the word of a few: they may be cut off.
+        let is_believed = in_doubt || answers * 2 > self.sentinels.len();
+        self.take(word, is_believed).err()
     }
 
     fn take(&self, word: Word, is_believed: bool) -> RedisResult<()> {
@@ -224,23 +193,10 @@ impl Shared {
 
     /// The master where none was known yet.
     async fn first_master(&self) -> RedisResult<Arc<Master>> {
-        self.next_round().await;
-        self.master.load_full().ok_or_else(|| {
-            let round = self.round.borrow();
-            let trouble = round.trouble.clone();
-            trouble.unwrap_or_else(|| no_master("no sentinel answers in time".to_owned()))
-        })
-    }
-
-    /// Has the sentinels asked and waits for what they say, unless that was just now.
-    async fn next_round(&self) {
-        let mut rounds = self.round.subscribe();
-        if rounds.borrow_and_update().is_fresh() {
-            return;
-        }
-        self.ask_now.notify_one();
-        let longest = self.limits.connect + self.limits.response;
-        let _ = timeout(longest, rounds.changed()).await;
+        self.lookout.look(self.limits.both()).await;
+        let late = || no_master("no sentinel answers in time".to_owned());
+        let master = self.master.load_full();
+        master.ok_or_else(|| self.lookout.trouble().unwrap_or_else(late))
     }
 
     /// Has the sentinels asked whenever this one says that a master changed. Whoever does not
@@ -259,23 +215,20 @@ impl Shared {
     }
 
     async fn hear(&self, client: &Client) -> RedisResult<()> {
-        let longest = self.limits.connect + self.limits.response;
-        let Ok(subscribed) = timeout(longest, subscribe(client)).await else {
+        let Ok(subscribed) = timeout(self.limits.both(), subscribe(client)).await else {
             return Ok(());
         };
         let mut channel = subscribed?;
         let mut changes = channel.on_message();
         while changes.next().await.is_some() {
-            self.ask_now.notify_one();
+            self.lookout.call();
         }
         Ok(())
     }
 
     fn refusal(&self, error: &RedisError) -> RedisError {
-        no_master(match error.code() {
-            Some("NOAUTH" | "WRONGPASS" | "NOPERM") => {
-                "the sentinels refuse the log-in in the address".to_owned()
-            }
+        no_master(match () {
+            _ if is_about_login(error) => "the sentinels refuse the log-in".to_owned(),
             _ if error.to_string().contains("No such master") => {
                 format!("the sentinels know no master called {}", self.name)
             }

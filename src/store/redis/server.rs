@@ -8,13 +8,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
-use redis::{Client, ConnectionInfo, RedisError, RedisResult};
+use redis::{Client, ConnectionInfo, ErrorKind, RedisError, RedisResult};
 
 use super::connection::Connection;
 
 /// After so many time-outs in a row the connection is replaced: the client keeps a socket that
 /// swallows everything for as long as it stands.
-pub(super) const TIMEOUTS_BEFORE_NEW: u32 = 2;
+const TIMEOUTS_BEFORE_NEW: u32 = 2;
 
 /// How long anything may take.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,13 @@ pub(super) struct Limits {
     pub(super) connect: Duration,
     /// Longest wait for an answer.
     pub(super) response: Duration,
+}
+
+impl Limits {
+    /// Longest wait for a connection and an answer on it.
+    pub(super) fn both(&self) -> Duration {
+        self.connect + self.response
+    }
 }
 
 /// One server. Connects at the first use.
@@ -92,8 +99,14 @@ impl Server {
     }
 }
 
+/// Whether user and password are what was refused.
+pub(super) fn is_about_login(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::AuthenticationFailed
+        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+}
+
 /// The default waits with small packets and never notices a peer that went away.
-pub(super) fn tcp() -> TcpSettings {
+fn tcp() -> TcpSettings {
     TcpSettings::default()
         .set_nodelay(true)
         .set_keepalive(socket2::TcpKeepalive::new().with_time(Duration::from_secs(15)))
