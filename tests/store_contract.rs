@@ -529,18 +529,8 @@ async fn a_way_that_swallows_everything_is_left_for_a_new_one() {
 /// A server that speaks TLS alone, with these certificates; and its port.
 async fn over_tls(certificates: &Certificates) -> (RedisServer, u16) {
     let port = free_port();
-    let arguments = [
-        "--tls-port",
-        &port.to_string(),
-        "--tls-auth-clients",
-        "no",
-        "--tls-cert-file",
-        certificates.certificate.to_str().unwrap(),
-        "--tls-key-file",
-        certificates.key.to_str().unwrap(),
-        "--tls-ca-cert-file",
-        certificates.authority.to_str().unwrap(),
-    ];
+    let arguments = certificates.server_arguments(port);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     (RedisServer::start_with(&arguments, "").await, port)
 }
 

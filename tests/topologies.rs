@@ -25,6 +25,7 @@ use sise::store::{RedisSettings, RedisStore};
 use sise::{Reader, Source};
 use tokio::time::{Instant, sleep};
 
+use support::certificates::Certificates;
 use support::cluster::Cluster;
 use support::redis::RedisServer;
 use support::scene::{Kept, Scene};
@@ -307,9 +308,28 @@ async fn a_slot_of_a_cluster_moves_to_another_node() {
 }
 
 #[tokio::test]
+async fn a_replica_takes_over_for_a_node_of_a_cluster() {
+    let mut cluster = Cluster::start().await;
+    let place = cluster.place_of(&format!("realtime:price:{CODE}")).await;
+    cluster.add_replica(place).await;
+    let store = store(&cluster.url());
+    write(&store, 1).await.unwrap();
+    cluster.nodes[place].kill().await;
+    until("the replica takes writes", async || {
+        write(&store, 2).await.ok()
+    })
+    .await;
+    let symbols = [CODE.parse().unwrap()];
+    let read = store.realtime(&symbols).await.unwrap();
+    assert_eq!(read[0].as_ref().unwrap().price, 2);
+    assert_eq!(price_on(&cluster.nodes[3]).await, Some(2));
+}
+
+#[tokio::test]
 async fn a_cluster_may_ask_for_a_login() {
     let login = "default:hunter2@";
-    let cluster = Cluster::start_with(&["--requirepass", "hunter2"], login).await;
+    let password = |_| ["--requirepass", "hunter2"].map(str::to_owned).to_vec();
+    let cluster = Cluster::start_with(password, login).await;
     write(&store(&cluster.url_with(login)), 1).await.unwrap();
     for login in ["", "default:hunter3@"] {
         let error = write(&store(&cluster.url_with(login)), 2).await;
@@ -317,6 +337,31 @@ async fn a_cluster_may_ask_for_a_login() {
         assert!(error.contains("log-in"), "{error}");
         assert!(!error.contains("hunter"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_cluster_may_be_reached_over_tls() {
+    let world = World::new(&["--limit", "0"]).await;
+    let certificates = Certificates::new(world.path());
+    let ports = [free_port(), free_port(), free_port()];
+    let tls = |place: usize| {
+        let mut arguments = certificates.server_arguments(ports[place]);
+        // Nodes name their TLS ports only where they speak it among themselves too.
+        arguments.extend(["--tls-cluster", "yes"].map(str::to_owned));
+        arguments
+    };
+    let cluster = Cluster::start_with(tls, "").await;
+    let url = format!("rediss-cluster://127.0.0.1:{}", ports[0]);
+    let codes = list::codes(90).join(",");
+    let once = || {
+        let sise = world.fast_sise(&["run", "--once", "--codes", &codes]);
+        sise.set("REDIS_URL", &url)
+    };
+    once().run().await.exits(1).says(&["UnknownIssuer"]);
+    assert!(kept(&cluster).await.is_empty());
+    let authority = certificates.authority.to_str().unwrap();
+    once().set("SSL_CERT_FILE", authority).run().await.exits(0);
+    assert_eq!(kept(&cluster).await.len(), 90);
 }
 
 /// The old master does not know of it yet, and still says yes to every write: for some eight

@@ -48,6 +48,23 @@ impl Certificates {
     }
 }
 
+impl Certificates {
+    /// What a redis-server is started with to speak TLS on a port.
+    pub(crate) fn server_arguments(&self, port: u16) -> Vec<String> {
+        let path = |path: &Path| path.to_str().unwrap().to_owned();
+        let pairs = [
+            ("--tls-port", port.to_string()),
+            ("--tls-auth-clients", "no".to_owned()),
+            ("--tls-cert-file", path(&self.certificate)),
+            ("--tls-key-file", path(&self.key)),
+            ("--tls-ca-cert-file", path(&self.authority)),
+        ];
+        let words = pairs.into_iter();
+        let words = words.flat_map(|(name, value)| [name.to_owned(), value]);
+        words.collect()
+    }
+}
+
 fn request(subject: &[&str], extensions: &[&str], key: &Path, certificate: &Path) {
     let done = Command::new("openssl")
         .args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"])

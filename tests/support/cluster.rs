@@ -16,25 +16,20 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start() -> Self {
-        Self::start_with(&[], "").await
+        Self::start_with(|_| Vec::new(), "").await
     }
 
-    /// A cluster with more arguments for each node; `credentials` as for [`RedisServer`].
-    pub(crate) async fn start_with(more: &[&str], credentials: &str) -> Self {
+    /// A cluster whose nodes are started with `more` arguments, each by its place; `credentials`
+    /// as for [`RedisServer`].
+    pub(crate) async fn start_with(more: impl Fn(usize) -> Vec<String>, credentials: &str) -> Self {
         let mut nodes = Vec::new();
         let mut bus_ports = Vec::new();
-        for _ in LAST_SLOTS {
+        for place in 0..LAST_SLOTS.len() {
             let bus_port = free_port();
             let bus = bus_port.to_string();
-            let arguments = [
-                "--cluster-enabled",
-                "yes",
-                "--cluster-port",
-                &bus,
-                "--cluster-node-timeout",
-                "2000",
-            ];
-            let arguments = [&arguments[..], more].concat();
+            let more = more(place);
+            let mut arguments = node_arguments(&bus).to_vec();
+            arguments.extend(more.iter().map(String::as_str));
             nodes.push(RedisServer::start_with(&arguments, credentials).await);
             bus_ports.push(bus_port);
         }
@@ -66,6 +61,42 @@ impl Cluster {
         cluster
     }
 
+    /// Adds a replica of the node at a place, as the last node.
+    pub(crate) async fn add_replica(&mut self, place: usize) {
+        let bus = free_port().to_string();
+        let arguments = node_arguments(&bus);
+        self.nodes
+            .push(RedisServer::start_with(&arguments, "").await);
+        let last = self.nodes.len() - 1;
+        let port = self.nodes[place].port().to_string();
+        let slots: String = self.tell(place, &["NODES"]).await;
+        let own = slots.lines().find(|line| line.contains("myself")).unwrap();
+        let id = own.split(' ').next().unwrap();
+        let address = own.split(' ').nth(1).unwrap();
+        let their_bus = address.split(['@', ',']).nth(1).unwrap();
+        let () = self
+            .tell(last, &["MEET", "127.0.0.1", &port, their_bus])
+            .await;
+        self.is_whole().await;
+        let () = self.tell(last, &["REPLICATE", id]).await;
+        until("the replica has all", async || {
+            let mut connection = self.nodes[last].connection().await;
+            let mut command = Cmd::new();
+            command.arg("INFO").arg("replication");
+            let text: String = command.query_async(&mut connection).await.ok()?;
+            text.contains("master_link_status:up").then_some(())
+        })
+        .await;
+        // Only one that the masters know for a replica can take over.
+        for node in 0..last {
+            until("the others know the replica", async || {
+                let nodes: String = self.tell(node, &["NODES"]).await;
+                nodes.contains("slave").then_some(())
+            })
+            .await;
+        }
+    }
+
     /// Waits until every node knows every other and serves.
     pub(crate) async fn is_whole(&self) {
         for node in &self.nodes {
@@ -75,7 +106,8 @@ impl Cluster {
                 let mut command = Cmd::new();
                 command.arg("CLUSTER").arg("INFO");
                 let text: String = command.query_async(&mut connection).await.ok()?;
-                let is_whole = ["cluster_state:ok", "cluster_known_nodes:3"];
+                let known = format!("cluster_known_nodes:{}\r", self.nodes.len());
+                let is_whole = ["cluster_state:ok", &known];
                 is_whole
                     .iter()
                     .all(|word| text.contains(word))
@@ -92,7 +124,7 @@ impl Cluster {
 
     /// As [`Cluster::url`] with `user:password@`.
     pub(crate) fn url_with(&self, login: &str) -> String {
-        let [a, b, _] = self.nodes.as_slice() else {
+        let [a, b, ..] = self.nodes.as_slice() else {
             panic!("three nodes");
         };
         format!(
@@ -120,4 +152,15 @@ impl Cluster {
     pub(crate) async fn connection_for(&self, key: &str) -> MultiplexedConnection {
         self.nodes[self.place_of(key).await].connection().await
     }
+}
+
+fn node_arguments(bus_port: &str) -> [&str; 6] {
+    [
+        "--cluster-enabled",
+        "yes",
+        "--cluster-port",
+        bus_port,
+        "--cluster-node-timeout",
+        "2000",
+    ]
 }

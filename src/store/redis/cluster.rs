@@ -18,11 +18,12 @@ use redis::{
 };
 use tokio::task::JoinSet;
 
-use super::address::at;
 use super::connection::Connection;
 use super::lookout::Lookout;
-use super::server::{Limits, Server};
+use super::node::{Node, View};
+use super::server::Limits;
 use super::slot::{key_of, slot_of};
+use super::slot_map::{Range, SlotMap};
 
 /// The nodes are asked this often who has which slot.
 const EVERY: Duration = Duration::from_secs(5);
@@ -48,32 +49,8 @@ struct Shared {
     named: Vec<Arc<Node>>,
     template: ConnectionInfo,
     limits: Limits,
-    /// Who has which slots, in order.
-    ranges: ArcSwap<Vec<Range>>,
+    slots: ArcSwap<SlotMap>,
     lookout: Lookout,
-}
-
-struct Node {
-    host: String,
-    port: u16,
-    server: Server,
-}
-
-#[derive(Clone)]
-struct Range {
-    first: u16,
-    last: u16,
-    node: Arc<Node>,
-}
-
-/// How a node sees its cluster.
-struct View {
-    /// Whether all slots are served, as far as it knows.
-    is_whole: bool,
-    /// Grows with every change.
-    epoch: u64,
-    /// First and last slot, host and port.
-    slots: Vec<(u16, u16, String, u16)>,
 }
 
 /// Keys that one node has: their places, those of a slot together.
@@ -86,21 +63,17 @@ impl Cluster {
     pub(super) fn new(named: Vec<ConnectionInfo>, limits: Limits) -> RedisResult<Self> {
         let nothing = || RedisError::from((ErrorKind::InvalidClientConfig, "no node"));
         let template = named.first().cloned().ok_or_else(nothing)?;
-        let nodes = named.into_iter().map(|info| {
-            let (host, port) = match info.addr() {
-                ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                    (host.clone(), *port)
-                }
-                _ => return Err(nothing()),
-            };
-            let server = Server::new(info, limits)?;
-            Ok(Arc::new(Node { host, port, server }))
+        let nodes = named.iter().map(|info| match info.addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                Ok(Arc::new(Node::new(&template, host, *port, limits)?))
+            }
+            _ => Err(nothing()),
         });
         let shared = Arc::new(Shared {
             named: nodes.collect::<RedisResult<_>>()?,
             template,
             limits,
-            ranges: ArcSwap::default(),
+            slots: ArcSwap::default(),
             lookout: Lookout::default(),
         });
         let mut lookout = JoinSet::new();
@@ -149,11 +122,7 @@ impl ClusterConnection {
         part: &Part,
         pipeline: &Pipeline,
     ) -> Vec<RedisResult<Value>> {
-        let request = |mut connection: Connection| async move {
-            let answers: Vec<RedisResult<Value>> = pipeline.query_async(&mut connection).await?;
-            Ok(answers)
-        };
-        let mut answers = match part.node.server.run(&request).await {
+        let mut answers = match part.node.ask_together(pipeline).await {
             Ok(answers) => answers,
             Err(error) => {
                 self.shared.lookout.call();
@@ -197,11 +166,7 @@ impl ConnectionLike for ClusterConnection {
         Box::pin(async move {
             let slot = pipeline.cmd_iter().find_map(key_of).map_or(0, slot_of);
             let node = self.shared.node_of(slot).await?;
-            let request = |mut connection: Connection| async move {
-                let answers = connection.req_packed_commands(pipeline, offset, count);
-                answers.await
-            };
-            node.server.run(&request).await
+            node.ask_part(pipeline, offset, count).await
         })
     }
 
@@ -214,10 +179,15 @@ impl Shared {
     /// Sends a command to the node that has its key, and where that sends it.
     async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let Some(key) = key_of(command) else {
-            let mut answers = self.send_to_all(command).await;
             // One that answers is enough: the others may be gone.
-            let good = answers.iter().position(Result::is_ok).unwrap_or(0);
-            return answers.swap_remove(good);
+            let mut outcome = Ok(Value::Nil);
+            for answer in self.send_to_all(command).await {
+                outcome = answer;
+                if outcome.is_ok() {
+                    break;
+                }
+            }
+            return outcome;
         };
         let slot = slot_of(key);
         let mut node = self.node_of(slot).await?;
@@ -256,7 +226,7 @@ impl Shared {
         outcome
     }
 
-    /// What every node answers; at least one answer.
+    /// What every node answers.
     async fn send_to_all(&self, command: &Cmd) -> Vec<RedisResult<Value>> {
         let nodes = self.nodes();
         join_all(nodes.iter().map(|node| node.ask(command))).await
@@ -264,12 +234,7 @@ impl Shared {
 
     /// The node that has a slot.
     async fn node_of(&self, slot: u16) -> RedisResult<Arc<Node>> {
-        let find = || {
-            let ranges = self.ranges.load();
-            let place = ranges.partition_point(|range| range.last < slot);
-            let range = ranges.get(place)?;
-            (range.first <= slot).then(|| Arc::clone(&range.node))
-        };
+        let find = || self.slots.load().owner(slot);
         if let Some(node) = find() {
             return Ok(node);
         }
@@ -299,21 +264,13 @@ impl Shared {
         if let Some(node) = known.find(|node| node.host == host && node.port == port) {
             return Ok(node);
         }
-        Ok(Arc::new(Node {
-            host: host.to_owned(),
-            port,
-            server: Server::new(at(&self.template, host, port), self.limits)?,
-        }))
+        let node = Node::new(&self.template, host, port, self.limits)?;
+        Ok(Arc::new(node))
     }
 
     /// Those who have slots, or, as long as that is not known, those whom the address names.
     fn nodes(&self) -> Vec<Arc<Node>> {
-        let mut nodes: Vec<Arc<Node>> = Vec::new();
-        for range in self.ranges.load().iter() {
-            if !nodes.iter().any(|node| Arc::ptr_eq(node, &range.node)) {
-                nodes.push(Arc::clone(&range.node));
-            }
-        }
+        let mut nodes = self.slots.load().nodes();
         if nodes.is_empty() {
             nodes.clone_from(&self.named);
         }
@@ -350,9 +307,9 @@ impl Shared {
         let Some(view) = best else {
             return trouble;
         };
-        let mut ranges = Vec::with_capacity(view.slots.len());
+        let mut ranges: Vec<Range> = Vec::with_capacity(view.slots.len());
         for (first, last, host, port) in view.slots {
-            // One that a redirection has found is not known here, so look among those too.
+            // A node that is new has its slots in several ranges.
             let same = |range: &&Range| range.node.host == host && range.node.port == port;
             let node = match ranges.iter().find(same) {
                 Some(range) => Arc::clone(&range.node),
@@ -363,82 +320,7 @@ impl Shared {
             };
             ranges.push(Range { first, last, node });
         }
-        ranges.sort_unstable_by_key(|range| range.first);
-        self.ranges.store(Arc::new(ranges));
+        self.slots.store(Arc::new(SlotMap::new(ranges)));
         None
-    }
-}
-
-impl Node {
-    async fn ask(&self, command: &Cmd) -> RedisResult<Value> {
-        let request =
-            |mut connection: Connection| async move { command.query_async(&mut connection).await };
-        self.server.run(&request).await
-    }
-
-    /// For a slot that this node is taking over: it says no to whoever does not say so.
-    async fn ask_while_moving(&self, command: &Cmd) -> RedisResult<Value> {
-        let mut pipeline = Pipeline::with_capacity(2);
-        pipeline.cmd("ASKING").ignore().add_command(command.clone());
-        let pipeline = &pipeline;
-        let request = |mut connection: Connection| async move {
-            let (answer,): (Value,) = pipeline.query_async(&mut connection).await?;
-            Ok(answer)
-        };
-        self.server.run(&request).await
-    }
-
-    async fn view(&self) -> RedisResult<View> {
-        let mut pipeline = Pipeline::with_capacity(2);
-        pipeline.cmd("CLUSTER").arg("INFO");
-        pipeline.cmd("CLUSTER").arg("SLOTS");
-        let pipeline = &pipeline;
-        let request = |mut connection: Connection| async move {
-            let view: (String, Vec<Value>) = pipeline.query_async(&mut connection).await?;
-            Ok(view)
-        };
-        let (info, slots) = self.server.run(&request).await?;
-        let field = |name: &str| {
-            let mut lines = info.lines();
-            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-        };
-        let epoch = field("cluster_current_epoch").and_then(|epoch| epoch.parse().ok());
-        Ok(View {
-            is_whole: field("cluster_state") == Some("ok"),
-            epoch: epoch.unwrap_or(0),
-            slots: slots.iter().filter_map(|range| self.range(range)).collect(),
-        })
-    }
-
-    /// First and last slot, host and port of the master; replicas follow it and are of no use.
-    fn range(&self, range: &Value) -> Option<(u16, u16, String, u16)> {
-        let Value::Array(range) = range else {
-            return None;
-        };
-        let [
-            Value::Int(first),
-            Value::Int(last),
-            Value::Array(master),
-            ..,
-        ] = range.as_slice()
-        else {
-            return None;
-        };
-        let [host, Value::Int(port), ..] = master.as_slice() else {
-            return None;
-        };
-        let host = match host {
-            Value::BulkString(host) => String::from_utf8_lossy(host).into_owned(),
-            Value::SimpleString(host) => host.clone(),
-            _ => String::new(),
-        };
-        let host = match host.as_str() {
-            // Nothing is the same one; a question mark is one that it does not know itself.
-            "" => self.host.clone(),
-            "?" => return None,
-            _ => host,
-        };
-        let number = |value: &i64| u16::try_from(*value).ok();
-        Some((number(first)?, number(last)?, host, number(port)?))
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use futures_util::future::join_all;
+use metrics::counter;
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, Value};
 
 use super::RedisStore;
@@ -95,7 +96,10 @@ impl RedisStore {
                 }
                 match trouble {
                     Some(error) if !answered => Err(error),
-                    _ => Ok(quotes),
+                    trouble => {
+                        counter!("sise_store_errors_total").increment(trouble.is_some().into());
+                        Ok(quotes)
+                    }
                 }
             })
             .await

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use redis::RedisError;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// What was found is good for so long, however many requests fail meanwhile.
 const FRESH: Duration = Duration::from_millis(100);
+
+/// Between two looks, however often it is called.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The part of a lookout that requests share with it.
 #[derive(Default)]
@@ -37,6 +40,7 @@ impl Lookout {
                 ended_at: Some(Instant::now()),
                 trouble,
             });
+            sleep(PAUSE).await;
             // Whether it was called or the time is over, it looks again.
             let _ = timeout(every, self.look_now.notified()).await;
         }

@@ -8,10 +8,12 @@ mod connection;
 mod lease;
 mod link;
 mod lookout;
+mod node;
 mod prices;
 mod sentinels;
 mod server;
 mod slot;
+mod slot_map;
 mod tokens;
 
 use std::fmt;
