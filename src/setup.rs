@@ -512,7 +512,8 @@ pub struct ReaderBuilder {
 }
 
 impl ReaderBuilder {
-    /// Where prices are kept: `redis://`, `rediss://`, or `memory`.
+    /// Where prices are kept: `redis://`, `redis-sentinel://`, `redis-cluster://`, each with
+    /// `rediss` for TLS, or `memory`.
     pub fn redis_url(self, url: &str) -> Self {
         self.with("store.url", url)
     }

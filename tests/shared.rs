@@ -31,7 +31,9 @@ use sise::store::{
 };
 use tokio::time::Instant;
 
+use support::cluster::Cluster;
 use support::redis::RedisServer;
+use support::sentinel::SentinelSet;
 use support::until;
 
 /// A life that is over soon.
@@ -47,8 +49,12 @@ const FIFTEEN: Caps = Caps {
 };
 
 fn store(server: &RedisServer) -> Arc<RedisStore> {
+    store_at(&server.url())
+}
+
+fn store_at(url: &str) -> Arc<RedisStore> {
     let store = RedisStore::new(&RedisSettings {
-        url: &server.url(),
+        url,
         namespace: "",
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(5),
@@ -176,6 +182,94 @@ async fn the_number_of_the_lead_guards_writes_in_redis() {
 #[tokio::test]
 async fn the_number_of_the_lead_guards_writes_in_memory() {
     only_the_last_lead_writes(&MemoryStore::default()).await;
+}
+
+/// Keys of one script lie on one slot, or a cluster would refuse it.
+#[tokio::test]
+async fn all_that_is_shared_works_in_a_cluster() {
+    let cluster = Cluster::start().await;
+    let store = || store_at(&cluster.url());
+    one_leads_until_it_resigns_or_its_lease_ends(&*store()).await;
+    store().resign("one").await.unwrap();
+    only_the_last_lead_writes(&*store()).await;
+    one_asks_and_the_others_get_its_token(&RedisTokens::new(store(), "key")).await;
+    let budget = || Arc::new(RedisBudget::new(store(), "key", FIFTEEN)) as Arc<dyn RateBudget>;
+    cells_are_a_period_apart(&[budget(), budget(), budget()]).await;
+    a_refusal_slows_all(&*budget(), &*budget()).await;
+}
+
+/// In a cluster a price and the number of the lead lie on different nodes, so no script sees both.
+/// What counts there is the number in the price itself, of the leader who wrote it.
+#[tokio::test]
+async fn a_price_in_a_cluster_knows_the_lead_that_wrote_it() {
+    let cluster = Cluster::start().await;
+    let store = store_at(&cluster.url());
+    let first = leads(store.campaign("one", SHORT).await.unwrap());
+    until("the lease ends", async || {
+        store.leader().await.unwrap().is_none().then_some(())
+    })
+    .await;
+    let second = leads(store.campaign("two", LONG).await.unwrap());
+    let shelves = [Shelf::Realtime(LONG), Shelf::Close];
+    for shelf in shelves {
+        store.write(&[quote(1)], shelf, Some(second)).await.unwrap();
+    }
+    // As if the first had looked the lead up just before it was lost, and was paused then.
+    let mut command = redis::cmd("SET");
+    command.arg("sise:{lead}:number").arg(first.0);
+    let mut connection = cluster.connection_for("sise:{lead}:number").await;
+    let () = command.query_async(&mut connection).await.unwrap();
+    let symbol = quote(1).stock_code;
+    let prices = async || {
+        let realtime = store.realtime(&[symbol]).await.unwrap();
+        let close = store.close(&[symbol]).await.unwrap();
+        [realtime, close].map(|quotes| quotes[0].as_ref().unwrap().price)
+    };
+    for shelf in shelves {
+        let late = store.write(&[quote(2)], shelf, Some(first)).await;
+        let is_refused = matches!(late, Err(StoreError::Superseded { lead }) if lead == first);
+        assert!(is_refused, "{late:?}");
+    }
+    assert_eq!(prices().await, [1, 1]);
+    // A reader writes back without a lead, and leaves the number as it was.
+    for shelf in shelves {
+        store.write(&[quote(3)], shelf, None).await.unwrap();
+        assert!(store.write(&[quote(4)], shelf, Some(first)).await.is_err());
+    }
+    assert_eq!(prices().await, [3, 3]);
+    // What nobody wrote yet, or another program, is free.
+    let mut connection = cluster.connection_for("realtime:price:005930").await;
+    for held in [None, Some("no object"), Some("{\"lead\":1}")] {
+        let mut command = redis::cmd(if held.is_some() { "SET" } else { "DEL" });
+        command.arg("realtime:price:005930").arg(held);
+        let () = command.query_async(&mut connection).await.unwrap();
+        let shelf = Shelf::Realtime(LONG);
+        store.write(&[quote(5)], shelf, Some(first)).await.unwrap();
+        assert_eq!(prices().await, [5, 3], "{held:?}");
+    }
+    let stranger = redis::cmd("DEL").arg("realtime:price:005930").clone();
+    let () = stranger.query_async(&mut connection).await.unwrap();
+    let stranger = redis::cmd("LPUSH")
+        .arg(&["realtime:price:005930", "x"])
+        .clone();
+    let () = stranger.query_async(&mut connection).await.unwrap();
+    store
+        .write(&[quote(6)], Shelf::Realtime(LONG), None)
+        .await
+        .unwrap();
+    assert_eq!(prices().await, [6, 3]);
+}
+
+#[tokio::test]
+async fn all_that_is_shared_works_behind_sentinels() {
+    let set = SentinelSet::start().await;
+    let store = || store_at(&set.url());
+    one_leads_until_it_resigns_or_its_lease_ends(&*store()).await;
+    store().resign("one").await.unwrap();
+    only_the_last_lead_writes(&*store()).await;
+    one_asks_and_the_others_get_its_token(&RedisTokens::new(store(), "key")).await;
+    let budget = || Arc::new(RedisBudget::new(store(), "key", FIFTEEN)) as Arc<dyn RateBudget>;
+    cells_are_a_period_apart(&[budget(), budget(), budget()]).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
-//! Proves one contract on both stores, Redis and memory, and of Redis what it alone has: the
-//! names of its keys, and how it behaves while the server is away, frozen or silent.
+//! Proves one contract on every store, memory, one Redis, a cluster and a master behind sentinels,
+//! and of Redis what it alone has: the names of its keys, and how it behaves while the server is
+//! away, frozen or silent.
 
 #![cfg(feature = "cli")]
 #![allow(
@@ -21,9 +22,11 @@ use sise::store::{MemoryStore, RedisSettings, RedisStore};
 use tokio::time::{advance, timeout};
 
 use support::certificates::Certificates;
+use support::cluster::Cluster;
 use support::free_port;
 use support::program::Program;
 use support::redis::RedisServer;
+use support::sentinel::SentinelSet;
 use support::silent_proxy::SilentProxy;
 use support::simulated_broker::SimulatedBroker;
 use support::{PATIENCE, list, until};
@@ -212,7 +215,7 @@ async fn copies_are_kept_by_name(store: &dyn Store) {
     assert_eq!(store.load_copy("another").await.unwrap(), None);
 }
 
-macro_rules! on_both_stores {
+macro_rules! on_every_store {
     ($($rule:ident),+ $(,)?) => {
         mod in_memory {
             $(#[tokio::test(start_paused = true)]
@@ -227,10 +230,24 @@ macro_rules! on_both_stores {
                 super::$rule(&super::store(&server.url(), "")).await;
             })+
         }
+        mod in_a_cluster {
+            $(#[tokio::test]
+            async fn $rule() {
+                let cluster = super::Cluster::start().await;
+                super::$rule(&super::store(&cluster.url(), "")).await;
+            })+
+        }
+        mod behind_sentinels {
+            $(#[tokio::test]
+            async fn $rule() {
+                let set = super::SentinelSet::start().await;
+                super::$rule(&super::store(&set.url(), "")).await;
+            })+
+        }
     };
 }
 
-on_both_stores!(
+on_every_store!(
     what_is_written_is_read,
     times_are_cut_to_what_the_contract_carries,
     many_are_read_in_order_with_gaps,
@@ -509,49 +526,57 @@ async fn a_way_that_swallows_everything_is_left_for_a_new_one() {
     answers(&store).await;
 }
 
+/// A server that speaks TLS alone, with these certificates; and its port.
+async fn over_tls(certificates: &Certificates) -> (RedisServer, u16) {
+    let port = free_port();
+    let arguments = certificates.server_arguments(port);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    (RedisServer::start_with(&arguments, "").await, port)
+}
+
 #[tokio::test]
 async fn redis_over_tls_is_reached_by_whoever_trusts_its_authority() {
     let home = tempfile::tempdir().unwrap();
     let certificates = Certificates::new(home.path());
-    let port = free_port();
-    let server = RedisServer::start_with(
-        &[
-            "--tls-port",
-            &port.to_string(),
-            "--tls-auth-clients",
-            "no",
-            "--tls-cert-file",
-            certificates.certificate.to_str().unwrap(),
-            "--tls-key-file",
-            certificates.key.to_str().unwrap(),
-            "--tls-ca-cert-file",
-            certificates.authority.to_str().unwrap(),
-        ],
-        "",
-    )
-    .await;
+    let (server, port) = over_tls(&certificates).await;
     let broker = SimulatedBroker::start(&[]).await;
-    let program = |arguments: &[&str]| {
+    let program = |url: &str, arguments: &[&str]| {
         Program::new(home.path(), arguments)
-            .set("REDIS_URL", format!("rediss://127.0.0.1:{port}"))
+            .set("REDIS_URL", url)
             .set("KIS_BASE_URL", broker.url())
             .set("KIS_APP_KEY", "key")
             .set("KIS_APP_SECRET", "secret")
             .set("SISE__STORE__CONNECT_TIMEOUT", "2s")
             .set("SISE__STORE__RESPONSE_TIMEOUT", "2s")
     };
+    let url = format!("rediss://127.0.0.1:{port}");
     let once = ["run", "--once", "--codes", "005930"];
     // An authority that this machine does not know.
-    program(&once).run().await.exits(1);
+    let outcome = program(&url, &once).run().await.exits(1);
+    outcome.says(&["certificate", "UnknownIssuer"]);
     assert!(server.realtime().await.is_empty());
     let authority = certificates.authority.to_str().unwrap();
-    let outcome = program(&once).set("SSL_CERT_FILE", authority).run().await;
+    let outcome = program(&url, &once)
+        .set("SSL_CERT_FILE", authority)
+        .run()
+        .await;
     outcome.exits(0);
     assert_eq!(server.realtime().await.len(), 1);
-    let outcome = program(&["get", "005930", "--json"])
+    let outcome = program(&url, &["get", "005930", "--json"])
         .set("SSL_CERT_FILE", authority)
         .run()
         .await
         .exits(0);
     assert_eq!(outcome.json()["source"].as_str(), Some("redis"));
+    // The right authority, but the certificate is somebody else's.
+    let folder = tempfile::tempdir().unwrap();
+    let others = Certificates::of(folder.path(), "DNS:redis.example");
+    let (server, port) = over_tls(&others).await;
+    let outcome = program(&format!("rediss://127.0.0.1:{port}"), &once)
+        .set("SSL_CERT_FILE", others.authority.to_str().unwrap())
+        .run()
+        .await
+        .exits(1);
+    outcome.says(&["certificate", "not valid for name"]);
+    assert!(server.realtime().await.is_empty());
 }

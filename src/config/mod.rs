@@ -19,6 +19,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::domain::{Calling, Caps, Plan, Selection};
 use crate::kis::host;
 use crate::pace::Rate;
+use crate::store::RedisAddress;
 
 pub use keys::{KEYS, Key};
 pub use layers::{Environment, Layers, Origin};
@@ -122,7 +123,8 @@ pub struct ScheduleSettings {
 /// Where prices are kept.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// `redis://`, `rediss://`, or `memory`.
+    /// `redis://`, `redis-sentinel://`, `redis-cluster://`, each with `rediss` for TLS, or
+    /// `memory`.
     pub url: SecretString,
     /// Life of a price.
     pub ttl: Duration,
@@ -253,8 +255,7 @@ impl Settings {
                 response_timeout: layers.duration("store.response_timeout", "1ms", "10s")?,
             },
             reader: ReaderSettings {
-                first_level: layers
-                    .one_of("reader.first_level", &[("off", false), ("on", true)])?,
+                first_level: first_level(layers)?,
             },
             journal: JournalSettings {
                 gap_below: layers
@@ -413,11 +414,25 @@ fn namespace(layers: &Layers) -> Result<String, ConfigError> {
 fn store_url(layers: &Layers) -> Result<(), ConfigError> {
     let secret = layers.secret("store.url").unwrap_or_default();
     let url = secret.expose_secret();
-    if url == "memory" || url.starts_with("redis://") || url.starts_with("rediss://") {
+    if url == "memory" || RedisAddress::parse(url).is_some() {
         return Ok(());
     }
-    let allowed = "redis://[user:password@]host[:port][/db], rediss:// for TLS, or memory";
-    Err(layers.refuse("store.url", allowed))
+    let allowed = format!("{}, or memory", RedisAddress::FORMS);
+    Err(layers.refuse("store.url", &allowed))
+}
+
+fn first_level(layers: &Layers) -> Result<bool, ConfigError> {
+    let is_on = layers.one_of("reader.first_level", &[("off", false), ("on", true)])?;
+    let store = layers.secret("store.url").unwrap_or_default();
+    let address = RedisAddress::parse(store.expose_secret());
+    if is_on && address.is_some_and(|address| address.is_of_many()) {
+        return Err(ConfigError::Combination(
+            "reader.first_level = on works with one Redis only, not with a cluster or sentinels: \
+             set it to off"
+                .to_owned(),
+        ));
+    }
+    Ok(is_on)
 }
 
 fn shared(layers: &Layers) -> Result<bool, ConfigError> {

@@ -143,6 +143,8 @@ fn bad_settings_are_refused_with_key_and_range() {
         ("KIS_ENV", "prod", "one of real, paper"),
         ("KIS_BASE_URL", "openapi", "http:// or https://"),
         ("REDIS_URL", "localhost:6379", "store.url"),
+        ("REDIS_URL", "redis://a:1,b:2", "redis-cluster://"),
+        ("REDIS_URL", "redis-sentinel://a:1", "host:port/master"),
         ("SISE__API__LISTEN", "8787", "127.0.0.1:8787"),
         ("SISE__KIS__RATE_PER_SECOND", "0", "from 0.01"),
         ("SISE__KIS__RATE_PER_SECOND", "NaN", "from 0.01"),
@@ -214,6 +216,36 @@ fn no_secret_is_ever_shown() {
         let mut odd = layers.clone();
         odd.set("store.url", url);
         assert!(!format!("{odd:?}").contains("hunter2"), "{odd:?}");
+    }
+    for (url, shown) in [
+        (
+            "rediss-cluster://user:hunter2@a:1,b:2",
+            "rediss-cluster://***@a:1,b:2",
+        ),
+        (
+            "redis-sentinel://:9%2Fhunter2@a,b:2/mymaster/3",
+            "redis-sentinel://***@a,b:2/mymaster/3",
+        ),
+        ("redis-cluster://a:1", "redis-cluster://a:1"),
+    ] {
+        let mut many = layers.clone();
+        many.set("store.url", url);
+        assert!(Settings::new(&many).is_ok(), "{url}");
+        let text = format!("{many:?}");
+        assert!(text.contains(shown) && !text.contains("hunter2"), "{text}");
+    }
+    for url in [
+        "redis-cluster://user:hunter2a:1,b:2",
+        "redis-sentinel://user:hunter2@a:1,b:2",
+        "redis-cluster://default:9/hunter2@a:1,b:2",
+        "redis-cluster://default:12#hunter2@a:1,b:2",
+    ] {
+        let mut odd = layers.clone();
+        odd.set("store.url", url);
+        assert!(!format!("{odd:?}").contains("hunter2"), "{odd:?}");
+        if let Err(error) = Settings::new(&odd) {
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
     }
     let mut bad = layers.clone();
     bad.set("store.url", "http://user:hunter2@host");

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use super::keys::Key;
 use super::layers::Layers;
 use super::{ConfigError, Origin};
+use crate::store::RedisAddress;
 
 impl Layers {
     pub(super) fn text(&self, key: &str) -> &str {
@@ -134,6 +135,16 @@ impl Layers {
 
 /// An address of Redis keeps what is no secret; everything else goes.
 fn redacted(text: &str) -> String {
+    // Several hosts are too many for the parser below. What is understood has no login behind
+    // its last '@'.
+    if RedisAddress::parse(text).is_some_and(|address| address.is_of_many())
+        && let Some((scheme, rest)) = text.split_once("://")
+    {
+        return match rest.rsplit_once('@') {
+            Some((_, hosts)) => format!("\"{scheme}://***@{hosts}\""),
+            None => format!("\"{text}\""),
+        };
+    }
     let Ok(mut url) = reqwest::Url::parse(text) else {
         return "(set)".to_owned();
     };

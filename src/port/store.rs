@@ -26,7 +26,7 @@ pub trait PriceStore: Send + Sync {
     /// # Errors
     ///
     /// The store cannot be reached or refused; some of the quotes may have been written. Or the
-    /// lead has ended; then none was.
+    /// lead has ended; then none was, or, in a cluster, none over what a later leader wrote.
     async fn write(
         &self,
         quotes: &[Quote],
@@ -86,8 +86,8 @@ pub enum StoreError {
         /// What happened.
         trouble: String,
     },
-    /// The writer is not the leader any more; nothing was written.
-    #[error("another process leads now, so nothing was written (lead {lead} has ended)")]
+    /// The writer is not the leader any more; nothing newer was overwritten.
+    #[error("another process leads now and writes the prices (lead {lead} has ended)")]
     Superseded {
         /// The number that the write carried.
         lead: Lead,

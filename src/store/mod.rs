@@ -20,6 +20,7 @@ const COVERAGE_LIFE: Duration = Duration::from_secs(7 * 86_400);
 pub use files::FileCopies;
 pub use keys::Keys;
 pub use memory::{MemoryBans, MemoryStore, MemoryTokens, MemoryWork};
+pub(crate) use redis::RedisAddress;
 pub use redis::{
     RedisBans, RedisBudget, RedisFirstLevel, RedisHealth, RedisSettings, RedisStore, RedisTokens,
     RedisWork,

@@ -76,9 +76,12 @@ impl Decoder {
         let (source, rest) = is(rest, b"\"kis.multi\"", "kis.multi")
             .or_else(|| is(rest, b"\"kis.single\"", "kis.single"))?;
         let (fetched, rest) = self.second(rest.strip_prefix(b",\"fetched_at\":\"")?)?;
-        let ([b'.', m1, m2, m3], b"+09:00\"}") = rest.split_first_chunk()? else {
+        let ([b'.', m1, m2, m3], rest) = rest.split_first_chunk()? else {
             return None;
         };
+        if !is_end(rest.strip_prefix(b"+09:00\"")?) {
+            return None;
+        }
         let nanos = digits([*m1, *m2, *m3])? * 1_000_000;
         // No offset changes within a second, so that of the whole second holds.
         let fetched_at = KrxTime::from_naive_utc_and_offset(
@@ -164,6 +167,14 @@ fn cut(mut bytes: Vec<u8>, part: Range<usize>) -> Option<String> {
     bytes.truncate(part.end);
     bytes.drain(..part.start);
     String::from_utf8(bytes).ok()
+}
+
+/// The end of the object, with the lead of its writer before it where the store is a cluster.
+#[inline(always)]
+fn is_end(rest: &[u8]) -> bool {
+    let lead = || rest.strip_prefix(b",\"lead\":")?.strip_suffix(b"}");
+    rest == b"}"
+        || matches!(lead(), Some([b'1'..=b'9', rest @ ..]) if rest.iter().all(u8::is_ascii_digit))
 }
 
 type Read<'a, T> = Option<(T, &'a [u8])>;
@@ -404,6 +415,12 @@ mod tests {
             decoder.read(symbol(), text.into()),
             by_serde(text.as_bytes())
         );
+        let of_leader = text.replace('}', r#","lead":1795392000123}"#);
+        assert!(decoder.read_own(symbol(), of_leader.as_bytes()).is_some());
+        assert_eq!(
+            decoder.read(symbol(), of_leader.clone().into()),
+            by_serde(of_leader.as_bytes())
+        );
     }
 
     proptest! {
@@ -420,11 +437,16 @@ mod tests {
         #[test]
         fn they_agree_on_what_is_damaged(
             quote in quotes(),
+            lead in proptest::option::of(any::<u64>()),
             place in any::<prop::sample::Index>(),
             length in 0_usize..4,
             new in "[-0-9.eE\"\\\\:,{}a-z +]{0,3}",
         ) {
             let mut bytes = serde_json::to_vec(&quote).unwrap();
+            if let Some(lead) = lead {
+                bytes.pop();
+                bytes.extend(format!(",\"lead\":{lead}}}").bytes());
+            }
             let start = place.index(bytes.len());
             let end = (start + length).min(bytes.len());
             bytes.splice(start..end, new.bytes());

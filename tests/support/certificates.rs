@@ -11,8 +11,13 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    /// Makes them in a folder.
+    /// Makes them in a folder, for this machine.
     pub(crate) fn new(folder: &Path) -> Self {
+        Self::of(folder, "IP:127.0.0.1")
+    }
+
+    /// Makes them in a folder, for whoever has this name.
+    pub(crate) fn of(folder: &Path, name: &str) -> Self {
         let path = |name: &str| folder.join(name);
         request(
             &["-subj", "/CN=authority of a test"],
@@ -28,7 +33,7 @@ impl Certificates {
                 "-CAkey",
                 &authority_key,
                 "-addext",
-                "subjectAltName=IP:127.0.0.1",
+                &format!("subjectAltName={name}"),
                 "-addext",
                 "basicConstraints=critical,CA:FALSE",
             ],
@@ -40,6 +45,23 @@ impl Certificates {
             certificate: path("server.crt"),
             key: path("server.key"),
         }
+    }
+}
+
+impl Certificates {
+    /// What a redis-server is started with to speak TLS on a port.
+    pub(crate) fn server_arguments(&self, port: u16) -> Vec<String> {
+        let path = |path: &Path| path.to_str().unwrap().to_owned();
+        let pairs = [
+            ("--tls-port", port.to_string()),
+            ("--tls-auth-clients", "no".to_owned()),
+            ("--tls-cert-file", path(&self.certificate)),
+            ("--tls-key-file", path(&self.key)),
+            ("--tls-ca-cert-file", path(&self.authority)),
+        ];
+        let words = pairs.into_iter();
+        let words = words.flat_map(|(name, value)| [name.to_owned(), value]);
+        words.collect()
     }
 }
 

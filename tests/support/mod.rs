@@ -11,12 +11,15 @@
 )]
 
 pub(crate) mod certificates;
+pub(crate) mod cluster;
 pub(crate) mod echo;
 pub(crate) mod faked_time;
 pub(crate) mod http;
 pub(crate) mod list;
 pub(crate) mod program;
 pub(crate) mod redis;
+pub(crate) mod scene;
+pub(crate) mod sentinel;
 pub(crate) mod silent_proxy;
 pub(crate) mod simulated_broker;
 pub(crate) mod world;

@@ -95,9 +95,15 @@ impl RedisServer {
         if keys.is_empty() {
             return BTreeMap::new();
         }
-        let texts: Vec<Option<String>> = connection.mget(&keys).await.unwrap();
+        // One by one: a node of a cluster takes no keys of several slots together. MGET, for it
+        // finds nothing where another kind of value stands.
+        let mut pipeline = redis::pipe();
+        for key in &keys {
+            pipeline.mget(&[key]);
+        }
+        let texts: Vec<Vec<Option<String>>> = pipeline.query_async(&mut connection).await.unwrap();
         keys.into_iter()
-            .zip(texts)
+            .zip(texts.into_iter().flatten())
             .filter_map(|(key, text)| Some((key, text?)))
             .collect()
     }

@@ -1,31 +1,27 @@
-//! The way to Redis: one multiplexed connection that mends itself and never waits long.
+//! The way to Redis, whatever it is made of.
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use metrics::counter;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::io::tcp::TcpSettings;
 use redis::{
-    Client, Cmd, FromRedisValue, IntoConnectionInfo as _, RedisError, RedisResult, Script,
-    ToRedisArgs, Value,
+    Client, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ToRedisArgs, Value,
 };
 
+use super::address::RedisAddress;
+use super::cluster::Cluster;
+use super::connection::Connection;
+use super::sentinels::Sentinels;
+use super::server::{Limits, Server, is_about_login};
 use crate::port::StoreError;
 use crate::tls;
-
-/// After so many time-outs in a row the connection is replaced: the client keeps a socket that
-/// swallows everything for as long as it stands.
-const TIMEOUTS_BEFORE_NEW: u32 = 2;
 
 /// How to reach Redis.
 #[derive(Clone)]
 pub struct RedisSettings<'a> {
-    /// `redis://` or `rediss://` with user, password and database where needed.
+    /// `redis://`, `redis-sentinel://` or `redis-cluster://`, with `rediss` for TLS; with user,
+    /// password and database where needed.
     pub url: &'a str,
     /// What is put in front of every key.
     pub namespace: &'a str,
@@ -35,18 +31,17 @@ pub struct RedisSettings<'a> {
     pub response_timeout: Duration,
 }
 
-/// What a request is sent over.
-pub(super) type Connection = ConnectionManager;
-
-/// A connection that is made at its first use and replaced when it is of no use any more.
+/// Sends requests, each with a deadline, over connections that mend themselves.
 pub(super) struct Link {
-    client: Client,
-    manager: ArcSwap<ConnectionManager>,
-    config: ConnectionManagerConfig,
-    connect_timeout: Duration,
-    response_timeout: Duration,
-    timeouts: AtomicU32,
+    way: Way,
+    limits: Limits,
     address: String,
+}
+
+enum Way {
+    Server(Box<Server>),
+    Sentinels(Sentinels),
+    Cluster(Cluster),
 }
 
 impl Link {
@@ -54,54 +49,57 @@ impl Link {
     /// while Redis is away. Needs a tokio runtime.
     pub(super) fn new(settings: &RedisSettings<'_>) -> Result<Self, StoreError> {
         // An address may hold a password, so not a word of it goes into the error.
-        let unusable = |error: RedisError| StoreError::Failed {
+        let unusable = |trouble: &str| StoreError::Failed {
             store: "the address given".to_owned(),
-            trouble: error.category().to_owned(),
+            trouble: trouble.to_owned(),
         };
         tls::install_provider();
-        let info = settings.url.into_connection_info().map_err(unusable)?;
-        // The default waits with small packets and never notices a peer that went away.
-        let tcp = TcpSettings::default()
-            .set_nodelay(true)
-            .set_keepalive(socket2::TcpKeepalive::new().with_time(Duration::from_secs(15)));
-        let address = info.addr().to_string();
-        let client = Client::open(info.set_tcp_settings(tcp)).map_err(unusable)?;
-        let config = ConnectionManagerConfig::new()
-            // A command must fail at once while Redis is away; the default retries for seconds.
-            .set_number_of_retries(0)
-            .set_connection_timeout(Some(settings.connect_timeout))
-            .set_response_timeout(Some(settings.response_timeout));
-        let manager = ConnectionManager::new_lazy_with_config(client.clone(), config.clone())
-            .map_err(unusable)?;
+        let limits = Limits {
+            connect: settings.connect_timeout,
+            response: settings.response_timeout,
+        };
+        let address = RedisAddress::parse(settings.url)
+            .ok_or_else(|| unusable(&format!("allowed is {}", RedisAddress::FORMS)))?;
+        let text = address.to_string();
+        let way = match address {
+            RedisAddress::Server(info) => {
+                Server::new(info, limits).map(|server| Way::Server(Box::new(server)))
+            }
+            RedisAddress::Sentinels {
+                name,
+                master,
+                sentinels,
+            } => Sentinels::new(name, master, sentinels, limits).map(Way::Sentinels),
+            RedisAddress::Cluster(nodes) => Cluster::new(nodes, limits).map(Way::Cluster),
+        };
         Ok(Self {
-            client,
-            manager: ArcSwap::from_pointee(manager),
-            config,
-            connect_timeout: settings.connect_timeout,
-            response_timeout: settings.response_timeout,
-            timeouts: AtomicU32::new(0),
-            address,
+            way: way.map_err(|error| unusable(error.category()))?,
+            address: text,
+            limits,
         })
     }
 
-    /// Host and port.
+    /// Hosts and ports.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
 
-    /// For connections of another kind to the same server.
-    pub(super) fn client(&self) -> &Client {
-        &self.client
+    /// For connections of another kind; `None` where there is more than one server.
+    pub(super) fn client(&self) -> Option<&Client> {
+        match &self.way {
+            Way::Server(server) => Some(server.client()),
+            Way::Sentinels(_) | Way::Cluster(_) => None,
+        }
     }
 
-    /// Longest wait for a connection.
-    pub(super) fn connect_timeout(&self) -> Duration {
-        self.connect_timeout
+    /// How long anything may take.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
     }
 
-    /// Longest wait for an answer.
-    pub(super) fn response_timeout(&self) -> Duration {
-        self.response_timeout
+    /// Whether keys of one command or script must lie on one slot.
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.way, Way::Cluster(_))
     }
 
     /// One command.
@@ -154,6 +152,28 @@ impl Link {
             .await
     }
 
+    /// What the server says, or every node of a cluster that answers.
+    pub(super) async fn ask_all<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+    ) -> Result<Vec<T>, StoreError> {
+        self.run(|connection| async move {
+            let answers = match connection {
+                Connection::Cluster(cluster) => cluster.send_to_all(command).await,
+                mut server => vec![command.query_async(&mut server).await],
+            };
+            let (good, mut bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+            match bad.pop() {
+                Some(Err(error)) if good.is_empty() => Err(error),
+                _ => {
+                    let texts = good.into_iter().flatten().map(T::from_redis_value);
+                    Ok(texts.collect::<Result<_, _>>()?)
+                }
+            }
+        })
+        .await
+    }
+
     /// Runs a request; once more where the connection was found dropped, on the one that took
     /// its place.
     pub(super) async fn run<T, F, Fut>(&self, request: F) -> Result<T, StoreError>
@@ -161,49 +181,27 @@ impl Link {
         F: Fn(Connection) -> Fut,
         Fut: Future<Output = RedisResult<T>>,
     {
-        let mut outcome = request(self.connection()).await;
-        let dropped = |error: &RedisError| !error.is_timeout() && error.is_io_error();
-        if outcome.as_ref().is_err_and(dropped) {
-            outcome = request(self.connection()).await;
-        }
-        match outcome {
-            Ok(value) => {
-                self.timeouts.store(0, Ordering::Relaxed);
-                Ok(value)
-            }
-            Err(error) => {
-                if error.is_timeout() {
-                    self.count_timeout();
-                }
-                counter!("sise_store_errors_total").increment(1);
-                Err(self.error(&error))
-            }
-        }
-    }
-
-    fn connection(&self) -> Connection {
-        ConnectionManager::clone(&self.manager.load())
-    }
-
-    fn count_timeout(&self) {
-        if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 < TIMEOUTS_BEFORE_NEW {
-            return;
-        }
-        self.timeouts.store(0, Ordering::Relaxed);
-        if let Ok(manager) =
-            ConnectionManager::new_lazy_with_config(self.client.clone(), self.config.clone())
-        {
-            self.manager.store(Arc::new(manager));
-        }
+        let outcome = match &self.way {
+            Way::Server(server) => server.run(&request).await,
+            Way::Sentinels(sentinels) => sentinels.run(&request).await,
+            Way::Cluster(cluster) => cluster.run(&request).await,
+        };
+        outcome.map_err(|error| {
+            counter!("sise_store_errors_total").increment(1);
+            self.error(&error)
+        })
     }
 
     pub(super) fn error(&self, error: &RedisError) -> StoreError {
         // A pipeline's error names every command that failed; its beginning says it all.
         let said: String = error.to_string().chars().take(200).collect();
-        let trouble = match error.code() {
+        let trouble = match error.kind() {
             _ if error.is_timeout() => "no answer in time".to_owned(),
-            Some("NOAUTH" | "WRONGPASS" | "NOPERM") => {
+            _ if is_about_login(error) => {
                 "the log-in is refused: set user and password in the address".to_owned()
+            }
+            ErrorKind::MasterNameNotFoundBySentinel => {
+                error.detail().unwrap_or("no master").to_owned()
             }
             _ if said.contains("\"OOM\"") => "its memory is full: raise maxmemory".to_owned(),
             _ => said,

@@ -1,7 +1,11 @@
 //! The store in Redis.
 
+mod address;
 mod bans;
 mod budget;
+mod cluster;
+mod cluster_prices;
+mod connection;
 mod coverage;
 mod first_level;
 mod flights;
@@ -9,8 +13,14 @@ mod journal;
 mod lease;
 mod ledger;
 mod link;
+mod lookout;
+mod node;
 mod prices;
 mod roster;
+mod sentinels;
+mod server;
+mod slot;
+mod slot_map;
 mod tokens;
 mod work;
 
@@ -24,6 +34,7 @@ use redis::{Cmd, Script};
 use super::keys::Keys;
 use crate::domain::Symbol;
 use crate::port::{CopyStore, StoreError};
+pub(crate) use address::RedisAddress;
 pub use bans::RedisBans;
 pub use budget::RedisBudget;
 pub use first_level::RedisFirstLevel;
@@ -72,7 +83,7 @@ impl RedisStore {
         })
     }
 
-    /// Host and port.
+    /// Host and port; of sentinels and clusters all that the address names.
     #[must_use]
     pub fn address(&self) -> &str {
         self.link.address()
@@ -90,7 +101,7 @@ impl RedisStore {
         Ok(u64::try_from(left).ok().map(Duration::from_millis))
     }
 
-    /// Version and memory of the server.
+    /// Version and memory of the server; of a cluster, of the node whose memory is fullest.
     ///
     /// # Errors
     ///
@@ -98,19 +109,40 @@ impl RedisStore {
     pub async fn health(&self) -> Result<RedisHealth, StoreError> {
         let mut info = Cmd::new();
         info.arg("INFO");
-        let text: String = self.link.ask(&info).await?;
+        let texts: Vec<String> = self.link.ask_all(&info).await?;
+        let all = texts.iter().map(|text| RedisHealth::read(text));
+        let fullest = all.max_by(|a, b| a.fullness().total_cmp(&b.fullness()));
+        fullest.ok_or_else(|| StoreError::Failed {
+            store: self.address().to_owned(),
+            trouble: "it says nothing of itself".to_owned(),
+        })
+    }
+}
+
+impl RedisHealth {
+    /// What `INFO` says.
+    fn read(text: &str) -> Self {
         let field = |name: &str| {
             let value = text
                 .lines()
                 .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             value.unwrap_or_default().trim().to_owned()
         };
-        Ok(RedisHealth {
+        Self {
             version: field("redis_version"),
             used_memory: field("used_memory").parse().unwrap_or(0),
             maxmemory: field("maxmemory").parse().unwrap_or(0),
             maxmemory_policy: field("maxmemory_policy"),
-        })
+        }
+    }
+
+    /// Share of the memory allowed that is in use.
+    #[expect(clippy::cast_precision_loss, reason = "only compared")]
+    fn fullness(&self) -> f64 {
+        match self.maxmemory {
+            0 => 0.0,
+            limit => self.used_memory as f64 / limit as f64,
+        }
     }
 }
 

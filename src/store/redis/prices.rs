@@ -8,7 +8,7 @@ use metrics::counter;
 use redis::{Cmd, RedisResult, Script, Value};
 
 use super::RedisStore;
-use super::link::Connection;
+use super::connection::Connection;
 use crate::domain::{Quote, Symbol};
 use crate::port::{Lead, PriceStore, Shelf, StoreError};
 use crate::store::keys::Keys;
@@ -31,6 +31,9 @@ impl RedisStore {
         symbols: &[Symbol],
         name: impl Fn(&Keys, Symbol, &mut String),
     ) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
+        if self.link.is_cluster() {
+            return self.read_by_slot(symbols, name).await;
+        }
         let mut key = String::new();
         let mut command = |part: &[Symbol]| {
             let mut command = Cmd::with_capacity(part.len() + 1, part.len() * KEY);
@@ -70,12 +73,11 @@ impl RedisStore {
     }
 }
 
-async fn query(command: &Cmd, mut connection: Connection) -> RedisResult<Vec<Value>> {
+pub(super) async fn query(command: &Cmd, mut connection: Connection) -> RedisResult<Vec<Value>> {
     command.query_async(&mut connection).await
 }
 
-/// Appends the price object of every symbol, or nothing: what another program left under a key is
-/// no price.
+/// Appends the price object of every symbol, or nothing.
 pub(super) fn decode(
     decoder: &mut Decoder,
     symbols: &[Symbol],
@@ -83,20 +85,23 @@ pub(super) fn decode(
     quotes: &mut Vec<Option<Box<Quote>>>,
 ) {
     let until = quotes.len() + symbols.len();
-    for (symbol, value) in symbols.iter().zip(values) {
-        let Value::BulkString(bytes) = value else {
-            quotes.push(None);
-            continue;
-        };
-        // Nor is the price of another code.
-        let is_price = |quote: &Quote| quote.price > 0 && quote.stock_code == *symbol;
-        let quote = decoder.read(*symbol, bytes).filter(|quote| is_price(quote));
-        if quote.is_none() {
-            counter!("sise_store_unreadable_total").increment(1);
-        }
-        quotes.push(quote);
-    }
+    let found = symbols.iter().zip(values);
+    quotes.extend(found.map(|(symbol, value)| quote(decoder, *symbol, value)));
     quotes.resize(until, None);
+}
+
+/// The price object of `symbol`: what another program left under its key is no price.
+pub(super) fn quote(decoder: &mut Decoder, symbol: Symbol, value: Value) -> Option<Box<Quote>> {
+    let Value::BulkString(bytes) = value else {
+        return None;
+    };
+    let quote = decoder
+        .read(symbol, bytes)
+        .filter(|quote| quote.price > 0 && quote.stock_code == symbol);
+    if quote.is_none() {
+        counter!("sise_store_unreadable_total").increment(1);
+    }
+    quote
 }
 
 /// KEYS: the last lead, then the prices. ARGV: the lead of the writer, life in milliseconds or 0,
@@ -184,6 +189,7 @@ impl PriceStore for RedisStore {
             Shelf::Close => 0,
         };
         match lead {
+            _ if self.link.is_cluster() => self.set_by_slot(&objects, life, lead).await,
             None => self.set(&objects, life).await,
             Some(lead) => self.set_as_leader(&objects, life, lead).await,
         }
@@ -198,6 +204,14 @@ impl PriceStore for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
+        if self.link.is_cluster() {
+            // A node says PONG though its cluster is down, but tells whoever names a key. Of all
+            // nodes the one that has the lead is needed.
+            return self
+                .link
+                .ask(redis::cmd("EXISTS").arg(self.lead_key()))
+                .await;
+        }
         self.link.ask(&redis::cmd("PING")).await
     }
 }

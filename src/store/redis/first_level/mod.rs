@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use metrics::counter;
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ProtocolVersion, PushInfo, PushKind, RedisError,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisError,
     RedisResult, Value,
 };
 use tokio::sync::Notify;
@@ -224,14 +224,18 @@ impl Level {
         number: u64,
         store: &RedisStore,
     ) -> RedisResult<MultiplexedConnection> {
-        let info = store.link.client().get_connection_info().clone();
+        // Settings refuse a first level before a cluster or sentinels.
+        let one = store.link.client();
+        let one = one.ok_or((ErrorKind::InvalidClientConfig, "more than one server"))?;
+        let info = one.get_connection_info().clone();
+        let limits = store.link.limits();
         let redis = info.redis_settings().clone();
         let client =
             Client::open(info.set_redis_settings(redis.set_protocol(ProtocolVersion::RESP3)))?;
         let level = Arc::clone(self);
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(store.link.connect_timeout()))
-            .set_response_timeout(Some(store.link.response_timeout()))
+            .set_connection_timeout(Some(limits.connect))
+            .set_response_timeout(Some(limits.response))
             .set_push_sender(move |push: PushInfo| {
                 level.hear(number, &push);
                 Ok::<_, RedisError>(())

@@ -1,0 +1,94 @@
+//! On which slot of a cluster a key lies, and by which key a command is sent.
+
+use redis::{Arg, Cmd};
+
+/// Slots of a cluster, by its specification.
+const SLOTS: u16 = 16_384;
+
+/// CRC-16/XMODEM of every byte.
+const TABLE: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0_u16;
+    while byte < 256 {
+        let mut sum = byte << 8;
+        let mut bit = 0;
+        while bit < 8 {
+            sum = (sum << 1) ^ if sum & 0x8000 == 0 { 0 } else { 0x1021 };
+            bit += 1;
+        }
+        #[expect(clippy::indexing_slicing, reason = "checked when it is compiled")]
+        {
+            table[byte as usize] = sum;
+        }
+        byte += 1;
+    }
+    table
+};
+
+/// The slot of `key`: of what stands between its first braces, where they hold something.
+pub(super) fn slot_of(key: &[u8]) -> u16 {
+    let tag = || {
+        let mut parts = key.splitn(2, |byte| *byte == b'{');
+        let inside = parts.nth(1)?;
+        let end = inside.iter().position(|byte| *byte == b'}')?;
+        inside.get(..end).filter(|tag| !tag.is_empty())
+    };
+    let sum = tag().unwrap_or(key).iter().fold(0_u16, |sum, byte| {
+        let [high, _] = sum.to_be_bytes();
+        let of_byte = TABLE.get(usize::from(high ^ byte)).copied();
+        (sum << 8) ^ of_byte.unwrap_or(0)
+    });
+    sum % SLOTS
+}
+
+/// The first key of a command; `None` for those that are about no key.
+pub(super) fn key_of(command: &Cmd) -> Option<&[u8]> {
+    let mut words = command.args_iter().map(|argument| match argument {
+        Arg::Simple(word) => word,
+        _ => &[],
+    });
+    match words.next()? {
+        b"INFO" | b"PING" | b"SCRIPT" => None,
+        // The script and the number of its keys come first.
+        b"EVAL" | b"EVALSHA" => words.nth(2),
+        _ => words.next(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_those_of_redis() {
+        // As CLUSTER KEYSLOT says.
+        for (key, slot) in [
+            ("", 0),
+            ("123456789", 12_739),
+            ("foo", 12_182),
+            ("{foo}bar", 12_182),
+            ("a{foo}{bar}", 12_182),
+            ("foo{}{bar}", 8_363),
+            ("foo{{bar}}zap", 4_015),
+            ("foo{bar", 15_278),
+        ] {
+            assert_eq!(slot_of(key.as_bytes()), slot, "{key}");
+        }
+    }
+
+    #[test]
+    fn commands_go_by_their_first_key() {
+        let command = |words: &[&str]| {
+            let mut command = Cmd::new();
+            command.arg(words);
+            key_of(&command).map(|key| String::from_utf8_lossy(key).into_owned())
+        };
+        assert_eq!(command(&["GET", "a"]).as_deref(), Some("a"));
+        assert_eq!(
+            command(&["EVALSHA", "d", "2", "a", "b"]).as_deref(),
+            Some("a")
+        );
+        assert_eq!(command(&["PING"]), None);
+        assert_eq!(command(&["SCRIPT", "LOAD", "x"]), None);
+    }
+}
