@@ -186,16 +186,7 @@ impl Cells {
         reason = "periods are far below 2^52 microseconds"
     )]
     pub fn book(&mut self, caps: &Caps, urgency: Urgency, now: i64) -> Booking {
-        if now < self.asked_at.saturating_sub(SECOND) {
-            // The clock was set back: what is booked by it would not pass for as long as that.
-            *self = Self {
-                share: self.share(self.asked_at),
-                share_at: now,
-                day: self.day,
-                ..Self::forgotten()
-            };
-        }
-        self.asked_at = now;
+        self.meet(now);
         let calls = caps.calls_a_cell();
         let share = self.share(now);
         let period = (f64::from(calls) * SECOND as f64 / (caps.per_second * share)).ceil() as i64;
@@ -258,8 +249,24 @@ impl Cells {
         }
     }
 
+    /// Takes note of the time; a clock that was set back makes it forget.
+    fn meet(&mut self, now: i64) {
+        if now < self.asked_at.saturating_sub(SECOND) {
+            // What is booked by the clock of before would not pass for as long as that.
+            *self = Self {
+                share: self.share(self.asked_at),
+                share_at: now,
+                day: self.day,
+                ..Self::forgotten()
+            };
+        }
+        self.asked_at = now;
+        self.share_at = self.share_at.min(now);
+    }
+
     /// The broker refused a call: cuts the rate at once. Returns the share of the setting.
     pub fn refused(&mut self, now: i64) -> f64 {
+        self.meet(now);
         let share = self.share(now);
         if now - self.share_at >= ONE_CUT_IN {
             self.share = (share * CUT).max(LOWEST);

@@ -57,14 +57,14 @@ if what == 'refused' then
   if now - state.share_at >= SECOND then
     share = math.max(share * 0.7, 0.1)
     state.share, state.share_at = share, now
-    keep()
   end
+  keep()
   return tostring(share)
 end
 
 local period = math.max(1, math.ceil(calls * SECOND / (rate * share)))
 -- What is booked further ahead than a hundred processes would, a clock that was set back has left.
-local far = now + 500 * period
+local far = now + math.max(500 * period, 10 * SECOND)
 local booked = {}
 for _, start in ipairs(state.booked) do
   if start + period > now and start < far then booked[#booked + 1] = start end
