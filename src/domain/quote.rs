@@ -47,7 +47,7 @@ pub struct Quote {
     )]
     pub volume: Option<i64>,
     /// Time of the price, Seoul, without zone. The broker's price calls give no trade time, so
-    /// this is the time of fetching (contract 4.3).
+    /// this is the time of asking (contract 4.3).
     #[serde(with = "naive_seconds")]
     pub timestamp: NaiveDateTime,
     /// Where it is listed.
@@ -104,7 +104,7 @@ pub struct Quote {
     /// What gave the price: `kis.multi`, `kis.single`.
     #[serde(default, deserialize_with = "readable")]
     pub source: Cow<'static, str>,
-    /// When the broker answered, with zone and milliseconds.
+    /// When the broker was asked, with zone and milliseconds: the price is not older than that.
     #[serde(with = "zoned_millis")]
     pub fetched_at: KrxTime,
 }

@@ -43,7 +43,7 @@ impl Source {
 pub struct Reading {
     /// The price object.
     pub quote: Box<Quote>,
-    /// Age of the quote at the time of reading: time since the broker gave it.
+    /// Age of the quote at the time of reading: time since the broker was asked for it.
     pub age: Duration,
     /// Where it came from.
     pub source: Source,

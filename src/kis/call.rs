@@ -12,6 +12,8 @@ use super::drift::{Drift, Drifted};
 use super::fields::Fields;
 use super::rest::Rest;
 use super::transport::Reply;
+use crate::clock::Clock;
+use crate::domain::KrxTime;
 use crate::pace::Retries;
 use crate::port::{Remedy, SourceError, Tally, Urgency};
 
@@ -28,16 +30,18 @@ pub(super) struct Call {
 pub struct Caller {
     rest: Arc<Rest>,
     auth: Arc<Auth>,
+    clock: Clock,
     drift: Arc<Drift>,
 }
 
 impl Caller {
     /// A caller on `rest` with the tokens of `auth`.
     #[must_use]
-    pub fn new(rest: Arc<Rest>, auth: Arc<Auth>) -> Self {
+    pub fn new(rest: Arc<Rest>, auth: Arc<Auth>, clock: Clock) -> Self {
         Self {
             rest,
             auth,
+            clock,
             drift: Arc::default(),
         }
     }
@@ -54,13 +58,14 @@ impl Caller {
         self.rest.ready(urgency).await
     }
 
-    /// Makes a call, and makes it again as far as the error's remedy goes.
+    /// Makes a call, and makes it again as far as the error's remedy goes. `read` is told when the
+    /// call went out.
     pub(super) async fn call<T>(
         &self,
         call: &Call,
         query: &[(impl AsRef<str>, &str)],
         urgency: Urgency,
-        read: impl Fn(&Reply) -> Result<T, SourceError>,
+        read: impl Fn(KrxTime, &Reply) -> Result<T, SourceError>,
     ) -> (Result<T, SourceError>, Tally) {
         let mut tally = Tally::default();
         let mut retries = Retries::default();
@@ -87,7 +92,7 @@ impl Caller {
         call: &Call,
         query: &[(impl AsRef<str>, &str)],
         urgency: Urgency,
-        read: impl Fn(&Reply) -> Result<T, SourceError>,
+        read: impl Fn(KrxTime, &Reply) -> Result<T, SourceError>,
         tally: &mut Tally,
     ) -> Result<T, SourceError> {
         let token = self.auth.token().await?;
@@ -96,8 +101,11 @@ impl Caller {
         *request.headers_mut() = self.auth.headers(&token, call.tr_id);
         let turn = self.rest.turn(urgency).await?;
         tally.calls += 1;
+        // What the broker says is as old as the question at most. When its answer came is no
+        // measure: it may have been long on its way, or have lain here while the process was paused.
+        let asked_at = (self.clock)();
         let read = |reply: &Reply| {
-            let outcome = read(reply);
+            let outcome = read(asked_at, reply);
             if outcome.is_ok() {
                 self.drift.look(call.fields, &reply.body);
             }

@@ -44,7 +44,7 @@ impl Caller {
             ("CTX_AREA_NK", ""),
             ("CTX_AREA_FK", ""),
         ];
-        let read = |reply: &super::transport::Reply| {
+        let read = |_, reply: &super::transport::Reply| {
             let rows: Vec<DayRow<'_>> = rows(reply.status, &reply.body)?;
             Ok(rows.iter().filter_map(day).collect())
         };

@@ -11,8 +11,7 @@ use futures_util::future::join_all;
 use super::call::{Call, Caller};
 use super::fields;
 use super::wire::{Context, MultiRow, NoQuote, SingleRow, rows};
-use crate::clock::Clock;
-use crate::domain::{Calendar, Calling, Quote, Symbol, Universe, Venue};
+use crate::domain::{Calendar, Calling, KrxTime, Quote, Symbol, Universe, Venue};
 use crate::port::{Answer, Answers, QuoteSource, SourceError, Tally, Urgency};
 
 const MULTI: Call = Call {
@@ -31,7 +30,6 @@ pub struct KisQuotes {
     caller: Caller,
     calendar: Arc<ArcSwap<Calendar>>,
     universe: Arc<ArcSwap<Universe>>,
-    clock: Clock,
     multi: AtomicBool,
 }
 
@@ -43,14 +41,12 @@ impl KisQuotes {
         caller: Caller,
         calendar: Arc<ArcSwap<Calendar>>,
         universe: Arc<ArcSwap<Universe>>,
-        clock: Clock,
         calling: Calling,
     ) -> Self {
         Self {
             caller,
             calendar,
             universe,
-            clock,
             multi: AtomicBool::new(calling == Calling::Multi),
         }
     }
@@ -67,14 +63,14 @@ impl KisQuotes {
         }
         let universe = self.universe.load();
         self.caller
-            .call(&MULTI, &query, urgency, |reply| {
+            .call(&MULTI, &query, urgency, |sent_at, reply| {
                 let rows: Vec<MultiRow<'_>> = rows(reply.status, &reply.body)?;
                 // Joined by code, never by place: an answer may be short (contract 4.3).
                 let answer = |symbol: &Symbol| {
                     let row = rows
                         .iter()
                         .find(|row| row.inter_shrn_iscd.as_str() == symbol.as_str());
-                    let quote = row.map(|row| row.quote(self.context(*symbol, &universe)));
+                    let quote = row.map(|row| row.quote(self.context(*symbol, &universe, sent_at)));
                     (*symbol, answer_of(quote))
                 };
                 Ok(symbols.iter().map(answer).collect())
@@ -90,24 +86,23 @@ impl KisQuotes {
         let universe = self.universe.load();
         let (answer, tally) = self
             .caller
-            .call(&SINGLE, &query, urgency, |reply| {
+            .call(&SINGLE, &query, urgency, |sent_at, reply| {
                 let rows: Vec<SingleRow<'_>> = rows(reply.status, &reply.body)?;
                 let quote = rows
                     .first()
-                    .map(|row| row.quote(self.context(symbol, &universe)));
+                    .map(|row| row.quote(self.context(symbol, &universe, sent_at)));
                 Ok(answer_of(quote))
             })
             .await;
         ((symbol, answer.unwrap_or_else(Answer::Failed)), tally)
     }
 
-    fn context<'a>(&self, symbol: Symbol, universe: &'a Universe) -> Context<'a> {
-        let now = (self.clock)();
+    fn context<'a>(&self, symbol: Symbol, universe: &'a Universe, sent_at: KrxTime) -> Context<'a> {
         Context {
             symbol,
             listing: universe.get(symbol),
-            now,
-            session: self.calendar.load().phase(Venue::Krx, now),
+            asked_at: sent_at,
+            session: self.calendar.load().phase(Venue::Krx, sent_at),
         }
     }
 }

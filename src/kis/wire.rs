@@ -53,7 +53,8 @@ row! {
 pub(super) struct Context<'a> {
     pub(super) symbol: Symbol,
     pub(super) listing: Option<&'a Listing>,
-    pub(super) now: KrxTime,
+    /// When the broker was asked.
+    pub(super) asked_at: KrxTime,
     pub(super) session: Phase,
 }
 
@@ -150,14 +151,20 @@ fn quote(fields: &Fields<'_>, context: Context<'_>) -> Result<Quote, NoQuote> {
         #[expect(clippy::cast_precision_loss, reason = "won prices are far below 2^52")]
         percentage(change as f64 / base as f64 * 100.0)
     });
-    // Neither volume nor open: not traded today (contract 4.0.8, 4.0.9).
-    let untraded = volume == Some(0) && open.is_none();
+    // Neither volume nor open: not traded today (contract 4.0.8, 4.0.9). Where the answer lacks
+    // both, that is not known.
+    let has_traded = match (volume, open) {
+        (Some(1..), _) | (_, Some(_)) => Some(true),
+        (Some(_), None) => Some(false),
+        (None, None) => None,
+    };
     let listed_halted = context.listing.and_then(|listing| listing.halted);
-    let status = match fields.halted.or(listed_halted) {
-        Some(true) if fields.halted == Some(true) || untraded => Status::Halted,
-        Some(false) if untraded => Status::Untraded,
-        None if untraded => Status::Halted,
-        _ => Status::Trading,
+    let status = match (fields.halted, listed_halted, has_traded) {
+        (Some(true), _, _) => Status::Halted,
+        (_, _, Some(true)) => Status::Trading,
+        (_, Some(true), _) | (_, None, Some(false)) => Status::Halted,
+        (_, Some(false), Some(false)) => Status::Untraded,
+        (_, _, None) => Status::Trading,
     };
     let name = match (fields.name, context.listing) {
         ("", Some(listing)) => listing.name.clone(),
@@ -170,7 +177,7 @@ fn quote(fields: &Fields<'_>, context: Context<'_>) -> Result<Quote, NoQuote> {
         change,
         change_rate,
         volume,
-        timestamp: context.now.naive_local(),
+        timestamp: context.asked_at.naive_local(),
         market: context.listing.map(|listing| listing.market),
         open,
         high: fields.high.positive(),
@@ -181,7 +188,7 @@ fn quote(fields: &Fields<'_>, context: Context<'_>) -> Result<Quote, NoQuote> {
         session: context.session,
         status,
         source: fields.source.into(),
-        fetched_at: context.now,
+        fetched_at: context.asked_at,
     }
     .as_stored())
 }

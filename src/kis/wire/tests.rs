@@ -31,7 +31,7 @@ fn multi(body: &str, listing: Option<&Listing>) -> Result<Quote, NoQuote> {
     rows[0].quote(Context {
         symbol: "005930".parse().unwrap(),
         listing,
-        now: now(),
+        asked_at: now(),
         session: Phase::Regular,
     })
 }
@@ -42,7 +42,7 @@ fn single(body: &[u8]) -> Quote {
         .quote(Context {
             symbol: "005930".parse().unwrap(),
             listing: Some(&listing("005930", Some(false))),
-            now: now(),
+            asked_at: now(),
             session: Phase::Regular,
         })
         .unwrap()
@@ -56,7 +56,7 @@ fn the_recorded_multi_price_body_decodes() {
     let context = |code: &str| Context {
         symbol: code.parse().unwrap(),
         listing: None,
-        now: now(),
+        asked_at: now(),
         session: Phase::Regular,
     };
     let quote = rows[0].quote(context("005930")).unwrap();
@@ -216,6 +216,16 @@ fn a_stock_without_a_trade_is_halted_or_untraded() {
     assert_eq!(status(Some(true)), Status::Halted);
     assert_eq!(status(Some(false)), Status::Untraded);
     assert_eq!(status(None), Status::Halted);
+    // Where the answer lacks both volume and open, the list is all that is known.
+    let sparse = r#"{"inter2_prpr":"9900","inter2_sdpr":"9900"}"#;
+    for (halted, expected) in [
+        (Some(true), Status::Halted),
+        (Some(false), Status::Trading),
+        (None, Status::Trading),
+    ] {
+        let listing = listing("005930", halted);
+        assert_eq!(multi(sparse, Some(&listing)).unwrap().status, expected);
+    }
     // The list of the morning said halted, but it trades.
     let traded = r#"{"inter2_prpr":"9900","acml_vol":"10","inter2_oprc":"9900"}"#;
     let listing = listing("005930", Some(true));
