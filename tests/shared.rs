@@ -318,9 +318,10 @@ async fn the_budget_in_redis() {
     cells_are_a_period_apart(&budgets).await;
     a_refusal_slows_all(&*budget(), &*budget()).await;
     let other = RedisBudget::new(store(&server), "other", FIFTEEN);
+    // Nothing is booked there; a budget that Redis does not know may have been forgotten.
     let free = other.book(Urgency::Sweep).await.unwrap();
     assert!(
-        matches!(free, Booking::Cell { wait, .. } if wait.is_zero()),
+        matches!(free, Booking::Cell { wait, .. } if wait <= Duration::from_secs(1)),
         "{free:?}"
     );
 }
@@ -362,12 +363,16 @@ async fn the_script_in_redis_is_the_rule_of_the_library() {
             per_day: (case % 5 == 2).then_some(60),
             burst: [1, 2, 5][case % 3],
         };
-        let mut cells = Cells::default();
+        let mut cells = Cells::forgotten();
         let mut now = 1_795_100_000_000_000_i64;
         for step in 0..80 {
             let pause =
                 [1, 1_000, 80_000, 900_000, 70_000_000][usize::try_from(numbers.below(5)).unwrap()];
             now += i64::try_from(numbers.below(pause)).unwrap();
+            if numbers.below(40) == 0 {
+                // The server's clock is set back.
+                now -= 100_000_000;
+            }
             let urgency = Urgency::ALL[usize::try_from(numbers.below(3)).unwrap()];
             let refused = numbers.below(10) == 0;
             let mut call = script.prepare_invoke();

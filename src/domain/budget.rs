@@ -110,6 +110,12 @@ const ONE_CUT_IN: i64 = 1_000_000;
 /// The rate climbs from nothing to the setting in this time. Microseconds.
 const CLIMB: f64 = 50_000_000.0;
 
+/// Where it is not known what was called before, the first cell begins when the second before is
+/// over, and when those who booked then have had their cells; in periods, and at most so many
+/// microseconds.
+const SETTLES: i64 = 5;
+const SETTLES_WITHIN: i64 = 6_000_000;
+
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 /// Seoul is this far ahead of UTC, without summer time. Microseconds.
@@ -142,6 +148,10 @@ pub struct Cells {
     seconds: Vec<(i64, u32)>,
     /// The day in Seoul, and its calls.
     day: (i64, u32),
+    /// No cell begins before; `None` until the first booking says when that is.
+    opens_at: Option<i64>,
+    /// The last booking was asked for then.
+    asked_at: i64,
 }
 
 impl Default for Cells {
@@ -153,11 +163,22 @@ impl Default for Cells {
             share_at: 0,
             seconds: Vec::new(),
             day: (0, 0),
+            opens_at: Some(i64::MIN),
+            asked_at: i64::MIN,
         }
     }
 }
 
 impl Cells {
+    /// The cells of a store that forgot: others may have called a moment ago, and hold bookings.
+    #[must_use]
+    pub fn forgotten() -> Self {
+        Self {
+            opens_at: None,
+            ..Self::default()
+        }
+    }
+
     /// Books a cell at `now`.
     #[expect(
         clippy::cast_possible_truncation,
@@ -165,22 +186,36 @@ impl Cells {
         reason = "periods are far below 2^52 microseconds"
     )]
     pub fn book(&mut self, caps: &Caps, urgency: Urgency, now: i64) -> Booking {
+        if now < self.asked_at.saturating_sub(SECOND) {
+            // The clock was set back: what is booked by it would not pass for as long as that.
+            *self = Self {
+                share: self.share(self.asked_at),
+                share_at: now,
+                day: self.day,
+                ..Self::forgotten()
+            };
+        }
+        self.asked_at = now;
         let calls = caps.calls_a_cell();
         let share = self.share(now);
         let period = (f64::from(calls) * SECOND as f64 / (caps.per_second * share)).ceil() as i64;
         let period = period.max(1);
         self.booked.retain(|start| start + period > now);
-        let mut at = self.first_gap(now, period);
         // A call may go this much before its cell, so that after a rest some go together.
         let early = i64::from(caps.burst.saturating_sub(1)) * period;
-        let reach = now + urgency.reach() * period + early;
+        let settles = (SETTLES * period).min(SETTLES_WITHIN).max(SECOND) + early;
+        let opens_at = self.opens_at.unwrap_or(i64::MAX).min(now + settles);
+        self.opens_at = Some(opens_at);
+        let from = now.max(opens_at);
+        let mut at = self.first_gap(from, period);
+        let reach = from + urgency.reach() * period + early;
         let on_lane = at > reach;
         let mut want = at;
         let lane = self.lanes.get(urgency.index()).copied().unwrap_or(now);
         if on_lane {
             // In step with the cells that are booked, so that no gap is too short to be used.
             let step = self.booked.iter().rev().find(|start| **start <= reach);
-            let step = step.copied().unwrap_or(now);
+            let step = step.copied().unwrap_or(from);
             want = reach.max(lane);
             let periods = (want - step + period - 1).div_euclid(period);
             at = self.first_gap(step + periods * period, period);

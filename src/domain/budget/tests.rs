@@ -175,3 +175,52 @@ proptest! {
         }
     }
 }
+
+/// Cells that one who asks alone gets from `now` on.
+fn next_cells(cells: &mut Cells, caps: &Caps, mut now: i64, count: usize) -> Vec<i64> {
+    let mut starts = Vec::new();
+    for _ in 0..count {
+        now = start_of(cells.book(caps, Urgency::Reader, now), now).unwrap();
+        starts.push(now);
+    }
+    starts
+}
+
+#[test]
+fn a_store_that_forgot_lets_the_calls_of_before_pass_first() {
+    let paper = Caps {
+        per_second: 1.0 / 1.1,
+        ..RATE
+    };
+    for (caps, settles) in [(RATE, SECOND), (paper, 5_500_000)] {
+        let mut cells = Cells::forgotten();
+        let starts = next_cells(&mut cells, &caps, START, 3);
+        assert!(starts[0] >= START + settles, "{starts:?}");
+        assert!(starts[0] <= START + settles + 100, "{starts:?}");
+        // Only once.
+        let later = next_cells(&mut cells, &caps, START + 60 * SECOND, 1);
+        assert_eq!(later, [START + 60 * SECOND]);
+    }
+    let known = next_cells(&mut Cells::default(), &RATE, START, 1);
+    assert_eq!(known, [START]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_stops_nobody_for_as_long_as_that() {
+    let caps = Caps {
+        per_minute: Some(30),
+        per_day: Some(60),
+        ..RATE
+    };
+    let mut cells = Cells::default();
+    let contended = next_cells(&mut cells, &caps, START, 30);
+    assert_eq!(contended.len(), 30);
+    cells.refused(START + 3 * SECOND);
+    let back = START - 3_600 * SECOND;
+    let starts = next_cells(&mut cells, &caps, back, 30);
+    assert!(starts[0] <= back + 2 * SECOND, "{starts:?}");
+    assert!(cells.share(back + 60 * SECOND) >= 1.0);
+    // The calls of the day are still counted.
+    let spent = cells.book(&caps, Urgency::Reader, back + 120 * SECOND);
+    assert!(matches!(spent, Booking::Spent { cap: Cap::Day, .. }));
+}

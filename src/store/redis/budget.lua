@@ -8,6 +8,12 @@ local calls, reach, lane_periods, lane = tonumber(ARGV[5]), tonumber(ARGV[6]), t
 local burst = tonumber(ARGV[9])
 local SECOND, DAY, SEOUL = 1e6, 86400e6, 32400e6
 
+local function forgotten(share, share_at, day)
+  return { booked = {}, lanes = { 0, 0, 0 }, share = share, share_at = share_at, seconds = {}, day = day, asked_at = now }
+end
+local function share_in_force(state, time)
+  return math.min(1, state.share + math.max(0, time - state.share_at) / 50e6)
+end
 local function are_numbers(list, count)
   for _, number in ipairs(list) do
     if type(number) ~= 'number' or not (number >= 0) then return false end
@@ -22,22 +28,27 @@ local function is_budget(state)
     if not are_numbers(entry, 2) then return false end
   end
   return are_numbers(state.booked) and are_numbers(state.lanes, 3) and are_numbers(state.day, 2)
-    and are_numbers({ state.share, state.share_at }, 2) and state.share > 0 and state.share <= 1
+    and are_numbers({ state.share, state.share_at, state.asked_at, state.opens_at or 0 }, 4)
+    and state.share > 0 and state.share <= 1
 end
 -- What stands there but is no budget, another program's value or a damaged one, counts as none.
 local text = redis.pcall('GET', KEYS[1])
 local is_known, state = pcall(cmsgpack.unpack, type(text) == 'string' and text or '')
 local is_checked, is_sound = pcall(is_budget, state)
 if not (is_known and is_checked and is_sound) then
-  state = { booked = {}, lanes = { 0, 0, 0 }, share = 1, share_at = 0, seconds = {}, day = { 0, 0 } }
+  state = forgotten(1, 0, { 0, 0 })
+elseif now < state.asked_at - SECOND then
+  -- The clock was set back: what is booked by it would not pass for as long as that.
+  state = forgotten(share_in_force(state, state.asked_at), now, state.day)
 end
--- The server's clock may have been set back.
+state.asked_at = now
 state.share_at = math.min(state.share_at, now)
-local share = math.min(1, state.share + (now - state.share_at) / 50e6)
+local share = share_in_force(state, now)
 
 local function keep()
-  -- Longer than anything in it is of use: a day's count ends with its day.
-  redis.call('SET', KEYS[1], cmsgpack.pack(state), 'PX', most_day > 0 and 90000000 or 120000)
+  -- For longer than a day's count is of use, and not for less where there is none: who finds
+  -- nothing here must take it for forgotten.
+  redis.call('SET', KEYS[1], cmsgpack.pack(state), 'PX', 90000000)
 end
 
 if what == 'share' then return tostring(share) end
@@ -69,12 +80,15 @@ local function first_gap(from)
   return at
 end
 
-local at = first_gap(now)
 local early = (burst - 1) * period
-local limit = now + reach * period + early
+local settles = math.max(SECOND, math.min(5 * period, 6e6)) + early
+state.opens_at = math.min(state.opens_at or now + settles, now + settles)
+local from = math.max(now, state.opens_at)
+local at = first_gap(from)
+local limit = from + reach * period + early
 local on_lane, want = at > limit, at
 if on_lane then
-  local step = now
+  local step = from
   for i = #booked, 1, -1 do
     if booked[i] <= limit then step = booked[i] break end
   end
