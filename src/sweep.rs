@@ -169,7 +169,8 @@ impl Sweeper {
         let size = self.source.calling().codes_a_call(self.manner.batch_size);
         pass.tally.retries += u64::try_from(again.len().div_ceil(size)).unwrap_or(0);
         self.go(&mut pass, &again, task.close_until, stop).await;
-        self.write_again(&mut pass, task.close_until).await;
+        self.write_again(&mut pass, &task.symbols, task.close_until)
+            .await;
         pass.report(&task.symbols, start.elapsed())
     }
 
@@ -268,11 +269,15 @@ impl Sweeper {
         Ok(())
     }
 
-    async fn write_again(&self, pass: &mut Pass<'_>, close_until: Option<KrxTime>) {
-        let unwritten: Vec<Quote> = pass
-            .standings
-            .values()
-            .filter_map(|standing| match standing {
+    async fn write_again(
+        &self,
+        pass: &mut Pass<'_>,
+        symbols: &[Symbol],
+        close_until: Option<KrxTime>,
+    ) {
+        let unwritten: Vec<Quote> = symbols
+            .iter()
+            .filter_map(|symbol| match pass.standings.get(symbol)? {
                 Standing::Unwritten(quote, _) => Some(Quote::clone(quote)),
                 Standing::Written | Standing::Missing(..) => None,
             })

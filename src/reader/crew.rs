@@ -155,9 +155,9 @@ impl Shared {
             None => asked.await,
         };
         let mut landings = landings.unwrap_or_default();
-        let quotes: Vec<Quote> = landings
-            .values()
-            .filter_map(|landing| match landing {
+        let quotes: Vec<Quote> = symbols
+            .iter()
+            .filter_map(|symbol| match landings.get(symbol)? {
                 Landing::Quote(quote, _) => Some(Quote::clone(quote)),
                 Landing::Unknown | Landing::Failed(_) => None,
             })
