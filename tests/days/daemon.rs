@@ -1,0 +1,132 @@
+//! A daemon of a simulated day: what `sise run` does, without sockets, signals and files.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sise::domain::KrxTime;
+use sise::freshness::Freshness;
+use sise::port::SourceError;
+use sise::schedule::{Schedule, Ticks, Timetable, Watcher, Work};
+use sise::setup::Parts;
+use sise::sweep::{Report, Step};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::process::{Disk, RELOAD_AT, parts};
+use super::world::World;
+
+/// Works until it is stopped in order at `stop_at`, or fails at its start.
+pub(crate) async fn run(
+    world: Arc<World>,
+    slot: usize,
+    name: String,
+    disk: Arc<Disk>,
+    stop_at: Option<Duration>,
+) {
+    let parts = Arc::new(parts(&world, slot, &name, &disk, true));
+    let stop = CancellationToken::new();
+    if let Some(stop_at) = stop_at {
+        let (stop, timeline) = (stop.clone(), Arc::clone(&world.timeline));
+        tokio::spawn(async move {
+            sleep(stop_at.saturating_sub(timeline.now())).await;
+            stop.cancel();
+        });
+    }
+    match stop.run_until_cancelled(make_ready(&parts)).await {
+        None => return,
+        Some(Err(trouble)) => {
+            let words = format!("{name} does not start: {trouble}");
+            world.record().say(world.timeline.now(), &words);
+            return;
+        }
+        Some(Ok(())) => {}
+    }
+    let candidate = parts.candidate();
+    let ticks = Ticks::default();
+    let settings = &parts.settings.schedule;
+    let timetable = Timetable::new(settings.interval, settings.reload_at).unwrap();
+    tokio::spawn(ring(Arc::clone(&world), slot, timetable, ticks.clone()));
+    let work = Work {
+        sweeper: parts.sweeper(candidate.as_ref()).unwrap(),
+        candidate,
+        loader: parts.loader().unwrap(),
+        freshness: Arc::new(Freshness::default()),
+        always_open: false,
+        watcher: Some(Arc::new(Witness {
+            world: Arc::clone(&world),
+            slot,
+        })),
+        parts,
+    };
+    Schedule::new(work).unwrap().run_on(&ticks, stop).await;
+}
+
+/// Store, list and token, as before the first sweep of `sise run`.
+async fn make_ready(parts: &Parts) -> Result<(), String> {
+    // Its answer is only said.
+    let _ = parts.sweep_store.ping().await;
+    let loader = parts.loader().map_err(|error| error.to_string())?;
+    let loaded = loader.load().await.map_err(|error| error.to_string())?;
+    parts.universe.store(Arc::new(loaded.universe));
+    match parts.broker.as_ref().unwrap().auth.token().await {
+        Err(error @ SourceError::Denied(_)) => Err(error.to_string()),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// The cron loop as it is in production: every half second it looks whether the clock of the slot
+/// shows the next tick or more, rings once, and takes the first tick after that for the next. A
+/// clock that is set back makes it silent until the time is reached again.
+async fn ring(world: Arc<World>, slot: usize, timetable: Timetable, ticks: Ticks) {
+    let next_sweep = |now| timetable.first_sweep(now, false).unwrap();
+    let next_minute = |now: KrxTime| {
+        let into = now.timestamp().rem_euclid(60);
+        now + TimeDelta::seconds(60 - into)
+    };
+    let look = Duration::from_millis(world.rng().u64(0..500));
+    let now = world.time_in(slot);
+    let (mut sweep, mut minute) = (next_sweep(now), next_minute(now));
+    loop {
+        let now = world.time_in(slot);
+        let wait = (sweep.min(minute) - now).to_std().unwrap_or_default();
+        let elapsed = world.timeline.now();
+        let jump = world.script.next_jump(slot, elapsed);
+        let wait = jump.map_or(wait, |at| wait.min(at - elapsed));
+        sleep(wait + look).await;
+        let now = world.time_in(slot);
+        if now >= minute {
+            minute = next_minute(now);
+            ticks.close.notify_one();
+            if now.format("%H:%M").to_string() == RELOAD_AT {
+                ticks.reload.notify_one();
+            }
+        }
+        if now >= sweep {
+            sweep = next_sweep(now);
+            world.record().ticked(world.timeline.now(), slot);
+            ticks.sweep.notify_one();
+        }
+    }
+}
+
+/// Sees what the schedule does.
+struct Witness {
+    world: Arc<World>,
+    slot: usize,
+}
+
+impl Watcher for Witness {
+    fn step(&self, step: &Step<'_>) {
+        self.world.note(self.slot, "step", step.done as u64);
+    }
+
+    fn swept(&self, report: &Report) {
+        self.world.check_report(self.slot, report);
+    }
+
+    fn skipped(&self, why: &str, _next: Option<KrxTime>) {
+        let (now, slot) = (self.world.timeline.now(), self.slot);
+        self.world.record().skipped(now, slot, why);
+    }
+}

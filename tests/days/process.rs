@@ -1,0 +1,110 @@
+//! What every process of a simulated day is made of: sise's own parts on the world's ways.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use sise::config::{Layers, Settings};
+use sise::kis::Transport;
+use sise::port::{CopyStore, StoreError};
+use sise::setup::{KeyShare, Outside, Parts};
+use sise::sim::Mode;
+
+use super::broker::{APP_KEY, APP_SECRET, BROKER, LISTS};
+use super::link::Link;
+use super::setup::SHORT_DAYS;
+use super::wire::Wire;
+use super::world::World;
+
+/// When the stock list is loaded anew.
+pub(crate) const RELOAD_AT: &str = "08:50";
+
+/// The disk of one machine: it outlives the processes.
+#[derive(Default)]
+pub(crate) struct Disk {
+    copies: Mutex<BTreeMap<String, String>>,
+}
+
+#[async_trait]
+impl CopyStore for Disk {
+    async fn load_copy(&self, name: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.copies.lock().unwrap().get(name).cloned())
+    }
+
+    async fn save_copy(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        let copies = &mut self.copies.lock().unwrap();
+        copies.insert(name.to_owned(), text.to_owned());
+        Ok(())
+    }
+}
+
+/// A process of the day; `name` is one that no other has.
+pub(crate) fn parts(
+    world: &Arc<World>,
+    slot: usize,
+    name: &str,
+    disk: &Arc<Disk>,
+    has_key: bool,
+) -> Parts {
+    let settings = settings(world, has_key);
+    let link = Link {
+        world: Arc::clone(world),
+        slot,
+        caps: settings.kis.caps(),
+    };
+    let link = Arc::new(link);
+    let far = Arc::clone(world);
+    let outside = Outside {
+        clock: world.clock(slot),
+        process: name.to_owned(),
+        connect: Arc::new(move |_, patience| {
+            let wire = Wire {
+                world: Arc::clone(&far),
+                slot,
+                patience,
+            };
+            Ok(Arc::new(wire) as Arc<dyn Transport>)
+        }),
+        reader_store: link.clone(),
+        sweep_store: link.clone(),
+        copies: vec![disk.clone(), link.clone()],
+        lease: Some(link.clone()),
+        key: has_key.then(|| KeyShare {
+            budget: link.clone(),
+            tokens: link.clone(),
+        }),
+        token_file: None,
+        redis: None,
+    };
+    Parts::on(settings, outside).unwrap()
+}
+
+fn settings(world: &World, has_key: bool) -> Settings {
+    let setup = &world.setup;
+    let mut layers = Layers::unset();
+    let mut set = |key, value: &str| layers.set(key, value);
+    set("kis.base_url", BROKER);
+    set("kis.master_url", LISTS);
+    if has_key {
+        set("kis.app_key", APP_KEY);
+        set("kis.app_secret", APP_SECRET);
+    }
+    match setup.mode {
+        Mode::Real => {}
+        Mode::NewCustomer => set("kis.new_customer", "true"),
+        Mode::Paper => set("kis.env", "paper"),
+    }
+    set("universe.source", "master");
+    set(
+        "schedule.interval",
+        &format!("{}s", setup.interval.as_secs()),
+    );
+    set("schedule.lease", &format!("{}s", setup.lease.as_secs()));
+    set("schedule.reload_at", RELOAD_AT);
+    set("sweep.batch_size", &setup.batch_size.to_string());
+    set(
+        "calendar.file",
+        if setup.is_short { SHORT_DAYS } else { "" },
+    );
+    Settings::new(&layers).unwrap()
+}

@@ -1,0 +1,222 @@
+//! What is promised of a day, checked while it runs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sise::domain::{KrxTime, Symbol};
+use sise::sim::Mode;
+use sise::sweep::Report;
+use sise::{ReadError, Reading, Source};
+
+use super::world::World;
+
+/// After the last fault the whole list has live prices again within this time.
+pub(crate) const RECOVERY: Duration = Duration::from_secs(300);
+
+/// No read takes longer, whatever hangs: ten seconds for the broker, three commands to Redis.
+const LONGEST_READ: Duration = Duration::from_millis(10_500);
+
+/// A token may take this long: one a minute, and a look every ten seconds.
+const TOKEN: Duration = Duration::from_secs(80);
+
+/// How often it is looked whether the list has prices.
+const AUDIT: Duration = Duration::from_secs(15);
+
+/// Clocks of the day are off by a minute at most, and sweeps go by them.
+const CLOCKS: Duration = Duration::from_secs(65);
+
+impl World {
+    /// How long the session has been on with all faults over; the clocks go by a minute more or
+    /// less, so that its first and last are left out.
+    fn calm(&self) -> Option<Duration> {
+        let now = self.timeline.now();
+        let (open, close) = self.setup.session?;
+        let from = (open + CLOCKS).max(self.script.quiet_from);
+        (from <= now && now + CLOCKS < close).then(|| now - from)
+    }
+
+    /// Whether all must be well.
+    pub(crate) fn is_well(&self) -> bool {
+        self.calm().is_some_and(|calm| calm >= RECOVERY)
+    }
+
+    /// Looks at the list all day.
+    pub(crate) fn audit(self: &Arc<Self>) {
+        let now = self.timeline.now();
+        if let Some(calm) = self.calm() {
+            let uncovered = self.uncovered();
+            if !uncovered.is_empty() {
+                self.record().recovery = calm;
+                if calm >= RECOVERY {
+                    self.violated(&format!(
+                        "{} of {} codes have no live price {calm:?} after the last fault: \
+                         {uncovered:?}",
+                        uncovered.len(),
+                        self.setup.living.len(),
+                    ));
+                }
+            }
+        }
+        let world = Arc::clone(self);
+        self.timeline.at(now + AUDIT, move || world.audit());
+    }
+
+    /// Looks at the closes just before they may not be taken any more.
+    pub(crate) fn audit_closes(self: &Arc<Self>) {
+        let Some((_, until)) = self.setup.close else {
+            return;
+        };
+        let look_at = until - Duration::from_secs(1);
+        let world = Arc::clone(self);
+        self.timeline.at(look_at, move || {
+            if world.script.quiet_from + RECOVERY > look_at {
+                return;
+            }
+            let living = &world.setup.living;
+            let closes = world.redis().close(look_at, living);
+            let lost = living
+                .iter()
+                .zip(closes)
+                .filter(|(_, close)| close.is_none());
+            let lost: Vec<&Symbol> = lost.map(|(code, _)| code).collect();
+            if !lost.is_empty() {
+                world.violated(&format!(
+                    "the close of {} of {} codes is not kept: {lost:?}",
+                    lost.len(),
+                    living.len()
+                ));
+            }
+        });
+    }
+
+    /// Every code of a sweep is accounted for once.
+    pub(crate) fn check_report(&self, slot: usize, report: &Report) {
+        let now = self.timeline.now();
+        let missing: BTreeSet<Symbol> = report.missing.iter().map(|m| m.code).collect();
+        if report.written + report.missing.len() != report.universe
+            || missing.len() != report.missing.len()
+        {
+            self.violated(&format!("not every code is accounted for once: {report:?}"));
+        }
+        let words = format!(
+            "slot {slot} swept: {} of {} in {} ms, {} calls, {} refused{} {:?}",
+            report.written,
+            report.universe,
+            report.elapsed_ms,
+            report.calls,
+            report.refused_calls,
+            if report.stopped { ", stopped" } else { "" },
+            report.missing_by_reason(),
+        );
+        let mut record = self.record();
+        record.say(now, &words);
+        record.swept(now, slot, Duration::from_millis(report.elapsed_ms));
+    }
+
+    /// Checks what a reader was given.
+    pub(crate) fn check_read(
+        &self,
+        slot: usize,
+        has_key: bool,
+        codes: &[Symbol],
+        asked_at: Duration,
+        by_its_clock: KrxTime,
+        outcome: &Result<Vec<Reading>, ReadError>,
+    ) {
+        let now = self.timeline.now();
+        let was_run = !self.record().was_frozen(slot, asked_at);
+        if was_run && now - asked_at > LONGEST_READ {
+            self.violated(&format!("a read took {:?}", now - asked_at));
+        }
+        let (readings, failed) = match outcome {
+            Ok(readings) => (readings, &[][..]),
+            Err(ReadError::Source { found, failed, .. }) => (found, failed.as_slice()),
+            Err(error) => {
+                self.violated(&format!("a read of codes failed: {error}"));
+                return;
+            }
+        };
+        for reading in readings {
+            self.check_reading(slot, asked_at, by_its_clock, reading);
+        }
+        self.note(slot, "read", readings.len() as u64);
+        if self.is_well() && asked_at + LONGEST_READ < now.max(asked_at + LONGEST_READ * 2) {
+            let from_redis = |code: &&Symbol| {
+                readings
+                    .iter()
+                    .any(|r| r.quote.stock_code == **code && r.source == Source::Redis)
+            };
+            let living = codes.iter().filter(|code| self.setup.living.contains(code));
+            let missed: Vec<&Symbol> = living.filter(|code| !from_redis(code)).collect();
+            if !missed.is_empty() {
+                self.violated(&format!("all is well, and no hit in Redis for {missed:?}"));
+            }
+        }
+        if has_key && !failed.is_empty() && self.setup.mode == Mode::Real {
+            self.check_failure(slot, asked_at, outcome);
+        }
+    }
+
+    /// A read may fail for what the broker does, never for what Redis does.
+    fn check_failure(
+        &self,
+        slot: usize,
+        asked_at: Duration,
+        outcome: &Result<Vec<Reading>, ReadError>,
+    ) {
+        let record = self.record();
+        let is_young = record.was_frozen(slot, asked_at.saturating_sub(TOKEN));
+        drop(record);
+        let mut ways = self.ways();
+        ways.note_trouble(self.timeline.now());
+        if !is_young && ways.broker_was_well_since + TOKEN < asked_at {
+            let error = outcome.as_ref().err();
+            self.violated(&format!(
+                "a read failed although nothing was wrong with the broker: {error:?}"
+            ));
+        }
+    }
+
+    fn check_reading(
+        &self,
+        slot: usize,
+        asked_at: Duration,
+        by_its_clock: KrxTime,
+        reading: &Reading,
+    ) {
+        let given = self.is_true(&reading.quote, "read");
+        let code = reading.quote.stock_code;
+        let now = self.timeline.now();
+        if reading.source == Source::Redis {
+            self.record().read(now.saturating_sub(given));
+        }
+        if reading.source == Source::Close {
+            self.is_close(&reading.quote);
+        }
+        if reading.source == Source::Api
+            && self
+                .origin(&reading.quote)
+                .is_some_and(|told| told.slot != slot)
+        {
+            self.violated(&format!(
+                "{code}: another process asked for it, not the API"
+            ));
+        }
+        // The age must be that at some moment of the read, by the reader's clock.
+        let jumped = self.time_in(slot) - by_its_clock
+            != chrono::TimeDelta::from_std(now - asked_at).unwrap();
+        if jumped {
+            return;
+        }
+        let fetched = reading.quote.fetched_at;
+        let age = |at: KrxTime| (at - fetched).to_std().unwrap_or_default();
+        let (least, most) = (age(by_its_clock), age(self.time_in(slot)));
+        if reading.age < least || most < reading.age {
+            self.violated(&format!(
+                "{code} is said to be {:?} old, and is between {least:?} and {most:?}",
+                reading.age
+            ));
+        }
+    }
+}
