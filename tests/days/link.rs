@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sise::domain::{Booking, Caps, Quote, Symbol, Urgency};
 use sise::port::{
-    CopyStore, Issue, Lead, Leader, Leadership, PriceStore, RateBudget, SharedToken, Shelf,
-    Standing, StoreError, TokenStore,
+    Claim, CopyStore, Flights, Issue, Landed, Lead, Leader, Leadership, PriceStore, RateBudget,
+    SharedToken, Shelf, Standing, StoreError, TokenStore,
 };
 use tokio::time::sleep;
 
@@ -202,6 +202,30 @@ impl RateBudget for Link {
     async fn refused(&self) -> Result<f64, StoreError> {
         self.ask("refused", Kind::Writes, |world, redis| {
             redis.refused(world.redis_clock())
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Flights for Link {
+    async fn claim(
+        &self,
+        process: &str,
+        symbols: &[Symbol],
+        life: Duration,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let (process, symbols) = (process.to_owned(), symbols.to_vec());
+        self.ask("claim_codes", Kind::Writes, move |world, redis| {
+            redis.claim_codes(world.timeline.now(), &process, &symbols, life)
+        })
+        .await
+    }
+
+    async fn land(&self, process: &str, landed: &[(Symbol, Landed)]) -> Result<(), StoreError> {
+        let (process, landed) = (process.to_owned(), landed.to_vec());
+        self.ask("land_codes", Kind::Writes, move |world, redis| {
+            redis.land_codes(world.timeline.now(), &process, &landed);
         })
         .await
     }

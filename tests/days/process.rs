@@ -69,6 +69,8 @@ pub(crate) fn parts(
         sweep_store: link.clone(),
         copies: vec![disk.clone(), link.clone()],
         lease: Some(link.clone()),
+        flights: Some(link.clone()),
+        work: None,
         key: has_key.then(|| KeyShare {
             budget: link.clone(),
             tokens: link.clone(),

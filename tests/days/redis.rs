@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use sise::domain::{Booking, Caps, Cells, Quote, Symbol, Urgency};
 use sise::port::{
-    CopyStore, Issue, Lead, Leader, Leadership, PriceStore, SharedToken, Shelf, Standing as Post,
-    StoreError, TokenStore,
+    Claim, CopyStore, Flights, Issue, Landed, Lead, Leader, Leadership, PriceStore, SharedToken,
+    Shelf, Standing as Post, StoreError, TokenStore,
 };
 use sise::store::{MemoryStore, MemoryTokens};
 
@@ -185,6 +185,35 @@ impl Redis {
             lead: Lead(self.outer(leader.lead.0)),
             ..leader
         }
+    }
+
+    pub(crate) fn claim_codes(
+        &mut self,
+        now: Duration,
+        process: &str,
+        codes: &[Symbol],
+        life: Duration,
+    ) -> Vec<Claim> {
+        let prices = &self.prices;
+        let claim = || {
+            Flights::claim(prices, process, codes, life)
+                .now_or_never()
+                .unwrap()
+                .unwrap()
+        };
+        self.standing.run(now, claim)
+    }
+
+    pub(crate) fn land_codes(&mut self, now: Duration, process: &str, landed: &[(Symbol, Landed)]) {
+        let prices = &self.prices;
+        let land = || {
+            prices
+                .land(process, landed)
+                .now_or_never()
+                .unwrap()
+                .unwrap()
+        };
+        self.standing.run(now, land);
     }
 
     pub(crate) fn book(&mut self, at: i64, caps: &Caps, urgency: Urgency) -> Booking {
