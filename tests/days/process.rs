@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use sise::config::{Layers, Settings};
 use sise::kis::Transport;
-use sise::port::{CopyStore, StoreError};
+use sise::port::{CopyStore, Recorder, StoreError};
 use sise::setup::{KeyShare, Outside, Parts};
 use sise::sim::Mode;
 
@@ -45,6 +45,7 @@ pub(crate) fn parts(
     name: &str,
     disk: &Arc<Disk>,
     has_key: bool,
+    recorder: Arc<dyn Recorder>,
 ) -> Parts {
     let settings = settings(world, has_key);
     let link = Link {
@@ -71,11 +72,15 @@ pub(crate) fn parts(
         lease: Some(link.clone()),
         flights: Some(link.clone()),
         work: None,
+        chronicle: link.clone(),
+        recorder,
         key: has_key.then(|| KeyShare {
             budget: link.clone(),
             tokens: link.clone(),
+            bans: link.clone(),
         }),
         token_file: None,
+        ban_file: None,
         redis: None,
     };
     Parts::on(settings, outside).unwrap()

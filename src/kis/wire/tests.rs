@@ -302,7 +302,7 @@ fn object_of(row: &Value) -> Value {
     let context = Context {
         symbol: "005930".parse().unwrap(),
         listing: Some(&listing),
-        now: now(),
+        asked_at: now(),
         session: Phase::Regular,
     };
     let quote = if row.get("stck_prpr").is_some() {
