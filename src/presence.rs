@@ -98,6 +98,7 @@ impl Attendance {
                 Some(Err(_)) => (pause * 2).min(AGAIN),
             };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 () = sleep(pause) => {}
                 // Who leads now is told at once.

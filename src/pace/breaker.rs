@@ -101,6 +101,7 @@ impl Breaker {
                     // Looked at once more: it may have changed before this began to listen.
                     None => changes = Some(self.state.subscribe()),
                     Some(changes) => tokio::select! {
+                        biased;
                         // It cannot end while the breaker is there.
                         _ = changes.changed() => {}
                         () = sleep_until(until) => {}
