@@ -459,7 +459,7 @@ fn broker(
     };
     let auth = Auth::new(Arc::clone(&rest), credentials, keep, Arc::clone(clock));
     let auth = Arc::new(auth.recorded_by(Arc::clone(&outside.recorder)));
-    let caller = Caller::new(Arc::clone(&rest), Arc::clone(&auth), Arc::clone(clock));
+    let caller = Caller::new(Arc::clone(&rest), Arc::clone(&auth));
     let source = KisQuotes::new(
         caller.clone(),
         Arc::clone(calendar),

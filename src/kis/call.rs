@@ -29,18 +29,16 @@ pub(super) struct Call {
 pub struct Caller {
     rest: Arc<Rest>,
     auth: Arc<Auth>,
-    clock: Clock,
     drift: Arc<Drift>,
 }
 
 impl Caller {
     /// A caller on `rest` with the tokens of `auth`.
     #[must_use]
-    pub fn new(rest: Arc<Rest>, auth: Arc<Auth>, clock: Clock) -> Self {
+    pub fn new(rest: Arc<Rest>, auth: Arc<Auth>) -> Self {
         Self {
             rest,
             auth,
-            clock,
             drift: Arc::default(),
         }
     }

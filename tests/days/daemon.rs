@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use sise::domain::KrxTime;
+use sise::domain::{KrxTime, Role};
 use sise::freshness::Freshness;
+use sise::journal::notebook;
+use sise::leadership::Candidate;
 use sise::port::SourceError;
 use sise::schedule::{Schedule, Ticks, Timetable, Watcher, Work};
 use sise::setup::Parts;
@@ -24,7 +26,12 @@ pub(crate) async fn run(
     disk: Arc<Disk>,
     stop_at: Option<Duration>,
 ) {
-    let parts = Arc::new(parts(&world, slot, &name, &disk, true));
+    let (notebook, notes) = notebook(world.clock(slot));
+    let parts = parts(&world, slot, &name, &disk, true, Arc::new(notebook));
+    let parts = Arc::new(parts);
+    let scribe = parts.scribe(notes);
+    let candidate = parts.candidate();
+    let attendance = parts.attendance(Role::OneShot, candidate.as_ref());
     let stop = CancellationToken::new();
     if let Some(stop_at) = stop_at {
         let (stop, timeline) = (stop.clone(), Arc::clone(&world.timeline));
@@ -33,33 +40,50 @@ pub(crate) async fn run(
             stop.cancel();
         });
     }
-    match stop.run_until_cancelled(make_ready(&parts)).await {
-        None => return,
-        Some(Err(trouble)) => {
+    let ended = CancellationToken::new();
+    let work = async {
+        if let Err(trouble) = work(&world, slot, parts, candidate, &stop).await {
             let words = format!("{name} does not start: {trouble}");
             world.record().say(world.timeline.now(), &words);
-            return;
         }
-        Some(Ok(())) => {}
+        ended.cancel();
+    };
+    tokio::join!(
+        work,
+        scribe.run(ended.clone()),
+        attendance.run(ended.clone())
+    );
+}
+
+async fn work(
+    world: &Arc<World>,
+    slot: usize,
+    parts: Arc<Parts>,
+    candidate: Option<Arc<Candidate>>,
+    stop: &CancellationToken,
+) -> Result<(), String> {
+    match stop.run_until_cancelled(make_ready(&parts)).await {
+        None => return Ok(()),
+        Some(ready) => ready?,
     }
-    let candidate = parts.candidate();
     let ticks = Ticks::default();
     let settings = &parts.settings.schedule;
-    let timetable = Timetable::new(settings.interval, settings.reload_at).unwrap();
-    tokio::spawn(ring(Arc::clone(&world), slot, timetable, ticks.clone()));
+    let timetable = Timetable::new(settings.interval, settings.reload_at)?;
+    tokio::spawn(ring(Arc::clone(world), slot, timetable, ticks.clone()));
     let work = Work {
         sweeper: parts.sweeper(candidate.as_ref()).unwrap(),
         candidate,
-        loader: parts.loader().unwrap(),
+        loader: parts.loader().map_err(|error| error.to_string())?,
         freshness: Arc::new(Freshness::default()),
         always_open: false,
         watcher: Some(Arc::new(Witness {
-            world: Arc::clone(&world),
+            world: Arc::clone(world),
             slot,
         })),
         parts,
     };
-    Schedule::new(work).unwrap().run_on(&ticks, stop).await;
+    Schedule::new(work)?.run_on(&ticks, stop.clone()).await;
+    Ok(())
 }
 
 /// Store, list and token, as before the first sweep of `sise run`.

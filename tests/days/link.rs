@@ -3,12 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use sise::domain::{Booking, Caps, Quote, Symbol, Urgency};
-use sise::port::{
-    CopyStore, Issue, Lead, Leader, Leadership, PriceStore, RateBudget, SharedToken, Shelf,
-    Standing, StoreError, TokenStore,
-};
+use sise::domain::Caps;
+use sise::port::StoreError;
 use tokio::time::sleep;
 
 use super::redis::Redis;
@@ -41,7 +37,7 @@ pub(crate) struct Link {
 
 /// Whether a command needs memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Reads,
     Writes,
 }
@@ -54,7 +50,7 @@ fn failed(trouble: &str) -> StoreError {
 }
 
 impl Link {
-    async fn ask<T: Send + 'static>(
+    pub(super) async fn ask<T: Send + 'static>(
         &self,
         what: &'static str,
         kind: Kind,
@@ -101,147 +97,5 @@ impl Link {
         answer
             .filter(|_| there + back <= PATIENCE)
             .ok_or_else(|| failed("no answer in time"))
-    }
-}
-
-#[async_trait]
-impl PriceStore for Link {
-    async fn write(
-        &self,
-        quotes: &[Quote],
-        shelf: Shelf,
-        lead: Option<Lead>,
-    ) -> Result<(), StoreError> {
-        if quotes.is_empty() {
-            return Ok(());
-        }
-        let quotes = quotes.to_vec();
-        let slot = self.slot;
-        self.ask("write", Kind::Writes, move |world, redis| {
-            world.take_prices(redis, slot, &quotes, shelf, lead)
-        })
-        .await?
-    }
-
-    async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
-        let symbols = symbols.to_vec();
-        self.ask("realtime", Kind::Reads, move |world, redis| {
-            redis.realtime(world.timeline.now(), &symbols)
-        })
-        .await
-    }
-
-    async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
-        let symbols = symbols.to_vec();
-        self.ask("close", Kind::Reads, move |world, redis| {
-            redis.close(world.timeline.now(), &symbols)
-        })
-        .await
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.ask("ping", Kind::Reads, |_, _| ()).await
-    }
-}
-
-#[async_trait]
-impl CopyStore for Link {
-    async fn load_copy(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let name = name.to_owned();
-        self.ask("load_copy", Kind::Reads, move |world, redis| {
-            redis.load_copy(world.timeline.now(), &name)
-        })
-        .await
-    }
-
-    async fn save_copy(&self, name: &str, text: &str) -> Result<(), StoreError> {
-        let (name, text) = (name.to_owned(), text.to_owned());
-        self.ask("save_copy", Kind::Writes, move |world, redis| {
-            redis.save_copy(world.timeline.now(), &name, &text);
-        })
-        .await
-    }
-}
-
-#[async_trait]
-impl Leadership for Link {
-    async fn campaign(&self, process: &str, life: Duration) -> Result<Standing, StoreError> {
-        let process = process.to_owned();
-        self.ask("campaign", Kind::Writes, move |world, redis| {
-            redis.campaign(world.timeline.now(), &process, life)
-        })
-        .await
-    }
-
-    async fn resign(&self, process: &str) -> Result<(), StoreError> {
-        let process = process.to_owned();
-        self.ask("resign", Kind::Reads, move |world, redis| {
-            redis.resign(world.timeline.now(), &process);
-        })
-        .await
-    }
-
-    async fn leader(&self) -> Result<Option<Leader>, StoreError> {
-        self.ask("leader", Kind::Reads, |world, redis| {
-            redis.leader(world.timeline.now())
-        })
-        .await
-    }
-}
-
-#[async_trait]
-impl RateBudget for Link {
-    async fn book(&self, urgency: Urgency) -> Result<Booking, StoreError> {
-        let caps = self.caps;
-        self.ask("book", Kind::Writes, move |world, redis| {
-            redis.book(world.redis_clock(), &caps, urgency)
-        })
-        .await
-    }
-
-    async fn refused(&self) -> Result<f64, StoreError> {
-        self.ask("refused", Kind::Writes, |world, redis| {
-            redis.refused(world.redis_clock())
-        })
-        .await
-    }
-}
-
-#[async_trait]
-impl TokenStore for Link {
-    async fn load(&self) -> Result<Option<SharedToken>, StoreError> {
-        self.ask("load_token", Kind::Reads, |world, redis| {
-            redis.load_token(world.timeline.now())
-        })
-        .await
-    }
-
-    async fn claim(
-        &self,
-        process: &str,
-        replacing: u64,
-        spacing: Duration,
-    ) -> Result<Issue, StoreError> {
-        let process = process.to_owned();
-        self.ask("claim", Kind::Writes, move |world, redis| {
-            redis.claim(world.timeline.now(), &process, replacing, spacing)
-        })
-        .await
-    }
-
-    async fn unclaim(&self, process: &str, replacing: u64) -> Result<(), StoreError> {
-        let process = process.to_owned();
-        self.ask("unclaim", Kind::Reads, move |world, redis| {
-            redis.unclaim(world.timeline.now(), &process, replacing);
-        })
-        .await
-    }
-
-    async fn save(&self, sealed: &str, life: Duration) -> Result<u64, StoreError> {
-        let sealed = sealed.to_owned();
-        self.ask("save_token", Kind::Writes, move |world, redis| {
-            redis.save_token(world.timeline.now(), &sealed, life)
-        })
-        .await
     }
 }

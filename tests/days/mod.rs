@@ -1,6 +1,7 @@
 //! A trading day in virtual time: see `day` for how it runs.
 
 pub(crate) mod broker;
+pub(crate) mod commands;
 pub(crate) mod daemon;
 pub(crate) mod day;
 pub(crate) mod link;

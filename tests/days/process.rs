@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use sise::config::{Layers, Settings};
 use sise::kis::Transport;
-use sise::port::{CopyStore, StoreError, Unrecorded};
+use sise::port::{CopyStore, Recorder, StoreError};
 use sise::setup::{KeyShare, Outside, Parts};
 use sise::sim::Mode;
-use sise::store::{MemoryBans, MemoryStore};
 
 use super::broker::{APP_KEY, APP_SECRET, BROKER, LISTS};
 use super::link::Link;
@@ -46,6 +45,7 @@ pub(crate) fn parts(
     name: &str,
     disk: &Arc<Disk>,
     has_key: bool,
+    recorder: Arc<dyn Recorder>,
 ) -> Parts {
     let settings = settings(world, has_key);
     let link = Link {
@@ -70,16 +70,15 @@ pub(crate) fn parts(
         sweep_store: link.clone(),
         copies: vec![disk.clone(), link.clone()],
         lease: Some(link.clone()),
+        flights: Some(link.clone()),
+        work: None,
+        chronicle: link.clone(),
+        recorder,
         key: has_key.then(|| KeyShare {
             budget: link.clone(),
             tokens: link.clone(),
-            bans: Arc::new(MemoryBans::default()),
+            bans: link.clone(),
         }),
-        // Each process writes its own journal; what is in it is not a promise of the day.
-        chronicle: Arc::new(MemoryStore::default()),
-        recorder: Arc::new(Unrecorded),
-        flights: None,
-        work: None,
         token_file: None,
         ban_file: None,
         redis: None,

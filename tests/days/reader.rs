@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sise::Symbol;
+use sise::port::Unrecorded;
 use tokio::time::sleep;
 
 use super::process::{Disk, parts};
@@ -20,7 +21,7 @@ pub(crate) async fn run(
     disk: Arc<Disk>,
     has_key: bool,
 ) {
-    let parts = parts(&world, slot, &name, &disk, has_key);
+    let parts = parts(&world, slot, &name, &disk, has_key, Arc::new(Unrecorded));
     parts.know_names().await;
     let reader = parts.reader();
     loop {

@@ -5,18 +5,23 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use sise::domain::{Booking, Caps, Cells, Quote, Symbol, Urgency};
-use sise::port::{
-    CopyStore, Issue, Lead, Leader, Leadership, PriceStore, SharedToken, Shelf, Standing as Post,
-    StoreError, TokenStore,
-};
-use sise::store::{MemoryStore, MemoryTokens};
+use sise::domain::{Cells, Quote, Symbol};
+use sise::port::{Lead, Leader, Leadership as _, PriceStore as _, Shelf, StoreError};
+use sise::store::{MemoryBans, MemoryStore, MemoryTokens};
 
 use super::timeline::Standing;
 
 /// Leads and generations of a Redis that came back empty go on above those before: the real one
 /// numbers them by its clock.
 const AN_INCARNATION: u64 = 1_000_000;
+
+/// All that Redis holds but the prices, which go through [`Redis::write`].
+#[derive(Default)]
+pub(crate) struct Shelves {
+    pub(crate) store: MemoryStore,
+    pub(crate) tokens: MemoryTokens,
+    pub(crate) bans: MemoryBans,
+}
 
 /// What is known of a price object beside itself.
 #[derive(Clone, Copy)]
@@ -28,9 +33,8 @@ struct Written {
 
 pub(crate) struct Redis {
     standing: Standing,
-    prices: MemoryStore,
-    tokens: MemoryTokens,
-    cells: Cells,
+    shelves: Shelves,
+    pub(crate) cells: Cells,
     incarnation: u64,
     /// The highest lead that a write was taken from.
     highest: Lead,
@@ -40,11 +44,9 @@ pub(crate) struct Redis {
 impl Redis {
     pub(crate) fn new() -> Self {
         let mut standing = Standing::new();
-        let (prices, tokens) = standing.run(Duration::ZERO, Default::default);
         Self {
+            shelves: standing.run(Duration::ZERO, Shelves::default),
             standing,
-            prices,
-            tokens,
             cells: Cells::forgotten(),
             incarnation: 0,
             highest: Lead(0),
@@ -54,22 +56,57 @@ impl Redis {
 
     /// It was restarted, and kept nothing.
     pub(crate) fn forget_everything(&mut self, now: Duration) {
-        (self.prices, self.tokens) = self.standing.run(now, Default::default);
+        self.shelves = self.standing.run(now, Shelves::default);
         self.cells = Cells::forgotten();
         self.incarnation += 1;
         self.written.clear();
     }
 
-    fn outer(&self, inner: u64) -> u64 {
+    /// Does one command. It must not wait.
+    pub(crate) fn run<'a, T, F>(
+        &'a mut self,
+        now: Duration,
+        command: impl FnOnce(&'a Shelves) -> F,
+    ) -> T
+    where
+        F: Future<Output = T>,
+    {
+        let shelves = &self.shelves;
+        self.standing
+            .run(now, || command(shelves).now_or_never().unwrap())
+    }
+
+    /// A lead or generation as the outside knows it.
+    pub(crate) fn outer(&self, inner: u64) -> u64 {
         self.incarnation * AN_INCARNATION + inner
     }
 
-    /// A number of this incarnation as the store in memory knows it.
-    fn inner(&self, outer: u64) -> Option<u64> {
-        outer.checked_sub(self.incarnation * AN_INCARNATION)
+    pub(crate) fn named(&self, leader: Leader) -> Leader {
+        Leader {
+            lead: Lead(self.outer(leader.lead.0)),
+            ..leader
+        }
     }
 
-    /// Writes prices. The error is what the writer is told, the text what is wrong with the store.
+    /// Who leads.
+    pub(crate) fn leader(&mut self, now: Duration) -> Option<Leader> {
+        let leader = self.run(now, |shelves| shelves.store.leader());
+        leader.unwrap().map(|leader| self.named(leader))
+    }
+
+    /// The live prices.
+    pub(crate) fn realtime(&mut self, now: Duration, codes: &[Symbol]) -> Vec<Option<Box<Quote>>> {
+        self.run(now, |shelves| shelves.store.realtime(codes))
+            .unwrap()
+    }
+
+    /// The closes.
+    pub(crate) fn close(&mut self, now: Duration, codes: &[Symbol]) -> Vec<Option<Box<Quote>>> {
+        self.run(now, |shelves| shelves.store.close(codes)).unwrap()
+    }
+
+    /// Writes prices that the broker gave at `given`. The error is what the writer is told, the
+    /// text what is wrong with the store.
     pub(crate) fn write(
         &mut self,
         now: Duration,
@@ -78,15 +115,10 @@ impl Redis {
         shelf: Shelf,
         lead: Option<Lead>,
     ) -> (Result<(), StoreError>, Option<String>) {
-        let inner = match lead.map(|lead| self.inner(lead.0)) {
-            None => None,
-            Some(Some(inner)) => Some(Lead(inner)),
-            // Of before the restart.
-            Some(None) => Some(Lead(0)),
-        };
-        let prices = &self.prices;
-        let write = || prices.write(quotes, shelf, inner).now_or_never().unwrap();
-        let outcome = self.standing.run(now, write);
+        // One of before the restart is none of this incarnation's.
+        let first = self.outer(0);
+        let inner = lead.map(|lead| Lead(lead.0.saturating_sub(first)));
+        let outcome = self.run(now, |shelves| shelves.store.write(quotes, shelf, inner));
         if outcome.is_err() {
             let lead = lead.unwrap_or(Lead(0));
             return (Err(StoreError::Superseded { lead }), None);
@@ -120,125 +152,5 @@ impl Redis {
             }
         }
         (Ok(()), wrong)
-    }
-
-    pub(crate) fn realtime(&mut self, now: Duration, codes: &[Symbol]) -> Vec<Option<Box<Quote>>> {
-        let prices = &self.prices;
-        let read = || prices.realtime(codes).now_or_never().unwrap().unwrap();
-        self.standing.run(now, read)
-    }
-
-    pub(crate) fn close(&mut self, now: Duration, codes: &[Symbol]) -> Vec<Option<Box<Quote>>> {
-        let prices = &self.prices;
-        let read = || prices.close(codes).now_or_never().unwrap().unwrap();
-        self.standing.run(now, read)
-    }
-
-    pub(crate) fn load_copy(&mut self, now: Duration, name: &str) -> Option<String> {
-        let prices = &self.prices;
-        let load = || prices.load_copy(name).now_or_never().unwrap().unwrap();
-        self.standing.run(now, load)
-    }
-
-    pub(crate) fn save_copy(&mut self, now: Duration, name: &str, text: &str) {
-        let prices = &self.prices;
-        let save = || {
-            prices
-                .save_copy(name, text)
-                .now_or_never()
-                .unwrap()
-                .unwrap()
-        };
-        self.standing.run(now, save);
-    }
-
-    pub(crate) fn campaign(&mut self, now: Duration, process: &str, life: Duration) -> Post {
-        let prices = &self.prices;
-        let campaign = || {
-            prices
-                .campaign(process, life)
-                .now_or_never()
-                .unwrap()
-                .unwrap()
-        };
-        match self.standing.run(now, campaign) {
-            Post::Leading(leader) => Post::Leading(self.named(leader)),
-            Post::Following(leader) => Post::Following(self.named(leader)),
-        }
-    }
-
-    pub(crate) fn resign(&mut self, now: Duration, process: &str) {
-        let prices = &self.prices;
-        let resign = || prices.resign(process).now_or_never().unwrap().unwrap();
-        self.standing.run(now, resign);
-    }
-
-    pub(crate) fn leader(&mut self, now: Duration) -> Option<Leader> {
-        let prices = &self.prices;
-        let look = || prices.leader().now_or_never().unwrap().unwrap();
-        let leader = self.standing.run(now, look)?;
-        Some(self.named(leader))
-    }
-
-    fn named(&self, leader: Leader) -> Leader {
-        Leader {
-            lead: Lead(self.outer(leader.lead.0)),
-            ..leader
-        }
-    }
-
-    pub(crate) fn book(&mut self, at: i64, caps: &Caps, urgency: Urgency) -> Booking {
-        self.cells.book(caps, urgency, at)
-    }
-
-    pub(crate) fn refused(&mut self, at: i64) -> f64 {
-        self.cells.refused(at)
-    }
-
-    pub(crate) fn load_token(&mut self, now: Duration) -> Option<SharedToken> {
-        let tokens = &self.tokens;
-        let load = || tokens.load().now_or_never().unwrap().unwrap();
-        let token = self.standing.run(now, load)?;
-        Some(SharedToken {
-            generation: self.outer(token.generation),
-            ..token
-        })
-    }
-
-    pub(crate) fn claim(
-        &mut self,
-        now: Duration,
-        process: &str,
-        replacing: u64,
-        spacing: Duration,
-    ) -> Issue {
-        let tokens = &self.tokens;
-        let claim = || {
-            tokens
-                .claim(process, replacing, spacing)
-                .now_or_never()
-                .unwrap()
-                .unwrap()
-        };
-        self.standing.run(now, claim)
-    }
-
-    pub(crate) fn unclaim(&mut self, now: Duration, process: &str, replacing: u64) {
-        let tokens = &self.tokens;
-        let unclaim = || {
-            tokens
-                .unclaim(process, replacing)
-                .now_or_never()
-                .unwrap()
-                .unwrap()
-        };
-        self.standing.run(now, unclaim);
-    }
-
-    pub(crate) fn save_token(&mut self, now: Duration, sealed: &str, life: Duration) -> u64 {
-        let tokens = &self.tokens;
-        let save = || tokens.save(sealed, life).now_or_never().unwrap().unwrap();
-        let generation = self.standing.run(now, save);
-        self.outer(generation)
     }
 }

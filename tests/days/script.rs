@@ -212,7 +212,8 @@ fn faults(rng: &mut Rng) -> Faults {
         short: share(4),
         zero: share(5),
         missing_fields: share(5),
+        unknown_fields: share(3),
+        renamed_fields: share(2),
         no_multi: false,
-        ..Faults::default()
     }
 }
