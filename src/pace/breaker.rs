@@ -2,10 +2,12 @@
 //! at a time.
 
 use std::fmt;
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics::{counter, gauge};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 /// Calls in a row without an answer after which the broker is left alone.
@@ -26,7 +28,9 @@ const OPEN: f64 = 2.0;
 /// Lets calls through while the broker answers; while it does not, one at a time as a trial.
 #[derive(Default)]
 pub struct Breaker {
-    state: watch::Sender<State>,
+    state: Mutex<State>,
+    /// Those who wait go on in the order of their coming.
+    changed: Notify,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -86,8 +90,10 @@ impl Breaker {
     ///
     /// The broker is left alone at present: since when, and until when.
     pub async fn admit(&self, patience: Duration) -> Result<Pass<'_>, String> {
-        let mut changes = None;
         loop {
+            // Listens before it looks, so that it misses no change.
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
             match self.enter(patience) {
                 Entry::May(trial) => {
                     return Ok(Pass {
@@ -97,15 +103,10 @@ impl Breaker {
                     });
                 }
                 Entry::MayNot(said) => return Err(said),
-                Entry::Wait(until) => match &mut changes {
-                    // Looked at once more: it may have changed before this began to listen.
-                    None => changes = Some(self.state.subscribe()),
-                    Some(changes) => tokio::select! {
-                        biased;
-                        // It cannot end while the breaker is there.
-                        _ = changes.changed() => {}
-                        () = sleep_until(until) => {}
-                    },
+                Entry::Wait(until) => tokio::select! {
+                    biased;
+                    () = changed => {}
+                    () = sleep_until(until) => {}
                 },
             }
         }
@@ -115,7 +116,7 @@ impl Breaker {
     #[must_use]
     pub fn refusal(&self, patience: Duration) -> Option<String> {
         let now = Instant::now();
-        let state = self.state.borrow();
+        let state = self.state();
         let outage = state.outage.as_ref()?;
         let is_refused = match outage.trial_ends(now) {
             Some(_) => patience.is_zero(),
@@ -126,32 +127,40 @@ impl Breaker {
 
     fn enter(&self, patience: Duration) -> Entry {
         let now = Instant::now();
-        let mut entry = Entry::May(None);
-        self.state.send_if_modified(|state| {
-            let trials = &mut state.trials;
-            let Some(outage) = &mut state.outage else {
-                return false;
-            };
-            let gives_up = outage.began + patience;
-            entry = match outage.trial_ends(now) {
-                Some(ends) if !patience.is_zero() => Entry::Wait(ends),
-                Some(_) => Entry::MayNot(outage.words(now)),
-                None if now >= outage.again => {
-                    *trials += 1;
-                    outage.trial = Some(Trial {
-                        number: *trials,
-                        ends: now + TRIAL,
-                    });
-                    gauge!("sise_breaker_state").set(HALF_OPEN);
-                    tracing::info!("one call tries whether the broker answers again");
-                    Entry::May(Some(*trials))
-                }
-                None if now < gives_up => Entry::Wait(outage.again.min(gives_up)),
-                None => Entry::MayNot(outage.words(now)),
-            };
-            false
-        });
-        entry
+        let mut state = self.state();
+        let State { trials, outage, .. } = &mut *state;
+        let Some(outage) = outage else {
+            return Entry::May(None);
+        };
+        let gives_up = outage.began + patience;
+        match outage.trial_ends(now) {
+            Some(ends) if !patience.is_zero() => Entry::Wait(ends),
+            Some(_) => Entry::MayNot(outage.words(now)),
+            None if now >= outage.again => {
+                *trials += 1;
+                outage.trial = Some(Trial {
+                    number: *trials,
+                    ends: now + TRIAL,
+                });
+                gauge!("sise_breaker_state").set(HALF_OPEN);
+                tracing::info!("one call tries whether the broker answers again");
+                Entry::May(Some(*trials))
+            }
+            None if now < gives_up => Entry::Wait(outage.again.min(gives_up)),
+            None => Entry::MayNot(outage.words(now)),
+        }
+    }
+
+    /// Changes the state, and wakes those who wait where `change` says that it matters to them.
+    fn change(&self, change: impl FnOnce(&mut State) -> bool) {
+        if change(&mut self.state()) {
+            self.changed.notify_waiters();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that holds the lock leaves the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -193,7 +202,7 @@ impl Pass<'_> {
     #[must_use]
     pub fn holds(&mut self) -> bool {
         self.sent = Instant::now();
-        let state = self.breaker.state.borrow();
+        let state = self.breaker.state();
         match (&state.outage, self.trial) {
             (None, _) => true,
             (Some(outage), Some(number)) => {
@@ -206,7 +215,7 @@ impl Pass<'_> {
     /// An answer came, whatever it says.
     pub fn answered(self) {
         let now = Instant::now();
-        self.breaker.state.send_if_modified(|state| {
+        self.breaker.change(|state| {
             state.failures = 0;
             state.answered_at = Some(now);
             let Some(outage) = state.outage.take() else {
@@ -224,7 +233,7 @@ impl Pass<'_> {
     /// No answer came. `said` tells why.
     pub fn failed(self, said: &str) {
         let now = Instant::now();
-        self.breaker.state.send_if_modified(|state| {
+        self.breaker.change(|state| {
             // Others were answered meanwhile: it was this call, not the broker.
             if state.answered_at.is_some_and(|at| at > self.sent) {
                 return false;
@@ -267,16 +276,14 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let Some(number) = self.trial else { return };
         // A caller who went away must not hold the next one up.
-        self.breaker
-            .state
-            .send_if_modified(|state| match &mut state.outage {
-                Some(outage) if outage.is_tried_by(number) => {
-                    outage.trial = None;
-                    gauge!("sise_breaker_state").set(OPEN);
-                    true
-                }
-                _ => false,
-            });
+        self.breaker.change(|state| match &mut state.outage {
+            Some(outage) if outage.is_tried_by(number) => {
+                outage.trial = None;
+                gauge!("sise_breaker_state").set(OPEN);
+                true
+            }
+            _ => false,
+        });
     }
 }
 
@@ -292,7 +299,7 @@ impl fmt::Display for Away<'_> {
 impl fmt::Debug for Breaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Breaker")
-            .field("state", &*self.state.borrow())
+            .field("state", &*self.state())
             .finish_non_exhaustive()
     }
 }

@@ -108,7 +108,7 @@ async fn ring(world: Arc<World>, slot: usize, timetable: Timetable, ticks: Ticks
         let into = now.timestamp().rem_euclid(60);
         now + TimeDelta::seconds(60 - into)
     };
-    let look = Duration::from_millis(world.rng().u64(0..500));
+    let look = Duration::from_millis(world.rng(slot, "ring").u64(0..500));
     let now = world.time_in(slot);
     let (mut sweep, mut minute) = (next_sweep(now), next_minute(now));
     loop {

@@ -24,6 +24,7 @@ pub(crate) struct Outcome {
     pub(crate) violations: Vec<String>,
     /// The same for the same seed.
     pub(crate) trace: (u64, u64),
+    #[expect(dead_code, reason = "shown where one seed is run")]
     pub(crate) stats: SimStats,
     /// The oldest price that Redis gave a reader.
     pub(crate) oldest: Duration,

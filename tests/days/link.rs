@@ -68,7 +68,7 @@ impl Link {
                 sleep(PATIENCE).await;
                 return Err(failed("no answer in time"));
             }
-            Way::Slow => return self.ask_slowly(command).await,
+            Way::Slow => return self.ask_slowly(what, command).await,
         }
         let half = world.setup.redis_latency / 2;
         if half.is_zero() {
@@ -83,10 +83,12 @@ impl Link {
     /// The command arrives whether or not anybody still waits for the answer, or lives.
     async fn ask_slowly<T: Send + 'static>(
         &self,
+        what: &'static str,
         command: impl FnOnce(&World, &mut Redis) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let world = &self.world;
-        let (there, back) = (world.delay(), world.delay());
+        let delay = || world.delay(self.slot, what);
+        let (there, back) = (delay(), delay());
         let answer = Arc::new(Mutex::new(None));
         let (cell, far) = (Arc::clone(&answer), Arc::clone(world));
         world.timeline.at(world.timeline.now() + there, move || {

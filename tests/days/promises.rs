@@ -131,7 +131,9 @@ impl World {
         }
         let (readings, failed) = match outcome {
             Ok(readings) => (readings, &[][..]),
-            Err(ReadError::Source { found, failed, .. }) => (found, failed.as_slice()),
+            Err(
+                ReadError::Source { found, failed, .. } | ReadError::Late { found, failed, .. },
+            ) => (found, failed.as_slice()),
             Err(error) => {
                 self.violated(&format!("a read of codes failed: {error}"));
                 return;

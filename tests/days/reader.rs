@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fastrand::Rng;
 use sise::Symbol;
 use sise::port::Unrecorded;
 use tokio::time::sleep;
@@ -24,8 +25,9 @@ pub(crate) async fn run(
     let parts = parts(&world, slot, &name, &disk, has_key, Arc::new(Unrecorded));
     parts.know_names().await;
     let reader = parts.reader();
+    let mut rng = world.rng(slot, "reader");
     loop {
-        let (pause, codes) = next(&world);
+        let (pause, codes) = next(&world, &mut rng);
         sleep(pause).await;
         let asked_at = world.timeline.now();
         let by_its_clock = world.time_in(slot);
@@ -36,8 +38,7 @@ pub(crate) async fn run(
 }
 
 /// What is read next, and after which pause.
-fn next(world: &World) -> (Duration, Vec<Symbol>) {
-    let mut rng = world.rng();
+fn next(world: &World, rng: &mut Rng) -> (Duration, Vec<Symbol>) {
     let longest = if rng.u8(..8) == 0 { 50 } else { 45_000 };
     let pause = Duration::from_millis(rng.u64(0..=longest));
     let listed = &world.setup.codes.listed;

@@ -1,6 +1,6 @@
 //! What happened on a simulated day.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::time::Duration;
 
 /// Violations kept at most; the first says it all.
@@ -17,8 +17,9 @@ pub(crate) enum Shows {
 
 pub(crate) struct Record {
     shows: Shows,
-    hasher: DefaultHasher,
-    steps: u64,
+    /// The steps so far, in any order: of two at the same moment tokio's watch channel decides by
+    /// its own dice which goes first.
+    steps: (u64, u64),
     pub(crate) violations: Vec<String>,
     /// The oldest price that Redis gave a reader.
     pub(crate) oldest: Duration,
@@ -43,8 +44,7 @@ impl Record {
     pub(crate) fn new(shows: Shows, slots: usize, interval: Duration) -> Self {
         Self {
             shows,
-            hasher: DefaultHasher::new(),
-            steps: 0,
+            steps: (0, 0),
             violations: Vec::new(),
             oldest: Duration::ZERO,
             recovery: Duration::ZERO,
@@ -109,8 +109,7 @@ impl Record {
 
     /// A step of a process: part of the trace, which is the same for the same seed.
     pub(crate) fn note(&mut self, at: Duration, slot: usize, what: &str, detail: u64) {
-        (at, slot, what, detail).hash(&mut self.hasher);
-        self.steps += 1;
+        self.add((at, slot, what, detail));
         if self.shows >= Shows::Steps {
             eprintln!("{at:>14.3?}    slot {slot} {what} {detail}");
         }
@@ -118,7 +117,7 @@ impl Record {
 
     /// What a person wants to read of a day.
     pub(crate) fn say(&mut self, at: Duration, words: &str) {
-        (at, words).hash(&mut self.hasher);
+        self.add((at, words));
         if self.shows >= Shows::Words {
             eprintln!("{at:>14.3?}  {words}");
         }
@@ -131,8 +130,15 @@ impl Record {
         }
     }
 
+    fn add(&mut self, step: impl Hash) {
+        let mut hasher = DefaultHasher::new();
+        step.hash(&mut hasher);
+        self.steps.0 = self.steps.0.wrapping_add(hasher.finish());
+        self.steps.1 += 1;
+    }
+
     /// The trace as one number, and its length.
     pub(crate) fn trace(&self) -> (u64, u64) {
-        (self.hasher.finish(), self.steps)
+        self.steps
     }
 }

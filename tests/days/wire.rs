@@ -63,8 +63,8 @@ impl Transport for Wire {
         let reply = world.call_broker(self.slot, request);
         let latency = match reach {
             Reach::Silent => Duration::MAX,
-            Reach::Slow(extra) => world.broker_latency() + extra,
-            Reach::Up | Reach::Refused => world.broker_latency(),
+            Reach::Slow(extra) => world.broker_latency(self.slot) + extra,
+            Reach::Up | Reach::Refused => world.broker_latency(self.slot),
         };
         sleep(latency.min(self.patience)).await;
         if latency >= self.patience {

@@ -1,6 +1,8 @@
 //! What all processes of a simulated day meet in: the time, Redis, the broker, and the record of
 //! what happened.
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,7 +36,8 @@ pub(crate) struct World {
     record: Mutex<Record>,
     redis: Mutex<Redis>,
     broker: Mutex<Broker>,
-    rng: Mutex<Rng>,
+    /// How often each slot drew for each purpose.
+    draws: Mutex<BTreeMap<(usize, &'static str), u64>>,
     ways: Mutex<Ways>,
     /// How far each slot's clock is off, microseconds.
     skews: Vec<AtomicI64>,
@@ -87,7 +90,7 @@ impl World {
             calendar: calendar(setup.is_short),
             redis: Mutex::new(Redis::new()),
             broker: Mutex::new(broker),
-            rng: Mutex::new(Rng::with_seed(setup.seed ^ 0x5EED)),
+            draws: Mutex::default(),
             ways: Mutex::new(ways),
             skews,
             timeline,
@@ -104,8 +107,14 @@ impl World {
         lock(&self.broker)
     }
 
-    pub(crate) fn rng(&self) -> MutexGuard<'_, Rng> {
-        lock(&self.rng)
+    /// Random numbers for a purpose of a slot, whatever the others draw meanwhile.
+    pub(crate) fn rng(&self, slot: usize, purpose: &'static str) -> Rng {
+        let mut draws = lock(&self.draws);
+        let count = draws.entry((slot, purpose)).or_default();
+        *count += 1;
+        let mut hasher = DefaultHasher::new();
+        (self.setup.seed, slot, purpose, *count).hash(&mut hasher);
+        Rng::with_seed(hasher.finish())
     }
 
     pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
@@ -169,15 +178,15 @@ impl World {
     }
 
     /// How long a slow command is on its way.
-    pub(crate) fn delay(&self) -> Duration {
-        let mut rng = self.rng();
+    pub(crate) fn delay(&self, slot: usize, what: &'static str) -> Duration {
+        let mut rng = self.rng(slot, what);
         let longest = if rng.bool() { 60 } else { 4_000 };
         Duration::from_millis(rng.u64(0..=longest))
     }
 
-    pub(crate) fn broker_latency(&self) -> Duration {
+    pub(crate) fn broker_latency(&self, slot: usize) -> Duration {
         let usual = self.setup.broker_latency;
-        usual + Duration::from_millis(self.rng().u64(0..=20))
+        usual + Duration::from_millis(self.rng(slot, "broker").u64(0..=20))
     }
 
     /// A call arrives at the broker.
