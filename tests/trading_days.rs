@@ -11,6 +11,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
+    clippy::unchecked_time_subtraction,
     reason = "a test fails by panicking"
 )]
 

@@ -194,7 +194,7 @@ impl Cells {
         self.booked.retain(|start| start + period > now);
         // A call may go this much before its cell, so that after a rest some go together.
         let early = i64::from(caps.burst.saturating_sub(1)) * period;
-        let settles = (SETTLES * period).min(SETTLES_WITHIN).max(SECOND) + early;
+        let settles = (SETTLES * period).clamp(SECOND, SETTLES_WITHIN) + early;
         let opens_at = self.opens_at.unwrap_or(i64::MAX).min(now + settles);
         self.opens_at = Some(opens_at);
         let from = now.max(opens_at);

@@ -65,7 +65,7 @@ impl Script {
             script.add(Duration::from_millis(late), Event::Start(slot));
             script.quiet(Duration::from_millis(late));
         }
-        let (from, until) = script.faulty_time(setup, &mut rng);
+        let (from, until) = Script::faulty_time(setup, &mut rng);
         for _ in 0..rng.usize(0..=7) {
             let start = rng.u64(from..until);
             let longest = match rng.u8(..4) {
@@ -83,7 +83,7 @@ impl Script {
 
     /// Milliseconds within which faults begin: most days are left alone for the last third of the
     /// session, so that recovery can be seen.
-    fn faulty_time(&self, setup: &Setup, rng: &mut Rng) -> (u64, u64) {
+    fn faulty_time(setup: &Setup, rng: &mut Rng) -> (u64, u64) {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap();
         let (open, close) = setup
             .session

@@ -56,7 +56,7 @@ fn one_of<T: Copy>(rng: &mut Rng, choices: &[T]) -> T {
 impl Setup {
     pub(crate) fn of_seed(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let is_full = seed % FULL == 0;
+        let is_full = seed.is_multiple_of(FULL);
         let date = match is_full && rng.bool() {
             true => one_of(&mut rng, &SPECIAL),
             false => one_of(&mut rng, &ORDINARY),
