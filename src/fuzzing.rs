@@ -1,6 +1,7 @@
 //! The parsers as the fuzzer sees them (`fuzz/`): each takes any bytes, and panics where what it
 //! read breaks a rule. Built for that and for tests alone.
 
+use crate::domain::Quote;
 use crate::{config, domain, kis, store, universe};
 
 /// A parser with its rules.
@@ -8,13 +9,32 @@ pub type Target = fn(&[u8]);
 
 /// All of them by name. The seeds of each are in the folder of that name in `fuzz/seeds`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("answers", store::oracle::answers),
     ("archive", kis::oracle::archive),
+    ("ban", domain::oracle::ban),
     ("calendar", domain::oracle::calendar),
+    ("holidays", kis::oracle::holidays),
     ("list", universe::oracle::list),
     ("master", kis::oracle::master),
     ("object", store::oracle::object),
+    ("quotes", quotes),
     ("settings", config::oracle::check),
+    ("token", kis::oracle::token),
 ];
+
+/// An answer of the broker, and what is kept of it.
+fn quotes(bytes: &[u8]) {
+    kis::oracle::drift(bytes);
+    for quote in kis::oracle::quotes(bytes) {
+        let kept = serde_json::to_vec(&quote).unwrap_or_default();
+        store::oracle::object(&kept);
+        let read: Option<Quote> = serde_json::from_slice(&kept).ok();
+        assert!(
+            read.as_ref() == Some(&quote),
+            "{quote:?} is kept as {read:?}"
+        );
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -104,7 +104,8 @@ impl Ban {
     /// Whether nothing may be asked at `now`.
     #[must_use]
     pub fn is_in_force(&self, now: KrxTime) -> bool {
-        now < self.until && self.since <= now + SKEW
+        // One that lasts longer is damaged.
+        now < self.until && self.since <= now + SKEW && self.until - self.since <= LONGEST
     }
 }
 
@@ -167,6 +168,13 @@ impl BanRecord {
         }
     }
 
+    /// Whether it says anything at `now`. One that begins later was written by a wrong clock, and
+    /// would stand above all that come after it.
+    #[must_use]
+    pub fn is_of_interest(&self, now: KrxTime) -> bool {
+        now < self.keep_until() && self.stamp() <= now + SKEW
+    }
+
     /// Until when it is of interest.
     #[must_use]
     pub fn keep_until(&self) -> KrxTime {
@@ -174,6 +182,45 @@ impl BanRecord {
             Self::Banned(ban) => ban.until + MEMORY,
             // As long as a ban that it lifts may stand somewhere else.
             Self::Lifted { at } => *at + LONGEST + MEMORY,
+        }
+    }
+}
+
+/// What must hold of every record, whoever wrote it.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle {
+    use super::{Ban, BanKind, BanRecord, Denial, LONGEST};
+    use crate::domain::Seoul;
+    use chrono::TimeZone as _;
+
+    /// Reads `bytes` as a record and panics where it would hold a key for longer than a ban can.
+    pub(crate) fn check(bytes: &[u8]) {
+        let Ok(record) = serde_json::from_slice::<BanRecord>(bytes) else {
+            return;
+        };
+        let Some(now) = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).single() else {
+            return;
+        };
+        let again = serde_json::to_vec(&record).unwrap_or_default();
+        let again: Option<BanRecord> = serde_json::from_slice(&again).ok();
+        assert_eq!(
+            again.map(|again| again.stamp().timestamp()),
+            Some(record.stamp().timestamp())
+        );
+        assert!(record.keep_until() > record.stamp() || record.ban().is_some());
+        assert!(!record.is_of_interest(record.keep_until()));
+        let Some(ban) = record.ban() else {
+            return;
+        };
+        assert!(!ban.to_string().is_empty());
+        for at in [now, ban.since, ban.until] {
+            assert!(!ban.is_in_force(at) || !ban.is_in_force(at + LONGEST * 2));
+            let denial = Denial {
+                kind: BanKind::Access,
+                said: String::new(),
+            };
+            let next = Ban::after(Some(ban), denial, at);
+            assert!(next.until - next.since <= LONGEST && next.is_in_force(next.since));
         }
     }
 }
@@ -220,6 +267,21 @@ mod tests {
         assert!(ban.is_in_force(at(0)) && !ban.is_in_force(at(1)));
         // Clocks differ a little; one that is off by an hour must not hold the key for that long.
         assert!(ban.is_in_force(at(-5)) && !ban.is_in_force(at(-6)));
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_holds_nothing() {
+        let mut ban = Ban::after(None, denial(), at(0));
+        ban.until = at(3 * 24 * 60);
+        assert!(!ban.is_in_force(at(1)), "it lasts for days");
+        let lifted = BanRecord::lifted(at(60));
+        assert!(lifted.is_of_interest(at(55)) && !lifted.is_of_interest(at(54)));
+        for text in [
+            r#"{"lifted":{"at":"+262142-12-31T23:00:00Z"}}"#,
+            r#"{"lifted":{"at":"1899-12-31T23:00:00Z"}}"#,
+        ] {
+            assert!(serde_json::from_str::<BanRecord>(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -43,5 +43,6 @@ pub use tick_size::{price_limits, tick_size};
 /// The rules of what is parsed here, for tests and the fuzzer.
 #[cfg(any(test, fuzzing))]
 pub(crate) mod oracle {
+    pub(crate) use super::ban::oracle::check as ban;
     pub(crate) use super::calendar::oracle::check as calendar;
 }

@@ -194,8 +194,13 @@ mod naive_seconds {
 /// An instant with zone and milliseconds, `2025-10-27T14:30:00.123+09:00`.
 pub(super) mod zoned_millis {
     use super::{DateTime, KrxTime, Seoul};
-    use chrono::{FixedOffset, SecondsFormat};
+    use chrono::{Datelike as _, FixedOffset, SecondsFormat};
+    use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serializer};
+    use std::ops::RangeInclusive;
+
+    /// A time of another year is none of sise's, and too far out to be reckoned with.
+    const YEARS: RangeInclusive<i32> = 1900..=9998;
 
     pub(in crate::domain) fn serialize<S: Serializer>(
         time: &KrxTime,
@@ -208,6 +213,9 @@ pub(super) mod zoned_millis {
         deserializer: D,
     ) -> Result<KrxTime, D::Error> {
         let time = DateTime::<FixedOffset>::deserialize(deserializer)?;
+        if !YEARS.contains(&time.year()) {
+            return Err(D::Error::custom("a time of another age"));
+        }
         Ok(time.with_timezone(&Seoul))
     }
 }

@@ -96,4 +96,6 @@ macro_rules! damaged {
     };
 }
 
-damaged!(archive, calendar, list, master, object, settings);
+damaged!(
+    answers, archive, ban, calendar, holidays, list, master, object, quotes, settings, token
+);

@@ -6,21 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use chrono::{NaiveDateTime, TimeDelta, TimeZone as _};
+use chrono::{TimeDelta, TimeZone as _};
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use ring::digest::{SHA256, digest};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-use super::codes::error_of;
+use super::issued::{StoredToken, issued};
 use super::rest::Rest;
 use super::seal::Seal;
 use super::token_file::TokenFile;
 use super::transport::Reply;
+use super::words;
 use crate::clock::Clock;
 use crate::domain::{Event, KrxTime, Seoul, TokenChange};
 use crate::port::{Issue, Recorder, SharedToken, SourceError, TokenStore, Unrecorded, Urgency};
@@ -55,12 +55,6 @@ pub struct Token {
     /// The broker called it dead. It is kept until another takes its place, so that the same one
     /// is not taken for new.
     dead: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredToken {
-    access_token: String,
-    expires_at: NaiveDateTime,
 }
 
 /// Where a token is kept beside the memory of this process.
@@ -414,61 +408,35 @@ impl Auth {
         request.headers_mut().insert(CONTENT_TYPE, json);
         *request.body_mut() = Some(body.to_string().into());
         let turn = self.rest.turn(Urgency::Reader).await?;
-        let read = |_, reply: &Reply| self.issued(reply);
-        self.rest.ask(turn, request, read).await
+        let read = |_, reply: &Reply| {
+            let issued = issued(reply.status, &reply.body, (self.clock)());
+            issued.map_err(|error| self.without_secrets(error, None))
+        };
+        let stored = self.rest.ask(turn, request, read).await?;
+        tracing::info!(expires_at = %stored.expires_at, "the broker issued an access token");
+        Ok(stored)
     }
 
-    /// The token in an answer.
-    fn issued(&self, reply: &Reply) -> Result<StoredToken, SourceError> {
-        let issued: IssuedToken = serde_json::from_slice(&reply.body).map_err(|_| {
-            // The body may hold a token, so no word of it goes into the error.
-            SourceError::Unavailable(format!("tokenP: HTTP {} without usable JSON", reply.status))
-        })?;
-        match issued {
-            IssuedToken {
-                access_token: Some(access_token),
-                ..
-            } if !access_token.is_empty() => {
-                let expires_at = issued
-                    .access_token_token_expired
-                    .and_then(|text| NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S").ok())
-                    .unwrap_or_else(|| {
-                        let life = TimeDelta::seconds(issued.expires_in.unwrap_or(0));
-                        (self.clock)().naive_local() + life
-                    });
-                tracing::info!(%expires_at, "the broker issued an access token");
-                Ok(StoredToken {
-                    access_token,
-                    expires_at,
-                })
-            }
-            IssuedToken {
-                error_code: Some(code),
-                error_description,
-                ..
-            } => Err(error_of(&code, &error_description.unwrap_or_default())),
-            IssuedToken {
-                msg_cd: Some(code),
-                msg1,
-                ..
-            } => Err(error_of(&code, &msg1.unwrap_or_default())),
-            _ => Err(SourceError::Malformed(format!(
-                "tokenP: HTTP {} without a token",
-                reply.status
-            ))),
-        }
+    /// The same error with the broker's words, about a call with `token`, as they may be shown and
+    /// kept.
+    pub(super) fn without_secrets(&self, error: SourceError, token: Option<&Token>) -> SourceError {
+        let Credentials {
+            app_key,
+            app_secret,
+        } = &self.credentials;
+        let token = token.map_or("", |token| token.value.expose_secret());
+        let secrets = [app_key.expose_secret(), app_secret.expose_secret(), token];
+        error.map_words(|words| words::shown(&words, &secrets))
     }
 }
 
-#[derive(Deserialize)]
-struct IssuedToken {
-    access_token: Option<String>,
-    access_token_token_expired: Option<String>,
-    expires_in: Option<i64>,
-    error_code: Option<String>,
-    error_description: Option<String>,
-    msg_cd: Option<String>,
-    msg1: Option<String>,
+/// For the rules of `issued`: whatever is issued is a token, or refused, and never a panic.
+#[cfg(any(test, fuzzing))]
+pub(super) fn check_token(stored: &StoredToken, now: KrxTime) {
+    if let Some(token) = Token::new(stored, None, now) {
+        assert!(now < token.refresh_at && token.refresh_at <= token.expires_at);
+        assert!(token.lives(now) && !token.lives(token.expires_at));
+    }
 }
 
 impl fmt::Debug for Token {

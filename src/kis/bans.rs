@@ -237,7 +237,7 @@ impl Bans {
             known.as_deref(),
         ];
         let today = (self.clock)();
-        let of_interest = |record: &&BanRecord| today < record.keep_until();
+        let of_interest = |record: &&BanRecord| record.is_of_interest(today);
         let records = records.into_iter().flatten().filter(of_interest);
         let latest = records.max_by_key(|record| record.stamp());
         if let Some(latest) = latest {

@@ -100,6 +100,7 @@ impl Caller {
         tally.calls += 1;
         let read = |sent_at: KrxTime, reply: &Reply| {
             let outcome = read(sent_at, reply);
+            let outcome = outcome.map_err(|error| self.auth.without_secrets(error, Some(&token)));
             if outcome.is_ok() {
                 self.drift.look(call.fields, &reply.body);
             }

@@ -290,13 +290,38 @@ fn redacted(text: &str) -> String {
     text.chars().take(LONGEST).map(look).collect()
 }
 
-/// A name as the broker wrote it, as far as it may be shown.
+/// A name as the broker wrote it, if it looks like one of the broker's names.
 fn shown(name: &str) -> String {
-    let look = |c: char| match c {
-        c if c.is_ascii_alphanumeric() || "_-. ".contains(c) => c,
-        _ => '?',
+    let fits = |is_letter: fn(&char) -> bool| {
+        let fits = |c: char| is_letter(&c) || c.is_ascii_digit() || c == '_';
+        name.len() <= LONGEST && name.chars().all(fits)
     };
-    name.chars().take(LONGEST).map(look).collect()
+    if fits(char::is_ascii_lowercase) || fits(char::is_ascii_uppercase) {
+        name.to_owned()
+    } else {
+        redacted(name)
+    }
+}
+
+/// What must hold of every answer, whatever stands in it.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle {
+    use super::super::fields::{HOLIDAYS, MULTI, SINGLE};
+    use super::{LONGEST, MOST_FINDINGS, drifted};
+
+    /// Looks at `bytes` as an answer to every call and panics where too much of it is shown.
+    pub(crate) fn check(bytes: &[u8]) {
+        for fields in [&MULTI, &SINGLE, &HOLIDAYS] {
+            let found = drifted(fields, bytes).unwrap_or_default();
+            assert!(found.len() <= MOST_FINDINGS);
+            for drifted in &found {
+                let shown = drifted.field.chars().chain(drifted.sample.chars());
+                assert!(
+                    shown.clone().count() <= 2 * LONGEST && !shown.clone().any(char::is_control)
+                );
+            }
+        }
+    }
 }
 
 #[cfg(test)]

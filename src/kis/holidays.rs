@@ -54,14 +54,36 @@ impl Caller {
 
 /// A row that cannot be read says nothing of its day.
 fn day(row: &DayRow<'_>) -> Option<BrokerDay> {
+    let text = row.bass_dt.as_str();
+    // A date that was cut off is another day.
+    let is_whole = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let date = NaiveDate::parse_from_str(text, "%Y%m%d").ok();
     Some(BrokerDay {
-        date: NaiveDate::parse_from_str(row.bass_dt.as_str(), "%Y%m%d").ok()?,
+        date: date.filter(|_| is_whole)?,
         is_open: match row.opnd_yn.as_str() {
             "Y" => true,
             "N" => false,
             _ => return None,
         },
     })
+}
+
+/// What must hold of every answer, whatever stands in it.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle {
+    use super::{DayRow, day, rows};
+
+    /// Reads `bytes` as the broker's calendar and panics where a day is another than the one said.
+    pub(crate) fn check(bytes: &[u8]) {
+        let rows: Vec<DayRow<'_>> = rows(200, bytes).unwrap_or_default();
+        for row in &rows {
+            if let Some(day) = day(row) {
+                let said = (row.bass_dt.as_str(), row.opnd_yn.as_str());
+                let text = day.date.format("%Y%m%d").to_string();
+                assert_eq!((text.as_str(), if day.is_open { "Y" } else { "N" }), said);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

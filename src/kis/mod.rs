@@ -14,6 +14,7 @@ mod codes;
 mod drift;
 mod fields;
 mod holidays;
+mod issued;
 mod master;
 mod quotes;
 mod rest;
@@ -21,6 +22,7 @@ mod seal;
 mod token_file;
 mod transport;
 mod wire;
+mod words;
 
 pub use auth::{Auth, Credentials, Keep};
 pub use ban_file::BanFile;
@@ -47,6 +49,10 @@ pub mod host {
 /// The rules of what is parsed here, for tests and the fuzzer.
 #[cfg(any(test, fuzzing))]
 pub(crate) mod oracle {
+    pub(crate) use super::drift::oracle::check as drift;
+    pub(crate) use super::holidays::oracle::check as holidays;
+    pub(crate) use super::issued::oracle::check as token;
     pub(crate) use super::master::oracle::check as master;
     pub(crate) use super::master::oracle::check_archive as archive;
+    pub(crate) use super::wire::oracle::quotes;
 }

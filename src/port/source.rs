@@ -130,6 +130,25 @@ impl SourceError {
         }
     }
 
+    /// The same error in other words, where it holds words of the source.
+    #[must_use]
+    pub fn map_words(self, change: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::Throttled(words) => Self::Throttled(change(words)),
+            Self::Exhausted(words) => Self::Exhausted(change(words)),
+            Self::Unauthorized(words) => Self::Unauthorized(change(words)),
+            Self::Denied(Denial { kind, said }) => Self::Denied(Denial {
+                kind,
+                said: change(said),
+            }),
+            Self::Unsupported(words) => Self::Unsupported(change(words)),
+            Self::Rejected(words) => Self::Rejected(change(words)),
+            Self::Unavailable(words) => Self::Unavailable(change(words)),
+            Self::Malformed(words) => Self::Malformed(change(words)),
+            Self::Banned(_) | Self::Stopped => self,
+        }
+    }
+
     /// One word, for metrics.
     #[must_use]
     pub fn slug(&self) -> &'static str {

@@ -144,6 +144,31 @@ fn error(failure: Failure) -> SourceError {
     }
 }
 
+/// What must hold of every sheet, whoever handed it in.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle {
+    use super::{Answer, read, write};
+
+    /// Reads `bytes` as answers and panics where one is no price of its code.
+    pub(crate) fn check(bytes: &[u8]) {
+        let Ok(finished) = read(&String::from_utf8_lossy(bytes)) else {
+            return;
+        };
+        for (code, answer) in &finished.answers.answers {
+            if let Answer::Quote(quote) = answer {
+                assert!(quote.price > 0 && quote.stock_code == *code, "{quote:?}");
+            }
+        }
+        let text = write(finished.number, &finished.answers).unwrap_or_default();
+        let again = read(&text);
+        let again = again.as_ref().map(|again| again.answers.answers.len());
+        assert!(
+            again.is_ok_and(|rows| rows == finished.answers.answers.len()),
+            "{text}"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

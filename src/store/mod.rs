@@ -29,5 +29,6 @@ pub use redis::{
 /// The rules of what is parsed here, for tests and the fuzzer.
 #[cfg(any(test, fuzzing))]
 pub(crate) mod oracle {
+    pub(crate) use super::answers::oracle::check as answers;
     pub(crate) use super::object::oracle::check as object;
 }

@@ -153,6 +153,9 @@ impl Second {
         let year = i32::try_from(digits([y1, y2, y3, y4])?).ok()?;
         let local = NaiveDate::from_ymd_opt(year, digits([m1, m2])?, digits([d1, d2])?)?
             .and_hms_opt(digits([h1, h2])?, digits([n1, n2])?, digits([s1, s2])?)?;
+        if !(1900..=9998).contains(&year) {
+            return None;
+        }
         // The only one that is written as +09:00; before 1988 there were others.
         let zoned = Seoul.from_local_datetime(&local).single()?;
         if local - zoned.naive_utc() != chrono::TimeDelta::hours(9) {

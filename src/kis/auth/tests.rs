@@ -229,17 +229,3 @@ fn a_token_is_renewed_before_it_ends() {
     assert_eq!(short.expires_at - short.refresh_at, TimeDelta::seconds(3));
     assert!(token(TimeDelta::seconds(-1)).is_none());
 }
-
-#[test]
-fn recorded_bodies_decode() {
-    let issued = include_bytes!("../../../tests/fixtures/kis/oauth2-tokenP.json");
-    let issued: IssuedToken = serde_json::from_slice(issued).unwrap();
-    assert!(issued.access_token.is_some_and(|token| token.len() > 100));
-    assert_eq!(
-        issued.access_token_token_expired.as_deref(),
-        Some("2023-12-22 08:16:59")
-    );
-    let refused = include_bytes!("../../../tests/fixtures/kis/EGW00133-http403-2026-04-06.json");
-    let refused: IssuedToken = serde_json::from_slice(refused).unwrap();
-    assert_eq!(refused.error_code.as_deref(), Some("EGW00133"));
-}

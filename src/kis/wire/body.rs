@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::error::Category;
 
 use super::text::Text;
 use crate::kis::codes::error_of;
@@ -37,7 +38,17 @@ pub(in crate::kis) fn rows<'a, T: Deserialize<'a>>(
     body: &'a [u8],
 ) -> Result<Vec<T>, SourceError> {
     let envelope: Envelope<'a, T> = serde_json::from_slice(body).map_err(|error| match status {
-        200 => SourceError::Malformed(format!("HTTP 200, no JSON that fits: {error}")),
+        // The error would quote what stands there.
+        200 => SourceError::Malformed(format!(
+            "HTTP 200, {} in line {}, column {}",
+            match error.classify() {
+                Category::Data => "JSON of another shape",
+                Category::Eof => "JSON that is cut off",
+                Category::Syntax | Category::Io => "no JSON",
+            },
+            error.line(),
+            error.column()
+        )),
         _ => SourceError::Unavailable(format!("HTTP {status} without JSON")),
     })?;
     match (envelope.rt_cd.as_str(), envelope.error_code.as_str()) {

@@ -9,6 +9,9 @@ use serde::{Deserialize, Deserializer};
 /// No price moves this far; beyond it two decimals would not survive being written and read.
 const MOST_PERCENT: f64 = 1e9;
 
+/// Whole numbers below this, 2^53, are numbers with a fraction too.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// A text of the wire, trimmed; numbers are taken as text, everything else is absent.
 #[derive(Debug, Default, Clone)]
 pub(in crate::kis) struct Text<'a>(Option<Cow<'a, str>>);
@@ -36,7 +39,6 @@ impl Text<'_> {
 
 /// The broker writes won without a fraction; a fraction of zeros is tolerated.
 pub(super) fn parse_whole(text: &str) -> Option<i64> {
-    let text = text.strip_prefix('+').unwrap_or(text);
     let whole = match text.split_once('.') {
         Some((whole, fraction)) if fraction.bytes().all(|byte| byte == b'0') => whole,
         Some(_) => return None,
@@ -79,7 +81,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             }
 
             fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Owned(number.to_string()))))
+                // Beyond that it may be another number than the one that was sent.
+                let is_exact = number.abs() < MOST_EXACT;
+                Ok(Text(is_exact.then(|| Cow::Owned(number.to_string()))))
             }
 
             fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {

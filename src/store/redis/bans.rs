@@ -13,7 +13,17 @@ use crate::port::{BanStore, StoreError};
 
 /// Deletes a text if it says whose it is. KEYS: the text. ARGV: owner.
 static DELETE_OWN_TEXT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end")
+    Script::new("if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end")
+});
+
+/// KEYS: the right to try. ARGV: process, life in milliseconds. Returns whether it was given. What
+/// has no end is none of sise's: else nobody would ever try again.
+static CLAIM_TRIAL: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('PTTL', KEYS[1]) >= 0 then return 0 end
+        redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+        return 1",
+    )
 });
 
 /// The ban of one app key.
@@ -43,7 +53,7 @@ fn millis(life: Duration) -> u64 {
 #[async_trait]
 impl BanStore for RedisBans {
     async fn load(&self) -> Result<Option<BanRecord>, StoreError> {
-        let text: Option<Vec<u8>> = self.store.link.ask(&Cmd::get(&self.ban)).await?;
+        let text: Option<Vec<u8>> = self.store.link.ask_own(&Cmd::get(&self.ban)).await?;
         // What cannot be read says nothing.
         Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
     }
@@ -55,10 +65,9 @@ impl BanStore for RedisBans {
     }
 
     async fn claim_trial(&self, process: &str, life: Duration) -> Result<bool, StoreError> {
-        let mut command = Cmd::set(&self.trial, process);
-        command.arg("NX").arg("PX").arg(millis(life));
-        let given: Option<String> = self.store.link.ask(&command).await?;
-        Ok(given.is_some())
+        let link = &self.store.link;
+        link.eval(&CLAIM_TRIAL, &[&self.trial], (process, millis(life)))
+            .await
     }
 
     async fn unclaim_trial(&self, process: &str) -> Result<(), StoreError> {

@@ -14,9 +14,9 @@ const UNKNOWN: &str = "-";
 
 /// KEYS: the claim. ARGV: process, life in milliseconds. Returns who has it, and for how long.
 /// What has no end is none of ours.
-const CLAIM: &str = "local holder = redis.call('GET', KEYS[1])
+const CLAIM: &str = "local holder = redis.pcall('GET', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
-if not holder or holder == ARGV[1] or left < 0 then
+if type(holder) ~= 'string' or holder == ARGV[1] or left < 0 then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
   return { ARGV[1], tonumber(ARGV[2]) }
 end
@@ -24,7 +24,7 @@ return { holder, left }";
 
 /// KEYS: the claim. ARGV: process.
 const GIVE_BACK: &str =
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
+    "if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
 
 #[async_trait]
 impl Flights for RedisStore {

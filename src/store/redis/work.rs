@@ -155,8 +155,15 @@ impl RedisWork {
         Ok(Look::Seen(entry))
     }
 
-    /// Makes stream and group, so that everything posted so far is given out.
+    /// Makes stream and group, so that everything posted so far is given out. What stands there and
+    /// is no stream is another program's.
     async fn make_group(&self, key: &str) -> Result<(), StoreError> {
+        let mut kind = Cmd::new();
+        kind.arg("TYPE").arg(key);
+        let kind: String = self.store.link.ask(&kind).await?;
+        if !matches!(kind.as_str(), "stream" | "none") {
+            self.store.link.ask::<()>(&Cmd::del(key)).await?;
+        }
         let mut command = Cmd::new();
         command.arg("XGROUP").arg("CREATE").arg(key).arg(GROUP);
         command.arg(START).arg("MKSTREAM");
@@ -195,7 +202,7 @@ async fn look<T: redis::FromRedisValue>(link: &Link, command: &Cmd) -> Result<Lo
     link.run(|mut connection| async move {
         match command.query_async(&mut connection).await {
             // Who waits while the stream is deleted is told in other words.
-            Err(error) if matches!(error.code(), Some("NOGROUP" | "UNBLOCKED")) => {
+            Err(error) if matches!(error.code(), Some("NOGROUP" | "UNBLOCKED" | "WRONGTYPE")) => {
                 Ok(Look::NoGroup)
             }
             outcome => outcome.map(Look::Seen),
