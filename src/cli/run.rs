@@ -203,7 +203,7 @@ async fn prepare(
             .collect(),
     };
     if let Some(ban) = broker.rest.bans().in_force().await {
-        return Err(SourceError::Banned(Box::new(ban)).into());
+        return Err(SourceError::Banned(ban).into());
     }
     broker.auth.token().await?;
     Ok(symbols)

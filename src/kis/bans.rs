@@ -92,9 +92,10 @@ impl Bans {
     }
 
     /// The ban in force, after a look at what other processes wrote.
-    pub async fn in_force(&self) -> Option<Ban> {
+    pub async fn in_force(&self) -> Option<Box<Ban>> {
         self.look().await;
-        self.ban_in_force()
+        let now = (self.clock)();
+        self.ban().filter(|ban| ban.is_in_force(now)).map(Box::new)
     }
 
     /// Lets the next call through although the key is banned: a person wants to know.
@@ -198,10 +199,6 @@ impl Bans {
     fn ban(&self) -> Option<Ban> {
         let known = self.known.load();
         known.as_ref().and_then(|known| known.ban()).cloned()
-    }
-
-    fn ban_in_force(&self) -> Option<Ban> {
-        self.ban().filter(|ban| ban.is_in_force((self.clock)()))
     }
 
     /// Whether this process is the one that tries.

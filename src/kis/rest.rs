@@ -90,7 +90,7 @@ impl Rest {
             return Err(SourceError::Unavailable(said));
         }
         if let Some(ban) = self.bans.in_force().await {
-            return Err(SourceError::Banned(Box::new(ban)));
+            return Err(SourceError::Banned(ban));
         }
         self.pacer.until_nobody_waits(urgency).await;
         Ok(())

@@ -27,7 +27,7 @@ pub(super) enum Skip {
     /// Nobody is known to lead.
     NoLeader,
     /// The broker refuses the app key.
-    Banned(Ban),
+    Banned(Box<Ban>),
 }
 
 impl Skip {

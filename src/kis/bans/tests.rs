@@ -59,7 +59,8 @@ fn denied() -> SourceError {
 async fn call(bans: &Bans, answer: Result<(), SourceError>) -> Result<(), SourceError> {
     let mut leave = bans.admit().await?;
     assert!(bans.hold(&mut leave));
-    bans.settle(leave, answer.as_ref().map(|()| ())).await;
+    let outcome = answer.as_ref().copied();
+    bans.settle(leave, outcome).await;
     answer
 }
 

@@ -270,8 +270,11 @@ const OF_SINGLE: [(&str, &[&str]); 10] = [
     ("stck_sdpr", &["prev_close"]),
 ];
 
+/// Fields, each with members.
+type Optional = &'static [(&'static str, &'static [&'static str])];
+
 /// A whole row of each call, as it was recorded.
-fn recorded_rows() -> [(Value, &'static [(&'static str, &'static [&'static str])]); 2] {
+fn recorded_rows() -> [(Value, Optional); 2] {
     let multi: Value =
         serde_json::from_slice(recorded!("intstock-multprice-FHKST11300006.json")).unwrap();
     let single: Value =
