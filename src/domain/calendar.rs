@@ -368,7 +368,7 @@ fn rows<T: serde::de::DeserializeOwned>(
     let is_there = |column: &&str| headers.iter().any(|header| header == *column);
     // A table without its header would lose its first row, and that may be the only one.
     let is_blank = headers.iter().all(str::is_empty);
-    if !is_blank && !columns.iter().all(|column| is_there(&column)) {
+    if !is_blank && !columns.iter().all(is_there) {
         return Err(CalendarError {
             line: line_at(text, headers.position()),
             trouble: format!("the header is not {}", columns.join(",")),
