@@ -59,6 +59,16 @@ impl LedgerKeeper {
         }));
     }
 
+    /// The pass that is under way gets no rows.
+    pub fn forget(&self) {
+        self.take();
+    }
+
+    fn take(&self) -> HashMap<Symbol, Written> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *written)
+    }
+
     /// The pass that began at `sweep` is over: every code of it gets its row. With `lead` only
     /// while no later lead has written.
     ///
@@ -71,10 +81,7 @@ impl LedgerKeeper {
         sweep: KrxTime,
         lead: Option<Lead>,
     ) -> Result<(), StoreError> {
-        let written = {
-            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *written)
-        };
+        let written = self.take();
         let mut known = self.known.lock().await;
         if known.lead != lead {
             *known = Known {
@@ -108,5 +115,113 @@ impl LedgerKeeper {
 impl fmt::Debug for LedgerKeeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LedgerKeeper").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Phase, Polled, Seoul};
+    use crate::store::MemoryStore;
+    use crate::sweep::{Missing, Reason};
+    use chrono::{TimeDelta, TimeZone as _};
+
+    fn at(minute: i64) -> KrxTime {
+        let start = Seoul.with_ymd_and_hms(2026, 11, 20, 9, 0, 0).unwrap();
+        start + TimeDelta::minutes(minute)
+    }
+
+    fn symbol() -> Symbol {
+        "005930".parse().unwrap()
+    }
+
+    fn quote(minute: i64, price: i64) -> Quote {
+        Quote {
+            stock_code: symbol(),
+            stock_name: String::new(),
+            price,
+            change: None,
+            change_rate: None,
+            volume: None,
+            timestamp: at(minute).naive_local(),
+            market: None,
+            open: None,
+            high: None,
+            low: None,
+            prev_close: None,
+            value: None,
+            venue: "KRX".into(),
+            session: Phase::Regular,
+            status: Status::Trading,
+            source: "kis.multi".into(),
+            fetched_at: at(minute),
+        }
+    }
+
+    fn report(missing: Vec<Missing>) -> Report {
+        Report {
+            universe: 1,
+            written: 1 - missing.len(),
+            coverage: 1.0,
+            calls: 1,
+            refused_calls: 0,
+            retries: 0,
+            elapsed_ms: 1,
+            missing,
+            stopped: false,
+        }
+    }
+
+    /// A pass of one minute that brought a price.
+    async fn pass(keeper: &LedgerKeeper, minute: i64, price: i64, lead: u64) {
+        keeper.note(&[quote(minute, price)]);
+        let lead = Some(Lead(lead));
+        let report = report(Vec::new());
+        keeper.settle(&report, at(minute), lead).await.unwrap();
+    }
+
+    async fn polled(store: &MemoryStore) -> Polled {
+        store.row(symbol()).await.unwrap().unwrap().polled.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_new_leader_knows_since_when_a_price_stands() {
+        let store = Arc::new(MemoryStore::default());
+        let [first, second] = [(); 2].map(|()| LedgerKeeper::new(store.clone()));
+        pass(&first, 0, 100, 1).await;
+        pass(&first, 1, 100, 1).await;
+        pass(&second, 2, 100, 2).await;
+        assert_eq!(polled(&store).await.unchanged_since, at(0));
+        pass(&second, 3, 101, 2).await;
+        pass(&second, 4, 100, 2).await;
+        // What it knew of its first lead is of no use: the price was another one meanwhile.
+        pass(&first, 5, 100, 3).await;
+        assert_eq!(polled(&store).await.unchanged_since, at(4));
+        assert_eq!(polled(&store).await.sweep, at(5));
+    }
+
+    #[tokio::test]
+    async fn who_was_paused_brings_nothing_and_keeps_nothing_for_later() {
+        let store = Arc::new(MemoryStore::default());
+        let [first, second] = [(); 2].map(|()| LedgerKeeper::new(store.clone()));
+        pass(&first, 0, 100, 1).await;
+        pass(&second, 1, 101, 2).await;
+        first.note(&[quote(0, 100)]);
+        let late = first
+            .settle(&report(Vec::new()), at(0), Some(Lead(1)))
+            .await;
+        assert_eq!(late, Err(StoreError::Superseded { lead: Lead(1) }));
+        first.note(&[quote(0, 100)]);
+        first.forget();
+        let missing = Missing {
+            code: symbol(),
+            reason: Reason::NotReached,
+            detail: "timeout".to_owned(),
+        };
+        let missing = report(vec![missing]);
+        first.settle(&missing, at(3), Some(Lead(3))).await.unwrap();
+        let row = store.row(symbol()).await.unwrap().unwrap();
+        assert_eq!(row.polled.unwrap().price, 101);
+        assert_eq!(row.missed.unwrap().since, at(3));
     }
 }

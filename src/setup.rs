@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chrono::NaiveDate;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Clock};
 use crate::config::{ConfigError, KisEnvironment, Layers, Settings, UniverseSource};
@@ -16,7 +17,7 @@ use crate::domain::{
     Calendar, CalendarError, KrxTime, Presence, RateMode, Role, Shipped, Universe,
 };
 use crate::fleet::{self, Dispatcher, Member, Worker};
-use crate::journal::{Notes, Scribe};
+use crate::journal::{self, Notes, Scribe};
 use crate::kis::{
     Auth, BanKeep, Bans, BrokerDay, Caller, Credentials, Keep, KisQuotes, MasterFiles, Rest,
 };
@@ -495,12 +496,34 @@ impl Reader {
     }
 
     async fn of(layers: &Layers) -> Result<Self, SetupError> {
-        let parts = Parts::new(Settings::new(layers)?, clock::system())?;
+        let settings = Settings::new(layers)?;
+        let clock = clock::system();
+        let (notebook, notes) = journal::notebook(Arc::clone(&clock));
+        let mut outside = Outside::new(&settings, clock)?;
+        if outside.redis.is_some() {
+            outside.recorder = Arc::new(notebook);
+        }
+        let parts = Parts::on(settings, outside)?;
         parts.know_names().await;
         if let Some(broker) = &parts.broker {
             broker.auth.take_kept().await;
         }
-        Ok(parts.reader())
+        let reader = parts.reader();
+        if parts.redis.is_none() {
+            return Ok(reader);
+        }
+        // Whoever watches the store sees this process too, for as long as the reader lives.
+        parts.activity.set("reads prices");
+        let stop = CancellationToken::new();
+        let scribe = parts.scribe(notes);
+        let attendance = parts.attendance(Role::Reader, None);
+        tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                tokio::join!(scribe.run(stop.clone()), attendance.run(stop));
+            }
+        });
+        Ok(reader.ending(stop))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Proves one contract of journal, ledger, coverage and roster on both stores, Redis and memory,
+//! Proves one contract of journal, ledger, coverage and roster in memory, on one Redis and in a cluster,
 //! and of Redis what it alone has: bounds, ends, and values that somebody else wrote there.
 
 #![cfg(feature = "cli")]
@@ -24,6 +24,7 @@ use sise::port::{
 };
 use sise::store::{MemoryStore, RedisSettings, RedisStore};
 
+use support::cluster::Cluster;
 use support::redis::RedisServer;
 use support::{list, until};
 
@@ -181,7 +182,7 @@ async fn a_process_is_there_until_it_says_nothing_any_more(store: &dyn Chronicle
     .await;
 }
 
-macro_rules! on_both_stores {
+macro_rules! on_every_store {
     ($($rule:ident),+ $(,)?) => {
         mod in_memory {
             $(#[tokio::test(start_paused = true)]
@@ -196,10 +197,17 @@ macro_rules! on_both_stores {
                 super::$rule(&super::store(&server.url())).await;
             })+
         }
+        mod in_a_cluster {
+            $(#[tokio::test]
+            async fn $rule() {
+                let cluster = super::Cluster::start().await;
+                super::$rule(&super::store(&cluster.url())).await;
+            })+
+        }
     };
 }
 
-on_both_stores!(
+on_every_store!(
     entries_are_read_newest_first,
     an_entry_that_grew_takes_the_place_of_its_earlier_writing,
     rows_are_kept_by_code,

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use redis::AsyncCommands as _;
 
+use support::cluster::Cluster;
 use support::program::{Program, Running};
 use support::simulated_broker::Stats;
 use support::world::World;
@@ -401,6 +402,25 @@ async fn daemons_of_one_key_share_its_rate() {
     assert!(batches(&other, "taken", "done").await >= 1);
     let stats = world.broker.stats();
     assert_eq!((stats.over_limit, stats.tokens_issued), (0, 1));
+}
+
+#[tokio::test]
+async fn a_cluster_carries_the_work_too() {
+    let world = World::new(&["--latency", "100ms"]).await;
+    let cluster = Cluster::start().await;
+    let start = |key| {
+        let daemon = daemon(&world, key).set("REDIS_URL", cluster.url());
+        daemon.start()
+    };
+    let first = start("0001");
+    leads(&first).await;
+    let second = start("0002");
+    follows(&second).await;
+    let calls = calls_in_sweeps(&world, &first, &["0001", "0002"], 2).await;
+    let all: u64 = calls.iter().sum();
+    assert!(calls.iter().all(|calls| calls * 10 >= all * 3), "{calls:?}");
+    assert_eq!(batches(&first, "posted", "lost").await, 0);
+    keeps_to_its_rate(&world);
 }
 
 #[tokio::test]

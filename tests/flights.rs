@@ -1,5 +1,5 @@
-//! Proves one contract on the claims that keep processes from asking for the same code, in Redis
-//! and in memory.
+//! Proves one contract on the claims that keep processes from asking for the same code, in Redis,
+//! in a cluster and in memory.
 
 #![cfg(feature = "cli")]
 #![allow(
@@ -16,6 +16,7 @@ use sise::Symbol;
 use sise::port::{Claim, Flights, Landed};
 use sise::store::{MemoryStore, RedisSettings, RedisStore};
 
+use support::cluster::Cluster;
 use support::redis::RedisServer;
 use support::until;
 
@@ -25,8 +26,12 @@ const SHORT: Duration = Duration::from_millis(150);
 const LONG: Duration = Duration::from_secs(600);
 
 fn store(server: &RedisServer) -> RedisStore {
+    store_at(&server.url())
+}
+
+fn store_at(url: &str) -> RedisStore {
     RedisStore::new(&RedisSettings {
-        url: &server.url(),
+        url,
         namespace: "",
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(5),
@@ -129,7 +134,7 @@ async fn no_codes_are_claimed_and_landed_as_none(flights: &dyn Flights) {
     flights.land("one", &[]).await.unwrap();
 }
 
-macro_rules! on_both_stores {
+macro_rules! on_every_store {
     ($($rule:ident),+ $(,)?) => {
         mod in_memory {
             $(#[tokio::test(start_paused = true)]
@@ -144,10 +149,17 @@ macro_rules! on_both_stores {
                 super::$rule(&super::store(&server)).await;
             })+
         }
+        mod in_a_cluster {
+            $(#[tokio::test]
+            async fn $rule() {
+                let cluster = super::Cluster::start().await;
+                super::$rule(&super::store_at(&cluster.url())).await;
+            })+
+        }
     };
 }
 
-on_both_stores!(
+on_every_store!(
     one_asks_for_a_code_and_the_others_wait,
     a_claim_ends_with_its_life,
     a_renewed_claim_lives_on,

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 
 use support::faked_time::FakedTime;
 use support::program::{Outcome, Program, Running};
-use support::world::World;
+use support::world::{APP_KEY, APP_SECRET, World};
 use support::{http, list, until};
 
 /// Codes of the small list.
@@ -562,6 +562,44 @@ async fn a_close_that_is_kept_is_known_after_a_restart() {
     assert_eq!(again.count(&["sweep done"]), 0);
     // The broker's holidays are asked once more, no price is.
     assert!(world.broker.stats().calls <= calls + 1);
+}
+
+/// A program of somebody else's, with sise as a library.
+#[tokio::test]
+async fn a_program_that_reads_is_seen_for_as_long_as_its_reader_lives() {
+    let world = World::new(&["--limit", "0"]).await;
+    let reader = sise::Reader::builder()
+        .redis_url(&world.redis.url())
+        .response_timeout(std::time::Duration::from_secs(2))
+        .base_url(&world.broker.url())
+        .credentials(APP_KEY, APP_SECRET)
+        .state_directory(&world.path().join("state"))
+        .build()
+        .await
+        .unwrap();
+    let roles = async || {
+        let status = ask_json(&world, &["status"]).await;
+        let processes = status["processes"].as_array().unwrap().clone();
+        let role = |process: Value| process["role"].as_str().unwrap().to_owned();
+        processes.into_iter().map(role).collect::<Vec<String>>()
+    };
+    until("the reader is seen", async || {
+        (roles().await == ["reader"]).then_some(())
+    })
+    .await;
+    // A miss: it asks the broker, and needs a token for that.
+    reader.price("005930").await.unwrap().unwrap();
+    let token = entry(&world, "token", |entry| entry["change"] == "issued").await;
+    assert!(token["process"].is_string(), "{token}");
+    let other = reader.clone();
+    drop(reader);
+    other.price("005930").await.unwrap().unwrap();
+    assert_eq!(roles().await, ["reader"]);
+    drop(other);
+    until("it is gone", async || {
+        roles().await.is_empty().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

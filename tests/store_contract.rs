@@ -397,6 +397,8 @@ async fn what_is_no_price_counts_as_not_there() {
         with_price((-1).into()),
         with_price("72000".into()),
         with_price(serde_json::Value::Null),
+        // Of another code: whoever put it there, it is not what was asked for.
+        serde_json::to_string(&full("035720", 72_000)).unwrap(),
     ] {
         for kind in ["realtime", "close"] {
             let key = format!("{kind}:price:005930");

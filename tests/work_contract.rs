@@ -1,4 +1,4 @@
-//! Proves one contract on shared work in Redis and in memory: each batch is given out at least
+//! Proves one contract on shared work in Redis, in a cluster and in memory: each batch is given out at least
 //! once, again when its worker died, and handed in once. And of Redis: an empty one is as good.
 
 #![cfg(feature = "cli")]
@@ -20,6 +20,7 @@ use sise::port::{
 use sise::store::{MemoryWork, RedisSettings, RedisStore, RedisWork};
 use tokio::task::JoinSet;
 
+use support::cluster::Cluster;
 use support::redis::RedisServer;
 use support::silent_proxy::SilentProxy;
 use support::{list, until};
@@ -235,7 +236,7 @@ async fn each_process_gets_its_own(work: &dyn Work) {
     assert_eq!(numbers_handed_in(work, "one").await, [1]);
 }
 
-macro_rules! on_both {
+macro_rules! on_each {
     ($($rule:ident),+ $(,)?) => {
         mod in_memory {
             $(#[tokio::test(start_paused = true)]
@@ -250,10 +251,17 @@ macro_rules! on_both {
                 super::$rule(&super::redis(&server.url())).await;
             })+
         }
+        mod in_a_cluster {
+            $(#[tokio::test]
+            async fn $rule() {
+                let cluster = super::Cluster::start().await;
+                super::$rule(&super::redis(&cluster.url())).await;
+            })+
+        }
     };
 }
 
-on_both!(
+on_each!(
     what_is_posted_is_taken_and_handed_in,
     what_was_posted_before_anybody_looked_is_given_out,
     a_batch_goes_to_who_can_ask_that_way,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use chrono::{NaiveTime, TimeDelta};
+use chrono::{NaiveTime, TimeDelta, TimeZone as _};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::output::{self, grouped};
 use super::strip::{self, Look, Slot};
 use super::words::{self, length, long, percent, short};
 use crate::config::Layers;
-use crate::domain::{Coverage, Entry, Event, Gap, KrxTime, Moment, Presence, Role};
+use crate::domain::{Coverage, Entry, Event, Gap, KrxTime, Moment, Presence, Role, Seoul, Skipped};
 use crate::port::{
     CoverageLog as _, Journal as _, Leader, Leadership as _, Roster as _, StoreError,
 };
@@ -117,7 +117,7 @@ impl Status {
         let last_sweep = entries.iter().find(is_sweep).map(|entry| entry.at);
         let is_skip = |entry: &&Entry| match &entry.event {
             Event::Skip(skipped) => {
-                skipped.reason != crate::domain::Skipped::NOT_LEADER
+                skipped.reason != Skipped::NOT_LEADER
                     && last_sweep.is_none_or(|last| entry.last_at > last)
             }
             _ => false,
@@ -294,11 +294,7 @@ impl Day {
     /// The minutes of today's session; where none is, those that were counted all the same.
     fn new(parts: &Parts, now: KrxTime, counted: Vec<(NaiveTime, Coverage)>) -> Self {
         let day = now.date_naive();
-        let at = |time: NaiveTime| {
-            use chrono::TimeZone as _;
-            let seoul = crate::domain::Seoul;
-            seoul.from_local_datetime(&day.and_time(time)).earliest()
-        };
+        let at = |time: NaiveTime| Seoul.from_local_datetime(&day.and_time(time)).earliest();
         let minute = TimeDelta::minutes(1);
         let session = parts.calendar.load().session(day);
         let first = counted.first().and_then(|(time, _)| at(*time));

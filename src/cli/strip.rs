@@ -1,5 +1,7 @@
 //! Coverage by minute as one line of blocks, folded to the width of the terminal.
 
+use std::io::IsTerminal as _;
+
 use chrono::{TimeDelta, Timelike as _};
 
 use super::logging::colours;
@@ -48,7 +50,6 @@ pub(super) struct Look {
 impl Look {
     /// By the terminal at hand; a pipe is eighty wide.
     pub(super) fn of_terminal() -> Self {
-        use std::io::IsTerminal as _;
         let width = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
         Self {
             width,

@@ -75,6 +75,10 @@ impl Row {
     /// Takes over what an earlier row of the same code knows: since when the price stands, since
     /// when there is none.
     pub fn follow(&mut self, earlier: &Self) {
+        if *self == Self::default() {
+            self.clone_from(earlier);
+            return;
+        }
         match (&mut self.polled, earlier.polled) {
             (Some(polled), Some(before)) if polled.price == before.price => {
                 polled.unchanged_since = polled.unchanged_since.min(before.unchanged_since);
@@ -166,5 +170,8 @@ mod tests {
         missed.follow(&earlier);
         assert_eq!(missed.polled, earlier.polled);
         assert_eq!(missed.missed.unwrap().since, at(1));
+        let mut unseen = Row::default();
+        unseen.follow(&earlier);
+        assert_eq!(unseen, earlier);
     }
 }

@@ -82,12 +82,12 @@ pub(crate) mod oracle {
                 Ok(token) => {
                     let plain: Value = serde_json::from_slice(bytes).unwrap_or_default();
                     let fields = plain.as_object().into_iter().flatten();
-                    let mut texts = fields.filter_map(|(name, value)| {
-                        (name.trim() == "access_token").then(|| match value {
+                    let mut texts = fields
+                        .filter(|(name, _)| name.trim() == "access_token")
+                        .map(|(_, value)| match value {
                             Value::String(text) => text.trim().to_owned(),
                             other => other.to_string(),
-                        })
-                    });
+                        });
                     assert!(texts.any(|text| text == token.access_token), "{plain}");
                     assert!(token.expires_at <= now.naive_local() + LONGEST_LIFE);
                     crate::kis::auth::check_token(&token, now);

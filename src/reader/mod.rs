@@ -21,6 +21,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::Clock;
 use crate::domain::{Calendar, Reading};
@@ -55,6 +56,8 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Reader {
     shared: Arc<Shared>,
+    /// Ends, with the last handle, what goes on beside the reads.
+    _beside: Option<Arc<DropGuard>>,
 }
 
 struct Shared {
@@ -79,7 +82,14 @@ impl Reader {
                 is_probing: AtomicBool::new(false),
                 said_clocks_differ: AtomicBool::new(false),
             }),
+            _beside: None,
         }
+    }
+
+    /// The same reader, which ends `beside` when its last handle goes.
+    pub(crate) fn ending(mut self, beside: CancellationToken) -> Self {
+        self._beside = Some(Arc::new(beside.drop_guard()));
+        self
     }
 
     /// The price of one code: from the store, else from the broker, else, outside the session,

@@ -62,6 +62,11 @@ impl Schedule {
             return;
         }
         self.note_next_run(now);
+        self.sweep(state, due, now, stop);
+    }
+
+    /// Starts a sweep.
+    fn sweep(&self, state: &mut State, due: Due, now: KrxTime, stop: &CancellationToken) {
         let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
         let task = Task {
             deadline: plan(&self.parts, symbols.len()).sweep_time() * 2 + SLACK,
@@ -102,10 +107,15 @@ impl Schedule {
                 }
             };
             let lead = candidate.as_ref().map(|candidate| candidate.lead());
-            // Who does not lead any more leaves the ledger to who does.
-            if lead != Some(None)
-                && let Err(error) = ledger.settle(&report, now, lead.flatten()).await
-            {
+            let settled = match lead {
+                // Who does not lead any more leaves the ledger to who does.
+                Some(None) => {
+                    ledger.forget();
+                    Ok(())
+                }
+                lead => ledger.settle(&report, now, lead.flatten()).await,
+            };
+            if let Err(error) = settled {
                 tracing::debug!(%error, "the ledger was not written");
             }
             report

@@ -209,6 +209,12 @@ impl Day {
                 ways.broker_was_well_since = now;
                 ways.broker = reach;
             }
+            Event::SetRedisClock(by) => world.set_redis_clock(by),
+            Event::BrokerCutOff(slot, reach) => {
+                let mut ways = world.ways();
+                ways.broker_was_well_since = now;
+                ways.broker_cut_off[slot] = reach;
+            }
             Event::BrokerFaults(faults) => {
                 let mut ways = world.ways();
                 ways.broker_was_well_since = now;

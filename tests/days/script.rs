@@ -27,11 +27,15 @@ pub(crate) enum Event {
     Freeze(Target, Duration),
     Thaw(usize),
     SetClock(usize, TimeDelta),
+    /// The clock of Redis's machine.
+    SetRedisClock(TimeDelta),
     Redis(Way),
     /// A slot alone reaches Redis otherwise.
     CutOff(usize, Option<Way>),
     RedisForgets,
     Broker(Reach),
+    /// A slot alone reaches the broker otherwise.
+    BrokerCutOff(usize, Option<Reach>),
     BrokerFaults(Faults),
     /// Every token is dead; the next one is given at once.
     KillTokens,
@@ -41,6 +45,9 @@ pub(crate) enum Event {
     ForeignToken,
     Lists(Lists),
 }
+
+/// Microseconds; no clock that is looked after is off by more.
+pub(crate) const WRONG: i64 = 60_000_000;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Script {
@@ -66,7 +73,15 @@ impl Script {
             script.quiet(Duration::from_millis(late));
         }
         let (from, until) = Script::faulty_time(setup, &mut rng);
-        for _ in 0..rng.usize(0..=7) {
+        // Clocks that are wrong from the start are set right once.
+        for (slot, skew) in setup.skews.iter().enumerate() {
+            if skew.abs() > WRONG {
+                let at = Duration::from_millis(rng.u64(from..until));
+                script.add(at, Event::SetClock(slot, TimeDelta::microseconds(-skew)));
+                script.quiet(at);
+            }
+        }
+        for _ in 0..rng.usize(0..=10) {
             let start = rng.u64(from..until);
             let longest = match rng.u8(..4) {
                 0 => 3_000,
@@ -115,7 +130,7 @@ impl Script {
             self.add(start, begin);
             self.add(end, over);
         };
-        match rng.u8(..20) {
+        match rng.u8(..22) {
             0 => during(Event::Redis(Way::Refused), Event::Redis(Way::Up)),
             1 => during(Event::Redis(Way::Silent), Event::Redis(Way::Up)),
             2 => during(Event::Redis(Way::Slow), Event::Redis(Way::Up)),
@@ -144,6 +159,18 @@ impl Script {
             13 => self.add(end, Event::KillTokens),
             14 => self.add(end, Event::RevokeToken),
             15 => self.add(end, Event::ForeignToken),
+            20 => {
+                let reach = [Reach::Refused, Reach::Silent][rng.usize(..2)];
+                let (cut, mended) = (Some(reach), None);
+                during(
+                    Event::BrokerCutOff(slot, cut),
+                    Event::BrokerCutOff(slot, mended),
+                );
+            }
+            21 => {
+                let by = TimeDelta::milliseconds(rng.i64(-3_600_000..=3_600_000));
+                self.add(start, Event::SetRedisClock(by));
+            }
             16 => {
                 self.add(start, Event::Kill(target, length));
                 // It may come back in the middle of something.

@@ -85,10 +85,11 @@ impl Setup {
             (Mode::Real, 0) => 30,
             _ => 60,
         });
-        let skew = |rng: &mut Rng| match rng.u8(..10) {
-            0..6 => 0,
-            6..9 => rng.i64(-2_000_000..=2_000_000),
-            _ => rng.i64(-60_000_000..=60_000_000),
+        let skew = |rng: &mut Rng| match rng.u8(..12) {
+            0..7 => 0,
+            7..10 => rng.i64(-2_000_000..=2_000_000),
+            10 => rng.i64(-60_000_000..=60_000_000),
+            _ => rng.i64(-3_600_000_000..=3_600_000_000),
         };
         let slots = daemons + readers + onlookers;
         Self {

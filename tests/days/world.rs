@@ -41,6 +41,8 @@ pub(crate) struct World {
     ways: Mutex<Ways>,
     /// How far each slot's clock is off, microseconds.
     skews: Vec<AtomicI64>,
+    /// How far Redis's is.
+    redis_skew: AtomicI64,
 }
 
 /// How everything answers at present.
@@ -52,6 +54,8 @@ pub(crate) struct Ways {
     pub(crate) cut_off_at: Vec<Option<Duration>>,
     pub(crate) redis_was_up_since: Duration,
     pub(crate) broker: Reach,
+    /// Slots that reach the broker otherwise.
+    pub(crate) broker_cut_off: Vec<Option<Reach>>,
     pub(crate) broker_lies: bool,
     /// When something was wrong with the broker last, or with its tokens.
     pub(crate) broker_was_well_since: Duration,
@@ -61,7 +65,8 @@ pub(crate) struct Ways {
 impl Ways {
     /// Remembers that something is wrong with the broker, if it is.
     pub(crate) fn note_trouble(&mut self, now: Duration) {
-        if self.broker != Reach::Up || self.broker_lies {
+        let is_cut_off = self.broker_cut_off.iter().any(Option::is_some);
+        if self.broker != Reach::Up || self.broker_lies || is_cut_off {
             self.broker_was_well_since = now;
         }
     }
@@ -80,6 +85,7 @@ impl World {
             cut_off_at: vec![None; slots],
             redis_was_up_since: Duration::ZERO,
             broker: Reach::Up,
+            broker_cut_off: vec![None; slots],
             broker_lies: false,
             broker_was_well_since: Duration::ZERO,
             lists: Lists::Whole,
@@ -93,6 +99,7 @@ impl World {
             draws: Mutex::default(),
             ways: Mutex::new(ways),
             skews,
+            redis_skew: AtomicI64::new(0),
             timeline,
             setup,
             script,
@@ -161,7 +168,13 @@ impl World {
 
     /// Redis's clock, microseconds since 1970.
     pub(crate) fn redis_clock(&self) -> i64 {
-        self.true_time().timestamp_micros()
+        self.true_time().timestamp_micros() + self.redis_skew.load(Ordering::Relaxed)
+    }
+
+    /// Sets Redis's clock forward or back.
+    pub(crate) fn set_redis_clock(&self, by: TimeDelta) {
+        let micros = by.num_microseconds().unwrap();
+        self.redis_skew.fetch_add(micros, Ordering::Relaxed);
     }
 
     pub(crate) fn way_to_redis(&self, slot: usize) -> Way {
@@ -169,8 +182,9 @@ impl World {
         ways.cut_off[slot].unwrap_or(ways.redis)
     }
 
-    pub(crate) fn reach(&self, _slot: usize) -> Reach {
-        self.ways().broker
+    pub(crate) fn reach(&self, slot: usize) -> Reach {
+        let ways = self.ways();
+        ways.broker_cut_off[slot].unwrap_or(ways.broker)
     }
 
     pub(crate) fn lists(&self) -> Lists {

@@ -33,7 +33,7 @@ pub(crate) fn quotes(bytes: &[u8]) -> Vec<Quote> {
     let context = Context {
         symbol,
         listing: halted.map(|_| &listing),
-        now,
+        asked_at: now,
         session: Phase::Regular,
     };
     let plain = plain_rows(bytes);

@@ -4,7 +4,6 @@
 //! moved, fails or is silent. Every node is reached by itself, so one that is gone delays no
 //! request to the others.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use futures_util::future::join_all;
 use redis::aio::ConnectionLike;
 use redis::{
     Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult,
-    ServerErrorKind, Value,
+    ServerError, ServerErrorKind, Value,
 };
 use tokio::task::JoinSet;
 
@@ -53,10 +52,12 @@ struct Shared {
     lookout: Lookout,
 }
 
-/// Keys that one node has: their places, those of a slot together.
-pub(super) struct Part {
+/// Commands of a pipeline that go to one node.
+struct Part {
     node: Arc<Node>,
-    pub(super) slots: Vec<Vec<usize>>,
+    commands: Pipeline,
+    /// Where they stand in the whole.
+    places: Vec<usize>,
 }
 
 impl Cluster {
@@ -94,41 +95,61 @@ impl Cluster {
 }
 
 impl ClusterConnection {
-    /// Divides keys among those who have them.
-    pub(super) async fn divide(&self, keys: &[impl AsRef<str>]) -> RedisResult<Vec<Part>> {
-        let mut slots: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
-        for (place, key) in keys.iter().enumerate() {
-            let slot = slot_of(key.as_ref().as_bytes());
-            slots.entry(slot).or_default().push(place);
-        }
-        let mut parts: Vec<Part> = Vec::new();
-        for (slot, places) in slots {
-            let node = self.shared.node_of(slot).await?;
-            match parts.iter_mut().find(|part| Arc::ptr_eq(&part.node, &node)) {
-                Some(part) => part.slots.push(places),
-                None => parts.push(Part {
-                    node,
-                    slots: vec![places],
-                }),
-            }
-        }
-        Ok(parts)
-    }
-
-    /// Sends commands together to the node of `part`, each about keys of one slot; on to another
-    /// node those whose slot has moved.
-    pub(super) async fn send_together(
-        &self,
-        part: &Part,
-        pipeline: &Pipeline,
-    ) -> Vec<RedisResult<Value>> {
-        let mut answers = match part.node.ask_together(pipeline).await {
-            Ok(answers) => answers,
-            Err(error) => {
-                self.shared.lookout.call();
-                return vec![Err(error); pipeline.len()];
+    /// Sends each command to the node that has its key, those of a node together. Each has its own
+    /// answer: a node that is gone takes nothing of the others along.
+    pub(super) async fn send_each(&self, pipeline: &Pipeline) -> Vec<RedisResult<Value>> {
+        let mut answers: Vec<RedisResult<Value>> = vec![Ok(Value::Nil); pipeline.len()];
+        let mut settle = |place: usize, answer: RedisResult<Value>| {
+            if let Some(slot) = answers.get_mut(place) {
+                *slot = answer;
             }
         };
+        let mut parts: Vec<Part> = Vec::new();
+        for (place, command) in pipeline.cmd_iter().enumerate() {
+            let node = match self
+                .shared
+                .node_of(key_of(command).map_or(0, slot_of))
+                .await
+            {
+                Ok(node) => node,
+                Err(error) => {
+                    settle(place, Err(error));
+                    continue;
+                }
+            };
+            let known = parts.iter().position(|part| Arc::ptr_eq(&part.node, &node));
+            if known.is_none() {
+                parts.push(Part {
+                    node,
+                    commands: Pipeline::new(),
+                    places: Vec::new(),
+                });
+            }
+            let part = match known {
+                Some(known) => parts.get_mut(known),
+                None => parts.last_mut(),
+            };
+            if let Some(part) = part {
+                part.commands.add_command(command.clone());
+                part.places.push(place);
+            }
+        }
+        let sent = parts
+            .iter()
+            .map(|part| part.node.ask_together(&part.commands));
+        for (part, found) in parts.iter().zip(join_all(sent).await) {
+            match found {
+                Ok(found) => {
+                    let found = part.places.iter().zip(found);
+                    found.for_each(|(place, answer)| settle(*place, answer));
+                }
+                Err(error) => {
+                    self.shared.lookout.call();
+                    let places = part.places.iter();
+                    places.for_each(|place| settle(*place, Err(error.clone())));
+                }
+            }
+        }
         for (answer, command) in answers.iter_mut().zip(pipeline.cmd_iter()) {
             let is_elsewhere = |error: &RedisError| error.redirect_node().is_some();
             if answer.as_ref().is_err_and(is_elsewhere) {
@@ -156,7 +177,6 @@ impl ConnectionLike for ClusterConnection {
         Box::pin(self.shared.send(command))
     }
 
-    /// As a whole to the node of the first key.
     fn req_packed_commands<'a>(
         &'a mut self,
         pipeline: &'a Pipeline,
@@ -164,9 +184,20 @@ impl ConnectionLike for ClusterConnection {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
-            let slot = pipeline.cmd_iter().find_map(key_of).map_or(0, slot_of);
-            let node = self.shared.node_of(slot).await?;
-            node.ask_part(pipeline, offset, count).await
+            if pipeline.is_transaction() {
+                // As a whole to the node of its first key; others would be refused there.
+                let slot = pipeline.cmd_iter().find_map(key_of).map_or(0, slot_of);
+                let node = self.shared.node_of(slot).await?;
+                return node.ask_part(pipeline, offset, count).await;
+            }
+            // What a server refused stands among the answers, as it does on one connection.
+            let answers = self.send_each(pipeline).await.into_iter();
+            let answers = answers.skip(offset).take(count);
+            answers
+                .map(|answer| {
+                    answer.or_else(|error| Ok(Value::ServerError(ServerError::try_from(error)?)))
+                })
+                .collect()
         })
     }
 

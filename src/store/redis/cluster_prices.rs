@@ -3,14 +3,14 @@
 
 use std::sync::LazyLock;
 
-use futures_util::future::join_all;
 use metrics::counter;
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, Value};
 
 use super::RedisStore;
-use super::cluster::{ClusterConnection, Part};
+use super::cluster::ClusterConnection;
 use super::connection::Connection;
 use super::prices::quote;
+use super::slot::by_slot;
 use crate::domain::{Quote, Symbol};
 use crate::port::{Lead, StoreError};
 use crate::store::keys::Keys;
@@ -65,21 +65,30 @@ impl RedisStore {
             key
         };
         let keys: Vec<String> = symbols.iter().map(key).collect();
-        let keys = &keys;
+        let slots = by_slot(keys.iter());
+        let mut pipeline = Pipeline::with_capacity(slots.len());
+        for places in &slots {
+            // For one key too: GET fails on a key that holds something else, MGET finds nothing
+            // there.
+            pipeline.cmd("MGET");
+            for key in places.iter().filter_map(|place| keys.get(*place)) {
+                pipeline.arg(key);
+            }
+        }
+        let (pipeline, slots) = (&pipeline, &slots);
         self.link
             .run(|connection| async move {
                 let Connection::Cluster(cluster) = connection else {
                     return Ok(Vec::new());
                 };
-                let parts = cluster.divide(keys).await?;
-                let found = join_all(parts.iter().map(|part| read(&cluster, part, keys))).await;
                 let mut quotes = vec![None; symbols.len()];
                 let mut decoder = Decoder::default();
-                let mut answered = false;
+                let mut answered = slots.is_empty();
                 let mut trouble = None;
-                for (places, values) in found.into_iter().flatten() {
-                    let values = match values {
-                        Ok(values) => values,
+                for (places, answer) in slots.iter().zip(cluster.send_each(pipeline).await) {
+                    let values = match answer {
+                        Ok(Value::Array(values)) => values,
+                        Ok(_) => Vec::new(),
                         Err(error) => {
                             trouble = Some(error);
                             continue;
@@ -87,8 +96,8 @@ impl RedisStore {
                     };
                     answered = true;
                     for (place, value) in places.iter().zip(values) {
-                        if let Some(symbol) = symbols.get(*place)
-                            && let Some(found) = quotes.get_mut(*place)
+                        if let (Some(symbol), Some(found)) =
+                            (symbols.get(*place), quotes.get_mut(*place))
                         {
                             *found = quote(&mut decoder, *symbol, value);
                         }
@@ -114,32 +123,21 @@ impl RedisStore {
         lead: Option<Lead>,
     ) -> Result<(), StoreError> {
         if let Some(lead) = lead {
-            let last: Option<u64> = self.link.ask(&Cmd::get(self.lead_key())).await?;
+            let last: Option<u64> = self.link.ask_own(&Cmd::get(self.lead_key())).await?;
             if last != Some(lead.0) {
                 return Err(StoreError::Superseded { lead });
             }
         }
-        let keys: Vec<&str> = objects.iter().map(|(key, _)| key.as_str()).collect();
-        let keys = &keys;
-        let number = lead.map_or_else(String::new, |lead| lead.to_string());
-        let number = number.as_str();
+        let pipeline = &writing(objects, life, lead);
         let is_fresh = self
             .link
             .run(|connection| async move {
                 let Connection::Cluster(cluster) = connection else {
                     return Ok(true);
                 };
-                let parts = cluster.divide(keys).await?;
-                let pipelines: Vec<Pipeline> = parts
-                    .iter()
-                    .map(|part| writing(part, objects, number, life))
-                    .collect();
-                let sent = parts.iter().zip(&pipelines);
-                let sent = sent.map(|(part, pipeline)| write(&cluster, part, pipeline));
                 let mut is_fresh = true;
                 let mut trouble: Option<RedisError> = None;
-                // To the end, whatever fails: the other nodes take theirs.
-                for answer in join_all(sent).await.into_iter().flatten() {
+                for answer in write(&cluster, pipeline).await {
                     match answer {
                         Ok(answer) => is_fresh &= answer == Value::Int(1),
                         Err(error) => trouble = Some(error),
@@ -159,59 +157,38 @@ impl RedisStore {
     }
 }
 
-type Found<'a> = (&'a [usize], RedisResult<Vec<Value>>);
-
-/// What a node has under its part of the keys: places and values of each slot.
-async fn read<'a>(cluster: &ClusterConnection, part: &'a Part, keys: &[String]) -> Vec<Found<'a>> {
-    let mut pipeline = Pipeline::with_capacity(part.slots.len());
-    for places in &part.slots {
-        // For one key too: GET fails on a key that holds something else, MGET finds nothing there.
-        pipeline.cmd("MGET");
-        for key in places.iter().filter_map(|place| keys.get(*place)) {
-            pipeline.arg(key);
-        }
-    }
-    let answers = cluster.send_together(part, &pipeline).await;
-    let values = answers.into_iter().map(|answer| match answer? {
-        Value::Array(values) => Ok(values),
-        _ => Ok(Vec::new()),
-    });
-    let places = part.slots.iter().map(Vec::as_slice);
-    places.zip(values).collect()
-}
-
-/// Sends a node its part, once more what needs a script that it does not know yet.
-async fn write(
-    cluster: &ClusterConnection,
-    part: &Part,
-    pipeline: &Pipeline,
-) -> Vec<RedisResult<Value>> {
-    let mut answers = cluster.send_together(part, pipeline).await;
+/// Sends it all, and once more what needs the script where that is not known yet.
+async fn write(cluster: &ClusterConnection, pipeline: &Pipeline) -> Vec<RedisResult<Value>> {
+    let mut answers = cluster.send_each(pipeline).await;
     let is_unknown = |error: &RedisError| error.kind() == ServerErrorKind::NoScript.into();
-    let mut is_loaded = false;
+    if !answers
+        .iter()
+        .any(|answer| answer.as_ref().is_err_and(is_unknown))
+    {
+        return answers;
+    }
+    // To all: a slot may be on its way from one to another.
+    cluster.send_to_all(&LOAD).await;
     for (answer, command) in answers.iter_mut().zip(pipeline.cmd_iter()) {
         if answer.as_ref().is_err_and(is_unknown) {
-            if !is_loaded {
-                // To all: a slot may be on its way from one to another.
-                cluster.send_to_all(&LOAD).await;
-                is_loaded = true;
-            }
             *answer = cluster.send(command).await;
         }
     }
     answers
 }
 
-/// The commands that write a node's part of `objects`.
-fn writing(part: &Part, objects: &[(String, Vec<u8>)], lead: &str, life: u64) -> Pipeline {
-    let mut pipeline = Pipeline::with_capacity(part.slots.len());
-    for places in &part.slots {
+/// The commands that write `objects`, one for each slot.
+fn writing(objects: &[(String, Vec<u8>)], life: u64, lead: Option<Lead>) -> Pipeline {
+    let lead = lead.map_or_else(String::new, |lead| lead.to_string());
+    let slots = by_slot(objects.iter().map(|(key, _)| key));
+    let mut pipeline = Pipeline::with_capacity(slots.len());
+    for places in &slots {
         let objects = || places.iter().filter_map(|place| objects.get(*place));
         pipeline.cmd("EVALSHA").arg(&*DIGEST).arg(places.len());
         for (key, _) in objects() {
             pipeline.arg(key);
         }
-        pipeline.arg(lead).arg(life);
+        pipeline.arg(&lead).arg(life);
         for (_, json) in objects() {
             pipeline.arg(json.as_slice());
         }

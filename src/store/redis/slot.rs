@@ -1,5 +1,7 @@
 //! On which slot of a cluster a key lies, and by which key a command is sent.
 
+use std::collections::BTreeMap;
+
 use redis::{Arg, Cmd};
 
 /// Slots of a cluster, by its specification.
@@ -41,6 +43,16 @@ pub(super) fn slot_of(key: &[u8]) -> u16 {
     sum % SLOTS
 }
 
+/// The places of `keys`, those of a slot together.
+pub(super) fn by_slot(keys: impl Iterator<Item = impl AsRef<str>>) -> Vec<Vec<usize>> {
+    let mut slots: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
+    for (place, key) in keys.enumerate() {
+        let slot = slot_of(key.as_ref().as_bytes());
+        slots.entry(slot).or_default().push(place);
+    }
+    slots.into_values().collect()
+}
+
 /// The first key of a command; `None` for those that are about no key.
 pub(super) fn key_of(command: &Cmd) -> Option<&[u8]> {
     let mut words = command.args_iter().map(|argument| match argument {
@@ -51,6 +63,8 @@ pub(super) fn key_of(command: &Cmd) -> Option<&[u8]> {
         b"INFO" | b"PING" | b"SCRIPT" => None,
         // The script and the number of its keys come first.
         b"EVAL" | b"EVALSHA" => words.nth(2),
+        b"XGROUP" => words.nth(1),
+        b"XREAD" | b"XREADGROUP" => words.skip_while(|word| *word != b"STREAMS").nth(1),
         _ => words.next(),
     }
 }
@@ -88,6 +102,20 @@ mod tests {
             command(&["EVALSHA", "d", "2", "a", "b"]).as_deref(),
             Some("a")
         );
+        let group = ["XGROUP", "CREATE", "a", "workers", "0-0", "MKSTREAM"];
+        assert_eq!(command(&group).as_deref(), Some("a"));
+        let read = [
+            "XREADGROUP",
+            "GROUP",
+            "g",
+            "me",
+            "BLOCK",
+            "1",
+            "STREAMS",
+            "a",
+            ">",
+        ];
+        assert_eq!(command(&read).as_deref(), Some("a"));
         assert_eq!(command(&["PING"]), None);
         assert_eq!(command(&["SCRIPT", "LOAD", "x"]), None);
     }
