@@ -228,6 +228,7 @@ async fn a_set_up_that_only_the_fleet_keeps_alive_is_no_reason_to_refuse() {
     alone.exits(2).says(&["cannot keep", "What works"]);
     let shared = slow().start();
     shared.says(&["WARN", "cannot keep", "sweep.shared"]).await;
+    leads(&shared).await;
     let fast = daemon(&world, "fast").start();
     follows(&fast).await;
     let sweep = has_swept(&shared, 1).await;

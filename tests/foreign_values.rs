@@ -128,8 +128,8 @@ async fn a_budget_that_cannot_be_is_taken_for_none() {
     };
     let budget = RedisBudget::new(Arc::new(store(&server)), "key", caps);
     // In Lua, as the script itself keeps it. `ahead` is a day from now.
-    let sound =
-        "booked = {}, lanes = {0, 0, 0}, share = 1, share_at = 0, seconds = {}, day = {0, 0}";
+    let sound = "booked = {}, lanes = {0, 0, 0}, share = 1, share_at = 0, seconds = {}, \
+                 day = {0, 0}, asked_at = 0";
     for damage in [
         "",
         "booked = 'x'",
@@ -157,6 +157,11 @@ async fn a_budget_that_cannot_be_is_taken_for_none() {
         "day = 5",
         "day = {'x', 'y'}",
         "day = {}",
+        "asked_at = 'x'",
+        "asked_at = 0/0",
+        "asked_at = ahead",
+        "opens_at = {}",
+        "opens_at = ahead",
     ] {
         for whole in [
             format!("{{ {damage} }}"),

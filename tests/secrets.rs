@@ -13,6 +13,7 @@ mod support;
 
 use std::path::Path;
 
+use futures_util::{StreamExt as _, stream};
 use redis::{cmd, pipe};
 use sise::config::{Layers, Settings};
 use sise::kis::Credentials;
@@ -31,6 +32,9 @@ const PASSWORD: &str = "pa55w0rd-of-redis-pa55w0rd";
 
 /// So much of a secret is enough to be worth hiding.
 const PART: usize = 16;
+
+/// Cases that mostly wait run at the same time, so many of them.
+const AT_ONCE: usize = 4;
 
 /// Looks for secrets, and for parts of them.
 struct Watch {
@@ -362,7 +366,8 @@ async fn what_the_broker_says_of_a_secret_is_not_repeated() {
     let watch = Watch::new(&tokens);
     let brokers = WORDS.iter().map(|words| (*words, *words));
     let brokers = brokers.chain(WORDS.iter().map(|words| (ISSUED, *words)));
-    for (token, other) in brokers {
+    let watch = &watch;
+    let each = async |(token, other)| {
         let world = world(&[]).await;
         let broker = EchoBroker::start(token, other).await;
         let at = |program: Program| {
@@ -379,13 +384,16 @@ async fn what_the_broker_says_of_a_secret_is_not_repeated() {
             // It waits for a token that it cannot have; a signal ends that.
             let run = at(loud(&world, arguments)).start();
             let outcome = run
-                .end_or_interrupt(std::time::Duration::from_secs(5))
+                .end_or_interrupt(std::time::Duration::from_secs(3))
                 .await;
             assert!(!outcome.stderr.contains("panicked"), "{outcome:?}");
             watch.look_at_outcome(&format!("{arguments:?} told {token:?} {other:?}"), &outcome);
         }
-        look_everywhere(&world, &watch).await;
-    }
+        look_everywhere(&world, watch).await;
+    };
+    stream::iter(brokers)
+        .for_each_concurrent(AT_ONCE, each)
+        .await;
 }
 
 #[tokio::test]
@@ -394,7 +402,7 @@ async fn a_redis_that_cannot_be_used_shows_no_secret() {
     let watch = Watch::new(&[]);
     let port = world.redis.port();
     let nobody = free_port();
-    for url in [
+    let urls = [
         // A password that is wrong is one all the same: it is right elsewhere.
         format!("redis://:{PASSWORD}x@127.0.0.1:{port}"),
         format!("redis://somebody:{PASSWORD}@127.0.0.1:{port}"),
@@ -403,12 +411,22 @@ async fn a_redis_that_cannot_be_used_shows_no_secret() {
         format!("rediss://:{PASSWORD}@127.0.0.1:{port}"),
         format!("redis://:{PASSWORD}@127.0.0.1:{port}/99"),
         format!("redis://:{PASSWORD}@no-such-host.invalid:{port}"),
-    ] {
-        run_all(&world, &watch, |program| program.set("REDIS_URL", &url)).await;
-        run_daemon(&world, &watch, |program| program.set("REDIS_URL", &url)).await;
-    }
+    ];
+    let (watching, world_now) = (&watch, &world);
+    let each = async |url: String| {
+        let change = |program: Program| {
+            let program = program.set("REDIS_URL", &url);
+            program.set("SISE__STORE__CONNECT_TIMEOUT", "300ms")
+        };
+        run_all(world_now, watching, change).await;
+        run_daemon(world_now, watching, change).await;
+    };
+    stream::iter(urls).for_each_concurrent(AT_ONCE, each).await;
     world.redis.freeze();
-    let slow = |program: Program| program.set("SISE__STORE__RESPONSE_TIMEOUT", "50ms");
+    let slow = |program: Program| {
+        let program = program.set("SISE__STORE__CONNECT_TIMEOUT", "300ms");
+        program.set("SISE__STORE__RESPONSE_TIMEOUT", "50ms")
+    };
     run_all(&world, &watch, slow).await;
     world.redis.thaw();
     look_everywhere(&world, &watch).await;
@@ -513,16 +531,16 @@ async fn settings_that_are_refused_show_no_secret() {
         run_all(&world, &watch, |program| program.unset("KIS_APP_SECRET")).await;
     }
     world.file(".env", "");
-    for argument in [
-        format!("kis.app_secret:{APP_SECRET}"),
-        format!("kis.app_secret {APP_SECRET}"),
-        format!("store.url=redis://:{PASSWORD}@host:port"),
-        format!("kis.app_secret={APP_SECRET}\u{ac00}"),
+    for (argument, code) in [
+        (format!("kis.app_secret:{APP_SECRET}"), 2),
+        (format!("kis.app_secret {APP_SECRET}"), 2),
+        (format!("store.url=redis://:{PASSWORD}@host:port"), 2),
+        (format!("kis.app_secret={APP_SECRET}\u{ac00}"), 0),
     ] {
         let outcome = loud(&world, &["config", "--set", &argument])
             .run()
             .await
-            .exits(2);
+            .exits(code);
         watch.look_at_outcome(&argument, &outcome);
     }
     watch.look_at_files(&world.path().join("state"));

@@ -143,7 +143,12 @@ fn layers(file: Option<&PathBuf>, flags: &[String]) -> Result<Layers, Failure> {
             .split_once('=')
             .and_then(|(name, value)| Some((KEYS.iter().find(|key| key.name == name)?, value)));
         let Some((key, value)) = key else {
-            let name = flag.split('=').next().unwrap_or_default();
+            // What does not look like a name may be a secret.
+            let is_name = |name: &&str| {
+                name.chars()
+                    .all(|c| c == '.' || c == '_' || c.is_ascii_lowercase())
+            };
+            let name = flag.split('=').next().filter(is_name).unwrap_or("?");
             return Err(Failure::usage(format!(
                 "--set {name}: write --set SECTION.KEY=VALUE; `sise config` lists the settings"
             )));

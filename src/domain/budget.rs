@@ -98,6 +98,25 @@ pub enum Booking {
     },
 }
 
+impl Booking {
+    /// The same with no more than `most` calls in its cell.
+    #[must_use]
+    pub fn of_at_most(self, most: u32) -> Self {
+        match self {
+            Self::Cell {
+                wait,
+                calls,
+                length,
+            } => Self::Cell {
+                wait,
+                calls: calls.min(most),
+                length,
+            },
+            spent @ Self::Spent { .. } => spent,
+        }
+    }
+}
+
 /// Cells shorter than this are put together: timers wake once a millisecond at best.
 const SHORTEST_CELL: f64 = 0.002;
 

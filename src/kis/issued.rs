@@ -77,6 +77,9 @@ pub(crate) mod oracle {
         let Some(now) = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).single() else {
             return;
         };
+        // As the transport hands it on.
+        let text = String::from_utf8_lossy(bytes);
+        let bytes = text.as_bytes();
         for status in [200, 403, 500] {
             match issued(status, bytes, now) {
                 Ok(token) => {

@@ -3,12 +3,17 @@
 /// More than this of an answer helps nobody.
 const LONGEST: usize = 200;
 
-/// `text` without any of `secrets`, in one line, and not endless.
+/// So many letters, digits and signs of base64 in a row are no word and no code of the broker's:
+/// a key, a secret or a token, perhaps one that this process never saw.
+const LIKE_A_SECRET: usize = 24;
+
+/// `text` without any of `secrets` or what looks like one, in one line, and not endless.
 pub(super) fn shown(text: &str, secrets: &[&str]) -> String {
     let mut text = text.to_owned();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         text = text.replace(secret, "***");
     }
+    let text = without_unknown_secrets(&text);
     let is_long = text.chars().nth(LONGEST).is_some();
     let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut line: String = line.take(LONGEST).collect();
@@ -16,6 +21,24 @@ pub(super) fn shown(text: &str, secrets: &[&str]) -> String {
         line.push('…');
     }
     line.trim().to_owned()
+}
+
+fn without_unknown_secrets(text: &str) -> String {
+    let is_of_secrets = |c: char| c.is_ascii_alphanumeric() || "+/=-_.~".contains(c);
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (run, after) = rest.split_at(rest.find(|c| !is_of_secrets(c)).unwrap_or(rest.len()));
+        shown.push_str(if run.len() < LIKE_A_SECRET {
+            run
+        } else {
+            "***"
+        });
+        let (between, next) = after.split_at(after.find(is_of_secrets).unwrap_or(after.len()));
+        shown.push_str(between);
+        rest = next;
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -32,10 +55,14 @@ mod tests {
             shown("a key, the key\u{1b}[2J\r\nb ", &["key"]),
             "a ***, the *** [2J  b"
         );
+        assert_eq!(
+            shown("EGW00123 (eyJ0eXAiOiJKV1Qi.LCJhbGciOiJIUzUxMi) 만료", &[]),
+            "EGW00123 (***) 만료"
+        );
         let long = "가".repeat(1_000);
         assert_eq!(shown(&long, &[]).chars().count(), LONGEST + 1);
         // Taken out before it is cut: the part that is left would be shown.
-        let behind = format!("{}secret", "x".repeat(LONGEST - 3));
+        let behind = format!("{}secret", "x ".repeat(LONGEST / 2 - 1));
         assert!(!shown(&behind, &["secret"]).contains("se"));
     }
 }

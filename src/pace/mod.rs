@@ -2,6 +2,7 @@
 
 mod breaker;
 mod budget;
+mod fallback;
 mod limiter;
 mod pacer;
 mod rate;
@@ -9,7 +10,8 @@ mod retries;
 
 pub use breaker::{Breaker, Pass};
 pub use budget::LocalBudget;
+pub use fallback::Fallback;
 pub use limiter::Limiter;
-pub use pacer::{Fallback, Pacer};
+pub use pacer::Pacer;
 pub use rate::Rate;
 pub use retries::Retries;

@@ -2,15 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics::gauge;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep};
 
-use super::{Limiter, LocalBudget, Rate};
-use crate::domain::{Booking, Cap, Caps, KrxTime, Urgency};
+use super::{Fallback, Limiter, Rate};
+use crate::domain::{Booking, Cap, Urgency};
 use crate::port::{RateBudget, SourceError};
 
 /// A cell that was slept through for this long is given up: the process was paused, and calls that
@@ -25,13 +24,6 @@ const LOOK_AGAIN: Booking = Booking::Spent {
     cap: Cap::Minute,
     again: Duration::from_secs(1),
 };
-
-/// What a process keeps to while the shared budget is away.
-#[derive(Debug)]
-pub struct Fallback {
-    budget: LocalBudget,
-    is_in_use: AtomicBool,
-}
 
 /// Calls left in the cell that was booked last.
 #[derive(Debug)]
@@ -82,29 +74,6 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.waiting.send_modify(|waiting| *waiting -= 1);
-    }
-}
-
-impl Fallback {
-    /// A share of `caps` for this process alone.
-    #[must_use]
-    pub fn new(caps: Caps, share: f64, now: KrxTime) -> Self {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a share of a cap is not above it"
-        )]
-        let part = |cap: u32| ((f64::from(cap) * share) as u32).max(1);
-        let caps = Caps {
-            per_second: caps.per_second * share,
-            per_minute: caps.per_minute.map(part),
-            per_day: caps.per_day.map(part),
-            burst: 1,
-        };
-        Self {
-            budget: LocalBudget::new(caps, now),
-            is_in_use: AtomicBool::new(false),
-        }
     }
 }
 
@@ -179,7 +148,7 @@ impl Pacer {
     pub async fn refused(&self) {
         let share = match (self.budget.refused().await, &self.fallback) {
             (Ok(share), _) => share,
-            (Err(_), Some(fallback)) => fallback.budget.refused().await.unwrap_or(1.0),
+            (Err(_), Some(fallback)) => fallback.refused().await.unwrap_or(1.0),
             (Err(_), None) => return,
         };
         gauge!("sise_rate_share_ratio").set(share);
@@ -190,7 +159,7 @@ impl Pacer {
     #[must_use]
     pub fn is_alone(&self) -> bool {
         let fallback = self.fallback.as_ref();
-        fallback.is_some_and(|fallback| fallback.is_in_use.load(Ordering::Relaxed))
+        fallback.is_some_and(Fallback::is_in_use)
     }
 
     fn line(&self, urgency: Urgency) -> &Line {
@@ -203,54 +172,44 @@ impl Pacer {
     }
 
     async fn book(&self, urgency: Urgency) -> Booking {
-        let error = match self.budget.book(urgency).await {
-            Ok(booking) => return self.shared(booking),
-            Err(error) => error,
-        };
         let Some(fallback) = &self.fallback else {
-            // A budget without a fallback is one inside this process, which cannot fail.
-            tracing::error!(%error, "no rate budget");
-            return LOOK_AGAIN;
+            return self.budget.book(urgency).await.unwrap_or_else(|error| {
+                // A budget without a fallback is one inside this process, which cannot fail.
+                tracing::error!(%error, "no rate budget");
+                LOOK_AGAIN
+            });
         };
-        if !fallback.is_in_use.swap(true, Ordering::Relaxed) {
-            // What was booked last is not known here, so nothing goes out at once.
-            fallback.budget.skip();
-            tracing::warn!(
-                %error,
-                calls_per_second = fallback.budget.per_second(),
-                "the shared rate budget is away: this process keeps to its own share until it answers"
-            );
+        if !fallback.is_in_use() {
+            match self.budget.book(urgency).await {
+                Ok(booking) => return booking,
+                Err(error) => fallback.begin(&error),
+            }
         }
-        let Ok(booking) = fallback.budget.book(urgency).await else {
-            return LOOK_AGAIN;
-        };
+        let own = fallback.book(urgency).await.unwrap_or(LOOK_AGAIN);
         let Booking::Cell {
             wait,
             calls,
             length,
-        } = booking
+        } = own
         else {
-            return booking;
+            return own;
         };
         sleep(wait).await;
-        // Where the budget came back meanwhile, others book from it already.
+        // Where the shared budget came back meanwhile, others book from it already.
         match self.budget.book(urgency).await {
-            Ok(booking) => self.shared(booking),
-            Err(_) => Booking::Cell {
-                wait: Duration::ZERO,
-                calls,
-                length,
-            },
+            Ok(booking) => {
+                fallback.answered();
+                booking.of_at_most(calls)
+            }
+            Err(error) => {
+                fallback.begin(&error);
+                Booking::Cell {
+                    wait: Duration::ZERO,
+                    calls,
+                    length,
+                }
+            }
         }
-    }
-
-    fn shared(&self, booking: Booking) -> Booking {
-        if let Some(fallback) = &self.fallback
-            && fallback.is_in_use.swap(false, Ordering::Relaxed)
-        {
-            tracing::info!("the shared rate budget answers again");
-        }
-        booking
     }
 }
 

@@ -35,6 +35,8 @@ impl<'a> Row<'a> {
 
     pub(super) fn end(mut self) {
         if self.alteration.is_widened {
+            // A fault of its own, which the others leave alone.
+            self.alteration = Alteration::default();
             self.text("nxt_trad_psbl_yn", "Y");
         }
         self.out.push('}');

@@ -1,8 +1,11 @@
 use super::*;
 use crate::domain::Seoul;
+use crate::domain::{Caps, KrxTime};
+use crate::pace::LocalBudget;
 use crate::port::StoreError;
 use async_trait::async_trait;
 use chrono::TimeZone as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn morning() -> KrxTime {
     Seoul.with_ymd_and_hms(2026, 11, 20, 9, 0, 0).unwrap()
@@ -27,9 +30,9 @@ fn alone(per_second: f64) -> Arc<Pacer> {
     ))
 }
 
-/// A budget that can be away.
+/// A process's way to a budget that can be away.
 struct Absent {
-    budget: LocalBudget,
+    budget: Arc<LocalBudget>,
     is_away: AtomicBool,
 }
 
@@ -96,19 +99,24 @@ async fn a_reader_passes_before_waiting_sweeps() {
 
 #[tokio::test(start_paused = true)]
 async fn without_the_shared_budget_each_keeps_to_its_share() {
-    let budget = Arc::new(Absent {
-        budget: LocalBudget::new(caps(15.0), morning()),
-        is_away: AtomicBool::new(false),
-    });
-    let process = || {
+    let budget = Arc::new(LocalBudget::new(caps(15.0), morning()));
+    let ways: Vec<Arc<Absent>> = (0..4)
+        .map(|_| {
+            Arc::new(Absent {
+                budget: Arc::clone(&budget),
+                is_away: AtomicBool::new(false),
+            })
+        })
+        .collect();
+    let process = |way: &Arc<Absent>| {
         let fallback = Fallback::new(caps(15.0), 0.2, morning());
         Arc::new(Pacer::new(
-            Arc::clone(&budget) as Arc<dyn RateBudget>,
+            Arc::clone(way) as Arc<dyn RateBudget>,
             Some(fallback),
             Rate::new(15.0, 2),
         ))
     };
-    let processes = [process(), process(), process(), process()];
+    let processes: Vec<Arc<Pacer>> = ways.iter().map(process).collect();
     let times = Arc::new(std::sync::Mutex::new(Vec::new()));
     for pacer in &processes {
         let (pacer, times) = (Arc::clone(pacer), Arc::clone(&times));
@@ -120,7 +128,12 @@ async fn without_the_shared_budget_each_keeps_to_its_share() {
         });
     }
     for is_away in [false, true, false, true, false] {
-        budget.is_away.store(is_away, Ordering::Relaxed);
+        for way in &ways {
+            way.is_away.store(is_away, Ordering::Relaxed);
+            // It goes for all at once, and some notice a while after others that it is back.
+            let later = if is_away { 0 } else { 400 };
+            sleep(Duration::from_millis(later)).await;
+        }
         sleep(Duration::from_millis(7_300)).await;
         assert_eq!(processes[0].is_alone(), is_away);
     }

@@ -14,9 +14,12 @@ end
 local function share_in_force(state, time)
   return math.min(1, state.share + math.max(0, time - state.share_at) / 50e6)
 end
+local function is_number(value)
+  return type(value) == 'number' and value >= 0
+end
 local function are_numbers(list, count)
-  for _, number in ipairs(list) do
-    if type(number) ~= 'number' or not (number >= 0) then return false end
+  for _, value in ipairs(list) do
+    if not is_number(value) then return false end
   end
   return not count or #list == count
 end
@@ -28,8 +31,8 @@ local function is_budget(state)
     if not are_numbers(entry, 2) then return false end
   end
   return are_numbers(state.booked) and are_numbers(state.lanes, 3) and are_numbers(state.day, 2)
-    and are_numbers({ state.share, state.share_at, state.asked_at, state.opens_at or 0 }, 4)
-    and state.share > 0 and state.share <= 1
+    and is_number(state.share) and state.share > 0 and state.share <= 1
+    and is_number(state.share_at) and is_number(state.asked_at) and is_number(state.opens_at or 0)
 end
 -- What stands there but is no budget, another program's value or a damaged one, counts as none.
 local text = redis.pcall('GET', KEYS[1])
