@@ -448,6 +448,8 @@ fn broker(
             shared: bans,
             file: outside.ban_file.clone(),
             process: outside.process.clone(),
+            key: credentials.identity(kis.base_url.trim_end_matches('/')),
+            recorder: Arc::clone(&outside.recorder),
         },
         Arc::clone(clock),
     );

@@ -129,6 +129,15 @@ async fn readers_are_told_at_once_while_the_broker_is_away() {
     assert!(knocks.load(Ordering::SeqCst) <= before + 2);
 }
 
+/// Waits until a command line shows a text.
+async fn shows(world: &World, arguments: &[&str], text: &str) {
+    until(text, async || {
+        let outcome = world.sise(arguments).run().await;
+        outcome.stdout.contains(text).then_some(())
+    })
+    .await;
+}
+
 /// A person's trial lifts a ban at once, and the daemon goes on by itself.
 #[tokio::test]
 async fn the_doctor_lifts_a_ban() {
@@ -152,6 +161,7 @@ async fn the_doctor_lifts_a_ban() {
     stranger.run().await.exits(1).says(&["EGW00105"]);
     daemon.says(&["ERROR", "EGW00003", "sise doctor"]).await;
     daemon.says(&["run skipped", "reason=\"banned\""]).await;
+    shows(&world, &["status"], "the broker bans the key").await;
     assert!(metric(&health, "sise_ban_until_timestamp_seconds").await > 0.0);
     assert!(metric(&health, "sise_bans_total{kind=\"access\"}").await >= 1.0);
     let ready = http::get(&health, "/ready").unwrap();
@@ -179,6 +189,9 @@ async fn the_doctor_lifts_a_ban() {
     assert_eq!(check["verdict"], "ok", "{check}");
     assert!(check["found"].as_str().unwrap().contains("lifted"));
     daemon.says(&["another process found the ban lifted"]).await;
+    shows(&world, &["status"], "bans       none").await;
+    let then = ["why", "--at", "10:00:30"];
+    shows(&world, &then, "the broker bans the key").await;
     says_again(&daemon, 2, &["sweep done", "written=60"]).await;
     assert_eq!(
         metric(&health, "sise_ban_until_timestamp_seconds").await,

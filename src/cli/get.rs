@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use tokio::time::{Instant, timeout};
 
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
@@ -30,6 +31,7 @@ pub(super) struct GetArguments {
 }
 
 pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
+    let began = Instant::now();
     let (parts, scribe) = super::recorded(&layers)?;
     parts.know_names().await;
     let codes: Vec<&str> = arguments.codes.iter().map(String::as_str).collect();
@@ -45,8 +47,11 @@ pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
         ask = ask.within(time);
     }
     let answer = ask.await;
-    // A token may have been issued.
-    scribe.close().await;
+    // A token may have been issued. Whoever is in a hurry does not wait for a journal that hangs.
+    let left = arguments
+        .within
+        .map(|time| time.saturating_sub(began.elapsed()));
+    let _ = timeout(left.unwrap_or(Duration::MAX), scribe.close()).await;
     let (readings, trouble) = match answer {
         Ok(readings) => (readings, None),
         // What was found is still worth printing.

@@ -107,10 +107,18 @@ impl Status {
             rates.push(Rate { key, share });
         }
         let is_sweep = |entry: &&Entry| matches!(entry.event, Event::Sweep(_));
-        let is_ban = |entry: &&Entry| match &entry.event {
-            Event::Ban { until, .. } => until.is_none_or(|until| until > now),
-            _ => false,
-        };
+        // The newest come first: what was lifted since is no ban any more.
+        let mut lifted = BTreeSet::new();
+        let mut bans = Vec::new();
+        for entry in &entries {
+            match &entry.event {
+                Event::BanLifted { key } => drop(lifted.insert(key)),
+                Event::Ban { key, until, .. } if *until > now && !lifted.contains(key) => {
+                    bans.push(entry.clone());
+                }
+                _ => {}
+            }
+        }
         let of = |wanted: &dyn Fn(&&Entry) -> bool, most: usize| -> Vec<Entry> {
             entries.iter().filter(wanted).take(most).cloned().collect()
         };
@@ -127,7 +135,7 @@ impl Status {
             leader,
             sweeps: of(&is_sweep, sweeps),
             skips: of(&is_skip, 1),
-            bans: of(&is_ban, usize::MAX),
+            bans,
             day: Day::new(parts, now, counted),
             rates,
             processes,

@@ -364,9 +364,10 @@ impl<'a> Then<'a> {
                     }
                 },
                 Event::Token(TokenChange::Issued { .. }) => then.token = Some(entry),
-                Event::Ban { until, .. } if until.is_none_or(|until| at < until) => {
-                    then.bans.push(entry);
-                }
+                Event::Ban { until, .. } if at < *until => then.bans.push(entry),
+                Event::BanLifted { key } => then.bans.retain(
+                    |ban| !matches!(&ban.event, Event::Ban { key: banned, .. } if banned == key),
+                ),
                 _ => {}
             }
         }

@@ -87,12 +87,13 @@ pub(super) fn sentence(entry: &Entry, now: KrxTime) -> String {
                 }
             }
         }
-        Event::Ban { why, until } => {
-            let until = until.map_or_else(
-                || "until a time that is not known".to_owned(),
-                |until| format!("until {}", long(until)),
-            );
-            format!("{}: banned {until}: {why}", short(entry.at, now))
+        Event::Ban { key, why, until } => {
+            let (at, until) = (short(entry.at, now), long(*until));
+            format!("{at}: the broker bans the key {key}; nothing is asked until {until}: {why}")
+        }
+        Event::BanLifted { key } => {
+            let at = short(entry.at, now);
+            format!("{at}: the broker accepts the key {key} again")
         }
         Event::Clock { jump, by_ms } => clock(entry, *jump, Duration::from_millis(*by_ms), now),
         Event::Lost { count } => format!(

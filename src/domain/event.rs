@@ -20,17 +20,20 @@ pub enum Event {
     Lead(LeadChange),
     /// The access token changed.
     Token(TokenChange),
-    /// The broker bans this app key, or sise holds back so that it does not.
+    /// The broker bans an app key: nothing is asked with it.
     Ban {
+        /// Digest of the app key.
+        key: String,
         /// What for.
         why: String,
-        /// Until when; absent where that is not known.
-        #[serde(
-            default,
-            skip_serializing_if = "Option::is_none",
-            with = "optional_zoned_millis"
-        )]
-        until: Option<KrxTime>,
+        /// Until when.
+        #[serde(with = "zoned_millis")]
+        until: KrxTime,
+    },
+    /// The broker accepts an app key again.
+    BanLifted {
+        /// Digest of the app key.
+        key: String,
     },
     /// The clocks did not go on together.
     Clock {
@@ -366,12 +369,12 @@ mod tests {
             }),
             Event::Token(TokenChange::Dead),
             Event::Ban {
-                why: "EGW00201".to_owned(),
-                until: None,
+                key: "0123".to_owned(),
+                why: "EGW00105".to_owned(),
+                until: at(1),
             },
-            Event::Ban {
-                why: "EGW00201".to_owned(),
-                until: Some(at(1)),
+            Event::BanLifted {
+                key: "0123".to_owned(),
             },
             Event::Clock {
                 jump: ClockJump::Ahead,

@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout};
 
 use super::ban_file::BanFile;
 use crate::clock::{self, Clock};
-use crate::domain::{Ban, BanRecord, Denial, KrxTime};
-use crate::port::{BanStore, SourceError};
+use crate::domain::{Ban, BanRecord, Denial, Event, KrxTime};
+use crate::port::{BanStore, Recorder, SourceError};
 
 /// How often it is looked whether another process was refused, or got through.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -35,6 +35,10 @@ pub struct BanKeep {
     pub file: Option<BanFile>,
     /// What this process calls itself.
     pub process: String,
+    /// What the app key is called where people read of it.
+    pub key: String,
+    /// Is told of every ban, and of its end.
+    pub recorder: Arc<dyn Recorder>,
 }
 
 /// Keeps calls back while the app key is banned.
@@ -182,6 +186,11 @@ impl Bans {
             "{ban}; mend it and restart, or let `sise doctor` try at once"
         );
         counter!("sise_bans_total", "kind" => ban.kind.slug()).increment(1);
+        self.note(|key| Event::Ban {
+            key,
+            why: Denial::to_string(denial),
+            until: ban.until,
+        });
         self.write(BanRecord::Banned(ban)).await;
     }
 
@@ -192,7 +201,14 @@ impl Bans {
             return;
         }
         tracing::info!("the broker accepts the app key again: the ban is lifted");
+        self.note(|key| Event::BanLifted { key });
         self.write(BanRecord::lifted((self.clock)())).await;
+    }
+
+    fn note(&self, event: impl FnOnce(String) -> Event) {
+        if let Some(keep) = &self.keep {
+            keep.recorder.note(event(keep.key.clone()));
+        }
     }
 
     /// The ban that was not lifted, in force or over.

@@ -12,6 +12,7 @@ struct World {
     shared: Arc<MemoryBans>,
     folder: tempfile::TempDir,
     seconds: Arc<AtomicI64>,
+    heard: Arc<std::sync::Mutex<Vec<Event>>>,
 }
 
 impl World {
@@ -20,6 +21,7 @@ impl World {
             shared: Arc::default(),
             folder: tempfile::tempdir().unwrap(),
             seconds: Arc::default(),
+            heard: Arc::default(),
         }
     }
 
@@ -32,6 +34,8 @@ impl World {
             shared,
             file: Some(BanFile::new(self.folder.path(), "key")),
             process: process.to_owned(),
+            key: "0123".to_owned(),
+            recorder: Arc::new(Heard(Arc::clone(&self.heard))),
         };
         let seconds = Arc::clone(&self.seconds);
         let clock: Clock = Arc::new(move || {
@@ -56,6 +60,15 @@ fn denied() -> SourceError {
 }
 
 /// A call that the broker answers so.
+/// Keeps what it is told.
+struct Heard(Arc<std::sync::Mutex<Vec<Event>>>);
+
+impl Recorder for Heard {
+    fn note(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
 async fn call(bans: &Bans, answer: Result<(), SourceError>) -> Result<(), SourceError> {
     let mut leave = bans.admit().await?;
     assert!(bans.hold(&mut leave));
@@ -104,6 +117,18 @@ async fn when_it_is_over_one_process_tries_and_its_success_frees_all() {
     world.pass(1).await;
     assert!(call(&theirs, Ok(())).await.is_ok());
     assert!(theirs.in_force().await.is_none());
+    // Both are in the journal, once.
+    let heard = world.heard.lock().unwrap();
+    let [
+        Event::Ban { key, why, until },
+        Event::BanLifted { key: lifted },
+    ] = heard.as_slice()
+    else {
+        panic!("{heard:?}");
+    };
+    assert_eq!((key.as_str(), lifted.as_str()), ("0123", "0123"));
+    assert!(why.contains("EGW00105 wrong"), "{why}");
+    assert_eq!(until.format("%H:%M:%S").to_string(), "10:01:00");
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,6 +241,7 @@ async fn a_ban_that_was_lifted_elsewhere_does_not_come_back_from_the_disk() {
         folder: tempfile::tempdir().unwrap(),
         shared: Arc::clone(&world.shared),
         seconds: Arc::clone(&world.seconds),
+        heard: Arc::default(),
     };
     let theirs = other.bans("theirs");
     world.pass(2).await;
