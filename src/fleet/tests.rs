@@ -137,7 +137,7 @@ impl QuoteSource for Key {
         Calling::Multi
     }
 
-    async fn ready(&self) -> Result<(), SourceError> {
+    async fn ready(&self, _: Urgency) -> Result<(), SourceError> {
         self.pacer.until_nobody_waits(Urgency::Sweep).await;
         Ok(())
     }

@@ -139,7 +139,7 @@ impl Worker {
         if let Some(until) = rests_until {
             sleep_until(until).await;
         }
-        self.source.ready().await
+        self.source.ready(Urgency::Sweep).await
     }
 
     /// Asks for a batch and hands the answers in; says whether the key is of use, if that was seen.

@@ -164,8 +164,8 @@ impl QuoteSource for KisQuotes {
         }
     }
 
-    async fn ready(&self) -> Result<(), SourceError> {
-        self.caller.ready(Urgency::Sweep).await
+    async fn ready(&self, urgency: Urgency) -> Result<(), SourceError> {
+        self.caller.ready(urgency).await
     }
 }
 

@@ -13,12 +13,12 @@ pub trait QuoteSource: Send + Sync {
     /// How the source asks at present.
     fn calling(&self) -> Calling;
 
-    /// Waits until a batch of a sweep would go out without standing in line behind another.
+    /// Waits until a request of this urgency would go out without standing in line behind another.
     ///
     /// # Errors
     ///
     /// Nothing can be asked for at present.
-    async fn ready(&self) -> Result<(), SourceError> {
+    async fn ready(&self, _urgency: Urgency) -> Result<(), SourceError> {
         Ok(())
     }
 }

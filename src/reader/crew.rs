@@ -10,14 +10,14 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Shared;
 use super::board::Departure;
 use super::landing::{Landing, land};
-use crate::domain::{Calling, Quote, Source, Symbol};
+use crate::domain::{Quote, Source, Symbol};
 use crate::port::{Claim, Flights, Landed, Shelf, SourceError, Urgency};
 
 /// An unknown code is remembered this long, by all processes.
 const UNKNOWN_FOR: Duration = Duration::from_secs(30);
 
 /// A flight ends by then, whatever the broker does.
-const LONGEST_FLIGHT: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_FLIGHT: Duration = Duration::from_secs(60);
 
 /// A process that dies leaves its codes to the others after this time.
 const CLAIM_LIFE: Duration = Duration::from_secs(3);
@@ -32,11 +32,8 @@ const RENEWALS: usize = 8;
 /// so that the processes that wait do not look all at once.
 const LOOK_AGAIN_MS: std::ops::RangeInclusive<u64> = 20..=40;
 
-/// Codes that go into one call (contract 4.3).
-const CODES_A_CALL: usize = 30;
-
 /// How a flight is flown.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Orders {
     /// Who asks the broker.
     pub(super) urgency: Urgency,
@@ -45,23 +42,9 @@ pub(super) struct Orders {
 }
 
 impl Shared {
-    /// Sends flights off, each batch as a task of its own: a caller who gives up must not take
-    /// the others' answer along.
-    pub(super) fn depart(self: &Arc<Self>, mut departures: Vec<Departure>, orders: Orders) {
-        let source = self.parts.source.as_ref();
-        let calling = source.map_or(Calling::Multi, |source| source.calling());
-        // Where each code is a call of its own, each lands by itself.
-        let together = calling.codes_a_call(CODES_A_CALL);
-        while !departures.is_empty() {
-            let rest = departures.split_off(departures.len().min(together));
-            let batch = std::mem::replace(&mut departures, rest);
-            tokio::spawn(Arc::clone(self).fly(batch, orders));
-        }
-    }
-
     /// Asks for what no other process asks for, and waits for what others do. Without a store
     /// that answers, and where nobody else is, it asks for all.
-    async fn fly(self: Arc<Self>, departures: Vec<Departure>, orders: Orders) {
+    pub(super) async fn fly(self: Arc<Self>, departures: Vec<Departure>, orders: Orders) {
         let flights = self.parts.flights.as_ref();
         let Some(flights) = flights.filter(|_| orders.store_answers) else {
             return self.call(departures, None, orders).await;

@@ -3,11 +3,13 @@
 //! ```text
 //!  ask (what a caller wants: how fresh, by when) -> look (store) -> board (one flight a code)
 //!                                                      |                 |
-//!                                  early (refresh) ----'-----------> crew (claims, broker)
+//!                                  early (refresh) ----'-> boarding (full calls) -> crew (claims,
+//!                                                                                   broker)
 //! ```
 
 mod ask;
 mod board;
+mod boarding;
 mod crew;
 mod early;
 mod error;
@@ -31,6 +33,7 @@ pub use ask::Ask;
 pub use error::ReadError;
 
 use board::Board;
+use boarding::Boarding;
 use early::FetchTime;
 use last_seen::LastSeen;
 
@@ -63,6 +66,7 @@ pub struct Reader {
 struct Shared {
     parts: Parts,
     board: Board,
+    boarding: Boarding,
     fetch_time: FetchTime,
     last_seen: LastSeen,
     is_probing: AtomicBool,
@@ -77,6 +81,7 @@ impl Reader {
             shared: Arc::new(Shared {
                 parts,
                 board: Board::default(),
+                boarding: Boarding::default(),
                 fetch_time: FetchTime::default(),
                 last_seen: LastSeen::default(),
                 is_probing: AtomicBool::new(false),

@@ -14,7 +14,8 @@ use chrono::{TimeDelta, TimeZone as _};
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::domain::{Calling, KrxTime, Phase, Quote, Seoul, Source, Status, Symbol};
+use crate::domain::{Calling, Caps, KrxTime, Phase, Quote, Seoul, Source, Status, Symbol};
+use crate::pace::{LocalBudget, Pacer, Rate};
 use crate::port::{
     Answer, Answers, Claim, Landed, Lead, Shelf, SourceError, StoreError, Tally, Urgency,
 };
@@ -74,11 +75,13 @@ struct Broker {
     part: Part,
     latency: Mutex<Duration>,
     clock: Clock,
+    pacer: Pacer,
 }
 
 #[async_trait]
 impl QuoteSource for Broker {
-    async fn quotes(&self, symbols: &[Symbol], _: Urgency) -> Answers {
+    async fn quotes(&self, symbols: &[Symbol], urgency: Urgency) -> Answers {
+        self.pacer.pass(urgency).await.unwrap();
         let mood = self.part.ask().await;
         let latency = *self.latency.lock().unwrap();
         sleep(latency).await;
@@ -107,6 +110,11 @@ impl QuoteSource for Broker {
 
     fn calling(&self) -> Calling {
         Calling::Multi
+    }
+
+    async fn ready(&self, urgency: Urgency) -> Result<(), SourceError> {
+        self.pacer.until_nobody_waits(urgency).await;
+        Ok(())
     }
 }
 
@@ -198,12 +206,18 @@ const LIVE: Shelf = Shelf::Realtime(TTL);
 const FOR_EVER: Shelf = Shelf::Realtime(Duration::from_secs(86_400));
 
 fn world_at(now: KrxTime) -> World {
+    world_paced(now, 20_000.0)
+}
+
+/// A broker that is called so many times a second.
+fn world_paced(now: KrxTime, per_second: f64) -> World {
     let start = Instant::now();
     let clock: Clock = Arc::new(move || now + TimeDelta::from_std(start.elapsed()).unwrap());
     let broker = Arc::new(Broker {
         part: Part::default(),
         latency: Mutex::new(Duration::from_millis(270)),
         clock: Arc::clone(&clock),
+        pacer: pacer(now, per_second),
     });
     let store = Arc::new(Store::default());
     let reader = Reader::new(parts(&broker, &store, &clock, "first"));
@@ -213,6 +227,17 @@ fn world_at(now: KrxTime) -> World {
         clock,
         reader,
     }
+}
+
+fn pacer(now: KrxTime, per_second: f64) -> Pacer {
+    let caps = Caps {
+        per_second,
+        per_minute: None,
+        per_day: None,
+        burst: 1,
+    };
+    let budget = Arc::new(LocalBudget::new(caps, now));
+    Pacer::new(budget, None, Rate::new(per_second, 20))
 }
 
 fn parts(broker: &Arc<Broker>, store: &Arc<Store>, clock: &Clock, process: &str) -> Parts {

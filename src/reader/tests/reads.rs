@@ -1,5 +1,7 @@
 use tokio::time::{sleep, timeout};
 
+use tokio::task::JoinSet;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -79,6 +81,27 @@ async fn many_keep_their_order_and_miss_in_calls_of_thirty() {
     assert_eq!(answered, codes);
     assert_eq!(readings[7].source, Source::Redis);
     assert_eq!(world.calls(), 4);
+}
+
+/// Each asks for a code of his own, where calls are slow: as when the shared budget is away.
+#[tokio::test(start_paused = true)]
+async fn many_who_miss_one_code_each_share_their_calls() {
+    let world = world_paced(noon(), 3.0);
+    let mut callers = JoinSet::new();
+    for number in 0..200 {
+        let reader = world.reader.clone();
+        let code = format!("{:06}", number * 2);
+        callers.spawn(async move {
+            sleep(Duration::from_millis(number * 15)).await;
+            let asked = Instant::now();
+            let reading = reader.price(&code).await.unwrap();
+            assert_eq!(reading.unwrap().quote.stock_code.as_str(), code);
+            asked.elapsed()
+        });
+    }
+    let longest = callers.join_all().await.into_iter().max().unwrap();
+    assert!(longest < Duration::from_millis(1_300), "{longest:?}");
+    assert!(world.calls() <= 12, "{} calls", world.calls());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,101 @@
+//! What a process keeps to while the shared budget is away.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::LocalBudget;
+use crate::domain::{Booking, Caps, KrxTime, Urgency};
+use crate::port::{RateBudget as _, StoreError};
+
+/// A process that comes back to the shared budget keeps to its own share as well for so long: the
+/// others may notice a moment later that it is there, and until then their shares come on top.
+const RETURN: Duration = Duration::from_secs(2);
+
+/// A share of the caps for this process alone.
+#[derive(Debug)]
+pub struct Fallback {
+    budget: LocalBudget,
+    phase: Mutex<Phase>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    Unused,
+    Alone,
+    Returning { since: Instant },
+}
+
+impl Fallback {
+    /// A share of `caps`.
+    #[must_use]
+    pub fn new(caps: Caps, share: f64, now: KrxTime) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a cap is not above it"
+        )]
+        let part = |cap: u32| ((f64::from(cap) * share) as u32).max(1);
+        let caps = Caps {
+            per_second: caps.per_second * share,
+            per_minute: caps.per_minute.map(part),
+            per_day: caps.per_day.map(part),
+            burst: 1,
+        };
+        Self {
+            budget: LocalBudget::new(caps, now),
+            phase: Mutex::new(Phase::Unused),
+        }
+    }
+
+    /// Whether this process keeps to its share.
+    pub(super) fn is_in_use(&self) -> bool {
+        let mut phase = self.phase();
+        if let Phase::Returning { since } = *phase
+            && since.elapsed() >= RETURN
+        {
+            *phase = Phase::Unused;
+            tracing::info!("the shared rate budget answers again");
+        }
+        !matches!(*phase, Phase::Unused)
+    }
+
+    /// The shared budget did not answer.
+    pub(super) fn begin(&self, error: &StoreError) {
+        let mut phase = self.phase();
+        if matches!(*phase, Phase::Unused) {
+            // What was booked last is not known here, so nothing goes out at once.
+            self.budget.skip();
+            tracing::warn!(
+                %error,
+                calls_per_second = self.budget.per_second(),
+                "the shared rate budget is away: this process keeps to its own share until it answers"
+            );
+        }
+        *phase = Phase::Alone;
+    }
+
+    /// The shared budget answered.
+    pub(super) fn answered(&self) {
+        let mut phase = self.phase();
+        if matches!(*phase, Phase::Alone) {
+            let since = Instant::now();
+            *phase = Phase::Returning { since };
+        }
+    }
+
+    /// The next cell of this share.
+    pub(super) async fn book(&self, urgency: Urgency) -> Option<Booking> {
+        self.budget.book(urgency).await.ok()
+    }
+
+    /// The broker refused a call as over its limit.
+    pub(super) async fn refused(&self) -> Option<f64> {
+        self.budget.refused().await.ok()
+    }
+
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

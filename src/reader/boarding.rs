@@ -1,0 +1,84 @@
+//! Where codes wait until a call would go out at once: the slower the calls go, the fuller they
+//! are, so that one code behind many others waits for a few calls and not for one each.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::Shared;
+use super::board::Departure;
+use super::crew::{LONGEST_FLIGHT, Orders};
+use crate::domain::Calling;
+
+/// Codes that go into one call (contract 4.3).
+const CODES_A_CALL: usize = 30;
+
+/// After a call with room left, the next ones gather for this long: the first is not seen to wait
+/// for its turn before it has claimed its codes.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// Codes that wait, by how they are flown. There are no more than the board has flights.
+#[derive(Debug, Default)]
+pub(super) struct Boarding {
+    queues: Mutex<HashMap<Orders, VecDeque<Departure>>>,
+}
+
+impl Boarding {
+    /// Has codes wait; says whether nobody calls them up yet.
+    fn add(&self, departures: Vec<Departure>, orders: Orders) -> bool {
+        let mut queues = self.queues();
+        let is_new = !queues.contains_key(&orders);
+        queues.entry(orders).or_default().extend(departures);
+        is_new
+    }
+
+    /// The next ones, `most` at most; `None` where there are none, and then nobody calls up.
+    fn next(&self, orders: Orders, most: usize) -> Option<Vec<Departure>> {
+        let mut queues = self.queues();
+        let queue = queues.get_mut(&orders)?;
+        if queue.is_empty() {
+            queues.remove(&orders);
+            return None;
+        }
+        Some(queue.drain(..queue.len().min(most)).collect())
+    }
+
+    fn queues(&self) -> MutexGuard<'_, HashMap<Orders, VecDeque<Departure>>> {
+        // Nothing that holds the lock can leave a queue half changed.
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// Sends flights off, each batch as a task of its own: a caller who gives up must not take
+    /// the others' answer along.
+    pub(super) fn depart(self: &Arc<Self>, departures: Vec<Departure>, orders: Orders) {
+        if !departures.is_empty() && self.boarding.add(departures, orders) {
+            tokio::spawn(Arc::clone(self).call_up(orders));
+        }
+    }
+
+    /// Calls up who waits, as long as somebody does.
+    async fn call_up(self: Arc<Self>, orders: Orders) {
+        let source = self.parts.source.as_ref();
+        let calling = source.map_or(Calling::Multi, |source| source.calling());
+        // Where each code is a call of its own, each lands by itself.
+        let most = calling.codes_a_call(CODES_A_CALL);
+        loop {
+            if let Some(source) = source {
+                // Why nothing can be asked is for each flight to find out.
+                let _ = timeout(LONGEST_FLIGHT, source.ready(orders.urgency)).await;
+            }
+            let Some(batch) = self.boarding.next(orders, most) else {
+                return;
+            };
+            let is_full = batch.len() == most;
+            tokio::spawn(Arc::clone(&self).fly(batch, orders));
+            if !is_full {
+                sleep(GATHER).await;
+            }
+        }
+    }
+}
