@@ -1,38 +1,38 @@
 //! Wires the concrete parts together. The only place that names adapters side by side.
 
+mod broker;
+mod library;
 mod outside;
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chrono::NaiveDate;
-use tokio_util::sync::CancellationToken;
 
-use crate::clock::{self, Clock};
-use crate::config::{ConfigError, KisEnvironment, Layers, Settings, UniverseSource};
+use crate::clock::Clock;
+use crate::config::{ConfigError, KisEnvironment, Settings, UniverseSource};
 use crate::domain::{
     Calendar, CalendarError, KrxTime, Presence, RateMode, Role, Shipped, Universe,
 };
 use crate::fleet::{self, Dispatcher, Member, Worker};
-use crate::journal::{self, Notes, Scribe};
-use crate::kis::{
-    Auth, BanKeep, Bans, BrokerDay, Caller, Credentials, Keep, KisQuotes, MasterFiles, Rest,
-};
+use crate::journal::{Notes, Scribe};
+use crate::kis::{BrokerDay, MasterFiles};
 use crate::leadership::{Candidate, LeaderStore};
-use crate::pace::{Fallback, LocalBudget, Pacer};
 use crate::port::{
     Chronicle, Flights, Leadership, ListSource, PriceStore, QuoteSource, Recorder, SourceError,
     StoreError,
 };
 use crate::presence::{Activity, Attendance};
 use crate::reader::{self, Reader};
-use crate::store::{MemoryBans, MemoryTokens, RedisStore};
+use crate::store::RedisStore;
 use crate::sweep::{Manner, Sweeper};
 use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
 
+pub use broker::Broker;
+use broker::credentials;
+pub use library::ReaderBuilder;
 pub use outside::{Connect, KeyShare, Outside, WorkShare};
 
 /// Why the parts cannot be put together.
@@ -55,21 +55,6 @@ pub enum SetupError {
     /// The broker's address is unusable.
     #[error("{0}")]
     Broker(String),
-}
-
-/// The broker's side: there only where key and secret are set.
-#[derive(Clone)]
-pub struct Broker {
-    /// Gives every call its turn.
-    pub pacer: Arc<Pacer>,
-    /// Sends.
-    pub rest: Arc<Rest>,
-    /// Keeps the token.
-    pub auth: Arc<Auth>,
-    /// Makes calls.
-    pub caller: Caller,
-    /// Answers for codes.
-    pub source: Arc<KisQuotes>,
 }
 
 /// Everything that a program works with.
@@ -127,7 +112,7 @@ impl Parts {
     pub fn on(settings: Settings, outside: Outside) -> Result<Self, SetupError> {
         let calendar = Arc::new(ArcSwap::from_pointee(read_calendar(&settings)?));
         let universe = Arc::new(ArcSwap::from_pointee(Shipped::get().universe()));
-        let broker = broker(&settings, &calendar, &universe, &outside)?;
+        let broker = broker::put_together(&settings, &calendar, &universe, &outside)?;
         let last_good = LastGood::new(&settings.universe_origin(), outside.copies);
         let started_at = (outside.clock)();
         Ok(Self {
@@ -392,229 +377,6 @@ fn lay_override(calendar: &mut Calendar, settings: &Settings) -> Result<(), Setu
             .map_err(|error: CalendarError| broken(error.to_string()))?;
     }
     Ok(())
-}
-
-/// App key and secret, where both are set.
-fn credentials(settings: &Settings) -> Option<Credentials> {
-    Some(Credentials {
-        app_key: settings.kis.app_key.clone()?,
-        app_secret: settings.kis.app_secret.clone()?,
-    })
-}
-
-fn broker(
-    settings: &Settings,
-    calendar: &Arc<ArcSwap<Calendar>>,
-    universe: &Arc<ArcSwap<Universe>>,
-    outside: &Outside,
-) -> Result<Option<Broker>, SetupError> {
-    let kis = &settings.kis;
-    let Some(credentials) = credentials(settings) else {
-        return Ok(None);
-    };
-    let clock = &outside.clock;
-    let now = clock();
-    // Alone, nothing is paid for sharing.
-    let (key, fallback) = match outside.key.clone() {
-        Some(key) => {
-            let fallback = Fallback::new(kis.caps(), kis.share_without_redis, now);
-            (key, Some(fallback))
-        }
-        None => {
-            let key = KeyShare {
-                budget: Arc::new(LocalBudget::new(kis.caps(), now)),
-                tokens: Arc::new(MemoryTokens::default()),
-                bans: Arc::new(MemoryBans::default()),
-            };
-            (key, None)
-        }
-    };
-    let KeyShare {
-        budget,
-        tokens,
-        bans,
-    } = key;
-    let pacer = Arc::new(Pacer::new(budget, fallback, kis.rate));
-    let rest = (outside.connect)(&kis.base_url, kis.timeout).and_then(|transport| {
-        Rest::new(
-            &kis.base_url,
-            transport,
-            Arc::clone(&pacer),
-            Arc::clone(clock),
-        )
-    });
-    let bans = Bans::new(
-        BanKeep {
-            shared: bans,
-            file: outside.ban_file.clone(),
-            process: outside.process.clone(),
-            key: credentials.identity(kis.base_url.trim_end_matches('/')),
-            recorder: Arc::clone(&outside.recorder),
-        },
-        Arc::clone(clock),
-    );
-    let rest = rest.map_err(SetupError::Broker)?.keeping_to(Arc::new(bans));
-    let rest = Arc::new(rest);
-    let keep = Keep {
-        shared: tokens,
-        file: outside.token_file.clone(),
-        process: outside.process.clone(),
-    };
-    let auth = Auth::new(Arc::clone(&rest), credentials, keep, Arc::clone(clock));
-    let auth = Arc::new(auth.recorded_by(Arc::clone(&outside.recorder)));
-    let caller = Caller::new(Arc::clone(&rest), Arc::clone(&auth));
-    let source = KisQuotes::new(
-        caller.clone(),
-        Arc::clone(calendar),
-        Arc::clone(universe),
-        settings.calling(),
-    );
-    Ok(Some(Broker {
-        pacer,
-        rest,
-        auth,
-        caller,
-        source: Arc::new(source),
-    }))
-}
-
-impl Reader {
-    /// A reader by the settings of this process: `config/sise.toml` or `SISE_CONFIG`, `.env`,
-    /// `REDIS_URL`, `KIS_APP_KEY`, `KIS_APP_SECRET` and the other variables. Without key and
-    /// secret it lives from the store alone.
-    ///
-    /// # Errors
-    ///
-    /// A setting is refused. Redis being away is none: every read is then a miss.
-    pub async fn from_env() -> Result<Self, SetupError> {
-        Self::of(&Layers::of_process()?).await
-    }
-
-    /// A builder that takes no setting from files or environment.
-    pub fn builder() -> ReaderBuilder {
-        ReaderBuilder {
-            layers: Layers::unset(),
-        }
-    }
-
-    async fn of(layers: &Layers) -> Result<Self, SetupError> {
-        let settings = Settings::new(layers)?;
-        let clock = clock::system();
-        let (notebook, notes) = journal::notebook(Arc::clone(&clock));
-        let mut outside = Outside::new(&settings, clock)?;
-        if outside.redis.is_some() {
-            outside.recorder = Arc::new(notebook);
-        }
-        let parts = Parts::on(settings, outside)?;
-        parts.know_names().await;
-        if let Some(broker) = &parts.broker {
-            broker.auth.take_kept().await;
-        }
-        let reader = parts.reader();
-        if parts.redis.is_none() {
-            return Ok(reader);
-        }
-        // Whoever watches the store sees this process too, for as long as the reader lives.
-        parts.activity.set("reads prices");
-        let stop = CancellationToken::new();
-        let scribe = parts.scribe(notes);
-        let attendance = parts.attendance(Role::Reader, None);
-        tokio::spawn({
-            let stop = stop.clone();
-            async move {
-                tokio::join!(scribe.run(stop.clone()), attendance.run(stop));
-            }
-        });
-        Ok(reader.ending(stop))
-    }
-}
-
-/// Sets a reader up without files or environment; what is not set has its default.
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct ReaderBuilder {
-    layers: Layers,
-}
-
-impl ReaderBuilder {
-    /// Where prices are kept: `redis://`, `redis-sentinel://`, `redis-cluster://`, each with
-    /// `rediss` for TLS, or `memory`.
-    pub fn redis_url(self, url: &str) -> Self {
-        self.with("store.url", url)
-    }
-
-    /// What is put in front of every key.
-    pub fn namespace(self, namespace: &str) -> Self {
-        self.with("store.namespace", namespace)
-    }
-
-    /// Life of a price that is written back after a miss.
-    pub fn ttl(self, ttl: Duration) -> Self {
-        self.with("store.ttl", &format!("{}ms", ttl.as_millis()))
-    }
-
-    /// App key and secret; without them misses stay misses.
-    pub fn credentials(self, app_key: &str, app_secret: &str) -> Self {
-        self.with("kis.app_key", app_key)
-            .with("kis.app_secret", app_secret)
-    }
-
-    /// The key belongs to a paper account.
-    pub fn paper(self) -> Self {
-        self.with("kis.env", "paper")
-    }
-
-    /// Another REST host than the broker's own, such as a simulated one.
-    pub fn base_url(self, url: &str) -> Self {
-        self.with("kis.base_url", url)
-    }
-
-    /// Longest wait for Redis to answer, 100 ms by default.
-    pub fn response_timeout(self, timeout: Duration) -> Self {
-        self.with(
-            "store.response_timeout",
-            &format!("{}ms", timeout.as_millis()),
-        )
-    }
-
-    /// Whether prices are kept in this process until Redis says that they changed; off by default.
-    /// A hit then takes less than a microsecond, and costs Redis one message for every price that
-    /// changes after it was read.
-    pub fn first_level(self, is_on: bool) -> Self {
-        self.with("reader.first_level", if is_on { "on" } else { "off" })
-    }
-
-    /// Where the access token is kept between processes; by default the usual place for state.
-    pub fn state_directory(self, path: &Path) -> Self {
-        self.with("state.directory", &path.to_string_lossy())
-    }
-
-    /// Calls per second that this process may make of the key's budget.
-    pub fn rate_per_second(self, rate: f64) -> Self {
-        self.with("kis.rate_per_second", &rate.to_string())
-    }
-
-    /// The reader.
-    ///
-    /// # Errors
-    ///
-    /// A value is refused. Redis being away is none: every read is then a miss.
-    pub async fn build(self) -> Result<Reader, SetupError> {
-        Reader::of(&self.layers).await
-    }
-
-    fn with(mut self, key: &'static str, value: &str) -> Self {
-        self.layers.set(key, value);
-        self
-    }
-}
-
-impl fmt::Debug for Broker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Broker")
-            .field("rest", &self.rest)
-            .finish_non_exhaustive()
-    }
 }
 
 impl fmt::Debug for Parts {

@@ -1,0 +1,202 @@
+//! What is known of one code.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use super::super::failure::{DONE, INCOMPLETE, Outcome};
+use super::super::output::{self, grouped};
+use super::super::status::{leader_json, time};
+use super::super::words::{self, length, sentence, short};
+use super::{ENTRIES, is_telling};
+use crate::domain::{Entry, Event, KrxTime, Missed, Polled, Quote, Row, Status, Symbol};
+use crate::port::{Journal as _, Leader, Leadership as _, Ledger as _, PriceStore as _};
+use crate::setup::Parts;
+use crate::store::RedisStore;
+
+/// What is known of one code.
+struct Code {
+    symbol: Symbol,
+    name: Option<String>,
+    now: KrxTime,
+    row: Option<Row>,
+    price: Option<Box<Quote>>,
+    life: Option<TimeDelta>,
+    /// The sweep that asked for it last.
+    sweep: Option<Entry>,
+    /// What was skipped since.
+    skip: Option<Entry>,
+    leader: Option<Leader>,
+}
+
+pub(super) async fn explain(
+    symbol: Symbol,
+    parts: &Parts,
+    redis: &Arc<RedisStore>,
+    json: bool,
+) -> Outcome {
+    parts.know_names().await;
+    let row = redis.row(symbol).await?;
+    let price = redis.realtime(&[symbol]).await?.pop().flatten();
+    let life = redis.life(symbol).await?;
+    let life = life.and_then(|life| TimeDelta::from_std(life).ok());
+    let leader = redis.leader().await?;
+    let entries = redis.entries(ENTRIES).await?;
+    let asked_by = row.as_ref().and_then(Row::last_sweep);
+    let is_its = |entry: &&Entry| match &entry.event {
+        Event::Sweep(swept) => Some(swept.started_at) == asked_by,
+        _ => false,
+    };
+    let sweep = entries.iter().find(is_its);
+    let ended = sweep.map(|entry| entry.at).or(asked_by);
+    let is_later = |entry: &&Entry| ended.is_none_or(|ended| entry.last_at > ended);
+    let mut skips = entries.iter().filter(is_telling).filter(is_later);
+    let list = parts.universe.load();
+    let code = Code {
+        symbol,
+        name: list.get(symbol).map(|listing| listing.name.clone()),
+        now: (parts.clock)(),
+        price,
+        life,
+        sweep: sweep.cloned(),
+        skip: skips.next().cloned(),
+        leader,
+        row,
+    };
+    if json {
+        output::json(&code.as_json());
+    } else {
+        code.print();
+    }
+    let is_known = code.row.is_some() || code.price.is_some();
+    Ok(if is_known { DONE } else { INCOMPLETE })
+}
+
+impl Code {
+    /// The state in one word, and in words.
+    fn state(&self) -> (&'static str, String) {
+        let Some(row) = &self.row else {
+            return ("never_polled", "no sweep has asked for it".to_owned());
+        };
+        match (row.polled, &row.missed) {
+            (Some(polled), Some(_)) => (
+                "not_polled",
+                format!("not polled since {}", self.at(polled.at)),
+            ),
+            (None, _) => ("not_polled", "never polled".to_owned()),
+            (
+                Some(Polled {
+                    status: Status::Halted,
+                    ..
+                }),
+                None,
+            ) => ("halted", "polled; trading is halted".to_owned()),
+            (
+                Some(Polled {
+                    status: Status::Untraded,
+                    ..
+                }),
+                None,
+            ) => ("untraded", "polled; it has not traded yet today".to_owned()),
+            (Some(polled), None) if polled.unchanged_since < polled.at => {
+                ("unchanged", "polled and unchanged".to_owned())
+            }
+            (Some(_), None) => ("changed", "polled; the price changed".to_owned()),
+        }
+    }
+
+    fn at(&self, at: KrxTime) -> String {
+        format!("{} ({} ago)", short(at, self.now), length(self.now - at))
+    }
+
+    fn print(&self) {
+        let name = self.name.as_deref().unwrap_or("not in the stock list");
+        output::line(format!("{} {name}: {}", self.symbol, self.state().1));
+        if let Some(row) = &self.row {
+            self.print_row(row);
+        }
+        let held = match (&self.price, self.life) {
+            (Some(quote), life) => {
+                let life = life.map_or_else(String::new, |life| {
+                    format!(", lives another {}", length(life))
+                });
+                let given = self.at(quote.fetched_at);
+                format!("{} won, given {given}{life}", grouped(quote.price))
+            }
+            (None, Some(_)) => "something that is no price".to_owned(),
+            (None, None) => "no live price".to_owned(),
+        };
+        output::line(format!("in Redis        {held}"));
+        let leader = self.leader.as_ref().map_or_else(
+            || "nobody leads, so nobody sweeps".to_owned(),
+            |leader| match words::since(leader) {
+                Some(since) => format!("{} leads since {}", leader.process, self.at(since)),
+                None => format!("{} leads", leader.process),
+            },
+        );
+        output::line(format!("leader          {leader}"));
+        if let Some(skip) = &self.skip {
+            output::line(format!("since then      {}", sentence(skip, self.now)));
+        }
+    }
+
+    fn print_row(&self, row: &Row) {
+        if let Some(Missed {
+            since,
+            sweep,
+            reason,
+            detail,
+        }) = &row.missed
+        {
+            let detail = if detail.is_empty() {
+                String::new()
+            } else {
+                format!(" ({detail})")
+            };
+            output::line(format!("why             {reason}{detail}"));
+            output::line(format!(
+                "missed          since the sweep of {}, last by that of {}",
+                self.at(*since),
+                short(*sweep, self.now)
+            ));
+        }
+        if let Some(polled) = row.polled {
+            output::line(format!("last polled     {}", self.at(polled.at)));
+            output::line(format!(
+                "price           {} won, unchanged since {}",
+                grouped(polled.price),
+                self.at(polled.unchanged_since)
+            ));
+        }
+        match &self.sweep {
+            Some(entry) => {
+                output::line(format!("by              {}", sentence(entry, self.now)));
+            }
+            None => output::line("by              a sweep that is not in the journal any more"),
+        }
+    }
+
+    fn as_json(&self) -> Value {
+        let row = self.row.as_ref();
+        json!({
+            "code": self.symbol,
+            "name": self.name,
+            "state": self.state().0,
+            "polled": row.and_then(|row| row.polled).map(|polled| json!({
+                "at": time(polled.at), "sweep": time(polled.sweep), "price": polled.price,
+                "unchanged_since": time(polled.unchanged_since), "status": polled.status,
+            })),
+            "missed": row.and_then(|row| row.missed.as_ref()).map(|missed| json!({
+                "since": time(missed.since), "sweep": time(missed.sweep), "reason": missed.reason,
+                "detail": missed.detail,
+            })),
+            "redis": self.price.as_ref().map(|quote| json!({
+                "quote": quote, "life_ms": self.life.map(|life| life.num_milliseconds()),
+            })),
+            "sweep": self.sweep,
+            "skipped_since": self.skip,
+            "leader": self.leader.as_ref().map(leader_json),
+        })
+    }
+}

@@ -1,0 +1,210 @@
+//! What was going on at a moment.
+
+use chrono::{NaiveTime, TimeDelta};
+use serde_json::json;
+
+use super::super::failure::{DONE, Outcome};
+use super::super::output::{self};
+use super::super::status::time;
+use super::super::words::{length, long, percent, sentence, short};
+use super::{ENTRIES, is_telling};
+use crate::domain::{Entry, Event, KrxTime, Leading, Swept, TokenChange};
+use crate::port::{CoverageLog as _, Journal as _};
+use crate::setup::Parts;
+use crate::store::RedisStore;
+
+/// Jumps of a clock are told this long before and after the moment that is asked for.
+const AROUND: TimeDelta = TimeDelta::minutes(10);
+
+/// What was going on at a moment.
+struct Then<'a> {
+    now: KrxTime,
+    leader: Option<&'a Entry>,
+    /// The last sweep that had begun, and its entry.
+    sweep: Option<(&'a Swept, &'a Entry)>,
+    /// Skips that went on then, and the last one before where none did.
+    skips: Vec<&'a Entry>,
+    gaps: Vec<&'a Entry>,
+    clocks: Vec<&'a Entry>,
+    bans: Vec<&'a Entry>,
+    token: Option<&'a Entry>,
+}
+
+impl<'a> Then<'a> {
+    fn new(at: KrxTime, now: KrxTime, entries: &'a [Entry]) -> Self {
+        let mut then = Self {
+            now,
+            leader: None,
+            sweep: None,
+            skips: Vec::new(),
+            gaps: Vec::new(),
+            clocks: Vec::new(),
+            bans: Vec::new(),
+            token: None,
+        };
+        let mut ordered: Vec<&Entry> = entries.iter().collect();
+        ordered.sort_by_key(|entry| entry.at);
+        let went_on = |entry: &Entry| entry.at <= at && at <= entry.last_at + TimeDelta::seconds(1);
+        let mut last_skip = None;
+        for entry in ordered {
+            match &entry.event {
+                Event::Clock { .. } if (entry.at - at).abs() <= AROUND => then.clocks.push(entry),
+                Event::Gap(gap) if gap.from <= at && at < gap.until => then.gaps.push(entry),
+                // Noted when it was over.
+                Event::Sweep(swept) if swept.started_at <= at => {
+                    then.sweep = Some((swept, entry));
+                }
+                _ if entry.at > at => {}
+                Event::Skip(_) => {
+                    if went_on(entry) {
+                        then.skips.push(entry);
+                    } else if is_telling(&entry) {
+                        last_skip = Some(entry);
+                    }
+                }
+                Event::Lead(change) => match change.change {
+                    Leading::Taken => then.leader = Some(entry),
+                    Leading::Lost | Leading::GivenBack => {
+                        let was_its = |held: &&Entry| held.process == entry.process;
+                        if then.leader.as_ref().is_some_and(was_its) {
+                            then.leader = None;
+                        }
+                    }
+                },
+                Event::Token(TokenChange::Issued { .. }) => then.token = Some(entry),
+                Event::Ban { until, .. } if at < *until => then.bans.push(entry),
+                Event::BanLifted { key } => then.bans.retain(
+                    |ban| !matches!(&ban.event, Event::Ban { key: banned, .. } if banned == key),
+                ),
+                _ => {}
+            }
+        }
+        if then.skips.is_empty() {
+            then.skips.extend(last_skip);
+        }
+        then
+    }
+}
+
+pub(super) async fn explain(at: KrxTime, parts: &Parts, redis: &RedisStore, json: bool) -> Outcome {
+    let entries = redis.entries(ENTRIES).await?;
+    let minutes = redis.minutes(at.date_naive()).await?;
+    let held = minutes
+        .iter()
+        .rev()
+        .find(|(minute, _)| *minute <= at.time());
+    let is_its = |minute: &NaiveTime| (at.time() - *minute) < TimeDelta::minutes(1);
+    let coverage = held.filter(|(minute, _)| is_its(minute));
+    let share = coverage.and_then(|(_, coverage)| coverage.share());
+    let then = Then::new(at, (parts.clock)(), &entries);
+    let moment = parts.calendar.load().moment(at);
+    if json {
+        output::json(&json!({
+            "at": time(at),
+            "open": moment.is_open(),
+            "phase": moment.phase,
+            "reason": moment.closed.as_ref().map(ToString::to_string),
+            "coverage": share,
+            "leader": then.leader.map(|entry| &entry.process),
+            "last_sweep": then.sweep.map(|(_, entry)| entry),
+            "skips": then.skips,
+            "gaps": then.gaps,
+            "clocks": then.clocks,
+            "bans": then.bans,
+            "token": then.token,
+        }));
+        return Ok(DONE);
+    }
+    let session = match &moment.closed {
+        Some(closed) => format!("closed: {closed}"),
+        None => format!("open, {}", moment.phase),
+    };
+    output::line(format!("{}: the session was {session}", long(at)));
+    if let Some(share) = share {
+        output::line(format!("coverage   {} of the list live", percent(share)));
+    }
+    let leader = then.leader.map_or_else(
+        || "nobody, as far as the journal goes".to_owned(),
+        |entry| format!("{} since {}", entry.process, short(entry.at, then.now)),
+    );
+    output::line(format!("leader     {leader}"));
+    match then.sweep {
+        Some((swept, entry)) => {
+            let ago = length(at - swept.started_at);
+            let state = if entry.at > at { "under way" } else { "done" };
+            let said = sentence(entry, then.now);
+            output::line(format!("last sweep begun {ago} before, {state}: {said}"));
+        }
+        None => output::line("last sweep none before that, as far as the journal goes"),
+    }
+    let others = [&then.skips, &then.gaps, &then.clocks, &then.bans];
+    for entry in others.into_iter().flatten().copied().chain(then.token) {
+        output::line(format!("           {}", sentence(entry, then.now)));
+    }
+    Ok(DONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ClockJump, Gap, LeadChange, Seoul, Skipped};
+    use chrono::TimeZone as _;
+
+    fn at(minute: u32) -> KrxTime {
+        Seoul.with_ymd_and_hms(2026, 11, 20, 10, minute, 0).unwrap()
+    }
+
+    fn entry(process: &str, minute: u32, event: Event) -> Entry {
+        Entry::new(process.to_owned(), minute.into(), at(minute), event)
+    }
+
+    fn lead(process: &str, minute: u32, change: Leading) -> Entry {
+        let change = LeadChange {
+            change,
+            lead: minute.into(),
+            after: None,
+        };
+        entry(process, minute, Event::Lead(change))
+    }
+
+    #[test]
+    fn a_moment_is_told_from_what_came_before_it() {
+        let mut skip = entry(
+            "a",
+            10,
+            Event::Skip(Skipped {
+                reason: "store_away".to_owned(),
+                why: "the store failed".to_owned(),
+                next_run: None,
+            }),
+        );
+        skip.last_at = at(14);
+        skip.times = 240;
+        let gap = Gap {
+            from: at(11),
+            until: at(15),
+            lowest: Some(0.0),
+        };
+        let jump = Event::Clock {
+            jump: ClockJump::Ahead,
+            by_ms: 4_000,
+        };
+        let entries = [
+            entry("b", 30, jump),
+            entry("a", 11, Event::Gap(gap)),
+            skip,
+            lead("b", 20, Leading::Taken),
+            lead("a", 5, Leading::Taken),
+            lead("a", 16, Leading::Lost),
+        ];
+        let then = |minute| Then::new(at(minute), at(59), &entries);
+        let leader = |minute| then(minute).leader.map(|entry| entry.process.clone());
+        assert_eq!(leader(4), None);
+        assert_eq!(leader(12).as_deref(), Some("a"));
+        assert_eq!(leader(17), None);
+        assert_eq!(leader(21).as_deref(), Some("b"));
+        assert_eq!((then(12).skips.len(), then(12).gaps.len()), (1, 1));
+        assert_eq!((then(16).skips.len(), then(16).gaps.len()), (1, 0));
+        assert_eq!((then(12).clocks.len(), then(25).clocks.len()), (0, 1));
+    }
+}

@@ -1,0 +1,121 @@
+//! The broker's side, put together.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::{KeyShare, Outside, SetupError};
+use crate::config::Settings;
+use crate::domain::{Calendar, Universe};
+use crate::kis::{Auth, BanKeep, Bans, Caller, Credentials, Keep, KisQuotes, Rest};
+use crate::pace::{Fallback, LocalBudget, Pacer};
+use crate::store::{MemoryBans, MemoryTokens};
+
+/// The broker's side: there only where key and secret are set.
+#[derive(Clone)]
+pub struct Broker {
+    /// Gives every call its turn.
+    pub pacer: Arc<Pacer>,
+    /// Sends.
+    pub rest: Arc<Rest>,
+    /// Keeps the token.
+    pub auth: Arc<Auth>,
+    /// Makes calls.
+    pub caller: Caller,
+    /// Answers for codes.
+    pub source: Arc<KisQuotes>,
+}
+
+/// App key and secret, where both are set.
+pub(super) fn credentials(settings: &Settings) -> Option<Credentials> {
+    Some(Credentials {
+        app_key: settings.kis.app_key.clone()?,
+        app_secret: settings.kis.app_secret.clone()?,
+    })
+}
+
+/// The broker's side; none without app key and secret.
+pub(super) fn put_together(
+    settings: &Settings,
+    calendar: &Arc<ArcSwap<Calendar>>,
+    universe: &Arc<ArcSwap<Universe>>,
+    outside: &Outside,
+) -> Result<Option<Broker>, SetupError> {
+    let kis = &settings.kis;
+    let Some(credentials) = credentials(settings) else {
+        return Ok(None);
+    };
+    let clock = &outside.clock;
+    let now = clock();
+    // Alone, nothing is paid for sharing.
+    let (key, fallback) = match outside.key.clone() {
+        Some(key) => {
+            let fallback = Fallback::new(kis.caps(), kis.share_without_redis, now);
+            (key, Some(fallback))
+        }
+        None => {
+            let key = KeyShare {
+                budget: Arc::new(LocalBudget::new(kis.caps(), now)),
+                tokens: Arc::new(MemoryTokens::default()),
+                bans: Arc::new(MemoryBans::default()),
+            };
+            (key, None)
+        }
+    };
+    let KeyShare {
+        budget,
+        tokens,
+        bans,
+    } = key;
+    let pacer = Arc::new(Pacer::new(budget, fallback, kis.rate));
+    let rest = (outside.connect)(&kis.base_url, kis.timeout).and_then(|transport| {
+        Rest::new(
+            &kis.base_url,
+            transport,
+            Arc::clone(&pacer),
+            Arc::clone(clock),
+        )
+    });
+    let bans = Bans::new(
+        BanKeep {
+            shared: bans,
+            file: outside.ban_file.clone(),
+            process: outside.process.clone(),
+            key: credentials.identity(kis.base_url.trim_end_matches('/')),
+            recorder: Arc::clone(&outside.recorder),
+        },
+        Arc::clone(clock),
+    );
+    let rest = rest.map_err(SetupError::Broker)?.keeping_to(Arc::new(bans));
+    let rest = Arc::new(rest);
+    let keep = Keep {
+        shared: tokens,
+        file: outside.token_file.clone(),
+        process: outside.process.clone(),
+    };
+    let auth = Auth::new(Arc::clone(&rest), credentials, keep, Arc::clone(clock));
+    let auth = Arc::new(auth.recorded_by(Arc::clone(&outside.recorder)));
+    let caller = Caller::new(Arc::clone(&rest), Arc::clone(&auth));
+    let source = KisQuotes::new(
+        caller.clone(),
+        Arc::clone(calendar),
+        Arc::clone(universe),
+        settings.calling(),
+    );
+    Ok(Some(Broker {
+        pacer,
+        rest,
+        auth,
+        caller,
+        source: Arc::new(source),
+    }))
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker")
+            .field("rest", &self.rest)
+            .finish_non_exhaustive()
+    }
+}
