@@ -74,6 +74,14 @@ pub struct Pass<'a> {
     sent: Instant,
 }
 
+/// What a call may do while the broker does not answer.
+enum Standing {
+    Refused,
+    Waits(Instant),
+    /// The next trial is its own.
+    Tries,
+}
+
 /// What stands before a call.
 enum Entry {
     May(Option<u64>),
@@ -118,10 +126,7 @@ impl Breaker {
         let now = Instant::now();
         let state = self.state();
         let outage = state.outage.as_ref()?;
-        let is_refused = match outage.trial_ends(now) {
-            Some(_) => patience.is_zero(),
-            None => now < outage.again && now >= outage.began + patience,
-        };
+        let is_refused = matches!(outage.standing(now, patience), Standing::Refused);
         is_refused.then(|| outage.words(now))
     }
 
@@ -132,11 +137,10 @@ impl Breaker {
         let Some(outage) = outage else {
             return Entry::May(None);
         };
-        let gives_up = outage.began + patience;
-        match outage.trial_ends(now) {
-            Some(ends) if !patience.is_zero() => Entry::Wait(ends),
-            Some(_) => Entry::MayNot(outage.words(now)),
-            None if now >= outage.again => {
+        match outage.standing(now, patience) {
+            Standing::Refused => Entry::MayNot(outage.words(now)),
+            Standing::Waits(until) => Entry::Wait(until),
+            Standing::Tries => {
                 *trials += 1;
                 outage.trial = Some(Trial {
                     number: *trials,
@@ -146,8 +150,6 @@ impl Breaker {
                 tracing::info!("one call tries whether the broker answers again");
                 Entry::May(Some(*trials))
             }
-            None if now < gives_up => Entry::Wait(outage.again.min(gives_up)),
-            None => Entry::MayNot(outage.words(now)),
         }
     }
 
@@ -165,6 +167,18 @@ impl Breaker {
 }
 
 impl Outage {
+    /// What a call with this patience may do.
+    fn standing(&self, now: Instant, patience: Duration) -> Standing {
+        let gives_up = self.began + patience;
+        match self.trial_ends(now) {
+            Some(_) if patience.is_zero() => Standing::Refused,
+            Some(ends) => Standing::Waits(ends),
+            None if now >= self.again => Standing::Tries,
+            None if now < gives_up => Standing::Waits(self.again.min(gives_up)),
+            None => Standing::Refused,
+        }
+    }
+
     /// Until when the trial under way may take.
     fn trial_ends(&self, now: Instant) -> Option<Instant> {
         let trial = self.trial.filter(|trial| now < trial.ends);

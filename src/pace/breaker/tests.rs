@@ -69,6 +69,28 @@ async fn one_trial_at_a_time_and_an_answer_closes_it() {
     assert!(passes.iter().all(Result::is_ok));
 }
 
+/// What is said to be refused is refused at once, and nothing else is.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_known_beforehand() {
+    let breaker = opened().await;
+    let agree = async |refused: [bool; 3]| {
+        for (patience, refused) in [AT_ONCE, A_WHILE, LATER].into_iter().zip(refused) {
+            assert_eq!(breaker.refusal(patience).is_some(), refused, "{patience:?}");
+            let admitted = timeout(Duration::ZERO, breaker.admit(patience)).await;
+            assert_eq!(matches!(admitted, Ok(Err(_))), refused, "{patience:?}");
+        }
+    };
+    agree([true, false, false]).await;
+    advance(LONGEST_PAUSE).await;
+    agree([false, false, false]).await;
+    let trial = breaker.admit(AT_ONCE).await.unwrap();
+    agree([true, false, false]).await;
+    trial.failed("refused");
+    // In the pause after it the patience of some is over.
+    agree([true, true, false]).await;
+    assert!(breaker.refusal(AT_ONCE).unwrap().contains("last: refused"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_pause_grows_to_its_limit() {
     let breaker = opened().await;
