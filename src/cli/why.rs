@@ -12,8 +12,8 @@ use super::status::{leader_json, time};
 use super::words::{self, length, long, percent, sentence, short};
 use crate::config::Layers;
 use crate::domain::{
-    Entry, Event, KrxTime, Leading, Missed, Polled, Quote, Row, Seoul, Skipped, Status, Swept,
-    Symbol, TokenChange,
+    Entry, Event, KrxTime, Leading, Missed, Quote, Row, Seoul, Skipped, Status, Swept, Symbol,
+    TokenChange,
 };
 use crate::port::{
     CoverageLog as _, Journal as _, Leader, Leadership as _, Ledger as _, PriceStore as _,
@@ -135,6 +135,8 @@ struct Code {
     row: Option<Row>,
     price: Option<Box<Quote>>,
     life: Option<TimeDelta>,
+    /// How long a price lives: one that was asked for longer ago says nothing of now.
+    ttl: TimeDelta,
     /// The sweep that asked for it last.
     sweep: Option<Entry>,
     /// What was skipped since.
@@ -166,6 +168,7 @@ async fn why_code(symbol: Symbol, parts: &Parts, redis: &Arc<RedisStore>, json: 
         now: (parts.clock)(),
         price,
         life,
+        ttl: TimeDelta::from_std(parts.settings.store.ttl).unwrap_or(TimeDelta::MAX),
         sweep: sweep.cloned(),
         skip: skips.next().cloned(),
         leader,
@@ -186,30 +189,20 @@ impl Code {
         let Some(row) = &self.row else {
             return ("never_polled", "no sweep has asked for it".to_owned());
         };
-        match (row.polled, &row.missed) {
-            (Some(polled), Some(_)) => (
-                "not_polled",
-                format!("not polled since {}", self.at(polled.at)),
-            ),
-            (None, _) => ("not_polled", "never polled".to_owned()),
-            (
-                Some(Polled {
-                    status: Status::Halted,
-                    ..
-                }),
-                None,
-            ) => ("halted", "polled; trading is halted".to_owned()),
-            (
-                Some(Polled {
-                    status: Status::Untraded,
-                    ..
-                }),
-                None,
-            ) => ("untraded", "polled; it has not traded yet today".to_owned()),
-            (Some(polled), None) if polled.unchanged_since < polled.at => {
+        let Some(polled) = row.polled else {
+            return ("not_polled", "never polled".to_owned());
+        };
+        if row.missed.is_some() || self.now - polled.at > self.ttl {
+            let words = format!("not polled since {}", self.at(polled.at));
+            return ("not_polled", words);
+        }
+        match polled.status {
+            Status::Halted => ("halted", "polled; trading is halted".to_owned()),
+            Status::Untraded => ("untraded", "polled; it has not traded yet today".to_owned()),
+            Status::Trading if polled.unchanged_since < polled.at => {
                 ("unchanged", "polled and unchanged".to_owned())
             }
-            (Some(_), None) => ("changed", "polled; the price changed".to_owned()),
+            Status::Trading => ("changed", "polled; the price changed".to_owned()),
         }
     }
 
