@@ -85,26 +85,12 @@ async fn price(store: &dyn PriceStore) -> Option<i64> {
     Some(quotes[0].as_ref()?.price)
 }
 
-/// Commands that read prices, since the server began to count.
-async fn reads(server: &RedisServer) -> u64 {
-    let mut connection = server.connection().await;
-    let stats: String = redis::cmd("INFO")
-        .arg("commandstats")
-        .query_async(&mut connection)
-        .await
-        .unwrap();
-    let line = stats
-        .lines()
-        .find_map(|l| l.strip_prefix("cmdstat_mget:calls="));
-    line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
-}
-
 /// Waits until a read costs the server nothing.
 async fn is_held(server: &RedisServer, level: &dyn PriceStore) {
     until("the price is held", async || {
-        let before = reads(server).await;
+        let before = server.reads().await;
         let found = price(level).await.is_some();
-        (found && reads(server).await == before).then_some(())
+        (found && server.reads().await == before).then_some(())
     })
     .await;
 }
@@ -115,11 +101,11 @@ async fn a_price_that_is_held_costs_redis_nothing() {
     write(&server, 1, LIFE).await;
     let level = first_level(&server.url());
     is_held(&server, &level).await;
-    let before = reads(&server).await;
+    let before = server.reads().await;
     for _ in 0..1_000 {
         assert_eq!(price(&level).await, Some(1));
     }
-    assert_eq!(reads(&server).await, before);
+    assert_eq!(server.reads().await, before);
 }
 
 #[tokio::test]
@@ -289,10 +275,10 @@ async fn a_clock_that_jumps_empties_it() {
     let level = RedisFirstLevel::new(store(&server.url()), clock);
     write(&server, 1, LIFE).await;
     is_held(&server, &level).await;
-    let before = reads(&server).await;
+    let before = server.reads().await;
     jump.store(19 * 3_600, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(price(&level).await, Some(1));
-    assert!(reads(&server).await > before, "Redis was not asked");
+    assert!(server.reads().await > before, "Redis was not asked");
     is_held(&server, &level).await;
 }
 
@@ -414,12 +400,12 @@ async fn the_whole_market_is_held_in_its_order_with_gaps() {
         .unwrap();
     let plain = store(&server.url()).realtime(&symbols).await.unwrap();
     until("all of them are held", async || {
-        let before = reads(&server).await;
+        let before = server.reads().await;
         assert_eq!(level.realtime(&symbols).await.unwrap(), plain);
         // The gaps are asked for each time.
         let here: Vec<Symbol> = quotes.iter().map(|quote| quote.stock_code).collect();
         level.realtime(&here).await.unwrap();
-        (reads(&server).await == before + 1).then_some(())
+        (server.reads().await == before + 1).then_some(())
     })
     .await;
 }
@@ -435,10 +421,10 @@ async fn a_reader_has_one_where_it_is_switched_on() {
         let builder = builder.response_timeout(Duration::from_secs(2));
         let reader = builder.build().await.unwrap();
         let look = async || {
-            let before = reads(&server).await;
+            let before = server.reads().await;
             let reading = reader.price(CODE).await.unwrap().unwrap();
             assert_eq!((reading.quote.price, reading.source), (1, Source::Redis));
-            reads(&server).await - before
+            server.reads().await - before
         };
         if is_on {
             until("it is held", async || (look().await == 0).then_some(())).await;

@@ -19,7 +19,7 @@ use support::cluster::Cluster;
 use support::program::{Program, Running};
 use support::simulated_broker::Stats;
 use support::world::World;
-use support::{http, list, until};
+use support::{http, until};
 
 /// The list of the simulated broker, and the calls that it takes.
 const CODES: u64 = 2_769;
@@ -313,79 +313,6 @@ async fn after_the_leader_is_killed_the_next_ones_sweep_is_whole() {
     have_called(&world, &["0002", "0003"], &before, 20).await;
     is_whole_in_redis(&world).await;
     keeps_to_its_rate(&world);
-}
-
-/// What a user of such a system complained about.
-#[tokio::test]
-async fn a_worker_that_stops_consuming_for_ever_after_redis_was_reset() {
-    let mut world = World::new(&["--latency", "100ms"]).await;
-    let daemons = [watchful(&world, "0001"), watchful(&world, "0002")].map(Program::start);
-    let keys = ["0001", "0002"];
-    let all_swept = || {
-        daemons
-            .iter()
-            .map(|daemon| sweeps(daemon).len())
-            .sum::<usize>()
-    };
-    for reset in ["FLUSHALL", "restart", "FLUSHALL", "restart"] {
-        let before = world.broker.stats();
-        have_called(&world, &keys, &before, 10).await;
-        if reset == "restart" {
-            world.redis.kill().await;
-            world.redis.start_again().await;
-        } else {
-            let mut connection = world.redis.connection().await;
-            let flush = redis::cmd("FLUSHALL");
-            let () = flush.query_async(&mut connection).await.unwrap();
-        }
-        // Both take work again, and what was lost with Redis is there again.
-        let before = world.broker.stats();
-        have_called(&world, &keys, &before, 20).await;
-        let done = all_swept();
-        until("the next sweep is done", async || {
-            (all_swept() >= done + 2).then_some(())
-        })
-        .await;
-        until("every code stands in Redis", async || {
-            (world.redis.realtime().await.len() as u64 == CODES).then_some(())
-        })
-        .await;
-    }
-    for daemon in daemons {
-        daemon.signal("TERM");
-        daemon.end().await.exits(143);
-    }
-}
-
-/// What a user of such a system complained about.
-#[tokio::test]
-async fn the_whole_market_is_never_cut_to_200_codes_in_silence() {
-    let world = World::new(&["--limit", "0"]).await;
-    let write = |codes: &[String]| world.file("list.csv", &format!("code\n{}\n", codes.join("\n")));
-    let start = |key| {
-        let daemon = daemon(&world, key).set("SISE__KIS__RATE_PER_SECOND", "2000");
-        let daemon = daemon.set("SISE__UNIVERSE__SOURCE", "csv");
-        daemon.set("SISE__UNIVERSE__FILE", "list.csv").start()
-    };
-    write(&list::every_code());
-    let daemons = [start("0001"), start("0002")];
-    let any_swept = async || {
-        until("a sweep is done", async || {
-            daemons.iter().find_map(|daemon| sweeps(daemon).pop())
-        })
-        .await
-    };
-    any_swept().await.is_whole();
-    is_whole_in_redis(&world).await;
-    for daemon in daemons {
-        daemon.signal("TERM");
-        daemon.end().await.exits(143);
-    }
-    // The list comes back cut: said, and not believed.
-    write(&list::codes(200));
-    let daemon = start("0001");
-    daemon.says(&["WARN", "refused", "200 codes", "2769"]).await;
-    has_swept(&daemon, 1).await.is_whole();
 }
 
 /// Several daemons with the same key gain nothing and break nothing.

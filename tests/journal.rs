@@ -38,31 +38,6 @@ fn daemon(world: &World, arguments: &[&str]) -> Program {
         .set("SISE__SCHEDULE__INTERVAL", "1s")
 }
 
-/// The entries of the journal, oldest first.
-async fn journal(world: &World) -> Vec<Value> {
-    let mut connection = world.redis.connection().await;
-    let written: Vec<(String, Vec<String>)> = redis::cmd("XRANGE")
-        .arg(&["sise:journal", "-", "+"])
-        .query_async(&mut connection)
-        .await
-        .unwrap();
-    written
-        .iter()
-        .map(|(_, fields)| serde_json::from_str(&fields[1]).unwrap())
-        .collect()
-}
-
-/// Waits for an entry of a kind that is as wanted.
-async fn entry(world: &World, kind: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let what = format!("an entry '{kind}' in the journal");
-    until(&what, async || {
-        let entries = journal(world).await;
-        let mut found = entries.into_iter().filter(|entry| entry["kind"] == kind);
-        found.find(|entry| wanted(entry))
-    })
-    .await
-}
-
 async fn ask(world: &World, arguments: &[&str]) -> Outcome {
     world.sise(arguments).run().await.exits(0)
 }
@@ -90,7 +65,7 @@ async fn a_sweep_stands_in_the_journal_with_every_missing_code_and_its_reason() 
         &format!("code,market\n{codes},\n999999,KOSPI\n"),
     );
     let daemon = daemon.start();
-    let sweep = entry(&world, "sweep", |_| true).await;
+    let sweep = world.redis.entry("sweep", |_| true).await;
     assert_eq!(sweep["universe"].as_u64(), Some(60), "{sweep}");
     assert_eq!(sweep["written"].as_u64(), Some(59), "{sweep}");
     assert!(sweep["calls"].as_u64().unwrap() >= 2, "{sweep}");
@@ -98,9 +73,9 @@ async fn a_sweep_stands_in_the_journal_with_every_missing_code_and_its_reason() 
     assert!(sweep["elapsed_ms"].is_u64(), "{sweep}");
     assert_eq!(sweep["missing"][0]["reason"], "unknown", "{sweep}");
     assert_eq!(sweep["missing"][0]["codes"][0], "999999", "{sweep}");
-    let token = entry(&world, "token", |_| true).await;
+    let token = world.redis.entry("token", |_| true).await;
     assert_eq!(token["change"], "issued", "{token}");
-    let lead = entry(&world, "lead", |_| true).await;
+    let lead = world.redis.entry("lead", |_| true).await;
     assert_eq!(lead["change"], "taken", "{lead}");
     assert_eq!(lead["process"], sweep["process"]);
 
@@ -131,7 +106,10 @@ async fn a_sweep_stands_in_the_journal_with_every_missing_code_and_its_reason() 
 
     daemon.signal("TERM");
     daemon.end().await.exits(143);
-    let last = entry(&world, "lead", |entry| entry["change"] == "given_back").await;
+    let last = world
+        .redis
+        .entry("lead", |entry| entry["change"] == "given_back")
+        .await;
     assert_eq!(last["process"], sweep["process"]);
     // Nothing leads, and why says so instead of failing.
     let why = ask(&world, &["why", code]).await.stdout;
@@ -182,47 +160,6 @@ async fn three_states_of_a_code_are_kept_apart() {
     }
 }
 
-/// Users of such systems complain: a closed-market check was wrong and left no line in the log.
-#[tokio::test]
-async fn complaint_a_closed_market_check_that_was_wrong_leaves_its_reason_everywhere() {
-    // A Friday like any other, but somebody wrote a closure that is none.
-    let world = World::at(FakedTime::from("2026-11-20 10:00:00"), &["--limit", "0"]).await;
-    let calendar = world.file(
-        "calendar.csv",
-        "date,kind,open,close,note\n2026-11-20,closed,,,a notice of another year\n",
-    );
-    let daemon = daemon(&world, &[])
-        .set("SISE__CALENDAR__FILE", calendar.to_str().unwrap())
-        .start();
-    let reason = "holiday: a notice of another year";
-    daemon
-        .says(&["run skipped", reason, "2026-11-23 09:00:00 KST"])
-        .await;
-    // However often it is skipped: one entry, and none lost.
-    let skip = entry(&world, "skip", |entry| entry["times"].as_u64() >= Some(3)).await;
-    assert_eq!(skip["reason"], "holiday", "{skip}");
-    let skips = journal(&world).await;
-    let skips = skips
-        .iter()
-        .filter(|entry| entry["kind"] == "skip" && entry["reason"] == "holiday");
-    assert_eq!(skips.count(), 1);
-    let said = daemon.count(&["run skipped", reason]) as u64;
-    assert!(skip["times"].as_u64().unwrap() <= said + 1, "{skip} {said}");
-    let words = ask(&world, &["why", "--last-skip"]).await.stdout;
-    for part in ["runs skipped from 10:00", reason, "no sweep since then"] {
-        assert!(words.contains(part), "'{part}' in:\n{words}");
-    }
-    let last = ask_json(&world, &["why", "--last-skip"]).await;
-    assert_eq!(last["reason"], "holiday", "{last}");
-    let status = ask(&world, &["status"]).await.stdout;
-    assert!(status.contains(reason), "{status}");
-    daemon.signal("TERM");
-    daemon.end().await.exits(143);
-    // The process is gone, what it did is not.
-    let words = ask(&world, &["why", "--last-skip"]).await.stdout;
-    assert!(words.contains(reason), "{words}");
-}
-
 /// Where Redis is away is told after it came back.
 #[tokio::test]
 async fn what_happened_while_redis_was_away_is_told_when_it_is_back() {
@@ -244,13 +181,16 @@ async fn what_happened_while_redis_was_away_is_told_when_it_is_back() {
     })
     .await;
     world.redis.start_again().await;
-    let skip = entry(&world, "skip", |entry| entry["reason"] == "store_away").await;
+    let skip = world
+        .redis
+        .entry("skip", |entry| entry["reason"] == "store_away")
+        .await;
     assert!(skip["times"].as_u64() >= Some(1), "{skip}");
     // One that was under way then wrote nothing, and is told too.
-    entry(&world, "sweep", |entry| {
-        entry["written"].as_u64() == Some(60)
-    })
-    .await;
+    world
+        .redis
+        .entry("sweep", |entry| entry["written"].as_u64() == Some(60))
+        .await;
 }
 
 /// At ten times the speed of time a minute takes six seconds.
@@ -264,7 +204,10 @@ async fn minutes_of_a_session_with_too_few_live_prices_are_a_gap() {
         .start();
     let mut connection = world.redis.connection().await;
     // Nobody swept from the open until now.
-    let before = entry(&world, "gap", |entry| entry["lowest"].is_null()).await;
+    let before = world
+        .redis
+        .entry("gap", |entry| entry["lowest"].is_null())
+        .await;
     assert!(
         before["from"]
             .as_str()
@@ -285,10 +228,12 @@ async fn minutes_of_a_session_with_too_few_live_prices_are_a_gap() {
     .await;
     // The broker goes; the prices die after three seconds, half a minute of this world.
     world.broker.kill().await;
-    let gap = entry(&world, "gap", |entry| {
-        entry["lowest"].as_f64() == Some(0.0) && entry["times"].as_u64() >= Some(2)
-    })
-    .await;
+    let gap = world
+        .redis
+        .entry("gap", |entry| {
+            entry["lowest"].as_f64() == Some(0.0) && entry["times"].as_u64() >= Some(2)
+        })
+        .await;
     daemon
         .says(&["gap: fewer than 90 % of the list have a live price"])
         .await;
@@ -330,119 +275,6 @@ async fn minutes_of_a_session_with_too_few_live_prices_are_a_gap() {
     let status = asked.exits(0).json();
     let gaps = status["coverage"]["gaps"].as_array().unwrap();
     assert!(gaps.len() >= 2, "{status}");
-}
-
-/// Users of such systems complain: a host slept for 19 hours and froze all timers.
-#[tokio::test]
-async fn complaint_a_host_that_slept_nineteen_hours_goes_on_at_once_and_says_so() {
-    // From Thursday afternoon to the Friday after it, 19 hours later.
-    let start = offset_to("2026-11-26 14:30:00");
-    let clock = Clock::at(start);
-    let world = World::at(clock.time(), &["--limit", "0"]).await;
-    let daemon = daemon(&world, &[]).start();
-    has_swept(&daemon, 2).await;
-    clock.set(start + 19 * 3_600);
-    daemon.says(&["WARN", "the clock jumped ahead by"]).await;
-    let jump = entry(&world, "clock", |entry| entry["jump"] == "ahead").await;
-    let hours = jump["by_ms"].as_f64().unwrap() / 3_600_000.0;
-    assert!((18.9..19.1).contains(&hours), "{jump}");
-    let is_of_friday = |entry: &Value| {
-        entry["started_at"]
-            .as_str()
-            .unwrap()
-            .starts_with("2026-11-27T09:3")
-    };
-    entry(&world, "sweep", is_of_friday).await;
-    // The minutes that were slept through are a gap of that session, and who led is known.
-    let words = ask(&world, &["why", "--at", "2026-11-27T09:25"])
-        .await
-        .stdout;
-    assert!(words.contains("jumped ahead by 19 h"), "{words}");
-    let address = daemon.health_address().await;
-    let metrics = http::get(&address, "/metrics").unwrap().body;
-    assert!(
-        metrics.contains("sise_clock_jumps_total{kind=\"ahead\"} 1"),
-        "{metrics}"
-    );
-}
-
-/// Users of such systems complain: beat ran a job twice, or thousands of times.
-#[tokio::test]
-async fn complaint_no_run_is_made_twice_or_a_thousand_times() {
-    let clock = Clock::at(0);
-    let world = World::at(clock.time(), &["--limit", "0"]).await;
-    let daemons = [1, 2].map(|_| daemon(&world, &["--always-open"]).start());
-    let sweeps = async || {
-        let entries = journal(&world).await;
-        let sweeps = entries.into_iter().filter(|entry| entry["kind"] == "sweep");
-        sweeps.collect::<Vec<Value>>()
-    };
-    let made = |count: usize| {
-        let sweeps = &sweeps;
-        async move {
-            until("sweeps are made", async || {
-                (sweeps().await.len() >= count).then_some(())
-            })
-            .await;
-        }
-    };
-    made(3).await;
-    let start = tokio::time::Instant::now();
-    let before = sweeps().await.len();
-    // The cron loops of both wake up after a day and a quarter.
-    clock.set(108_000);
-    made(before + 5).await;
-    let after = sweeps().await;
-    let due = usize::try_from(start.elapsed().as_secs()).unwrap() + 4;
-    let count = after.len() - before;
-    assert!(count <= due, "{count} sweeps where {due} were due");
-    let mut processes: Vec<&str> = after
-        .iter()
-        .map(|sweep| sweep["process"].as_str().unwrap())
-        .collect();
-    processes.dedup();
-    assert_eq!(processes.len(), 1, "one of the two sweeps: {processes:?}");
-    drop(daemons);
-}
-
-/// A clock that all processes of a world go by, and that can be set.
-struct Clock {
-    folder: tempfile::TempDir,
-}
-
-impl Clock {
-    /// A clock that is off by so many seconds.
-    fn at(offset: i64) -> Self {
-        let clock = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        clock.set(offset);
-        clock
-    }
-
-    fn set(&self, offset: i64) {
-        std::fs::write(self.folder.path().join("offset"), format!("{offset:+}")).unwrap();
-    }
-
-    fn time(&self) -> FakedTime {
-        FakedTime::of_file(&self.folder.path().join("offset"))
-    }
-}
-
-/// Seconds from now to a time in Seoul.
-fn offset_to(time: &str) -> i64 {
-    let time = chrono::NaiveDateTime::parse_from_str(time, "%Y-%m-%d %H:%M:%S").unwrap();
-    let wanted = time.and_utc().timestamp() - 9 * 3_600;
-    let now = std::process::Command::new("date")
-        .arg("+%s")
-        .output()
-        .unwrap();
-    let now: i64 = String::from_utf8(now.stdout)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap();
-    wanted - now
 }
 
 /// Somebody who listens for the dead man's call, and answers with a status.
@@ -544,7 +376,7 @@ async fn a_close_that_is_kept_is_known_after_a_restart() {
     first
         .says(&["the close of the day is kept", "codes=60"])
         .await;
-    let sweep = entry(&world, "sweep", |_| true).await;
+    let sweep = world.redis.entry("sweep", |_| true).await;
     assert_eq!(sweep["close_of"], "2026-11-20", "{sweep}");
     until("it is kept in Redis", async || {
         let texts = world.redis.texts("sise:closed_on").await;
@@ -589,7 +421,10 @@ async fn a_program_that_reads_is_seen_for_as_long_as_its_reader_lives() {
     .await;
     // A miss: it asks the broker, and needs a token for that.
     reader.price("005930").await.unwrap().unwrap();
-    let token = entry(&world, "token", |entry| entry["change"] == "issued").await;
+    let token = world
+        .redis
+        .entry("token", |entry| entry["change"] == "issued")
+        .await;
     assert!(token["process"].is_string(), "{token}");
     let other = reader.clone();
     drop(reader);

@@ -65,7 +65,9 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// A price that is older than this when the read begins is a miss, wherever it stands.
+    /// A price that is older than this when the read begins is a miss, wherever it stands. Without
+    /// it, what stands in Redis is a miss when it is older than a price lives there (the setting
+    /// `store.ttl`) by more than a minute: another program put it there without an end.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
@@ -108,11 +110,12 @@ impl<'a> Ask<'a> {
             let readings = vec![None; symbols.len()];
             return self.settle(&symbols, readings, &outcomes, &HashMap::new(), &spare);
         };
-        if let Some(not_before) = not_before {
-            let is_old = |reading: &mut Reading| reading.quote.fetched_at < not_before;
-            for reading in &mut look.readings {
-                spare.offer(reading.take_if(is_old));
-            }
+        let is_old = |reading: &mut Reading| match not_before {
+            Some(not_before) => reading.quote.fetched_at < not_before,
+            None => !shared.lives(&reading.quote, look.now),
+        };
+        for reading in &mut look.readings {
+            spare.offer(reading.take_if(is_old));
         }
         if look.store_answers {
             shared.refresh_early(&look.readings, look.now);

@@ -98,8 +98,9 @@ impl Shared {
         let (mut own, mut others, mut not_needed) = (Vec::new(), Vec::new(), Vec::new());
         for ((departure, claim), quote) in departures.into_iter().zip(claims).zip(found) {
             let symbol = departure.wanted.symbol;
-            let quote =
-                quote.filter(|quote| self.believes(quote, now) && departure.wanted.takes(quote));
+            let quote = quote.filter(|quote| {
+                self.believes(quote, now) && self.lives(quote, now) && departure.wanted.takes(quote)
+            });
             match (quote, claim) {
                 (Some(quote), claim) => {
                     if claim == Claim::Own {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use metrics::counter;
 use tokio::time::{Instant, timeout_at};
 
@@ -13,7 +14,7 @@ use crate::port::StoreError;
 
 /// Clocks may differ so much. A price from further ahead has no age: what stands in the store for
 /// ever would be shown as of now for as long.
-const CLOCKS_DIFFER: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(60);
 
 /// What a look found.
 #[derive(Debug)]
@@ -91,6 +92,14 @@ impl Shared {
             );
         }
         quote.price > 0 && !is_from_the_future
+    }
+
+    /// Whether a price that stands in the store is of an age at which it can live: one that is
+    /// older was put there without an end, or too late, and is none to be given as fresh.
+    pub(super) fn lives(&self, quote: &Quote, now: KrxTime) -> bool {
+        let ttl = TimeDelta::from_std(self.parts.ttl).unwrap_or(TimeDelta::MAX);
+        let longest = ttl.checked_add(&CLOCKS_DIFFER).unwrap_or(TimeDelta::MAX);
+        now - quote.fetched_at <= longest
     }
 
     /// Looks whether the store answers at all, one look at a time. The store leaves a way that

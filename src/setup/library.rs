@@ -83,7 +83,10 @@ impl ReaderBuilder {
         self.with("store.namespace", namespace)
     }
 
-    /// Life of a price that is written back after a miss.
+    /// Life of a price that is written back after a miss. One that stands in Redis and is older by
+    /// more than a minute is a miss too, unless a read gives its own [`Ask::max_age`].
+    ///
+    /// [`Ask::max_age`]: crate::reader::Ask::max_age
     pub fn ttl(self, ttl: Duration) -> Self {
         self.with("store.ttl", &format!("{}ms", ttl.as_millis()))
     }

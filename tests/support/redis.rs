@@ -148,6 +148,45 @@ impl RedisServer {
         pipeline.query_async(&mut connection).await.unwrap()
     }
 
+    /// Commands that read prices, since the server began to count.
+    pub(crate) async fn reads(&self) -> u64 {
+        let mut connection = self.connection().await;
+        let stats: String = redis::cmd("INFO")
+            .arg("commandstats")
+            .query_async(&mut connection)
+            .await
+            .unwrap();
+        let line = stats
+            .lines()
+            .find_map(|line| line.strip_prefix("cmdstat_mget:calls="));
+        line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+    }
+
+    /// The entries of the journal, oldest first.
+    pub(crate) async fn journal(&self) -> Vec<Value> {
+        let mut connection = self.connection().await;
+        let written: Vec<(String, Vec<String>)> = redis::cmd("XRANGE")
+            .arg(&["sise:journal", "-", "+"])
+            .query_async(&mut connection)
+            .await
+            .unwrap();
+        written
+            .iter()
+            .map(|(_, fields)| serde_json::from_str(&fields[1]).unwrap())
+            .collect()
+    }
+
+    /// Waits for an entry of the journal of a kind that is as wanted.
+    pub(crate) async fn entry(&self, kind: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let what = format!("an entry '{kind}' in the journal");
+        until(&what, async || {
+            let entries = self.journal().await;
+            let mut found = entries.into_iter().filter(|entry| entry["kind"] == kind);
+            found.find(|entry| wanted(entry))
+        })
+        .await
+    }
+
     fn process(&self) -> u32 {
         self.child.id().expect("redis-server runs")
     }

@@ -77,7 +77,7 @@ pub(crate) struct Scene<Redis> {
 }
 
 /// A recorded day of one moment: every code at a price of its own.
-fn still_day(folder: &std::path::Path, codes: usize) -> (String, BTreeMap<String, i64>) {
+pub(crate) fn still_day(folder: &std::path::Path, codes: usize) -> (String, BTreeMap<String, i64>) {
     let mut rows =
         "date,captured_at,committed_at,market,code,name,sector,close,change,change_pct,open,high,low,volume,amount,market_cap\n".to_owned();
     let mut prices = BTreeMap::new();

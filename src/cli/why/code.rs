@@ -10,7 +10,7 @@ use super::super::output::{self, grouped};
 use super::super::status::{leader_json, time};
 use super::super::words::{self, length, sentence, short};
 use super::{ENTRIES, is_telling};
-use crate::domain::{Entry, Event, KrxTime, Missed, Polled, Quote, Row, Status, Symbol};
+use crate::domain::{Entry, Event, KrxTime, Missed, Quote, Row, Status, Symbol};
 use crate::port::{Journal as _, Leader, Leadership as _, Ledger as _, PriceStore as _};
 use crate::setup::Parts;
 use crate::store::RedisStore;
@@ -23,6 +23,8 @@ struct Code {
     row: Option<Row>,
     price: Option<Box<Quote>>,
     life: Option<TimeDelta>,
+    /// How long a price lives: one that was asked for longer ago says nothing of now.
+    ttl: TimeDelta,
     /// The sweep that asked for it last.
     sweep: Option<Entry>,
     /// What was skipped since.
@@ -59,6 +61,7 @@ pub(super) async fn explain(
         now: (parts.clock)(),
         price,
         life,
+        ttl: TimeDelta::from_std(parts.settings.store.ttl).unwrap_or(TimeDelta::MAX),
         sweep: sweep.cloned(),
         skip: skips.next().cloned(),
         leader,
@@ -79,30 +82,20 @@ impl Code {
         let Some(row) = &self.row else {
             return ("never_polled", "no sweep has asked for it".to_owned());
         };
-        match (row.polled, &row.missed) {
-            (Some(polled), Some(_)) => (
-                "not_polled",
-                format!("not polled since {}", self.at(polled.at)),
-            ),
-            (None, _) => ("not_polled", "never polled".to_owned()),
-            (
-                Some(Polled {
-                    status: Status::Halted,
-                    ..
-                }),
-                None,
-            ) => ("halted", "polled; trading is halted".to_owned()),
-            (
-                Some(Polled {
-                    status: Status::Untraded,
-                    ..
-                }),
-                None,
-            ) => ("untraded", "polled; it has not traded yet today".to_owned()),
-            (Some(polled), None) if polled.unchanged_since < polled.at => {
+        let Some(polled) = row.polled else {
+            return ("not_polled", "never polled".to_owned());
+        };
+        if row.missed.is_some() || self.now - polled.at > self.ttl {
+            let words = format!("not polled since {}", self.at(polled.at));
+            return ("not_polled", words);
+        }
+        match polled.status {
+            Status::Halted => ("halted", "polled; trading is halted".to_owned()),
+            Status::Untraded => ("untraded", "polled; it has not traded yet today".to_owned()),
+            Status::Trading if polled.unchanged_since < polled.at => {
                 ("unchanged", "polled and unchanged".to_owned())
             }
-            (Some(_), None) => ("changed", "polled; the price changed".to_owned()),
+            Status::Trading => ("changed", "polled; the price changed".to_owned()),
         }
     }
 

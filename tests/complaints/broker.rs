@@ -1,15 +1,4 @@
-//! What users of such systems complain about, each one a test of the same name: the real program,
-//! a real Redis and a simulated broker.
-
-#![cfg(feature = "cli")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod support;
+//! Limits, bans, tokens, and a broker or a Redis that is gone for a moment.
 
 use std::time::Duration;
 
@@ -17,68 +6,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep_until};
 
-use support::faked_time::FakedTime;
-use support::program::{Program, Running};
-use support::silent_proxy::SilentProxy;
-use support::world::World;
-use support::{http, list, until};
-
-/// Codes of the small list: two calls a sweep.
-const CODES: usize = 60;
-
-/// A time of day that is moved by hand, for a broker and all programs.
-struct MovedTime {
-    folder: TempDir,
-}
-
-impl MovedTime {
-    fn at(start: &str) -> Self {
-        let time = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        time.set(start);
-        time
-    }
-
-    fn set(&self, time: &str) {
-        // Written beside and renamed: a clock is read all the time.
-        let beside = self.folder.path().join("beside");
-        std::fs::write(&beside, FakedTime::to(time)).unwrap();
-        std::fs::rename(beside, self.folder.path().join("offset")).unwrap();
-    }
-
-    fn faked(&self) -> FakedTime {
-        FakedTime::of_file(&self.folder.path().join("offset"))
-    }
-}
-
-/// `run` over a small list, every second, on a machine of its own.
-fn daemon(world: &World, home: &TempDir, arguments: &[&str]) -> Program {
-    let codes = list::codes(CODES).join("\n");
-    std::fs::write(home.path().join("list.csv"), format!("code\n{codes}\n")).unwrap();
-    world
-        .sise_in(home.path(), &[&["run"], arguments].concat())
-        .set("SISE__KIS__RATE_PER_SECOND", "2000")
-        .set("SISE__UNIVERSE__SOURCE", "csv")
-        .set("SISE__UNIVERSE__FILE", "list.csv")
-        .set("SISE__SCHEDULE__INTERVAL", "1s")
-}
-
-/// Waits for this many more lines with all of these parts.
-async fn says_again(daemon: &Running, count: usize, parts: &[&str]) {
-    let before = daemon.count(parts);
-    until(&format!("{parts:?}"), async || {
-        (daemon.count(parts) >= before + count).then_some(())
-    })
-    .await;
-}
-
-const WHOLE_SWEEP: [&str; 2] = ["sweep done", "written=60"];
-
-fn number(report: &Value, field: &str) -> u64 {
-    let number = report[field].as_u64();
-    number.unwrap_or_else(|| panic!("no number {field} in {report}"))
-}
+use super::support::program::Running;
+use super::support::silent_proxy::SilentProxy;
+use super::support::world::World;
+use super::support::{http, list, until};
+use super::{CODES, MovedTime, WHOLE_SWEEP, daemon, number, says_again};
 
 #[tokio::test]
 async fn sweeps_that_trip_egw00201_and_retry_for_ever() {
