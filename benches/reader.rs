@@ -113,7 +113,7 @@ async fn fill(redis_url: &str) -> Outcome {
     ])?;
     let task = Task {
         symbols: support::whole_market(),
-        close_until: None,
+        close_window: None,
         deadline: Duration::from_secs(60),
     };
     let sweeper = parts.sweeper(None).ok_or("no sweeper")?;

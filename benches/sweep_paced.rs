@@ -71,7 +71,7 @@ async fn measure() -> Outcome {
     let expected = calls as f64 / RATE;
     let task = Task {
         symbols,
-        close_until: None,
+        close_window: None,
         deadline: Duration::from_secs(60),
     };
     println!(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,8 @@ pub enum Post {
         until: Instant,
         /// When this process took it, by its own clock.
         taken_at: KrxTime,
+        /// The same by the monotonic clock, which nobody sets.
+        taken: Instant,
     },
     /// Another one leads.
     Follows(Leader),
@@ -129,19 +132,21 @@ impl Candidate {
         let standing = self.lease.campaign(&self.process, self.life).await;
         let (post, pause) = match standing {
             Ok(Standing::Leading(leader)) => {
-                let taken_at = match &*self.post.borrow() {
+                let (taken_at, taken) = match &*self.post.borrow() {
                     Post::Leads {
                         leader: held,
                         taken_at,
+                        taken,
                         ..
-                    } if held.lead == leader.lead => *taken_at,
-                    _ => (self.clock)(),
+                    } if held.lead == leader.lead => (*taken_at, *taken),
+                    _ => ((self.clock)(), Instant::now()),
                 };
                 let until = asked + self.life;
                 let post = Post::Leads {
                     leader,
                     until,
                     taken_at,
+                    taken,
                 };
                 (post, self.life / 3)
             }
@@ -224,14 +229,25 @@ impl PriceStore for LeaderStore {
     ) -> Result<(), StoreError> {
         let post = self.candidate.post.borrow().clone();
         let Post::Leads {
-            leader, taken_at, ..
+            leader,
+            taken_at,
+            taken,
+            ..
         } = post
         else {
             let lead = lead.unwrap_or(Lead(0));
             return Err(StoreError::Superseded { lead });
         };
-        // Fetched before this lead began: another one may have written newer ones in between.
-        if quotes.iter().any(|quote| quote.fetched_at < taken_at) {
+        // A clock that was set back meanwhile showed too late a time then.
+        let now = (self.candidate.clock)();
+        let led = TimeDelta::from_std(taken.elapsed()).unwrap_or(TimeDelta::MAX);
+        let began = now
+            .checked_sub_signed(led)
+            .map_or(taken_at, |began| began.min(taken_at));
+        // Fetched before this lead began, or by a clock that tells nothing of that: another one may
+        // have written newer ones in between.
+        let is_of_this_lead = |quote: &Quote| began <= quote.fetched_at && quote.fetched_at <= now;
+        if !quotes.iter().all(is_of_this_lead) {
             return Err(StoreError::Superseded { lead: leader.lead });
         }
         self.store.write(quotes, shelf, Some(leader.lead)).await
@@ -267,3 +283,6 @@ impl fmt::Debug for LeaderStore {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

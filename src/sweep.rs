@@ -39,8 +39,9 @@ pub struct Manner {
 pub struct Task {
     /// The codes, in order.
     pub symbols: Vec<Symbol>,
-    /// Until when the prices are the close of the session too; `None` where they are not.
-    pub close_until: Option<KrxTime>,
+    /// From when until when prices are the close of the session too; `None` where those of this
+    /// pass are not.
+    pub close_window: Option<(KrxTime, KrxTime)>,
     /// When the pass ends at the latest; what is left is named as not reached.
     pub deadline: Duration,
 }
@@ -162,14 +163,14 @@ impl Sweeper {
             calling: self.source.calling(),
             observe,
         };
-        self.go(&mut pass, &task.symbols, task.close_until, stop)
+        self.go(&mut pass, &task.symbols, task.close_window, stop)
             .await;
         // Once more for those alone that a short or partly bad answer left out.
         let again = pass.deserving_another_call(&task.symbols);
         let size = self.source.calling().codes_a_call(self.manner.batch_size);
         pass.tally.retries += u64::try_from(again.len().div_ceil(size)).unwrap_or(0);
-        self.go(&mut pass, &again, task.close_until, stop).await;
-        self.write_again(&mut pass, &task.symbols, task.close_until)
+        self.go(&mut pass, &again, task.close_window, stop).await;
+        self.write_again(&mut pass, &task.symbols, task.close_window)
             .await;
         pass.report(&task.symbols, start.elapsed())
     }
@@ -179,7 +180,7 @@ impl Sweeper {
         &self,
         pass: &mut Pass<'_>,
         symbols: &[Symbol],
-        close_until: Option<KrxTime>,
+        close_window: Option<(KrxTime, KrxTime)>,
         stop: &CancellationToken,
     ) {
         let mut left = symbols;
@@ -218,7 +219,7 @@ impl Sweeper {
                         pass.calling = calling;
                     }
                     let (batch, rest) = left.split_at(size.min(left.len()));
-                    in_flight.spawn(self.clone().batch(batch.to_vec(), close_until));
+                    in_flight.spawn(self.clone().batch(batch.to_vec(), close_window));
                     left = rest;
                     next_start += self.manner.batch_pause;
                 }
@@ -231,7 +232,7 @@ impl Sweeper {
         }
     }
 
-    async fn batch(self, symbols: Vec<Symbol>, close_until: Option<KrxTime>) -> Batch {
+    async fn batch(self, symbols: Vec<Symbol>, close_window: Option<(KrxTime, KrxTime)>) -> Batch {
         let answers = self.source.quotes(&symbols, Urgency::Sweep).await;
         let mut quotes = Vec::with_capacity(symbols.len());
         let mut others = Vec::new();
@@ -241,7 +242,7 @@ impl Sweeper {
                 other => others.push((symbol, other)),
             }
         }
-        let written = self.write(&quotes, close_until).await;
+        let written = self.write(&quotes, close_window).await;
         Batch {
             quotes,
             written,
@@ -253,15 +254,16 @@ impl Sweeper {
     async fn write(
         &self,
         quotes: &[Quote],
-        close_until: Option<KrxTime>,
+        close_window: Option<(KrxTime, KrxTime)>,
     ) -> Result<(), StoreError> {
         let realtime = Shelf::Realtime(self.manner.ttl);
         self.store.write(quotes, realtime, None).await?;
-        if let Some(until) = close_until {
-            // A pass that lasts into the evening must not take its prices for the close.
+        if let Some((from, until)) = close_window {
+            // A pass that lasts into the evening must not take its prices for the close, nor one
+            // during which the clock is set back into the session.
             let closes: Vec<Quote> = quotes
                 .iter()
-                .filter(|quote| quote.fetched_at < until)
+                .filter(|quote| from <= quote.fetched_at && quote.fetched_at < until)
                 .cloned()
                 .collect();
             self.store.write(&closes, Shelf::Close, None).await?;
@@ -273,7 +275,7 @@ impl Sweeper {
         &self,
         pass: &mut Pass<'_>,
         symbols: &[Symbol],
-        close_until: Option<KrxTime>,
+        close_window: Option<(KrxTime, KrxTime)>,
     ) {
         let unwritten: Vec<Quote> = symbols
             .iter()
@@ -283,7 +285,7 @@ impl Sweeper {
             })
             .collect();
         for quotes in unwritten.chunks(self.manner.batch_size.max(1)) {
-            if self.write(quotes, close_until).await.is_err() {
+            if self.write(quotes, close_window).await.is_err() {
                 // Still away; the rest would only wait for the same.
                 return;
             }

@@ -443,6 +443,44 @@ async fn the_close_is_taken_once_when_it_is_final() {
 }
 
 #[tokio::test]
+async fn a_close_that_the_store_has_lost_is_taken_once_more() {
+    let time = FakedTime::faster("2026-11-20 15:31:30", 10);
+    let world = World::at(time, &["--limit", "0"]).await;
+    let daemon = daemon(&world, &[]).start();
+    daemon.says(&["the close of the day is kept"]).await;
+    let mut connection = world.redis.connection().await;
+    let flush = redis::cmd("FLUSHALL").query_async(&mut connection).await;
+    let () = flush.unwrap();
+    daemon
+        .says(&["the store has lost the close of the day"])
+        .await;
+    until("it is kept again", async || {
+        (world.redis.close().await.len() == CODES).then_some(())
+    })
+    .await;
+}
+
+/// An earlier process whose clock was wrong took prices of the session for the close.
+#[tokio::test]
+async fn a_close_that_was_taken_too_early_is_taken_anew() {
+    let time = FakedTime::faster("2026-11-20 15:29:30", 10);
+    let world = World::at(time, &["--limit", "0"]).await;
+    let mut connection = world.redis.connection().await;
+    let mark = redis::cmd("SET")
+        .arg("sise:closed_on")
+        .arg("2026-11-20")
+        .query_async(&mut connection)
+        .await;
+    let () = mark.unwrap();
+    let daemon = daemon(&world, &[]).start();
+    daemon.says(&["a clock was wrong"]).await;
+    daemon
+        .says(&["the close of the day is kept", "codes"])
+        .await;
+    assert_eq!(world.redis.close().await.len(), CODES);
+}
+
+#[tokio::test]
 async fn the_list_is_loaded_anew_in_the_morning() {
     let time = FakedTime::faster("2026-11-20 08:19:40", 10);
     let world = World::at(time, &["--limit", "0"]).await;

@@ -1,8 +1,8 @@
 //! A thousand trading days in virtual time, each drawn from a seed: one to four daemons and some
 //! readers, real down to their sockets, and whatever may go wrong around them.
 //!
-//! `SISE_DAYS=10000` runs as many, `SISE_SEED=123` runs one and prints what happens,
-//! `SISE_STEPS=1` every command and call with it.
+//! `SISE_DAYS=10000` runs as many, `SISE_FROM=1001` begins with another seed than the first,
+//! `SISE_SEED=123` runs one and prints what happens, `SISE_STEPS=1` every command and call with it.
 
 #![cfg(feature = "cli")]
 #![allow(
@@ -44,7 +44,8 @@ fn what_is_promised_holds_on_a_thousand_faulted_trading_days() {
     }
     let days = number("SISE_DAYS").unwrap_or(DAYS);
     let began = tokio::time::Instant::now();
-    let next = AtomicU64::new(1);
+    let from = number("SISE_FROM").unwrap_or(1);
+    let next = AtomicU64::new(from);
     let failed = Mutex::new(Vec::new());
     let worst = Mutex::new([(Duration::ZERO, 0); 2]);
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -53,7 +54,7 @@ fn what_is_promised_holds_on_a_thousand_faulted_trading_days() {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed > days {
+                    if seed >= from + days {
                         return;
                     }
                     let outcome = day::run(seed, Shows::Nothing);
@@ -63,6 +64,7 @@ fn what_is_promised_holds_on_a_thousand_faulted_trading_days() {
                     }
                     drop(worst);
                     if let Some(first) = outcome.violations.first() {
+                        eprintln!("seed {seed}: {first}");
                         failed.lock().unwrap().push((seed, first.clone()));
                     }
                 }

@@ -182,7 +182,7 @@ async fn pass(
     }
     let task = Task {
         deadline: plan.sweep_time() * 2 + SLACK,
-        close_until: close_until(parts).filter(|_| !arguments.always_open),
+        close_window: close_window(parts).filter(|_| !arguments.always_open),
         symbols,
     };
     let bar = progress::bar(task.symbols.len());
@@ -196,7 +196,7 @@ async fn pass(
     parts.activity.set(format!("sweeping {codes} codes"));
     let report = sweeper.sweep(&task, &observe, stop).await;
     bar.finish_and_clear();
-    let today = task.close_until.map(|until| until.date_naive());
+    let today = task.close_window.map(|(from, _)| from.date_naive());
     parts.recorder.note(report.event(started_at, today));
     if let Err(error) = ledger.settle(&report, started_at, None).await {
         tracing::debug!(%error, "the ledger was not written");
@@ -204,10 +204,10 @@ async fn pass(
     if arguments.json {
         output::json(&Once {
             report: &report,
-            is_close: task.close_until.is_some(),
+            is_close: task.close_window.is_some(),
         });
     } else {
-        print(&report, task.close_until.is_some());
+        print(&report, task.close_window.is_some());
     }
     Ok(if report.missing.is_empty() {
         DONE
@@ -248,13 +248,11 @@ struct Once<'a> {
     is_close: bool,
 }
 
-/// Until when prices are the close of the day, where those of now are.
-fn close_until(parts: &Parts) -> Option<KrxTime> {
+/// From when until when prices are the close of the day, where those of now are.
+fn close_window(parts: &Parts) -> Option<(KrxTime, KrxTime)> {
     let now = (parts.clock)();
     let window = parts.calendar.load().close_window(now.date_naive());
-    window
-        .filter(|(from, until)| *from <= now && now < *until)
-        .map(|(_, until)| until)
+    window.filter(|(from, until)| *from <= now && now < *until)
 }
 
 fn codes(arguments: &RunArguments) -> Result<Option<Vec<Symbol>>, Failure> {

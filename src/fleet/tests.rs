@@ -224,7 +224,7 @@ async fn sweep(
     };
     let task = Task {
         symbols: symbols(codes),
-        close_until: None,
+        close_window: None,
         deadline: Duration::from_secs(600),
     };
     let sweeper = Sweeper::new(source, store.clone(), manner);

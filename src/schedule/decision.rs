@@ -11,8 +11,8 @@ use crate::domain::{Ban, Calendar, Closed, KrxTime, Skipped};
 pub(super) struct Due {
     /// The day whose close the run takes, where it does.
     pub(super) close_of: Option<NaiveDate>,
-    /// Until when its prices are that close.
-    pub(super) close_until: Option<KrxTime>,
+    /// From when until when its prices are that close.
+    pub(super) close_window: Option<(KrxTime, KrxTime)>,
 }
 
 /// Why a run is skipped.
@@ -62,24 +62,20 @@ impl fmt::Display for Skip {
     }
 }
 
-/// What the calendar says of a run at `now`; `closed_on` is the last day whose close is kept.
-pub(super) fn by_calendar(
-    calendar: &Calendar,
-    now: KrxTime,
-    closed_on: Option<NaiveDate>,
-) -> Result<Due, Skip> {
+/// What the calendar says of a run at `now`.
+pub(super) fn by_calendar(calendar: &Calendar, now: KrxTime) -> Result<Due, Skip> {
     let Some(closed) = calendar.moment(now).closed else {
         return Ok(Due::default());
     };
     let today = now.date_naive();
     match calendar.close_window(today) {
-        Some((from, until)) if closed == Closed::AfterClose && closed_on != Some(today) => {
+        Some((from, until)) if closed == Closed::AfterClose => {
             if now < from {
                 Err(Skip::TooEarlyForClose)
             } else if now < until {
                 Ok(Due {
                     close_of: Some(today),
-                    close_until: Some(until),
+                    close_window: Some((from, until)),
                 })
             } else {
                 Err(Skip::Closed(closed))
@@ -101,39 +97,37 @@ mod tests {
     }
 
     #[test]
-    fn a_day_is_swept_from_open_to_close_and_its_close_is_taken_once() {
+    fn a_day_is_swept_from_open_to_close_and_its_close_is_taken() {
         let calendar = Calendar::shipped();
         let today = at("2026-11-20 00:00:00").date_naive();
         let closed = |closed| Err(Skip::Closed(closed));
-        for (time, kept, expected) in [
-            ("08:59:59", None, closed(Closed::BeforeOpen)),
-            ("09:00:00", None, Ok(Due::default())),
-            ("15:25:00", None, Ok(Due::default())),
-            ("15:30:00", None, Err(Skip::TooEarlyForClose)),
-            ("15:30:59", None, Err(Skip::TooEarlyForClose)),
+        for (time, expected) in [
+            ("08:59:59", closed(Closed::BeforeOpen)),
+            ("09:00:00", Ok(Due::default())),
+            ("15:25:00", Ok(Due::default())),
+            ("15:30:00", Err(Skip::TooEarlyForClose)),
+            ("15:30:59", Err(Skip::TooEarlyForClose)),
             (
                 "15:31:00",
-                None,
                 Ok(Due {
                     close_of: Some(today),
-                    close_until: Some(at("2026-11-20 16:00:00")),
+                    close_window: Some((at("2026-11-20 15:31:00"), at("2026-11-20 16:00:00"))),
                 }),
             ),
-            ("15:32:00", Some(today), closed(Closed::AfterClose)),
-            ("16:00:00", None, closed(Closed::AfterClose)),
-            ("22:00:00", None, closed(Closed::AfterClose)),
+            ("16:00:00", closed(Closed::AfterClose)),
+            ("22:00:00", closed(Closed::AfterClose)),
         ] {
             let now = at(&format!("2026-11-20 {time}"));
-            assert_eq!(by_calendar(&calendar, now, kept), expected, "{time}");
+            assert_eq!(by_calendar(&calendar, now), expected, "{time}");
         }
     }
 
     #[test]
     fn closed_days_say_why() {
         let calendar = Calendar::shipped();
-        let saturday = by_calendar(&calendar, at("2026-11-21 15:35:00"), None);
+        let saturday = by_calendar(&calendar, at("2026-11-21 15:35:00"));
         assert_eq!(saturday, Err(Skip::Closed(Closed::Weekend)));
-        let exam_day = by_calendar(&calendar, at("2026-11-19 15:35:00"), None);
+        let exam_day = by_calendar(&calendar, at("2026-11-19 15:35:00"));
         assert_eq!(exam_day, Ok(Due::default()));
     }
 }

@@ -143,7 +143,7 @@ impl Schedule {
                 () = stop.cancelled() => break,
                 Some(done) = state.sweeps.join_next() => {
                     match done {
-                        Ok(report) => self.finish(&mut state, &report, &stop),
+                        Ok(report) => self.finish(&mut state, &report, &stop).await,
                         Err(error) => {
                             state.running = None;
                             tracing::error!(%error, "a sweep broke off");
@@ -165,7 +165,7 @@ impl Schedule {
                     }
                 }
                 () = ticks.close.notified() => {
-                    if self.close_is_due(&state) {
+                    if self.close_is_due(&mut state).await {
                         self.tick(&mut state, &stop).await;
                     }
                 }
@@ -190,7 +190,7 @@ impl Schedule {
         // Sweep and chores see the same stop and end within their grace.
         while let Some(done) = state.sweeps.join_next().await {
             if let Ok(report) = done {
-                self.finish(&mut state, &report, &stop);
+                self.finish(&mut state, &report, &stop).await;
             }
         }
         while state.chores.join_next().await.is_some() {}

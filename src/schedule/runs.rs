@@ -49,17 +49,19 @@ impl Schedule {
             Ok(due) => due,
             Err(skip) => {
                 state.owed = matches!(skip, Skip::PreviousRun);
+                // The last word is another one now: a store that is still away is said anew.
+                state.store_said = false;
                 self.skip(&skip, now);
                 return;
             }
         };
-        if let Some(day) = due.close_of
-            && self.was_closed(day).await
-        {
-            tracing::info!(%day, "the close of the day is kept already");
-            state.closed_on = Some(day);
-            self.skip(&Skip::Closed(Closed::AfterClose), now);
-            return;
+        match due.close_of {
+            Some(day) if self.is_close_kept(state, day).await => {
+                self.skip(&Skip::Closed(Closed::AfterClose), now);
+                return;
+            }
+            None if !self.always_open => self.forget_early_close(state, now.date_naive()).await,
+            _ => {}
         }
         self.note_next_run(now);
         self.sweep(state, due, now, stop);
@@ -71,7 +73,7 @@ impl Schedule {
         let task = Task {
             deadline: plan(&self.parts, symbols.len()).sweep_time() * 2 + SLACK,
             symbols,
-            close_until: due.close_until,
+            close_window: due.close_window,
         };
         let sweeper = self.sweeper.clone();
         let posts = self.candidate.as_ref().map(|candidate| candidate.changes());
@@ -122,11 +124,37 @@ impl Schedule {
         });
     }
 
-    /// Whether the close of `day` was kept before this process began, or by another one.
-    async fn was_closed(&self, day: NaiveDate) -> bool {
+    /// Whether the close of `day` is kept, by this process or another one. The store knows: one that
+    /// came back empty has lost it.
+    async fn is_close_kept(&self, state: &mut State, day: NaiveDate) -> bool {
+        let was_kept = state.closed_on == Some(day);
+        let Ok(kept) = self.parts.chronicle.load_copy(CLOSED_ON).await else {
+            // Where that is not known, taking it once more does no harm.
+            return was_kept;
+        };
+        let is_kept = kept.is_some_and(|kept| kept == day.to_string());
+        match (was_kept, is_kept) {
+            (false, true) => tracing::info!(%day, "the close of the day is kept already"),
+            (true, false) => {
+                tracing::warn!(%day, "the store has lost the close of the day: taking it once more");
+            }
+            _ => {}
+        }
+        state.closed_on = is_kept.then_some(day);
+        is_kept
+    }
+
+    /// In the session there is no close of `today`: what passes for it was taken by a clock that
+    /// was wrong.
+    async fn forget_early_close(&self, state: &mut State, today: NaiveDate) {
         let kept = self.parts.chronicle.load_copy(CLOSED_ON).await;
-        // Where that is not known, taking it once more does no harm.
-        matches!(kept, Ok(Some(kept)) if kept == day.to_string())
+        if !matches!(kept, Ok(Some(kept)) if kept == today.to_string()) {
+            return;
+        }
+        tracing::warn!(%today, "the close of the day was taken before its session was over: a clock was wrong; taking it anew when it is");
+        state.closed_on = None;
+        // Where it fails, the next run does it.
+        let _ = self.parts.chronicle.save_copy(CLOSED_ON, "").await;
     }
 
     /// Skips for want of the store, said once until it is back.
@@ -148,7 +176,7 @@ impl Schedule {
         let due = if self.always_open {
             Due::default()
         } else {
-            decision::by_calendar(&self.parts.calendar.load(), now, state.closed_on)?
+            decision::by_calendar(&self.parts.calendar.load(), now)?
         };
         match self.candidate.as_ref().map(|candidate| candidate.post()) {
             None | Some(Post::Leads { .. }) => Ok(due),
@@ -172,19 +200,25 @@ impl Schedule {
         }
     }
 
-    pub(super) fn close_is_due(&self, state: &State) -> bool {
+    /// Whether the close of the day is to be taken now.
+    pub(super) async fn close_is_due(&self, state: &mut State) -> bool {
         let now = (self.parts.clock)();
-        matches!(
-            self.decide(state, now),
+        match self.decide(state, now) {
             Ok(Due {
-                close_of: Some(_),
+                close_of: Some(day),
                 ..
-            })
-        )
+            }) => !self.is_close_kept(state, day).await,
+            Ok(_) | Err(_) => false,
+        }
     }
 
     /// A sweep is over: what is said of it, and what follows.
-    pub(super) fn finish(&self, state: &mut State, report: &Report, stop: &CancellationToken) {
+    pub(super) async fn finish(
+        &self,
+        state: &mut State,
+        report: &Report,
+        stop: &CancellationToken,
+    ) {
         let Some(Run { due, started_at }) = state.running.take() else {
             return;
         };
@@ -199,11 +233,9 @@ impl Schedule {
         if let Some(day) = closed {
             state.closed_on = Some(day);
             tracing::info!(%day, codes = report.written, "the close of the day is kept");
-            let chronicle = Arc::clone(&self.parts.chronicle);
-            state.chores.spawn(async move {
-                // Where it fails, a restart takes the close once more.
-                let _ = chronicle.save_copy(CLOSED_ON, &day.to_string()).await;
-            });
+            let chronicle = &self.parts.chronicle;
+            // Where it fails, the close is taken once more.
+            let _ = chronicle.save_copy(CLOSED_ON, &day.to_string()).await;
         } else if let Some(day) = due.close_of.filter(|_| !report.stopped) {
             tracing::warn!(%day, "the close is not complete; another try within a minute");
         }

@@ -27,11 +27,11 @@ pub(super) struct State {
     pub(super) running: Option<Run>,
     /// A tick came while a sweep was running; it is made up for once, at its end.
     pub(super) owed: bool,
-    /// The last day whose close is kept.
+    /// The last day whose close is kept, as far as this process knows.
     pub(super) closed_on: Option<NaiveDate>,
     /// When to look for the store again.
     pub(super) store_again: Option<Instant>,
-    /// Whether its being away was said.
+    /// Whether its being away was said, and nothing else since.
     pub(super) store_said: bool,
     /// The sweep that is under way.
     pub(super) sweeps: JoinSet<Report>,

@@ -77,8 +77,14 @@ fn symbols(count: usize) -> Vec<Symbol> {
     (0..count).map(symbol).collect()
 }
 
+/// So many minutes after ten o'clock, when the scripted prices are fetched.
+fn ten_and(minutes: i64) -> KrxTime {
+    let ten = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();
+    ten + chrono::TimeDelta::minutes(minutes)
+}
+
 fn quote(symbol: Symbol) -> Answer {
-    let now = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();
+    let now = ten_and(0);
     Answer::Quote(Box::new(Quote {
         stock_code: symbol,
         stock_name: "회사".to_owned(),
@@ -115,7 +121,7 @@ const MANNER: Manner = Manner {
 fn task(count: usize) -> Task {
     Task {
         symbols: symbols(count),
-        close_until: None,
+        close_window: None,
         deadline: Duration::from_secs(60),
     }
 }
@@ -263,7 +269,7 @@ async fn the_close_goes_to_both_shelves() {
     let source = Scripted::new(|symbol, _| quote(symbol));
     let store = Arc::new(MemoryStore::default());
     let task = Task {
-        close_until: Some(Seoul.with_ymd_and_hms(2026, 11, 20, 16, 0, 0).unwrap()),
+        close_window: Some((ten_and(-1), ten_and(1))),
         ..task(60)
     };
     sweep(source, store.clone(), &task).await;
@@ -287,27 +293,28 @@ async fn the_close_goes_to_both_shelves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_price_of_the_evening_is_no_close() {
-    let store = Arc::new(MemoryStore::default());
-    let task = Task {
-        // The scripted prices are of ten o'clock.
-        close_until: Some(Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap()),
-        ..task(30)
-    };
-    sweep(
-        Scripted::new(|symbol, _| quote(symbol)),
-        store.clone(),
-        &task,
-    )
-    .await;
-    assert!(
-        store
-            .close(&symbols(30))
-            .await
-            .unwrap()
-            .iter()
-            .all(Option::is_none)
-    );
+async fn a_price_of_the_session_or_the_evening_is_no_close() {
+    for window in [(ten_and(1), ten_and(2)), (ten_and(-1), ten_and(0))] {
+        let store = Arc::new(MemoryStore::default());
+        let task = Task {
+            close_window: Some(window),
+            ..task(30)
+        };
+        sweep(
+            Scripted::new(|symbol, _| quote(symbol)),
+            store.clone(),
+            &task,
+        )
+        .await;
+        assert!(
+            store
+                .close(&symbols(30))
+                .await
+                .unwrap()
+                .iter()
+                .all(Option::is_none)
+        );
+    }
 }
 
 /// A store that fails its first writes.

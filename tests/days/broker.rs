@@ -48,6 +48,8 @@ pub(crate) struct Broker {
     /// By code and the asking process's time in milliseconds.
     told: HashMap<(Symbol, i64), Vec<Told>>,
     pub(crate) token_calls: Vec<(Duration, usize)>,
+    /// When a token was given last, and to whom.
+    pub(crate) issued: Option<(Duration, usize)>,
     last_token: Option<String>,
     pub(crate) most_in_a_second: usize,
 }
@@ -100,6 +102,7 @@ impl Broker {
             calls: VecDeque::new(),
             told: HashMap::new(),
             token_calls: Vec::new(),
+            issued: None,
             last_token: None,
             most_in_a_second: 0,
         }
@@ -143,12 +146,14 @@ impl Broker {
         self.note_token(&reply);
     }
 
-    fn note_token(&mut self, reply: &Result<Reply, SourceError>) {
+    /// Whether the reply is a token.
+    fn note_token(&mut self, reply: &Result<Reply, SourceError>) -> bool {
         let body = reply.as_ref().map(|reply| reply.body.as_slice());
         let body: Value = serde_json::from_slice(body.unwrap_or_default()).unwrap_or_default();
-        if let Some(token) = body["access_token"].as_str() {
-            self.last_token = Some(token.to_owned());
-        }
+        let token = body["access_token"].as_str().map(str::to_owned);
+        let is_token = token.is_some();
+        self.last_token = token.or(self.last_token.take());
+        is_token
     }
 
     /// Answers a call that arrives at `now`, made by the process in `slot` at `by_its_clock`.
@@ -176,8 +181,8 @@ impl Broker {
         let (reply, prices) = self
             .standing
             .run(now, || (serve(router, request), self.quotes.prices()));
-        if is_token {
-            self.note_token(&reply);
+        if is_token && self.note_token(&reply) {
+            self.issued = Some((now, slot));
         }
         self.remember(now, slot, by_its_clock, &asked, &prices);
         reply

@@ -203,7 +203,10 @@ impl Day {
                 ways.cut_off_at[slot] = Some(now);
                 ways.cut_off[slot] = way;
             }
-            Event::RedisForgets => world.redis().forget_everything(now),
+            Event::RedisForgets => {
+                world.ways().redis_forgot_at = Some(now);
+                world.redis().forget_everything(now);
+            }
             Event::Broker(reach) => {
                 let mut ways = world.ways();
                 ways.broker_was_well_since = now;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use sise::domain::{KrxTime, Symbol};
 use sise::sim::Mode;
 use sise::sweep::Report;
@@ -18,7 +19,10 @@ pub(crate) const RECOVERY: Duration = Duration::from_secs(300);
 const LONGEST_READ: Duration = Duration::from_millis(10_500);
 
 /// A token may take this long: one a minute, and a look every ten seconds.
-const TOKEN: Duration = Duration::from_secs(80);
+pub(crate) const TOKEN: Duration = Duration::from_secs(80);
+
+/// A price from further ahead by the reader's clock is not believed.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(60);
 
 /// How often it is looked whether the list has prices.
 const AUDIT: Duration = Duration::from_secs(15);
@@ -143,7 +147,10 @@ impl World {
             self.check_reading(slot, asked_at, by_its_clock, reading);
         }
         self.note(slot, "read", readings.len() as u64);
-        if self.is_well() && asked_at + LONGEST_READ < now.max(asked_at + LONGEST_READ * 2) {
+        if self.is_well()
+            && self.is_believed_by(slot)
+            && asked_at + LONGEST_READ < now.max(asked_at + LONGEST_READ * 2)
+        {
             let from_redis = |code: &&Symbol| {
                 readings
                     .iter()
@@ -160,7 +167,18 @@ impl World {
         }
     }
 
-    /// A read may fail for what the broker does, never for what Redis does.
+    /// Whether no clock that prices are written by is too far ahead of a reader's. Each is off by
+    /// a minute at most, so that two may differ by more than what is believed.
+    fn is_believed_by(&self, slot: usize) -> bool {
+        let now = self.time_in(slot);
+        let writers = 0..self.setup.keyed();
+        writers
+            .map(|writer| self.time_in(writer) - now)
+            .all(|ahead| ahead <= CLOCKS_DIFFER)
+    }
+
+    /// A read may fail for what the broker does, never for what Redis does: but where a token died,
+    /// or a process has none yet, the one that another got within the minute comes through Redis.
     fn check_failure(
         &self,
         slot: usize,
@@ -172,7 +190,9 @@ impl World {
         drop(record);
         let mut ways = self.ways();
         ways.note_trouble(self.timeline.now());
-        if !is_young && ways.broker_was_well_since + TOKEN < asked_at {
+        let was_well = ways.broker_was_well_since + TOKEN < asked_at;
+        drop(ways);
+        if !is_young && was_well && !self.token_is_elsewhere(slot, asked_at) {
             let error = outcome.as_ref().err();
             self.violated(&format!(
                 "a read failed although nothing was wrong with the broker: {error:?}"
@@ -206,8 +226,8 @@ impl World {
             ));
         }
         // The age must be that at some moment of the read, by the reader's clock.
-        let jumped = self.time_in(slot) - by_its_clock
-            != chrono::TimeDelta::from_std(now - asked_at).unwrap();
+        let jumped =
+            self.time_in(slot) - by_its_clock != TimeDelta::from_std(now - asked_at).unwrap();
         if jumped {
             return;
         }

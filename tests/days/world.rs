@@ -18,6 +18,7 @@ use sise::sim::Mode;
 
 use super::broker::{Broker, Told};
 use super::link::Way;
+use super::promises::TOKEN;
 use super::record::{Record, Shows};
 use super::redis::Redis;
 use super::script::Script;
@@ -53,6 +54,10 @@ pub(crate) struct Ways {
     /// When these were changed last.
     pub(crate) cut_off_at: Vec<Option<Duration>>,
     pub(crate) redis_was_up_since: Duration,
+    /// When it came back empty last.
+    pub(crate) redis_forgot_at: Option<Duration>,
+    /// When its clock was set ahead last.
+    pub(crate) redis_ahead_at: Option<Duration>,
     pub(crate) broker: Reach,
     /// Slots that reach the broker otherwise.
     pub(crate) broker_cut_off: Vec<Option<Reach>>,
@@ -84,6 +89,8 @@ impl World {
             cut_off: vec![None; slots],
             cut_off_at: vec![None; slots],
             redis_was_up_since: Duration::ZERO,
+            redis_forgot_at: None,
+            redis_ahead_at: None,
             broker: Reach::Up,
             broker_cut_off: vec![None; slots],
             broker_lies: false,
@@ -126,6 +133,23 @@ impl World {
 
     pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
         lock(&self.record)
+    }
+
+    /// Whether the token that the broker gave last could not travel to the process in `slot`, which
+    /// read at `asked_at`: Redis was away since, from one of the two at least, or lost it. The
+    /// broker gives no other one within the minute.
+    pub(crate) fn token_is_elsewhere(&self, slot: usize, asked_at: Duration) -> bool {
+        let Some((at, holder)) = self.broker().issued else {
+            return false;
+        };
+        let ways = self.ways();
+        let was_away = |slot: usize| {
+            ways.cut_off[slot].unwrap_or(ways.redis) != Way::Up
+                || ways.redis_was_up_since >= at
+                || ways.cut_off_at[slot].is_some_and(|changed| changed >= at)
+        };
+        let was_lost = ways.redis_forgot_at.is_some_and(|forgot| forgot >= at);
+        asked_at < at + TOKEN && holder != slot && (was_lost || was_away(holder) || was_away(slot))
     }
 
     /// How everything answers, to be changed.
@@ -173,6 +197,9 @@ impl World {
 
     /// Sets Redis's clock forward or back.
     pub(crate) fn set_redis_clock(&self, by: TimeDelta) {
+        if by > TimeDelta::zero() {
+            self.ways().redis_ahead_at = Some(self.timeline.now());
+        }
         let micros = by.num_microseconds().unwrap();
         self.redis_skew.fetch_add(micros, Ordering::Relaxed);
     }
@@ -224,7 +251,10 @@ impl World {
     }
 
     /// Calls in a second by processes that do not reach the shared budget while others do, or
-    /// whose shares are less than a call in a second: nobody can count these together.
+    /// whose shares are less than a call in a second: nobody can count these together. Where
+    /// Redis's clock was set ahead, the budget, which has no other, takes the cells that are waited
+    /// for as past, and gives those of their time again: what was booked before comes on top, which
+    /// keeps to the limit by itself.
     fn calls_beside_the_budget(&self) -> u32 {
         let ways = self.ways();
         let since = self.timeline.now().saturating_sub(SETTLED);
@@ -242,7 +272,11 @@ impl World {
             true => self.setup.keyed(),
             false => cut_off,
         };
-        u32::try_from(beside).unwrap() * self.setup.calls_of_a_share()
+        let booked = match ways.redis_ahead_at.is_some_and(|at| at >= since) {
+            true => self.setup.mode.calls_per_second(),
+            false => 0,
+        };
+        u32::try_from(beside).unwrap() * self.setup.calls_of_a_share() + booked
     }
 
     /// What the broker said when it gave a price object; nothing if it never did.

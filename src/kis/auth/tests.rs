@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::clock;
 use crate::domain::Caps;
-use crate::kis::Http;
+use crate::kis::{Caller, Http};
 use crate::pace::{LocalBudget, Pacer, Rate};
 use crate::sim::{Sim, SimOptions};
 use crate::store::MemoryTokens;
@@ -144,6 +144,21 @@ async fn a_dead_token_that_another_process_replaced_is_taken_from_disk() {
     ours.forget(&dead);
     assert!(ours.token().await.unwrap().is(&next));
     assert_eq!(world.sim.stats().tokens_issued, 2);
+}
+
+#[tokio::test]
+async fn a_call_gets_through_where_the_token_of_another_process_is_as_dead_as_its_own() {
+    let world = World::new(SimOptions::default()).await;
+    let (ours, theirs) = (world.auth("the-secret"), world.auth("the-secret"));
+    ours.token().await.unwrap();
+    theirs.forget(&theirs.token().await.unwrap());
+    world.sim.kill_tokens();
+    theirs.token().await.unwrap();
+    world.sim.kill_tokens();
+    let caller = Caller::new(Arc::clone(&ours.rest), Arc::new(ours));
+    let today = (clock::system())().date_naive();
+    caller.open_days(today).await.unwrap();
+    assert_eq!(world.sim.stats().tokens_issued, 3);
 }
 
 /// A broker that gives the same token again and again, as the real one does for 6 hours.
