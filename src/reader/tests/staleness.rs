@@ -53,6 +53,24 @@ async fn a_stuck_quote_is_not_shown_as_fresh() {
     assert_eq!(seen(&reading), (2_000, Source::Api, false));
 }
 
+/// Who wrote a price late, or by another clock, is not taken for one who left it there.
+#[tokio::test(start_paused = true)]
+async fn a_price_is_believed_a_minute_longer_than_it_lives() {
+    // No early refresh at night.
+    let world = world_at(night());
+    let kept = Quote {
+        fetched_at: night(),
+        ..quote("005930", 1_000)
+    };
+    world.keep_quote(kept, FOR_EVER).await;
+    sleep(TTL + 59 * SECOND).await;
+    let reading = world.reader.price("005930").await.unwrap().unwrap();
+    assert_eq!(seen(&reading), (1_000, Source::Redis, false));
+    sleep(2 * SECOND).await;
+    let reading = world.reader.price("005930").await.unwrap().unwrap();
+    assert_eq!(seen(&reading), (2_000, Source::Api, false));
+}
+
 #[tokio::test(start_paused = true)]
 async fn clocks_may_differ_a_little() {
     let world = world_at(noon());
