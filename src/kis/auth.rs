@@ -283,6 +283,8 @@ impl Auth {
             if let Some(token) = self.kept(old).await {
                 return Ok(token);
             }
+            // Who may not ask must not hold the turn of those who will.
+            self.rest.bans().refusal().await?;
             let (shared, process) = (&self.keep.shared, &self.keep.process);
             let replacing = old.and_then(|old| old.generation).unwrap_or(0);
             let turn = shared.claim(process, replacing, ISSUE_SPACING).await;

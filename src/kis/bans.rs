@@ -102,6 +102,16 @@ impl Bans {
         self.ban().filter(|ban| ban.is_in_force(now)).map(Box::new)
     }
 
+    /// Why a call would be refused now, without waiting for anything; a person's would not.
+    pub(super) async fn refusal(&self) -> Result<(), SourceError> {
+        match self.in_force().await {
+            Some(ban) if !self.is_let_through.load(Ordering::Relaxed) => {
+                Err(SourceError::Banned(ban))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Lets the next call through although the key is banned: a person wants to know.
     pub fn let_one_through(&self) {
         self.is_let_through.store(true, Ordering::Relaxed);

@@ -94,9 +94,7 @@ impl Rest {
         if let Some(said) = self.breaker.refusal(Duration::ZERO) {
             return Err(SourceError::Unavailable(said));
         }
-        if let Some(ban) = self.bans.in_force().await {
-            return Err(SourceError::Banned(ban));
-        }
+        self.bans.refusal().await?;
         self.pacer.until_nobody_waits(urgency).await;
         Ok(())
     }

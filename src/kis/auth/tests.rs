@@ -75,6 +75,25 @@ fn value(token: &Token) -> &str {
     token.value.expose_secret()
 }
 
+/// Whoever holds the turn may have died with it, and a ban is known without it.
+#[tokio::test]
+async fn under_a_ban_nobody_waits_for_the_turn_to_ask() {
+    let world = World::new(SimOptions {
+        app_secret: Some("right".to_owned()),
+        ..SimOptions::default()
+    })
+    .await;
+    let auth = world.auth("wrong");
+    let denied = auth.token().await.unwrap_err();
+    assert!(matches!(denied, SourceError::Denied(_)), "{denied}");
+    let life = Duration::from_secs(600);
+    let turn = world.shared.claim("another", 0, life).await.unwrap();
+    assert_eq!(turn, Issue::Ask);
+    let banned = timeout(Duration::from_secs(20), auth.token()).await;
+    let banned = banned.unwrap().unwrap_err();
+    assert!(matches!(banned, SourceError::Banned(_)), "{banned}");
+}
+
 #[tokio::test]
 async fn all_who_come_at_once_get_one_token() {
     let world = World::new(SimOptions::default()).await;
