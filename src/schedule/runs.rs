@@ -22,6 +22,9 @@ const STORE_AGAIN: Duration = Duration::from_secs(1);
 /// A sweep may take this much more than twice the plan: a token may take its minute.
 const SLACK: Duration = Duration::from_secs(75);
 
+/// With a clock that was set by so much since, it is not known when the close was taken.
+const CLOCK_SET: TimeDelta = TimeDelta::minutes(1);
+
 /// The name under which the last day whose close is kept outlives the process.
 const CLOSED_ON: &str = "closed_on";
 
@@ -56,7 +59,7 @@ impl Schedule {
             }
         };
         match due.close_of {
-            Some(day) if self.is_close_kept(state, day).await => {
+            Some(day) if self.is_close_kept(state, day, now).await => {
                 self.skip(&Skip::Closed(Closed::AfterClose), now);
                 return;
             }
@@ -88,6 +91,7 @@ impl Schedule {
         state.running = Some(Run {
             due,
             started_at: now,
+            began: Instant::now(),
         });
         state.sweeps.spawn(async move {
             let observe = |step: Step<'_>| {
@@ -126,8 +130,12 @@ impl Schedule {
 
     /// Whether the close of `day` is kept, by this process or another one. The store knows: one that
     /// came back empty has lost it.
-    async fn is_close_kept(&self, state: &mut State, day: NaiveDate) -> bool {
+    async fn is_close_kept(&self, state: &mut State, day: NaiveDate, now: KrxTime) -> bool {
         let was_kept = state.closed_on == Some(day);
+        if was_kept && state.close_run.is_some_and(|run| was_set_since(run, now)) {
+            tracing::warn!(%day, "the clock was set since the close of the day was taken: taking it once more");
+            return false;
+        }
         let Ok(kept) = self.parts.chronicle.load_copy(CLOSED_ON).await else {
             // Where that is not known, taking it once more does no harm.
             return was_kept;
@@ -207,7 +215,7 @@ impl Schedule {
             Ok(Due {
                 close_of: Some(day),
                 ..
-            }) => !self.is_close_kept(state, day).await,
+            }) => !self.is_close_kept(state, day, now).await,
             Ok(_) | Err(_) => false,
         }
     }
@@ -219,19 +227,27 @@ impl Schedule {
         report: &Report,
         stop: &CancellationToken,
     ) {
-        let Some(Run { due, started_at }) = state.running.take() else {
+        let Some(run) = state.running.take() else {
             return;
         };
+        let Run {
+            due, started_at, ..
+        } = run;
         let lost = |reason| {
             report
                 .missing
                 .iter()
                 .any(|missing| missing.reason == reason)
         };
-        let is_whole = report.written > 0 && !lost(Reason::NotReached) && !lost(Reason::NotStored);
+        // An answer that was spoiled this minute may be whole the next.
+        let has_lost = [Reason::Refused, Reason::NotReached, Reason::NotStored]
+            .into_iter()
+            .any(lost);
+        let is_whole = report.written > 0 && !has_lost;
         let closed = due.close_of.filter(|_| is_whole);
         if let Some(day) = closed {
             state.closed_on = Some(day);
+            state.close_run = Some(run);
             tracing::info!(%day, codes = report.written, "the close of the day is kept");
             let chronicle = &self.parts.chronicle;
             // Where it fails, the close is taken once more.
@@ -320,6 +336,13 @@ impl Schedule {
     fn note_next_run(&self, now: KrxTime) {
         set_next_run(self.timetable.first_sweep(now, false));
     }
+}
+
+/// Whether the clock, which shows `now`, was set since a run began.
+fn was_set_since(run: Run, now: KrxTime) -> bool {
+    let went = TimeDelta::from_std(run.began.elapsed()).unwrap_or(TimeDelta::MAX);
+    let apart = (now - run.started_at).checked_sub(&went);
+    apart.is_none_or(|apart| apart.abs() >= CLOCK_SET)
 }
 
 /// Waits until this process is known to follow another.

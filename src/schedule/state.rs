@@ -13,6 +13,8 @@ use crate::sweep::Report;
 pub(super) struct Run {
     pub(super) due: Due,
     pub(super) started_at: KrxTime,
+    /// The same by the monotonic clock.
+    pub(super) began: Instant,
 }
 
 /// What the loop remembers between ticks, and the tasks that it owns.
@@ -29,6 +31,8 @@ pub(super) struct State {
     pub(super) owed: bool,
     /// The last day whose close is kept, as far as this process knows.
     pub(super) closed_on: Option<NaiveDate>,
+    /// The run of this process that took a close last.
+    pub(super) close_run: Option<Run>,
     /// When to look for the store again.
     pub(super) store_again: Option<Instant>,
     /// Whether its being away was said, and nothing else since.
@@ -48,6 +52,7 @@ impl State {
             running: None,
             owed: false,
             closed_on: None,
+            close_run: None,
             store_again: None,
             store_said: false,
             sweeps: JoinSet::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use sise::domain::{KrxTime, Symbol};
+use sise::domain::{KrxTime, Quote, Symbol};
 use sise::sim::Mode;
 use sise::sweep::Report;
 use sise::{ReadError, Reading, Source};
@@ -66,9 +66,11 @@ impl World {
         self.timeline.at(now + AUDIT, move || world.audit());
     }
 
-    /// Looks at the closes just before they may not be taken any more.
+    /// Looks at the closes just before they may not be taken any more: they are there, and given
+    /// after the session whatever the clocks showed meanwhile.
     pub(crate) fn audit_closes(self: &Arc<Self>) {
-        let Some((_, until)) = self.setup.close else {
+        let (Some((_, session_end)), Some((_, until))) = (self.setup.session, self.setup.close)
+        else {
             return;
         };
         let look_at = until - Duration::from_secs(1);
@@ -79,6 +81,12 @@ impl World {
             }
             let living = &world.setup.living;
             let closes = world.redis().close(look_at, living);
+            let is_early = |quote: &&Quote| world.is_true(quote, "close") + CLOCKS < session_end;
+            if let Some(early) = closes.iter().flatten().map(|quote| &**quote).find(is_early) {
+                world.violated(&format!(
+                    "a price of the session is kept as close: {early:?}"
+                ));
+            }
             let lost = living
                 .iter()
                 .zip(closes)
