@@ -21,7 +21,8 @@ const LONGEST_READ: Duration = Duration::from_millis(10_500);
 /// A token may take this long: one a minute, and a look every ten seconds.
 pub(crate) const TOKEN: Duration = Duration::from_secs(80);
 
-/// A price from further ahead by the reader's clock is not believed.
+/// A price from further ahead by the reader's clock is not believed, nor one that is older than it
+/// can be by more.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(60);
 
 /// How often it is looked whether the list has prices.
@@ -175,14 +176,14 @@ impl World {
         }
     }
 
-    /// Whether no clock that prices are written by is too far ahead of a reader's. Each is off by
-    /// a minute at most, so that two may differ by more than what is believed.
+    /// Whether no clock that prices are written by is too far from a reader's. Each is off by a
+    /// minute at most, so that two may differ by more than what is believed.
     fn is_believed_by(&self, slot: usize) -> bool {
         let now = self.time_in(slot);
         let writers = 0..self.setup.keyed();
         writers
             .map(|writer| self.time_in(writer) - now)
-            .all(|ahead| ahead <= CLOCKS_DIFFER)
+            .all(|apart| apart.abs() <= CLOCKS_DIFFER)
     }
 
     /// A read may fail for what the broker does, never for what Redis does: but where a token died,
