@@ -317,14 +317,45 @@ async fn what_others_wrote_there_is_left_out() {
         .unwrap();
     assert_eq!(store.entries(10).await.unwrap().len(), 1);
     assert_eq!(store.rows().await.unwrap().len(), 1);
-    // A key of another kind is an error, not a panic.
-    let keys = ["app:sise:journal", "app:sise:ledger", "app:sise:processes"];
+    // A key of another kind is nothing to those who read, and gives way to those who write.
+    let keys = [
+        "app:sise:journal",
+        "app:sise:ledger",
+        "app:sise:processes",
+        "app:sise:coverage:2026-11-20",
+    ];
     let () = connection.del(&keys).await.unwrap();
     for key in keys {
         let () = connection.set(key, "text").await.unwrap();
     }
-    assert!(store.append(&entry("a", 1), None).await.is_err());
-    assert!(store.entries(10).await.is_err());
-    assert!(store.rows().await.is_err());
-    assert!(store.present().await.is_err());
+    assert!(store.entries(10).await.unwrap().is_empty());
+    assert_eq!(store.row(symbol).await.unwrap(), None);
+    assert!(store.rows().await.unwrap().is_empty());
+    assert!(store.present().await.unwrap().is_empty());
+    assert!(store.minutes(day).await.unwrap().is_empty());
+    store.append(&entry("a", 1), None).await.unwrap();
+    store
+        .keep_rows(&[(symbol, row(0))], Some(Lead(1)))
+        .await
+        .unwrap();
+    let member = presence("a", Role::Reader);
+    store
+        .sign_in(&member, Duration::from_secs(600))
+        .await
+        .unwrap();
+    let minute = (NaiveTime::MIN, Coverage { live: 1, codes: 2 });
+    store.keep_minutes(day, &[minute]).await.unwrap();
+    assert_eq!(store.entries(10).await.unwrap().len(), 1);
+    assert_eq!(store.rows().await.unwrap().len(), 1);
+    assert_eq!(store.present().await.unwrap().len(), 1);
+    assert_eq!(store.minutes(day).await.unwrap(), [minute]);
+    // A lead that nobody can have had does not keep the others out.
+    let () = connection
+        .hset("app:sise:ledger", "lead", "9e15")
+        .await
+        .unwrap();
+    store
+        .keep_rows(&[(symbol, row(1))], Some(Lead(1)))
+        .await
+        .unwrap();
 }

@@ -233,6 +233,17 @@ async fn a_daemon_goes_on_whatever_stands_under_sises_own_keys() {
         // It needs another token, so that what is shared of it matters.
         world.broker.kill_tokens();
         sweeps_again(&world, &daemon, &format!("sweeps with {foreign:?}")).await;
+        // What is written down of the work goes on too, and can be read.
+        let why = world.sise(&["why", &list::codes(1)[0], "--json"]).run();
+        let why = why.await.exits(0).json();
+        assert_ne!(why["state"], "never_polled", "{foreign:?}: {why}");
+        until("status tells of sweeps and processes", async || {
+            let status = world.sise(&["status", "--json"]).run().await;
+            let status = status.exits(0).json();
+            let count = |part: &str| status[part].as_array().unwrap().len();
+            (count("sweeps") > 0 && count("processes") > 0).then_some(())
+        })
+        .await;
     }
     assert_eq!(
         daemon.count(&["rate budget is away"]),

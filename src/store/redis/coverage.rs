@@ -6,14 +6,15 @@ use async_trait::async_trait;
 use chrono::{NaiveDate, NaiveTime};
 use redis::{Cmd, Script};
 
-use super::RedisStore;
+use super::{RedisStore, writing};
 use crate::domain::Coverage;
 use crate::port::{CoverageLog, StoreError};
 use crate::store::COVERAGE_LIFE;
 
 /// KEYS: the day. ARGV: its life in seconds, then minute and coverage in turn, a day's at most.
 static KEEP: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+    writing(
+        "hash",
         "redis.call('HSET', KEYS[1], unpack(ARGV, 2))
         redis.call('EXPIRE', KEYS[1], ARGV[1])",
     )
@@ -47,7 +48,7 @@ impl CoverageLog for RedisStore {
     async fn minutes(&self, day: NaiveDate) -> Result<Vec<(NaiveTime, Coverage)>, StoreError> {
         let mut command = Cmd::new();
         command.arg("HGETALL").arg(self.coverage_key(day));
-        let fields: Vec<(Vec<u8>, Vec<u8>)> = self.link.ask(&command).await?;
+        let fields: Vec<(Vec<u8>, Vec<u8>)> = self.link.ask_own(&command).await?;
         let mut minutes: Vec<_> = fields.iter().filter_map(minute).collect();
         minutes.sort_unstable_by_key(|(minute, _)| *minute);
         Ok(minutes)

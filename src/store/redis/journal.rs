@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use async_trait::async_trait;
 use redis::{Cmd, Script};
 
-use super::RedisStore;
+use super::{RedisStore, writing};
 use crate::domain::Entry;
 use crate::port::{Journal, Place, StoreError};
 use crate::store::JOURNAL_LENGTH;
@@ -16,7 +16,8 @@ const PAGE: usize = 500;
 
 /// KEYS: the journal. ARGV: its length, the entry, the place of its earlier writing or nothing.
 static APPEND: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+    writing(
+        "stream",
         "local place = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'entry', ARGV[2])
         if ARGV[3] ~= '' then redis.call('XDEL', KEYS[1], ARGV[3]) end
         return place",
@@ -61,7 +62,7 @@ impl Journal for RedisStore {
             let mut command = Cmd::new();
             command.arg("XREVRANGE").arg(&key).arg(&newest).arg("-");
             command.arg("COUNT").arg(PAGE);
-            let page: Vec<Written> = self.link.ask(&command).await?;
+            let page: Vec<Written> = self.link.ask_own(&command).await?;
             for (_, fields) in &page {
                 let text = fields.get(1).map_or(&[][..], Vec::as_slice);
                 if let Ok(entry) = serde_json::from_slice::<Entry>(text)

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use async_trait::async_trait;
 use redis::{Cmd, Script};
 
-use super::RedisStore;
+use super::{RedisStore, writing};
 use crate::domain::{Row, Symbol};
 use crate::port::{Lead, Ledger, StoreError};
 use crate::store::ledger_text;
@@ -16,11 +16,14 @@ const LEAD: &str = "lead";
 /// KEYS: the ledger. ARGV: the field of the lead, the lead or 0, then code and row in turn.
 /// Returns whether it wrote.
 static KEEP: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+    writing(
+        "hash",
         "local lead = tonumber(ARGV[2])
         if lead > 0 then
           local last = tonumber(redis.call('HGET', KEYS[1], ARGV[1])) or 0
-          if last > lead then return 0 end
+          -- Leads are numbered by the clock: what is a day ahead of it is damage.
+          local tomorrow = (redis.call('TIME')[1] + 86400) * 1e6
+          if last > lead and last < tomorrow then return 0 end
           redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
         end
         -- The stack of Lua does not take a whole market at once.
@@ -67,14 +70,14 @@ impl Ledger for RedisStore {
             .arg("HGET")
             .arg(self.ledger_key())
             .arg(symbol.as_str());
-        let text: Option<Vec<u8>> = self.link.ask(&command).await?;
+        let text: Option<Vec<u8>> = self.link.ask_own(&command).await?;
         Ok(text.and_then(|text| ledger_text::read(&text)))
     }
 
     async fn rows(&self) -> Result<Vec<(Symbol, Row)>, StoreError> {
         let mut command = Cmd::new();
         command.arg("HGETALL").arg(self.ledger_key());
-        let fields: Vec<(Vec<u8>, Vec<u8>)> = self.link.ask(&command).await?;
+        let fields: Vec<(Vec<u8>, Vec<u8>)> = self.link.ask_own(&command).await?;
         let row = |(name, text): &(Vec<u8>, Vec<u8>)| {
             let symbol = std::str::from_utf8(name).ok()?.parse().ok()?;
             Some((symbol, ledger_text::read(text)?))

@@ -43,6 +43,14 @@ pub use link::RedisSettings;
 pub use tokens::RedisTokens;
 pub use work::RedisWork;
 
+/// A script that writes the one key of `kind`. What another program left there goes first.
+fn writing(kind: &str, script: &str) -> Script {
+    Script::new(&format!(
+        "if redis.call('TYPE', KEYS[1]).ok ~= '{kind}' then redis.call('DEL', KEYS[1]) end
+        {script}"
+    ))
+}
+
 /// Deletes a hash if a field of it says whose it is. KEYS: the hash. ARGV: field, owner.
 static DELETE_OWN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::{Cmd, Script};
 
-use super::RedisStore;
+use super::{RedisStore, writing};
 use crate::domain::Presence;
 use crate::port::{Roster, StoreError};
 
@@ -18,7 +18,7 @@ local function ends_at(text) return tonumber(string.match(text, '^(%d+) ')) or 0
 
 /// KEYS: the roster. ARGV: process, life in milliseconds, presence.
 static SIGN_IN: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&format!(
+    let script = format!(
         "{NOW}
         local fields = redis.call('HGETALL', KEYS[1])
         for i = 1, #fields, 2 do
@@ -27,7 +27,8 @@ static SIGN_IN: LazyLock<Script> = LazyLock::new(|| {
         local life = tonumber(ARGV[2])
         redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f ', now + life) .. ARGV[3])
         redis.call('PEXPIRE', KEYS[1], math.max(life, redis.call('PTTL', KEYS[1])))"
-    ))
+    );
+    writing("hash", &script)
 });
 
 /// KEYS: the roster. Returns the presences that have not ended.
@@ -35,7 +36,7 @@ static PRESENT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         "{NOW}
         local present = {{}}
-        for _, text in ipairs(redis.call('HVALS', KEYS[1])) do
+        for _, text in ipairs(redis.pcall('HVALS', KEYS[1])) do
           if ends_at(text) > now then
             present[#present + 1] = string.gsub(text, '^%d+ ', '')
           end
