@@ -161,7 +161,7 @@ async fn the_doctor_lifts_a_ban() {
     stranger.run().await.exits(1).says(&["EGW00105"]);
     daemon.says(&["ERROR", "EGW00003", "sise doctor"]).await;
     daemon.says(&["run skipped", "reason=\"banned\""]).await;
-    shows(&world, &["status"], "the broker bans the key").await;
+    shows(&world, &["status"], "the broker bans key and secret of").await;
     assert!(metric(&health, "sise_ban_until_timestamp_seconds").await > 0.0);
     assert!(metric(&health, "sise_bans_total{kind=\"access\"}").await >= 1.0);
     let ready = http::get(&health, "/ready").unwrap();
@@ -191,7 +191,7 @@ async fn the_doctor_lifts_a_ban() {
     daemon.says(&["another process found the ban lifted"]).await;
     shows(&world, &["status"], "bans       none").await;
     let then = ["why", "--at", "10:00:30"];
-    shows(&world, &then, "the broker bans the key").await;
+    shows(&world, &then, "the broker bans key and secret of").await;
     says_again(&daemon, 2, &["sweep done", "written=60"]).await;
     assert_eq!(
         metric(&health, "sise_ban_until_timestamp_seconds").await,

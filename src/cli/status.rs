@@ -112,10 +112,10 @@ impl Status {
         let mut bans = Vec::new();
         for entry in &entries {
             match &entry.event {
-                Event::BanLifted { key } => drop(lifted.insert(key)),
-                Event::Ban { key, until, .. } if *until > now && !lifted.contains(key) => {
-                    bans.push(entry.clone());
-                }
+                Event::BanLifted { credentials, .. } => drop(lifted.insert(credentials)),
+                Event::Ban {
+                    credentials, until, ..
+                } if *until > now && !lifted.contains(credentials) => bans.push(entry.clone()),
                 _ => {}
             }
         }

@@ -87,13 +87,18 @@ pub(super) fn sentence(entry: &Entry, now: KrxTime) -> String {
                 }
             }
         }
-        Event::Ban { key, why, until } => {
+        Event::Ban {
+            key, why, until, ..
+        } => {
             let (at, until) = (short(entry.at, now), long(*until));
-            format!("{at}: the broker bans the key {key}; nothing is asked until {until}: {why}")
+            format!(
+                "{at}: the broker bans key and secret of {process} (key {key}); nothing is asked \
+                 with them until {until}: {why}"
+            )
         }
-        Event::BanLifted { key } => {
+        Event::BanLifted { key, .. } => {
             let at = short(entry.at, now);
-            format!("{at}: the broker accepts the key {key} again")
+            format!("{at}: the broker accepts key and secret of {process} (key {key}) again")
         }
         Event::Clock { jump, by_ms } => clock(entry, *jump, Duration::from_millis(*by_ms), now),
         Event::Lost { count } => format!(

@@ -20,20 +20,24 @@ pub enum Event {
     Lead(LeadChange),
     /// The access token changed.
     Token(TokenChange),
-    /// The broker bans an app key: nothing is asked with it.
+    /// The broker bans app key and secret together: nothing is asked with them.
     Ban {
         /// Digest of the app key.
         key: String,
+        /// Digest of key and secret, which a ban belongs to: the key with another secret is none.
+        credentials: String,
         /// What for.
         why: String,
         /// Until when.
         #[serde(with = "zoned_millis")]
         until: KrxTime,
     },
-    /// The broker accepts an app key again.
+    /// The broker accepts key and secret again.
     BanLifted {
         /// Digest of the app key.
         key: String,
+        /// Digest of key and secret.
+        credentials: String,
     },
     /// The clocks did not go on together.
     Clock {
@@ -370,11 +374,13 @@ mod tests {
             Event::Token(TokenChange::Dead),
             Event::Ban {
                 key: "0123".to_owned(),
+                credentials: "4567".to_owned(),
                 why: "EGW00105".to_owned(),
                 until: at(1),
             },
             Event::BanLifted {
                 key: "0123".to_owned(),
+                credentials: "4567".to_owned(),
             },
             Event::Clock {
                 jump: ClockJump::Ahead,

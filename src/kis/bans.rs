@@ -37,6 +37,8 @@ pub struct BanKeep {
     pub process: String,
     /// What the app key is called where people read of it.
     pub key: String,
+    /// What key and secret together are called there.
+    pub credentials: String,
     /// Is told of every ban, and of its end.
     pub recorder: Arc<dyn Recorder>,
 }
@@ -196,8 +198,9 @@ impl Bans {
             "{ban}; mend it and restart, or let `sise doctor` try at once"
         );
         counter!("sise_bans_total", "kind" => ban.kind.slug()).increment(1);
-        self.note(|key| Event::Ban {
+        self.note(|key, credentials| Event::Ban {
             key,
+            credentials,
             why: Denial::to_string(denial),
             until: ban.until,
         });
@@ -211,13 +214,14 @@ impl Bans {
             return;
         }
         tracing::info!("the broker accepts the app key again: the ban is lifted");
-        self.note(|key| Event::BanLifted { key });
+        self.note(|key, credentials| Event::BanLifted { key, credentials });
         self.write(BanRecord::lifted((self.clock)())).await;
     }
 
-    fn note(&self, event: impl FnOnce(String) -> Event) {
+    fn note(&self, event: impl FnOnce(String, String) -> Event) {
         if let Some(keep) = &self.keep {
-            keep.recorder.note(event(keep.key.clone()));
+            let event = event(keep.key.clone(), keep.credentials.clone());
+            keep.recorder.note(event);
         }
     }
 

@@ -77,12 +77,14 @@ pub(super) fn put_together(
             Arc::clone(clock),
         )
     });
+    let base = kis.base_url.trim_end_matches('/');
     let bans = Bans::new(
         BanKeep {
             shared: bans,
             file: outside.ban_file.clone(),
             process: outside.process.clone(),
-            key: credentials.identity(kis.base_url.trim_end_matches('/')),
+            key: credentials.identity(base),
+            credentials: credentials.secret_identity(base),
             recorder: Arc::clone(&outside.recorder),
         },
         Arc::clone(clock),

@@ -73,9 +73,12 @@ impl<'a> Then<'a> {
                 },
                 Event::Token(TokenChange::Issued { .. }) => then.token = Some(entry),
                 Event::Ban { until, .. } if at < *until => then.bans.push(entry),
-                Event::BanLifted { key } => then.bans.retain(
-                    |ban| !matches!(&ban.event, Event::Ban { key: banned, .. } if banned == key),
-                ),
+                Event::BanLifted {
+                    credentials: lifted,
+                    ..
+                } => then.bans.retain(|ban| {
+                    !matches!(&ban.event, Event::Ban { credentials, .. } if credentials == lifted)
+                }),
                 _ => {}
             }
         }

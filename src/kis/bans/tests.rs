@@ -35,6 +35,7 @@ impl World {
             file: Some(BanFile::new(self.folder.path(), "key")),
             process: process.to_owned(),
             key: "0123".to_owned(),
+            credentials: "4567".to_owned(),
             recorder: Arc::new(Heard(Arc::clone(&self.heard))),
         };
         let seconds = Arc::clone(&self.seconds);
@@ -120,13 +121,21 @@ async fn when_it_is_over_one_process_tries_and_its_success_frees_all() {
     // Both are in the journal, once.
     let heard = world.heard.lock().unwrap();
     let [
-        Event::Ban { key, why, until },
-        Event::BanLifted { key: lifted },
+        Event::Ban {
+            credentials,
+            why,
+            until,
+            ..
+        },
+        Event::BanLifted {
+            credentials: lifted,
+            ..
+        },
     ] = heard.as_slice()
     else {
         panic!("{heard:?}");
     };
-    assert_eq!((key.as_str(), lifted.as_str()), ("0123", "0123"));
+    assert_eq!((credentials.as_str(), lifted.as_str()), ("4567", "4567"));
     assert!(why.contains("EGW00105 wrong"), "{why}");
     assert_eq!(until.format("%H:%M:%S").to_string(), "10:01:00");
 }
