@@ -379,6 +379,20 @@ async fn the_plan_does_the_arithmetic() {
     assert_eq!(paper["keeps_alive"].as_bool(), Some(false));
     let share = paper["share_alive"].as_f64().unwrap();
     assert!((share - 0.04).abs() < 0.005, "{paper}");
+    // Caps of a minute and a day count too, and the daemon refuses what they do not allow.
+    for cap in ["kis.calls_per_minute=10", "kis.calls_per_day=1000"] {
+        let capped = plan(&["--set", cap], "real").await;
+        assert_eq!(capped["keeps_alive"].as_bool(), Some(false), "{capped}");
+        let refused = alone(home.path(), &["run", "--set", cap])
+            .set("SISE__UNIVERSE__SOURCE", "shipped")
+            .set("KIS_APP_KEY", "the-app-key")
+            .set("KIS_APP_SECRET", "the-app-secret")
+            .run()
+            .await
+            .exits(2);
+        let setting = cap.split('=').next().unwrap();
+        refused.says(&["cannot keep", setting]);
+    }
     // The largest list that it names works, and one more does not.
     let largest = paper["largest_list"].as_u64().unwrap();
     for (codes, works) in [(largest, true), (largest + 1, false)] {

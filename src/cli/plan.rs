@@ -35,6 +35,9 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
             "batch_size": plan.batch_size,
             "calls": plan.calls(),
             "rate_per_second": plan.rate,
+            "calls_per_minute": plan.per_minute,
+            "calls_per_day": plan.per_day,
+            "calls_a_day": plan.calls_a_day(),
             "batch_pause_seconds": plan.batch_pause.as_secs_f64(),
             "interval_seconds": plan.interval.as_secs_f64(),
             "ttl_seconds": plan.ttl.as_secs_f64(),
@@ -53,6 +56,7 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
     output::line(format!("codes             {}", grouped(codes)));
     output::line(format!("way of calling    {way}, {:.2} calls/s", plan.rate));
     output::line(format!("calls a sweep     {}", grouped(plan.calls())));
+    output::line(format!("calls a day       {}", grouped(plan.calls_a_day())));
     output::line(format!("time a sweep      {}", seconds(plan.sweep_time())));
     output::line(format!("sweep every       {}", seconds(plan.period())));
     output::line(format!("a price lives     {}", seconds(plan.ttl)));
@@ -82,6 +86,18 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
 /// What would work instead.
 pub(super) fn remedies(plan: &Plan) -> String {
     let mut ways = Vec::new();
+    if let Some(most) = plan.per_day.filter(|_| !plan.lasts_the_day()) {
+        ways.push(format!(
+            "more calls a day (kis.calls_per_day, now {most}; {} are needed), or sweeps further apart (schedule.interval, now {})",
+            grouped(plan.calls_a_day()),
+            seconds(plan.interval)
+        ));
+    }
+    if let Some(most) = plan.per_minute.filter(|_| !plan.is_in_time()) {
+        ways.push(format!(
+            "more calls a minute (kis.calls_per_minute, now {most})"
+        ));
+    }
     match plan.largest_list() {
         0 => ways.push(format!(
             "a shorter interval (schedule.interval, now {})",
@@ -92,13 +108,15 @@ pub(super) fn remedies(plan: &Plan) -> String {
             grouped(codes)
         )),
     }
-    // A little above what is needed, in whole seconds.
-    let ttl = Duration::from_secs(plan.period().mul_f64(1.06).as_secs() + 1);
-    ways.push(format!(
-        "a life of at least {} (store.ttl, now {})",
-        seconds(ttl),
-        seconds(plan.ttl)
-    ));
+    if !plan.is_in_time() {
+        // A little above what is needed, in whole seconds.
+        let ttl = Duration::from_secs(plan.period().mul_f64(1.06).as_secs() + 1);
+        ways.push(format!(
+            "a life of at least {} (store.ttl, now {})",
+            seconds(ttl),
+            seconds(plan.ttl)
+        ));
+    }
     if plan.calling == Calling::Single {
         ways.push("a real account, which asks for 30 codes a call (KIS_ENV=real)".to_owned());
     }

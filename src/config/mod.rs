@@ -287,6 +287,8 @@ impl Settings {
             calling,
             batch_size: self.sweep.batch_size,
             rate: self.kis.rate.per_second,
+            per_minute: self.kis.calls_per_minute,
+            per_day: self.kis.calls_per_day,
             batch_pause: self.sweep.batch_pause,
             interval: self.schedule.interval,
             ttl: self.store.ttl,

@@ -29,6 +29,12 @@ impl Calling {
 /// way: retries, slow answers, cron ticks that come late.
 const USABLE_TTL: f64 = 0.95;
 
+/// A usual session, 09:00 to 15:30.
+const SESSION: Duration = Duration::from_secs(23_400);
+
+/// No list needs so many calls.
+const MOST_CALLS: usize = 1 << 24;
+
 /// A set-up whose outcome can be computed before a call is spent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plan {
@@ -40,6 +46,10 @@ pub struct Plan {
     pub batch_size: usize,
     /// Calls per second.
     pub rate: f64,
+    /// Calls in any minute at most.
+    pub per_minute: Option<u32>,
+    /// Calls in a day at most.
+    pub per_day: Option<u32>,
     /// Least time between the starts of two batches.
     pub batch_pause: Duration,
     /// Time between the starts of two sweeps.
@@ -59,16 +69,42 @@ impl Plan {
     /// Length of one sweep.
     #[must_use]
     pub fn sweep_time(&self) -> Duration {
-        let paced = real(self.calls()) / self.rate;
-        let paused = real(self.calls()) * self.batch_pause.as_secs_f64();
-        Duration::try_from_secs_f64(paced.max(paused)).unwrap_or(Duration::MAX)
+        let calls = self.calls();
+        let paced = real(calls) / self.rate;
+        let paused = real(calls) * self.batch_pause.as_secs_f64();
+        // What goes beyond the calls of a minute waits for the next one.
+        let capped = self.per_minute.map_or(0.0, |most| {
+            let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
+            let minutes = calls.saturating_sub(1) / most;
+            real(minutes) * 60.0 + real(calls - minutes * most) / self.rate
+        });
+        Duration::try_from_secs_f64(paced.max(paused).max(capped)).unwrap_or(Duration::MAX)
     }
 
     /// Time from one write of a code to its next: sweeps follow each other at the interval, or
-    /// back to back where one takes longer.
+    /// back to back where one takes longer, and no faster than the calls of a minute allow.
     #[must_use]
     pub fn period(&self) -> Duration {
-        self.sweep_time().max(self.interval)
+        let capped = self
+            .per_minute
+            .map_or(0.0, |most| real(self.calls()) * 60.0 / f64::from(most));
+        let capped = Duration::try_from_secs_f64(capped).unwrap_or(Duration::MAX);
+        self.sweep_time().max(self.interval).max(capped)
+    }
+
+    /// Calls of a usual trading day, without retries and without those of readers.
+    #[must_use]
+    pub fn calls_a_day(&self) -> usize {
+        let sweeps = (SESSION.as_secs_f64() / self.period().as_secs_f64()).ceil();
+        // And the one that takes the close.
+        self.calls().saturating_mul(whole(sweeps) + 1)
+    }
+
+    /// Whether the calls of a day last until the close.
+    #[must_use]
+    pub fn lasts_the_day(&self) -> bool {
+        self.per_day
+            .is_none_or(|most| self.calls_a_day() <= usize::try_from(most).unwrap_or(usize::MAX))
     }
 
     /// Share of the codes that have a live price at any moment, 0 to 1.
@@ -80,23 +116,33 @@ impl Plan {
     /// The largest list that this set-up keeps alive.
     #[must_use]
     pub fn largest_list(&self) -> usize {
-        let usable = self.usable();
-        if self.interval > usable {
-            return 0;
+        let codes_a_call = self.calling.codes_a_call(self.batch_size);
+        let fits = |calls: usize| {
+            let codes = calls.saturating_mul(codes_a_call);
+            Self { codes, ..*self }.keeps_alive()
+        };
+        // Fewer calls never do worse, so the border is found by halving.
+        let (mut most, mut too_many) = (0, MOST_CALLS);
+        while too_many - most > 1 {
+            let middle = usize::midpoint(most, too_many);
+            if fits(middle) {
+                most = middle;
+            } else {
+                too_many = middle;
+            }
         }
-        // A hair more, so that a quotient that is whole stays whole in binary.
-        let whole = |quotient: f64| whole(quotient + 1e-9);
-        let mut calls = whole(usable.as_secs_f64() * self.rate);
-        if !self.batch_pause.is_zero() {
-            let pauses = whole(usable.as_secs_f64() / self.batch_pause.as_secs_f64());
-            calls = calls.min(pauses);
-        }
-        calls.saturating_mul(self.calling.codes_a_call(self.batch_size))
+        most.saturating_mul(codes_a_call)
     }
 
-    /// Whether no code ever dies between two sweeps.
+    /// Whether no code ever dies between two sweeps, to the end of the day.
     #[must_use]
     pub fn keeps_alive(&self) -> bool {
+        self.is_in_time() && self.lasts_the_day()
+    }
+
+    /// Whether every code is written again before it dies.
+    #[must_use]
+    pub fn is_in_time(&self) -> bool {
         self.period() <= self.usable()
     }
 
@@ -133,6 +179,8 @@ mod tests {
             calling,
             batch_size: 30,
             rate,
+            per_minute: None,
+            per_day: None,
             batch_pause: Duration::ZERO,
             interval: Duration::from_secs(60),
             ttl: Duration::from_secs(120),
@@ -171,6 +219,28 @@ mod tests {
         assert_eq!(slow.largest_list(), 0);
     }
 
+    #[test]
+    fn caps_of_a_minute_and_a_day_count() {
+        let whole = |per_minute, per_day| Plan {
+            per_minute,
+            per_day,
+            ..plan(Calling::Multi, 15.0)
+        };
+        // 93 calls in any 114 s, and 93 a minute for 390 minutes with one more for the close.
+        for (per_minute, per_day, keeps_alive) in [
+            (Some(49), None, true),
+            (Some(48), None, false),
+            (None, Some(36_363), true),
+            (None, Some(36_362), false),
+            (Some(49), Some(36_363), true),
+        ] {
+            let plan = whole(per_minute, per_day);
+            assert_eq!(plan.keeps_alive(), keeps_alive, "{plan:?}");
+        }
+        assert_eq!(whole(Some(10), None).sweep_time().as_secs(), 9 * 60);
+        assert_eq!(whole(Some(10), None).largest_list(), 19 * 30);
+    }
+
     proptest! {
         /// The largest list works and one more does not, or more would not matter.
         #[test]
@@ -179,11 +249,15 @@ mod tests {
             rate in 0.5_f64..20.0,
             pause in 0_u64..3_000,
             single in any::<bool>(),
+            per_minute in proptest::option::of(1_u32..2_000),
+            per_day in proptest::option::of(1_u32..100_000),
         ) {
             let calling = if single { Calling::Single } else { Calling::Multi };
             let base = Plan {
                 batch_size,
                 batch_pause: Duration::from_millis(pause),
+                per_minute,
+                per_day,
                 ..plan(calling, rate)
             };
             let largest = base.largest_list();
