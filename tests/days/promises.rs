@@ -68,7 +68,8 @@ impl World {
     }
 
     /// Looks at the closes just before they may not be taken any more: they are there, and given
-    /// after the session whatever the clocks showed meanwhile.
+    /// after the session whatever the clocks showed meanwhile. Where another process leads by then
+    /// than the one whose clock was wrong, it cannot tell an early close from a true one.
     pub(crate) fn audit_closes(self: &Arc<Self>) {
         let (Some((_, session_end)), Some((_, until))) = (self.setup.session, self.setup.close)
         else {
@@ -82,7 +83,18 @@ impl World {
             }
             let living = &world.setup.living;
             let closes = world.redis().close(look_at, living);
-            let is_early = |quote: &&Quote| world.is_true(quote, "close") + CLOCKS < session_end;
+            let leader = world.redis().leader(look_at).map(|leader| leader.process);
+            let is_early = |quote: &&Quote| {
+                let told = world.origin(quote);
+                let told = told.filter(|told| told.at + CLOCKS < session_end);
+                told.is_some_and(|told| {
+                    let process = format!("slot-{}-", told.slot);
+                    let leads = leader
+                        .as_ref()
+                        .is_some_and(|name| name.starts_with(&process));
+                    leads && !world.record().was_frozen(told.slot, told.at)
+                })
+            };
             if let Some(early) = closes.iter().flatten().map(|quote| &**quote).find(is_early) {
                 world.violated(&format!(
                     "a price of the session is kept as close: {early:?}"
