@@ -139,18 +139,21 @@ fn layers(file: Option<&PathBuf>, flags: &[String]) -> Result<Layers, Failure> {
         None => Layers::of_process()?,
     };
     for flag in flags {
-        let key = flag
-            .split_once('=')
-            .and_then(|(name, value)| Some((KEYS.iter().find(|key| key.name == name)?, value)));
-        let Some((key, value)) = key else {
-            // What does not look like a name may be a secret.
-            let is_name = |name: &&str| {
-                name.chars()
-                    .all(|c| c == '.' || c == '_' || c.is_ascii_lowercase())
+        let Some((name, value)) = flag.split_once('=') else {
+            // What stands there may be a secret, so it is not repeated.
+            return Err(Failure::usage(
+                "--set: write --set SECTION.KEY=VALUE; `sise config` lists the settings",
+            ));
+        };
+        let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+            let is_like_a_name = |c: char| c == '.' || c == '_' || c.is_ascii_lowercase();
+            let shown = if name.chars().all(is_like_a_name) {
+                name
+            } else {
+                "***"
             };
-            let name = flag.split('=').next().filter(is_name).unwrap_or("?");
             return Err(Failure::usage(format!(
-                "--set {name}: write --set SECTION.KEY=VALUE; `sise config` lists the settings"
+                "--set {shown}: there is no such setting; `sise config` lists them"
             )));
         };
         layers.set(key.name, value);
