@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +52,8 @@ pub struct Candidate {
     clock: Clock,
     recorder: Arc<dyn Recorder>,
     post: watch::Sender<Post>,
+    /// Told when this process is to step back.
+    steps_back: Notify,
 }
 
 impl Candidate {
@@ -65,6 +67,7 @@ impl Candidate {
             clock,
             recorder: Arc::new(Unrecorded),
             post: watch::Sender::new(Post::Unknown),
+            steps_back: Notify::new(),
         }
     }
 
@@ -106,13 +109,31 @@ impl Candidate {
         self.post.subscribe()
     }
 
+    /// Has another one lead: this process gives the lead back and asks for it again after the life
+    /// of a lease, when somebody else has taken it or nobody wants it.
+    pub fn step_back(&self) {
+        self.steps_back.notify_one();
+    }
+
     /// Takes part until `stop`, then gives the lead back.
     pub async fn run(&self, stop: CancellationToken) {
         while let Some(pause) = stop.run_until_cancelled(self.campaign()).await {
-            if stop.run_until_cancelled(sleep(pause)).await.is_none() {
-                break;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = sleep(pause) => {}
+                () = self.steps_back.notified() => {
+                    self.resign().await;
+                    self.post.send_replace(Post::Unknown);
+                    if stop.run_until_cancelled(sleep(self.life)).await.is_none() {
+                        break;
+                    }
+                }
             }
         }
+        self.resign().await;
+    }
+
+    async fn resign(&self) {
         // What is in flight may still be written: the store takes it until another one leads.
         let Post::Leads { leader, .. } = self.post() else {
             return;

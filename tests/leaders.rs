@@ -18,7 +18,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use support::program::{Program, Running};
-use support::world::World;
+use support::silent_proxy::SilentProxy;
+use support::world::{APP_KEY, World};
 use support::{http, list, until};
 
 /// Codes of the small list.
@@ -45,6 +46,88 @@ async fn two(world: &World) -> [Running; 2] {
     let standby = daemon(world).start();
     standby.says(&["another process leads: standing by"]).await;
     [leader, standby]
+}
+
+/// A leader and one that stands by, each with its own key; that of the leader is `key`, and its way
+/// to the broker `url`.
+async fn two_keys(
+    world: &World,
+    homes: &[tempfile::TempDir; 2],
+    key: &str,
+    url: &str,
+) -> [Running; 2] {
+    let codes = list::codes(CODES).join("\n");
+    let start = |home: &tempfile::TempDir, key: &str, url: &str| {
+        std::fs::write(home.path().join("list.csv"), format!("code\n{codes}\n")).unwrap();
+        world
+            .sise_in(home.path(), &["run", "--always-open"])
+            .set("SISE__KIS__RATE_PER_SECOND", "2000")
+            .set("SISE__UNIVERSE__SOURCE", "csv")
+            .set("SISE__UNIVERSE__FILE", "list.csv")
+            .set("SISE__SCHEDULE__INTERVAL", "1s")
+            .set("SISE__SCHEDULE__LEASE", format!("{LEASE}s"))
+            .set("SISE__KIS__TIMEOUT", "500ms")
+            .set("KIS_APP_KEY", key)
+            .set("KIS_BASE_URL", url)
+            .start()
+    };
+    let leader = start(&homes[0], key, url);
+    leader.says(&["sweep done", "written=60"]).await;
+    let standby = start(
+        &homes[1],
+        "the-key-of-the-one-that-stands-by",
+        &world.broker.url(),
+    );
+    standby.says(&["another process leads: standing by"]).await;
+    until("it is seen to stand by", async || {
+        let status = status(world).await;
+        let mut roles = roles(&status).into_values();
+        roles.any(|role| role == "standing_by").then_some(())
+    })
+    .await;
+    [leader, standby]
+}
+
+#[tokio::test]
+async fn a_leader_whose_key_is_banned_leaves_the_lead_to_another_key() {
+    let world = World::new(&["--limit", "0", "--ban", "1day"]).await;
+    let homes = [0; 2].map(|_| tempfile::tempdir().unwrap());
+    let [leader, standby] = two_keys(&world, &homes, APP_KEY, &world.broker.url()).await;
+    // Somebody else tries the leader's key with a wrong secret, and the broker bans the key.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let stranger = world
+        .sise_in(elsewhere.path(), &["get", "005930"])
+        .set("REDIS_URL", "memory")
+        .set("KIS_APP_SECRET", "another");
+    stranger.run().await.exits(1).says(&["EGW00105"]);
+    leader.says(&["the key is banned: leaving the lead"]).await;
+    standby.says(&["this process leads"]).await;
+    standby.says(&["sweep done", "written=60"]).await;
+    leader.says(&["another process leads: standing by"]).await;
+}
+
+#[tokio::test]
+async fn a_leader_that_alone_is_cut_off_from_the_broker_leaves_the_lead() {
+    let world = World::new(&["--limit", "0"]).await;
+    let homes = [0; 2].map(|_| tempfile::tempdir().unwrap());
+    let port = world
+        .broker
+        .url()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let proxy = SilentProxy::to(port).await;
+    let url = format!("http://127.0.0.1:{}", proxy.port());
+    let [leader, standby] = two_keys(&world, &homes, APP_KEY, &url).await;
+    proxy.swallow();
+    leader
+        .says(&["is not reached from here: leaving the lead"])
+        .await;
+    standby.says(&["this process leads"]).await;
+    standby.says(&["sweep done", "written=60"]).await;
+    leader.says(&["another process leads: standing by"]).await;
 }
 
 async fn status(world: &World) -> Value {

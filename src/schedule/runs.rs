@@ -12,15 +12,18 @@ use tokio_util::sync::CancellationToken;
 use super::decision::{self, Due, Skip};
 use super::state::{Run, State};
 use super::{Schedule, account, plan};
-use crate::domain::{Closed, Event, KrxTime, Skipped, Symbol};
-use crate::leadership::Post;
-use crate::sweep::{Reason, Report, Step, Task};
+use crate::domain::{Closed, Event, KrxTime, Presence, Role, Skipped, Symbol};
+use crate::leadership::{Candidate, Post};
+use crate::sweep::{Missing, Reason, Report, Step, Task};
 
 /// While the store is away, it is looked for this often.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
 
 /// A sweep may take this much more than twice the plan: a token may take its minute.
 const SLACK: Duration = Duration::from_secs(75);
+
+/// Who left the lead to others does so again after this time at the earliest.
+const LEAVE_AGAIN: Duration = Duration::from_secs(300);
 
 /// With a clock that was set by so much since, it is not known when the close was taken.
 const CLOCK_SET: TimeDelta = TimeDelta::minutes(1);
@@ -55,6 +58,9 @@ impl Schedule {
                 // The last word is another one now: a store that is still away is said anew.
                 state.store_said = false;
                 self.skip(&skip, now);
+                if matches!(skip, Skip::Banned(_)) {
+                    self.leave_lead(state).await;
+                }
                 return;
             }
         };
@@ -257,6 +263,10 @@ impl Schedule {
         }
         account::record(report);
         account::log(report);
+        let is_reached = |missing: &Missing| missing.reason != Reason::NotReached;
+        if report.written == 0 && !report.stopped && !report.missing.iter().any(is_reached) {
+            self.leave_lead(state).await;
+        }
         self.parts.recorder.note(report.event(started_at, closed));
         if self.is_good(report, started_at)
             && let Some(ping) = self.ping.clone()
@@ -272,6 +282,40 @@ impl Schedule {
             .set(format!("swept until {ended}; waiting for the next run"));
         if let Some(watcher) = &self.watcher {
             watcher.swept(report);
+        }
+    }
+
+    /// Has another daemon lead that may do better, where one stands by: with a key that is not banned,
+    /// or with a way to the broker. Not again and again: where it fares no better, it leaves the lead
+    /// likewise.
+    async fn leave_lead(&self, state: &mut State) {
+        let leads = |own: &&Arc<Candidate>| own.lead().is_some();
+        let Some(candidate) = self.candidate.as_ref().filter(leads) else {
+            return;
+        };
+        if state.left_at.is_some_and(|at| at.elapsed() < LEAVE_AGAIN) {
+            return;
+        }
+        let Ok(present) = self.parts.chronicle.present().await else {
+            return;
+        };
+        let is_banned = match &self.parts.broker {
+            Some(broker) => broker.rest.bans().in_force().await.is_some(),
+            None => false,
+        };
+        let own_key = self.parts.app_key_digest();
+        let may = |other: &&Presence| {
+            other.role == Role::StandingBy && !(is_banned && other.key == own_key)
+        };
+        if let Some(other) = present.iter().find(may) {
+            let why = if is_banned {
+                "the key is banned"
+            } else {
+                "the broker is not reached from here"
+            };
+            tracing::warn!(to = other.process, "{why}: leaving the lead to others");
+            state.left_at = Some(Instant::now());
+            candidate.step_back();
         }
     }
 

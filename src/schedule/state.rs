@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) closed_on: Option<NaiveDate>,
     /// The run of this process that took a close last.
     pub(super) close_run: Option<Run>,
+    /// When this process left the lead to another one last.
+    pub(super) left_at: Option<Instant>,
     /// When to look for the store again.
     pub(super) store_again: Option<Instant>,
     /// Whether its being away was said, and nothing else since.
@@ -53,6 +55,7 @@ impl State {
             owed: false,
             closed_on: None,
             close_run: None,
+            left_at: None,
             store_again: None,
             store_said: false,
             sweeps: JoinSet::new(),
