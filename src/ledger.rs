@@ -121,7 +121,7 @@ impl fmt::Debug for LedgerKeeper {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Phase, Polled, Seoul};
+    use crate::domain::{Polled, Seoul};
     use crate::store::MemoryStore;
     use crate::sweep::{Missing, Reason};
     use chrono::{TimeDelta, TimeZone as _};
@@ -136,26 +136,7 @@ mod tests {
     }
 
     fn quote(minute: i64, price: i64) -> Quote {
-        Quote {
-            stock_code: symbol(),
-            stock_name: String::new(),
-            price,
-            change: None,
-            change_rate: None,
-            volume: None,
-            timestamp: at(minute).naive_local(),
-            market: None,
-            open: None,
-            high: None,
-            low: None,
-            prev_close: None,
-            value: None,
-            venue: "KRX".into(),
-            session: Phase::Regular,
-            status: Status::Trading,
-            source: "kis.multi".into(),
-            fetched_at: at(minute),
-        }
+        Quote::sample(symbol(), price, at(minute))
     }
 
     fn report(missing: Vec<Missing>) -> Report {

@@ -182,38 +182,18 @@ async fn a_process_is_there_until_it_says_nothing_any_more(store: &dyn Chronicle
     .await;
 }
 
-macro_rules! on_every_store {
-    ($($rule:ident),+ $(,)?) => {
-        mod in_memory {
-            $(#[tokio::test(start_paused = true)]
-            async fn $rule() {
-                super::$rule(&super::MemoryStore::default()).await;
-            })+
-        }
-        mod in_redis {
-            $(#[tokio::test]
-            async fn $rule() {
-                let server = super::RedisServer::start().await;
-                super::$rule(&super::store(&server.url())).await;
-            })+
-        }
-        mod in_a_cluster {
-            $(#[tokio::test]
-            async fn $rule() {
-                let cluster = super::Cluster::start().await;
-                super::$rule(&super::store(&cluster.url())).await;
-            })+
-        }
-    };
-}
-
-on_every_store!(
+support::contract::contract!(
+    super::MemoryStore::default(),
+    super::store,
+    [in_redis: super::RedisServer, in_a_cluster: super::Cluster],
+    (
     entries_are_read_newest_first,
     an_entry_that_grew_takes_the_place_of_its_earlier_writing,
     rows_are_kept_by_code,
     a_leader_that_was_paused_does_not_overwrite_the_ledger,
     minutes_are_kept_by_day,
     a_process_is_there_until_it_says_nothing_any_more,
+)
 );
 
 /// A store as the program makes it, with time-outs for a machine full of tests.

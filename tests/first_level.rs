@@ -17,13 +17,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::AsyncCommands as _;
-use sise::domain::{Phase, Quote, Status, Symbol};
+use sise::domain::{Quote, Symbol};
 use sise::port::{PriceStore, Shelf};
-use sise::store::{RedisFirstLevel, RedisSettings, RedisStore};
+use sise::store::{RedisFirstLevel, RedisStore};
 use sise::{Reader, Source};
 use tokio::time::{Instant, sleep};
 
-use support::redis::RedisServer;
+use support::redis::{RedisServer, store_at};
 use support::silent_proxy::SilentProxy;
 use support::{list, until};
 
@@ -34,48 +34,22 @@ fn symbol() -> Symbol {
     CODE.parse().unwrap()
 }
 
-fn store(url: &str) -> Arc<RedisStore> {
-    let store = RedisStore::new(&RedisSettings {
-        url,
-        namespace: "",
-        connect_timeout: Duration::from_secs(2),
-        response_timeout: Duration::from_secs(2),
-    });
-    Arc::new(store.unwrap())
+fn store_of(url: &str) -> Arc<RedisStore> {
+    Arc::new(store_at(url))
 }
 
 fn first_level(url: &str) -> RedisFirstLevel {
-    RedisFirstLevel::new(store(url), sise::clock::system())
+    RedisFirstLevel::new(store_of(url), sise::clock::system())
 }
 
 fn quote(price: i64) -> Quote {
-    let now = sise::clock::system()();
-    Quote {
-        stock_code: symbol(),
-        stock_name: "삼성전자".to_owned(),
-        price,
-        change: None,
-        change_rate: None,
-        volume: None,
-        timestamp: now.naive_local(),
-        market: None,
-        open: None,
-        high: None,
-        low: None,
-        prev_close: None,
-        value: None,
-        venue: "KRX".into(),
-        session: Phase::Regular,
-        status: Status::Trading,
-        source: "kis.multi".into(),
-        fetched_at: now,
-    }
+    support::quote::quote(CODE, price, sise::clock::system()())
 }
 
 /// Another program writes a price.
 async fn write(server: &RedisServer, price: i64, life: Duration) {
     let shelf = Shelf::Realtime(life);
-    let store = store(&server.url());
+    let store = store_at(&server.url());
     store.write(&[quote(price)], shelf, None).await.unwrap();
 }
 
@@ -272,7 +246,7 @@ async fn a_clock_that_jumps_empties_it() {
         let seconds = jumped.load(std::sync::atomic::Ordering::SeqCst);
         system() + chrono::TimeDelta::seconds(seconds)
     });
-    let level = RedisFirstLevel::new(store(&server.url()), clock);
+    let level = RedisFirstLevel::new(store_of(&server.url()), clock);
     write(&server, 1, LIFE).await;
     is_held(&server, &level).await;
     let before = server.reads().await;
@@ -394,11 +368,11 @@ async fn the_whole_market_is_held_in_its_order_with_gaps() {
         })
         .collect();
     let shelf = Shelf::Realtime(LIFE);
-    store(&server.url())
+    store_at(&server.url())
         .write(&quotes, shelf, None)
         .await
         .unwrap();
-    let plain = store(&server.url()).realtime(&symbols).await.unwrap();
+    let plain = store_at(&server.url()).realtime(&symbols).await.unwrap();
     until("all of them are held", async || {
         let before = server.reads().await;
         assert_eq!(level.realtime(&symbols).await.unwrap(), plain);

@@ -95,6 +95,15 @@ async fn follows(daemon: &Running) {
     daemon.says(&["another process leads"]).await;
 }
 
+/// Starts two daemons, so that the first one leads.
+async fn start_two(first: Program, second: Program) -> [Running; 2] {
+    let first = first.start();
+    leads(&first).await;
+    let second = second.start();
+    follows(&second).await;
+    [first, second]
+}
+
 /// Waits until each of the keys has made `count` calls since `before`.
 async fn have_called(world: &World, keys: &[&str], before: &Stats, count: u64) -> Stats {
     until("each key makes calls", async || {
@@ -174,10 +183,7 @@ async fn calls_in_sweeps(world: &World, leader: &Running, keys: &[&str], count: 
 #[tokio::test]
 async fn two_keys_share_the_whole_market_and_so_do_three() {
     let world = World::new(&["--latency", "100ms"]).await;
-    let first = daemon(&world, "0001").start();
-    leads(&first).await;
-    let second = daemon(&world, "0002").start();
-    follows(&second).await;
+    let [first, second] = start_two(daemon(&world, "0001"), daemon(&world, "0002")).await;
     let calls = calls_in_sweeps(&world, &first, &["0001", "0002"], 2).await;
     let all: u64 = calls.iter().sum();
     // About a half each; a machine full of tests is not fair.
@@ -201,11 +207,8 @@ async fn two_keys_share_the_whole_market_and_so_do_three() {
 #[tokio::test]
 async fn a_slow_key_takes_its_part_and_no_more() {
     let world = World::new(&["--latency", "100ms"]).await;
-    let fast = daemon(&world, "fast").start();
-    leads(&fast).await;
     let slow = daemon(&world, "slow").set("SISE__KIS__RATE_PER_SECOND", "2.5");
-    let slow = slow.start();
-    follows(&slow).await;
+    let [fast, _slow] = start_two(daemon(&world, "fast"), slow).await;
     let calls = calls_in_sweeps(&world, &fast, &["fast", "slow"], 2).await;
     // One to six.
     let (all, slow_calls) = (calls[0] + calls[1], calls[1]);
@@ -240,10 +243,7 @@ async fn a_set_up_that_only_the_fleet_keeps_alive_is_no_reason_to_refuse() {
 #[tokio::test]
 async fn what_a_killed_worker_had_comes_back() {
     let world = World::new(&["--latency", "500ms"]).await;
-    let leader = watchful(&world, "0001").start();
-    leads(&leader).await;
-    let worker = watchful(&world, "0002").start();
-    follows(&worker).await;
+    let [leader, worker] = start_two(watchful(&world, "0001"), watchful(&world, "0002")).await;
     is_in_the_middle(&world, &leader, &["0001", "0002"]).await;
     let done = sweeps(&leader).len();
     worker.signal("KILL");
@@ -261,10 +261,7 @@ async fn what_a_killed_worker_had_comes_back() {
 #[tokio::test]
 async fn what_a_frozen_worker_hands_in_late_changes_nothing() {
     let world = World::new(&["--latency", "500ms"]).await;
-    let leader = watchful(&world, "0001").start();
-    leads(&leader).await;
-    let worker = watchful(&world, "0002").start();
-    follows(&worker).await;
+    let [leader, worker] = start_two(watchful(&world, "0001"), watchful(&world, "0002")).await;
     is_in_the_middle(&world, &leader, &["0001", "0002"]).await;
     let done = sweeps(&leader).len();
     worker.signal("STOP");
@@ -319,10 +316,7 @@ async fn after_the_leader_is_killed_the_next_ones_sweep_is_whole() {
 #[tokio::test]
 async fn daemons_of_one_key_share_its_rate() {
     let world = World::new(&["--latency", "100ms"]).await;
-    let leader = daemon(&world, "same").start();
-    leads(&leader).await;
-    let other = daemon(&world, "same").start();
-    follows(&other).await;
+    let [leader, other] = start_two(daemon(&world, "same"), daemon(&world, "same")).await;
     let done = sweeps(&leader).len();
     for sweep in done + 1..=done + 2 {
         has_swept(&leader, sweep).await.is_whole();
@@ -336,14 +330,8 @@ async fn daemons_of_one_key_share_its_rate() {
 async fn a_cluster_carries_the_work_too() {
     let world = World::new(&["--latency", "100ms"]).await;
     let cluster = Cluster::start().await;
-    let start = |key| {
-        let daemon = daemon(&world, key).set("REDIS_URL", cluster.url());
-        daemon.start()
-    };
-    let first = start("0001");
-    leads(&first).await;
-    let second = start("0002");
-    follows(&second).await;
+    let on_cluster = |key| daemon(&world, key).set("REDIS_URL", cluster.url());
+    let [first, _second] = start_two(on_cluster("0001"), on_cluster("0002")).await;
     let calls = calls_in_sweeps(&world, &first, &["0001", "0002"], 2).await;
     let all: u64 = calls.iter().sum();
     assert!(calls.iter().all(|calls| calls * 10 >= all * 3), "{calls:?}");

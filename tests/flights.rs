@@ -14,30 +14,16 @@ use std::time::Duration;
 
 use sise::Symbol;
 use sise::port::{Claim, Flights, Landed};
-use sise::store::{MemoryStore, RedisSettings, RedisStore};
+use sise::store::MemoryStore;
 
 use support::cluster::Cluster;
-use support::redis::RedisServer;
+use support::redis::{RedisServer, store_at};
 use support::until;
 
 /// A life that is over soon.
 const SHORT: Duration = Duration::from_millis(150);
 /// A life that no test outlives.
 const LONG: Duration = Duration::from_secs(600);
-
-fn store(server: &RedisServer) -> RedisStore {
-    store_at(&server.url())
-}
-
-fn store_at(url: &str) -> RedisStore {
-    RedisStore::new(&RedisSettings {
-        url,
-        namespace: "",
-        connect_timeout: Duration::from_secs(5),
-        response_timeout: Duration::from_secs(5),
-    })
-    .unwrap()
-}
 
 fn symbols(codes: &[&str]) -> Vec<Symbol> {
     codes.iter().map(|code| code.parse().unwrap()).collect()
@@ -134,44 +120,24 @@ async fn no_codes_are_claimed_and_landed_as_none(flights: &dyn Flights) {
     flights.land("one", &[]).await.unwrap();
 }
 
-macro_rules! on_every_store {
-    ($($rule:ident),+ $(,)?) => {
-        mod in_memory {
-            $(#[tokio::test(start_paused = true)]
-            async fn $rule() {
-                super::$rule(&super::MemoryStore::default()).await;
-            })+
-        }
-        mod in_redis {
-            $(#[tokio::test]
-            async fn $rule() {
-                let server = super::RedisServer::start().await;
-                super::$rule(&super::store(&server)).await;
-            })+
-        }
-        mod in_a_cluster {
-            $(#[tokio::test]
-            async fn $rule() {
-                let cluster = super::Cluster::start().await;
-                super::$rule(&super::store_at(&cluster.url())).await;
-            })+
-        }
-    };
-}
-
-on_every_store!(
+support::contract::contract!(
+    super::MemoryStore::default(),
+    super::store_at,
+    [in_redis: super::RedisServer, in_a_cluster: super::Cluster],
+    (
     one_asks_for_a_code_and_the_others_wait,
     a_claim_ends_with_its_life,
     a_renewed_claim_lives_on,
     an_unknown_code_is_so_for_all_until_it_is_forgotten,
     no_codes_are_claimed_and_landed_as_none,
+)
 );
 
 /// What has no end, or is none of ours, must not hold a code for ever.
 #[tokio::test]
 async fn a_claim_without_an_end_is_taken_over() {
     let server = RedisServer::start().await;
-    let store = store(&server);
+    let store = store_at(&server.url());
     let mut connection = server.connection().await;
     let () = redis::cmd("SET")
         .arg(&["sise:flight:005930", "somebody"])

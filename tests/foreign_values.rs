@@ -20,10 +20,10 @@ use serde_json::{Value, json};
 use sise::Symbol;
 use sise::domain::{Booking, Caps, Urgency};
 use sise::port::{CopyStore as _, PriceStore as _, RateBudget as _};
-use sise::store::{RedisBudget, RedisSettings, RedisStore};
+use sise::store::RedisBudget;
 
 use support::program::{Program, Running};
-use support::redis::RedisServer;
+use support::redis::{RedisServer, store_at};
 use support::world::World;
 use support::{http, list, until};
 
@@ -126,7 +126,7 @@ async fn a_budget_that_cannot_be_is_taken_for_none() {
         per_day: Some(10_000),
         burst: 1,
     };
-    let budget = RedisBudget::new(Arc::new(store(&server)), "key", caps);
+    let budget = RedisBudget::new(Arc::new(store_at(&server.url())), "key", caps);
     // In Lua, as the script itself keeps it. `ahead` is a day from now.
     let sound = "booked = {}, lanes = {0, 0, 0}, share = 1, share_at = 0, seconds = {}, \
                  day = {0, 0}, asked_at = 0";
@@ -312,16 +312,6 @@ async fn a_copy_of_the_list_that_is_none_is_not_used_and_that_is_said() {
     assert_eq!(outcome.json().as_array().unwrap().len(), 2_769);
 }
 
-fn store(server: &RedisServer) -> RedisStore {
-    RedisStore::new(&RedisSettings {
-        url: &server.url(),
-        namespace: "",
-        connect_timeout: Duration::from_secs(5),
-        response_timeout: Duration::from_secs(5),
-    })
-    .unwrap()
-}
-
 /// A good object of 005930, as a program of another language writes it.
 fn good() -> Value {
     json!({
@@ -333,7 +323,7 @@ fn good() -> Value {
 #[tokio::test]
 async fn what_is_no_price_of_this_code_is_a_miss() {
     let server = RedisServer::start().await;
-    let store = store(&server);
+    let store = store_at(&server.url());
     let mut connection = server.connection().await;
     let [samsung, other] = ["005930", "000660"].map(|code| code.parse::<Symbol>().unwrap());
     let with = |field: &str, value: Value| {

@@ -17,8 +17,7 @@ use std::time::Duration;
 use chrono::TimeZone as _;
 use redis::Script;
 use sise::domain::{
-    Ban, BanKind, BanRecord, Booking, Cap, Caps, Cells, Denial, Phase, Quote, Seoul, Status,
-    Urgency,
+    Ban, BanKind, BanRecord, Booking, Cap, Caps, Cells, Denial, Quote, Seoul, Urgency,
 };
 use sise::pace::LocalBudget;
 use sise::port::{
@@ -26,8 +25,7 @@ use sise::port::{
     TokenStore,
 };
 use sise::store::{
-    MemoryBans, MemoryStore, MemoryTokens, RedisBans, RedisBudget, RedisSettings, RedisStore,
-    RedisTokens,
+    MemoryBans, MemoryStore, MemoryTokens, RedisBans, RedisBudget, RedisStore, RedisTokens,
 };
 use tokio::time::Instant;
 
@@ -49,44 +47,19 @@ const FIFTEEN: Caps = Caps {
 };
 
 fn store(server: &RedisServer) -> Arc<RedisStore> {
-    store_at(&server.url())
+    store_of(&server.url())
 }
 
-fn store_at(url: &str) -> Arc<RedisStore> {
-    let store = RedisStore::new(&RedisSettings {
-        url,
-        namespace: "",
-        connect_timeout: Duration::from_secs(5),
-        response_timeout: Duration::from_secs(5),
-    });
-    Arc::new(store.unwrap())
-}
-
-fn quote(price: i64) -> Quote {
-    let fetched_at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 1).unwrap();
-    Quote {
-        stock_code: "005930".parse().unwrap(),
-        stock_name: String::new(),
-        price,
-        change: None,
-        change_rate: None,
-        volume: None,
-        timestamp: fetched_at.naive_local(),
-        market: None,
-        open: None,
-        high: None,
-        low: None,
-        prev_close: None,
-        value: None,
-        venue: "KRX".into(),
-        session: Phase::Regular,
-        status: Status::Trading,
-        source: "kis.multi".into(),
-        fetched_at,
-    }
+fn store_of(url: &str) -> Arc<RedisStore> {
+    Arc::new(support::redis::store_at(url))
 }
 
 // The lead.
+
+fn quote(price: i64) -> Quote {
+    let fetched_at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 1).unwrap();
+    support::quote::quote("005930", price, fetched_at)
+}
 
 fn leads(standing: Standing) -> Lead {
     match standing {
@@ -188,7 +161,7 @@ async fn the_number_of_the_lead_guards_writes_in_memory() {
 #[tokio::test]
 async fn all_that_is_shared_works_in_a_cluster() {
     let cluster = Cluster::start().await;
-    let store = || store_at(&cluster.url());
+    let store = || store_of(&cluster.url());
     one_leads_until_it_resigns_or_its_lease_ends(&*store()).await;
     store().resign("one").await.unwrap();
     only_the_last_lead_writes(&*store()).await;
@@ -203,7 +176,7 @@ async fn all_that_is_shared_works_in_a_cluster() {
 #[tokio::test]
 async fn a_price_in_a_cluster_knows_the_lead_that_wrote_it() {
     let cluster = Cluster::start().await;
-    let store = store_at(&cluster.url());
+    let store = store_of(&cluster.url());
     let first = leads(store.campaign("one", SHORT).await.unwrap());
     until("the lease ends", async || {
         store.leader().await.unwrap().is_none().then_some(())
@@ -263,7 +236,7 @@ async fn a_price_in_a_cluster_knows_the_lead_that_wrote_it() {
 #[tokio::test]
 async fn all_that_is_shared_works_behind_sentinels() {
     let set = SentinelSet::start().await;
-    let store = || store_at(&set.url());
+    let store = || store_of(&set.url());
     one_leads_until_it_resigns_or_its_lease_ends(&*store()).await;
     store().resign("one").await.unwrap();
     only_the_last_lead_writes(&*store()).await;

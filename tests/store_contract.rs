@@ -215,39 +215,11 @@ async fn copies_are_kept_by_name(store: &dyn Store) {
     assert_eq!(store.load_copy("another").await.unwrap(), None);
 }
 
-macro_rules! on_every_store {
-    ($($rule:ident),+ $(,)?) => {
-        mod in_memory {
-            $(#[tokio::test(start_paused = true)]
-            async fn $rule() {
-                super::$rule(&super::MemoryStore::default()).await;
-            })+
-        }
-        mod in_redis {
-            $(#[tokio::test]
-            async fn $rule() {
-                let server = super::RedisServer::start().await;
-                super::$rule(&super::store(&server.url(), "")).await;
-            })+
-        }
-        mod in_a_cluster {
-            $(#[tokio::test]
-            async fn $rule() {
-                let cluster = super::Cluster::start().await;
-                super::$rule(&super::store(&cluster.url(), "")).await;
-            })+
-        }
-        mod behind_sentinels {
-            $(#[tokio::test]
-            async fn $rule() {
-                let set = super::SentinelSet::start().await;
-                super::$rule(&super::store(&set.url(), "")).await;
-            })+
-        }
-    };
-}
-
-on_every_store!(
+support::contract::contract!(
+    super::MemoryStore::default(),
+    super::store_at,
+    [in_redis: super::RedisServer, in_a_cluster: super::Cluster, behind_sentinels: super::SentinelSet],
+    (
     what_is_written_is_read,
     times_are_cut_to_what_the_contract_carries,
     many_are_read_in_order_with_gaps,
@@ -256,6 +228,7 @@ on_every_store!(
     a_price_written_again_lives_anew,
     nothing_is_written_and_read_as_nothing,
     copies_are_kept_by_name,
+)
 );
 
 #[tokio::test(start_paused = true)]
@@ -275,6 +248,10 @@ async fn memory_keeps_a_price_for_its_life_to_the_millisecond() {
 }
 
 /// A store as the program makes it, with time-outs for a machine full of tests.
+fn store_at(url: &str) -> RedisStore {
+    store(url, "")
+}
+
 fn store(url: &str, namespace: &str) -> RedisStore {
     store_with(url, namespace, Duration::from_secs(2))
 }

@@ -19,15 +19,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::TimeZone as _;
-use sise::domain::{Phase, Quote, Seoul, Status};
+use sise::domain::{Quote, Seoul};
 use sise::port::{PriceStore as _, Shelf, StoreError};
-use sise::store::{RedisSettings, RedisStore};
+use sise::store::RedisStore;
 use sise::{Reader, Source};
 use tokio::time::{Instant, sleep};
 
 use support::certificates::Certificates;
 use support::cluster::Cluster;
-use support::redis::RedisServer;
+use support::redis::{RedisServer, store_at};
 use support::scene::{Kept, Scene};
 use support::sentinel::{NAME, SentinelSet};
 use support::world::{APP_KEY, APP_SECRET, World};
@@ -42,38 +42,9 @@ const MANY: usize = 900;
 /// What is written to be seen again.
 const CODE: &str = "005930";
 
-fn store(url: &str) -> RedisStore {
-    RedisStore::new(&RedisSettings {
-        url,
-        namespace: "",
-        connect_timeout: Duration::from_secs(2),
-        response_timeout: Duration::from_secs(2),
-    })
-    .unwrap()
-}
-
 fn quote(price: i64) -> Quote {
     let fetched_at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 1).unwrap();
-    Quote {
-        stock_code: CODE.parse().unwrap(),
-        stock_name: String::new(),
-        price,
-        change: None,
-        change_rate: None,
-        volume: None,
-        timestamp: fetched_at.naive_local(),
-        market: None,
-        open: None,
-        high: None,
-        low: None,
-        prev_close: None,
-        value: None,
-        venue: "KRX".into(),
-        session: Phase::Regular,
-        status: Status::Trading,
-        source: "kis.multi".into(),
-        fetched_at,
-    }
+    support::quote::quote(CODE, price, fetched_at)
 }
 
 async fn write(store: &RedisStore, price: i64) -> Result<(), StoreError> {
@@ -266,7 +237,7 @@ async fn a_dead_node_of_a_cluster_takes_no_prices_of_the_others_along() {
 #[tokio::test]
 async fn a_slot_of_a_cluster_moves_to_another_node() {
     let cluster = Cluster::start().await;
-    let store = store(&cluster.url());
+    let store = store_at(&cluster.url());
     let symbols = [CODE.parse().unwrap()];
     let key = format!("realtime:price:{CODE}");
     let mut price = 0;
@@ -312,7 +283,7 @@ async fn a_replica_takes_over_for_a_node_of_a_cluster() {
     let mut cluster = Cluster::start().await;
     let place = cluster.place_of(&format!("realtime:price:{CODE}")).await;
     cluster.add_replica(place).await;
-    let store = store(&cluster.url());
+    let store = store_at(&cluster.url());
     write(&store, 1).await.unwrap();
     cluster.nodes[place].kill().await;
     until("the replica takes writes", async || {
@@ -330,9 +301,9 @@ async fn a_cluster_may_ask_for_a_login() {
     let login = "default:hunter2@";
     let password = |_| ["--requirepass", "hunter2"].map(str::to_owned).to_vec();
     let cluster = Cluster::start_with(password, login).await;
-    write(&store(&cluster.url_with(login)), 1).await.unwrap();
+    write(&store_at(&cluster.url_with(login)), 1).await.unwrap();
     for login in ["", "default:hunter3@"] {
-        let error = write(&store(&cluster.url_with(login)), 2).await;
+        let error = write(&store_at(&cluster.url_with(login)), 2).await;
         let error = error.unwrap_err().to_string();
         assert!(error.contains("log-in"), "{error}");
         assert!(!error.contains("hunter"), "{error}");
@@ -369,7 +340,7 @@ async fn a_cluster_may_be_reached_over_tls() {
 #[tokio::test]
 async fn a_master_that_was_replaced_is_left_before_it_knows() {
     let mut set = SentinelSet::start().await;
-    let store = store(&set.url());
+    let store = store_at(&set.url());
     write(&store, 1).await.unwrap();
     assert_eq!(price_on(&set.servers[0]).await, Some(1));
     set.fail_over().await;
@@ -450,14 +421,14 @@ async fn a_master_freezes_in_the_middle_of_a_sweep() {
 async fn sentinels_may_die_and_need_not_all_be_there() {
     let mut set = SentinelSet::start().await;
     set.end_sentinel(0);
-    let store = store(&set.url());
+    let store = store_at(&set.url());
     write(&store, 1).await.unwrap();
     set.end_sentinel(1);
     set.end_sentinel(2);
     // The master is known and works.
     write(&store, 2).await.unwrap();
     assert_eq!(price_on(set.master()).await, Some(2));
-    let blind = self::store(&set.url());
+    let blind = store_at(&set.url());
     let error = write(&blind, 3).await.unwrap_err().to_string();
     assert!(error.contains("no sentinel answers"), "{error}");
     assert!(error.contains(NAME), "{error}");
@@ -468,10 +439,10 @@ async fn sentinels_that_ask_for_a_login_get_it() {
     let set = SentinelSet::start().await;
     let rules = ["ACL", "SETUSER", "default", "resetpass", ">hunter2"];
     set.tell_sentinels(&rules).await;
-    let store = self::store(&set.url_with("default:hunter2@"));
+    let store = store_at(&set.url_with("default:hunter2@"));
     write(&store, 1).await.unwrap();
     for login in ["", "default:hunter3@"] {
-        let store = self::store(&set.url_with(login));
+        let store = store_at(&set.url_with(login));
         let error = write(&store, 2).await.unwrap_err().to_string();
         assert!(error.contains("log-in"), "{error}");
         assert!(!error.contains("hunter"), "{error}");
@@ -496,7 +467,7 @@ async fn what_cannot_be_reached_is_said_with_all_its_hosts_and_no_secret() {
             "the cluster 127.0.0.1:",
         ),
     ] {
-        let store = store(&url);
+        let store = store_at(&url);
         let error = write(&store, 1).await.unwrap_err().to_string();
         assert!(error.contains(words), "{url}: {error}");
         assert!(!format!("{error} {store:?}").contains("hunter2"), "{error}");

@@ -236,32 +236,11 @@ async fn each_process_gets_its_own(work: &dyn Work) {
     assert_eq!(numbers_handed_in(work, "one").await, [1]);
 }
 
-macro_rules! on_each {
-    ($($rule:ident),+ $(,)?) => {
-        mod in_memory {
-            $(#[tokio::test(start_paused = true)]
-            async fn $rule() {
-                super::$rule(&super::MemoryWork::new(super::IDLE)).await;
-            })+
-        }
-        mod in_redis {
-            $(#[tokio::test]
-            async fn $rule() {
-                let server = super::RedisServer::start().await;
-                super::$rule(&super::redis(&server.url())).await;
-            })+
-        }
-        mod in_a_cluster {
-            $(#[tokio::test]
-            async fn $rule() {
-                let cluster = super::Cluster::start().await;
-                super::$rule(&super::redis(&cluster.url())).await;
-            })+
-        }
-    };
-}
-
-on_each!(
+support::contract::contract!(
+    super::MemoryWork::new(super::IDLE),
+    super::redis,
+    [in_redis: super::RedisServer, in_a_cluster: super::Cluster],
+    (
     what_is_posted_is_taken_and_handed_in,
     what_was_posted_before_anybody_looked_is_given_out,
     a_batch_goes_to_who_can_ask_that_way,
@@ -270,6 +249,7 @@ on_each!(
     what_is_dropped_or_withdrawn_leaves_nothing,
     an_overdue_batch_says_so,
     each_process_gets_its_own,
+)
 );
 
 #[tokio::test(start_paused = true)]

@@ -243,3 +243,30 @@ pub(super) mod optional_zoned_millis {
         Ok(time.map(|time| time.with_timezone(&Seoul)))
     }
 }
+
+#[cfg(test)]
+impl Quote {
+    /// A quote of which no more than the price is known, for tests to change as they need it.
+    pub(crate) fn sample(stock_code: Symbol, price: i64, fetched_at: KrxTime) -> Self {
+        Self {
+            stock_code,
+            stock_name: "회사".to_owned(),
+            price,
+            change: None,
+            change_rate: None,
+            volume: None,
+            timestamp: fetched_at.naive_local(),
+            market: None,
+            open: None,
+            high: None,
+            low: None,
+            prev_close: None,
+            value: None,
+            venue: "KRX".into(),
+            session: Phase::Regular,
+            status: Status::Trading,
+            source: "test".into(),
+            fetched_at,
+        }
+    }
+}

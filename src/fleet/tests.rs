@@ -11,9 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::clock::Clock;
-use crate::domain::{
-    BanKind, Calling, Caps, Denial, KrxTime, Phase, Quote, Seoul, Status, Symbol, Urgency,
-};
+use crate::domain::{BanKind, Calling, Caps, Denial, KrxTime, Quote, Seoul, Symbol, Urgency};
 use crate::leadership::Candidate;
 use crate::pace::{LocalBudget, Pacer, Rate};
 use crate::port::{
@@ -46,26 +44,7 @@ fn symbols(count: usize) -> Vec<Symbol> {
 }
 
 fn quote(symbol: Symbol, price: i64, fetched_at: KrxTime) -> Answer {
-    Answer::Quote(Box::new(Quote {
-        stock_code: symbol,
-        stock_name: "회사".to_owned(),
-        price,
-        change: None,
-        change_rate: None,
-        volume: None,
-        timestamp: fetched_at.naive_local(),
-        market: None,
-        open: None,
-        high: None,
-        low: None,
-        prev_close: None,
-        value: None,
-        venue: "KRX".into(),
-        session: Phase::Regular,
-        status: Status::Trading,
-        source: "test".into(),
-        fetched_at,
-    }))
+    Answer::Quote(Box::new(Quote::sample(symbol, price, fetched_at)))
 }
 
 type Answering = dyn Fn(Symbol) -> Answer + Send + Sync;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{Phase, Seoul, Status};
+use crate::domain::Seoul;
 use crate::store::MemoryStore;
 use chrono::TimeZone as _;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,26 +21,7 @@ impl Watch {
 }
 
 fn quote(fetched_at: KrxTime) -> Quote {
-    Quote {
-        stock_code: "005930".parse().unwrap(),
-        stock_name: String::new(),
-        price: 266_000,
-        change: None,
-        change_rate: None,
-        volume: None,
-        timestamp: fetched_at.naive_local(),
-        market: None,
-        open: None,
-        high: None,
-        low: None,
-        prev_close: None,
-        value: None,
-        venue: "KRX".into(),
-        session: Phase::Regular,
-        status: Status::Trading,
-        source: "kis.multi".into(),
-        fetched_at,
-    }
+    Quote::sample("005930".parse().unwrap(), 266_000, fetched_at)
 }
 
 #[tokio::test(start_paused = true)]

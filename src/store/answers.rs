@@ -172,30 +172,15 @@ pub(crate) mod oracle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Phase, Seoul, Status};
+    use crate::domain::Seoul;
     use chrono::TimeZone as _;
 
     fn quote(code: &str, price: i64) -> Box<Quote> {
         let fetched_at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 1).unwrap();
         Box::new(Quote {
-            stock_code: code.parse().unwrap(),
-            stock_name: "삼성전자".to_owned(),
-            price,
             change: Some(-1_000),
             change_rate: Some(-1.41),
-            volume: None,
-            timestamp: fetched_at.naive_local(),
-            market: None,
-            open: None,
-            high: None,
-            low: None,
-            prev_close: None,
-            value: None,
-            venue: "KRX".into(),
-            session: Phase::Regular,
-            status: Status::Trading,
-            source: "kis.multi".into(),
-            fetched_at,
+            ..Quote::sample(code.parse().unwrap(), price, fetched_at)
         })
     }
 

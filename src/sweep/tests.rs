@@ -7,7 +7,7 @@ use chrono::TimeZone as _;
 use tokio::time::sleep;
 
 use super::*;
-use crate::domain::{BanKind, Calling, Denial, Phase, Seoul, Status};
+use crate::domain::{BanKind, Calling, Denial, Seoul};
 use crate::port::{Answers, Lead};
 use crate::store::MemoryStore;
 
@@ -84,27 +84,7 @@ fn ten_and(minutes: i64) -> KrxTime {
 }
 
 fn quote(symbol: Symbol) -> Answer {
-    let now = ten_and(0);
-    Answer::Quote(Box::new(Quote {
-        stock_code: symbol,
-        stock_name: "회사".to_owned(),
-        price: 1_000,
-        change: Some(0),
-        change_rate: Some(0.0),
-        volume: Some(1),
-        timestamp: now.naive_local(),
-        market: None,
-        open: None,
-        high: None,
-        low: None,
-        prev_close: None,
-        value: None,
-        venue: "KRX".into(),
-        session: Phase::Regular,
-        status: Status::Trading,
-        source: "test".into(),
-        fetched_at: now,
-    }))
+    Answer::Quote(Box::new(Quote::sample(symbol, 1_000, ten_and(0))))
 }
 
 fn failed() -> Answer {

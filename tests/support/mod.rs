@@ -3,6 +3,8 @@
 
 #![allow(
     dead_code,
+    unused_imports,
+    unused_macros,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -12,11 +14,13 @@
 
 pub(crate) mod certificates;
 pub(crate) mod cluster;
+pub(crate) mod contract;
 pub(crate) mod echo;
 pub(crate) mod faked_time;
 pub(crate) mod http;
 pub(crate) mod list;
 pub(crate) mod program;
+pub(crate) mod quote;
 pub(crate) mod redis;
 pub(crate) mod scene;
 pub(crate) mod sentinel;

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands as _, Client};
 use serde_json::Value;
+use sise::store::{RedisSettings, RedisStore};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -230,4 +232,15 @@ fn spawn(port: u16, arguments: &Vec<String>, folder: &Path) -> Child {
         .kill_on_drop(true)
         .spawn()
         .expect("redis-server is installed")
+}
+
+/// The store at an address, with time-outs for a machine full of tests.
+pub(crate) fn store_at(url: &str) -> RedisStore {
+    RedisStore::new(&RedisSettings {
+        url,
+        namespace: "",
+        connect_timeout: Duration::from_secs(5),
+        response_timeout: Duration::from_secs(5),
+    })
+    .unwrap()
 }

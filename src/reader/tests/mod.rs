@@ -14,7 +14,7 @@ use chrono::{TimeDelta, TimeZone as _};
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::domain::{Calling, Caps, KrxTime, Phase, Quote, Seoul, Source, Status, Symbol};
+use crate::domain::{Calling, Caps, KrxTime, Quote, Seoul, Source, Symbol};
 use crate::pace::{LocalBudget, Pacer, Rate};
 use crate::port::{
     Answer, Answers, Claim, Landed, Lead, Shelf, SourceError, StoreError, Tally, Urgency,
@@ -253,26 +253,7 @@ fn parts(broker: &Arc<Broker>, store: &Arc<Store>, clock: &Clock, process: &str)
 }
 
 fn quote(code: &str, price: i64) -> Quote {
-    Quote {
-        stock_code: code.parse().unwrap(),
-        stock_name: "회사".to_owned(),
-        price,
-        change: None,
-        change_rate: None,
-        volume: None,
-        timestamp: noon().naive_local(),
-        market: None,
-        open: None,
-        high: None,
-        low: None,
-        prev_close: None,
-        value: None,
-        venue: "KRX".into(),
-        session: Phase::Regular,
-        status: Status::Trading,
-        source: "test".into(),
-        fetched_at: noon(),
-    }
+    Quote::sample(code.parse().unwrap(), price, noon())
 }
 
 impl World {
