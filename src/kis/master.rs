@@ -204,7 +204,8 @@ fn read(layout: Layout, bytes: &[u8]) -> Result<Vec<Listing>, MasterError> {
             if malformed {
                 return Err(broken(at, "not cp949 text".to_owned()));
             }
-            Ok(text.trim().to_owned())
+            // Fields are filled up with spaces, and with nothing else.
+            Ok(text.trim_matches(' ').to_owned())
         };
         let group = slice(GROUP)?;
         let Some(group) = Group::from_code(&group) else {
@@ -231,7 +232,7 @@ fn read(layout: Layout, bytes: &[u8]) -> Result<Vec<Listing>, MasterError> {
             ));
         }
         let name = slice(NAME)?;
-        if name.is_empty() {
+        if name.trim().is_empty() {
             return Err(broken(NAME.start, format!("{code} has no name")));
         }
         let halted = match line.get(layout.halted) {
@@ -284,8 +285,8 @@ pub(crate) mod oracle {
             assert_eq!(stocks.len(), listings.len());
             let mut seen = HashSet::new();
             for (line, listing) in stocks.into_iter().zip(&listings) {
-                let code = line.get(CODE).unwrap_or_default().trim_ascii();
-                assert_eq!(code, listing.code.as_str().as_bytes());
+                let code = str::from_utf8(line.get(CODE).unwrap_or_default()).unwrap_or_default();
+                assert_eq!(code.trim_matches(' '), listing.code.as_str());
                 assert!(seen.insert(listing.code) && !listing.name.is_empty());
                 assert_eq!(listing.market, layout.market);
             }
@@ -378,6 +379,14 @@ mod tests {
         let mut bad_code = KOSDAQ.to_vec();
         bad_code[0] = b'*';
         let error = listings(1, &bad_code).unwrap_err().to_string();
+        assert!(
+            error.starts_with("kosdaq_code.mst: record 1, byte 0: "),
+            "{error}"
+        );
+
+        let mut tabbed = KOSDAQ.to_vec();
+        tabbed[6] = 0x0B;
+        let error = listings(1, &tabbed).unwrap_err().to_string();
         assert!(
             error.starts_with("kosdaq_code.mst: record 1, byte 0: "),
             "{error}"
