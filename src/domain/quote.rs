@@ -195,12 +195,13 @@ mod naive_seconds {
 pub(super) mod zoned_millis {
     use super::{DateTime, KrxTime, Seoul};
     use chrono::{Datelike as _, FixedOffset, SecondsFormat};
-    use serde::de::Error as _;
+    use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
     use std::ops::RangeInclusive;
 
-    /// A time of another year is none of sise's, and too far out to be reckoned with.
-    const YEARS: RangeInclusive<i32> = 1900..=9998;
+    /// A time of another year is none of sise's, and too far out to be reckoned with: Seoul's
+    /// clocks of long ago were off by seconds, which the format cannot say.
+    const YEARS: RangeInclusive<i32> = 1970..=9998;
 
     pub(in crate::domain) fn serialize<S: Serializer>(
         time: &KrxTime,
@@ -213,16 +214,19 @@ pub(super) mod zoned_millis {
         deserializer: D,
     ) -> Result<KrxTime, D::Error> {
         let time = DateTime::<FixedOffset>::deserialize(deserializer)?;
-        if !YEARS.contains(&time.year()) {
-            return Err(D::Error::custom("a time of another age"));
-        }
-        Ok(time.with_timezone(&Seoul))
+        in_seoul(time)
+    }
+
+    pub(super) fn in_seoul<E: Error>(time: DateTime<FixedOffset>) -> Result<KrxTime, E> {
+        let is_of_this_age = YEARS.contains(&time.year());
+        let time = is_of_this_age.then(|| time.with_timezone(&Seoul));
+        time.ok_or_else(|| E::custom("a time of another age"))
     }
 }
 
 /// As [`zoned_millis`], where there may be none.
 pub(super) mod optional_zoned_millis {
-    use super::{DateTime, KrxTime, Seoul, zoned_millis};
+    use super::{DateTime, KrxTime, zoned_millis};
     use chrono::FixedOffset;
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -240,7 +244,7 @@ pub(super) mod optional_zoned_millis {
         deserializer: D,
     ) -> Result<Option<KrxTime>, D::Error> {
         let time = Option::<DateTime<FixedOffset>>::deserialize(deserializer)?;
-        Ok(time.map(|time| time.with_timezone(&Seoul)))
+        time.map(zoned_millis::in_seoul).transpose()
     }
 }
 
