@@ -17,7 +17,7 @@ use std::time::Duration;
 use chrono::TimeZone as _;
 use redis::Script;
 use sise::domain::{
-    Ban, BanKind, BanRecord, Booking, Cap, Caps, Cells, Denial, Quote, Seoul, Urgency,
+    Ban, BanKind, BanRecord, Booking, Cap, Caps, Cells, DayCalls, Denial, Quote, Seoul, Urgency,
 };
 use sise::pace::LocalBudget;
 use sise::port::{
@@ -166,7 +166,9 @@ async fn all_that_is_shared_works_in_a_cluster() {
     store().resign("one").await.unwrap();
     only_the_last_lead_writes(&*store()).await;
     one_asks_and_the_others_get_its_token(&RedisTokens::new(store(), "key")).await;
-    let budget = || Arc::new(RedisBudget::new(store(), "key", FIFTEEN)) as Arc<dyn RateBudget>;
+    let budget = || {
+        Arc::new(RedisBudget::new(store(), "key", FIFTEEN, Arc::default())) as Arc<dyn RateBudget>
+    };
     cells_are_a_period_apart(&[budget(), budget(), budget()]).await;
     a_refusal_slows_all(&*budget(), &*budget()).await;
 }
@@ -241,7 +243,9 @@ async fn all_that_is_shared_works_behind_sentinels() {
     store().resign("one").await.unwrap();
     only_the_last_lead_writes(&*store()).await;
     one_asks_and_the_others_get_its_token(&RedisTokens::new(store(), "key")).await;
-    let budget = || Arc::new(RedisBudget::new(store(), "key", FIFTEEN)) as Arc<dyn RateBudget>;
+    let budget = || {
+        Arc::new(RedisBudget::new(store(), "key", FIFTEEN, Arc::default())) as Arc<dyn RateBudget>
+    };
     cells_are_a_period_apart(&[budget(), budget(), budget()]).await;
 }
 
@@ -379,12 +383,18 @@ async fn a_refusal_slows_all(one: &dyn RateBudget, other: &dyn RateBudget) {
 #[tokio::test]
 async fn the_budget_in_redis() {
     let server = RedisServer::start().await;
-    let budget =
-        || Arc::new(RedisBudget::new(store(&server), "key", FIFTEEN)) as Arc<dyn RateBudget>;
+    let budget = || {
+        Arc::new(RedisBudget::new(
+            store(&server),
+            "key",
+            FIFTEEN,
+            Arc::default(),
+        )) as Arc<dyn RateBudget>
+    };
     let budgets: Vec<_> = (0..6).map(|_| budget()).collect();
     cells_are_a_period_apart(&budgets).await;
     a_refusal_slows_all(&*budget(), &*budget()).await;
-    let other = RedisBudget::new(store(&server), "other", FIFTEEN);
+    let other = RedisBudget::new(store(&server), "other", FIFTEEN, Arc::default());
     // Nothing is booked there; a budget that Redis does not know may have been forgotten.
     let free = other.book(Urgency::Sweep).await.unwrap();
     assert!(
@@ -402,6 +412,58 @@ async fn the_budget_in_memory() {
     a_refusal_slows_all(&*budget, &*budget).await;
 }
 
+/// How many of a hundred bookings are given, and the cap that stops the next.
+async fn given(budget: &RedisBudget) -> (u32, Option<Cap>) {
+    let mut cells = 0;
+    for _ in 0..100 {
+        match budget.book(Urgency::Sweep).await.unwrap() {
+            Booking::Cell { calls, .. } => cells += calls,
+            Booking::Spent { cap, .. } => return (cells, Some(cap)),
+        }
+    }
+    (cells, None)
+}
+
+#[tokio::test]
+async fn the_calls_of_the_day_outlive_a_redis_that_comes_back_empty() {
+    let server = RedisServer::start().await;
+    let caps = Caps {
+        per_day: Some(10),
+        ..FIFTEEN
+    };
+    let budget = || RedisBudget::new(store(&server), "key", caps, Arc::default());
+    let (one, other) = (budget(), budget());
+    for _ in 0..4 {
+        one.book(Urgency::Sweep).await.unwrap();
+    }
+    for _ in 0..3 {
+        other.book(Urgency::Sweep).await.unwrap();
+    }
+    let mut connection = server.connection().await;
+    let flush = redis::cmd("FLUSHALL");
+    let _: () = flush.query_async(&mut connection).await.unwrap();
+    assert_eq!(given(&other).await, (3, Some(Cap::Day)));
+    assert_eq!(given(&one).await, (0, Some(Cap::Day)));
+}
+
+#[tokio::test]
+async fn the_calls_of_a_minute_that_redis_forgot_are_taken_for_made() {
+    let server = RedisServer::start().await;
+    let caps = Caps {
+        per_minute: Some(10),
+        ..FIFTEEN
+    };
+    let budget = RedisBudget::new(store(&server), "key", caps, Arc::default());
+    let again = match budget.book(Urgency::Reader).await.unwrap() {
+        Booking::Spent {
+            cap: Cap::Minute,
+            again,
+        } => again,
+        booking => panic!("{booking:?}"),
+    };
+    assert!((60..=61).contains(&again.as_secs()), "{again:?}");
+}
+
 /// A small deterministic source of numbers for the comparison below.
 struct Numbers(u64);
 
@@ -415,11 +477,16 @@ impl Numbers {
     }
 }
 
+/// The day in Seoul, counted from 1970-01-01.
+fn today(now: i64) -> i64 {
+    (now / 1_000_000 + 9 * 3_600).div_euclid(86_400)
+}
+
 /// The script is asked with a time that the test gives, everything else as in production.
 #[tokio::test]
 async fn the_script_in_redis_is_the_rule_of_the_library() {
     let rule = include_str!("../src/store/redis/budget.lua");
-    let script = Script::new(&format!("local now = tonumber(ARGV[10])\n{rule}"));
+    let script = Script::new(&format!("local now = tonumber(ARGV[13])\n{rule}"));
     let server = RedisServer::start().await;
     let mut connection = server.connection().await;
     let mut numbers = Numbers(7);
@@ -442,6 +509,13 @@ async fn the_script_in_redis_is_the_rule_of_the_library() {
             }
             let urgency = Urgency::ALL[usize::try_from(numbers.below(3)).unwrap()];
             let refused = numbers.below(10) == 0;
+            let mut few = |end| u32::try_from(numbers.below(end)).unwrap();
+            let known = DayCalls {
+                // Yesterday's count is none of today.
+                day: today(now) - i64::from(few(2)),
+                made: few(70),
+                uncounted: few(2),
+            };
             let mut call = script.prepare_invoke();
             call.key(format!("budget:{case}"))
                 .arg(if refused { "refused" } else { "book" })
@@ -453,6 +527,9 @@ async fn the_script_in_redis_is_the_rule_of_the_library() {
                 .arg(urgency.lane_periods())
                 .arg(urgency.index() + 1)
                 .arg(caps.burst)
+                .arg(known.day)
+                .arg(known.made)
+                .arg(known.uncounted)
                 .arg(now);
             let place = format!("case {case} step {step}: {caps:?} {urgency:?}");
             if refused {
@@ -461,8 +538,9 @@ async fn the_script_in_redis_is_the_rule_of_the_library() {
                 assert!((share - cells.refused(now)).abs() < 1e-9, "{place}");
                 continue;
             }
-            let (kind, wait, length): (String, u64, u64) =
+            let (kind, wait, length, day, made): (String, u64, u64, i64, u32) =
                 call.invoke_async(&mut connection).await.unwrap();
+            cells.tell(&caps, known, now);
             let (expected, expected_wait, expected_length) = match cells.book(&caps, urgency, now) {
                 Booking::Cell { wait, length, .. } => ("cell", wait, length),
                 Booking::Spent {
@@ -474,6 +552,7 @@ async fn the_script_in_redis_is_the_rule_of_the_library() {
                     again,
                 } => ("day", again, Duration::ZERO),
             };
+            assert_eq!((day, made), cells.day_at(now), "{place}");
             let found = (kind.as_str(), u128::from(wait), u128::from(length));
             let expected = (
                 expected,

@@ -102,7 +102,7 @@ impl Status {
         let mut rates = Vec::new();
         for key in keys {
             let caps = parts.settings.kis.caps();
-            let budget = RedisBudget::new(Arc::clone(redis), &key, caps);
+            let budget = RedisBudget::new(Arc::clone(redis), &key, caps, Arc::default());
             let share = budget.share().await?;
             rates.push(Rate { key, share });
         }

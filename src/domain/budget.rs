@@ -117,6 +117,18 @@ impl Booking {
     }
 }
 
+/// What a process knows of the calls of a day, so that a budget that forgot them, or was away while
+/// they were made, can be told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DayCalls {
+    /// The day in Seoul, counted from 1970-01-01.
+    pub day: i64,
+    /// Calls of all processes on that day that the budget counted, when it was last heard of.
+    pub made: u32,
+    /// Calls that it was not there to count.
+    pub uncounted: u32,
+}
+
 /// Cells shorter than this are put together: timers wake once a millisecond at best.
 const SHORTEST_CELL: f64 = 0.002;
 
@@ -214,6 +226,9 @@ impl Cells {
         // A call may go this much before its cell, so that after a rest some go together.
         let early = i64::from(caps.burst.saturating_sub(1)) * period;
         let settles = (SETTLES * period).clamp(SECOND, SETTLES_WITHIN) + early;
+        if self.opens_at.is_none() {
+            self.fill_minute(caps, now);
+        }
         let opens_at = self.opens_at.unwrap_or(i64::MAX).min(now + settles);
         self.opens_at = Some(opens_at);
         let from = now.max(opens_at);
@@ -230,11 +245,11 @@ impl Cells {
             let periods = (want - step + period - 1).div_euclid(period);
             at = self.first_gap(step + periods * period, period);
         }
-        let day = (now + SEOUL).div_euclid(DAY);
-        if self.day.0 != day {
-            self.day = (day, 0);
-        }
-        if caps.per_day.is_some_and(|most| self.day.1 + calls > most) {
+        let (day, made) = self.day_at(now);
+        if caps
+            .per_day
+            .is_some_and(|most| made.saturating_add(calls) > most)
+        {
             let again = (day + 1) * DAY - SEOUL - now;
             return spent(Cap::Day, again);
         }
@@ -254,7 +269,7 @@ impl Cells {
                 None => self.seconds.push((second, calls)),
             }
         }
-        self.day.1 += calls;
+        self.day.1 = made.saturating_add(calls);
         if on_lane && let Some(lane) = self.lanes.get_mut(urgency.index()) {
             // From where it should have been: what is taken by others must not add up.
             *lane = want + (period as f64 * urgency.lane_periods()) as i64;
@@ -266,6 +281,36 @@ impl Cells {
             calls,
             length: micros(period),
         }
+    }
+
+    /// Takes the calls of the last minute for as many as there may be: nobody knows how many there
+    /// were.
+    pub(crate) fn fill_minute(&mut self, caps: &Caps, now: i64) {
+        let full = caps.per_minute.map(|most| (now.div_euclid(SECOND), most));
+        self.seconds = full.into_iter().collect();
+    }
+
+    /// Takes over what is known of the day's calls elsewhere.
+    pub fn tell(&mut self, caps: &Caps, known: DayCalls, now: i64) {
+        let (day, made) = self.day_at(now);
+        let heard = if known.day == day { known.made } else { 0 };
+        self.day.1 = made.max(heard).saturating_add(known.uncounted);
+        if let Some(most) = caps.per_minute
+            && known.uncounted > 0
+        {
+            // When in the last minute they were made is not known; longer ago they do not matter.
+            let calls = known.uncounted.min(most);
+            self.seconds.push((now.div_euclid(SECOND), calls));
+        }
+    }
+
+    /// The day in Seoul at `now`, counted from 1970-01-01, and the calls of that day.
+    pub fn day_at(&mut self, now: i64) -> (i64, u32) {
+        let day = (now + SEOUL).div_euclid(DAY);
+        if self.day.0 != day {
+            self.day = (day, 0);
+        }
+        self.day
     }
 
     /// Takes note of the time; a clock that was set back makes it forget.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::domain::{Booking, Caps, Cells, KrxTime, Urgency};
+use crate::domain::{Booking, Caps, Cells, DayCalls, KrxTime, Urgency};
 use crate::port::{RateBudget, StoreError};
 
 /// The budget of one app key, for all who share this value.
@@ -30,10 +30,14 @@ impl LocalBudget {
         }
     }
 
-    /// Lets a cell go by without a call.
-    pub(super) fn skip(&self) {
+    /// Begins where others called a moment ago: lets a cell go by without a call, takes the minute
+    /// for full, and counts what is `known` of the day.
+    pub(super) fn begin_after(&self, known: DayCalls) {
         let now = self.now();
-        self.cells().book(&self.caps, Urgency::Sweep, now);
+        let mut cells = self.cells();
+        cells.book(&self.caps, Urgency::Sweep, now);
+        cells.fill_minute(&self.caps, now);
+        cells.tell(&self.caps, known, now);
     }
 
     /// Calls a second.

@@ -1,12 +1,12 @@
 //! What a process keeps to while the shared budget is away.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::LocalBudget;
-use crate::domain::{Booking, Caps, KrxTime, Urgency};
+use super::{DayCount, LocalBudget};
+use crate::domain::{Booking, Caps, DayCalls, KrxTime, Urgency};
 use crate::port::{RateBudget as _, StoreError};
 
 /// A process that comes back to the shared budget keeps to its own share as well for so long: the
@@ -17,6 +17,8 @@ const RETURN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Fallback {
     budget: LocalBudget,
+    share: f64,
+    day: Arc<DayCount>,
     phase: Mutex<Phase>,
 }
 
@@ -28,15 +30,10 @@ enum Phase {
 }
 
 impl Fallback {
-    /// A share of `caps`.
+    /// A share of `caps`, and of what `day` leaves of them.
     #[must_use]
-    pub fn new(caps: Caps, share: f64, now: KrxTime) -> Self {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a share of a cap is not above it"
-        )]
-        let part = |cap: u32| ((f64::from(cap) * share) as u32).max(1);
+    pub fn new(caps: Caps, share: f64, day: Arc<DayCount>, now: KrxTime) -> Self {
+        let part = |cap: u32| part(cap, share).max(1);
         let caps = Caps {
             per_second: caps.per_second * share,
             per_minute: caps.per_minute.map(part),
@@ -45,6 +42,8 @@ impl Fallback {
         };
         Self {
             budget: LocalBudget::new(caps, now),
+            share,
+            day,
             phase: Mutex::new(Phase::Unused),
         }
     }
@@ -65,8 +64,14 @@ impl Fallback {
     pub(super) fn begin(&self, error: &StoreError) {
         let mut phase = self.phase();
         if matches!(*phase, Phase::Unused) {
-            // What was booked last is not known here, so nothing goes out at once.
-            self.budget.skip();
+            let known = self.day.known();
+            // Of what the day leaves, each has its share.
+            let made = part(known.made, self.share);
+            self.budget.begin_after(DayCalls {
+                made,
+                uncounted: 0,
+                ..known
+            });
             tracing::warn!(
                 %error,
                 calls_per_second = self.budget.per_second(),
@@ -90,6 +95,11 @@ impl Fallback {
         self.budget.book(urgency).await.ok()
     }
 
+    /// Calls go out that the shared budget does not count.
+    pub(super) fn made_alone(&self, calls: u32) {
+        self.day.made_alone(calls);
+    }
+
     /// The broker refused a call as over its limit.
     pub(super) async fn refused(&self) -> Option<f64> {
         self.budget.refused().await.ok()
@@ -98,4 +108,13 @@ impl Fallback {
     fn phase(&self) -> MutexGuard<'_, Phase> {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a cap is not above it"
+)]
+fn part(calls: u32, share: f64) -> u32 {
+    (f64::from(calls) * share) as u32
 }

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod budget;
+mod day_count;
 mod fallback;
 mod limiter;
 mod pacer;
@@ -10,6 +11,7 @@ mod retries;
 
 pub use breaker::{Breaker, Pass};
 pub use budget::LocalBudget;
+pub use day_count::{DayCount, Telling};
 pub use fallback::Fallback;
 pub use limiter::Limiter;
 pub use pacer::Pacer;

@@ -203,6 +203,7 @@ impl Pacer {
             }
             Err(error) => {
                 fallback.begin(&error);
+                fallback.made_alone(calls);
                 Booking::Cell {
                     wait: Duration::ZERO,
                     calls,

@@ -51,12 +51,14 @@ pub(super) fn put_together(
     // Alone, nothing is paid for sharing.
     let (key, fallback) = match outside.key.clone() {
         Some(key) => {
-            let fallback = Fallback::new(kis.caps(), kis.share_without_redis, now);
+            let day = Arc::clone(&key.day);
+            let fallback = Fallback::new(kis.caps(), kis.share_without_redis, day, now);
             (key, Some(fallback))
         }
         None => {
             let key = KeyShare {
                 budget: Arc::new(LocalBudget::new(kis.caps(), now)),
+                day: Arc::default(),
                 tokens: Arc::new(MemoryTokens::default()),
                 bans: Arc::new(MemoryBans::default()),
             };
@@ -67,6 +69,7 @@ pub(super) fn put_together(
         budget,
         tokens,
         bans,
+        ..
     } = key;
     let pacer = Arc::new(Pacer::new(budget, fallback, kis.rate));
     let rest = (outside.connect)(&kis.base_url, kis.timeout).and_then(|transport| {

@@ -10,6 +10,7 @@ use super::{SetupError, credentials};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::kis::{BanFile, Http, TokenFile, Transport};
+use crate::pace::DayCount;
 use crate::port::{
     Assignments, BanStore, Chronicle, CopyStore, Flights, Leadership, Postings, PriceStore,
     RateBudget, Recorder, TokenStore, Unrecorded,
@@ -62,6 +63,8 @@ pub struct Outside {
 pub struct KeyShare {
     /// The broker's limit.
     pub budget: Arc<dyn RateBudget>,
+    /// The calls of the day, as this process remembers them.
+    pub day: Arc<DayCount>,
     /// The access token.
     pub tokens: Arc<dyn TokenStore>,
     /// Its bans.
@@ -151,12 +154,15 @@ impl Outside {
         } else {
             redis.clone()
         };
+        let day = Arc::new(DayCount::default());
         let key = identities.map(|(identity, secret_identity)| KeyShare {
             budget: Arc::new(RedisBudget::new(
                 Arc::clone(&redis),
                 &identity,
                 settings.kis.caps(),
+                Arc::clone(&day),
             )),
+            day,
             tokens: Arc::new(RedisTokens::new(Arc::clone(&redis), &secret_identity)),
             bans: Arc::new(RedisBans::new(Arc::clone(&redis), &secret_identity)),
         });

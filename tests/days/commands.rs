@@ -89,10 +89,19 @@ impl Leadership for Link {
 impl RateBudget for Link {
     async fn book(&self, urgency: Urgency) -> Result<Booking, StoreError> {
         let caps = self.caps;
-        self.ask("book", Kind::Writes, move |world, redis| {
-            redis.cells.book(&caps, urgency, world.redis_clock())
-        })
-        .await
+        let telling = self.day.tell();
+        let known = telling.known;
+        let asking = self.ask("book", Kind::Writes, move |world, redis| {
+            let now = world.redis_clock();
+            redis.cells.tell(&caps, known, now);
+            (
+                redis.cells.book(&caps, urgency, now),
+                redis.cells.day_at(now),
+            )
+        });
+        let (booking, (day, made)) = asking.await?;
+        telling.answered(day, made);
+        Ok(booking)
     }
 
     async fn refused(&self) -> Result<f64, StoreError> {

@@ -52,6 +52,7 @@ pub(crate) fn parts(
         world: Arc::clone(world),
         slot,
         caps: settings.kis.caps(),
+        day: Arc::default(),
     };
     let link = Arc::new(link);
     let far = Arc::clone(world);
@@ -76,6 +77,7 @@ pub(crate) fn parts(
         recorder,
         key: has_key.then(|| KeyShare {
             budget: link.clone(),
+            day: Arc::clone(&link.day),
             tokens: link.clone(),
             bans: link.clone(),
         }),

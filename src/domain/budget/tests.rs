@@ -206,6 +206,80 @@ fn a_store_that_forgot_lets_the_calls_of_before_pass_first() {
 }
 
 #[test]
+fn a_store_that_forgot_takes_the_minute_for_full() {
+    let caps = Caps {
+        per_minute: Some(30),
+        ..RATE
+    };
+    let mut cells = Cells::forgotten();
+    let Booking::Spent { cap, again } = cells.book(&caps, Urgency::Reader, START) else {
+        panic!("a call went out");
+    };
+    assert_eq!((cap, again), (Cap::Minute, Duration::from_secs(61)));
+    let starts = next_cells(&mut cells, &caps, START + 61 * SECOND, 30);
+    assert_eq!(starts[0], START + 61 * SECOND);
+}
+
+#[test]
+fn calls_that_were_not_counted_may_be_of_this_minute() {
+    let caps = Caps {
+        per_minute: Some(30),
+        ..RATE
+    };
+    let mut cells = Cells::default();
+    let told = |uncounted| DayCalls {
+        uncounted,
+        ..DayCalls::default()
+    };
+    cells.tell(&caps, told(25), START);
+    assert_eq!(next_cells(&mut cells, &caps, START, 5).len(), 5);
+    let spent = |cells: &mut Cells, at| {
+        matches!(
+            cells.book(&caps, Urgency::Reader, at),
+            Booking::Spent {
+                cap: Cap::Minute,
+                ..
+            }
+        )
+    };
+    assert!(spent(&mut cells, START + SECOND));
+    // An outage of hours does not stop the calls for as long.
+    cells.tell(&caps, told(25_000), START + SECOND);
+    assert!(spent(&mut cells, START + 61 * SECOND));
+    assert!(!spent(&mut cells, START + 62 * SECOND));
+}
+
+#[test]
+fn the_calls_of_the_day_are_taken_over_from_who_knows_more() {
+    let caps = Caps {
+        per_day: Some(100),
+        ..RATE
+    };
+    let day = (START + SEOUL).div_euclid(DAY);
+    let known = |day, made, uncounted| DayCalls {
+        day,
+        made,
+        uncounted,
+    };
+    let mut cells = Cells::forgotten();
+    for (told, made) in [
+        (known(day - 1, 90, 0), 0),
+        (known(day, 90, 0), 90),
+        (known(day, 40, 0), 90),
+        (known(day, 90, 9), 99),
+        (known(0, 0, 0), 99),
+    ] {
+        cells.tell(&caps, told, START);
+        assert_eq!(cells.day_at(START), (day, made), "{told:?}");
+    }
+    next_cells(&mut cells, &caps, START, 1);
+    let spent = cells.book(&caps, Urgency::Reader, START);
+    assert!(matches!(spent, Booking::Spent { cap: Cap::Day, .. }));
+    // The next day begins with none.
+    assert_eq!(cells.day_at(START + DAY), (day + 1, 0));
+}
+
+#[test]
 fn a_clock_that_is_set_back_stops_nobody_for_as_long_as_that() {
     let caps = Caps {
         per_minute: Some(30),
@@ -217,8 +291,17 @@ fn a_clock_that_is_set_back_stops_nobody_for_as_long_as_that() {
     assert_eq!(contended.len(), 30);
     cells.refused(START + 3 * SECOND);
     let back = START - 3_600 * SECOND;
-    let starts = next_cells(&mut cells, &caps, back, 30);
-    assert!(starts[0] <= back + 2 * SECOND, "{starts:?}");
+    let spent = cells.book(&caps, Urgency::Reader, back);
+    assert!(matches!(
+        spent,
+        Booking::Spent {
+            cap: Cap::Minute,
+            ..
+        }
+    ));
+    let after = back + 61 * SECOND;
+    let starts = next_cells(&mut cells, &caps, after, 30);
+    assert!(starts[0] <= after, "{starts:?}");
     assert!(cells.share(back + 60 * SECOND) >= 1.0);
     // The calls of the day are still counted.
     let spent = cells.book(&caps, Urgency::Reader, back + 120 * SECOND);

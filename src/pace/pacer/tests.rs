@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::Seoul;
 use crate::domain::{Caps, KrxTime};
-use crate::pace::LocalBudget;
+use crate::pace::{DayCount, LocalBudget};
 use crate::port::StoreError;
 use async_trait::async_trait;
 use chrono::TimeZone as _;
@@ -109,7 +109,7 @@ async fn without_the_shared_budget_each_keeps_to_its_share() {
         })
         .collect();
     let process = |way: &Arc<Absent>| {
-        let fallback = Fallback::new(caps(15.0), 0.2, morning());
+        let fallback = Fallback::new(caps(15.0), 0.2, Arc::default(), morning());
         Arc::new(Pacer::new(
             Arc::clone(way) as Arc<dyn RateBudget>,
             Some(fallback),
@@ -163,6 +163,35 @@ async fn a_spent_day_is_said_and_a_spent_minute_is_waited_for() {
     assert!(start.elapsed() > Duration::from_secs(60));
     let error = pacer.pass(Urgency::Reader).await.unwrap_err();
     assert!(matches!(error, SourceError::Exhausted(_)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn alone_a_process_has_its_share_of_what_the_day_leaves() {
+    let caps = Caps {
+        per_minute: Some(60),
+        per_day: Some(100),
+        ..caps(15.0)
+    };
+    let day = Arc::new(DayCount::default());
+    let today = KrxTime::naive_local(&morning()).date() - chrono::NaiveDate::default();
+    day.tell().answered(today.num_days(), 40);
+    let away = Arc::new(Absent {
+        budget: Arc::new(LocalBudget::new(caps, morning())),
+        is_away: AtomicBool::new(true),
+    });
+    let fallback = Fallback::new(caps, 0.2, Arc::clone(&day), morning());
+    let pacer = Pacer::new(away, Some(fallback), Rate::new(15.0, 2));
+    let start = Instant::now();
+    // A fifth of sixty.
+    for _ in 0..12 {
+        pacer.pass(Urgency::Reader).await.unwrap();
+    }
+    // Others may have spent the minute before this process was alone.
+    assert!(start.elapsed() > Duration::from_secs(60));
+    let error = pacer.pass(Urgency::Reader).await.unwrap_err();
+    assert!(matches!(error, SourceError::Exhausted(_)), "{error}");
+    // The shared budget will be told of them.
+    assert_eq!(day.tell().known.uncounted, 12);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,10 +2,12 @@
 -- KEYS[1] the budget. `now` is set by what stands before: the server's clock, so that the clocks
 -- of the processes do not matter.
 -- ARGV: what ('book', 'refused' or 'share'), calls a second, calls a minute or 0, calls a day or 0,
--- calls a cell, reach, periods of a lane, number of the lane, burst.
+-- calls a cell, reach, periods of a lane, number of the lane, burst, and what the caller knows of the
+-- day's calls: the day, how many there were, how many of them this budget did not count.
 local what, rate, most_minute, most_day = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local calls, reach, lane_periods, lane = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local burst = tonumber(ARGV[9])
+local known_day, known_made, uncounted = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local SECOND, DAY, SEOUL = 1e6, 86400e6, 32400e6
 
 local function forgotten(share, share_at, day)
@@ -65,6 +67,16 @@ if what == 'refused' then
   return tostring(share)
 end
 
+local day, now_second = math.floor((now + SEOUL) / DAY), math.floor(now / SECOND)
+if state.day[1] ~= day then state.day = { day, 0 } end
+local heard = known_day == day and known_made or 0
+local made = math.max(state.day[2], heard) + uncounted
+state.day[2] = made
+if uncounted > 0 and most_minute > 0 then
+  -- When in the last minute they were made is not known; longer ago they do not matter.
+  state.seconds[#state.seconds + 1] = { now_second, math.min(uncounted, most_minute) }
+end
+
 local period = math.max(1, math.ceil(calls * SECOND / (rate * share)))
 -- What is booked further ahead than a hundred processes would, a clock that was set back has left.
 local far = now + math.max(500 * period, 10 * SECOND)
@@ -84,6 +96,10 @@ local function first_gap(from)
 end
 
 local early = (burst - 1) * period
+if not state.opens_at and most_minute > 0 then
+  -- Nobody knows how many calls the last minute had.
+  state.seconds = { { now_second, most_minute } }
+end
 local settles = math.max(SECOND, math.min(5 * period, 6e6)) + early
 state.opens_at = math.min(state.opens_at or now + settles, now + settles)
 local from = math.max(now, state.opens_at)
@@ -99,34 +115,32 @@ if on_lane then
   at = first_gap(step + math.floor((want - step + period - 1) / period) * period)
 end
 
-local day = math.floor((now + SEOUL) / DAY)
-if state.day[1] ~= day then state.day = { day, 0 } end
-if most_day > 0 and state.day[2] + calls > most_day then
+if most_day > 0 and made + calls > most_day then
   keep()
-  return { 'day', (day + 1) * DAY - SEOUL - now, 0 }
+  return { 'day', (day + 1) * DAY - SEOUL - now, 0, day, made }
 end
 if most_minute > 0 then
-  local second, now_second = math.floor(at / SECOND), math.floor(now / SECOND)
-  local seconds, made, oldest, place = {}, 0, nil, nil
+  local second = math.floor(at / SECOND)
+  local seconds, within, oldest, place = {}, 0, nil, nil
   for _, entry in ipairs(state.seconds) do
     if entry[1] >= now_second - 60 and entry[1] * SECOND < far then
       seconds[#seconds + 1] = entry
-      if entry[1] >= second - 60 then made = made + entry[2] end
+      if entry[1] >= second - 60 then within = within + entry[2] end
       if entry[1] == second then place = entry end
       oldest = math.min(oldest or entry[1], entry[1])
     end
   end
   state.seconds = seconds
-  if made + calls > most_minute then
+  if within + calls > most_minute then
     keep()
-    return { 'minute', ((oldest or now_second) + 61) * SECOND - now, 0 }
+    return { 'minute', ((oldest or now_second) + 61) * SECOND - now, 0, day, made }
   end
   if place then place[2] = place[2] + calls else seconds[#seconds + 1] = { second, calls } end
 end
-state.day[2] = state.day[2] + calls
+state.day[2] = made + calls
 if on_lane then state.lanes[lane] = want + math.floor(period * lane_periods) end
 local place = 1
 while booked[place] and booked[place] < at do place = place + 1 end
 table.insert(booked, place, at)
 keep()
-return { 'cell', math.max(at - early - now, 0), period }
+return { 'cell', math.max(at - early - now, 0), period, day, made + calls }

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use redis::Script;
 
 use super::RedisStore;
-use crate::domain::{Booking, Cap, Caps, Urgency};
+use crate::domain::{Booking, Cap, Caps, DayCalls, Urgency};
+use crate::pace::DayCount;
 use crate::port::{RateBudget, StoreError};
 
 /// The time that the rule goes by: the server's.
@@ -22,17 +23,20 @@ pub struct RedisBudget {
     store: Arc<RedisStore>,
     key: String,
     caps: Caps,
+    day: Arc<DayCount>,
     script: Script,
 }
 
 impl RedisBudget {
-    /// The budget of the app key called `identity` in `store`.
+    /// The budget of the app key called `identity` in `store`. `day` remembers the day's calls where
+    /// the store does not.
     #[must_use]
-    pub fn new(store: Arc<RedisStore>, identity: &str, caps: Caps) -> Self {
+    pub fn new(store: Arc<RedisStore>, identity: &str, caps: Caps, day: Arc<DayCount>) -> Self {
         Self {
             key: store.keys.own(&format!("budget:{identity}")),
             store,
             caps,
+            day,
             script: Script::new(&format!("{SERVER_TIME}{RULE}")),
         }
     }
@@ -44,7 +48,9 @@ impl RedisBudget {
     /// The budget cannot be reached.
     pub async fn share(&self) -> Result<f64, StoreError> {
         // Whose call it was does not matter.
-        let share: String = self.ask("share", Urgency::Sweep).await?;
+        let share: String = self
+            .ask("share", Urgency::Sweep, DayCalls::default())
+            .await?;
         Ok(share.parse().unwrap_or(1.0))
     }
 
@@ -52,6 +58,7 @@ impl RedisBudget {
         &self,
         what: &str,
         urgency: Urgency,
+        known: DayCalls,
     ) -> Result<T, StoreError> {
         let Caps {
             per_second,
@@ -74,6 +81,7 @@ impl RedisBudget {
                 // Lua counts from one.
                 urgency.index() + 1,
                 burst.max(1),
+                (known.day, known.made, known.uncounted),
             ),
         )
         .await
@@ -83,7 +91,10 @@ impl RedisBudget {
 #[async_trait]
 impl RateBudget for RedisBudget {
     async fn book(&self, urgency: Urgency) -> Result<Booking, StoreError> {
-        let (kind, wait, length): (String, u64, u64) = self.ask("book", urgency).await?;
+        let telling = self.day.tell();
+        let (kind, wait, length, day, made): (String, u64, u64, i64, u32) =
+            self.ask("book", urgency, telling.known).await?;
+        telling.answered(day, made);
         let wait = Duration::from_micros(wait);
         Ok(match kind.as_str() {
             "day" => Booking::Spent {
@@ -104,7 +115,8 @@ impl RateBudget for RedisBudget {
 
     async fn refused(&self) -> Result<f64, StoreError> {
         // Whose call it was does not matter.
-        let share: String = self.ask("refused", Urgency::Sweep).await?;
+        let known = DayCalls::default();
+        let share: String = self.ask("refused", Urgency::Sweep, known).await?;
         Ok(share.parse().unwrap_or(1.0))
     }
 }
