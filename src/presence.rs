@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Presence, RateMode, Role};
+use crate::domain::{APART, Presence, RateMode, Role};
 use crate::leadership::{Candidate, Post};
 use crate::pace::Pacer;
 use crate::port::Roster;
@@ -89,12 +89,21 @@ impl Attendance {
     pub async fn run(self, stop: CancellationToken) {
         let mut posts = self.candidate.as_ref().map(|candidate| candidate.changes());
         let mut pause = EVERY;
+        let mut has_looked = self.presence.scope.is_none();
         loop {
             let now = self.now();
             let said = self.roster.sign_in(&now, LIFE);
             pause = match stop.run_until_cancelled(said).await {
                 None => break,
-                Some(Ok(())) => EVERY,
+                Some(Ok(())) => {
+                    if !has_looked {
+                        has_looked = stop
+                            .run_until_cancelled(self.look_around())
+                            .await
+                            .is_none_or(|seen| seen);
+                    }
+                    EVERY
+                }
                 Some(Err(_)) => (pause * 2).min(AGAIN),
             };
             tokio::select! {
@@ -113,6 +122,17 @@ impl Attendance {
         if let Err(error) = self.roster.sign_out(&self.presence.process).await {
             tracing::debug!(%error, "this process stays on the roster until its time is over");
         }
+    }
+
+    /// Says whether those who sweep here sweep the same.
+    async fn look_around(&self) -> bool {
+        let Ok(processes) = self.roster.present().await else {
+            return false;
+        };
+        if let Some(trouble) = Presence::at_odds(&processes) {
+            tracing::warn!("{trouble}; {APART}");
+        }
+        true
     }
 
     /// What is said now.

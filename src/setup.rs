@@ -211,17 +211,7 @@ impl Parts {
     /// of its `candidate`.
     #[must_use]
     pub fn attendance(&self, role: Role, candidate: Option<&Arc<Candidate>>) -> Attendance {
-        let presence = Presence {
-            process: self.process.clone(),
-            host: outside::host_name(),
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            role,
-            since: self.started_at,
-            key: self.app_key_digest(),
-            rate: RateMode::None,
-            doing: String::new(),
-        };
+        let presence = self.presence(role);
         let roster = self.chronicle.clone();
         let mut attendance = Attendance::new(roster, presence, self.activity.clone());
         if let Some(broker) = &self.broker {
@@ -231,6 +221,23 @@ impl Parts {
             attendance = attendance.of(Arc::clone(candidate));
         }
         attendance
+    }
+
+    /// What this process tells the others of itself.
+    #[must_use]
+    pub fn presence(&self, role: Role) -> Presence {
+        Presence {
+            process: self.process.clone(),
+            host: outside::host_name(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            role,
+            since: self.started_at,
+            key: self.app_key_digest(),
+            scope: (role != Role::Reader).then(|| self.settings.scope()),
+            rate: RateMode::None,
+            doing: String::new(),
+        }
     }
 
     /// A sweeper by the settings, which writes as the leader where `candidate` is given; `None`

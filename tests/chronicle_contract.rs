@@ -63,6 +63,7 @@ fn presence(process: &str, role: Role) -> Presence {
         role,
         since: at(0),
         key: Some("0011223344556677".to_owned()),
+        scope: Some("real account's list".to_owned()),
         rate: RateMode::Shared,
         doing: "sweeping 삼성전자".to_owned(),
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use support::program::{Program, Running};
+use support::program::{Outcome, Program, Running};
 use support::silent_proxy::SilentProxy;
 use support::world::{APP_KEY, World};
 use support::{http, list, until};
@@ -128,6 +128,38 @@ async fn a_leader_that_alone_is_cut_off_from_the_broker_leaves_the_lead() {
     standby.says(&["this process leads"]).await;
     standby.says(&["sweep done", "written=60"]).await;
     leader.says(&["another process leads: standing by"]).await;
+}
+
+#[tokio::test]
+async fn daemons_that_sweep_different_things_are_told_so() {
+    let world = World::new(&["--limit", "0"]).await;
+    let [real, other] = two(&world).await;
+    let paper = daemon(&world).set("KIS_ENV", "paper").start();
+    let differ = [
+        "real account's list list.csv",
+        "paper account's list list.csv",
+    ];
+    let words = [&["sweeps on one Redis differ: "][..], &differ].concat();
+    paper.says(&words).await;
+    let shown = |outcome: Outcome, words: &[&str]| {
+        let shown = outcome.exits(0).stdout;
+        for word in words {
+            assert!(shown.contains(word), "{word} in: {shown}");
+        }
+    };
+    shown(world.sise(&["status"]).run().await, &words);
+    paper.signal("TERM");
+    paper.end().await.exits(143);
+    let doctor = |account| {
+        let doctor = world.sise(&["doctor"]).set("KIS_ENV", account);
+        let doctor = doctor.set("SISE__UNIVERSE__SOURCE", "csv");
+        doctor.set("SISE__UNIVERSE__FILE", "list.csv").run()
+    };
+    shown(doctor("real").await, &["2 on this Redis, all of one list"]);
+    shown(doctor("paper").await, &words);
+    for daemon in [real, other] {
+        assert_eq!(daemon.count(&["differ"]), 0);
+    }
 }
 
 async fn status(world: &World) -> Value {

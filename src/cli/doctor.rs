@@ -10,8 +10,10 @@ use super::failure::{DONE, Failure, Outcome};
 use super::output::{self, grouped};
 use super::plan::remedies;
 use crate::config::Layers;
-use crate::port::QuoteSource as _;
+use crate::domain::{APART, Presence, Role};
+use crate::port::{QuoteSource as _, Roster as _};
 use crate::setup::Parts;
+use crate::store::RedisStore;
 
 /// Arguments of `sise doctor`.
 #[derive(Debug, Args)]
@@ -187,7 +189,7 @@ async fn store(parts: &Parts) -> Vec<Check> {
     } else {
         Check::ok("memory", memory)
     };
-    let redis = if parts.settings.sweep.shared && is_before_6_2(&health.version) {
+    let found_redis = if parts.settings.sweep.shared && is_before_6_2(&health.version) {
         Check::fail(
             "redis",
             format!("{found}: too old for sweep.shared"),
@@ -196,7 +198,27 @@ async fn store(parts: &Parts) -> Vec<Check> {
     } else {
         Check::ok("redis", found)
     };
-    vec![redis, memory]
+    vec![found_redis, memory, processes(parts, redis).await]
+}
+
+/// Those who sweep on one Redis must sweep the same.
+async fn processes(parts: &Parts, redis: &RedisStore) -> Check {
+    let mut processes = match redis.present().await {
+        Ok(processes) => processes,
+        Err(error) => {
+            return Check::fail("processes", error.to_string(), "start Redis there");
+        }
+    };
+    let count = processes.len();
+    processes.push(parts.presence(Role::OneShot));
+    match Presence::at_odds(&processes) {
+        Some(trouble) => Check::warn("processes", trouble, APART),
+        None if count == 0 => Check::ok("processes", "none has been heard of lately"),
+        None => Check::ok(
+            "processes",
+            format!("{count} on this Redis, all of one list"),
+        ),
+    }
 }
 
 /// Batches of a worker that died are given out again by a command that Redis has since 6.2.

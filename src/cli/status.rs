@@ -13,7 +13,9 @@ use super::output::{self, grouped};
 use super::strip::{self, Look, Slot};
 use super::words::{self, length, long, percent, short};
 use crate::config::Layers;
-use crate::domain::{Coverage, Entry, Event, Gap, KrxTime, Moment, Presence, Role, Seoul, Skipped};
+use crate::domain::{
+    APART, Coverage, Entry, Event, Gap, KrxTime, Moment, Presence, Role, Seoul, Skipped,
+};
 use crate::port::{
     CoverageLog as _, Journal as _, Leader, Leadership as _, Roster as _, StoreError,
 };
@@ -224,6 +226,8 @@ impl Status {
             return;
         }
         let mut table = output::table(&["process", "role", "since", "key", "rate", "doing"]);
+        // What a process is doing may be a long sentence.
+        table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
         for process in &self.processes {
             table.add_row([
                 process.process.as_str(),
@@ -235,6 +239,9 @@ impl Status {
             ]);
         }
         output::line(format!("\n{table}"));
+        if let Some(trouble) = Presence::at_odds(&self.processes) {
+            output::line(format!("warning    {trouble}; {APART}"));
+        }
     }
 
     fn print_sweeps(&self) {

@@ -6,6 +6,7 @@
 mod keys;
 mod layers;
 mod profile;
+mod scope;
 mod value;
 
 use std::net::SocketAddr;

@@ -32,7 +32,7 @@ pub use listing::{Group, Listing, Market, Selection, Universe};
 pub use moment::{Closed, Moment};
 pub use phase::{Phase, Span, Venue};
 pub use plan::{Calling, Plan};
-pub use presence::{Presence, RateMode, Role};
+pub use presence::{APART, Presence, RateMode, Role};
 pub use quote::{KrxTime, Quote, Status};
 pub use reading::{Reading, Source};
 pub use reason::Reason;

@@ -1,5 +1,7 @@
 //! What a process tells the others of itself.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::KrxTime;
@@ -24,11 +26,37 @@ pub struct Presence {
     /// Digest of its app key and host, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Which account and list its sweeps are of, in words; a reader has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
     /// Where its rate comes from.
     pub rate: RateMode,
     /// What it is doing, in words.
     pub doing: String,
 }
+
+impl Presence {
+    /// What is wrong where `processes`, all on one store, sweep different things: the prices of the
+    /// one then live among those of the other, and which codes are there depends on who leads.
+    #[must_use]
+    pub fn at_odds(processes: &[Self]) -> Option<String> {
+        let mut kinds: BTreeMap<&str, &str> = BTreeMap::new();
+        for process in processes {
+            if let Some(scope) = &process.scope {
+                kinds.entry(scope).or_insert(&process.process);
+            }
+        }
+        let kinds: Vec<String> = kinds
+            .into_iter()
+            .map(|(scope, process)| format!("{process} of the {scope}"))
+            .collect();
+        (kinds.len() > 1).then(|| format!("sweeps on one Redis differ: {}", kinds.join(", ")))
+    }
+}
+
+/// What to do where processes are at odds.
+pub const APART: &str =
+    "give all the same settings, or each a Redis or a store.namespace of its own";
 
 /// What a process is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -103,6 +103,9 @@ fn settings(world: &World, has_key: bool) -> Settings {
         Mode::NewCustomer => set("kis.new_customer", "true"),
         Mode::Paper => set("kis.env", "paper"),
     }
+    if let Some(calls) = setup.calls_per_minute {
+        set("kis.calls_per_minute", &calls.to_string());
+    }
     set("universe.source", "master");
     set(
         "schedule.interval",

@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) interval: Duration,
     pub(crate) lease: Duration,
     pub(crate) batch_size: usize,
+    /// Calls in a minute, where they are capped: enough for the sweeps, and not for much more.
+    pub(crate) calls_per_minute: Option<u32>,
     pub(crate) redis_latency: Duration,
     pub(crate) broker_latency: Duration,
     /// How far each slot's clock is off at the start, microseconds.
@@ -92,6 +94,11 @@ impl Setup {
             _ => rng.i64(-3_600_000_000..=3_600_000_000),
         };
         let slots = daemons + readers + onlookers;
+        let batch_size = one_of(&mut rng, &[2, 5, 30]);
+        let sweep = codes.listed.len().div_ceil(batch_size);
+        let sweeps = usize::try_from(60 / interval.as_secs()).unwrap();
+        let cap = u32::try_from(sweep * sweeps * 2).unwrap() + 20;
+        let calls_per_minute = (mode == Mode::Real && rng.u8(..8) == 0).then_some(cap);
         Self {
             seed,
             start,
@@ -107,7 +114,8 @@ impl Setup {
             onlookers,
             interval,
             lease: Duration::from_secs(one_of(&mut rng, &[3, 10, 10, 10, 30])),
-            batch_size: one_of(&mut rng, &[2, 5, 30]),
+            batch_size,
+            calls_per_minute,
             redis_latency: Duration::from_millis(one_of(&mut rng, &[0, 0, 0, 2, 10])),
             broker_latency: Duration::from_millis(one_of(&mut rng, &[10, 40, 40, 250])),
             skews: (0..slots).map(|_| skew(&mut rng)).collect(),

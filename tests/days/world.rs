@@ -28,6 +28,8 @@ use super::wire::{Lists, Reach};
 
 /// What was booked before Redis went or came back has been called after this.
 const SETTLED: Duration = Duration::from_secs(10);
+/// And it is no call of the last minute any more after this.
+const SETTLED_MINUTE: Duration = Duration::from_secs(75);
 
 pub(crate) struct World {
     pub(crate) setup: Setup,
@@ -239,7 +241,14 @@ impl World {
         let reply = broker.answer(now, slot, by_its_clock, request);
         let second = broker.in_the_last(Duration::from_secs(1), now);
         let calls: Vec<(Duration, usize)> = second.collect();
+        let minute = broker.in_the_last(Duration::from_secs(60), now).count();
         drop(broker);
+        if let Some(cap) = self.setup.calls_per_minute {
+            let limit = cap + self.calls_beside_the_minute(cap);
+            if minute > usize::try_from(limit).unwrap() {
+                self.violated(&format!("{minute} calls in a minute, {limit} are allowed"));
+            }
+        }
         let limit = self.setup.mode.calls_per_second() + self.calls_beside_the_budget();
         if calls.len() > usize::try_from(limit).unwrap() {
             self.violated(&format!(
@@ -248,6 +257,21 @@ impl World {
             ));
         }
         reply
+    }
+
+    /// Calls in a minute that nobody can count together, as [`Self::calls_beside_the_budget`].
+    fn calls_beside_the_minute(&self, cap: u32) -> u32 {
+        let ways = self.ways();
+        let since = self.timeline.now().saturating_sub(SETTLED_MINUTE);
+        let keyed = self.setup.keyed();
+        let is_cut_off = ways.cut_off_at[..keyed].iter().any(|at| *at >= Some(since))
+            || ways.cut_off[..keyed].iter().any(Option::is_some);
+        let beside = u32::try_from(keyed).unwrap() * cap / 5;
+        let forgotten = match ways.redis_ahead_at.is_some_and(|at| at >= since) {
+            true => cap,
+            false => 0,
+        };
+        forgotten + if is_cut_off { beside } else { 0 }
     }
 
     /// Calls in a second by processes that do not reach the shared budget while others do, or
