@@ -617,6 +617,7 @@ async fn the_doctor_finds_a_good_set_up_good() {
         "state",
         "redis",
         "memory",
+        "processes",
         "clock",
         "token",
         "prices",
@@ -669,6 +670,34 @@ async fn the_doctor_says_how_to_mend() {
     failed(&checks, "broker", "KIS_BASE_URL");
     let list = check(&checks, "stock list");
     assert_eq!(list["verdict"].as_str(), Some("warn"), "{list}");
+}
+
+#[tokio::test]
+async fn the_doctor_says_what_is_wrong_with_the_address_of_redis() {
+    let world = World::new(&[]).await;
+    let diagnose = async |address: &str, mend: &str| {
+        let doctor = world.sise(&["doctor", "--json"]).set("REDIS_URL", address);
+        let checks = doctor.run().await.exits(1).json();
+        let checks = checks.as_array().unwrap().clone();
+        let is_it = |check: &Value| check["name"] == "redis" && check["verdict"] == "fail";
+        let redis = checks.into_iter().find(is_it).unwrap();
+        assert!(redis["mend"].as_str().unwrap().contains(mend), "{redis}");
+    };
+    let url = world.redis.url();
+    let cluster = url.replace("redis://", "redis-cluster://");
+    diagnose(&cluster, "set REDIS_URL to a redis:// address").await;
+    let encrypted = url.replace("redis://", "rediss://");
+    diagnose(&encrypted, "redis:// where it does not").await;
+    let () = redis::cmd("CONFIG")
+        .arg(&["SET", "requirepass", "something"])
+        .query_async(&mut world.redis.connection().await)
+        .await
+        .unwrap();
+    let log_in = "set user and password in REDIS_URL";
+    diagnose(&url, log_in).await;
+    diagnose(&url.replace("redis://", "redis://:wrong@"), log_in).await;
+    let get = world.sise(&["status"]).run().await.exits(1);
+    get.says(&[log_in]);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::output::{self, grouped};
 use super::plan::remedies;
 use crate::config::Layers;
 use crate::domain::{APART, Presence, Role};
-use crate::port::{QuoteSource as _, Roster as _};
+use crate::port::{QuoteSource as _, Roster as _, StoreError};
 use crate::setup::Parts;
 use crate::store::RedisStore;
 
@@ -148,14 +148,7 @@ async fn store(parts: &Parts) -> Vec<Check> {
     let start = Instant::now();
     let health = match redis.health().await {
         Ok(health) => health,
-        Err(error) => {
-            return vec![Check::fail(
-                "redis",
-                error.to_string(),
-                "start Redis there, or set REDIS_URL; if it is far away, raise \
-                 store.connect_timeout and store.response_timeout",
-            )];
-        }
+        Err(error) => return vec![unreached(&error)],
     };
     let found = format!(
         "version {} at {}, answers in {:.1} ms",
@@ -201,13 +194,22 @@ async fn store(parts: &Parts) -> Vec<Check> {
     vec![found_redis, memory, processes(parts, redis).await]
 }
 
+fn unreached(error: &StoreError) -> Check {
+    let mend = match error {
+        StoreError::Refused { mend, .. } => mend,
+        _ => {
+            "start Redis there, or set REDIS_URL (rediss:// where it speaks TLS, redis:// where it \
+             does not); if it is far away, raise store.connect_timeout and store.response_timeout"
+        }
+    };
+    Check::fail("redis", error.to_string(), mend)
+}
+
 /// Those who sweep on one Redis must sweep the same.
 async fn processes(parts: &Parts, redis: &RedisStore) -> Check {
     let mut processes = match redis.present().await {
         Ok(processes) => processes,
-        Err(error) => {
-            return Check::fail("processes", error.to_string(), "start Redis there");
-        }
+        Err(error) => return unreached(&error),
     };
     let count = processes.len();
     processes.push(parts.presence(Role::OneShot));

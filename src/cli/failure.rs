@@ -72,6 +72,9 @@ impl From<SetupError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Refused { .. }) {
+            return Self::failed(error.to_string());
+        }
         Self::failed(format!(
             "{error}; check that Redis runs there and that REDIS_URL is right (`sise doctor` tells more)"
         ))

@@ -78,6 +78,16 @@ pub trait CopyStore: Send + Sync {
 /// Why a store did not do it. Readers take any of it for a miss.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
+    /// It answers, and refuses for a reason that is known.
+    #[error("the store at {store} failed: {trouble}: {mend}")]
+    Refused {
+        /// Which store: its address, without any secret.
+        store: String,
+        /// What it refused.
+        trouble: &'static str,
+        /// What to do.
+        mend: &'static str,
+    },
     /// It cannot be reached, or it refused.
     #[error("the store at {store} failed: {trouble}")]
     Failed {

@@ -195,22 +195,50 @@ impl Link {
     pub(super) fn error(&self, error: &RedisError) -> StoreError {
         // A pipeline's error names every command that failed; its beginning says it all.
         let said: String = error.to_string().chars().take(200).collect();
+        let store = self.address.clone();
+        if let Some((trouble, mend)) = refusal(error, &said) {
+            return StoreError::Refused {
+                store,
+                trouble,
+                mend,
+            };
+        }
         let trouble = match error.kind() {
             _ if error.is_timeout() => "no answer in time".to_owned(),
-            _ if is_about_login(error) => {
-                "the log-in is refused: set user and password in the address".to_owned()
-            }
             ErrorKind::MasterNameNotFoundBySentinel => {
                 error.detail().unwrap_or("no master").to_owned()
             }
-            _ if said.contains("\"OOM\"") => "its memory is full: raise maxmemory".to_owned(),
             _ => said,
         };
-        StoreError::Failed {
-            store: self.address.clone(),
-            trouble,
-        }
+        StoreError::Failed { store, trouble }
     }
+}
+
+/// What a server refuses for a reason that people can mend, and how.
+fn refusal(error: &RedisError, said: &str) -> Option<(&'static str, &'static str)> {
+    // Without a log-in a server takes no long request.
+    if is_about_login(error) || said.contains("unauthenticated") {
+        return Some((
+            "the log-in is refused",
+            "set user and password in REDIS_URL",
+        ));
+    }
+    [
+        ("\"OOM\"", "its memory is full", "raise maxmemory"),
+        (
+            "cluster support disabled",
+            "it is no cluster",
+            "set REDIS_URL to a redis:// address",
+        ),
+        (
+            "MOVED",
+            "it is a node of a cluster",
+            "set REDIS_URL to a redis-cluster:// address",
+        ),
+    ]
+    .into_iter()
+    .find(|(sign, ..)| said.contains(sign))
+    .map(|(_, trouble, mend)| (trouble, mend))
 }
 
 impl fmt::Debug for RedisSettings<'_> {
