@@ -259,6 +259,9 @@ mod tests {
         assert_eq!(earlier.as_ref().unwrap().times, 30);
         let late = Ban::after(earlier.as_ref(), denial(), now + TimeDelta::days(2));
         assert_eq!(late.times, 1, "it was long ago");
+        let last = earlier.unwrap();
+        let forgotten = Ban::after(Some(&last), denial(), last.until + MEMORY);
+        assert_eq!(forgotten.times, 1);
     }
 
     #[test]
@@ -297,5 +300,7 @@ mod tests {
         let record = BanRecord::Banned(second);
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<BanRecord>(&text).unwrap(), record);
+        assert_eq!(BanKind::Credentials.slug(), "credentials");
+        assert_eq!(BanKind::Access.slug(), "access");
     }
 }

@@ -40,9 +40,9 @@ impl LocalBudget {
         cells.tell(&self.caps, known, now);
     }
 
-    /// Calls a second.
-    pub(super) fn per_second(&self) -> f64 {
-        self.caps.per_second
+    /// What it keeps to.
+    pub(super) fn caps(&self) -> &Caps {
+        &self.caps
     }
 
     fn now(&self) -> i64 {

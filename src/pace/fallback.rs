@@ -72,9 +72,12 @@ impl Fallback {
                 uncounted: 0,
                 ..known
             });
+            let caps = self.budget.caps();
             tracing::warn!(
                 %error,
-                calls_per_second = self.budget.per_second(),
+                calls_per_second = caps.per_second,
+                calls_per_minute = caps.per_minute,
+                calls_per_day = caps.per_day,
                 "the shared rate budget is away: this process keeps to its own share until it answers"
             );
         }

@@ -125,7 +125,9 @@ impl Day {
                 _ => break,
             }
         }
-        self.end()
+        let outcome = self.end();
+        timeline.end();
+        outcome
     }
 
     /// The machines that run, by their next moment.

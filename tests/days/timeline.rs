@@ -77,6 +77,12 @@ impl Timeline {
         true
     }
 
+    /// The day is over: nothing happens any more. What is due holds the world that holds it.
+    pub(crate) fn end(&self) {
+        let effects = std::mem::take(&mut *self.effects.lock().unwrap());
+        drop(effects);
+    }
+
     /// Moves to an event of the script.
     pub(crate) fn happen_at(&self, at: Duration) {
         self.move_to(micros(at));

@@ -125,6 +125,11 @@ fn the_close_is_final_between_the_cross_and_the_evening() {
         window("2026-11-19"),
         of("2026-11-19 16:31:00", "2026-11-19 17:00:00")
     );
+    // Before there was trade in the evening.
+    assert_eq!(
+        window("2015-06-01"),
+        of("2015-06-01 15:01:00", "2015-06-01 15:30:00")
+    );
     assert_eq!(window("2026-11-21"), None);
 }
 
@@ -140,6 +145,7 @@ fn the_end_of_the_table_is_warned_of_and_said() {
             .contains("2027-12-31")
     );
     assert!(!moment("2028-01-03 10:00:00").covered);
+    assert_eq!(calendar.covered_through(), day("2027-12-31"));
 }
 
 #[test]
@@ -162,6 +168,25 @@ fn an_override_closes_opens_shifts_and_extends() {
         Some(kst("2026-11-24 10:00:00"))
     );
     assert!(moment("2028-06-01 10:00:00").covered);
+}
+
+#[test]
+fn the_broker_corrects_whether_a_day_trades() {
+    let mut calendar = Calendar::shipped();
+    let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+    let exam = day("2026-11-19");
+    assert!(!calendar.correct(exam, true), "it was said before");
+    assert_eq!(
+        calendar.session(exam).map(|(open, _)| open),
+        Some(kst("2026-11-19 10:00:00")),
+        "its hours are kept"
+    );
+    assert!(!calendar.correct(day("2026-11-21"), false), "a Saturday");
+    assert!(calendar.correct(day("2026-11-20"), false));
+    let said = calendar.moment(kst("2026-11-20 10:00:00")).closed;
+    assert_eq!(said, Some(Closed::Holiday("said by the broker".to_owned())));
+    assert!(calendar.correct(day("2026-12-25"), true));
+    assert!(calendar.moment(kst("2026-12-25 10:00:00")).is_open());
 }
 
 #[test]
@@ -202,6 +227,10 @@ fn a_file_that_cannot_mean_what_it_says_is_refused_with_its_line() {
         ),
         (
             format!("{header}\n2026-11-23,hours,09:00,09:05,\n"),
+            "no room",
+        ),
+        (
+            format!("{header}\n2026-11-23,hours,09:00,09:10,\n"),
             "no room",
         ),
         (

@@ -60,7 +60,6 @@ fn denied() -> SourceError {
     })
 }
 
-/// A call that the broker answers so.
 /// Keeps what it is told.
 struct Heard(Arc<std::sync::Mutex<Vec<Event>>>);
 
@@ -70,6 +69,7 @@ impl Recorder for Heard {
     }
 }
 
+/// A call that the broker answers so.
 async fn call(bans: &Bans, answer: Result<(), SourceError>) -> Result<(), SourceError> {
     let mut leave = bans.admit().await?;
     assert!(bans.hold(&mut leave));
@@ -89,6 +89,8 @@ async fn after_a_denial_no_process_calls_until_the_ban_is_over() {
     assert!(call(&theirs, Ok(())).await.is_ok());
     assert!(call(&ours, Err(denied())).await.is_err());
     assert!(is_banned(&call(&ours, Ok(())).await));
+    // The store is asked once a second, not at each call.
+    assert!(call(&theirs, Ok(())).await.is_ok());
     world.pass(1).await;
     let refused = call(&theirs, Ok(())).await;
     assert!(is_banned(&refused));
@@ -98,11 +100,45 @@ async fn after_a_denial_no_process_calls_until_the_ban_is_over() {
         "{said}"
     );
     // A process that starts now knows it too, with an empty store or without the file.
-    let restarted = world.bans_of("restarted", Arc::default());
+    let empty = Arc::<MemoryBans>::default();
+    let restarted = world.bans_of("restarted", Arc::clone(&empty));
     assert!(is_banned(&call(&restarted, Ok(())).await));
-    std::fs::remove_dir_all(world.folder.path()).unwrap();
+    let shared = world.shared.load().await.unwrap();
+    assert!(shared.is_some() && empty.load().await.unwrap() == shared);
+    let kept = || std::fs::read_dir(world.folder.path()).unwrap().next();
+    std::fs::remove_file(kept().unwrap().unwrap().path()).unwrap();
     let elsewhere = world.bans("elsewhere");
     assert!(is_banned(&call(&elsewhere, Ok(())).await));
+    assert!(kept().is_some(), "the disk knows it again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_of_a_call_that_was_under_way_makes_the_ban_no_longer() {
+    let world = World::new();
+    let bans = world.bans("ours");
+    let early = bans.admit().await.unwrap();
+    world.pass(1).await;
+    let with_it = bans.admit().await.unwrap();
+    assert!(call(&bans, Err(denied())).await.is_err());
+    bans.settle(with_it, Err(&denied())).await;
+    let ban = bans.in_force().await.unwrap();
+    world.pass(90).await;
+    bans.settle(early, Err(&denied())).await;
+    assert_eq!(bans.ban().map(Box::new), Some(ban));
+    assert_eq!(world.heard.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_is_not_refused_before_the_call_either() {
+    let world = World::new();
+    let bans = world.bans("ours");
+    assert!(bans.refusal().await.is_ok());
+    assert!(call(&bans, Err(denied())).await.is_err());
+    assert!(is_banned(&bans.refusal().await));
+    bans.let_one_through();
+    assert!(bans.refusal().await.is_ok());
+    // Asking was not the call.
+    assert!(call(&bans, Ok(())).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

@@ -195,6 +195,30 @@ async fn alone_a_process_has_its_share_of_what_the_day_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_slows_the_calls_down_together_and_alone() {
+    for is_away in [false, true] {
+        let away = Arc::new(Absent {
+            budget: Arc::new(LocalBudget::new(caps(10.0), morning())),
+            is_away: AtomicBool::new(is_away),
+        });
+        let fallback = Fallback::new(caps(10.0), 0.2, Arc::default(), morning());
+        let pacer = Pacer::new(away, Some(fallback), Rate::new(10.0, 2));
+        let time_of_six = async || {
+            let start = Instant::now();
+            for _ in 0..6 {
+                pacer.pass(Urgency::Reader).await.unwrap();
+            }
+            start.elapsed().as_secs_f64()
+        };
+        time_of_six().await;
+        let before = time_of_six().await;
+        pacer.refused().await;
+        let after = time_of_six().await;
+        assert!(after > before * 1.2, "{after} s after {before} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_waits_once_the_last_in_line_has_gone_or_given_up() {
     let pacer = alone(1.0);
     // What may go together after a rest has gone.
