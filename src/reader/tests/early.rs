@@ -77,6 +77,19 @@ async fn a_code_that_nobody_reads_is_not_refreshed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_a_broker_nothing_is_refreshed() {
+    let world = world_at(noon());
+    let reader = Reader::new(Parts {
+        source: None,
+        ..parts(&world.broker, &world.store, &world.clock, "onlooker")
+    });
+    world.keep("005930", FOR_EVER).await;
+    sleep(TTL).await;
+    assert!(reader.price("005930").await.unwrap().is_some());
+    assert_eq!(reader.shared.board.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_broker_that_fails_is_not_stormed_by_early_refreshes() {
     fastrand::seed(4);
     let world = world_at(noon());

@@ -104,6 +104,37 @@ async fn many_who_miss_one_code_each_share_their_calls() {
     assert!(world.calls() <= 12, "{} calls", world.calls());
 }
 
+/// The first of a moment flies at once, those who come while it gets away go together.
+#[tokio::test(start_paused = true)]
+async fn callers_of_one_moment_share_a_call() {
+    let world = world_at(noon());
+    let mut callers = JoinSet::new();
+    for (number, code) in ["005930", "000660", "000270", "005380"]
+        .into_iter()
+        .enumerate()
+    {
+        let reader = world.reader.clone();
+        callers.spawn(async move {
+            sleep(Duration::from_millis(u64::try_from(number).unwrap())).await;
+            reader.price(code).await.unwrap().unwrap()
+        });
+    }
+    callers.join_all().await;
+    assert_eq!(world.calls(), 2);
+    // A list that fills its calls waits for nobody.
+    let codes: Vec<String> = (1..=60)
+        .map(|number| format!("{:06}", number * 2))
+        .collect();
+    let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
+    let start = Instant::now();
+    world.reader.prices(&codes).await.unwrap();
+    assert!(
+        start.elapsed() < Duration::from_millis(275),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_unknown_code_is_remembered_for_half_a_minute() {
     let world = world_at(noon());
@@ -157,10 +188,13 @@ async fn a_failure_for_some_loses_nothing_of_the_others() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("000660"), "{error}");
-    let ReadError::Source { found, failed, .. } = error else {
+    let ReadError::Source { found, failed, .. } = &error else {
         panic!("not an error of the source");
     };
     assert_eq!((found.len(), failed.len()), (1, 1));
+    let mut error = error;
+    assert_eq!(error.take_found()[0].quote.stock_code.as_str(), "005930");
+    assert_eq!(error.take_found(), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,6 +66,12 @@ async fn what_another_process_fetched_comes_from_redis() {
     let mut sources = [first, second].map(|answer| answer.unwrap().unwrap().source);
     sources.sort_by_key(|source| source.as_str());
     assert_eq!(sources, [Source::Api, Source::Redis]);
+    // Whoever found it there leaves nothing claimed.
+    sleep(Duration::from_millis(1)).await;
+    let symbols = ["005930".parse().unwrap()];
+    let life = Duration::from_secs(1);
+    let claims = world.store.memory.claim("third", &symbols, life).await;
+    assert_eq!(claims.unwrap(), [Claim::Own]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,6 +123,18 @@ async fn a_broker_that_hangs_for_one_process_does_not_for_ever_for_the_others() 
     let patient = other.ask(&["005930"]).within(Duration::from_secs(20));
     assert_eq!(patient.await.unwrap().len(), 1);
     assert_eq!(world.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_another_process_for_a_minute_is_told_so() {
+    let world = world_at(noon());
+    let symbols = ["005930".parse().unwrap()];
+    let life = Duration::from_secs(600);
+    world.store.claim("stuck", &symbols, life).await.unwrap();
+    let patient = world.reader.ask(&["005930"]).within(life);
+    let error = patient.await.unwrap_err().to_string();
+    assert!(error.contains("another process asks for it"), "{error}");
+    assert_eq!(world.calls(), 0);
 }
 
 #[tokio::test(start_paused = true)]
