@@ -42,3 +42,37 @@ impl LastSeen {
         self.quotes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Seoul;
+    use chrono::{TimeDelta, TimeZone as _};
+
+    fn quote(number: usize, seconds: i64) -> Quote {
+        let noon = Seoul.with_ymd_and_hms(2026, 11, 20, 12, 0, 0).unwrap();
+        let code = format!("{number:06}").parse().unwrap();
+        Quote::sample(code, 1_000 + seconds, noon + TimeDelta::seconds(seconds))
+    }
+
+    #[test]
+    fn the_newest_of_a_code_is_remembered_whatever_comes_in_which_order() {
+        let seen = LastSeen::default();
+        let price = || seen.of(quote(1, 0).stock_code).map(|quote| quote.price);
+        for (seconds, expected) in [(5, 1_005), (3, 1_005), (9, 1_009)] {
+            seen.note(std::iter::once(&quote(1, seconds)));
+            assert_eq!(price(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_has_a_bound_and_what_is_there_stays_new() {
+        let seen = LastSeen::default();
+        let quotes: Vec<Quote> = (0..=MOST_CODES).map(|number| quote(number, 0)).collect();
+        seen.note(quotes.iter());
+        assert_eq!(seen.quotes().len(), MOST_CODES);
+        seen.note(std::iter::once(&quote(1, 7)));
+        let first = seen.of(quote(1, 0).stock_code).unwrap();
+        assert_eq!(first.price, 1_007);
+    }
+}
