@@ -333,13 +333,19 @@ async fn a_store_that_hangs_is_probed_when_callers_give_up() {
 /// A price of 0 that fires a stop-loss: it must not come from anywhere.
 #[tokio::test(start_paused = true)]
 async fn a_price_of_zero_is_returned_from_nowhere() {
-    let world = world_at(night());
-    world.broker.part.is(Mood::Zero);
-    for shelf in [FOR_EVER, Shelf::Close] {
-        for price in [0, -1] {
-            world.keep_quote(quote("005930", price), shelf).await;
+    for price in [0, -1] {
+        for shelf in [FOR_EVER, Shelf::Close] {
+            for now in [noon() + TimeDelta::seconds(5), night()] {
+                let world = world_at(now);
+                world.keep_quote(quote("005930", price), shelf).await;
+                zero_is_no_price(&world).await;
+            }
         }
     }
+}
+
+async fn zero_is_no_price(world: &World) {
+    world.broker.part.is(Mood::Zero);
     let answer = world.reader.price("005930").await;
     assert!(
         matches!(answer, Err(ReadError::Source { .. })),
