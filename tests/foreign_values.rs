@@ -134,7 +134,7 @@ async fn a_budget_that_cannot_be_is_taken_for_none() {
     );
     // In Lua, as the script itself keeps it. `ahead` is a day from now.
     let sound = "booked = {}, lanes = {0, 0, 0}, share = 1, share_at = 0, seconds = {}, \
-                 day = {0, 0}, asked_at = 0";
+                 day = {0, 0}, born = 0, before = {0, 0}, asked_at = 0";
     for damage in [
         "",
         "booked = 'x'",
@@ -159,6 +159,11 @@ async fn a_budget_that_cannot_be_is_taken_for_none() {
         "seconds = {{5}}",
         "seconds = {{'x', 'y'}}",
         "seconds = {{ahead / 1e6, 600}}",
+        "before = 5",
+        "before = {'x', 1}",
+        "before = {ahead / 1e6, 600}",
+        "born = 'x'",
+        "born = 0/0",
         "day = 5",
         "day = {'x', 'y'}",
         "day = {}",

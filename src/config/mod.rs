@@ -4,9 +4,10 @@
 //! code or secret of digits stays text and every refusal can name key, place and allowed range.
 
 mod keys;
+mod kis;
 mod layers;
 mod profile;
-mod scope;
+mod universe;
 mod value;
 
 use std::net::SocketAddr;
@@ -14,16 +15,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::NaiveTime;
-use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::domain::{Calling, Caps, Plan, Selection};
-use crate::kis::host;
-use crate::pace::Rate;
+use crate::domain::{Calling, Plan};
 use crate::store::RedisAddress;
 
 pub use keys::{KEYS, Key};
+pub use kis::{KisEnvironment, KisSettings};
 pub use layers::{Environment, Layers, Origin};
+pub use universe::{UniverseSettings, UniverseSource};
 
 /// A setting that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,40 +61,6 @@ pub enum ConfigError {
     /// Settings that do not go together.
     #[error("{0}")]
     Combination(String),
-}
-
-/// Which of the broker's environments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KisEnvironment {
-    /// A real account.
-    Real,
-    /// A paper account: one call a second, no multi-price call.
-    Paper,
-}
-
-/// The broker.
-#[derive(Debug, Clone)]
-pub struct KisSettings {
-    /// Real or paper.
-    pub environment: KisEnvironment,
-    /// REST host.
-    pub base_url: String,
-    /// The part before `/kospi_code.mst.zip`.
-    pub master_url: String,
-    /// App key, where set.
-    pub app_key: Option<SecretString>,
-    /// App secret, where set.
-    pub app_secret: Option<SecretString>,
-    /// Calls per second and burst.
-    pub rate: Rate,
-    /// Calls in any minute, where capped.
-    pub calls_per_minute: Option<u32>,
-    /// Calls in a day of Seoul, where capped.
-    pub calls_per_day: Option<u32>,
-    /// Share of the caps that a process keeps to while Redis is away, above 0 to 1.
-    pub share_without_redis: f64,
-    /// Longest wait for an answer.
-    pub timeout: Duration,
 }
 
 /// Passes over the list.
@@ -154,32 +120,6 @@ pub struct JournalSettings {
     pub ping_url: Option<SecretString>,
 }
 
-/// Where the stock list comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UniverseSource {
-    /// Master files, CSV file where set, last good copy, shipped list: the first that is good.
-    Auto,
-    /// The broker's master files, else the last good copy.
-    Master,
-    /// The CSV file, else the last good copy.
-    Csv,
-    /// The last good copy.
-    LastGood,
-    /// The list that ships inside the program.
-    Shipped,
-}
-
-/// The stock list.
-#[derive(Debug, Clone)]
-pub struct UniverseSettings {
-    /// Where it comes from.
-    pub source: UniverseSource,
-    /// The CSV file, where set.
-    pub file: Option<PathBuf>,
-    /// Which groups are kept.
-    pub selection: Selection,
-}
-
 /// How logs look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -218,20 +158,6 @@ pub struct Settings {
     pub state_directory: PathBuf,
 }
 
-impl KisSettings {
-    /// What all processes of the app key may call together.
-    #[must_use]
-    pub fn caps(&self) -> Caps {
-        Caps {
-            per_second: self.rate.per_second,
-            per_minute: self.calls_per_minute,
-            per_day: self.calls_per_day,
-            // More than two at once is for hosts of one's own, where many calls share a cell.
-            burst: self.rate.burst.get().min(2),
-        }
-    }
-}
-
 impl Settings {
     /// Checks the layers and settles every value.
     ///
@@ -240,7 +166,7 @@ impl Settings {
     /// The first value that is refused, with its key, its origin and what is allowed.
     pub fn new(layers: &Layers) -> Result<Self, ConfigError> {
         let settings = Self {
-            kis: kis(layers)?,
+            kis: kis::kis(layers)?,
             sweep: SweepSettings {
                 batch_size: layers.count("sweep.batch_size", 1..=30)?,
                 batch_pause: layers.duration("sweep.batch_pause", "0s", "10s")?,
@@ -266,7 +192,7 @@ impl Settings {
                     .address("journal.ping_url")?
                     .and_then(|_| layers.secret("journal.ping_url")),
             },
-            universe: universe(layers)?,
+            universe: universe::universe(layers)?,
             calendar_file: calendar_file(layers)?,
             api_listen: api_listen(layers)?,
             log_level: log_level(layers)?,
@@ -304,72 +230,6 @@ impl Settings {
             KisEnvironment::Paper => Calling::Single,
         }
     }
-
-    /// Where the stock list comes from, as one text: lists of other origins never judge each
-    /// other.
-    #[must_use]
-    pub fn universe_origin(&self) -> String {
-        format!(
-            "{:?}\n{:?}\n{}",
-            // The copy that is asked for by name is the one that auto keeps.
-            match self.universe.source {
-                UniverseSource::LastGood => UniverseSource::Auto,
-                source => source,
-            },
-            self.universe.file,
-            self.kis.master_url
-        )
-    }
-}
-
-fn kis(layers: &Layers) -> Result<KisSettings, ConfigError> {
-    let environment = layers.one_of(
-        "kis.env",
-        &[
-            ("real", KisEnvironment::Real),
-            ("paper", KisEnvironment::Paper),
-        ],
-    )?;
-    let is_new_customer = layers.yes_or_no("kis.new_customer")?;
-    let base_url = layers.address("kis.base_url")?;
-    let base_url = base_url.unwrap_or_else(|| match environment {
-        KisEnvironment::Real => host::REAL.to_owned(),
-        KisEnvironment::Paper => host::PAPER.to_owned(),
-    });
-    let master_url = layers.address("kis.master_url")?;
-    Ok(KisSettings {
-        environment,
-        rate: profile::rate(layers, environment, is_new_customer, &base_url)?,
-        base_url,
-        master_url: master_url.unwrap_or_else(|| host::MASTER.to_owned()),
-        app_key: header_secret(layers, "kis.app_key")?,
-        app_secret: header_secret(layers, "kis.app_secret")?,
-        calls_per_minute: calls(layers, "kis.calls_per_minute")?,
-        calls_per_day: calls(layers, "kis.calls_per_day")?,
-        share_without_redis: layers
-            .number("kis.share_without_redis", 0.01..=1.0)?
-            .unwrap_or(0.2),
-        timeout: layers.duration("kis.timeout", "100ms", "60s")?,
-    })
-}
-
-/// A cap on calls; empty for none.
-fn calls(layers: &Layers, key: &'static str) -> Result<Option<u32>, ConfigError> {
-    if layers.text(key).is_empty() {
-        return Ok(None);
-    }
-    let count = layers.count(key, 1..=100_000_000)?;
-    Ok(u32::try_from(count).ok())
-}
-
-/// A key that will go into a header must fit into one.
-fn header_secret(layers: &Layers, key: &'static str) -> Result<Option<SecretString>, ConfigError> {
-    let Some(secret) = layers.secret(key) else {
-        return Ok(None);
-    };
-    HeaderValue::from_str(secret.expose_secret())
-        .map_err(|_| layers.refuse(key, "printable ASCII, as the broker's portal shows it"))?;
-    Ok(Some(secret))
 }
 
 fn schedule(layers: &Layers) -> Result<ScheduleSettings, ConfigError> {
@@ -449,34 +309,6 @@ fn shared(layers: &Layers) -> Result<bool, ConfigError> {
         ));
     }
     Ok(is_shared)
-}
-
-fn universe(layers: &Layers) -> Result<UniverseSettings, ConfigError> {
-    let source = layers.one_of(
-        "universe.source",
-        &[
-            ("auto", UniverseSource::Auto),
-            ("master", UniverseSource::Master),
-            ("csv", UniverseSource::Csv),
-            ("file", UniverseSource::Csv),
-            ("last-good", UniverseSource::LastGood),
-            ("shipped", UniverseSource::Shipped),
-        ],
-    )?;
-    let file = layers.path("universe.file");
-    if source == UniverseSource::Csv && file.is_none() {
-        return Err(ConfigError::Combination(
-            "universe.source = csv needs universe.file: set it to the path of the list".to_owned(),
-        ));
-    }
-    Ok(UniverseSettings {
-        source,
-        file,
-        selection: Selection {
-            etf: layers.yes_or_no("universe.etf")?,
-            etn: layers.yes_or_no("universe.etn")?,
-        },
-    })
 }
 
 fn calendar_file(layers: &Layers) -> Result<Option<PathBuf>, ConfigError> {

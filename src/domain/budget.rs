@@ -117,15 +117,19 @@ impl Booking {
     }
 }
 
-/// What a process knows of the calls of a day, so that a budget that forgot them, or was away while
-/// they were made, can be told.
+/// What a process knows of the calls of all, as it heard last of the shared budget, so that a budget
+/// that forgot them, or was away while they were made, can be told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct DayCalls {
+pub struct CallsMade {
     /// The day in Seoul, counted from 1970-01-01.
     pub day: i64,
-    /// Calls of all processes on that day that the budget counted, when it was last heard of.
-    pub made: u32,
-    /// Calls that it was not there to count.
+    /// Calls of that day.
+    pub today: u32,
+    /// When that was, microseconds since 1970 by the budget's clock.
+    pub heard_at: i64,
+    /// Calls of the minute before, where they are capped.
+    pub last_minute: u32,
+    /// Calls since then that the budget was not there to count.
     pub uncounted: u32,
 }
 
@@ -177,6 +181,12 @@ pub struct Cells {
     share_at: i64,
     /// Calls of the last minute by second.
     seconds: Vec<(i64, u32)>,
+    /// It knows of all calls since then,
+    born: i64,
+    /// and of so many in the minute before a second.
+    before: (i64, u32),
+    /// How far the clock of the day is ahead of the cells' clock, microseconds.
+    day_ahead: i64,
     /// The day in Seoul, and its calls.
     day: (i64, u32),
     /// No cell begins before; `None` until the first booking says when that is.
@@ -193,6 +203,9 @@ impl Default for Cells {
             share: 1.0,
             share_at: 0,
             seconds: Vec::new(),
+            born: i64::MIN,
+            before: (0, 0),
+            day_ahead: 0,
             day: (0, 0),
             opens_at: Some(i64::MIN),
             asked_at: i64::MIN,
@@ -226,9 +239,6 @@ impl Cells {
         // A call may go this much before its cell, so that after a rest some go together.
         let early = i64::from(caps.burst.saturating_sub(1)) * period;
         let settles = (SETTLES * period).clamp(SECOND, SETTLES_WITHIN) + early;
-        if self.opens_at.is_none() {
-            self.fill_minute(caps, now);
-        }
         let opens_at = self.opens_at.unwrap_or(i64::MAX).min(now + settles);
         self.opens_at = Some(opens_at);
         let from = now.max(opens_at);
@@ -250,17 +260,21 @@ impl Cells {
             .per_day
             .is_some_and(|most| made.saturating_add(calls) > most)
         {
-            let again = (day + 1) * DAY - SEOUL - now;
+            let again = (day + 1) * DAY - SEOUL - now - self.day_ahead;
             return spent(Cap::Day, again);
         }
         if let Some(most) = caps.per_minute {
             let second = at.div_euclid(SECOND);
             let now_second = now.div_euclid(SECOND);
             self.seconds.retain(|(past, _)| *past >= now_second - 60);
-            let within = |(past, _): &&(i64, u32)| *past >= second - 60;
-            let made: u32 = self.seconds.iter().filter(within).map(|(_, n)| n).sum();
-            if made + calls > most {
-                let oldest = self.seconds.iter().map(|(past, _)| *past).min();
+            if self.made_since(second - 60).saturating_add(calls) > most {
+                let before = Some(self.before).filter(|(past, _)| *past >= now_second - 60);
+                let oldest = self
+                    .seconds
+                    .iter()
+                    .chain(&before)
+                    .map(|(past, _)| *past)
+                    .min();
                 let again = (oldest.unwrap_or(now_second) + 61) * SECOND - now;
                 return spent(Cap::Minute, again);
             }
@@ -283,30 +297,62 @@ impl Cells {
         }
     }
 
-    /// Takes the calls of the last minute for as many as there may be: nobody knows how many there
-    /// were.
-    pub(crate) fn fill_minute(&mut self, caps: &Caps, now: i64) {
-        let full = caps.per_minute.map(|most| (now.div_euclid(SECOND), most));
-        self.seconds = full.into_iter().collect();
-    }
-
-    /// Takes over what is known of the day's calls elsewhere.
-    pub fn tell(&mut self, caps: &Caps, known: DayCalls, now: i64) {
+    /// Takes over what is known elsewhere.
+    pub fn tell(&mut self, caps: &Caps, known: CallsMade, now: i64) {
+        self.meet(now);
         let (day, made) = self.day_at(now);
-        let heard = if known.day == day { known.made } else { 0 };
+        let heard = if known.day == day { known.today } else { 0 };
         self.day.1 = made.max(heard).saturating_add(known.uncounted);
-        if let Some(most) = caps.per_minute
-            && known.uncounted > 0
-        {
+        let Some(most) = caps.per_minute else {
+            return;
+        };
+        let now_second = now.div_euclid(SECOND);
+        if self.opens_at.is_none() {
+            self.born = now;
+        }
+        let (past, held) = self.before;
+        let held = if past >= now_second - 60 { held } else { 0 };
+        if known.heard_at < self.born && known.last_minute > held {
+            self.before = (known.heard_at.div_euclid(SECOND), known.last_minute);
+        }
+        if known.uncounted > 0 {
             // When in the last minute they were made is not known; longer ago they do not matter.
-            let calls = known.uncounted.min(most);
-            self.seconds.push((now.div_euclid(SECOND), calls));
+            self.seconds.push((now_second, known.uncounted.min(most)));
         }
     }
 
+    /// As [`Cells::tell`], where others may have called until now.
+    pub(crate) fn follow(&mut self, caps: &Caps, known: CallsMade, now: i64) {
+        self.born = now;
+        self.tell(caps, known, now);
+    }
+
+    /// What is known at `now`.
+    pub fn made(&mut self, now: i64) -> CallsMade {
+        let (day, today) = self.day_at(now);
+        CallsMade {
+            day,
+            today,
+            heard_at: now,
+            last_minute: self.made_since(now.div_euclid(SECOND) - 60),
+            uncounted: 0,
+        }
+    }
+
+    /// The clock of the day is ahead of the one that cells are booked by.
+    pub(crate) fn set_day_ahead(&mut self, micros: i64) {
+        self.day_ahead = micros;
+    }
+
+    fn made_since(&self, second: i64) -> u32 {
+        let counted = self.seconds.iter().chain(std::iter::once(&self.before));
+        let counted = counted.filter(|(past, _)| *past >= second);
+        counted.map(|(_, calls)| calls).sum()
+    }
+
     /// The day in Seoul at `now`, counted from 1970-01-01, and the calls of that day.
-    pub fn day_at(&mut self, now: i64) -> (i64, u32) {
-        let day = (now + SEOUL).div_euclid(DAY);
+    fn day_at(&mut self, now: i64) -> (i64, u32) {
+        let day = (now + self.day_ahead + SEOUL).div_euclid(DAY);
         if self.day.0 != day {
             self.day = (day, 0);
         }
@@ -317,10 +363,13 @@ impl Cells {
     fn meet(&mut self, now: i64) {
         if now < self.asked_at.saturating_sub(SECOND) {
             // What is booked by the clock of before would not pass for as long as that.
+            let asked_second = self.asked_at.div_euclid(SECOND);
             *self = Self {
                 share: self.share(self.asked_at),
                 share_at: now,
                 day: self.day,
+                day_ahead: self.day_ahead,
+                before: (now.div_euclid(SECOND), self.made_since(asked_second - 60)),
                 ..Self::forgotten()
             };
         }

@@ -69,7 +69,7 @@ impl Key {
             per_minute: None,
             per_day: None,
         };
-        let budget = Arc::new(LocalBudget::new(caps, morning()));
+        let budget = Arc::new(LocalBudget::new(caps, Arc::new(morning)));
         Arc::new(Self {
             pacer: Pacer::new(budget, None, Rate::new(per_second, 1)),
             latency: LATENCY,

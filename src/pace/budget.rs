@@ -1,43 +1,46 @@
 //! The rate budget inside this process: where there is no Redis, and while Redis is away.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::domain::{Booking, Caps, Cells, DayCalls, KrxTime, Urgency};
+use crate::clock::Clock;
+use crate::domain::{Booking, CallsMade, Caps, Cells, Urgency};
 use crate::port::{RateBudget, StoreError};
 
 /// The budget of one app key, for all who share this value.
-#[derive(Debug)]
 pub struct LocalBudget {
     caps: Caps,
     cells: Mutex<Cells>,
+    clock: Clock,
     started: Instant,
     /// Microseconds since 1970 at `started`.
     epoch: i64,
 }
 
 impl LocalBudget {
-    /// A budget of `caps`; `now` is the time of day, which then goes on by tokio's clock.
+    /// A budget of `caps`. Cells go by tokio's clock, which no one sets, days by `clock`: the other
+    /// one stands while a host sleeps.
     #[must_use]
-    pub fn new(caps: Caps, now: KrxTime) -> Self {
+    pub fn new(caps: Caps, clock: Clock) -> Self {
         Self {
             caps,
             cells: Mutex::default(),
             started: Instant::now(),
-            epoch: now.timestamp_micros(),
+            epoch: clock().timestamp_micros(),
+            clock,
         }
     }
 
-    /// Begins where others called a moment ago: lets a cell go by without a call, takes the minute
-    /// for full, and counts what is `known` of the day.
-    pub(super) fn begin_after(&self, known: DayCalls) {
+    /// Begins where others called a moment ago: counts what is `known` of that, and lets a cell go by
+    /// without a call.
+    pub(super) fn begin_after(&self, known: CallsMade) {
         let now = self.now();
         let mut cells = self.cells();
+        cells.follow(&self.caps, known, now);
         cells.book(&self.caps, Urgency::Sweep, now);
-        cells.fill_minute(&self.caps, now);
-        cells.tell(&self.caps, known, now);
     }
 
     /// What it keeps to.
@@ -52,7 +55,9 @@ impl LocalBudget {
 
     fn cells(&self) -> MutexGuard<'_, Cells> {
         // Nothing that holds the lock leaves a booking half made.
-        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        cells.set_day_ahead((self.clock)().timestamp_micros() - self.now());
+        cells
     }
 }
 
@@ -64,5 +69,14 @@ impl RateBudget for LocalBudget {
 
     async fn refused(&self) -> Result<f64, StoreError> {
         Ok(self.cells().refused(self.now()))
+    }
+}
+
+impl fmt::Debug for LocalBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalBudget")
+            .field("caps", &self.caps)
+            .field("cells", &self.cells)
+            .finish_non_exhaustive()
     }
 }

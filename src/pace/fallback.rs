@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{DayCount, LocalBudget};
-use crate::domain::{Booking, Caps, DayCalls, KrxTime, Urgency};
+use super::{CallCount, LocalBudget};
+use crate::clock::Clock;
+use crate::domain::{Booking, CallsMade, Caps, Urgency};
 use crate::port::{RateBudget as _, StoreError};
 
 /// A process that comes back to the shared budget keeps to its own share as well for so long: the
@@ -18,7 +19,7 @@ const RETURN: Duration = Duration::from_secs(2);
 pub struct Fallback {
     budget: LocalBudget,
     share: f64,
-    day: Arc<DayCount>,
+    count: Arc<CallCount>,
     phase: Mutex<Phase>,
 }
 
@@ -30,9 +31,9 @@ enum Phase {
 }
 
 impl Fallback {
-    /// A share of `caps`, and of what `day` leaves of them.
+    /// A share of `caps`, and of what the calls in `count` leave of them.
     #[must_use]
-    pub fn new(caps: Caps, share: f64, day: Arc<DayCount>, now: KrxTime) -> Self {
+    pub fn new(caps: Caps, share: f64, count: Arc<CallCount>, clock: Clock) -> Self {
         let part = |cap: u32| part(cap, share).max(1);
         let caps = Caps {
             per_second: caps.per_second * share,
@@ -41,9 +42,9 @@ impl Fallback {
             burst: 1,
         };
         Self {
-            budget: LocalBudget::new(caps, now),
+            budget: LocalBudget::new(caps, clock),
             share,
-            day,
+            count,
             phase: Mutex::new(Phase::Unused),
         }
     }
@@ -60,15 +61,20 @@ impl Fallback {
         !matches!(*phase, Phase::Unused)
     }
 
+    /// Whether the shared budget answers again, since a moment ago.
+    pub(super) fn is_returning(&self) -> bool {
+        matches!(*self.phase(), Phase::Returning { .. })
+    }
+
     /// The shared budget did not answer.
     pub(super) fn begin(&self, error: &StoreError) {
         let mut phase = self.phase();
         if matches!(*phase, Phase::Unused) {
-            let known = self.day.known();
-            // Of what the day leaves, each has its share.
-            let made = part(known.made, self.share);
-            self.budget.begin_after(DayCalls {
-                made,
+            let known = self.count.known();
+            // Of what minute and day leave, each has its share.
+            self.budget.begin_after(CallsMade {
+                today: part(known.today, self.share),
+                last_minute: part(known.last_minute, self.share),
                 uncounted: 0,
                 ..known
             });
@@ -100,7 +106,7 @@ impl Fallback {
 
     /// Calls go out that the shared budget does not count.
     pub(super) fn made_alone(&self, calls: u32) {
-        self.day.made_alone(calls);
+        self.count.made_alone(calls);
     }
 
     /// The broker refused a call as over its limit.

@@ -2,7 +2,7 @@
 
 mod breaker;
 mod budget;
-mod day_count;
+mod call_count;
 mod fallback;
 mod limiter;
 mod pacer;
@@ -11,7 +11,7 @@ mod retries;
 
 pub use breaker::{Breaker, Pass};
 pub use budget::LocalBudget;
-pub use day_count::{DayCount, Telling};
+pub use call_count::{CallCount, Telling};
 pub use fallback::Fallback;
 pub use limiter::Limiter;
 pub use pacer::Pacer;

@@ -1,7 +1,7 @@
 //! The turn of a call: the shared budget first, then the hard cap of this process.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use metrics::gauge;
@@ -16,13 +16,19 @@ use crate::port::{RateBudget, SourceError};
 /// were booked for then must not fall together with those of now.
 const LATE: Duration = Duration::from_millis(250);
 
-/// Nobody waits longer than this for a cap that is spent.
+/// Nobody waits longer than this for a cap that is spent,
 const PATIENCE: Duration = Duration::from_secs(61);
+/// and nobody who reads longer than this: a read has ten seconds.
+const READER_PATIENCE: Duration = Duration::from_secs(10);
+/// While a cap is spent it is looked again so often: the shared budget may be back with more.
+const LOOK_AGAIN_IN: Duration = Duration::from_secs(1);
+/// How often it is said that calls wait for the next minute.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// Nothing can be booked at present.
 const LOOK_AGAIN: Booking = Booking::Spent {
     cap: Cap::Minute,
-    again: Duration::from_secs(1),
+    again: LOOK_AGAIN_IN,
 };
 
 /// Calls left in the cell that was booked last.
@@ -50,6 +56,8 @@ pub struct Pacer {
     budget: Arc<dyn RateBudget>,
     fallback: Option<Fallback>,
     limiter: Limiter,
+    /// When it was said last that calls wait for the next minute.
+    said_at: std::sync::Mutex<Option<Instant>>,
 }
 
 impl Default for Line {
@@ -87,6 +95,7 @@ impl Pacer {
             budget,
             fallback,
             limiter: Limiter::new(rate),
+            said_at: std::sync::Mutex::default(),
         }
     }
 
@@ -100,6 +109,10 @@ impl Pacer {
         let line = self.line(urgency);
         let _place = Place::in_line(line);
         let mut cell = line.head.lock().await;
+        let patience = match urgency {
+            Urgency::Reader => READER_PATIENCE,
+            Urgency::Watched | Urgency::Sweep => PATIENCE,
+        };
         while cell.calls == 0 || Instant::now() >= cell.ends_at {
             cell.calls = 0;
             match self.book(urgency).await {
@@ -115,19 +128,14 @@ impl Pacer {
                         cell.ends_at = Instant::now() + length;
                     }
                 }
-                Booking::Spent { cap, again } if again <= PATIENCE => {
-                    tracing::debug!(?cap, ?again, "a cap is spent; waiting");
-                    sleep(again).await;
+                Booking::Spent { cap, again } if again <= patience => {
+                    if cap == Cap::Minute && again > LOOK_AGAIN_IN {
+                        self.say_waiting(again);
+                    }
+                    sleep(again.min(LOOK_AGAIN_IN)).await;
                 }
                 Booking::Spent { cap, .. } => {
-                    return Err(SourceError::Exhausted(match cap {
-                        Cap::Minute => "the calls of this minute are made".to_owned(),
-                        Cap::Day => {
-                            "the calls of this day are made; midnight in Seoul brings new ones, \
-                                     kis.calls_per_day sets how many"
-                                .to_owned()
-                        }
-                    }));
+                    return Err(SourceError::Exhausted(self.exhausted(cap)));
                 }
             }
         }
@@ -171,6 +179,38 @@ impl Pacer {
         }
     }
 
+    /// Says, now and then, that calls wait for the next minute.
+    fn say_waiting(&self, again: Duration) {
+        let mut said_at = self.said_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if said_at.is_none_or(|at| at.elapsed() >= SAID_EVERY) {
+            *said_at = Some(Instant::now());
+            tracing::warn!(
+                seconds = again.as_secs(),
+                "the calls of this minute are made (kis.calls_per_minute): waiting for the next"
+            );
+        }
+    }
+
+    fn exhausted(&self, cap: Cap) -> String {
+        let of = match cap {
+            Cap::Minute => "minute",
+            Cap::Day => "day",
+        };
+        if self.is_alone() {
+            return format!(
+                "the calls are made that this process may make in this {of} without the shared \
+                 rate budget; there are more as soon as that answers (kis.calls_per_{of}, \
+                 kis.share_without_redis)"
+            );
+        }
+        match cap {
+            Cap::Minute => "the calls of this minute are made (kis.calls_per_minute)".to_owned(),
+            Cap::Day => "the calls of this day are made; midnight in Seoul brings new ones, \
+                         kis.calls_per_day sets how many"
+                .to_owned(),
+        }
+    }
+
     async fn book(&self, urgency: Urgency) -> Booking {
         let Some(fallback) = &self.fallback else {
             return self.budget.book(urgency).await.unwrap_or_else(|error| {
@@ -192,7 +232,7 @@ impl Pacer {
             length,
         } = own
         else {
-            return own;
+            return self.book_without_share(fallback, own, urgency).await;
         };
         sleep(wait).await;
         // Where the shared budget came back meanwhile, others book from it already.
@@ -209,6 +249,30 @@ impl Pacer {
                     calls,
                     length,
                 }
+            }
+        }
+    }
+}
+
+impl Pacer {
+    /// A turn where the own share is spent: the shared budget may be back.
+    async fn book_without_share(
+        &self,
+        fallback: &Fallback,
+        own: Booking,
+        urgency: Urgency,
+    ) -> Booking {
+        if fallback.is_returning() {
+            return LOOK_AGAIN;
+        }
+        match self.budget.book(urgency).await {
+            Ok(booking) => {
+                fallback.answered();
+                booking.of_at_most(1)
+            }
+            Err(error) => {
+                fallback.begin(&error);
+                own
             }
         }
     }

@@ -47,18 +47,17 @@ pub(super) fn put_together(
         return Ok(None);
     };
     let clock = &outside.clock;
-    let now = clock();
     // Alone, nothing is paid for sharing.
     let (key, fallback) = match outside.key.clone() {
         Some(key) => {
-            let day = Arc::clone(&key.day);
-            let fallback = Fallback::new(kis.caps(), kis.share_without_redis, day, now);
+            let (count, clock) = (Arc::clone(&key.count), Arc::clone(clock));
+            let fallback = Fallback::new(kis.caps(), kis.share_without_redis, count, clock);
             (key, Some(fallback))
         }
         None => {
             let key = KeyShare {
-                budget: Arc::new(LocalBudget::new(kis.caps(), now)),
-                day: Arc::default(),
+                budget: Arc::new(LocalBudget::new(kis.caps(), Arc::clone(clock))),
+                count: Arc::default(),
                 tokens: Arc::new(MemoryTokens::default()),
                 bans: Arc::new(MemoryBans::default()),
             };

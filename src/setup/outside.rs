@@ -10,7 +10,7 @@ use super::{SetupError, credentials};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::kis::{BanFile, Http, TokenFile, Transport};
-use crate::pace::DayCount;
+use crate::pace::CallCount;
 use crate::port::{
     Assignments, BanStore, Chronicle, CopyStore, Flights, Leadership, Postings, PriceStore,
     RateBudget, Recorder, TokenStore, Unrecorded,
@@ -63,8 +63,8 @@ pub struct Outside {
 pub struct KeyShare {
     /// The broker's limit.
     pub budget: Arc<dyn RateBudget>,
-    /// The calls of the day, as this process remembers them.
-    pub day: Arc<DayCount>,
+    /// The calls of all, as this process remembers them.
+    pub count: Arc<CallCount>,
     /// The access token.
     pub tokens: Arc<dyn TokenStore>,
     /// Its bans.
@@ -154,15 +154,15 @@ impl Outside {
         } else {
             redis.clone()
         };
-        let day = Arc::new(DayCount::default());
+        let count = Arc::new(CallCount::default());
         let key = identities.map(|(identity, secret_identity)| KeyShare {
             budget: Arc::new(RedisBudget::new(
                 Arc::clone(&redis),
                 &identity,
                 settings.kis.caps(),
-                Arc::clone(&day),
+                Arc::clone(&count),
             )),
-            day,
+            count,
             tokens: Arc::new(RedisTokens::new(Arc::clone(&redis), &secret_identity)),
             bans: Arc::new(RedisBans::new(Arc::clone(&redis), &secret_identity)),
         });

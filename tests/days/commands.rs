@@ -89,18 +89,16 @@ impl Leadership for Link {
 impl RateBudget for Link {
     async fn book(&self, urgency: Urgency) -> Result<Booking, StoreError> {
         let caps = self.caps;
-        let telling = self.day.tell();
+        let telling = self.count.tell();
         let known = telling.known;
         let asking = self.ask("book", Kind::Writes, move |world, redis| {
             let now = world.redis_clock();
             redis.cells.tell(&caps, known, now);
-            (
-                redis.cells.book(&caps, urgency, now),
-                redis.cells.day_at(now),
-            )
+            let booking = redis.cells.book(&caps, urgency, now);
+            (booking, redis.cells.made(now))
         });
-        let (booking, (day, made)) = asking.await?;
-        telling.answered(day, made);
+        let (booking, heard) = asking.await?;
+        telling.answered(heard);
         Ok(booking)
     }
 

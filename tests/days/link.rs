@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sise::domain::Caps;
-use sise::pace::DayCount;
+use sise::pace::CallCount;
 use sise::port::StoreError;
 use tokio::time::sleep;
 
@@ -34,7 +34,7 @@ pub(crate) struct Link {
     pub(crate) world: Arc<World>,
     pub(crate) slot: usize,
     pub(crate) caps: Caps,
-    pub(crate) day: Arc<DayCount>,
+    pub(crate) count: Arc<CallCount>,
 }
 
 /// Whether a command needs memory.

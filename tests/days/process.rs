@@ -52,7 +52,7 @@ pub(crate) fn parts(
         world: Arc::clone(world),
         slot,
         caps: settings.kis.caps(),
-        day: Arc::default(),
+        count: Arc::default(),
     };
     let link = Arc::new(link);
     let far = Arc::clone(world);
@@ -77,7 +77,7 @@ pub(crate) fn parts(
         recorder,
         key: has_key.then(|| KeyShare {
             budget: link.clone(),
-            day: Arc::clone(&link.day),
+            count: Arc::clone(&link.count),
             tokens: link.clone(),
             bans: link.clone(),
         }),

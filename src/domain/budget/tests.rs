@@ -206,18 +206,31 @@ fn a_store_that_forgot_lets_the_calls_of_before_pass_first() {
 }
 
 #[test]
-fn a_store_that_forgot_takes_the_minute_for_full() {
+fn a_store_that_forgot_is_told_of_the_minute_before() {
     let caps = Caps {
         per_minute: Some(30),
         ..RATE
     };
-    let mut cells = Cells::forgotten();
-    let Booking::Spent { cap, again } = cells.book(&caps, Urgency::Reader, START) else {
-        panic!("a call went out");
+    let known = |heard_at, last_minute| CallsMade {
+        heard_at,
+        last_minute,
+        ..CallsMade::default()
     };
-    assert_eq!((cap, again), (Cap::Minute, Duration::from_secs(61)));
-    let starts = next_cells(&mut cells, &caps, START + 61 * SECOND, 30);
-    assert_eq!(starts[0], START + 61 * SECOND);
+    let mut cells = Cells::forgotten();
+    cells.tell(&caps, known(START - 20 * SECOND, 25), START);
+    // Who knows less, or what was long ago, takes nothing away from that.
+    cells.tell(&caps, known(START - 10 * SECOND, 7), START);
+    let starts = next_cells(&mut cells, &caps, START, 5);
+    let spent = |cells: &mut Cells, at| cells.book(&caps, Urgency::Reader, at);
+    let Booking::Spent { cap, again } = spent(&mut cells, START + SECOND) else {
+        panic!("more calls than the cap: {starts:?}");
+    };
+    assert_eq!((cap, again), (Cap::Minute, Duration::from_secs(40)));
+    // What this store counted itself is no news to it.
+    let now = START + 41 * SECOND;
+    cells.tell(&caps, known(START + 30 * SECOND, 29), now);
+    assert_eq!(cells.made(now).last_minute, 5);
+    assert_eq!(next_cells(&mut cells, &caps, now, 25).len(), 25);
 }
 
 #[test]
@@ -227,9 +240,9 @@ fn calls_that_were_not_counted_may_be_of_this_minute() {
         ..RATE
     };
     let mut cells = Cells::default();
-    let told = |uncounted| DayCalls {
+    let told = |uncounted| CallsMade {
         uncounted,
-        ..DayCalls::default()
+        ..CallsMade::default()
     };
     cells.tell(&caps, told(25), START);
     assert_eq!(next_cells(&mut cells, &caps, START, 5).len(), 5);
@@ -256,10 +269,11 @@ fn the_calls_of_the_day_are_taken_over_from_who_knows_more() {
         ..RATE
     };
     let day = (START + SEOUL).div_euclid(DAY);
-    let known = |day, made, uncounted| DayCalls {
+    let known = |day, today, uncounted| CallsMade {
         day,
-        made,
+        today,
         uncounted,
+        ..CallsMade::default()
     };
     let mut cells = Cells::forgotten();
     for (told, made) in [
@@ -270,13 +284,15 @@ fn the_calls_of_the_day_are_taken_over_from_who_knows_more() {
         (known(0, 0, 0), 99),
     ] {
         cells.tell(&caps, told, START);
-        assert_eq!(cells.day_at(START), (day, made), "{told:?}");
+        let found = cells.made(START);
+        assert_eq!((found.day, found.today), (day, made), "{told:?}");
     }
     next_cells(&mut cells, &caps, START, 1);
     let spent = cells.book(&caps, Urgency::Reader, START);
     assert!(matches!(spent, Booking::Spent { cap: Cap::Day, .. }));
     // The next day begins with none.
-    assert_eq!(cells.day_at(START + DAY), (day + 1, 0));
+    let next = cells.made(START + DAY);
+    assert_eq!((next.day, next.today), (day + 1, 0));
 }
 
 #[test]

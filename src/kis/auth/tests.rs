@@ -57,7 +57,7 @@ impl World {
             per_day: None,
             burst: 1,
         };
-        let budget = Arc::new(LocalBudget::new(caps, clock::system()()));
+        let budget = Arc::new(LocalBudget::new(caps, clock::system()));
         let pacer = Arc::new(Pacer::new(budget, None, Rate::new(1_000.0, 100)));
         let http = Arc::new(Http::new(&self.base, Duration::from_secs(5)).unwrap());
         let rest = Arc::new(Rest::new(&self.base, http, pacer, clock::system()).unwrap());

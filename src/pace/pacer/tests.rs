@@ -1,7 +1,7 @@
 use super::*;
-use crate::domain::Seoul;
-use crate::domain::{Caps, KrxTime};
-use crate::pace::{DayCount, LocalBudget};
+use crate::clock::Clock;
+use crate::domain::{CallsMade, Caps, KrxTime, Seoul};
+use crate::pace::{CallCount, LocalBudget};
 use crate::port::StoreError;
 use async_trait::async_trait;
 use chrono::TimeZone as _;
@@ -9,6 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 fn morning() -> KrxTime {
     Seoul.with_ymd_and_hms(2026, 11, 20, 9, 0, 0).unwrap()
+}
+
+/// A time of day that goes on with tokio's clock.
+fn clock() -> Clock {
+    let start = Instant::now();
+    Arc::new(move || morning() + chrono::TimeDelta::from_std(start.elapsed()).unwrap())
 }
 
 fn caps(per_second: f64) -> Caps {
@@ -22,7 +28,7 @@ fn caps(per_second: f64) -> Caps {
 
 fn alone(per_second: f64) -> Arc<Pacer> {
     let burst = if per_second > 1_000.0 { 400 } else { 2 };
-    let budget = LocalBudget::new(caps(per_second), morning());
+    let budget = LocalBudget::new(caps(per_second), clock());
     Arc::new(Pacer::new(
         Arc::new(budget),
         None,
@@ -99,7 +105,7 @@ async fn a_reader_passes_before_waiting_sweeps() {
 
 #[tokio::test(start_paused = true)]
 async fn without_the_shared_budget_each_keeps_to_its_share() {
-    let budget = Arc::new(LocalBudget::new(caps(15.0), morning()));
+    let budget = Arc::new(LocalBudget::new(caps(15.0), clock()));
     let ways: Vec<Arc<Absent>> = (0..4)
         .map(|_| {
             Arc::new(Absent {
@@ -109,7 +115,7 @@ async fn without_the_shared_budget_each_keeps_to_its_share() {
         })
         .collect();
     let process = |way: &Arc<Absent>| {
-        let fallback = Fallback::new(caps(15.0), 0.2, Arc::default(), morning());
+        let fallback = Fallback::new(caps(15.0), 0.2, Arc::default(), clock());
         Arc::new(Pacer::new(
             Arc::clone(way) as Arc<dyn RateBudget>,
             Some(fallback),
@@ -154,54 +160,141 @@ async fn a_spent_day_is_said_and_a_spent_minute_is_waited_for() {
         per_day: Some(30),
         ..caps(15.0)
     };
-    let budget = LocalBudget::new(caps, morning());
+    let budget = LocalBudget::new(caps, clock());
     let pacer = Pacer::new(Arc::new(budget), None, Rate::new(15.0, 2));
     let start = Instant::now();
     for _ in 0..30 {
-        pacer.pass(Urgency::Reader).await.unwrap();
+        pacer.pass(Urgency::Sweep).await.unwrap();
     }
     assert!(start.elapsed() > Duration::from_secs(60));
-    let error = pacer.pass(Urgency::Reader).await.unwrap_err();
+    let error = pacer.pass(Urgency::Sweep).await.unwrap_err();
     assert!(matches!(error, SourceError::Exhausted(_)), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn alone_a_process_has_its_share_of_what_the_day_leaves() {
+async fn alone_a_process_has_its_share_of_what_minute_and_day_leave() {
     let caps = Caps {
         per_minute: Some(60),
         per_day: Some(100),
         ..caps(15.0)
     };
-    let day = Arc::new(DayCount::default());
+    let count = Arc::new(CallCount::default());
     let today = KrxTime::naive_local(&morning()).date() - chrono::NaiveDate::default();
-    day.tell().answered(today.num_days(), 40);
-    let away = Arc::new(Absent {
-        budget: Arc::new(LocalBudget::new(caps, morning())),
+    count.tell().answered(CallsMade {
+        day: today.num_days(),
+        today: 40,
+        heard_at: morning().timestamp_micros() - 5_000_000,
+        last_minute: 30,
+        uncounted: 0,
+    });
+    let shared = Arc::new(LocalBudget::new(caps, clock()));
+    let way = Arc::new(Absent {
+        budget: shared,
         is_away: AtomicBool::new(true),
     });
-    let fallback = Fallback::new(caps, 0.2, Arc::clone(&day), morning());
-    let pacer = Pacer::new(away, Some(fallback), Rate::new(15.0, 2));
+    let fallback = Fallback::new(caps, 0.2, Arc::clone(&count), clock());
+    let budget = Arc::clone(&way) as Arc<dyn RateBudget>;
+    let pacer = Pacer::new(budget, Some(fallback), Rate::new(15.0, 2));
     let start = Instant::now();
-    // A fifth of sixty.
-    for _ in 0..12 {
+    // A fifth of the thirty that the minute leaves, less the cell that goes by at the start.
+    for _ in 0..5 {
+        pacer.pass(Urgency::Sweep).await.unwrap();
+    }
+    assert!(start.elapsed() < Duration::from_secs(5));
+    // Of the sixty that the day leaves, twelve.
+    for _ in 0..6 {
+        pacer.pass(Urgency::Sweep).await.unwrap();
+    }
+    assert!(
+        start.elapsed() > Duration::from_secs(54),
+        "{:?}",
+        start.elapsed()
+    );
+    let error = pacer.pass(Urgency::Sweep).await.unwrap_err();
+    assert!(
+        error.to_string().contains("as soon as that answers"),
+        "{error}"
+    );
+    // The shared budget will be told of them.
+    assert_eq!(count.known().uncounted, 11);
+    // A blip must not stop the calls until midnight.
+    way.is_away.store(false, Ordering::Relaxed);
+    let back = Instant::now();
+    for _ in 0..3 {
+        pacer.pass(Urgency::Sweep).await.unwrap();
+    }
+    assert!(
+        back.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        back.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_is_told_that_the_minute_is_spent() {
+    let caps = Caps {
+        per_minute: Some(3),
+        ..caps(15.0)
+    };
+    let pacer = Pacer::new(
+        Arc::new(LocalBudget::new(caps, clock())),
+        None,
+        Rate::new(15.0, 2),
+    );
+    for _ in 0..3 {
         pacer.pass(Urgency::Reader).await.unwrap();
     }
-    // Others may have spent the minute before this process was alone.
-    assert!(start.elapsed() > Duration::from_secs(60));
     let error = pacer.pass(Urgency::Reader).await.unwrap_err();
-    assert!(matches!(error, SourceError::Exhausted(_)), "{error}");
-    // The shared budget will be told of them.
-    assert_eq!(day.tell().known.uncounted, 12);
+    assert!(
+        error.to_string().contains("kis.calls_per_minute"),
+        "{error}"
+    );
+    // A sweep has the time.
+    let start = Instant::now();
+    pacer.pass(Urgency::Sweep).await.unwrap();
+    assert!(
+        (59..63).contains(&start.elapsed().as_secs()),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+/// The clock of a host that slept is ahead of tokio's.
+#[tokio::test(start_paused = true)]
+async fn a_new_day_brings_new_calls_to_a_host_that_slept() {
+    let caps = Caps {
+        per_day: Some(2),
+        ..caps(15.0)
+    };
+    let slept = Arc::new(AtomicBool::new(false));
+    let clock: Clock = {
+        let slept = Arc::clone(&slept);
+        Arc::new(move || {
+            let hours = if slept.load(Ordering::Relaxed) { 19 } else { 0 };
+            morning() + chrono::TimeDelta::hours(hours)
+        })
+    };
+    let pacer = Pacer::new(
+        Arc::new(LocalBudget::new(caps, clock)),
+        None,
+        Rate::new(15.0, 2),
+    );
+    for _ in 0..2 {
+        pacer.pass(Urgency::Sweep).await.unwrap();
+    }
+    assert!(pacer.pass(Urgency::Sweep).await.is_err());
+    slept.store(true, Ordering::Relaxed);
+    pacer.pass(Urgency::Sweep).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_slows_the_calls_down_together_and_alone() {
     for is_away in [false, true] {
         let away = Arc::new(Absent {
-            budget: Arc::new(LocalBudget::new(caps(10.0), morning())),
+            budget: Arc::new(LocalBudget::new(caps(10.0), clock())),
             is_away: AtomicBool::new(is_away),
         });
-        let fallback = Fallback::new(caps(10.0), 0.2, Arc::default(), morning());
+        let fallback = Fallback::new(caps(10.0), 0.2, Arc::default(), clock());
         let pacer = Pacer::new(away, Some(fallback), Rate::new(10.0, 2));
         let time_of_six = async || {
             let start = Instant::now();

@@ -217,7 +217,7 @@ fn world_paced(now: KrxTime, per_second: f64) -> World {
         part: Part::default(),
         latency: Mutex::new(Duration::from_millis(270)),
         clock: Arc::clone(&clock),
-        pacer: pacer(now, per_second),
+        pacer: pacer(&clock, per_second),
     });
     let store = Arc::new(Store::default());
     let reader = Reader::new(parts(&broker, &store, &clock, "first"));
@@ -229,14 +229,14 @@ fn world_paced(now: KrxTime, per_second: f64) -> World {
     }
 }
 
-fn pacer(now: KrxTime, per_second: f64) -> Pacer {
+fn pacer(clock: &Clock, per_second: f64) -> Pacer {
     let caps = Caps {
         per_second,
         per_minute: None,
         per_day: None,
         burst: 1,
     };
-    let budget = Arc::new(LocalBudget::new(caps, now));
+    let budget = Arc::new(LocalBudget::new(caps, Arc::clone(clock)));
     Pacer::new(budget, None, Rate::new(per_second, 20))
 }
 

@@ -3,15 +3,33 @@
 -- of the processes do not matter.
 -- ARGV: what ('book', 'refused' or 'share'), calls a second, calls a minute or 0, calls a day or 0,
 -- calls a cell, reach, periods of a lane, number of the lane, burst, and what the caller knows of the
--- day's calls: the day, how many there were, how many of them this budget did not count.
+-- calls of all: the day and the calls of it, an instant and the calls of the minute before it, and how
+-- many there were since that this budget did not count.
 local what, rate, most_minute, most_day = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local calls, reach, lane_periods, lane = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local burst = tonumber(ARGV[9])
-local known_day, known_made, uncounted = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local known_day, known_today = tonumber(ARGV[10]), tonumber(ARGV[11])
+local known_at, known_minute, uncounted = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
 local SECOND, DAY, SEOUL = 1e6, 86400e6, 32400e6
+local now_second = math.floor(now / SECOND)
 
-local function forgotten(share, share_at, day)
-  return { booked = {}, lanes = { 0, 0, 0 }, share = share, share_at = share_at, seconds = {}, day = day, asked_at = now }
+local function forgotten(share, share_at, day, before)
+  return {
+    booked = {}, lanes = { 0, 0, 0 }, share = share, share_at = share_at, seconds = {}, day = day,
+    born = now, before = before, asked_at = now,
+  }
+end
+-- The calls since a second, and the oldest second that is counted.
+local function made_since(state, second)
+  local made, oldest = 0, nil
+  local function count(entry)
+    if entry[1] >= second then
+      made, oldest = made + entry[2], math.min(oldest or entry[1], entry[1])
+    end
+  end
+  for _, entry in ipairs(state.seconds) do count(entry) end
+  count(state.before)
+  return made, oldest
 end
 local function share_in_force(state, time)
   return math.min(1, state.share + math.max(0, time - state.share_at) / 50e6)
@@ -33,6 +51,7 @@ local function is_budget(state)
     if not are_numbers(entry, 2) then return false end
   end
   return are_numbers(state.booked) and are_numbers(state.lanes, 3) and are_numbers(state.day, 2)
+    and are_numbers(state.before, 2) and is_number(state.born)
     and is_number(state.share) and state.share > 0 and state.share <= 1
     and is_number(state.share_at) and is_number(state.asked_at) and is_number(state.opens_at or 0)
 end
@@ -41,10 +60,11 @@ local text = redis.pcall('GET', KEYS[1])
 local is_known, state = pcall(cmsgpack.unpack, type(text) == 'string' and text or '')
 local is_checked, is_sound = pcall(is_budget, state)
 if not (is_known and is_checked and is_sound) then
-  state = forgotten(1, 0, { 0, 0 })
+  state = forgotten(1, 0, { 0, 0 }, { 0, 0 })
 elseif now < state.asked_at - SECOND then
   -- The clock was set back: what is booked by it would not pass for as long as that.
-  state = forgotten(share_in_force(state, state.asked_at), now, state.day)
+  local made = made_since(state, math.floor(state.asked_at / SECOND) - 60)
+  state = forgotten(share_in_force(state, state.asked_at), now, state.day, { now_second, made })
 end
 state.asked_at = now
 state.share_at = math.min(state.share_at, now)
@@ -67,14 +87,21 @@ if what == 'refused' then
   return tostring(share)
 end
 
-local day, now_second = math.floor((now + SEOUL) / DAY), math.floor(now / SECOND)
+local day = math.floor((now + SEOUL) / DAY)
 if state.day[1] ~= day then state.day = { day, 0 } end
-local heard = known_day == day and known_made or 0
+local heard = known_day == day and known_today or 0
 local made = math.max(state.day[2], heard) + uncounted
 state.day[2] = made
-if uncounted > 0 and most_minute > 0 then
-  -- When in the last minute they were made is not known; longer ago they do not matter.
-  state.seconds[#state.seconds + 1] = { now_second, math.min(uncounted, most_minute) }
+if most_minute > 0 then
+  if not state.opens_at then state.born = now end
+  local held = state.before[1] >= now_second - 60 and state.before[2] or 0
+  if known_at < state.born and known_minute > held then
+    state.before = { math.floor(known_at / SECOND), known_minute }
+  end
+  if uncounted > 0 then
+    -- When in the last minute they were made is not known; longer ago they do not matter.
+    state.seconds[#state.seconds + 1] = { now_second, math.min(uncounted, most_minute) }
+  end
 end
 
 local period = math.max(1, math.ceil(calls * SECOND / (rate * share)))
@@ -96,10 +123,6 @@ local function first_gap(from)
 end
 
 local early = (burst - 1) * period
-if not state.opens_at and most_minute > 0 then
-  -- Nobody knows how many calls the last minute had.
-  state.seconds = { { now_second, most_minute } }
-end
 local settles = math.max(SECOND, math.min(5 * period, 6e6)) + early
 state.opens_at = math.min(state.opens_at or now + settles, now + settles)
 local from = math.max(now, state.opens_at)
@@ -117,23 +140,22 @@ end
 
 if most_day > 0 and made + calls > most_day then
   keep()
-  return { 'day', (day + 1) * DAY - SEOUL - now, 0, day, made }
+  return { 'day', (day + 1) * DAY - SEOUL - now, 0, day, made, now, (made_since(state, now_second - 60)) }
 end
 if most_minute > 0 then
   local second = math.floor(at / SECOND)
-  local seconds, within, oldest, place = {}, 0, nil, nil
+  local seconds, place = {}, nil
   for _, entry in ipairs(state.seconds) do
     if entry[1] >= now_second - 60 and entry[1] * SECOND < far then
       seconds[#seconds + 1] = entry
-      if entry[1] >= second - 60 then within = within + entry[2] end
       if entry[1] == second then place = entry end
-      oldest = math.min(oldest or entry[1], entry[1])
     end
   end
   state.seconds = seconds
-  if within + calls > most_minute then
+  if made_since(state, second - 60) + calls > most_minute then
     keep()
-    return { 'minute', ((oldest or now_second) + 61) * SECOND - now, 0, day, made }
+    local held, oldest = made_since(state, now_second - 60)
+    return { 'minute', ((oldest or now_second) + 61) * SECOND - now, 0, day, made, now, held }
   end
   if place then place[2] = place[2] + calls else seconds[#seconds + 1] = { second, calls } end
 end
@@ -143,4 +165,5 @@ local place = 1
 while booked[place] and booked[place] < at do place = place + 1 end
 table.insert(booked, place, at)
 keep()
-return { 'cell', math.max(at - early - now, 0), period, day, made + calls }
+local held = made_since(state, now_second - 60)
+return { 'cell', math.max(at - early - now, 0), period, day, made + calls, now, held }

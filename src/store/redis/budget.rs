@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use redis::Script;
 
 use super::RedisStore;
-use crate::domain::{Booking, Cap, Caps, DayCalls, Urgency};
-use crate::pace::DayCount;
+use crate::domain::{Booking, CallsMade, Cap, Caps, Urgency};
+use crate::pace::CallCount;
 use crate::port::{RateBudget, StoreError};
 
 /// The time that the rule goes by: the server's.
@@ -18,25 +18,29 @@ local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 ";
 const RULE: &str = include_str!("budget.lua");
 
+/// What was booked, its wait and length; the day and its calls; the time and the calls of the minute
+/// before.
+type Reply = (String, u64, u64, i64, u32, i64, u32);
+
 /// The budget of one app key.
 pub struct RedisBudget {
     store: Arc<RedisStore>,
     key: String,
     caps: Caps,
-    day: Arc<DayCount>,
+    count: Arc<CallCount>,
     script: Script,
 }
 
 impl RedisBudget {
-    /// The budget of the app key called `identity` in `store`. `day` remembers the day's calls where
-    /// the store does not.
+    /// The budget of the app key called `identity` in `store`. `count` remembers the calls where the
+    /// store does not.
     #[must_use]
-    pub fn new(store: Arc<RedisStore>, identity: &str, caps: Caps, day: Arc<DayCount>) -> Self {
+    pub fn new(store: Arc<RedisStore>, identity: &str, caps: Caps, count: Arc<CallCount>) -> Self {
         Self {
             key: store.keys.own(&format!("budget:{identity}")),
             store,
             caps,
-            day,
+            count,
             script: Script::new(&format!("{SERVER_TIME}{RULE}")),
         }
     }
@@ -49,7 +53,7 @@ impl RedisBudget {
     pub async fn share(&self) -> Result<f64, StoreError> {
         // Whose call it was does not matter.
         let share: String = self
-            .ask("share", Urgency::Sweep, DayCalls::default())
+            .ask("share", Urgency::Sweep, CallsMade::default())
             .await?;
         Ok(share.parse().unwrap_or(1.0))
     }
@@ -58,7 +62,7 @@ impl RedisBudget {
         &self,
         what: &str,
         urgency: Urgency,
-        known: DayCalls,
+        known: CallsMade,
     ) -> Result<T, StoreError> {
         let Caps {
             per_second,
@@ -81,7 +85,8 @@ impl RedisBudget {
                 // Lua counts from one.
                 urgency.index() + 1,
                 burst.max(1),
-                (known.day, known.made, known.uncounted),
+                (known.day, known.today),
+                (known.heard_at, known.last_minute, known.uncounted),
             ),
         )
         .await
@@ -91,10 +96,16 @@ impl RedisBudget {
 #[async_trait]
 impl RateBudget for RedisBudget {
     async fn book(&self, urgency: Urgency) -> Result<Booking, StoreError> {
-        let telling = self.day.tell();
-        let (kind, wait, length, day, made): (String, u64, u64, i64, u32) =
+        let telling = self.count.tell();
+        let (kind, wait, length, day, today, heard_at, last_minute): Reply =
             self.ask("book", urgency, telling.known).await?;
-        telling.answered(day, made);
+        telling.answered(CallsMade {
+            day,
+            today,
+            heard_at,
+            last_minute,
+            uncounted: 0,
+        });
         let wait = Duration::from_micros(wait);
         Ok(match kind.as_str() {
             "day" => Booking::Spent {
@@ -115,7 +126,7 @@ impl RateBudget for RedisBudget {
 
     async fn refused(&self) -> Result<f64, StoreError> {
         // Whose call it was does not matter.
-        let known = DayCalls::default();
+        let known = CallsMade::default();
         let share: String = self.ask("refused", Urgency::Sweep, known).await?;
         Ok(share.parse().unwrap_or(1.0))
     }

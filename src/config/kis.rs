@@ -1,0 +1,110 @@
+//! The broker: which account, which key, how fast.
+
+use std::time::Duration;
+
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::layers::Layers;
+use super::{ConfigError, profile};
+use crate::domain::Caps;
+use crate::kis::host;
+use crate::pace::Rate;
+
+/// Which of the broker's environments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KisEnvironment {
+    /// A real account.
+    Real,
+    /// A paper account: one call a second, no multi-price call.
+    Paper,
+}
+
+/// The broker.
+#[derive(Debug, Clone)]
+pub struct KisSettings {
+    /// Real or paper.
+    pub environment: KisEnvironment,
+    /// REST host.
+    pub base_url: String,
+    /// The part before `/kospi_code.mst.zip`.
+    pub master_url: String,
+    /// App key, where set.
+    pub app_key: Option<SecretString>,
+    /// App secret, where set.
+    pub app_secret: Option<SecretString>,
+    /// Calls per second and burst.
+    pub rate: Rate,
+    /// Calls in any minute, where capped.
+    pub calls_per_minute: Option<u32>,
+    /// Calls in a day of Seoul, where capped.
+    pub calls_per_day: Option<u32>,
+    /// Share of the caps that a process keeps to while Redis is away, above 0 to 1.
+    pub share_without_redis: f64,
+    /// Longest wait for an answer.
+    pub timeout: Duration,
+}
+
+impl KisSettings {
+    /// What all processes of the app key may call together.
+    #[must_use]
+    pub fn caps(&self) -> Caps {
+        Caps {
+            per_second: self.rate.per_second,
+            per_minute: self.calls_per_minute,
+            per_day: self.calls_per_day,
+            // More than two at once is for hosts of one's own, where many calls share a cell.
+            burst: self.rate.burst.get().min(2),
+        }
+    }
+}
+
+pub(super) fn kis(layers: &Layers) -> Result<KisSettings, ConfigError> {
+    let environment = layers.one_of(
+        "kis.env",
+        &[
+            ("real", KisEnvironment::Real),
+            ("paper", KisEnvironment::Paper),
+        ],
+    )?;
+    let is_new_customer = layers.yes_or_no("kis.new_customer")?;
+    let base_url = layers.address("kis.base_url")?;
+    let base_url = base_url.unwrap_or_else(|| match environment {
+        KisEnvironment::Real => host::REAL.to_owned(),
+        KisEnvironment::Paper => host::PAPER.to_owned(),
+    });
+    let master_url = layers.address("kis.master_url")?;
+    Ok(KisSettings {
+        environment,
+        rate: profile::rate(layers, environment, is_new_customer, &base_url)?,
+        base_url,
+        master_url: master_url.unwrap_or_else(|| host::MASTER.to_owned()),
+        app_key: header_secret(layers, "kis.app_key")?,
+        app_secret: header_secret(layers, "kis.app_secret")?,
+        calls_per_minute: calls(layers, "kis.calls_per_minute")?,
+        calls_per_day: calls(layers, "kis.calls_per_day")?,
+        share_without_redis: layers
+            .number("kis.share_without_redis", 0.01..=1.0)?
+            .unwrap_or(0.2),
+        timeout: layers.duration("kis.timeout", "100ms", "60s")?,
+    })
+}
+
+/// A cap on calls; empty for none.
+fn calls(layers: &Layers, key: &'static str) -> Result<Option<u32>, ConfigError> {
+    if layers.text(key).is_empty() {
+        return Ok(None);
+    }
+    let count = layers.count(key, 1..=100_000_000)?;
+    Ok(u32::try_from(count).ok())
+}
+
+/// A key that will go into a header must fit into one.
+fn header_secret(layers: &Layers, key: &'static str) -> Result<Option<SecretString>, ConfigError> {
+    let Some(secret) = layers.secret(key) else {
+        return Ok(None);
+    };
+    HeaderValue::from_str(secret.expose_secret())
+        .map_err(|_| layers.refuse(key, "printable ASCII, as the broker's portal shows it"))?;
+    Ok(Some(secret))
+}
