@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{APART, Presence, RateMode, Role};
@@ -17,6 +17,9 @@ const EVERY: Duration = Duration::from_secs(3);
 
 /// How often it is tried while the store is away, at the most.
 const AGAIN: Duration = Duration::from_secs(12);
+
+/// How often it is looked whether all who sweep sweep the same.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// For how long it holds: a process that says nothing for so long is gone.
 const LIFE: Duration = Duration::from_secs(8);
@@ -89,18 +92,19 @@ impl Attendance {
     pub async fn run(self, stop: CancellationToken) {
         let mut posts = self.candidate.as_ref().map(|candidate| candidate.changes());
         let mut pause = EVERY;
-        let mut has_looked = self.presence.scope.is_none();
+        let mut looked_at = None;
+        let mut trouble = None;
         loop {
             let now = self.now();
             let said = self.roster.sign_in(&now, LIFE);
             pause = match stop.run_until_cancelled(said).await {
                 None => break,
                 Some(Ok(())) => {
-                    if !has_looked {
-                        has_looked = stop
-                            .run_until_cancelled(self.look_around())
-                            .await
-                            .is_none_or(|seen| seen);
+                    let is_due = looked_at.is_none_or(|at: Instant| at.elapsed() >= LOOK_EVERY);
+                    if is_due && self.presence.scope.is_some() {
+                        looked_at = Some(Instant::now());
+                        let look = self.look_around(&mut trouble);
+                        stop.run_until_cancelled(look).await;
                     }
                     EVERY
                 }
@@ -124,15 +128,19 @@ impl Attendance {
         }
     }
 
-    /// Says whether those who sweep here sweep the same.
-    async fn look_around(&self) -> bool {
+    /// Says where those who sweep here do not sweep the same, once until that changes.
+    async fn look_around(&self, trouble: &mut Option<String>) {
         let Ok(processes) = self.roster.present().await else {
-            return false;
+            return;
         };
-        if let Some(trouble) = Presence::at_odds(&processes) {
-            tracing::warn!("{trouble}; {APART}");
+        let found = Presence::at_odds(&processes);
+        if let Some(found) = found
+            .as_ref()
+            .filter(|found| Some(*found) != trouble.as_ref())
+        {
+            tracing::warn!("{found}; {APART}");
         }
-        true
+        *trouble = found;
     }
 
     /// What is said now.

@@ -134,7 +134,7 @@ async fn a_budget_that_cannot_be_is_taken_for_none() {
     );
     // In Lua, as the script itself keeps it. `ahead` is a day from now.
     let sound = "booked = {}, lanes = {0, 0, 0}, share = 1, share_at = 0, seconds = {}, \
-                 day = {0, 0}, born = 0, before = {0, 0}, asked_at = 0";
+                 day = {0, 0}, day_before = 0, born = 0, before = {0, 0}, asked_at = 0";
     for damage in [
         "",
         "booked = 'x'",

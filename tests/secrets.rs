@@ -283,6 +283,25 @@ async fn no_fault_of_the_broker_shows_a_secret() {
     }
 }
 
+/// It tells the words of a command that it does not know, and the password is among those of HELLO.
+#[tokio::test]
+async fn a_redis_without_resp3_is_not_quoted() {
+    let mut world = world(&["--limit", "0"]).await;
+    let asks = ["--requirepass", PASSWORD, "--rename-command", "HELLO", ""];
+    world.redis = RedisServer::start_with(&asks, &format!(":{PASSWORD}@")).await;
+    let watch = Watch::new(&[]);
+    let url = format!("{}?protocol=resp3", world.redis.url());
+    let changes: [(&str, &str); 2] = [("SISE__READER__FIRST_LEVEL", "on"), ("REDIS_URL", &url)];
+    for (name, value) in changes {
+        run_all(&world, &watch, |program| program.set(name, value)).await;
+        run_daemon(&world, &watch, |program| program.set(name, value)).await;
+        look_everywhere(&world, &watch).await;
+    }
+    let doctor = loud(&world, &["doctor"]).set("REDIS_URL", &url).run().await;
+    let found = doctor.exits(1).stdout;
+    assert!(found.contains("it does not know RESP3"), "{found}");
+}
+
 #[tokio::test]
 async fn a_broker_that_is_away_shows_no_secret() {
     let mut world = world(&["--limit", "0"]).await;

@@ -2,6 +2,8 @@
 
 mod broker;
 
+use std::time::Duration;
+
 use clap::Args;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -148,7 +150,7 @@ async fn store(parts: &Parts) -> Vec<Check> {
     let start = Instant::now();
     let health = match redis.health().await {
         Ok(health) => health,
-        Err(error) => return vec![unreached(&error)],
+        Err(error) => return vec![unreached("redis", &error)],
     };
     let found = format!(
         "version {} at {}, answers in {:.1} ms",
@@ -194,7 +196,7 @@ async fn store(parts: &Parts) -> Vec<Check> {
     vec![found_redis, memory, processes(parts, redis).await]
 }
 
-fn unreached(error: &StoreError) -> Check {
+fn unreached(name: &'static str, error: &StoreError) -> Check {
     let mend = match error {
         StoreError::Refused { mend, .. } => mend,
         _ => {
@@ -202,17 +204,29 @@ fn unreached(error: &StoreError) -> Check {
              does not); if it is far away, raise store.connect_timeout and store.response_timeout"
         }
     };
-    Check::fail("redis", error.to_string(), mend)
+    Check::fail(name, error.to_string(), mend)
 }
 
-/// Those who sweep on one Redis must sweep the same.
+/// Those who sweep on one Redis must sweep the same. A Redis that takes no writes is found here.
 async fn processes(parts: &Parts, redis: &RedisStore) -> Check {
-    let mut processes = match redis.present().await {
+    let own = Presence {
+        doing: "looking for what is wrong".to_owned(),
+        ..parts.presence(Role::OneShot)
+    };
+    let present = async {
+        redis.sign_in(&own, Duration::from_secs(1)).await?;
+        redis.sign_out(&own.process).await?;
+        redis.present().await
+    };
+    let mut processes = match present.await {
         Ok(processes) => processes,
-        Err(error) => return unreached(&error),
+        Err(error) => return unreached("processes", &error),
     };
     let count = processes.len();
-    processes.push(parts.presence(Role::OneShot));
+    processes.push(Presence {
+        process: "these settings".to_owned(),
+        ..own
+    });
     match Presence::at_odds(&processes) {
         Some(trouble) => Check::warn("processes", trouble, APART),
         None if count == 0 => Check::ok("processes", "none has been heard of lately"),

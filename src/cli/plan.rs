@@ -61,8 +61,9 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
     output::line(format!("sweep every       {}", seconds(plan.period())));
     output::line(format!("a price lives     {}", seconds(plan.ttl)));
     output::line(format!(
-        "alive at any time {:.0} %",
-        plan.share_alive() * 100.0
+        "alive at any time {:.0} %{}",
+        plan.share_alive() * 100.0,
+        until_spent(&plan)
     ));
     output::line(format!(
         "largest list      {} codes",
@@ -83,6 +84,14 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
     Ok(DONE)
 }
 
+/// Until when codes are alive where the calls of a day do not last.
+pub(super) fn until_spent(plan: &Plan) -> &'static str {
+    match plan.lasts_the_day() {
+        true => "",
+        false => ", until the calls of the day are made",
+    }
+}
+
 /// What would work instead.
 pub(super) fn remedies(plan: &Plan) -> String {
     let mut ways = Vec::new();
@@ -99,6 +108,8 @@ pub(super) fn remedies(plan: &Plan) -> String {
         ));
     }
     match plan.largest_list() {
+        // A shorter one needs more calls a day.
+        0 if !plan.lasts_the_day() => {}
         0 => ways.push(format!(
             "a shorter interval (schedule.interval, now {})",
             seconds(plan.interval)

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
-use super::plan::remedies;
+use super::plan::{remedies, until_spent};
 use super::progress;
 use crate::api::ApiState;
 use crate::config::Layers;
@@ -442,11 +442,12 @@ fn refuse_gaps(
     }
     let trouble = format!(
         "this set-up cannot keep its {} codes alive: each is written every {:.0} s and lives {:.0} s, \
-         so {:.0} % are there at any moment",
+         so {:.0} % are there at any moment{}",
         grouped(codes),
         plan.period().as_secs_f64(),
         plan.ttl.as_secs_f64(),
-        plan.share_alive() * 100.0
+        plan.share_alive() * 100.0,
+        until_spent(&plan)
     );
     if arguments.allow_gaps {
         tracing::warn!("{trouble}; going on, as --allow-gaps says");

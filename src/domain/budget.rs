@@ -187,8 +187,10 @@ pub struct Cells {
     before: (i64, u32),
     /// How far the clock of the day is ahead of the cells' clock, microseconds.
     day_ahead: i64,
-    /// The day in Seoul, and its calls.
+    /// The day in Seoul, and its calls that are counted here,
     day: (i64, u32),
+    /// after so many that were made before.
+    day_before: u32,
     /// No cell begins before; `None` until the first booking says when that is.
     opens_at: Option<i64>,
     /// The last booking was asked for then.
@@ -207,6 +209,7 @@ impl Default for Cells {
             before: (0, 0),
             day_ahead: 0,
             day: (0, 0),
+            day_before: 0,
             opens_at: Some(i64::MIN),
             asked_at: i64::MIN,
         }
@@ -283,7 +286,7 @@ impl Cells {
                 None => self.seconds.push((second, calls)),
             }
         }
-        self.day.1 = made.saturating_add(calls);
+        self.day.1 = self.day.1.saturating_add(calls);
         if on_lane && let Some(lane) = self.lanes.get_mut(urgency.index()) {
             // From where it should have been: what is taken by others must not add up.
             *lane = want + (period as f64 * urgency.lane_periods()) as i64;
@@ -300,19 +303,22 @@ impl Cells {
     /// Takes over what is known elsewhere.
     pub fn tell(&mut self, caps: &Caps, known: CallsMade, now: i64) {
         self.meet(now);
-        let (day, made) = self.day_at(now);
-        let heard = if known.day == day { known.today } else { 0 };
-        self.day.1 = made.max(heard).saturating_add(known.uncounted);
+        if self.opens_at.is_none() {
+            self.born = now;
+        }
+        let is_from_before = known.heard_at < self.born;
+        let (day, _) = self.day_at(now);
+        if is_from_before && known.day == day {
+            self.day_before = self.day_before.max(known.today);
+        }
+        self.day.1 = self.day.1.saturating_add(known.uncounted);
         let Some(most) = caps.per_minute else {
             return;
         };
         let now_second = now.div_euclid(SECOND);
-        if self.opens_at.is_none() {
-            self.born = now;
-        }
         let (past, held) = self.before;
         let held = if past >= now_second - 60 { held } else { 0 };
-        if known.heard_at < self.born && known.last_minute > held {
+        if is_from_before && known.last_minute > held {
             self.before = (known.heard_at.div_euclid(SECOND), known.last_minute);
         }
         if known.uncounted > 0 {
@@ -355,8 +361,9 @@ impl Cells {
         let day = (now + self.day_ahead + SEOUL).div_euclid(DAY);
         if self.day.0 != day {
             self.day = (day, 0);
+            self.day_before = 0;
         }
-        self.day
+        (day, self.day_before.saturating_add(self.day.1))
     }
 
     /// Takes note of the time; a clock that was set back makes it forget.
@@ -367,7 +374,8 @@ impl Cells {
             *self = Self {
                 share: self.share(self.asked_at),
                 share_at: now,
-                day: self.day,
+                day: (self.day.0, 0),
+                day_before: self.day_before.saturating_add(self.day.1),
                 day_ahead: self.day_ahead,
                 before: (now.div_euclid(SECOND), self.made_since(asked_second - 60)),
                 ..Self::forgotten()

@@ -84,7 +84,7 @@ pub enum StoreError {
         /// Which store: its address, without any secret.
         store: String,
         /// What it refused.
-        trouble: &'static str,
+        trouble: String,
         /// What to do.
         mend: &'static str,
     },

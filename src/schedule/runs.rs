@@ -264,7 +264,9 @@ impl Schedule {
         account::record(report);
         account::log(report);
         let is_reached = |missing: &Missing| missing.reason != Reason::NotReached;
-        if report.written == 0 && !report.stopped && !report.missing.iter().any(is_reached) {
+        // Calls that were not made for want of a budget are nobody else's to make.
+        let is_cut_off = report.calls > 0 && report.written == 0 && !report.stopped;
+        if is_cut_off && !report.missing.iter().any(is_reached) {
             self.leave_lead(state).await;
         }
         self.parts.recorder.note(report.event(started_at, closed));

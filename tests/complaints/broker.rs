@@ -199,6 +199,9 @@ async fn a_three_second_blip_that_left_data_dead_for_eight_hours() {
         .set("KIS_BASE_URL", format!("http://127.0.0.1:{}", way.port()))
         .set("SISE__KIS__TIMEOUT", "300ms")
         .set("SISE__SWEEP__BATCH_SIZE", "5")
+        // Caps that nobody reaches must not stop anybody.
+        .set("SISE__KIS__CALLS_PER_MINUTE", "100000")
+        .set("SISE__KIS__CALLS_PER_DAY", "10000000")
         .start();
     says_again(&daemon, 2, &WHOLE_SWEEP).await;
     let address = daemon.health_address().await;

@@ -52,6 +52,8 @@ pub(crate) struct Broker {
     pub(crate) issued: Option<(Duration, usize)>,
     last_token: Option<String>,
     pub(crate) most_in_a_second: usize,
+    /// Calls of the day.
+    pub(crate) count: u32,
 }
 
 /// The codes of a day.
@@ -105,6 +107,7 @@ impl Broker {
             issued: None,
             last_token: None,
             most_in_a_second: 0,
+            count: 0,
         }
     }
 
@@ -242,6 +245,7 @@ impl Broker {
             self.calls.pop_front();
         }
         self.calls.push_back((now, slot));
+        self.count += 1;
         let second = self.in_the_last(Duration::from_secs(1), now).count();
         self.most_in_a_second = self.most_in_a_second.max(second);
     }

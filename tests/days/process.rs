@@ -106,6 +106,9 @@ fn settings(world: &World, has_key: bool) -> Settings {
     if let Some(calls) = setup.calls_per_minute {
         set("kis.calls_per_minute", &calls.to_string());
     }
+    if let Some(calls) = setup.calls_per_day {
+        set("kis.calls_per_day", &calls.to_string());
+    }
     set("universe.source", "master");
     set(
         "schedule.interval",

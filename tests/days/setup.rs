@@ -45,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) batch_size: usize,
     /// Calls in a minute, where they are capped: enough for the sweeps, and not for much more.
     pub(crate) calls_per_minute: Option<u32>,
+    /// And in a day: enough for three times the sweeps.
+    pub(crate) calls_per_day: Option<u32>,
     pub(crate) redis_latency: Duration,
     pub(crate) broker_latency: Duration,
     /// How far each slot's clock is off at the start, microseconds.
@@ -97,8 +99,12 @@ impl Setup {
         let batch_size = one_of(&mut rng, &[2, 5, 30]);
         let sweep = codes.listed.len().div_ceil(batch_size);
         let sweeps = usize::try_from(60 / interval.as_secs()).unwrap();
-        let cap = u32::try_from(sweep * sweeps * 2).unwrap() + 20;
-        let calls_per_minute = (mode == Mode::Real && rng.u8(..8) == 0).then_some(cap);
+        let a_minute = u32::try_from(sweep * sweeps).unwrap();
+        let is_capped = |rng: &mut Rng| mode == Mode::Real && rng.u8(..8) == 0;
+        let calls_per_minute = is_capped(&mut rng).then_some(a_minute * 2 + 20);
+        let minutes = session.map_or(60, |(open, close)| (close - open).num_minutes());
+        let a_day = a_minute * u32::try_from(minutes).unwrap() * 3 + 500;
+        let calls_per_day = is_capped(&mut rng).then_some(a_day);
         Self {
             seed,
             start,
@@ -116,6 +122,7 @@ impl Setup {
             lease: Duration::from_secs(one_of(&mut rng, &[3, 10, 10, 10, 30])),
             batch_size,
             calls_per_minute,
+            calls_per_day,
             redis_latency: Duration::from_millis(one_of(&mut rng, &[0, 0, 0, 2, 10])),
             broker_latency: Duration::from_millis(one_of(&mut rng, &[10, 40, 40, 250])),
             skews: (0..slots).map(|_| skew(&mut rng)).collect(),

@@ -242,7 +242,13 @@ impl World {
         let second = broker.in_the_last(Duration::from_secs(1), now);
         let calls: Vec<(Duration, usize)> = second.collect();
         let minute = broker.in_the_last(Duration::from_secs(60), now).count();
+        let today = broker.count;
         drop(broker);
+        if let Some(cap) = self.setup.calls_per_day
+            && today > cap
+        {
+            self.violated(&format!("{today} calls in a day, {cap} are allowed"));
+        }
         if let Some(cap) = self.setup.calls_per_minute {
             let limit = cap + self.calls_beside_the_minute(cap);
             if minute > usize::try_from(limit).unwrap() {

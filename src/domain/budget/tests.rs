@@ -263,33 +263,42 @@ fn calls_that_were_not_counted_may_be_of_this_minute() {
 }
 
 #[test]
-fn the_calls_of_the_day_are_taken_over_from_who_knows_more() {
+fn the_calls_of_the_day_are_taken_over_from_who_knows_of_those_before() {
     let caps = Caps {
         per_day: Some(100),
         ..RATE
     };
     let day = (START + SEOUL).div_euclid(DAY);
-    let known = |day, today, uncounted| CallsMade {
+    let known = |day, today, heard_at, uncounted| CallsMade {
         day,
         today,
+        heard_at,
         uncounted,
         ..CallsMade::default()
     };
     let mut cells = Cells::forgotten();
+    cells.tell(&caps, CallsMade::default(), START);
+    next_cells(&mut cells, &caps, START, 2);
     for (told, made) in [
-        (known(day - 1, 90, 0), 0),
-        (known(day, 90, 0), 90),
-        (known(day, 40, 0), 90),
-        (known(day, 90, 9), 99),
-        (known(0, 0, 0), 99),
+        (known(day - 1, 90, START - 9, 0), 2),
+        // What was counted here meanwhile comes on top of what was made before.
+        (known(day, 40, START - 9, 0), 42),
+        (known(day, 90, START - 9, 0), 92),
+        (known(day, 60, START - 9, 0), 92),
+        (known(day, 95, START + 9, 0), 92),
+        (known(day, 0, 0, 7), 99),
     ] {
         cells.tell(&caps, told, START);
         let found = cells.made(START);
         assert_eq!((found.day, found.today), (day, made), "{told:?}");
     }
-    next_cells(&mut cells, &caps, START, 1);
-    let spent = cells.book(&caps, Urgency::Reader, START);
+    next_cells(&mut cells, &caps, START + SECOND, 1);
+    let spent = cells.book(&caps, Urgency::Reader, START + SECOND);
     assert!(matches!(spent, Booking::Spent { cap: Cap::Day, .. }));
+    // A clock that is set back forgets none of them, and takes none twice.
+    let back = START - 100 * SECOND;
+    cells.tell(&caps, known(day, 50, back - 9, 0), back);
+    assert_eq!(cells.made(back).today, 100);
     // The next day begins with none.
     let next = cells.made(START + DAY);
     assert_eq!((next.day, next.today), (day + 1, 0));

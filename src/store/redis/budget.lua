@@ -13,10 +13,10 @@ local known_at, known_minute, uncounted = tonumber(ARGV[12]), tonumber(ARGV[13])
 local SECOND, DAY, SEOUL = 1e6, 86400e6, 32400e6
 local now_second = math.floor(now / SECOND)
 
-local function forgotten(share, share_at, day, before)
+local function forgotten(share, share_at, day, day_before, before)
   return {
-    booked = {}, lanes = { 0, 0, 0 }, share = share, share_at = share_at, seconds = {}, day = day,
-    born = now, before = before, asked_at = now,
+    booked = {}, lanes = { 0, 0, 0 }, share = share, share_at = share_at, seconds = {}, day = { day, 0 },
+    day_before = day_before, born = now, before = before, asked_at = now,
   }
 end
 -- The calls since a second, and the oldest second that is counted.
@@ -51,7 +51,7 @@ local function is_budget(state)
     if not are_numbers(entry, 2) then return false end
   end
   return are_numbers(state.booked) and are_numbers(state.lanes, 3) and are_numbers(state.day, 2)
-    and are_numbers(state.before, 2) and is_number(state.born)
+    and is_number(state.day_before) and are_numbers(state.before, 2) and is_number(state.born)
     and is_number(state.share) and state.share > 0 and state.share <= 1
     and is_number(state.share_at) and is_number(state.asked_at) and is_number(state.opens_at or 0)
 end
@@ -60,11 +60,12 @@ local text = redis.pcall('GET', KEYS[1])
 local is_known, state = pcall(cmsgpack.unpack, type(text) == 'string' and text or '')
 local is_checked, is_sound = pcall(is_budget, state)
 if not (is_known and is_checked and is_sound) then
-  state = forgotten(1, 0, { 0, 0 }, { 0, 0 })
+  state = forgotten(1, 0, 0, 0, { 0, 0 })
 elseif now < state.asked_at - SECOND then
   -- The clock was set back: what is booked by it would not pass for as long as that.
   local made = made_since(state, math.floor(state.asked_at / SECOND) - 60)
-  state = forgotten(share_in_force(state, state.asked_at), now, state.day, { now_second, made })
+  local day, today = state.day[1], state.day_before + state.day[2]
+  state = forgotten(share_in_force(state, state.asked_at), now, day, today, { now_second, made })
 end
 state.asked_at = now
 state.share_at = math.min(state.share_at, now)
@@ -88,14 +89,17 @@ if what == 'refused' then
 end
 
 local day = math.floor((now + SEOUL) / DAY)
-if state.day[1] ~= day then state.day = { day, 0 } end
-local heard = known_day == day and known_today or 0
-local made = math.max(state.day[2], heard) + uncounted
-state.day[2] = made
+if state.day[1] ~= day then
+  state.day, state.day_before = { day, 0 }, 0
+end
+if not state.opens_at then state.born = now end
+local is_from_before = known_at < state.born
+if is_from_before and known_day == day then state.day_before = math.max(state.day_before, known_today) end
+state.day[2] = state.day[2] + uncounted
+local made = state.day_before + state.day[2]
 if most_minute > 0 then
-  if not state.opens_at then state.born = now end
   local held = state.before[1] >= now_second - 60 and state.before[2] or 0
-  if known_at < state.born and known_minute > held then
+  if is_from_before and known_minute > held then
     state.before = { math.floor(known_at / SECOND), known_minute }
   end
   if uncounted > 0 then
@@ -159,7 +163,7 @@ if most_minute > 0 then
   end
   if place then place[2] = place[2] + calls else seconds[#seconds + 1] = { second, calls } end
 end
-state.day[2] = made + calls
+state.day[2] = state.day[2] + calls
 if on_lane then state.lanes[lane] = want + math.floor(period * lane_periods) end
 local place = 1
 while booked[place] and booked[place] < at do place = place + 1 end

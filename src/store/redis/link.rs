@@ -195,6 +195,7 @@ impl Link {
     pub(super) fn error(&self, error: &RedisError) -> StoreError {
         // A pipeline's error names every command that failed; its beginning says it all.
         let said: String = error.to_string().chars().take(200).collect();
+        let said = without_arguments(&said).to_owned();
         let store = self.address.clone();
         if let Some((trouble, mend)) = refusal(error, &said) {
             return StoreError::Refused {
@@ -206,7 +207,7 @@ impl Link {
         let trouble = match error.kind() {
             _ if error.is_timeout() => "no answer in time".to_owned(),
             ErrorKind::MasterNameNotFoundBySentinel => {
-                error.detail().unwrap_or("no master").to_owned()
+                without_arguments(error.detail().unwrap_or("no master")).to_owned()
             }
             _ => said,
         };
@@ -214,17 +215,37 @@ impl Link {
     }
 }
 
+/// A server names the words of a command that it does not know, and one has the password.
+fn without_arguments(said: &str) -> &str {
+    said.split(", with args").next().unwrap_or_default()
+}
+
 /// What a server refuses for a reason that people can mend, and how.
-fn refusal(error: &RedisError, said: &str) -> Option<(&'static str, &'static str)> {
+fn refusal(error: &RedisError, said: &str) -> Option<(String, &'static str)> {
     // Without a log-in a server takes no long request.
     if is_about_login(error) || said.contains("unauthenticated") {
+        let mend = "set user and password in REDIS_URL";
+        return Some(("the log-in is refused".to_owned(), mend));
+    }
+    if error.code() == Some("NOPERM") {
+        let what = error.detail().unwrap_or("no permission");
         return Some((
-            "the log-in is refused",
-            "set user and password in REDIS_URL",
+            format!("its user may not do this ({what})"),
+            "let that user run scripts and use the keys sise:*, realtime:price:* and close:price:*",
         ));
     }
     [
         ("\"OOM\"", "its memory is full", "raise maxmemory"),
+        (
+            "read only replica",
+            "it is a replica and takes no writes",
+            "set REDIS_URL to its master",
+        ),
+        (
+            "MISCONF",
+            "it cannot save to its disk and takes no writes",
+            "make room there, or set its stop-writes-on-bgsave-error to no",
+        ),
         (
             "cluster support disabled",
             "it is no cluster",
@@ -235,10 +256,15 @@ fn refusal(error: &RedisError, said: &str) -> Option<(&'static str, &'static str
             "it is a node of a cluster",
             "set REDIS_URL to a redis-cluster:// address",
         ),
+        (
+            "'HELLO'",
+            "it does not know RESP3",
+            "set reader.first_level to off, and no protocol in REDIS_URL",
+        ),
     ]
     .into_iter()
     .find(|(sign, ..)| said.contains(sign))
-    .map(|(_, trouble, mend)| (trouble, mend))
+    .map(|(_, trouble, mend)| (trouble.to_owned(), mend))
 }
 
 impl fmt::Debug for RedisSettings<'_> {

@@ -102,7 +102,7 @@ impl Server {
 /// Whether user and password are what was refused.
 pub(super) fn is_about_login(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed
-        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
 }
 
 /// The default waits with small packets and never notices a peer that went away.

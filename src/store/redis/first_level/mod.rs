@@ -205,12 +205,14 @@ async fn keep_linked(level: Arc<Level>, store: Arc<RedisStore>) {
         let number = level.held_mut().new_number();
         match level.link(number, &store).await {
             Ok(connection) => level.watch(number, connection).await,
-            Err(error) if !has_said => {
-                has_said = true;
+            Err(error) => {
                 let error = store.link.error(&error);
-                tracing::warn!(%error, "the first level stays empty until Redis tells of changes");
+                if std::mem::replace(&mut has_said, true) {
+                    tracing::debug!(%error, "no link for the first level");
+                } else {
+                    tracing::warn!(%error, "the first level stays empty until Redis tells of changes");
+                }
             }
-            Err(error) => tracing::debug!(%error, "no link for the first level"),
         }
         level.held_mut().end(number);
         sleep(Duration::from_millis(fastrand::u64(RETRY_MS))).await;
