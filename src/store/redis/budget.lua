@@ -67,6 +67,8 @@ elseif now < state.asked_at - SECOND then
   local day, today = state.day[1], state.day_before + state.day[2]
   state = forgotten(share_in_force(state, state.asked_at), now, day, today, { now_second, made })
 end
+-- A minute that is not over yet is none before this one.
+if state.before[1] > now_second + 1 then state.before = { 0, 0 } end
 state.asked_at = now
 state.share_at = math.min(state.share_at, now)
 local share = share_in_force(state, now)
