@@ -252,9 +252,7 @@ impl Pacer {
             }
         }
     }
-}
 
-impl Pacer {
     /// A turn where the own share is spent: the shared budget may be back.
     async fn book_without_share(
         &self,
