@@ -585,7 +585,7 @@ async fn an_end_that_nobody_asked_for_shows_no_secret() {
         .await;
     tokens.extend(world.broker.tokens());
     Watch::new(&tokens).look_at_outcome("a state that cannot be kept", &outcome);
-    for signal in ["ABRT", "KILL", "QUIT"] {
+    for signal in ["ABRT", "KILL", "USR1"] {
         let daemon = loud(&world, &["run", "--always-open"]).start();
         until("a sweep is done", async || {
             (daemon.count(&["sweep done"]) > 0).then_some(())
