@@ -424,6 +424,12 @@ async fn given(budget: &RedisBudget) -> (u32, Option<Cap>) {
     (cells, None)
 }
 
+async fn forget_everything(server: &RedisServer) {
+    let flush = redis::cmd("FLUSHALL");
+    let mut connection = server.connection().await;
+    let () = flush.query_async(&mut connection).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_calls_of_the_day_outlive_a_redis_that_comes_back_empty() {
     let server = RedisServer::start().await;
@@ -439,9 +445,7 @@ async fn the_calls_of_the_day_outlive_a_redis_that_comes_back_empty() {
     for _ in 0..3 {
         other.book(Urgency::Sweep).await.unwrap();
     }
-    let mut connection = server.connection().await;
-    let flush = redis::cmd("FLUSHALL");
-    let _: () = flush.query_async(&mut connection).await.unwrap();
+    forget_everything(&server).await;
     assert_eq!(given(&other).await, (3, Some(Cap::Day)));
     assert_eq!(given(&one).await, (0, Some(Cap::Day)));
 }
@@ -458,9 +462,7 @@ async fn the_calls_of_the_minute_outlive_it_too() {
     for _ in 0..6 {
         one.book(Urgency::Reader).await.unwrap();
     }
-    let mut connection = server.connection().await;
-    let flush = redis::cmd("FLUSHALL");
-    let () = flush.query_async(&mut connection).await.unwrap();
+    forget_everything(&server).await;
     // A process that knows nothing comes first.
     let other = budget();
     other.book(Urgency::Reader).await.unwrap();
