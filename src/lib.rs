@@ -45,6 +45,7 @@
 
 #[cfg(feature = "daemon")]
 pub mod api;
+pub mod cache;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;
@@ -82,4 +83,4 @@ pub mod universe;
 
 pub use domain::{Quote, Reading, Source, Status, Symbol};
 pub use reader::{Ask, ReadError, Reader};
-pub use setup::{ReaderBuilder, SetupError};
+pub use setup::{CacheBuilder, ReaderBuilder, SetupError};

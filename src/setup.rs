@@ -1,6 +1,7 @@
 //! Wires the concrete parts together. The only place that names adapters side by side.
 
 mod broker;
+mod cache;
 mod library;
 mod outside;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use chrono::NaiveDate;
 
+use crate::cache::{self as caching, Cache};
 use crate::clock::Clock;
 use crate::config::{ConfigError, KisEnvironment, Settings, UniverseSource};
 use crate::domain::{
@@ -26,12 +28,13 @@ use crate::port::{
 };
 use crate::presence::{Activity, Attendance};
 use crate::reader::{self, Reader};
-use crate::store::RedisStore;
+use crate::store::{Keys, RedisStore};
 use crate::sweep::{Manner, Sweeper};
 use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
 
 pub use broker::Broker;
 use broker::credentials;
+pub use cache::CacheBuilder;
 pub use library::ReaderBuilder;
 pub use outside::{Connect, KeyShare, Outside, WorkShare};
 
@@ -75,6 +78,8 @@ pub struct Parts {
     pub sweep_store: Arc<dyn PriceStore>,
     /// Redis, where that is the store.
     pub redis: Option<Arc<RedisStore>>,
+    /// What sise keeps beside the prices, under `sise:`.
+    pub cache: Cache,
     /// What this process calls itself where processes meet.
     pub process: String,
     /// What is written down about the work, beside the prices.
@@ -115,6 +120,13 @@ impl Parts {
         let broker = broker::put_together(&settings, &calendar, &universe, &outside)?;
         let last_good = LastGood::new(&settings.universe_origin(), outside.copies);
         let started_at = (outside.clock)();
+        let cache = Cache::new(caching::Parts {
+            store: outside.cache_store,
+            process: outside.process.clone(),
+            clock: Arc::clone(&outside.clock),
+            timeout: settings.store.connect_timeout + settings.store.response_timeout,
+            namespace: Keys::new(&settings.store.namespace).own(""),
+        });
         Ok(Self {
             settings,
             clock: outside.clock,
@@ -124,6 +136,7 @@ impl Parts {
             reader_store: outside.reader_store,
             sweep_store: outside.sweep_store,
             redis: outside.redis,
+            cache,
             process: outside.process,
             chronicle: outside.chronicle,
             recorder: outside.recorder,

@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["kis", "store"],
     &[
         "universe",
+        "cache",
         "sweep",
         "reader",
         "leadership",

@@ -13,7 +13,7 @@ use super::output::{self, grouped};
 use super::plan::remedies;
 use crate::config::Layers;
 use crate::domain::{APART, Presence, Role};
-use crate::port::{QuoteSource as _, Roster as _, StoreError};
+use crate::port::{CacheKeys as _, QuoteSource as _, Roster as _, StoreError};
 use crate::setup::Parts;
 use crate::store::RedisStore;
 

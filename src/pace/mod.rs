@@ -3,6 +3,7 @@
 mod breaker;
 mod budget;
 mod call_count;
+mod early;
 mod fallback;
 mod limiter;
 mod pacer;
@@ -12,6 +13,7 @@ mod retries;
 pub use breaker::{Breaker, Pass};
 pub use budget::LocalBudget;
 pub use call_count::{CallCount, Telling};
+pub use early::{FetchTime, HIGHEST_THROW, head_start};
 pub use fallback::Fallback;
 pub use limiter::Limiter;
 pub use pacer::Pacer;

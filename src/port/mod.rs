@@ -1,6 +1,7 @@
 //! What the services need of the outside: narrow traits, and errors that say what to do next.
 
 mod bans;
+mod cache;
 mod flights;
 mod journal;
 mod list;
@@ -11,6 +12,10 @@ mod work;
 
 pub use crate::domain::Urgency;
 pub use bans::BanStore;
+pub use cache::{
+    CacheEntry, CacheKeys, CacheStore, Growth, Hashes, Living, Order, Receipt, Replacement, Scored,
+    SortedSets, StoreHealth, ValueClaim, Values,
+};
 pub use flights::{Claim, Flights, Landed};
 pub use journal::{Chronicle, CoverageLog, Journal, Ledger, Place, Recorder, Roster, Unrecorded};
 pub use list::{ListError, ListSource};

@@ -88,7 +88,21 @@ pub enum StoreError {
         /// What to do.
         mend: &'static str,
     },
-    /// It cannot be reached, or it refused.
+    /// There is no way to it.
+    #[error("the store at {store} failed: {trouble}")]
+    Unreachable {
+        /// Which store: its address, without any secret.
+        store: String,
+        /// What happened.
+        trouble: String,
+    },
+    /// It did not answer in time; what was asked for may have been done.
+    #[error("the store at {store} failed: no answer in time")]
+    Late {
+        /// Which store: its address, without any secret.
+        store: String,
+    },
+    /// It failed otherwise.
     #[error("the store at {store} failed: {trouble}")]
     Failed {
         /// Which store: its address, without any secret.

@@ -1,13 +1,6 @@
-//! Early refresh of prices near the end of their life, so that one that is read often never dies
-//! under its readers.
-//!
-//! Every hit throws a die (`XFetch`: Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic
-//! Cache Stampede Prevention", 2015): the closer the end and the longer a fetch takes, the likelier
-//! this very reader has the price fetched anew, beside his answer. Many readers are all but sure to
-//! bring it about in time, and few cost no call too many.
+//! Early refresh of prices near the end of their life (`pace::early`), beside the answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::counter;
@@ -16,49 +9,8 @@ use super::Shared;
 use super::board::Wanted;
 use super::crew::Orders;
 use crate::domain::{KrxTime, Reading};
+use crate::pace::{HIGHEST_THROW, head_start};
 use crate::port::Urgency;
-
-/// What a fetch is taken to last before the first was measured.
-const USUAL_FETCH: Duration = Duration::from_millis(500);
-
-/// The highest throw: the logarithm of the smallest share that the random numbers have.
-const HIGHEST_THROW: f64 = 37.0;
-
-/// The share of the last fetch in the average.
-const WEIGHT: f64 = 0.125;
-
-/// How long a fetch takes, on average.
-#[derive(Debug)]
-pub(super) struct FetchTime {
-    seconds: AtomicU64,
-}
-
-impl Default for FetchTime {
-    fn default() -> Self {
-        Self {
-            seconds: AtomicU64::new(USUAL_FETCH.as_secs_f64().to_bits()),
-        }
-    }
-}
-
-impl FetchTime {
-    /// Takes a fetch into the average.
-    pub(super) fn note(&self, took: Duration) {
-        let seconds = self.seconds();
-        let seconds = seconds + (took.as_secs_f64() - seconds) * WEIGHT;
-        // Of two notes at once one may be lost, which an average bears.
-        self.seconds.store(seconds.to_bits(), Ordering::Relaxed);
-    }
-
-    fn seconds(&self) -> f64 {
-        f64::from_bits(self.seconds.load(Ordering::Relaxed))
-    }
-}
-
-/// How much earlier than at its end a price is fetched anew, by a share drawn from 0 to 1.
-fn head_start(fetch_seconds: f64, share: f64) -> f64 {
-    fetch_seconds * (-share.ln()).clamp(0.0, HIGHEST_THROW)
-}
 
 impl Shared {
     /// Has prices fetched anew that are about to die, beside the answer: nobody waits for it. Only
@@ -96,32 +48,5 @@ impl Shared {
             store_answers: true,
         };
         self.depart(departures, orders);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_head_start_grows_with_the_time_of_a_fetch_and_falls_off_from_it() {
-        let over = |seconds: f64| {
-            let mut random = fastrand::Rng::with_seed(1);
-            let throws = (0..10_000).filter(|_| head_start(0.3, random.f64()) > seconds);
-            throws.count()
-        };
-        // One in e starts a fetch's time ahead, one in e squared two fetches' time.
-        assert!((3_500..3_900).contains(&over(0.3)), "{}", over(0.3));
-        assert!((1_250..1_450).contains(&over(0.6)), "{}", over(0.6));
-        assert_eq!((head_start(0.3, 1.0), head_start(1.0, 0.0)), (0.0, 37.0));
-    }
-
-    #[test]
-    fn the_time_of_a_fetch_follows_what_is_measured() {
-        let fetch = FetchTime::default();
-        for _ in 0..100 {
-            fetch.note(Duration::from_secs(2));
-        }
-        assert!((1.9..2.0).contains(&fetch.seconds()), "{}", fetch.seconds());
     }
 }

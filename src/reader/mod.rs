@@ -27,6 +27,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::Clock;
 use crate::domain::{Calendar, Reading};
+use crate::pace::FetchTime;
 use crate::port::{Flights, PriceStore, QuoteSource};
 
 pub use ask::Ask;
@@ -34,7 +35,6 @@ pub use error::ReadError;
 
 use board::Board;
 use boarding::Boarding;
-use early::FetchTime;
 use last_seen::LastSeen;
 
 /// What a reader is made of.

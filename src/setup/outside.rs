@@ -12,8 +12,8 @@ use crate::config::Settings;
 use crate::kis::{BanFile, Http, TokenFile, Transport};
 use crate::pace::CallCount;
 use crate::port::{
-    Assignments, BanStore, Chronicle, CopyStore, Flights, Leadership, Postings, PriceStore,
-    RateBudget, Recorder, TokenStore, Unrecorded,
+    Assignments, BanStore, CacheStore, Chronicle, CopyStore, Flights, Leadership, Postings,
+    PriceStore, RateBudget, Recorder, TokenStore, Unrecorded,
 };
 use crate::store::{
     FileCopies, MemoryStore, RedisBans, RedisBudget, RedisFirstLevel, RedisSettings, RedisStore,
@@ -36,6 +36,8 @@ pub struct Outside {
     pub reader_store: Arc<dyn PriceStore>,
     /// For sweeps: a connection of its own, so that long pipelines delay no reader.
     pub sweep_store: Arc<dyn PriceStore>,
+    /// Where sise keeps what is hot beside the prices: watch lists, read counts, rankings.
+    pub cache_store: Arc<dyn CacheStore>,
     /// What is written down about the work, beside the prices.
     pub chronicle: Arc<dyn Chronicle>,
     /// Is told what happens.
@@ -103,12 +105,13 @@ impl Outside {
             .map(|(_, identity)| BanFile::new(&settings.state_directory, identity));
         let files = Arc::new(FileCopies::new(&settings.state_directory));
         let own_clock = Arc::clone(&clock);
-        let outside = |reader_store, sweep_store, chronicle, copies| Self {
+        let outside = |reader_store, sweep_store, cache_store, chronicle, copies| Self {
             clock: own_clock,
             process: process_name(),
             connect: Arc::new(|base, patience| Ok(Arc::new(Http::new(base, patience)?))),
             reader_store,
             sweep_store,
+            cache_store,
             chronicle,
             recorder: Arc::new(Unrecorded),
             copies: vec![files, copies],
@@ -124,8 +127,8 @@ impl Outside {
         let url = store.url.expose_secret();
         if url == "memory" {
             let memory = Arc::new(MemoryStore::default());
-            let (prices, chronicle) = (memory.clone(), memory.clone());
-            return Ok(outside(prices.clone(), prices, chronicle, memory));
+            let (prices, cache, chronicle) = (memory.clone(), memory.clone(), memory.clone());
+            return Ok(outside(prices.clone(), prices, cache, chronicle, memory));
         }
         let redis_settings = RedisSettings {
             url,
@@ -172,7 +175,13 @@ impl Outside {
             key,
             work,
             redis: Some(Arc::clone(&redis)),
-            ..outside(reader_store, sweeping.clone(), sweeping, redis)
+            ..outside(
+                reader_store,
+                sweeping.clone(),
+                redis.clone(),
+                sweeping,
+                redis,
+            )
         })
     }
 }
@@ -188,7 +197,7 @@ pub(super) fn host_name() -> String {
 
 /// A name that no other process has: where it runs, and a number for those that have the same
 /// one there, as in containers.
-fn process_name() -> String {
+pub(super) fn process_name() -> String {
     let number = fastrand::u16(..);
     format!("{}-{}-{number:04x}", host_name(), std::process::id())
 }

@@ -22,8 +22,7 @@ pub use keys::Keys;
 pub use memory::{MemoryBans, MemoryStore, MemoryTokens, MemoryWork};
 pub(crate) use redis::RedisAddress;
 pub use redis::{
-    RedisBans, RedisBudget, RedisFirstLevel, RedisHealth, RedisSettings, RedisStore, RedisTokens,
-    RedisWork,
+    RedisBans, RedisBudget, RedisFirstLevel, RedisSettings, RedisStore, RedisTokens, RedisWork,
 };
 
 /// The rules of what is parsed here, for tests and the fuzzer.

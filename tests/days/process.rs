@@ -9,6 +9,7 @@ use sise::kis::Transport;
 use sise::port::{CopyStore, Recorder, StoreError};
 use sise::setup::{KeyShare, Outside, Parts};
 use sise::sim::Mode;
+use sise::store::MemoryStore;
 
 use super::broker::{APP_KEY, APP_SECRET, BROKER, LISTS};
 use super::link::Link;
@@ -69,6 +70,7 @@ pub(crate) fn parts(
         }),
         reader_store: link.clone(),
         sweep_store: link.clone(),
+        cache_store: Arc::new(MemoryStore::default()),
         copies: vec![disk.clone(), link.clone()],
         lease: Some(link.clone()),
         flights: Some(link.clone()),

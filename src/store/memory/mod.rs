@@ -1,6 +1,7 @@
 //! The store inside this process: the same contract, for demos, tests and machines without Redis.
 
 mod bans;
+mod cache;
 mod chronicle;
 mod flights;
 mod lease;
@@ -18,6 +19,7 @@ use crate::domain::{Quote, Symbol};
 use crate::port::{CopyStore, Lead, Leader, PriceStore, Shelf, StoreError};
 
 pub use bans::MemoryBans;
+use cache::Cached;
 use chronicle::Books;
 pub use tokens::MemoryTokens;
 pub use work::MemoryWork;
@@ -40,6 +42,7 @@ struct Shelves {
     lease: Option<(Leader, Instant)>,
     last_lead: Option<Lead>,
     books: Books,
+    cached: Cached,
     started: Instant,
     clear_at: Instant,
 }
@@ -55,6 +58,7 @@ impl Default for MemoryStore {
                 lease: None,
                 last_lead: None,
                 books: Books::default(),
+                cached: Cached::default(),
                 started: Instant::now(),
                 clear_at: Instant::now() + CLEAR_EVERY,
             }),

@@ -166,6 +166,11 @@ impl ClusterConnection {
         answer.extract_error()
     }
 
+    /// Every node.
+    pub(super) fn nodes(&self) -> Vec<Arc<Node>> {
+        self.shared.nodes()
+    }
+
     /// Sends a command that is about no key to every node.
     pub(super) async fn send_to_all(&self, command: &Cmd) -> Vec<RedisResult<Value>> {
         self.shared.send_to_all(command).await

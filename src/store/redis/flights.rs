@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
-use redis::Pipeline;
-
 use super::RedisStore;
 use crate::domain::Symbol;
 use crate::port::{Claim, Flights, Landed, StoreError};
+use async_trait::async_trait;
 
 /// What stands under the key of a code that the broker does not know; no process is called so.
 const UNKNOWN: &str = "-";
@@ -77,16 +75,5 @@ impl Flights for RedisStore {
             }
         }
         self.run_pipeline(&pipeline).await
-    }
-}
-
-impl RedisStore {
-    async fn run_pipeline<T: redis::FromRedisValue>(
-        &self,
-        pipeline: &Pipeline,
-    ) -> Result<T, StoreError> {
-        self.link
-            .run(|mut connection| async move { pipeline.query_async(&mut connection).await })
-            .await
     }
 }

@@ -205,7 +205,13 @@ impl Link {
             };
         }
         let trouble = match error.kind() {
-            _ if error.is_timeout() => "no answer in time".to_owned(),
+            _ if error.is_timeout() => return StoreError::Late { store },
+            _ if error.is_io_error() => {
+                return StoreError::Unreachable {
+                    store,
+                    trouble: said,
+                };
+            }
             ErrorKind::MasterNameNotFoundBySentinel => {
                 without_arguments(error.detail().unwrap_or("no master")).to_owned()
             }

@@ -3,12 +3,14 @@
 mod address;
 mod bans;
 mod budget;
+mod cache_keys;
 mod cluster;
 mod cluster_prices;
 mod connection;
 mod coverage;
 mod first_level;
 mod flights;
+mod hashes;
 mod journal;
 mod lease;
 mod ledger;
@@ -21,7 +23,9 @@ mod sentinels;
 mod server;
 mod slot;
 mod slot_map;
+mod sorted_sets;
 mod tokens;
+mod values;
 mod work;
 
 use std::fmt;
@@ -29,7 +33,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Cmd, Script};
+use redis::{Cmd, FromRedisValue, Pipeline, Script};
 
 use super::keys::Keys;
 use crate::domain::Symbol;
@@ -64,19 +68,6 @@ pub struct RedisStore {
     keys: Keys,
 }
 
-/// What Redis says of its memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RedisHealth {
-    /// Server version.
-    pub version: String,
-    /// Bytes in use.
-    pub used_memory: u64,
-    /// Bytes allowed; 0 is no limit.
-    pub maxmemory: u64,
-    /// What happens when the limit is reached.
-    pub maxmemory_policy: String,
-}
-
 impl RedisStore {
     /// A store at the address in `settings`. Connects at the first use, so that it can be made
     /// while Redis is away. Needs a tokio runtime.
@@ -97,6 +88,12 @@ impl RedisStore {
         self.link.address()
     }
 
+    async fn run_pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
+        self.link
+            .run(|mut connection| async move { pipeline.query_async(&mut connection).await })
+            .await
+    }
+
     /// Life that the live price of `symbol` has left; `None` where there is none.
     ///
     /// # Errors
@@ -107,50 +104,6 @@ impl RedisStore {
         command.arg("PTTL").arg(self.keys.realtime(symbol));
         let left: i64 = self.link.ask(&command).await?;
         Ok(u64::try_from(left).ok().map(Duration::from_millis))
-    }
-
-    /// Version and memory of the server; of a cluster, of the node whose memory is fullest.
-    ///
-    /// # Errors
-    ///
-    /// Redis cannot be reached or refuses `INFO`.
-    pub async fn health(&self) -> Result<RedisHealth, StoreError> {
-        let mut info = Cmd::new();
-        info.arg("INFO");
-        let texts: Vec<String> = self.link.ask_all(&info).await?;
-        let all = texts.iter().map(|text| RedisHealth::read(text));
-        let fullest = all.max_by(|a, b| a.fullness().total_cmp(&b.fullness()));
-        fullest.ok_or_else(|| StoreError::Failed {
-            store: self.address().to_owned(),
-            trouble: "it says nothing of itself".to_owned(),
-        })
-    }
-}
-
-impl RedisHealth {
-    /// What `INFO` says.
-    fn read(text: &str) -> Self {
-        let field = |name: &str| {
-            let value = text
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            value.unwrap_or_default().trim().to_owned()
-        };
-        Self {
-            version: field("redis_version"),
-            used_memory: field("used_memory").parse().unwrap_or(0),
-            maxmemory: field("maxmemory").parse().unwrap_or(0),
-            maxmemory_policy: field("maxmemory_policy"),
-        }
-    }
-
-    /// Share of the memory allowed that is in use.
-    #[expect(clippy::cast_precision_loss, reason = "only compared")]
-    fn fullness(&self) -> f64 {
-        match self.maxmemory {
-            0 => 0.0,
-            limit => self.used_memory as f64 / limit as f64,
-        }
     }
 }
 

@@ -1,0 +1,163 @@
+//! One load of a value for all of this process who want it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OnceCell;
+
+use super::LoadError;
+
+/// What came of a flight, for all who wait for it.
+pub(super) type Landed = Result<Landing, LoadError>;
+
+/// A value that was found or loaded.
+#[derive(Debug)]
+pub(super) struct Landing {
+    /// As JSON; empty where it is known not to exist.
+    pub(super) bytes: Vec<u8>,
+    /// Whether the loader gave it.
+    pub(super) is_loaded: bool,
+    /// It was found close to its end: whoever found it has it loaded anew.
+    pub(super) is_early: bool,
+}
+
+/// The flights of this process, by key.
+#[derive(Debug, Default)]
+pub(super) struct Flights {
+    cells: Mutex<HashMap<String, Arc<OnceCell<Landed>>>>,
+}
+
+/// A seat in a flight. The flight is over when the last who waits for it has gone, or when it has
+/// landed.
+#[derive(Debug)]
+pub(super) struct Seat<'a> {
+    flights: &'a Flights,
+    key: String,
+    cell: Arc<OnceCell<Landed>>,
+}
+
+impl Flights {
+    /// A seat in the flight of `key`, which begins with the first who takes one.
+    pub(super) fn board(&self, key: &str) -> Seat<'_> {
+        let mut cells = self.cells();
+        let cell = match cells.get(key) {
+            Some(cell) => Arc::clone(cell),
+            None => Arc::clone(cells.entry(key.to_owned()).or_default()),
+        };
+        self.seat(key, cell)
+    }
+
+    /// A seat in a flight that begins with it; `None` where there is one already.
+    pub(super) fn begin(&self, key: &str) -> Option<Seat<'_>> {
+        let mut cells = self.cells();
+        if cells.contains_key(key) {
+            return None;
+        }
+        let cell = Arc::clone(cells.entry(key.to_owned()).or_default());
+        Some(self.seat(key, cell))
+    }
+
+    /// Who wants `key` from now on begins another flight.
+    pub(super) fn forget(&self, key: &str) {
+        self.cells().remove(key);
+    }
+
+    fn seat(&self, key: &str, cell: Arc<OnceCell<Landed>>) -> Seat<'_> {
+        Seat {
+            flights: self,
+            key: key.to_owned(),
+            cell,
+        }
+    }
+
+    fn cells(&self) -> MutexGuard<'_, HashMap<String, Arc<OnceCell<Landed>>>> {
+        // Every change is one step.
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.cells().len()
+    }
+}
+
+impl Seat<'_> {
+    /// What comes of the flight. The first who waits flies it, by `fly`; where he gives up, the
+    /// next one does.
+    pub(super) async fn landed<Fut>(&self, fly: impl FnOnce() -> Fut) -> &Landed
+    where
+        Fut: Future<Output = Landed>,
+    {
+        self.cell.get_or_init(fly).await
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut cells = self.flights.cells();
+        let is_this = |cell: &Arc<OnceCell<Landed>>| Arc::ptr_eq(cell, &self.cell);
+        // The map has one, this seat the other.
+        let is_last = self.cell.initialized() || Arc::strong_count(&self.cell) <= 2;
+        if is_last && cells.get(&self.key).is_some_and(is_this) {
+            cells.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn landing(bytes: &[u8]) -> Landed {
+        Ok(Landing {
+            bytes: bytes.to_vec(),
+            is_loaded: true,
+            is_early: false,
+        })
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_are_given_what_one_brought_and_nothing_stays() {
+        let flights = Flights::default();
+        let (one, other) = (flights.board("a"), flights.board("a"));
+        assert!(flights.begin("a").is_none());
+        let first = one.landed(|| async { landing(b"1") }).await;
+        assert_eq!(first.as_ref().unwrap().bytes, b"1");
+        let second = other.landed(|| async { landing(b"2") }).await;
+        assert_eq!(second.as_ref().unwrap().bytes, b"1");
+        drop((one, other));
+        assert_eq!(flights.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_flight_that_was_given_up_is_flown_by_the_next() {
+        let flights = Flights::default();
+        let (one, other) = (flights.board("a"), flights.board("a"));
+        {
+            let never = one.landed(std::future::pending);
+            tokio::pin!(never);
+            assert!(futures_util::poll!(never.as_mut()).is_pending());
+        }
+        drop(one);
+        let second = other.landed(|| async { landing(b"2") }).await;
+        assert_eq!(second.as_ref().unwrap().bytes, b"2");
+        drop(other);
+        assert_eq!(flights.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn after_it_is_forgotten_another_begins_and_the_first_does_not_end_it() {
+        let flights = Flights::default();
+        let old = flights.board("a");
+        flights.forget("a");
+        let new = flights.begin("a").unwrap();
+        old.landed(|| async { landing(b"old") })
+            .await
+            .as_ref()
+            .unwrap();
+        drop(old);
+        assert!(flights.begin("a").is_none());
+        let landed = new.landed(|| async { landing(b"new") }).await;
+        assert_eq!(landed.as_ref().unwrap().bytes, b"new");
+    }
+}

@@ -1,0 +1,206 @@
+//! What a value is called, and how long it lives.
+
+use std::fmt::{Display, Write as _};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A value that a cache keeps. Its type says under which keys its kind lies and how long one lives,
+/// so that nobody builds a key by hand: who writes, reads and invalidates names type and id.
+///
+/// ```
+/// use std::time::Duration;
+/// use serde::{Deserialize, Serialize};
+/// use sise::cache::{Cached, Life};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Article {
+///     title: String,
+/// }
+///
+/// // Lies under `<app>:<env>:article:<id>`, for ten minutes, some for a minute less.
+/// impl Cached for Article {
+///     type Id = u64;
+///     const KIND: &'static str = "article";
+///     const LIFE: Life = Life::of(Duration::from_secs(600)).jitter(10);
+/// }
+/// ```
+///
+/// It is kept as JSON, which any program can read; times of `chrono` are RFC 3339 there.
+pub trait Cached: Serialize + DeserializeOwned + Send + Sync {
+    /// Tells one value of this kind from another. As text it is the end of the key.
+    type Id: Display + Sync + ?Sized;
+
+    /// The kind's part of the key: small letters, digits, `-` and `_`. Two types of one kind would
+    /// overwrite each other. `session`, `sessions`, `profile`, `rank` and `counter` are taken.
+    const KIND: &'static str;
+
+    /// How long a value lives where a call does not say otherwise.
+    const LIFE: Life;
+}
+
+/// How long a value lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    longest: Option<Duration>,
+    jitter_percent: u8,
+}
+
+impl Life {
+    /// Until it is deleted, or the server needs its memory.
+    pub const FOREVER: Self = Self {
+        longest: None,
+        jitter_percent: 0,
+    };
+
+    /// So long.
+    #[must_use]
+    pub const fn of(longest: Duration) -> Self {
+        Self {
+            longest: Some(longest),
+            jitter_percent: 0,
+        }
+    }
+
+    /// Each value ends up to so many percent earlier, at random, so that values which were written
+    /// together do not end together. More than 100 is 100.
+    #[must_use]
+    pub const fn jitter(mut self, percent: u8) -> Self {
+        self.jitter_percent = if percent > 100 { 100 } else { percent };
+        self
+    }
+
+    /// The life of one value; `random` is from 0 to 1.
+    pub(super) fn draw(self, random: f64) -> Option<Duration> {
+        let share = f64::from(self.jitter_percent) / 100.0;
+        Some(self.longest?.mul_f64(1.0 - share * random.clamp(0.0, 1.0)))
+    }
+
+    /// The longest that a value lives; `None` for ever.
+    #[must_use]
+    pub const fn longest(self) -> Option<Duration> {
+        self.longest
+    }
+}
+
+/// Kinds of keys that the parts of the cache have for themselves.
+pub(super) const SESSION: &str = "session";
+pub(super) const SESSIONS: &str = "sessions";
+pub(super) const PROFILE: &str = "profile";
+pub(super) const RANK: &str = "rank";
+pub(super) const COUNTER: &str = "counter";
+
+/// Whether a type may call its kind so.
+pub(super) const fn is_kind(kind: &str) -> bool {
+    let taken = [SESSION, SESSIONS, PROFILE, RANK, COUNTER];
+    let mut place = 0;
+    while place < taken.len() {
+        #[expect(clippy::indexing_slicing, reason = "checked when it is compiled")]
+        if is_same(kind.as_bytes(), taken[place].as_bytes()) {
+            return false;
+        }
+        place += 1;
+    }
+    is_plain(kind)
+}
+
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut place = 0;
+    while place < one.len() {
+        #[expect(clippy::indexing_slicing, reason = "checked when it is compiled")]
+        if one[place] != other[place] {
+            return false;
+        }
+        place += 1;
+    }
+    true
+}
+
+const fn is_plain(kind: &str) -> bool {
+    let bytes = kind.as_bytes();
+    let mut place = 0;
+    while place < bytes.len() {
+        #[expect(clippy::indexing_slicing, reason = "checked when it is compiled")]
+        if !matches!(bytes[place], b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_') {
+            return false;
+        }
+        place += 1;
+    }
+    !bytes.is_empty()
+}
+
+/// `<prefix><kind>:<id>`. Braces in the id are written as `%7B` and `%7D`, for on a cluster they
+/// would say on which slot the key lies.
+pub(super) fn key(prefix: &str, kind: &str, id: &(impl Display + ?Sized)) -> String {
+    let mut key = String::with_capacity(prefix.len() + kind.len() + 24);
+    key.push_str(prefix);
+    key.push_str(kind);
+    key.push(':');
+    let begin = key.len();
+    // Writing into a string does not fail; an id that cannot say itself is its own affair.
+    let _ = write!(key, "{id}");
+    if key
+        .bytes()
+        .skip(begin)
+        .any(|byte| matches!(byte, b'{' | b'}' | b'%'))
+    {
+        let id = key.split_off(begin);
+        for letter in id.chars() {
+            match letter {
+                '{' => key.push_str("%7B"),
+                '}' => key.push_str("%7D"),
+                '%' => key.push_str("%25"),
+                letter => key.push(letter),
+            }
+        }
+    }
+    key
+}
+
+/// A key that belongs to `key` and lies on the same slot of a cluster. No value has such a key, as
+/// no id keeps its braces.
+pub(super) fn beside(prefix: &str, what: &str, key: &str) -> String {
+    [prefix, what, ":{", key, "}"].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_a_plain_word_that_is_not_taken() {
+        for kind in ["article", "user-2", "a_b"] {
+            assert!(is_kind(kind), "{kind}");
+        }
+        for kind in ["", "Article", "a:b", "a b", "session", "rank", "{a}"] {
+            assert!(!is_kind(kind), "{kind}");
+        }
+    }
+
+    #[test]
+    fn braces_of_an_id_never_say_where_a_key_lies() {
+        assert_eq!(key("app:live:", "user", &7), "app:live:user:7");
+        assert_eq!(key("", "user", "{a}%"), "user:%7Ba%7D%25");
+        assert_eq!(key("", "user", "%7Ba}"), "user:%257Ba%7D");
+        assert_eq!(
+            beside("app:", "stale", "app:user:7"),
+            "app:stale:{app:user:7}"
+        );
+    }
+
+    #[test]
+    fn a_life_ends_within_its_jitter() {
+        let second = Duration::from_secs(1);
+        let life = Life::of(second * 100).jitter(20);
+        assert_eq!(life.draw(0.0), Some(second * 100));
+        assert_eq!(life.draw(1.0), Some(second * 80));
+        assert_eq!(life.draw(0.5), Some(second * 90));
+        assert_eq!(Life::of(second).draw(0.7), Some(second));
+        assert_eq!(Life::of(second).jitter(200).draw(1.0), Some(Duration::ZERO));
+        assert_eq!(Life::FOREVER.jitter(20).draw(0.5), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! Profiles: what is known of a user, field by field.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::key::{PROFILE, key};
+use super::values::{decode, encode};
+use super::{Cache, CacheError, or_miss};
+
+/// Fields of users: a hash a user, each field a value of any type as JSON. They stay until they are
+/// removed, or for the life that a user is given.
+#[derive(Debug, Clone)]
+pub struct Profiles {
+    cache: Cache,
+    name: String,
+}
+
+impl Cache {
+    /// The profiles that are called `name`, under `<namespace>profile:<name>:<user>`.
+    #[must_use]
+    pub fn profiles(&self, name: &str) -> Profiles {
+        Profiles {
+            cache: self.clone(),
+            name: name.to_owned(),
+        }
+    }
+}
+
+impl Profiles {
+    /// Sets a field of a user.
+    ///
+    /// # Errors
+    ///
+    /// The store failed, or the value has no JSON.
+    pub async fn set<V: Serialize>(
+        &self,
+        user: &str,
+        field: &str,
+        value: &V,
+    ) -> Result<(), CacheError> {
+        self.set_bulk(user, &[(field, value)]).await
+    }
+
+    /// Sets fields of a user, all or none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Profiles::set`].
+    pub async fn set_bulk<V: Serialize>(
+        &self,
+        user: &str,
+        fields: &[(&str, &V)],
+    ) -> Result<(), CacheError> {
+        let key = self.key(user);
+        let field = |(field, value): &(&str, &V)| Ok(((*field).to_owned(), encode(&key, value)?));
+        let fields = fields
+            .iter()
+            .map(field)
+            .collect::<Result<Vec<_>, CacheError>>()?;
+        let set = self.cache.shared.store.set_fields(&key, &fields);
+        self.cache.run("set_fields", set).await
+    }
+
+    /// A field of a user; `None` where there is none, or the store fails.
+    pub async fn get<V: DeserializeOwned>(&self, user: &str, field: &str) -> Option<V> {
+        or_miss(self.try_get(user, field).await)
+    }
+
+    /// As [`Profiles::get`], and says what failed.
+    ///
+    /// # Errors
+    ///
+    /// The store failed, or the field is of another type.
+    pub async fn try_get<V: DeserializeOwned>(
+        &self,
+        user: &str,
+        field: &str,
+    ) -> Result<Option<V>, CacheError> {
+        Ok(self.try_get_bulk(user, &[field]).await?.pop().flatten())
+    }
+
+    /// Fields of a user, in their order. Where the store fails all of them are misses.
+    pub async fn get_bulk<V: DeserializeOwned>(
+        &self,
+        user: &str,
+        fields: &[&str],
+    ) -> Vec<Option<V>> {
+        let mut found = or_miss(self.try_get_bulk(user, fields).await);
+        found.resize_with(fields.len(), || None);
+        found
+    }
+
+    /// As [`Profiles::get_bulk`], and says what failed.
+    ///
+    /// # Errors
+    ///
+    /// The store failed, or a field is of another type.
+    pub async fn try_get_bulk<V: DeserializeOwned>(
+        &self,
+        user: &str,
+        fields: &[&str],
+    ) -> Result<Vec<Option<V>>, CacheError> {
+        let key = self.key(user);
+        let names: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
+        let found = self.cache.shared.store.fields(&key, &names);
+        let found = self.cache.run("fields", found).await;
+        let found = self.cache.counted(names.len(), found)?;
+        found
+            .iter()
+            .map(|value| decode(&key, value.as_deref()))
+            .collect()
+    }
+
+    /// All fields of a user, by name; none where the store fails.
+    pub async fn get_all<V: DeserializeOwned>(&self, user: &str) -> BTreeMap<String, V> {
+        or_miss(self.try_get_all(user).await)
+    }
+
+    /// As [`Profiles::get_all`], and says what failed.
+    ///
+    /// # Errors
+    ///
+    /// The store failed, or a field is of another type.
+    pub async fn try_get_all<V: DeserializeOwned>(
+        &self,
+        user: &str,
+    ) -> Result<BTreeMap<String, V>, CacheError> {
+        let key = self.key(user);
+        let found = self.cache.shared.store.all_fields(&key);
+        let found = self.cache.run("all_fields", found).await?;
+        let mut fields = BTreeMap::new();
+        for (field, bytes) in found {
+            if let Some(value) = decode(&key, Some(&bytes))? {
+                fields.insert(field, value);
+            }
+        }
+        Ok(fields)
+    }
+
+    /// Removes fields of a user and says how many there were.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub async fn remove(&self, user: &str, fields: &[&str]) -> Result<u64, CacheError> {
+        let key = self.key(user);
+        let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
+        let deleted = self.cache.shared.store.delete_fields(&key, &fields);
+        self.cache.run("delete_fields", deleted).await
+    }
+
+    /// Removes all fields of a user. Says whether there were any.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub async fn clear(&self, user: &str) -> Result<bool, CacheError> {
+        let keys = [self.key(user)];
+        let deleted = self.cache.shared.store.delete(&keys);
+        Ok(self.cache.run("delete", deleted).await? > 0)
+    }
+
+    /// Has all fields of a user live for `life` from now on. Says whether there are any.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub async fn expire(&self, user: &str, life: Duration) -> Result<bool, CacheError> {
+        let key = self.key(user);
+        let expire = self.cache.shared.store.expire(&key, life);
+        self.cache.run("expire", expire).await
+    }
+
+    fn key(&self, user: &str) -> String {
+        key(
+            &self.cache.prefix,
+            PROFILE,
+            &format!("{}:{user}", self.name),
+        )
+    }
+}
