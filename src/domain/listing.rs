@@ -132,6 +132,10 @@ pub struct Listing {
     /// Whether trading was halted when the list was made; absent where the list does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halted: Option<bool>,
+    /// Listed shares; absent where the list does not say. The broker's symbol files count them in
+    /// thousands, so that theirs are up to 999 short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<u64>,
 }
 
 /// Which groups of a list are kept fresh. All that the exchange lists as stocks always are:

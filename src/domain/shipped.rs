@@ -86,6 +86,7 @@ impl Shipped {
             market: row.market,
             group: row.group,
             halted: None,
+            shares: row.shares.try_into().ok().filter(|shares| *shares > 0),
         });
         Universe::new(Some(self.date), listings)
     }
@@ -100,6 +101,8 @@ mod tests {
         let shipped = Shipped::get();
         assert_eq!(shipped.listings.len(), 2_769);
         assert_eq!(shipped.universe().len(), 2_769);
+        let has_shares = |listing: &Listing| listing.shares.is_some();
+        assert!(shipped.universe().listings().iter().all(has_shares));
         assert!(
             shipped
                 .listings

@@ -22,6 +22,8 @@ const LARGEST_FILE: u64 = 32 << 20;
 const CODE: Range<usize> = 0..9;
 const NAME: Range<usize> = 21..61;
 const GROUP: Range<usize> = 61..63;
+/// So wide is the number of listed shares.
+const SHARES_WIDTH: usize = 15;
 
 /// One of the two files and where its records keep what differs.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +32,8 @@ struct Layout {
     market: Market,
     width: usize,
     halted: usize,
+    /// `lstn_stcn`, listed shares in thousands, truncated.
+    shares: usize,
 }
 
 const LAYOUTS: [Layout; 2] = [
@@ -38,12 +42,14 @@ const LAYOUTS: [Layout; 2] = [
         market: Market::Kospi,
         width: 288,
         halted: 121,
+        shares: 174,
     },
     Layout {
         file: "kosdaq_code.mst",
         market: Market::Kosdaq,
         width: 282,
         halted: 116,
+        shares: 169,
     },
 ];
 
@@ -246,6 +252,7 @@ fn read(layout: Layout, bytes: &[u8]) -> Result<Vec<Listing>, MasterError> {
             market: layout.market,
             group,
             halted,
+            shares: shares(line.get(layout.shares..layout.shares + SHARES_WIDTH)),
         });
         start += length + 1;
     }
@@ -253,6 +260,15 @@ fn read(layout: Layout, bytes: &[u8]) -> Result<Vec<Listing>, MasterError> {
         tracing::warn!(file, %group, records, "a security group that sise does not know is left out");
     }
     Ok(listings)
+}
+
+/// Shares from a count in thousands. Like the flag of a halt it is no part of what makes a list: what
+/// is no count is absent.
+fn shares(field: Option<&[u8]>) -> Option<u64> {
+    let digits = str::from_utf8(field?).ok()?.trim_matches(' ');
+    let is_count = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let thousands: u64 = digits.parse().ok().filter(|_| is_count)?;
+    thousands.checked_mul(1_000).filter(|shares| *shares > 0)
 }
 
 /// What must hold of every master file, whatever stands in it.
@@ -289,6 +305,17 @@ pub(crate) mod oracle {
                 assert_eq!(code.trim_matches(' '), listing.code.as_str());
                 assert!(seen.insert(listing.code) && !listing.name.is_empty());
                 assert_eq!(listing.market, layout.market);
+                let end = layout.shares + super::SHARES_WIDTH;
+                let field = line.get(layout.shares..end).unwrap_or_default();
+                let is_number = field.iter().all(u8::is_ascii_digit);
+                match listing.shares {
+                    Some(shares) => {
+                        assert!(shares > 0 && shares.is_multiple_of(1_000));
+                        let digits = format!("{:015}", shares / 1_000);
+                        assert!(!is_number || digits.as_bytes() == field);
+                    }
+                    None => assert!(!is_number || field.iter().all(|digit| *digit == b'0')),
+                }
             }
         }
     }
@@ -333,6 +360,7 @@ mod tests {
         assert_eq!(of("005930").name, "삼성전자");
         assert_eq!(of("005930").group, Group::Stock);
         assert_eq!(of("005930").halted, Some(false));
+        assert_eq!(of("005930").shares, Some(5_919_637_000));
         assert_eq!(of("00104K").name, "CJ4우(전환)");
         assert_eq!(of("Q500061").group, Group::Etn);
         assert!(kospi.iter().any(|l| l.group == Group::Etf));
@@ -341,6 +369,26 @@ mod tests {
         assert!(kosdaq.iter().any(|l| l.group == Group::Depositary));
         assert!(kosdaq.iter().any(|l| l.halted == Some(true)));
         assert!(kosdaq.iter().all(|l| l.market == Market::Kosdaq));
+        let alteogen = kosdaq.iter().find(|l| l.code.as_str() == "196170").unwrap();
+        assert_eq!(alteogen.shares, Some(53_505_000));
+    }
+
+    #[test]
+    fn a_count_of_shares_that_is_none_is_absent() {
+        for (field, expected) in [
+            ("000000005919637", Some(5_919_637_000)),
+            ("        5919637", Some(5_919_637_000)),
+            ("000000000000000", None),
+            ("               ", None),
+            ("00000000+000001", None),
+            ("000000000000-12", None),
+        ] {
+            let mut record = KOSPI[289 * 7..289 * 8].to_vec();
+            record[174..189].copy_from_slice(field.as_bytes());
+            let read = listings(0, &record).unwrap();
+            assert_eq!(read[0].code.as_str(), "005930");
+            assert_eq!(read[0].shares, expected, "'{field}'");
+        }
     }
 
     #[test]

@@ -11,8 +11,9 @@ use crate::port::{ListError, ListSource};
 /// A file with a header and one code a record.
 ///
 /// Column `code` must be there. `name`, `market` (`KOSPI` or `KOSDAQ`), `group` (the broker's two
-/// letters) and `halted` (`true` or `false`) may be: what is left out is taken from the shipped
-/// list. Other columns are passed over, lines that begin with `#` too.
+/// letters), `halted` (`true` or `false`) and `shares` (listed shares) may be: what is left out is
+/// taken from the shipped list; shares only where the whole column is, so that a file can say that
+/// they are not known. Other columns are passed over, lines that begin with `#` too.
 #[derive(Debug, Clone)]
 pub struct CsvFile {
     path: PathBuf,
@@ -81,6 +82,7 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Universe, ListError> {
         market: column("market"),
         group: column("group"),
         halted: column("halted"),
+        shares: column("shares"),
     };
     let mut seen = std::collections::HashSet::new();
     let mut listings = Vec::new();
@@ -108,19 +110,21 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Universe, ListError> {
 /// Writes a list so that [`read`] reads it back.
 pub(super) fn write(universe: &Universe) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(["code", "name", "market", "group", "halted"])?;
+    writer.write_record(["code", "name", "market", "group", "halted", "shares"])?;
     for listing in universe.listings() {
         let halted = match listing.halted {
             Some(true) => "true",
             Some(false) => "false",
             None => "",
         };
+        let shares = listing.shares.map(|shares| shares.to_string());
         writer.write_record([
             listing.code.as_str(),
             &listing.name,
             listing.market.as_str(),
             listing.group.code(),
             halted,
+            &shares.unwrap_or_default(),
         ])?;
     }
     let bytes = writer
@@ -135,6 +139,7 @@ struct Columns {
     market: Option<usize>,
     group: Option<usize>,
     halted: Option<usize>,
+    shares: Option<usize>,
 }
 
 impl Columns {
@@ -168,6 +173,13 @@ impl Columns {
             Some("false") => Some(false),
             Some(other) => return Err(format!("{code}: halted is '{other}', not true or false")),
         };
+        let shares = match (self.shares, text(self.shares)) {
+            (None, _) => known.and_then(|known| u64::try_from(known.shares).ok()),
+            (Some(_), None) => None,
+            (Some(_), Some(text)) => Some(text.parse().map_err(|_| {
+                format!("{code}: shares is '{text}', not a whole number of listed shares")
+            })?),
+        };
         let name = text(self.name).or(known.map(|known| known.name.as_str()));
         Ok(Listing {
             code,
@@ -175,6 +187,7 @@ impl Columns {
             market,
             group,
             halted,
+            shares: shares.filter(|shares| *shares > 0),
         })
     }
 }

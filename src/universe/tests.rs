@@ -36,6 +36,9 @@ fn listing(number: usize) -> Listing {
             Group::Etf
         },
         halted: Some(number == 2),
+        shares: u64::try_from(number * 1_000)
+            .ok()
+            .filter(|shares| *shares > 0),
     }
 }
 
@@ -131,6 +134,31 @@ async fn the_store_keeps_the_copy_when_the_disk_lost_it() {
 }
 
 #[tokio::test]
+async fn the_copy_keeps_the_shares_and_an_older_one_without_them_loads() {
+    let world = World::new(0);
+    world.load(10).await;
+    let shares = |universe: &Universe| -> Vec<Option<u64>> {
+        let listings = universe.listings().iter();
+        listings.map(|listing| listing.shares).collect()
+    };
+    let loaded = world.load(0).await;
+    assert_eq!(loaded.source, "last-good");
+    assert_eq!(
+        shares(&loaded.universe)[..3],
+        [None, Some(1_000), Some(2_000)]
+    );
+    let older = "# the last good stock list, from master: 2 codes\n\
+                 code,name,market,group,halted\n\
+                 005930,삼성전자,KOSPI,ST,false\n\
+                 000001,새회사,KOSDAQ,ST,\n";
+    std::fs::write(world.file(), older).unwrap();
+    let loaded = world.load(0).await;
+    let shipped = Shipped::get().listing("005930".parse().unwrap()).unwrap();
+    let known = u64::try_from(shipped.shares).ok();
+    assert_eq!(shares(&loaded.universe), [known, None]);
+}
+
+#[tokio::test]
 async fn a_copy_that_was_cut_off_anywhere_is_no_shorter_list() {
     let world = World::new(0);
     world.load(30).await;
@@ -216,6 +244,10 @@ fn a_csv_needs_codes_only_and_names_what_is_wrong() {
         ("code\n999999\n", "999999 has no market"),
         ("code,market\n005930,NYSE\n", "market 'NYSE'"),
         ("code,group\n005930,XX\n", "'XX' is no security group"),
+        (
+            "code,shares\n005930,-1\n",
+            "005930: shares is '-1', not a whole",
+        ),
     ] {
         let error = read(text).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");

@@ -29,6 +29,7 @@ pub(crate) fn quotes(bytes: &[u8]) -> Vec<Quote> {
         market: Market::Kospi,
         group: Group::Stock,
         halted,
+        shares: None,
     };
     let context = Context {
         symbol,

@@ -22,6 +22,7 @@ fn listing(code: &str, halted: Option<bool>) -> Listing {
         market: Market::Kospi,
         group: Group::Stock,
         halted,
+        shares: None,
     }
 }
 
