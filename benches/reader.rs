@@ -18,6 +18,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
 use redis::{Client, Cmd, IntoConnectionInfo as _};
 use sise::Reader;
+use sise::domain::Urgency;
 use sise::sim::{Sim, SimOptions};
 use sise::sweep::Task;
 use tokio::net::TcpListener;
@@ -115,6 +116,7 @@ async fn fill(redis_url: &str) -> Outcome {
         symbols: support::whole_market(),
         close_window: None,
         deadline: Duration::from_secs(60),
+        urgency: Urgency::Sweep,
     };
     let sweeper = parts.sweeper(None).ok_or("no sweeper")?;
     let report = sweeper.sweep(&task, &|_| {}, &broker.stop).await;

@@ -12,6 +12,7 @@ mod support;
 
 use std::time::Duration;
 
+use sise::domain::Urgency;
 use sise::sim::{Sim, SimOptions};
 use sise::sweep::Task;
 use tokio::net::TcpListener;
@@ -73,6 +74,7 @@ async fn measure() -> Outcome {
         symbols,
         close_window: None,
         deadline: Duration::from_secs(60),
+        urgency: Urgency::Sweep,
     };
     println!(
         "{} codes, {calls} calls at {RATE} a second, {} ms an answer: {expected:.3} s expected",

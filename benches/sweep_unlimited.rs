@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use sise::domain::Symbol;
+use sise::domain::{Symbol, Urgency};
 use sise::sweep::{Sweeper, Task};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -66,6 +66,7 @@ async fn measure() -> Outcome {
         symbols: support::whole_market(),
         close_window: None,
         deadline: Duration::from_secs(60),
+        urgency: Urgency::Sweep,
     };
     let python = support::flag("--reference").then(python).transpose()?;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex as PlainMutex, PoisonError};
+use std::sync::{Arc, Mutex as PlainMutex, MutexGuard, PoisonError};
 
 use tokio::sync::Mutex;
 
@@ -10,10 +10,10 @@ use crate::domain::{KrxTime, Quote, Row, Status, Symbol};
 use crate::port::{Lead, Ledger, StoreError};
 use crate::sweep::Report;
 
-/// Keeps the ledger of a store, one write a sweep.
+/// Keeps the ledger of a store, one write a pass.
 pub struct LedgerKeeper {
     ledger: Arc<dyn Ledger>,
-    /// What the pass that is under way has written so far.
+    /// What passes that are under way have written so far.
     written: PlainMutex<HashMap<Symbol, Written>>,
     known: Mutex<Known>,
 }
@@ -48,8 +48,7 @@ impl LedgerKeeper {
 
     /// Quotes were written.
     pub fn note(&self, quotes: &[Quote]) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.extend(quotes.iter().map(|quote| {
+        self.written().extend(quotes.iter().map(|quote| {
             let held = Written {
                 at: quote.fetched_at,
                 price: quote.price,
@@ -59,29 +58,38 @@ impl LedgerKeeper {
         }));
     }
 
-    /// The pass that is under way gets no rows.
+    /// The passes that are under way get no rows.
     pub fn forget(&self) {
-        self.take();
+        self.written().clear();
     }
 
-    fn take(&self) -> HashMap<Symbol, Written> {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *written)
+    /// What was written of `codes`: those of another pass that is under way wait for its end.
+    fn take(&self, codes: &[Symbol]) -> Vec<(Symbol, Written)> {
+        let mut written = self.written();
+        let taken = codes
+            .iter()
+            .filter_map(|code| Some((*code, written.remove(code)?)));
+        taken.collect()
     }
 
-    /// The pass that began at `sweep` is over: every code of it gets its row. With `lead` only
-    /// while no later lead has written.
+    fn written(&self) -> MutexGuard<'_, HashMap<Symbol, Written>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The pass over `codes` that began at `sweep` is over: every code of it gets its row. With
+    /// `lead` only while no later lead has written.
     ///
     /// # Errors
     ///
     /// The store did not take the rows; the next pass brings them.
     pub async fn settle(
         &self,
+        codes: &[Symbol],
         report: &Report,
         sweep: KrxTime,
         lead: Option<Lead>,
     ) -> Result<(), StoreError> {
-        let written = self.take();
+        let written = self.take(codes);
         let mut known = self.known.lock().await;
         if known.lead != lead {
             *known = Known {
@@ -158,7 +166,10 @@ mod tests {
         keeper.note(&[quote(minute, price)]);
         let lead = Some(Lead(lead));
         let report = report(Vec::new());
-        keeper.settle(&report, at(minute), lead).await.unwrap();
+        keeper
+            .settle(&[symbol()], &report, at(minute), lead)
+            .await
+            .unwrap();
     }
 
     async fn polled(store: &MemoryStore) -> Polled {
@@ -182,6 +193,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_short_pass_takes_no_code_of_the_long_one_around_it() {
+        let store = Arc::new(MemoryStore::default());
+        let keeper = LedgerKeeper::new(store.clone());
+        let other: Symbol = "000660".parse().unwrap();
+        let codes = [symbol(), other];
+        // The long pass began at 0 and is half way through.
+        keeper.note(&[Quote::sample(other, 50, at(1)), quote(1, 100)]);
+        keeper.note(&[quote(2, 101)]);
+        let done = report(Vec::new());
+        keeper
+            .settle(&codes[..1], &done, at(2), None)
+            .await
+            .unwrap();
+        assert_eq!(store.row(other).await.unwrap(), None);
+        keeper.settle(&codes, &done, at(0), None).await.unwrap();
+        assert_eq!(
+            (polled(&store).await.price, polled(&store).await.sweep),
+            (101, at(2))
+        );
+        let row = store.row(other).await.unwrap().unwrap();
+        assert_eq!(row.polled.unwrap().sweep, at(0));
+    }
+
+    #[tokio::test]
     async fn who_was_paused_brings_nothing_and_keeps_nothing_for_later() {
         let store = Arc::new(MemoryStore::default());
         let [first, second] = [(); 2].map(|()| LedgerKeeper::new(store.clone()));
@@ -189,7 +224,7 @@ mod tests {
         pass(&second, 1, 101, 2).await;
         first.note(&[quote(0, 100)]);
         let late = first
-            .settle(&report(Vec::new()), at(0), Some(Lead(1)))
+            .settle(&[symbol()], &report(Vec::new()), at(0), Some(Lead(1)))
             .await;
         assert_eq!(late, Err(StoreError::Superseded { lead: Lead(1) }));
         first.note(&[quote(0, 100)]);
@@ -200,7 +235,10 @@ mod tests {
             detail: "timeout".to_owned(),
         };
         let missing = report(vec![missing]);
-        first.settle(&missing, at(3), Some(Lead(3))).await.unwrap();
+        first
+            .settle(&[symbol()], &missing, at(3), Some(Lead(3)))
+            .await
+            .unwrap();
         let row = store.row(symbol()).await.unwrap().unwrap();
         assert_eq!(row.polled.unwrap().price, 101);
         assert_eq!(row.missed.unwrap().since, at(3));

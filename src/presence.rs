@@ -28,6 +28,7 @@ const LIFE: Duration = Duration::from_secs(8);
 #[derive(Debug, Clone)]
 pub struct Activity {
     words: Arc<Mutex<String>>,
+    beside: Arc<Mutex<Option<String>>>,
 }
 
 impl Activity {
@@ -36,6 +37,7 @@ impl Activity {
     pub fn new(words: impl Into<String>) -> Self {
         Self {
             words: Arc::new(Mutex::new(words.into())),
+            beside: Arc::default(),
         }
     }
 
@@ -44,11 +46,21 @@ impl Activity {
         *self.words.lock().unwrap_or_else(PoisonError::into_inner) = words.into();
     }
 
+    /// From now on it is doing this too, or nothing beside.
+    pub fn set_beside(&self, words: Option<String>) {
+        *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = words;
+    }
+
     /// What it is doing.
     #[must_use]
     pub fn get(&self) -> String {
         let words = self.words.lock();
-        words.unwrap_or_else(PoisonError::into_inner).clone()
+        let words = words.unwrap_or_else(PoisonError::into_inner);
+        let beside = self.beside.lock();
+        match &*beside.unwrap_or_else(PoisonError::into_inner) {
+            Some(beside) => format!("{words}; {beside}"),
+            None => words.clone(),
+        }
     }
 }
 

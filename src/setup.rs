@@ -24,7 +24,7 @@ use crate::kis::{BrokerDay, MasterFiles};
 use crate::leadership::{Candidate, LeaderStore};
 use crate::port::{
     Chronicle, Flights, Leadership, ListSource, PriceStore, QuoteSource, Recorder, SourceError,
-    StoreError,
+    StoreError, WatchedCodes,
 };
 use crate::presence::{Activity, Attendance};
 use crate::reader::{self, Reader};
@@ -86,6 +86,8 @@ pub struct Parts {
     pub chronicle: Arc<dyn Chronicle>,
     /// Is told what happens.
     pub recorder: Arc<dyn Recorder>,
+    /// Codes that are refreshed more often than the rest; `None` for none.
+    pub watched: Option<Arc<dyn WatchedCodes>>,
     /// Is told what this process is doing.
     pub activity: Activity,
     started_at: KrxTime,
@@ -140,6 +142,7 @@ impl Parts {
             process: outside.process,
             chronicle: outside.chronicle,
             recorder: outside.recorder,
+            watched: outside.watched,
             activity: Activity::new("starting"),
             started_at,
             lease: outside.lease,

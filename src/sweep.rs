@@ -1,4 +1,4 @@
-//! One pass over the list: batches to the source, quotes to the store, every code accounted for.
+//! One pass over the list, or over some codes of it: batches to the source, quotes to the store, every code accounted for.
 
 mod entry;
 
@@ -44,6 +44,8 @@ pub struct Task {
     pub close_window: Option<(KrxTime, KrxTime)>,
     /// When the pass ends at the latest; what is left is named as not reached.
     pub deadline: Duration,
+    /// How its calls stand in line with others.
+    pub urgency: Urgency,
 }
 
 /// What one batch brought.
@@ -55,6 +57,8 @@ pub struct Step<'a> {
     pub done: usize,
     /// Codes of the pass.
     pub total: usize,
+    /// How its calls stand in line with others.
+    pub urgency: Urgency,
 }
 
 /// A code without a new price.
@@ -113,6 +117,7 @@ struct Pass<'a> {
     standings: HashMap<Symbol, Standing>,
     tally: Tally,
     total: usize,
+    urgency: Urgency,
     /// An error after which further calls are of no use.
     hopeless: Option<SourceError>,
     stopped: bool,
@@ -156,6 +161,7 @@ impl Sweeper {
             standings: HashMap::with_capacity(task.symbols.len()),
             tally: Tally::default(),
             total: task.symbols.len(),
+            urgency: task.urgency,
             hopeless: None,
             stopped: false,
             is_late: false,
@@ -163,13 +169,12 @@ impl Sweeper {
             calling: self.source.calling(),
             observe,
         };
-        self.go(&mut pass, &task.symbols, task.close_window, stop)
-            .await;
+        self.go(&mut pass, &task.symbols, task, stop).await;
         // Once more for those alone that a short or partly bad answer left out.
         let again = pass.deserving_another_call(&task.symbols);
         let size = self.source.calling().codes_a_call(self.manner.batch_size);
         pass.tally.retries += u64::try_from(again.len().div_ceil(size)).unwrap_or(0);
-        self.go(&mut pass, &again, task.close_window, stop).await;
+        self.go(&mut pass, &again, task, stop).await;
         self.write_again(&mut pass, &task.symbols, task.close_window)
             .await;
         pass.report(&task.symbols, start.elapsed())
@@ -180,7 +185,7 @@ impl Sweeper {
         &self,
         pass: &mut Pass<'_>,
         symbols: &[Symbol],
-        close_window: Option<(KrxTime, KrxTime)>,
+        task: &Task,
         stop: &CancellationToken,
     ) {
         let mut left = symbols;
@@ -219,7 +224,9 @@ impl Sweeper {
                         pass.calling = calling;
                     }
                     let (batch, rest) = left.split_at(size.min(left.len()));
-                    in_flight.spawn(self.clone().batch(batch.to_vec(), close_window));
+                    let (close_window, urgency) = (task.close_window, task.urgency);
+                    let batch = self.clone().batch(batch.to_vec(), close_window, urgency);
+                    in_flight.spawn(batch);
                     left = rest;
                     next_start += self.manner.batch_pause;
                 }
@@ -232,8 +239,13 @@ impl Sweeper {
         }
     }
 
-    async fn batch(self, symbols: Vec<Symbol>, close_window: Option<(KrxTime, KrxTime)>) -> Batch {
-        let answers = self.source.quotes(&symbols, Urgency::Sweep).await;
+    async fn batch(
+        self,
+        symbols: Vec<Symbol>,
+        close_window: Option<(KrxTime, KrxTime)>,
+        urgency: Urgency,
+    ) -> Batch {
+        let answers = self.source.quotes(&symbols, urgency).await;
         let mut quotes = Vec::with_capacity(symbols.len());
         let mut others = Vec::new();
         for (symbol, answer) in answers.answers {
@@ -341,6 +353,7 @@ impl Pass<'_> {
             written: quotes,
             done: self.standings.len(),
             total: self.total,
+            urgency: self.urgency,
         });
     }
 

@@ -7,7 +7,7 @@
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::domain::ClockJump;
+use crate::domain::{ClockJump, Reason};
 
 /// Bounds of histograms of seconds.
 const SECONDS: [f64; 14] = [
@@ -113,6 +113,34 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_schema_drift_total",
         "Fields found not to be as documented, each counted once"
     );
+    describe_gauge!(
+        "sise_watched_codes",
+        "Codes that are refreshed more often than the rest"
+    );
+    describe_counter!(
+        "sise_watched_passes_total",
+        "Passes made over the watched codes"
+    );
+    describe_counter!(
+        "sise_watched_late_total",
+        "Passes over the watched codes that began late, as the one before took longer than the interval"
+    );
+    describe_counter!(
+        "sise_watched_written_total",
+        "Prices of watched codes written by their passes"
+    );
+    describe_counter!(
+        "sise_watched_missing_total",
+        "Watched codes that a pass over them left without a new price, by reason"
+    );
+    describe_counter!(
+        "sise_watched_skipped_total",
+        "Passes over the watched codes that were not made, by reason"
+    );
+    describe_counter!(
+        "sise_watched_list_errors_total",
+        "Times that the list of watched codes could not be read"
+    );
     describe_counter!("sise_skipped_runs_total", "Runs skipped by reason");
     describe_gauge!(
         "sise_next_run_timestamp_seconds",
@@ -149,6 +177,10 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_breaker_openings_total",
         "sise_gap_minutes_total",
         "sise_journal_lost_total",
+        "sise_watched_passes_total",
+        "sise_watched_late_total",
+        "sise_watched_written_total",
+        "sise_watched_list_errors_total",
     ] {
         counter!(name).increment(0);
     }
@@ -157,6 +189,10 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     }
     for outcome in ["done", "late", "dropped", "taken_over"] {
         counter!("sise_taken_batches_total", "outcome" => outcome).increment(0);
+    }
+    gauge!("sise_watched_codes").set(0);
+    for reason in Reason::ALL {
+        counter!("sise_watched_missing_total", "reason" => reason.slug()).increment(0);
     }
     gauge!("sise_breaker_state").set(0);
     gauge!("sise_ban_until_timestamp_seconds").set(0);
@@ -191,6 +227,9 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "banned",
     ] {
         counter!("sise_skipped_runs_total", "reason" => reason).increment(0);
+        if reason != "previous_run" {
+            counter!("sise_watched_skipped_total", "reason" => reason).increment(0);
+        }
     }
     Ok(handle)
 }

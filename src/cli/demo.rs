@@ -20,6 +20,7 @@ use crate::config::{Layers, Settings};
 use crate::daemon;
 use crate::domain::{KrxTime, Quote, Status, Symbol};
 use crate::freshness::Freshness;
+use crate::port::Urgency;
 use crate::schedule::{Schedule, Watcher, Work};
 use crate::setup::Parts;
 use crate::sim::{Sim, SimOptions};
@@ -294,7 +295,9 @@ fn align(table: &mut comfy_table::Table, right: &[usize]) {
 impl Watcher for Board {
     fn step(&self, step: &Step<'_>) {
         let mut seen = self.seen();
-        seen.done = step.done;
+        if step.urgency == Urgency::Sweep {
+            seen.done = step.done;
+        }
         for quote in step.written {
             let before = seen.quotes.insert(quote.stock_code, quote.clone());
             let moved = before.map_or(0, |before| quote.price - before.price);

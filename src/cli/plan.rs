@@ -16,6 +16,9 @@ pub(super) struct PlanArguments {
     /// Plan for so many codes instead of the stock list at hand
     #[arg(long, value_name = "N")]
     codes: Option<usize>,
+    /// With so many watched codes instead of those of now
+    #[arg(long, value_name = "N")]
+    watched: Option<usize>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -27,7 +30,15 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
         Some(codes) => codes,
         None => super::universe::load(&parts).await?.universe.len(),
     };
-    let plan = parts.settings.plan(codes, parts.settings.calling());
+    let watched = match (arguments.watched, &parts.watched) {
+        (Some(watched), _) => watched,
+        (None, Some(codes)) => codes.watched().await.map_or(0, |codes| codes.len()),
+        (None, None) => 0,
+    };
+    let plan = Plan {
+        watched,
+        ..parts.settings.plan(codes, parts.settings.calling())
+    };
     if arguments.json {
         output::json(&json!({
             "codes": plan.codes,
@@ -45,6 +56,11 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
             "share_alive": plan.share_alive(),
             "keeps_alive": plan.keeps_alive(),
             "largest_list": plan.largest_list(),
+            "watched": plan.watched,
+            "watched_calls": plan.watched_calls(),
+            "watched_interval_seconds": plan.watched_interval.as_secs_f64(),
+            "watched_period_seconds": plan.watched_period().as_secs_f64(),
+            "keeps_watched": plan.keeps_watched(),
             "shared": parts.settings.sweep.shared,
         }));
         return Ok(DONE);
@@ -69,6 +85,7 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
         "largest list      {} codes",
         grouped(plan.largest_list())
     ));
+    output::line(format!("watched           {}", watched_words(&plan)));
     let verdict = if plan.keeps_alive() {
         "this set-up keeps every code alive".to_owned()
     } else {
@@ -78,10 +95,26 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
         )
     };
     output::line(verdict);
+    let strains = [plan.watched_strain(), plan.list_strain()];
+    for strain in strains.into_iter().flatten() {
+        output::line(format!(
+            "{strain}: watch fewer, or set watch.interval to more"
+        ));
+    }
     if parts.settings.sweep.shared {
         output::line("(this key alone; other keys share the work: sweep.shared)".to_owned());
     }
     Ok(DONE)
+}
+
+/// The class of codes that are refreshed more often than the rest.
+fn watched_words(plan: &Plan) -> String {
+    format!(
+        "{} codes every {}, {} calls",
+        grouped(plan.watched),
+        seconds(plan.watched_period()),
+        grouped(plan.watched_calls())
+    )
 }
 
 /// Until when codes are alive where the calls of a day do not last.

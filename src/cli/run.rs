@@ -22,7 +22,7 @@ use crate::fleet::{self, Member};
 use crate::freshness::Freshness;
 use crate::leadership::Candidate;
 use crate::ledger::LedgerKeeper;
-use crate::port::{QuoteSource as _, SourceError};
+use crate::port::{QuoteSource as _, SourceError, Urgency};
 use crate::schedule::{self, Schedule};
 use crate::setup::{Broker, Parts};
 use crate::sweep::{Report, Step, Sweeper, Task};
@@ -182,6 +182,7 @@ async fn pass(
     }
     let task = Task {
         deadline: plan.sweep_time() * 2 + SLACK,
+        urgency: Urgency::Sweep,
         close_window: close_window(parts).filter(|_| !arguments.always_open),
         symbols,
     };
@@ -198,7 +199,10 @@ async fn pass(
     bar.finish_and_clear();
     let today = task.close_window.map(|(from, _)| from.date_naive());
     parts.recorder.note(report.event(started_at, today));
-    if let Err(error) = ledger.settle(&report, started_at, None).await {
+    if let Err(error) = ledger
+        .settle(&task.symbols, &report, started_at, None)
+        .await
+    {
         tracing::debug!(%error, "the ledger was not written");
     }
     if arguments.json {

@@ -64,6 +64,8 @@ pub const KEYS: &[Key] = &[
     key("schedule.interval", "60s"),
     key("schedule.reload_at", "08:20"),
     key("schedule.lease", "10s"),
+    key("watch.interval", "10s"),
+    key("watch.hottest", "0"),
     secret("store.url", "redis://127.0.0.1:6379", "REDIS_URL"),
     key("store.ttl", "120s"),
     key("store.namespace", ""),

@@ -9,6 +9,7 @@ mod layers;
 mod profile;
 mod universe;
 mod value;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use keys::{KEYS, Key};
 pub use kis::{KisEnvironment, KisSettings};
 pub use layers::{Environment, Layers, Origin};
 pub use universe::{UniverseSettings, UniverseSource};
+pub use watch::WatchSettings;
 
 /// A setting that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -138,6 +140,8 @@ pub struct Settings {
     pub sweep: SweepSettings,
     /// `schedule.*`
     pub schedule: ScheduleSettings,
+    /// `watch.*`
+    pub watch: WatchSettings,
     /// `store.*`
     pub store: StoreSettings,
     /// `reader.*`
@@ -165,6 +169,7 @@ impl Settings {
     ///
     /// The first value that is refused, with its key, its origin and what is allowed.
     pub fn new(layers: &Layers) -> Result<Self, ConfigError> {
+        let schedule = schedule(layers)?;
         let settings = Self {
             kis: kis::kis(layers)?,
             sweep: SweepSettings {
@@ -173,7 +178,8 @@ impl Settings {
                 in_flight: layers.count("sweep.in_flight", 1..=256)?,
                 shared: shared(layers)?,
             },
-            schedule: schedule(layers)?,
+            watch: watch::watch(layers, &schedule)?,
+            schedule,
             store: StoreSettings {
                 url: layers.secret("store.url").unwrap_or_default(),
                 ttl: layers.duration("store.ttl", "1s", "1day")?,
@@ -206,7 +212,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The plan of these settings for a list of `codes`.
+    /// The plan of these settings for a list of `codes`, none of them watched.
     #[must_use]
     pub fn plan(&self, codes: usize, calling: Calling) -> Plan {
         Plan {
@@ -219,6 +225,8 @@ impl Settings {
             batch_pause: self.sweep.batch_pause,
             interval: self.schedule.interval,
             ttl: self.store.ttl,
+            watched: 0,
+            watched_interval: self.watch.interval,
         }
     }
 

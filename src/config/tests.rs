@@ -23,6 +23,41 @@ fn defaults_are_those_of_the_design() {
 }
 
 #[test]
+fn watched_codes_are_never_refreshed_less_often_than_the_rest() {
+    let watch = |pairs: &[(&str, &str)]| settings(pairs).map(|settings| settings.watch);
+    let usual = watch(&[]).unwrap();
+    assert_eq!(
+        (usual.interval, usual.hottest),
+        (Duration::from_secs(10), 0)
+    );
+    let often = ("SISE__SCHEDULE__INTERVAL", "4s");
+    let four = Duration::from_secs(4);
+    assert_eq!(watch(&[often]).unwrap().interval, four);
+    assert_eq!(
+        watch(&[often, ("SISE__WATCH__INTERVAL", "4s")])
+            .unwrap()
+            .interval,
+        four
+    );
+    let error = watch(&[often, ("SISE__WATCH__INTERVAL", "5s")]).unwrap_err();
+    assert!(matches!(error, ConfigError::Combination(_)), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "watch.interval = 5s is longer than schedule.interval = 4s, so that the sweeps alone \
+         refresh watched codes more often: set watch.interval to 4s or less"
+    );
+    for (name, value) in [
+        ("SISE__WATCH__INTERVAL", "500ms"),
+        ("SISE__WATCH__INTERVAL", "2h"),
+        ("SISE__WATCH__HOTTEST", "501"),
+        ("SISE__WATCH__HOTTEST", "-1"),
+    ] {
+        let error = watch(&[(name, value)]).unwrap_err().to_string();
+        assert!(error.starts_with("watch."), "{error}");
+    }
+}
+
+#[test]
 fn every_profile_keeps_below_the_brokers_cap() {
     for (pairs, cap) in [
         (&[][..], 18),

@@ -42,6 +42,12 @@ impl Urgency {
         }
     }
 
+    /// Share of the rate that its own lane holds, 0 to 1.
+    #[must_use]
+    pub fn lane_share(self) -> f64 {
+        1.0 / self.lane_periods()
+    }
+
     /// Periods between two cells of its own lane, at a half, three tenths and a fifth of the rate.
     /// Who asks again only when its cell begins may find the next ones taken, so that half of that
     /// is guaranteed: a quarter, 15 % and a tenth of the rate.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Urgency;
+
 /// How the broker is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -56,6 +58,10 @@ pub struct Plan {
     pub interval: Duration,
     /// Life of a price.
     pub ttl: Duration,
+    /// Codes of the list that are refreshed more often than the rest, beside the sweeps.
+    pub watched: usize,
+    /// Time between the starts of two passes over them, where there is time enough.
+    pub watched_interval: Duration,
 }
 
 impl Plan {
@@ -66,19 +72,111 @@ impl Plan {
             .div_ceil(self.calling.codes_a_call(self.batch_size))
     }
 
+    /// Calls of one pass over the watched codes, without retries.
+    #[must_use]
+    pub fn watched_calls(&self) -> usize {
+        self.watched
+            .div_ceil(self.calling.codes_a_call(self.batch_size))
+    }
+
+    /// Length of one pass over the watched codes while a sweep goes on too. Where readers ask the
+    /// broker as well, it is more.
+    #[must_use]
+    pub fn watched_time(&self) -> Duration {
+        let calls = real(self.watched_calls());
+        // Their calls go before those of a sweep, which keeps what its own lane holds.
+        let share = 1.0 - Urgency::Sweep.lane_share();
+        let paced = calls / (self.rate * share);
+        let paused = calls * self.batch_pause.as_secs_f64();
+        let capped = self
+            .per_minute
+            .map_or(0.0, |most| calls * 60.0 / (f64::from(most) * share));
+        Duration::try_from_secs_f64(paced.max(paused).max(capped)).unwrap_or(Duration::MAX)
+    }
+
+    /// Time from one write of a watched code to its next: passes over them follow each other at
+    /// their interval, or back to back where one takes longer.
+    #[must_use]
+    pub fn watched_period(&self) -> Duration {
+        self.watched_time().max(self.watched_interval)
+    }
+
+    /// Whether the watched codes are refreshed at their interval.
+    #[must_use]
+    pub fn keeps_watched(&self) -> bool {
+        self.watched_period() <= self.watched_interval
+    }
+
+    /// Why the watched codes cannot keep their interval, in words; `None` where they can.
+    #[must_use]
+    pub fn watched_strain(&self) -> Option<String> {
+        (!self.keeps_watched()).then(|| {
+            format!(
+                "{} watched codes cannot be refreshed every {:.0} s: one pass over them takes \
+                 {:.0} s, so that passes follow each other",
+                self.watched,
+                self.watched_interval.as_secs_f64(),
+                self.watched_time().as_secs_f64(),
+            )
+        })
+    }
+
+    /// What the watched codes do to a list that would stay alive without them, in words; `None`
+    /// where it still does.
+    #[must_use]
+    pub fn list_strain(&self) -> Option<String> {
+        let unwatched = Self {
+            watched: 0,
+            ..*self
+        };
+        if self.keeps_alive() || !unwatched.keeps_alive() {
+            return None;
+        }
+        let what = match self.lasts_the_day() {
+            true => format!(
+                "each code of the list is written every {:.0} s and lives {:.0} s",
+                self.period().as_secs_f64(),
+                self.ttl.as_secs_f64()
+            ),
+            false => "the calls of a day do not last until the close".to_owned(),
+        };
+        let watched = self.watched;
+        Some(format!(
+            "{watched} watched codes take so many calls that {what}"
+        ))
+    }
+
+    /// Calls for watched codes in a second, on average.
+    fn watched_rate(&self) -> f64 {
+        if self.watched == 0 {
+            return 0.0;
+        }
+        real(self.watched_calls()) / self.watched_period().as_secs_f64()
+    }
+
     /// Length of one sweep.
     #[must_use]
     pub fn sweep_time(&self) -> Duration {
         let calls = self.calls();
-        let paced = real(calls) / self.rate;
+        // A pass over the watched codes may begin just after it.
+        let between = real(calls + self.watched_calls()) / (self.rate - self.watched_rate());
+        let on_its_lane = real(calls) / (self.rate * Urgency::Sweep.lane_share());
+        let paced = between.min(on_its_lane);
         let paused = real(calls) * self.batch_pause.as_secs_f64();
         // What goes beyond the calls of a minute waits for the next one.
-        let capped = self.per_minute.map_or(0.0, |most| {
-            let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
+        let capped = self.left_of_a_minute().map_or(0.0, |most| {
+            let most = whole(most).max(1);
             let minutes = calls.saturating_sub(1) / most;
-            real(minutes) * 60.0 + real(calls - minutes * most) / self.rate
+            let rest = real(calls - minutes * most);
+            real(minutes) * 60.0 + rest / (self.rate - self.watched_rate())
         });
         Duration::try_from_secs_f64(paced.max(paused).max(capped)).unwrap_or(Duration::MAX)
+    }
+
+    /// Calls that watched codes leave of a capped minute.
+    fn left_of_a_minute(&self) -> Option<f64> {
+        let most = f64::from(self.per_minute?);
+        Some(most - self.watched_rate() * 60.0)
     }
 
     /// Time from one write of a code to its next: sweeps follow each other at the interval, or
@@ -86,8 +184,8 @@ impl Plan {
     #[must_use]
     pub fn period(&self) -> Duration {
         let capped = self
-            .per_minute
-            .map_or(0.0, |most| real(self.calls()) * 60.0 / f64::from(most));
+            .left_of_a_minute()
+            .map_or(0.0, |most| real(self.calls()) * 60.0 / most);
         let capped = Duration::try_from_secs_f64(capped).unwrap_or(Duration::MAX);
         self.sweep_time().max(self.interval).max(capped)
     }
@@ -95,9 +193,16 @@ impl Plan {
     /// Calls of a usual trading day, without retries and without those of readers.
     #[must_use]
     pub fn calls_a_day(&self) -> usize {
-        let sweeps = (SESSION.as_secs_f64() / self.period().as_secs_f64()).ceil();
+        let passes =
+            |period: Duration| whole((SESSION.as_secs_f64() / period.as_secs_f64()).ceil());
         // And the one that takes the close.
-        self.calls().saturating_mul(whole(sweeps) + 1)
+        let sweeps = passes(self.period()) + 1;
+        let watched = match self.watched {
+            0 => 0,
+            _ => passes(self.watched_period()),
+        };
+        let swept = self.calls().saturating_mul(sweeps);
+        swept.saturating_add(self.watched_calls().saturating_mul(watched))
     }
 
     /// Whether the calls of a day last until the close.
@@ -184,6 +289,8 @@ mod tests {
             batch_pause: Duration::ZERO,
             interval: Duration::from_secs(60),
             ttl: Duration::from_secs(120),
+            watched: 0,
+            watched_interval: Duration::from_secs(10),
         }
     }
 
@@ -241,7 +348,121 @@ mod tests {
         assert_eq!(whole(Some(10), None).largest_list(), 19 * 30);
     }
 
+    /// As it was before there were watched codes.
+    fn sweep_time_alone(plan: &Plan) -> f64 {
+        let (calls, rate) = (real(plan.calls()), plan.rate);
+        let paused = calls * plan.batch_pause.as_secs_f64();
+        let capped = plan.per_minute.map_or(0.0, |most| {
+            let minutes = ((calls - 1.0).max(0.0) / f64::from(most)).floor();
+            minutes * 60.0 + (calls - minutes * f64::from(most)) / rate
+        });
+        (calls / rate).max(paused).max(capped)
+    }
+
+    fn watching(watched: usize, plan: Plan) -> Plan {
+        Plan { watched, ..plan }
+    }
+
+    #[test]
+    fn watched_codes_take_their_calls_from_the_sweeps() {
+        let real = watching(100, plan(Calling::Multi, 15.0));
+        // 4 calls every 10 s are 0.4 a second; the sweep has the other 14.6.
+        assert_eq!((real.watched_calls(), real.calls()), (4, 93));
+        assert!(real.keeps_watched() && real.keeps_alive());
+        assert_eq!(real.sweep_time().as_millis(), 6_643);
+        let alone = watching(0, real);
+        // 2,340 passes of a session with 4 calls each.
+        assert_eq!(real.calls_a_day(), alone.calls_a_day() + 2_340 * 4);
+        assert!(real.largest_list() < alone.largest_list());
+        assert_eq!((real.watched_strain(), real.list_strain()), (None, None));
+        let capped = |per_minute, per_day| Plan {
+            per_minute,
+            per_day,
+            ..real
+        };
+        // 24 of the minute go to the watched codes.
+        for (per_minute, per_day, keeps_alive) in [
+            (Some(49 + 24), None, true),
+            (Some(48 + 24), None, false),
+            (None, Some(36_363 + 9_360), true),
+            (None, Some(36_362 + 9_360), false),
+        ] {
+            let plan = capped(per_minute, per_day);
+            assert_eq!(plan.keeps_alive(), keeps_alive, "{plan:?}");
+            assert_eq!(plan.list_strain().is_none(), keeps_alive, "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn more_watched_codes_than_calls_follow_each_other() {
+        let paper = Plan {
+            codes: 20,
+            ..plan(Calling::Single, 1.0 / 1.1)
+        };
+        assert!(paper.keeps_alive());
+        let five = watching(5, paper);
+        assert!(five.keeps_watched() && five.keeps_alive());
+        // 50 calls of 1.1 s each, and the sweep keeps a fifth.
+        let fifty = watching(50, paper);
+        assert!(!fifty.keeps_watched());
+        assert_eq!(fifty.watched_period().as_secs_f64().round(), 69.0);
+        assert_eq!(fifty.period().as_secs_f64().round(), 110.0);
+        assert_eq!(
+            fifty.watched_strain().unwrap(),
+            "50 watched codes cannot be refreshed every 10 s: one pass over them takes 69 s, so \
+             that passes follow each other"
+        );
+        assert!(fifty.list_strain().is_none(), "{fifty:?}");
+        let longer = Plan { codes: 40, ..fifty };
+        assert_eq!(
+            longer.list_strain().unwrap(),
+            "50 watched codes take so many calls that each code of the list is written every \
+             220 s and lives 120 s"
+        );
+    }
+
     proptest! {
+        /// Where nothing is watched, nothing is another than before; who watches never does better,
+        /// and never stops the sweeps.
+        #[test]
+        fn watched_codes_cost_what_they_take_and_nothing_else(
+            codes in 1_usize..5_000,
+            watched in 0_usize..600,
+            batch_size in 1_usize..=30,
+            rate in 0.5_f64..20.0,
+            pause in 0_u64..3_000,
+            single in any::<bool>(),
+            per_minute in proptest::option::of(1_u32..2_000),
+            per_day in proptest::option::of(1_u32..100_000),
+        ) {
+            let calling = if single { Calling::Single } else { Calling::Multi };
+            let alone = Plan {
+                codes,
+                batch_size,
+                batch_pause: Duration::from_millis(pause),
+                per_minute,
+                per_day,
+                ..plan(calling, rate)
+            };
+            let time = Duration::from_secs_f64(sweep_time_alone(&alone));
+            prop_assert_eq!(alone.sweep_time(), time);
+            let capped = per_minute.map_or(0.0, |most| real(alone.calls()) * 60.0 / f64::from(most));
+            let period = time.max(alone.interval).max(Duration::from_secs_f64(capped));
+            prop_assert_eq!(alone.period(), period);
+            let sweeps = (SESSION.as_secs_f64() / period.as_secs_f64()).ceil();
+            prop_assert_eq!(alone.calls_a_day(), alone.calls() * (whole(sweeps) + 1));
+            prop_assert!(alone.keeps_watched() && alone.list_strain().is_none());
+            let watched = watching(watched, alone);
+            prop_assert!(alone.sweep_time() <= watched.sweep_time());
+            prop_assert!(alone.period() <= watched.period());
+            prop_assert!(alone.watched_period() <= watched.watched_period());
+            // Slower sweeps spend fewer calls of the day.
+            prop_assert!(per_day.is_some() || alone.largest_list() >= watched.largest_list());
+            // The lane of the sweep is its own; of a small cap whole calls are left.
+            let most = alone.period().mul_f64(10.0) + Duration::from_secs(300);
+            prop_assert!(watched.period() <= most, "{:?} {:?}", watched.period(), alone.period());
+        }
+
         /// The largest list works and one more does not, or more would not matter.
         #[test]
         fn the_largest_list_is_the_largest(

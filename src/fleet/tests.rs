@@ -205,6 +205,7 @@ async fn sweep(
         symbols: symbols(codes),
         close_window: None,
         deadline: Duration::from_secs(600),
+        urgency: Urgency::Sweep,
     };
     let sweeper = Sweeper::new(source, store.clone(), manner);
     let report = sweeper.sweep(&task, &|_| {}, stop).await;

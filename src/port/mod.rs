@@ -8,6 +8,7 @@ mod list;
 mod shared;
 mod source;
 mod store;
+mod watched;
 mod work;
 
 pub use crate::domain::Urgency;
@@ -22,4 +23,5 @@ pub use list::{ListError, ListSource};
 pub use shared::{Issue, Lead, Leader, Leadership, RateBudget, SharedToken, Standing, TokenStore};
 pub use source::{Answer, Answers, QuoteSource, Remedy, SourceError, Tally};
 pub use store::{CopyStore, PriceStore, Shelf, StoreError};
+pub use watched::WatchedCodes;
 pub use work::{Assignments, Batch, Finished, Postings, Taken, Ticket};

@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::NaiveDate;
 
 use crate::domain::{Ban, Calendar, Closed, KrxTime, Skipped};
+use crate::leadership::{Candidate, Post};
 
 /// A run that is due.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -82,6 +83,15 @@ pub(super) fn by_calendar(calendar: &Calendar, now: KrxTime) -> Result<Due, Skip
             }
         }
         _ => Err(Skip::Closed(closed)),
+    }
+}
+
+/// What the lead says of a run: only who leads makes any.
+pub(super) fn by_post(candidate: Option<&Candidate>) -> Result<(), Skip> {
+    match candidate.map(Candidate::post) {
+        None | Some(Post::Leads { .. }) => Ok(()),
+        Some(Post::Follows(leader)) => Err(Skip::NotLeader(leader.process)),
+        Some(Post::Unknown) => Err(Skip::NoLeader),
     }
 }
 

@@ -6,11 +6,14 @@ mod cron;
 mod decision;
 mod minutes;
 mod morning;
+mod pass;
 mod runs;
 mod state;
+mod watched;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -30,11 +33,13 @@ use crate::universe::Loader;
 pub use cron::{Ticks, Timetable};
 use minutes::Minutes;
 use morning::Morning;
+use pass::Passes;
 use state::State;
+use watched::Watched;
 
 /// Told of what happens, for a live display.
 pub trait Watcher: Send + Sync {
-    /// A batch was written.
+    /// A batch was written, of a sweep or of a pass over the watched codes.
     fn step(&self, step: &Step<'_>);
     /// A sweep is over.
     fn swept(&self, report: &Report);
@@ -63,14 +68,15 @@ pub struct Work {
 /// Decides for every tick whether to sweep, and does it.
 pub struct Schedule {
     parts: Arc<Parts>,
-    sweeper: Sweeper,
+    passes: Passes,
+    /// Makes the passes over the watched codes, with this process's own key.
+    own_sweeper: Sweeper,
+    /// How many codes are watched, as far as this process knows.
+    watched: Arc<AtomicUsize>,
     candidate: Option<Arc<Candidate>>,
     morning: Arc<Morning>,
-    freshness: Arc<Freshness>,
-    ledger: Arc<LedgerKeeper>,
     ping: Option<Arc<Ping>>,
     always_open: bool,
-    watcher: Option<Arc<dyn Watcher>>,
     timetable: Timetable,
 }
 
@@ -84,20 +90,31 @@ impl Schedule {
         let schedule = &work.parts.settings.schedule;
         let ledger = LedgerKeeper::new(work.parts.chronicle.clone());
         let ping = work.parts.settings.journal.ping_url.clone();
+        let candidate = work.candidate;
+        // Where sweeps are shared, a few codes are not worth posting.
+        let own = match work.parts.shares_sweeps() {
+            true => work.parts.sweeper(candidate.as_ref()),
+            false => None,
+        };
         Ok(Self {
-            ledger: Arc::new(ledger),
+            own_sweeper: own.unwrap_or_else(|| work.sweeper.clone()),
+            passes: Passes {
+                sweeper: work.sweeper,
+                candidate: candidate.clone(),
+                freshness: work.freshness,
+                ledger: Arc::new(ledger),
+                watcher: work.watcher,
+            },
+            watched: Arc::default(),
+            candidate,
             ping: ping.map(Ping::new).transpose()?.map(Arc::new),
             timetable: Timetable::new(schedule.interval, schedule.reload_at)?,
-            sweeper: work.sweeper,
-            candidate: work.candidate,
             morning: Arc::new(Morning {
                 parts: Arc::clone(&work.parts),
                 loader: work.loader,
             }),
             parts: work.parts,
-            freshness: work.freshness,
             always_open: work.always_open,
-            watcher: work.watcher,
         })
     }
 
@@ -197,20 +214,29 @@ impl Schedule {
     }
 
     /// What goes on beside the sweeps until `stop`: the campaign for the lead, the watch over the
-    /// clock, the count of live prices.
+    /// clock, the count of live prices, the passes over the watched codes.
     fn start_chores(&self, state: &mut State, stop: &CancellationToken) {
         if let Some(candidate) = self.candidate.clone() {
             let stop = stop.clone();
             state.chores.spawn(async move { candidate.run(stop).await });
         }
         let parts = Arc::clone(&self.parts);
-        let freshness = Arc::clone(&self.freshness);
+        let freshness = Arc::clone(&self.passes.freshness);
         state
             .chores
             .spawn(clock_watch::watch(parts, freshness, stop.clone()));
         let parts = Arc::clone(&self.parts);
         let minutes = Minutes::new(parts, self.candidate.clone(), self.always_open);
         state.chores.spawn(minutes.run(stop.clone()));
+        if let Some(codes) = self.parts.watched.clone() {
+            let passes = Passes {
+                sweeper: self.own_sweeper.clone(),
+                ..self.passes.clone()
+            };
+            let (parts, count) = (Arc::clone(&self.parts), Arc::clone(&self.watched));
+            let watched = Watched::new(parts, codes, passes, self.always_open, count);
+            state.chores.spawn(watched.run(stop.clone()));
+        }
     }
 }
 

@@ -1,26 +1,25 @@
 //! One run: whether it is due, how it is made, and what is said of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::{NaiveDate, TimeDelta};
 use metrics::{counter, gauge};
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::decision::{self, Due, Skip};
+use super::pass::SLACK;
 use super::state::{Run, State};
 use super::{Schedule, account, plan};
-use crate::domain::{Closed, Event, KrxTime, Presence, Role, Skipped, Symbol};
-use crate::leadership::{Candidate, Post};
-use crate::sweep::{Missing, Reason, Report, Step, Task};
+use crate::domain::{Closed, Event, KrxTime, Plan, Presence, Role, Skipped, Symbol};
+use crate::leadership::Candidate;
+use crate::port::Urgency;
+use crate::sweep::{Missing, Reason, Report, Task};
 
 /// While the store is away, it is looked for this often.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
-
-/// A sweep may take this much more than twice the plan: a token may take its minute.
-const SLACK: Duration = Duration::from_secs(75);
 
 /// Who left the lead to others does so again after this time at the earliest.
 const LEAVE_AGAIN: Duration = Duration::from_secs(300);
@@ -79,18 +78,16 @@ impl Schedule {
     /// Starts a sweep.
     fn sweep(&self, state: &mut State, due: Due, now: KrxTime, stop: &CancellationToken) {
         let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
+        let plan = Plan {
+            watched: self.watched.load(Ordering::Relaxed),
+            ..plan(&self.parts, symbols.len())
+        };
         let task = Task {
-            deadline: plan(&self.parts, symbols.len()).sweep_time() * 2 + SLACK,
+            deadline: plan.sweep_time() * 2 + SLACK,
             symbols,
             close_window: due.close_window,
+            urgency: Urgency::Sweep,
         };
-        let sweeper = self.sweeper.clone();
-        let posts = self.candidate.as_ref().map(|candidate| candidate.changes());
-        let candidate = self.candidate.clone();
-        let freshness = Arc::clone(&self.freshness);
-        let ledger = Arc::clone(&self.ledger);
-        let watcher = self.watcher.clone();
-        let stop = stop.child_token();
         let since = now.format("%H:%M:%S");
         let doing = format!("sweeping {} codes since {since}", task.symbols.len());
         self.parts.activity.set(doing);
@@ -99,39 +96,9 @@ impl Schedule {
             started_at: now,
             began: Instant::now(),
         });
-        state.sweeps.spawn(async move {
-            let observe = |step: Step<'_>| {
-                freshness.note(step.written);
-                ledger.note(step.written);
-                if let Some(watcher) = &watcher {
-                    watcher.step(&step);
-                }
-            };
-            let sweep = sweeper.sweep(&task, &observe, &stop);
-            tokio::pin!(sweep);
-            let report = tokio::select! {
-                biased;
-                report = &mut sweep => report,
-                // Another one sweeps now: the rest of this pass would be calls for nothing.
-                () = superseded(posts) => {
-                    stop.cancel();
-                    sweep.await
-                }
-            };
-            let lead = candidate.as_ref().map(|candidate| candidate.lead());
-            let settled = match lead {
-                // Who does not lead any more leaves the ledger to who does.
-                Some(None) => {
-                    ledger.forget();
-                    Ok(())
-                }
-                lead => ledger.settle(&report, now, lead.flatten()).await,
-            };
-            if let Err(error) = settled {
-                tracing::debug!(%error, "the ledger was not written");
-            }
-            report
-        });
+        let (passes, stop) = (self.passes.clone(), stop.clone());
+        let sweep = async move { passes.make(&task, now, &stop).await };
+        state.sweeps.spawn(sweep);
     }
 
     /// Whether the close of `day` is kept, by this process or another one. The store knows: one that
@@ -192,11 +159,7 @@ impl Schedule {
         } else {
             decision::by_calendar(&self.parts.calendar.load(), now)?
         };
-        match self.candidate.as_ref().map(|candidate| candidate.post()) {
-            None | Some(Post::Leads { .. }) => Ok(due),
-            Some(Post::Follows(leader)) => Err(Skip::NotLeader(leader.process)),
-            Some(Post::Unknown) => Err(Skip::NoLeader),
-        }
+        decision::by_post(self.candidate.as_deref()).map(|()| due)
     }
 
     /// A banned key is left alone: each call would prolong the ban.
@@ -282,7 +245,7 @@ impl Schedule {
         self.parts
             .activity
             .set(format!("swept until {ended}; waiting for the next run"));
-        if let Some(watcher) = &self.watcher {
+        if let Some(watcher) = &self.passes.watcher {
             watcher.swept(report);
         }
     }
@@ -343,7 +306,7 @@ impl Schedule {
             let doing = format!("{skip}; next run {shown}");
             self.parts.activity.set(doing);
         }
-        if let Some(watcher) = &self.watcher {
+        if let Some(watcher) = &self.passes.watcher {
             watcher.skipped(&skip.to_string(), next);
         }
     }
@@ -389,17 +352,6 @@ fn was_set_since(run: Run, now: KrxTime) -> bool {
     let went = TimeDelta::from_std(run.began.elapsed()).unwrap_or(TimeDelta::MAX);
     let apart = (now - run.started_at).checked_sub(&went);
     apart.is_none_or(|apart| apart.abs() >= CLOCK_SET)
-}
-
-/// Waits until this process is known to follow another.
-async fn superseded(posts: Option<watch::Receiver<Post>>) {
-    if let Some(mut posts) = posts {
-        let follows = |post: &Post| matches!(post, Post::Follows(_));
-        if posts.wait_for(follows).await.is_ok() {
-            return;
-        }
-    }
-    std::future::pending().await
 }
 
 fn set_next_run(next: Option<KrxTime>) {

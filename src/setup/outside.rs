@@ -13,7 +13,7 @@ use crate::kis::{BanFile, Http, TokenFile, Transport};
 use crate::pace::CallCount;
 use crate::port::{
     Assignments, BanStore, CacheStore, Chronicle, CopyStore, Flights, Leadership, Postings,
-    PriceStore, RateBudget, Recorder, TokenStore, Unrecorded,
+    PriceStore, RateBudget, Recorder, TokenStore, Unrecorded, WatchedCodes,
 };
 use crate::store::{
     FileCopies, MemoryStore, RedisBans, RedisBudget, RedisFirstLevel, RedisSettings, RedisStore,
@@ -52,6 +52,8 @@ pub struct Outside {
     pub key: Option<KeyShare>,
     /// The sweeps that processes of several app keys share; `None` where they do not.
     pub work: Option<WorkShare>,
+    /// Codes that are refreshed more often than the rest; `None` for none.
+    pub watched: Option<Arc<dyn WatchedCodes>>,
     /// Where the access token outlives the process.
     pub token_file: Option<TokenFile>,
     /// Where a ban of the app key does.
@@ -119,6 +121,7 @@ impl Outside {
             flights: None,
             key: None,
             work: None,
+            watched: None,
             token_file,
             ban_file,
             redis: None,

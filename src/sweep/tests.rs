@@ -103,6 +103,7 @@ fn task(count: usize) -> Task {
         symbols: symbols(count),
         close_window: None,
         deadline: Duration::from_secs(60),
+        urgency: Urgency::Sweep,
     }
 }
 
@@ -223,6 +224,7 @@ async fn a_pass_ends_at_its_deadline() {
     let source = Scripted::new(|symbol, _| quote(symbol));
     let task = Task {
         deadline: Duration::from_millis(150),
+        urgency: Urgency::Sweep,
         ..task(3_000)
     };
     let report = sweep(source, Arc::new(MemoryStore::default()), &task).await;

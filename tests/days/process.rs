@@ -75,6 +75,7 @@ pub(crate) fn parts(
         lease: Some(link.clone()),
         flights: Some(link.clone()),
         work: None,
+        watched: None,
         chronicle: link.clone(),
         recorder,
         key: has_key.then(|| KeyShare {

@@ -58,6 +58,14 @@ fn nobody_starves_and_readers_come_first() {
         );
         assert!(reader >= total / 4, "{heads:?}: reader {reader} of {total}");
     }
+    // Where nobody reads, watched codes take what the lane of the sweep does not hold.
+    let [_, watched, sweep] = contend([0, 1, 1], 100);
+    let total = (watched + sweep) as f64;
+    let of_sweep = sweep as f64 / total;
+    assert!(
+        (of_sweep - Urgency::Sweep.lane_share()).abs() < 0.01,
+        "{of_sweep}"
+    );
     let [reader, _, sweep] = contend([8, 0, 1], 100);
     assert!(sweep >= 280 && reader >= 1_150, "{reader} {sweep}");
 }

@@ -1,0 +1,40 @@
+//! Codes that are refreshed more often than the rest.
+
+use std::time::Duration;
+
+use super::layers::Layers;
+use super::{ConfigError, Origin, ScheduleSettings};
+
+/// Codes that are refreshed more often than the rest.
+#[derive(Debug, Clone, Copy)]
+pub struct WatchSettings {
+    /// Time between the starts of two passes over them.
+    pub interval: Duration,
+    /// How many of the codes that are read most join them.
+    pub hottest: usize,
+}
+
+pub(super) fn watch(
+    layers: &Layers,
+    schedule: &ScheduleSettings,
+) -> Result<WatchSettings, ConfigError> {
+    let mut interval = layers.duration("watch.interval", "1s", "1h")?;
+    if layers.origin("watch.interval") == Some(&Origin::Default) {
+        // Who sweeps every few seconds and watches nothing need not know of it.
+        interval = interval.min(schedule.interval);
+    }
+    if interval > schedule.interval {
+        let shown = humantime::format_duration;
+        return Err(ConfigError::Combination(format!(
+            "watch.interval = {} is longer than schedule.interval = {}, so that the sweeps alone \
+             refresh watched codes more often: set watch.interval to {} or less",
+            shown(interval),
+            shown(schedule.interval),
+            shown(schedule.interval)
+        )));
+    }
+    Ok(WatchSettings {
+        interval,
+        hottest: layers.count("watch.hottest", 0..=500)?,
+    })
+}

@@ -1,0 +1,234 @@
+//! Passes over the watched codes, beside the sweeps and more often than they.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use metrics::{counter, gauge};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::decision::{self, Due, Skip};
+use super::pass::{Passes, SLACK};
+use super::plan;
+use crate::domain::{Closed, KrxTime, Plan, Symbol};
+use crate::port::{Urgency, WatchedCodes};
+use crate::setup::Parts;
+use crate::sweep::{Reason, Report, Task};
+
+/// Refreshes the watched codes every `watch.interval`.
+pub(super) struct Watched {
+    parts: Arc<Parts>,
+    codes: Arc<dyn WatchedCodes>,
+    passes: Passes,
+    always_open: bool,
+    /// The codes as they were read last.
+    known: Vec<Symbol>,
+    /// How many they are, for the plan of the sweeps.
+    count: Arc<AtomicUsize>,
+    /// They could not be read since.
+    is_list_old: bool,
+    /// What was said last of codes that are not refreshed; `None` while they are.
+    trouble: Option<String>,
+    /// What was said last of more codes than there are calls for.
+    strain: Option<String>,
+}
+
+impl Watched {
+    pub(super) fn new(
+        parts: Arc<Parts>,
+        codes: Arc<dyn WatchedCodes>,
+        passes: Passes,
+        always_open: bool,
+        count: Arc<AtomicUsize>,
+    ) -> Self {
+        Self {
+            parts,
+            codes,
+            passes,
+            always_open,
+            known: Vec::new(),
+            count,
+            is_list_old: false,
+            trouble: None,
+            strain: None,
+        }
+    }
+
+    /// Refreshes them until `stop`. Passes never overlap: one that is late begins when the one
+    /// before is over.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let interval = self.parts.settings.watch.interval;
+        let mut due = Instant::now();
+        loop {
+            self.look(&stop).await;
+            due += interval;
+            let now = Instant::now();
+            if due < now {
+                counter!("sise_watched_late_total").increment(1);
+                due = now;
+            }
+            if stop.run_until_cancelled(sleep_until(due)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Makes a pass, or says why not.
+    async fn look(&mut self, stop: &CancellationToken) {
+        if stop.run_until_cancelled(self.read_codes()).await.is_none() {
+            return;
+        }
+        if self.known.is_empty() {
+            self.parts.activity.set_beside(None);
+            (self.trouble, self.strain) = (None, None);
+            return;
+        }
+        let now = (self.parts.clock)();
+        match stop.run_until_cancelled(self.decide(now)).await {
+            None => {}
+            Some(Ok(())) => self.refresh(now, stop).await,
+            Some(Err(skip)) => self.skip(&skip),
+        }
+    }
+
+    /// Reads which codes they are; where that fails, those of before are.
+    async fn read_codes(&mut self) {
+        match self.codes.watched().await {
+            Ok(codes) => {
+                self.known.clear();
+                for code in codes {
+                    if !self.known.contains(&code) {
+                        self.known.push(code);
+                    }
+                }
+                if std::mem::take(&mut self.is_list_old) {
+                    let codes = self.known.len();
+                    tracing::info!(codes, "the list of watched codes can be read again");
+                }
+            }
+            Err(error) => {
+                counter!("sise_watched_list_errors_total").increment(1);
+                if !std::mem::replace(&mut self.is_list_old, true) {
+                    let codes = self.known.len();
+                    tracing::warn!(%error, codes, "the list of watched codes cannot be read; going on with the last one");
+                }
+            }
+        }
+        let codes = self.known.len();
+        self.count.store(codes, Ordering::Relaxed);
+        gauge!("sise_watched_codes").set(u32::try_from(codes).unwrap_or(u32::MAX));
+    }
+
+    /// Whether they are refreshed at `now`.
+    async fn decide(&self, now: KrxTime) -> Result<(), Skip> {
+        if !self.always_open
+            && let Due {
+                close_of: Some(_), ..
+            } = decision::by_calendar(&self.parts.calendar.load(), now)?
+        {
+            return Err(Skip::Closed(Closed::AfterClose));
+        }
+        decision::by_post(self.passes.candidate.as_deref())?;
+        // Its own key is asked, whoever shares the sweeps.
+        if let Some(broker) = &self.parts.broker
+            && let Some(ban) = broker.rest.bans().in_force().await
+        {
+            return Err(Skip::Banned(ban));
+        }
+        let ping = self.parts.sweep_store.ping().await;
+        ping.map_err(|error| Skip::StoreAway(error.to_string()))
+    }
+
+    async fn refresh(&mut self, now: KrxTime, stop: &CancellationToken) {
+        let plan = Plan {
+            watched: self.known.len(),
+            ..plan(&self.parts, self.parts.universe.load().len())
+        };
+        self.note_strain(&plan);
+        let task = Task {
+            deadline: plan.watched_time() * 2 + SLACK,
+            symbols: self.known.clone(),
+            close_window: None,
+            urgency: Urgency::Watched,
+        };
+        let report = self.passes.make(&task, now, stop).await;
+        counter!("sise_watched_passes_total").increment(1);
+        let written = u64::try_from(report.written).unwrap_or(u64::MAX);
+        counter!("sise_watched_written_total").increment(written);
+        let missing = report.missing_by_reason();
+        for (reason, count) in &missing {
+            let count = u64::try_from(*count).unwrap_or(u64::MAX);
+            counter!("sise_watched_missing_total", "reason" => reason.slug()).increment(count);
+        }
+        // What ends a pass speaks for itself.
+        if !report.stopped {
+            self.note_missing(&report, &missing);
+        }
+        if report.written > 0 {
+            let interval = humantime::format_duration(self.parts.settings.watch.interval);
+            let ended = (self.parts.clock)().format("%H:%M:%S");
+            let codes = report.universe;
+            self.parts.activity.set_beside(Some(format!(
+                "watched: {codes} codes every {interval}, last refreshed {ended}"
+            )));
+        }
+    }
+
+    /// Says which codes got no new price, where that changed.
+    fn note_missing(&mut self, report: &Report, missing: &[(Reason, usize)]) {
+        let reasons: Vec<&str> = missing.iter().map(|(reason, _)| reason.slug()).collect();
+        if reasons.is_empty() {
+            if self.trouble.take().is_some() {
+                tracing::info!(codes = report.universe, "watched codes are refreshed again");
+            }
+            return;
+        }
+        let reasons = reasons.join(", ");
+        if self.trouble.as_ref() == Some(&reasons) {
+            return;
+        }
+        let codes: Vec<&str> = report.missing.iter().map(|m| m.code.as_str()).collect();
+        let codes = codes.join(" ");
+        let detail = report.missing.iter().map(|missing| missing.detail.as_str());
+        let detail = detail.max().unwrap_or_default();
+        let universe = report.universe;
+        let count = report.missing.len();
+        if matches!(missing, [(Reason::Unknown, _)]) {
+            tracing::info!(count, universe, %codes, "watched codes that the broker does not know");
+        } else {
+            tracing::warn!(count, universe, %reasons, %detail, %codes, "watched codes without a new price");
+        }
+        self.trouble = Some(reasons);
+    }
+
+    /// Counts a pass that is not made, and says so where the reason is another than before.
+    fn skip(&mut self, skip: &Skip) {
+        counter!("sise_watched_skipped_total", "reason" => skip.slug()).increment(1);
+        if self.trouble.as_deref() != Some(skip.slug()) {
+            self.trouble = Some(skip.slug().to_owned());
+            let codes = self.known.len();
+            tracing::info!(
+                reason = skip.slug(),
+                codes,
+                "watched codes are not refreshed: {skip}"
+            );
+        }
+        self.parts.activity.set_beside(None);
+    }
+
+    /// Says where there are more of them than calls, once until that changes.
+    fn note_strain(&mut self, plan: &Plan) {
+        // Other keys may have calls for the list.
+        let is_shared = self.parts.shares_sweeps();
+        let of_list = plan.list_strain().filter(|_| !is_shared);
+        let strains: Vec<String> = plan.watched_strain().into_iter().chain(of_list).collect();
+        let strain = (!strains.is_empty()).then(|| strains.join("; "));
+        if let Some(words) = strain
+            .as_ref()
+            .filter(|words| Some(*words) != self.strain.as_ref())
+        {
+            tracing::warn!("{words}: see `sise plan`");
+        }
+        self.strain = strain;
+    }
+}
