@@ -47,7 +47,7 @@ fn what_is_promised_holds_on_a_thousand_faulted_trading_days() {
     let from = number("SISE_FROM").unwrap_or(1);
     let next = AtomicU64::new(from);
     let failed = Mutex::new(Vec::new());
-    let worst = Mutex::new([(Duration::ZERO, 0); 2]);
+    let worst = Mutex::new([(Duration::ZERO, 0); 3]);
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -59,7 +59,11 @@ fn what_is_promised_holds_on_a_thousand_faulted_trading_days() {
                     }
                     let outcome = day::run(seed, Shows::Nothing);
                     let mut worst = worst.lock().unwrap();
-                    for (worst, new) in worst.iter_mut().zip([outcome.oldest, outcome.recovery]) {
+                    for (worst, new) in worst.iter_mut().zip([
+                        outcome.oldest,
+                        outcome.oldest_watched,
+                        outcome.recovery,
+                    ]) {
                         *worst = (*worst).max((new, seed));
                     }
                     drop(worst);
@@ -73,10 +77,10 @@ fn what_is_promised_holds_on_a_thousand_faulted_trading_days() {
     });
     let mut failed = failed.into_inner().unwrap();
     failed.sort();
-    let [(age, aged), (recovery, recovered)] = worst.into_inner().unwrap();
+    let [(age, aged), (watched, watching), (recovery, recovered)] = worst.into_inner().unwrap();
     eprintln!(
-        "{days} days in {:.1?}; the oldest price from Redis was {age:.1?} old (seed {aged}), the \
-         list was whole {recovery:.1?} after the last fault (seed {recovered})",
+        "{days} days in {:.1?}; the oldest price from Redis was {age:.1?} old (seed {aged}), of a \
+         watched code with all well {watched:.1?} (seed {watching}); the list was whole {recovery:.1?} after the last fault (seed {recovered})",
         began.elapsed()
     );
     assert!(

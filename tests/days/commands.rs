@@ -8,7 +8,7 @@ use sise::domain::{BanRecord, Booking, Coverage, Entry, Presence, Quote, Row, Sy
 use sise::port::{
     BanStore, Claim, CopyStore, CoverageLog, Flights, Issue, Journal, Landed, Lead, Leader,
     Leadership, Ledger, Place, PriceStore, RateBudget, Roster, SharedToken, Shelf, Standing,
-    StoreError, TokenStore,
+    StoreError, TokenStore, WatchedCodes,
 };
 
 use super::link::{Kind, Link};
@@ -49,6 +49,16 @@ impl PriceStore for Link {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.ask("ping", Kind::Reads, |_, _| ()).await
+    }
+}
+
+#[async_trait]
+impl WatchedCodes for Link {
+    async fn watched(&self) -> Result<Vec<Symbol>, StoreError> {
+        let watched = self.ask("watched", Kind::Reads, |world, _| {
+            world.setup.watched.clone()
+        });
+        watched.await
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Outcome {
     pub(crate) stats: SimStats,
     /// The oldest price that Redis gave a reader.
     pub(crate) oldest: Duration,
+    /// The oldest price of a watched code while all was well.
+    pub(crate) oldest_watched: Duration,
     /// From the last fault until the whole list had live prices for good.
     pub(crate) recovery: Duration,
 }
@@ -285,6 +287,7 @@ impl Day {
             trace: record.trace(),
             stats,
             oldest: record.oldest,
+            oldest_watched: record.oldest_watched,
             recovery: record.recovery,
         }
     }

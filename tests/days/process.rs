@@ -75,7 +75,7 @@ pub(crate) fn parts(
         lease: Some(link.clone()),
         flights: Some(link.clone()),
         work: None,
-        watched: None,
+        watched: (!world.setup.watched.is_empty()).then(|| link.clone() as _),
         chronicle: link.clone(),
         recorder,
         key: has_key.then(|| KeyShare {

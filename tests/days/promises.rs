@@ -28,6 +28,12 @@ const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(60);
 /// How often it is looked whether the list has prices.
 const AUDIT: Duration = Duration::from_secs(15);
 
+/// Watched codes are refreshed this often, as in the settings.
+const WATCH: Duration = Duration::from_secs(10);
+
+/// A pass over them stands in line behind readers, and behind one that began late.
+const WATCH_SLACK: Duration = Duration::from_secs(10);
+
 /// Clocks of the day are off by a minute at most, and sweeps go by them.
 const CLOCKS: Duration = Duration::from_secs(65);
 
@@ -63,8 +69,32 @@ impl World {
                 }
             }
         }
+        if self.is_well() {
+            self.audit_watched(now);
+        }
         let world = Arc::clone(self);
         self.timeline.at(now + AUDIT, move || world.audit());
+    }
+
+    /// Looks how old the prices of the watched codes are.
+    fn audit_watched(&self, now: Duration) {
+        let watched = &self.setup.watched;
+        let living = watched
+            .iter()
+            .filter(|code| self.setup.living.contains(code));
+        let living: Vec<Symbol> = living.copied().collect();
+        let given = self.redis().given(&living);
+        for (code, given) in living.iter().zip(given) {
+            let age = now - given.unwrap_or_default();
+            let mut record = self.record();
+            record.oldest_watched = record.oldest_watched.max(age);
+            drop(record);
+            if age > WATCH + WATCH_SLACK {
+                self.violated(&format!(
+                    "the price of the watched code {code} is {age:?} old"
+                ));
+            }
+        }
     }
 
     /// Looks at the closes just before they may not be taken any more: they are there, and given

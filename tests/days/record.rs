@@ -23,6 +23,8 @@ pub(crate) struct Record {
     pub(crate) violations: Vec<String>,
     /// The oldest price that Redis gave a reader.
     pub(crate) oldest: Duration,
+    /// The oldest price of a watched code while all was well.
+    pub(crate) oldest_watched: Duration,
     /// From the last fault until the list was last seen with a gap.
     pub(crate) recovery: Duration,
     slots: Vec<Slot>,
@@ -47,6 +49,7 @@ impl Record {
             steps: (0, 0),
             violations: Vec::new(),
             oldest: Duration::ZERO,
+            oldest_watched: Duration::ZERO,
             recovery: Duration::ZERO,
             slots: (0..slots).map(|_| Slot::default()).collect(),
             patience: interval * 2 + interval / 2,

@@ -100,6 +100,12 @@ impl Redis {
             .unwrap()
     }
 
+    /// When the broker gave the prices of codes.
+    pub(crate) fn given(&self, codes: &[Symbol]) -> Vec<Option<Duration>> {
+        let given = |code| Some(self.written.get(code)?.given);
+        codes.iter().map(given).collect()
+    }
+
     /// The closes.
     pub(crate) fn close(&mut self, now: Duration, codes: &[Symbol]) -> Vec<Option<Box<Quote>>> {
         self.run(now, |shelves| shelves.store.close(codes)).unwrap()

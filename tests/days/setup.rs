@@ -35,6 +35,8 @@ pub(crate) struct Setup {
     pub(crate) mode: Mode,
     pub(crate) codes: Codes,
     pub(crate) living: Vec<Symbol>,
+    /// Refreshed more often than the rest; none on most days.
+    pub(crate) watched: Vec<Symbol>,
     pub(crate) daemons: usize,
     /// Readers with the key.
     pub(crate) readers: usize,
@@ -102,6 +104,9 @@ impl Setup {
         let a_minute = u32::try_from(sweep * sweeps).unwrap();
         let is_capped = |rng: &mut Rng| mode == Mode::Real && rng.u8(..8) == 0;
         let calls_per_minute = is_capped(&mut rng).then_some(a_minute * 2 + 20);
+        let watched = watched(seed, mode, &codes);
+        let passes = u32::try_from(watched.len().div_ceil(batch_size) * 6).unwrap();
+        let a_minute = a_minute + passes;
         let minutes = session.map_or(60, |(open, close)| (close - open).num_minutes());
         let a_day = a_minute * u32::try_from(minutes).unwrap() * 3 + 500;
         let calls_per_day = is_capped(&mut rng).then_some(a_day);
@@ -114,6 +119,7 @@ impl Setup {
             close: close.map(|(from, until)| (since(from), since(until))),
             mode,
             living: codes.living(),
+            watched,
             codes,
             daemons,
             readers,
@@ -155,6 +161,21 @@ pub(crate) fn calendar(is_short: bool) -> Calendar {
         calendar.override_with(&rows).unwrap();
     }
     calendar
+}
+
+/// On one day in four a few codes of the list, drawn apart so that the other days stay as they are.
+fn watched(seed: u64, mode: Mode, codes: &Codes) -> Vec<Symbol> {
+    let mut rng = Rng::with_seed(!seed);
+    if rng.u8(..4) > 0 {
+        return Vec::new();
+    }
+    let most = match mode {
+        Mode::Real => 8,
+        Mode::NewCustomer => 4,
+        // A call for each, one in 1.1 s.
+        Mode::Paper => 2,
+    };
+    rng.choose_multiple(codes.listed.iter().copied(), rng.clone().usize(1..=most))
 }
 
 /// Some dozen codes, a few of them unknown to the broker, a few halted.
