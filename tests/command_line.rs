@@ -379,6 +379,20 @@ async fn the_plan_does_the_arithmetic() {
     assert_eq!(paper["keeps_alive"].as_bool(), Some(false));
     let share = paper["share_alive"].as_f64().unwrap();
     assert!((share - 0.04).abs() < 0.005, "{paper}");
+    // A class of its own, which takes its calls from the sweeps.
+    assert_eq!(real["watched"].as_u64(), Some(0));
+    let watching = plan(&["--watched", "100"], "real").await;
+    assert_eq!(watching["watched_calls"].as_u64(), Some(4));
+    assert_eq!(watching["keeps_watched"].as_bool(), Some(true));
+    assert_eq!(watching["keeps_alive"].as_bool(), Some(true));
+    assert!(
+        watching["largest_list"].as_u64().unwrap() < largest,
+        "{watching}"
+    );
+    assert!(
+        watching["sweep_seconds"].as_f64().unwrap() > seconds,
+        "{watching}"
+    );
     // Caps of a minute and a day count too, and the daemon refuses what they do not allow.
     for cap in ["kis.calls_per_minute=10", "kis.calls_per_day=1000"] {
         let capped = plan(&["--set", cap], "real").await;
@@ -406,6 +420,19 @@ async fn the_plan_does_the_arithmetic() {
         .await
         .exits(0);
     assert!(words.stdout.contains("does NOT keep"), "{words:?}");
+    let arguments = ["plan", "--codes", "20", "--watched", "50"];
+    let words = alone(home.path(), &arguments)
+        .set("KIS_ENV", "paper")
+        .run()
+        .await
+        .exits(0);
+    for said in [
+        "watched           50 codes every 68.8 s, 50 calls",
+        "this set-up keeps every code alive",
+        "50 watched codes cannot be refreshed every 10 s",
+    ] {
+        assert!(words.stdout.contains(said), "{words:?}");
+    }
 }
 
 #[tokio::test]

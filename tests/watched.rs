@@ -1,10 +1,6 @@
 //! Watched codes are refreshed more often than the rest: the schedule as a daemon runs it, in
 //! virtual time, against a broker that keeps record of what it was asked for.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails is a panic"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that fails is a panic")]
 
 mod support;
 
