@@ -63,6 +63,7 @@ pub mod journal;
 pub mod kis;
 pub mod leadership;
 pub mod ledger;
+pub mod movers;
 pub mod pace;
 #[cfg(feature = "daemon")]
 pub mod ping;
@@ -80,6 +81,7 @@ pub mod sweep;
 pub mod telemetry;
 mod tls;
 pub mod universe;
+pub mod watch;
 
 pub use domain::{Quote, Reading, Source, Status, Symbol};
 pub use reader::{Ask, ReadError, Reader};

@@ -22,6 +22,7 @@ use crate::fleet::{self, Dispatcher, Member, Worker};
 use crate::journal::{Notes, Scribe};
 use crate::kis::{BrokerDay, MasterFiles};
 use crate::leadership::{Candidate, LeaderStore};
+use crate::movers::Movers;
 use crate::port::{
     Chronicle, Flights, Leadership, ListSource, PriceStore, QuoteSource, Recorder, SourceError,
     StoreError, WatchedCodes,
@@ -31,6 +32,7 @@ use crate::reader::{self, Reader};
 use crate::store::{Keys, RedisStore};
 use crate::sweep::{Manner, Sweeper};
 use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
+use crate::watch::{Reads, Watch};
 
 pub use broker::Broker;
 use broker::credentials;
@@ -86,8 +88,10 @@ pub struct Parts {
     pub chronicle: Arc<dyn Chronicle>,
     /// Is told what happens.
     pub recorder: Arc<dyn Recorder>,
-    /// Codes that are refreshed more often than the rest; `None` for none.
-    pub watched: Option<Arc<dyn WatchedCodes>>,
+    /// Codes that are refreshed more often than the rest.
+    pub watched: Arc<dyn WatchedCodes>,
+    /// Counts what is read.
+    pub reads: Reads,
     /// Is told what this process is doing.
     pub activity: Activity,
     started_at: KrxTime,
@@ -129,6 +133,9 @@ impl Parts {
             timeout: settings.store.connect_timeout + settings.store.response_timeout,
             namespace: Keys::new(&settings.store.namespace).own(""),
         });
+        let reads = Reads::new(&cache);
+        let watch = || Arc::new(Watch::new(&cache, reads.clone(), settings.watch.hottest));
+        let watched = outside.watched.unwrap_or_else(|| watch());
         Ok(Self {
             settings,
             clock: outside.clock,
@@ -142,7 +149,8 @@ impl Parts {
             process: outside.process,
             chronicle: outside.chronicle,
             recorder: outside.recorder,
-            watched: outside.watched,
+            watched,
+            reads,
             activity: Activity::new("starting"),
             started_at,
             lease: outside.lease,
@@ -318,6 +326,14 @@ impl Parts {
         })
     }
 
+    /// The rankings of the day, of what stands in the store.
+    #[must_use]
+    pub fn movers(&self) -> Movers {
+        let store = &self.settings.store;
+        let prices = Arc::clone(&self.sweep_store);
+        Movers::new(prices, &self.cache, &store.namespace, store.ttl)
+    }
+
     /// A reader on these parts. Needs a tokio runtime.
     #[must_use]
     pub fn reader(&self) -> Reader {
@@ -326,6 +342,7 @@ impl Parts {
             store: Arc::clone(&self.reader_store),
             source: source.map(|broker| broker.source.clone() as Arc<dyn QuoteSource>),
             flights: self.flights.clone(),
+            reads: Some(Arc::new(self.reads.clone())),
             process: self.process.clone(),
             calendar: Arc::clone(&self.calendar),
             clock: Arc::clone(&self.clock),

@@ -113,6 +113,42 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_schema_drift_total",
         "Fields found not to be as documented, each counted once"
     );
+    describe_counter!(
+        "sise_cache_operations_total",
+        "Operations of the cache by operation and outcome"
+    );
+    describe_histogram!(
+        "sise_cache_operation_seconds",
+        Unit::Seconds,
+        "Time of an operation of the cache"
+    );
+    describe_counter!("sise_cache_hits_total", "Values that the cache had");
+    describe_counter!("sise_cache_misses_total", "Values that the cache had not");
+    describe_counter!(
+        "sise_cache_state_changes_total",
+        "Changes of the state of the cache by the new state"
+    );
+    describe_counter!(
+        "sise_cache_loads_total",
+        "Values that a loader was asked for, as the cache had not"
+    );
+    describe_counter!("sise_cache_load_failures_total", "Loaders that failed");
+    describe_counter!(
+        "sise_cache_early_loads_total",
+        "Values loaded anew before they ended"
+    );
+    describe_counter!(
+        "sise_cache_stale_total",
+        "Ended values that stood in where a loader failed"
+    );
+    describe_counter!(
+        "sise_cache_behind_written_total",
+        "Values written behind to their durable side"
+    );
+    describe_counter!(
+        "sise_cache_behind_failures_total",
+        "Batches that the durable side did not take"
+    );
     describe_gauge!(
         "sise_watched_codes",
         "Codes that are refreshed more often than the rest"
@@ -177,6 +213,14 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_breaker_openings_total",
         "sise_gap_minutes_total",
         "sise_journal_lost_total",
+        "sise_cache_hits_total",
+        "sise_cache_misses_total",
+        "sise_cache_loads_total",
+        "sise_cache_load_failures_total",
+        "sise_cache_early_loads_total",
+        "sise_cache_stale_total",
+        "sise_cache_behind_written_total",
+        "sise_cache_behind_failures_total",
         "sise_watched_passes_total",
         "sise_watched_late_total",
         "sise_watched_written_total",

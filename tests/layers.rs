@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
         "journal",
         "ping",
     ],
-    &["fleet", "presence", "ledger"],
+    &["fleet", "presence", "ledger", "movers", "watch"],
     &["config"],
     &["setup"],
     &["freshness", "telemetry"],

@@ -17,8 +17,8 @@ use super::queue::{Behind, Full, Queue, Sink};
 use super::{BoxError, Cache, CacheError};
 use crate::port::{Growth, Receipt};
 
-/// A batch that was not answered is sent again within this time, or counts anew.
-const RECEIPT_LIFE: Duration = Duration::from_secs(86_400);
+/// A batch that was not answered is known again for so long. Each process leaves one behind.
+const RECEIPT_LIFE: Duration = Duration::from_secs(600);
 
 /// Names of one batch: a longer one would keep everybody else waiting.
 const BATCH: usize = 500;
@@ -71,7 +71,8 @@ pub enum CountError {
 
 /// Counters by name. A cheap handle: clones share everything.
 ///
-/// An increment is counted once, also where an answer of the store was lost. While the store is away
+/// An increment is counted once, also where an answer of the store was lost, unless the store stays
+/// away for more than ten minutes right after that. While the store is away
 /// increments wait in this process, up to [`Behind::most`] counters, and are added when it is back.
 ///
 /// | what ends | what is lost |

@@ -4,12 +4,15 @@ use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use crate::cache::CacheError;
 use crate::config::ConfigError;
 use crate::daemon::DaemonError;
 use crate::domain::BanKind;
+use crate::movers::MoversError;
 use crate::port::{ListError, SourceError, StoreError};
 use crate::reader::ReadError;
 use crate::setup::SetupError;
+use crate::watch::WatchListsError;
 
 /// The exit code of a command, or why it failed.
 pub(super) type Outcome = Result<u8, Failure>;
@@ -78,6 +81,34 @@ impl From<StoreError> for Failure {
         Self::failed(format!(
             "{error}; check that Redis runs there and that REDIS_URL is right (`sise doctor` tells more)"
         ))
+    }
+}
+
+impl From<CacheError> for Failure {
+    fn from(error: CacheError) -> Self {
+        match error {
+            CacheError::Store(error) => error.into(),
+            error @ CacheError::Invalid(_) => Self::usage(error.to_string()),
+            error => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<WatchListsError> for Failure {
+    fn from(error: WatchListsError) -> Self {
+        match error {
+            WatchListsError::Invalid(trouble) => Self::usage(trouble),
+            WatchListsError::Cache(error) => error.into(),
+        }
+    }
+}
+
+impl From<MoversError> for Failure {
+    fn from(error: MoversError) -> Self {
+        match error {
+            MoversError::Store(error) => error.into(),
+            MoversError::Cache(error) => error.into(),
+        }
     }
 }
 

@@ -51,7 +51,8 @@ pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
     let left = arguments
         .within
         .map(|time| time.saturating_sub(began.elapsed()));
-    let _ = timeout(left.unwrap_or(Duration::MAX), scribe.close()).await;
+    let last_words = async { tokio::join!(scribe.close(), parts.reads.tell()) };
+    let _ = timeout(left.unwrap_or(Duration::MAX), last_words).await;
     let (readings, trouble) = match answer {
         Ok(readings) => (readings, None),
         // What was found is still worth printing.

@@ -14,7 +14,9 @@ mod run;
 mod sim;
 mod status;
 mod strip;
+mod top;
 mod universe;
+mod watch;
 mod why;
 mod words;
 
@@ -73,6 +75,10 @@ enum Command {
     Status(status::StatusArguments),
     /// Explain in words: a code, the last skipped run, or a moment
     Why(why::WhyArguments),
+    /// Show the stocks of the day: by change, volume, traded value or market cap
+    Top(top::TopArguments),
+    /// Keep lists of codes that are refreshed more often than the rest
+    Watch(watch::WatchArguments),
     /// Show the settings in force, secrets redacted, and where each came from
     Config(config::ConfigArguments),
     /// Print shell completions
@@ -122,6 +128,8 @@ async fn dispatch(arguments: Arguments) -> Outcome {
         Command::Doctor(command) => doctor::run(command, layers()?).await,
         Command::Status(command) => status::run(command, layers()?).await,
         Command::Why(command) => why::run(command, layers()?).await,
+        Command::Top(command) => top::run(command, layers()?).await,
+        Command::Watch(command) => watch::run(command, layers()?).await,
         Command::Config(command) => config::run(&command, &layers()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -30,10 +30,9 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
         Some(codes) => codes,
         None => super::universe::load(&parts).await?.universe.len(),
     };
-    let watched = match (arguments.watched, &parts.watched) {
-        (Some(watched), _) => watched,
-        (None, Some(codes)) => codes.watched().await.map_or(0, |codes| codes.len()),
-        (None, None) => 0,
+    let watched = match arguments.watched {
+        Some(watched) => watched,
+        None => parts.watched.watched().await.map_or(0, |codes| codes.len()),
     };
     let plan = Plan {
         watched,

@@ -7,8 +7,10 @@ mod ban;
 mod budget;
 mod calendar;
 mod event;
+mod heat;
 mod ledger;
 mod listing;
+mod measure;
 mod moment;
 mod phase;
 mod plan;
@@ -27,8 +29,10 @@ pub use chrono_tz::Asia::Seoul;
 pub use event::{
     ClockJump, Entry, Event, Gap, LeadChange, Leading, MissingCodes, Skipped, Swept, TokenChange,
 };
+pub use heat::Heat;
 pub use ledger::{Coverage, Missed, Polled, Row};
 pub use listing::{Group, Listing, Market, Selection, Universe};
+pub use measure::Measure;
 pub use moment::{Closed, Moment};
 pub use phase::{Phase, Span, Venue};
 pub use plan::{Calling, Plan};

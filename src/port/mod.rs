@@ -23,5 +23,5 @@ pub use list::{ListError, ListSource};
 pub use shared::{Issue, Lead, Leader, Leadership, RateBudget, SharedToken, Standing, TokenStore};
 pub use source::{Answer, Answers, QuoteSource, Remedy, SourceError, Tally};
 pub use store::{CopyStore, PriceStore, Shelf, StoreError};
-pub use watched::WatchedCodes;
+pub use watched::{ReadCounter, WatchedCodes};
 pub use work::{Assignments, Batch, Finished, Postings, Taken, Ticket};

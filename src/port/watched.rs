@@ -1,9 +1,15 @@
-//! Which codes are refreshed more often than the rest.
+//! Which codes are read, and which are refreshed more often than the rest.
 
 use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::Symbol;
+
+/// Is told which codes are read. Never blocks and never fails: whoever reads waits for an answer.
+pub trait ReadCounter: Send + Sync {
+    /// Somebody reads `codes`, each of them once.
+    fn note(&self, codes: &[Symbol]);
+}
 
 /// Knows which codes are refreshed more often than the rest.
 #[async_trait]

@@ -97,6 +97,9 @@ impl<'a> Ask<'a> {
             .map(|code| code.parse())
             .collect::<Result<Vec<Symbol>, _>>()?;
         let shared = &self.reader.shared;
+        if let Some(reads) = &shared.parts.reads {
+            reads.note(&symbols);
+        }
         let deadline = Instant::now() + self.within;
         let not_before = self.max_age.and_then(|age| {
             let age = TimeDelta::from_std(age).ok()?;

@@ -28,7 +28,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::clock::Clock;
 use crate::domain::{Calendar, Reading};
 use crate::pace::FetchTime;
-use crate::port::{Flights, PriceStore, QuoteSource};
+use crate::port::{Flights, PriceStore, QuoteSource, ReadCounter};
 
 pub use ask::Ask;
 pub use error::ReadError;
@@ -45,6 +45,8 @@ pub struct Parts {
     pub source: Option<Arc<dyn QuoteSource>>,
     /// What the processes on the store ask for; `None` where this one is alone.
     pub flights: Option<Arc<dyn Flights>>,
+    /// Is told what is read; `None` where nobody counts.
+    pub reads: Option<Arc<dyn ReadCounter>>,
     /// What this process calls itself there. No other one is called so.
     pub process: String,
     /// Tells whether the session is on.

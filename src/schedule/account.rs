@@ -1,9 +1,12 @@
-//! The account of a sweep: its metrics and its line of log.
+//! The account of a sweep: its metrics, its line of log, and the rankings of what it wrote.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
+use crate::movers::Prices;
+use crate::setup::Parts;
 use crate::sweep::{Reason, Report};
 
 /// The metrics of a sweep.
@@ -57,6 +60,18 @@ pub(super) fn log(report: &Report) {
             _ => {
                 tracing::warn!(count, %codes, more, %detail, "codes without a new price: {reason}")
             }
+        }
+    }
+}
+
+/// Ranks the stocks of the day anew, and those of its close where that was taken.
+pub(super) async fn rank(parts: Arc<Parts>, is_close: bool) {
+    let universe = parts.universe.load_full();
+    let movers = parts.movers();
+    for prices in [Some(Prices::Realtime), is_close.then_some(Prices::Close)] {
+        let Some(prices) = prices else { continue };
+        if let Err(error) = movers.rank(&universe, prices).await {
+            tracing::warn!(%error, "the stocks of the day are not ranked; the next sweep brings it");
         }
     }
 }

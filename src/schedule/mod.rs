@@ -228,15 +228,13 @@ impl Schedule {
         let parts = Arc::clone(&self.parts);
         let minutes = Minutes::new(parts, self.candidate.clone(), self.always_open);
         state.chores.spawn(minutes.run(stop.clone()));
-        if let Some(codes) = self.parts.watched.clone() {
-            let passes = Passes {
-                sweeper: self.own_sweeper.clone(),
-                ..self.passes.clone()
-            };
-            let (parts, count) = (Arc::clone(&self.parts), Arc::clone(&self.watched));
-            let watched = Watched::new(parts, codes, passes, self.always_open, count);
-            state.chores.spawn(watched.run(stop.clone()));
-        }
+        let passes = Passes {
+            sweeper: self.own_sweeper.clone(),
+            ..self.passes.clone()
+        };
+        let (parts, count) = (Arc::clone(&self.parts), Arc::clone(&self.watched));
+        let watched = Watched::new(parts, passes, self.always_open, count);
+        state.chores.spawn(watched.run(stop.clone()));
     }
 }
 

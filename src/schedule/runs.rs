@@ -233,6 +233,14 @@ impl Schedule {
             self.leave_lead(state).await;
         }
         self.parts.recorder.note(report.event(started_at, closed));
+        if report.written > 0 {
+            let parts = Arc::clone(&self.parts);
+            let ranking = account::rank(parts, closed.is_some());
+            let stop = stop.clone();
+            state.chores.spawn(async move {
+                stop.run_until_cancelled(ranking).await;
+            });
+        }
         if self.is_good(report, started_at)
             && let Some(ping) = self.ping.clone()
         {

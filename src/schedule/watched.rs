@@ -11,14 +11,13 @@ use super::decision::{self, Due, Skip};
 use super::pass::{Passes, SLACK};
 use super::plan;
 use crate::domain::{Closed, KrxTime, Plan, Symbol};
-use crate::port::{Urgency, WatchedCodes};
+use crate::port::Urgency;
 use crate::setup::Parts;
 use crate::sweep::{Reason, Report, Task};
 
 /// Refreshes the watched codes every `watch.interval`.
 pub(super) struct Watched {
     parts: Arc<Parts>,
-    codes: Arc<dyn WatchedCodes>,
     passes: Passes,
     always_open: bool,
     /// The codes as they were read last.
@@ -36,14 +35,12 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn new(
         parts: Arc<Parts>,
-        codes: Arc<dyn WatchedCodes>,
         passes: Passes,
         always_open: bool,
         count: Arc<AtomicUsize>,
     ) -> Self {
         Self {
             parts,
-            codes,
             passes,
             always_open,
             known: Vec::new(),
@@ -93,7 +90,7 @@ impl Watched {
 
     /// Reads which codes they are; where that fails, those of before are.
     async fn read_codes(&mut self) {
-        match self.codes.watched().await {
+        match self.parts.watched.watched().await {
             Ok(codes) => {
                 self.known.clear();
                 for code in codes {

@@ -54,10 +54,12 @@ impl Reader {
         let stop = CancellationToken::new();
         let scribe = parts.scribe(notes);
         let attendance = parts.attendance(Role::Reader, None);
+        let reads = parts.reads.clone();
         tokio::spawn({
             let stop = stop.clone();
             async move {
-                tokio::join!(scribe.run(stop.clone()), attendance.run(stop));
+                let telling = reads.run(stop.clone());
+                tokio::join!(scribe.run(stop.clone()), attendance.run(stop), telling);
             }
         });
         Ok(reader.ending(stop))

@@ -52,7 +52,8 @@ pub struct Outside {
     pub key: Option<KeyShare>,
     /// The sweeps that processes of several app keys share; `None` where they do not.
     pub work: Option<WorkShare>,
-    /// Codes that are refreshed more often than the rest; `None` for none.
+    /// Codes that are refreshed more often than the rest; `None` for those of the watch lists and
+    /// the most read.
     pub watched: Option<Arc<dyn WatchedCodes>>,
     /// Where the access token outlives the process.
     pub token_file: Option<TokenFile>,

@@ -242,6 +242,7 @@ fn pacer(clock: &Clock, per_second: f64) -> Pacer {
 
 fn parts(broker: &Arc<Broker>, store: &Arc<Store>, clock: &Clock, process: &str) -> Parts {
     Parts {
+        reads: None,
         store: store.clone(),
         source: Some(broker.clone()),
         flights: Some(store.clone()),

@@ -1,0 +1,187 @@
+//! `sise top`
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::failure::{DONE, INCOMPLETE, Outcome};
+use super::output::{self, grouped};
+use crate::config::Layers;
+use crate::domain::{Market, Measure};
+use crate::movers::{End, Place, Prices, Top};
+use crate::setup::Parts;
+
+/// Arguments of `sise top`.
+#[derive(Debug, Args)]
+pub(super) struct TopArguments {
+    /// Ranked by what
+    kind: Kind,
+    /// How many stocks
+    #[arg(short = 'n', long, default_value_t = 10, value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=5_000))]
+    count: u16,
+    /// Those of this market only: KOSPI or KOSDAQ
+    #[arg(long, value_name = "MARKET", value_parser = market)]
+    market: Option<Market>,
+    /// Print JSON: an array of objects
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    /// The highest change rate
+    Gainers,
+    /// The lowest change rate
+    Losers,
+    /// The most shares traded
+    Volume,
+    /// The most won traded
+    Value,
+    /// The largest market capitalisation
+    Cap,
+}
+
+impl Kind {
+    fn measure(self) -> (Measure, End) {
+        match self {
+            Self::Gainers => (Measure::ChangeRate, End::Highest),
+            Self::Losers => (Measure::ChangeRate, End::Lowest),
+            Self::Volume => (Measure::Volume, End::Highest),
+            Self::Value => (Measure::Value, End::Highest),
+            Self::Cap => (Measure::MarketCap, End::Highest),
+        }
+    }
+}
+
+fn market(text: &str) -> Result<Market, String> {
+    text.to_uppercase().parse()
+}
+
+pub(super) async fn run(arguments: TopArguments, layers: Layers) -> Outcome {
+    let parts = super::parts(&layers)?;
+    super::redis(&parts)?;
+    parts.know_names().await;
+    let universe = parts.universe.load_full();
+    let (measure, end) = arguments.kind.measure();
+    let picks = |code| {
+        let of = |market| {
+            universe
+                .get(code)
+                .is_some_and(|listing| listing.market == market)
+        };
+        arguments.market.is_none_or(of)
+    };
+    let count = usize::from(arguments.count);
+    let top = parts.movers().top(measure, end, count, picks).await?;
+    if top.places.is_empty() {
+        if arguments.json {
+            output::json(&json!([]));
+        }
+        output::note(
+            "nothing is ranked: rankings are written after each sweep (`sise status` shows the last)",
+        );
+        return Ok(INCOMPLETE);
+    }
+    if arguments.json {
+        output::json(
+            &top.places
+                .iter()
+                .map(|place| object(place, &top, &parts))
+                .collect::<Vec<_>>(),
+        );
+    } else {
+        print(&top, measure, &parts);
+    }
+    Ok(DONE)
+}
+
+fn name(place: &Place, parts: &Parts) -> String {
+    let universe = parts.universe.load();
+    match universe.get(place.code) {
+        Some(listing) => listing.name.clone(),
+        None => place
+            .quote
+            .as_ref()
+            .map_or(String::new(), |quote| quote.stock_name.clone()),
+    }
+}
+
+fn object(place: &Place, top: &Top, parts: &Parts) -> serde_json::Value {
+    let quote = place.quote.as_ref();
+    let market = parts
+        .universe
+        .load()
+        .get(place.code)
+        .map(|listing| listing.market);
+    json!({
+        "rank": place.rank,
+        "stock_code": place.code,
+        "stock_name": name(place, parts),
+        "market": market,
+        "number": place.number,
+        "session": match top.prices {
+            Prices::Realtime => "realtime",
+            Prices::Close => "close",
+        },
+        "price": quote.map(|quote| quote.price),
+        "change_rate": quote.and_then(|quote| quote.change_rate),
+        "volume": quote.and_then(|quote| quote.volume),
+        "value": quote.and_then(|quote| quote.value),
+        "fetched_at": quote.map(|quote| quote.fetched_at.to_rfc3339()),
+    })
+}
+
+fn print(top: &Top, measure: Measure, parts: &Parts) {
+    let ranked_by = match measure {
+        Measure::ChangeRate => None,
+        Measure::Volume => Some("shares"),
+        Measure::Value | Measure::MarketCap => Some("won"),
+    };
+    let mut header = vec!["", "code", "name", "price", "%"];
+    header.extend(ranked_by);
+    let mut table = output::table(&header);
+    for place in &top.places {
+        let quote = place.quote.as_ref();
+        let absent = || "-".to_owned();
+        let rate = match measure {
+            Measure::ChangeRate => Some(place.number),
+            _ => quote.and_then(|quote| quote.change_rate),
+        };
+        let mut row = vec![
+            place.rank.to_string(),
+            place.code.to_string(),
+            name(place, parts),
+            quote.map_or_else(absent, |quote| grouped(quote.price)),
+            rate.map_or_else(absent, |rate| format!("{rate:+.2}")),
+        ];
+        if ranked_by.is_some() {
+            row.push(grouped(whole(place.number)));
+        }
+        table.add_row(row);
+    }
+    for column in [0, 3, 4, 5] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(comfy_table::CellAlignment::Right);
+        }
+    }
+    output::line(table);
+    let newest = top
+        .places
+        .iter()
+        .filter_map(|place| Some(place.quote.as_ref()?.fetched_at));
+    if let Some(newest) = newest.max() {
+        let of = match top.prices {
+            Prices::Realtime => "live prices of",
+            Prices::Close => "closes of",
+        };
+        output::note(format!("{of} {}", newest.format("%Y-%m-%d %H:%M:%S KST")));
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a float cast saturates, and shares and won are whole"
+)]
+fn whole(number: f64) -> i64 {
+    number as i64
+}

@@ -1,0 +1,107 @@
+//! Which codes are watched, and so refreshed more often than the rest: those on a watch list, and
+//! the most read.
+
+mod lists;
+mod reads;
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::cache::{Cache, CacheError, CountError};
+use crate::domain::{Heat, Symbol};
+use crate::port::{StoreError, WatchedCodes};
+
+pub use lists::{Listed, WatchLists, WatchListsError};
+pub use reads::Reads;
+
+/// The codes on the watch lists, and the hottest of the rest.
+pub struct Watch {
+    lists: WatchLists,
+    reads: Reads,
+    /// The most read; `None` where nobody wants them.
+    heat: Option<Mutex<Warmth>>,
+}
+
+struct Warmth {
+    heat: Heat,
+    looked_at: Instant,
+}
+
+impl Watch {
+    /// The watch lists of `cache`, and the `hottest` codes by `reads`.
+    #[must_use]
+    pub fn new(cache: &Cache, reads: Reads, hottest: usize) -> Self {
+        let warmth = || {
+            Mutex::new(Warmth {
+                heat: Heat::new(hottest),
+                looked_at: Instant::now(),
+            })
+        };
+        Self {
+            lists: WatchLists::new(cache),
+            reads,
+            heat: (hottest > 0).then(warmth),
+        }
+    }
+
+    /// The most read codes at present.
+    async fn hottest(&self) -> Result<Vec<Symbol>, CountError> {
+        let Some(heat) = &self.heat else {
+            return Ok(Vec::new());
+        };
+        let totals = self.reads.totals().await?;
+        // A look is one step.
+        let mut warmth = heat.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let elapsed = now - warmth.looked_at;
+        warmth.looked_at = now;
+        warmth.heat.look(totals, elapsed);
+        Ok(warmth.heat.hottest().collect())
+    }
+}
+
+#[async_trait]
+impl WatchedCodes for Watch {
+    async fn watched(&self) -> Result<Vec<Symbol>, StoreError> {
+        let mut codes = self.lists.all_codes().await.map_err(|error| match error {
+            WatchListsError::Cache(error) => store_error(error),
+            error @ WatchListsError::Invalid(_) => failed(&error),
+        })?;
+        let hottest = self.hottest().await.map_err(|error| match error {
+            CountError::Cache(error) => store_error(error),
+            error @ (CountError::Durable(_) | CountError::Full(_)) => failed(&error),
+        })?;
+        for code in hottest {
+            if !codes.contains(&code) {
+                codes.push(code);
+            }
+        }
+        Ok(codes)
+    }
+}
+
+fn store_error(error: CacheError) -> StoreError {
+    match error {
+        CacheError::Store(error) => error,
+        error => failed(&error),
+    }
+}
+
+fn failed(error: &dyn fmt::Display) -> StoreError {
+    StoreError::Failed {
+        store: "the watch lists".to_owned(),
+        trouble: error.to_string(),
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("lists", &self.lists)
+            .field("has_heat", &self.heat.is_some())
+            .finish_non_exhaustive()
+    }
+}

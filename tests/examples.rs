@@ -1,0 +1,35 @@
+//! Every example runs to its end on a real Redis.
+
+mod support;
+
+use std::path::Path;
+
+use support::redis::RedisServer;
+use tokio::process::Command;
+
+#[tokio::test]
+async fn every_example_runs() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 7, "{names:?}");
+    let server = RedisServer::start().await;
+    let home = tempfile::tempdir().unwrap();
+    for name in names {
+        let run = Command::new(env!("CARGO"))
+            .args(["run", "--locked", "--quiet", "--example", &name])
+            .env("REDIS_URL", server.url())
+            .env("SISE_CONFIG", "")
+            .env("TMPDIR", home.path())
+            .kill_on_drop(true)
+            .output();
+        let run = run.await.unwrap();
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.success(), "{name}: {said}");
+        assert!(!run.stdout.is_empty(), "{name} says nothing");
+    }
+}
