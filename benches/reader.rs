@@ -14,9 +14,7 @@ mod support;
 use std::hint::black_box;
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::io::tcp::TcpSettings;
-use redis::{Client, Cmd, IntoConnectionInfo as _};
+use redis::Cmd;
 use sise::Reader;
 use sise::domain::Urgency;
 use sise::sim::{Sim, SimOptions};
@@ -126,26 +124,10 @@ async fn fill(redis_url: &str) -> Outcome {
     Ok(())
 }
 
-/// The client that the reader rests on, with the reader's settings.
-fn bare(redis_url: &str) -> Outcome<ConnectionManager> {
-    let tcp = TcpSettings::default()
-        .set_nodelay(true)
-        .set_keepalive(socket2::TcpKeepalive::new().with_time(Duration::from_secs(15)));
-    let info = redis_url.into_connection_info()?.set_tcp_settings(tcp);
-    let config = ConnectionManagerConfig::new()
-        .set_number_of_retries(0)
-        .set_connection_timeout(Some(Duration::from_millis(100)))
-        .set_response_timeout(Some(Duration::from_millis(100)));
-    Ok(ConnectionManager::new_lazy_with_config(
-        Client::open(info)?,
-        config,
-    )?)
-}
-
 /// Both pairs on the runtime that this runs on.
 async fn compare(runtime: &str, redis_url: &str) -> Outcome {
     let reader = Reader::builder().redis_url(redis_url).build().await?;
-    let mut bare = bare(redis_url)?;
+    let mut bare = support::bare(redis_url)?;
     let symbols = support::whole_market();
     let codes: Vec<&str> = symbols.iter().map(|symbol| symbol.as_str()).collect();
     let keys: Vec<String> = codes

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports, reason = "each benchmark uses a part of it")]
 
+mod bare;
 mod figures;
 mod processes;
 
@@ -13,6 +14,7 @@ use sise::domain::{Shipped, Symbol};
 use sise::setup::Parts;
 use tokio::runtime::Builder;
 
+pub(crate) use bare::bare;
 pub(crate) use figures::{Figures, thousands};
 pub(crate) use processes::{PrivateRedis, SimProcess, Usage, sise_command, terminate};
 
