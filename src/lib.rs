@@ -27,6 +27,9 @@
 //! Where several app keys share a sweep, `fleet` stands between sweep and source: the leader's
 //! batches go through Redis to whichever process has a call to spare, and come back to be written.
 //!
+//! `cache` keeps what else is hot on the store's connection, for any program; with it `watch` keeps
+//! the lists of codes that are refreshed more often, and `movers` ranks what each sweep wrote.
+//!
 //! The limiter sits inside the one function that sends a request, so nothing can go around it.
 //!
 //! # Layout
@@ -37,6 +40,7 @@
 //! ```text
 //!  edge      cli -> daemon -> schedule, api, freshness, telemetry      setup, config
 //!  service   universe  sweep -> ledger  reader  fleet, presence -> leadership  journal  ping
+//!            watch, movers -> cache
 //!  port                         port
 //!  adapter             kis                store          (never meet)
 //!  tool                  pace    clock    tls            sim stands apart

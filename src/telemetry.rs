@@ -14,6 +14,11 @@ const SECONDS: [f64; 14] = [
     0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 120.0,
 ];
 
+/// The same for operations of the cache, which end within its time-out.
+const CACHE_SECONDS: [f64; 9] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1,
+];
+
 /// Installs the metrics recorder of the process and describes every metric.
 ///
 /// # Errors
@@ -22,6 +27,10 @@ const SECONDS: [f64; 14] = [
 pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(
+            Matcher::Full("sise_cache_operation_seconds".to_owned()),
+            &CACHE_SECONDS,
+        )?
         .install_recorder()?;
     describe_gauge!("sise_tasks", "Tasks of this process that are alive");
     describe_gauge!("sise_universe_codes", "Codes in the stock list");

@@ -36,6 +36,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -187,15 +188,17 @@ impl Cache {
         self.shared.health.changed(from).await
     }
 
-    /// Asks the store for an answer and says how long it took.
+    /// Asks the store for an answer and says how long it took. Asked in every state, and the state
+    /// follows from it.
     ///
     /// # Errors
     ///
     /// It does not answer in time.
     pub async fn check(&self) -> Result<Duration, CacheError> {
         let began = Instant::now();
-        self.run("check", self.shared.store.answers()).await?;
-        Ok(began.elapsed())
+        let answers = timeout(self.shared.timeout, self.shared.store.answers()).await;
+        let answers = self.outcome("check", answers, began, self.shared.timeout);
+        answers.map(|()| began.elapsed())
     }
 
     /// Server version, memory and its limit, and the number of keys that begin with `prefix` within
@@ -239,27 +242,39 @@ impl Cache {
         work: impl Future<Output = Result<T, StoreError>>,
         within: Duration,
     ) -> Result<T, CacheError> {
-        let shared = &self.shared;
         let began = Instant::now();
-        let outcome = match shared.health.admit() {
-            Err(refused) => Err(refused),
-            Ok(()) => {
-                let outcome = match timeout(within, work).await {
-                    Ok(outcome) => outcome.map_err(CacheError::from),
-                    Err(_) => Err(CacheError::Late { within }),
-                };
-                match &outcome {
-                    Ok(_) => shared.health.succeeded(),
-                    Err(error) => shared.health.failed(error),
-                }
-                outcome
-            }
+        if let Err(refused) = self.shared.health.admit() {
+            self.note(name, began, Some(&refused));
+            return Err(refused);
+        }
+        self.outcome(name, timeout(within, work).await, began, within)
+    }
+
+    /// What became of an operation that was asked of the store.
+    fn outcome<T>(
+        &self,
+        name: &'static str,
+        outcome: Result<Result<T, StoreError>, Elapsed>,
+        began: Instant,
+        within: Duration,
+    ) -> Result<T, CacheError> {
+        let outcome = match outcome {
+            Ok(outcome) => outcome.map_err(CacheError::from),
+            Err(_) => Err(CacheError::Late { within }),
         };
-        let error = outcome.as_ref().err();
+        match &outcome {
+            Ok(_) => self.shared.health.succeeded(),
+            Err(error) => self.shared.health.failed(error),
+        }
+        self.note(name, began, outcome.as_ref().err());
+        outcome
+    }
+
+    fn note(&self, name: &'static str, began: Instant, error: Option<&CacheError>) {
+        let shared = &self.shared;
         shared
             .counts
             .note(name, began.elapsed(), error, &shared.clock);
-        outcome
     }
 }
 

@@ -237,7 +237,7 @@ fn refusal(error: &RedisError, said: &str) -> Option<(String, &'static str)> {
         let what = error.detail().unwrap_or("no permission");
         return Some((
             format!("its user may not do this ({what})"),
-            "let that user run scripts and use the keys sise:*, realtime:price:* and close:price:*",
+            "let that user run scripts and use the keys sise:*, realtime:* and close:*",
         ));
     }
     [
