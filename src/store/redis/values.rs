@@ -46,11 +46,17 @@ pub(super) fn milliseconds(life: Duration) -> u64 {
 }
 
 fn set(entry: &CacheEntry) -> Cmd {
-    let value = entry.value.as_slice();
+    // Room for all of it at once: growing bit by bit costs as much as the rest.
+    let mut command = Cmd::with_capacity(4, entry.key.len() + entry.value.len() + 32);
     match entry.life {
-        Some(life) => Cmd::pset_ex(&entry.key, value, milliseconds(life)),
-        None => Cmd::set(&entry.key, value),
-    }
+        Some(life) => command
+            .arg("PSETEX")
+            .arg(&entry.key)
+            .arg(milliseconds(life)),
+        None => command.arg("SET").arg(&entry.key),
+    };
+    command.arg(entry.value.as_slice());
+    command
 }
 
 #[async_trait]
