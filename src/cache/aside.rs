@@ -117,7 +117,8 @@ impl<T: Cached> Aside<'_, T> {
     }
 
     /// Where the loader fails, a value stands in that ended no longer than `time` ago. It is
-    /// labelled, as [`Origin::Stale`]. What is loaded with this keeps a copy for that long.
+    /// labelled, as [`Origin::Stale`]. What is loaded with this keeps a copy for that long, until
+    /// it is deleted or loaded again; what is written meanwhile by [`Cache::set`] keeps none.
     pub fn stale_if_error(mut self, time: Duration) -> Self {
         self.stale = Some(time);
         self
@@ -214,7 +215,8 @@ impl<T: Cached> Aside<'_, T> {
         // What cannot be read is written over.
         let seen = found.map(|(bytes, _)| bytes);
         match load.take() {
-            Some(load) => self.load(key, seen, load, answers).await,
+            Some(load) if answers => self.load(key, seen, load, Waits::Yes).await,
+            Some(load) => self.load_alone(key, load).await,
             // Only one flies, and he has his loader.
             None => Err(LoadError::Late {
                 within: self.within,
@@ -236,7 +238,9 @@ impl<T: Cached> Aside<'_, T> {
         let store = &self.cache.shared.store;
         let seen = or_miss(self.cache.run("get", store.get_living(key)).await);
         let seen = seen.map(|(bytes, _)| bytes);
-        let fly = || self.load(key, seen, load, true);
+        // It died meanwhile: whoever reads it next loads it.
+        seen.as_ref()?;
+        let fly = || self.load(key, seen, load, Waits::No);
         match timeout_at(deadline, seat.landed(fly)).await {
             Ok(Ok(landing)) => value(key, landing).ok(),
             Ok(Err(error)) => {
@@ -247,65 +251,62 @@ impl<T: Cached> Aside<'_, T> {
         }
     }
 
-    /// Loads a value, once in all processes where the store answers.
+    /// Loads a value, once in all processes.
     async fn load<F, Fut, E>(
         &self,
         key: &str,
         seen: Option<Vec<u8>>,
         load: F,
-        answers: bool,
+        waits: Waits,
     ) -> Landed
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Option<T>, E>>,
         E: Into<BoxError>,
     {
-        let claim = self.cache.claim_of(key);
-        let held = match answers {
-            true => self.claim(key, &claim, seen.as_deref()).await,
-            false => Turn::Alone,
-        };
-        match held {
-            Turn::Found(bytes) => {
-                return Ok(Landing {
-                    bytes,
-                    is_loaded: false,
-                    is_early: false,
-                });
-            }
-            Turn::Own | Turn::Alone => {}
+        let mut held = self.cache.claim_of(key);
+        match self.claim(key, &mut held, seen.as_deref(), waits).await {
+            Turn::Own => {}
+            Turn::Alone => return self.load_alone(key, load).await,
+            Turn::Found(bytes) => return Ok(found(bytes)),
+            Turn::Others => return Ok(found(seen.unwrap_or_default())),
         }
+        let loaded = self.loaded(key, self.holding(&held.claim, load())).await;
+        let entries = match &loaded {
+            Ok(landing) => self.entries(key, &landing.bytes),
+            Err(_) => Vec::new(),
+        };
+        held.end(seen.as_deref(), &entries).await;
+        loaded
+    }
+
+    /// Loads a value where nobody can be asked whether another one does so too. It is not kept.
+    async fn load_alone<F, Fut, E>(&self, key: &str, load: F) -> Landed
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Option<T>, E>>,
+        E: Into<BoxError>,
+    {
+        self.loaded(key, load()).await
+    }
+
+    /// What the loader says, as it is kept.
+    async fn loaded<E: Into<BoxError>>(
+        &self,
+        key: &str,
+        load: impl Future<Output = Result<Option<T>, E>>,
+    ) -> Landed {
         let began = Instant::now();
         counter!("sise_cache_loads_total").increment(1);
-        let loaded = match held {
-            Turn::Own => self.holding(&claim, load()).await,
-            Turn::Alone | Turn::Found(_) => load().await,
-        };
-        let value = match loaded {
-            Ok(value) => value,
-            Err(error) => {
-                counter!("sise_cache_load_failures_total").increment(1);
-                self.keep(&claim, None, &[]).await;
-                return Err(LoadError::Loader(error.into().into()));
-            }
-        };
+        let value = load.await.map_err(|error| {
+            counter!("sise_cache_load_failures_total").increment(1);
+            LoadError::Loader(error.into().into())
+        })?;
         self.cache.shared.load_time.note(began.elapsed());
         let bytes = match &value {
             Some(value) => encode(key, value)?,
             None => Vec::new(),
         };
-        if matches!(held, Turn::Own) {
-            let entries = self.entries(key, &bytes);
-            self.keep(&claim, seen.as_deref(), &entries).await;
-            if entries.is_empty() && seen.is_some() {
-                // There is none any more, and nobody wants that to be remembered.
-                let keys = [key.to_owned(), beside(&self.cache.prefix, STALE, key)];
-                let _ = self
-                    .cache
-                    .run("delete", self.cache.shared.store.delete(&keys))
-                    .await;
-            }
-        }
         Ok(Landing {
             bytes,
             is_loaded: true,
@@ -314,33 +315,33 @@ impl<T: Cached> Aside<'_, T> {
     }
 
     /// Waits until it is this process's turn to load, or another one has brought the value.
-    async fn claim(&self, key: &str, claim: &ValueClaim, seen: Option<&[u8]>) -> Turn {
-        let store = &self.cache.shared.store;
+    async fn claim(&self, key: &str, held: &mut Held, seen: Option<&[u8]>, waits: Waits) -> Turn {
+        let cache = self.cache;
+        let store = &cache.shared.store;
         loop {
-            let is_own = match self
-                .cache
-                .run("claim", store.claim(claim, CLAIM_LIFE))
-                .await
-            {
-                Ok(is_own) => is_own,
+            // It may be this flight's also where the answer does not come.
+            held.is_held = true;
+            let claim = store.claim(&held.claim, CLAIM_LIFE);
+            match cache.run("claim", claim).await {
+                Ok(is_own) => held.is_held = is_own,
                 Err(_) => return Turn::Alone,
-            };
+            }
             // Looked after the claim: who had it before may have landed just now.
             let keys = [key.to_owned()];
-            let found = match self.cache.run("get", store.get(&keys)).await {
+            let found = match cache.run("get", store.get(&keys)).await {
                 Ok(mut found) => found.pop().flatten(),
                 Err(_) => return Turn::Alone,
             };
             if let Some(found) = found.filter(|found| Some(found.as_slice()) != seen)
                 && decode::<T>(key, Some(&found)).is_ok()
             {
-                if is_own {
-                    self.keep(claim, None, &[]).await;
-                }
                 return Turn::Found(found);
             }
-            if is_own {
+            if held.is_held {
                 return Turn::Own;
+            }
+            if matches!(waits, Waits::No) {
+                return Turn::Others;
             }
             sleep(LOOK_AGAIN.mul_f64(0.5 + fastrand::f64())).await;
         }
@@ -368,33 +369,25 @@ impl<T: Cached> Aside<'_, T> {
         }
     }
 
-    /// Ends the claim, and writes what was loaded if it is still wanted.
-    async fn keep(&self, claim: &ValueClaim, seen: Option<&[u8]>, entries: &[CacheEntry]) {
-        let store = &self.cache.shared.store;
-        let kept = self
-            .cache
-            .run("set", store.set_claimed(claim, seen, entries))
-            .await;
-        if let Err(error) = kept {
-            tracing::debug!(%error, "what was loaded is not kept");
-        }
-    }
-
-    /// What is written of a value; of none nothing, where that is not to be remembered.
+    /// What is written of a value. Of none it is that there is none, for as long as that is to be
+    /// remembered, and no copy of an earlier one stays.
     fn entries(&self, key: &str, bytes: &[u8]) -> Vec<CacheEntry> {
         let entry = |key: String, life: Option<Duration>| CacheEntry {
             key,
             value: bytes.to_vec(),
             life,
         };
+        let copy = beside(&self.cache.prefix, STALE, key);
         if bytes.is_empty() {
-            let missing = self.missing.map(|time| entry(key.to_owned(), Some(time)));
-            return missing.into_iter().collect();
+            let missing = self.missing.unwrap_or_default();
+            return vec![
+                entry(key.to_owned(), Some(missing)),
+                entry(copy, Some(Duration::ZERO)),
+            ];
         }
         let life = self.life.draw(fastrand::f64());
         let mut entries = vec![entry(key.to_owned(), life)];
         if let (Some(stale), Some(life)) = (self.stale, life) {
-            let copy = beside(&self.cache.prefix, STALE, key);
             entries.push(entry(copy, Some(life + stale)));
         }
         entries
@@ -431,6 +424,21 @@ fn value<T: Cached>(key: &str, landing: &Landing) -> Result<Loaded<T>, LoadError
     })
 }
 
+fn found(bytes: Vec<u8>) -> Landing {
+    Landing {
+        bytes,
+        is_loaded: false,
+        is_early: false,
+    }
+}
+
+/// Whether a load waits for one of another process.
+#[derive(Debug, Clone, Copy)]
+enum Waits {
+    Yes,
+    No,
+}
+
 /// Whose turn it is to load.
 enum Turn {
     /// This flight's.
@@ -439,16 +447,61 @@ enum Turn {
     Alone,
     /// Another one's, who brought this.
     Found(Vec<u8>),
+    /// Another one's, who is at it.
+    Others,
+}
+
+/// A claim that this flight has, or may have. It ends with the flight, also where its caller went
+/// away: nobody waits for a load that was given up.
+struct Held {
+    cache: Cache,
+    claim: ValueClaim,
+    is_held: bool,
+}
+
+impl Held {
+    /// Ends the claim, and writes what was loaded if it is still wanted.
+    async fn end(mut self, seen: Option<&[u8]>, entries: &[CacheEntry]) {
+        let store = &self.cache.shared.store;
+        let kept = store.set_claimed(&self.claim, seen, entries);
+        let kept = self.cache.run("set", kept).await;
+        if let Err(error) = kept {
+            tracing::debug!(%error, "what was loaded is not kept");
+        }
+        // Where it was not answered the claim ends by itself.
+        self.is_held = false;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if !self.is_held {
+            return;
+        }
+        // Without a runtime it ends by itself.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let (cache, claim) = (self.cache.clone(), self.claim.clone());
+        runtime.spawn(async move {
+            let ended = cache.shared.store.set_claimed(&claim, None, &[]);
+            let _ = cache.run("set", ended).await;
+        });
+    }
 }
 
 impl Cache {
-    /// A claim on a key that is no other's.
-    fn claim_of(&self, key: &str) -> ValueClaim {
+    /// A claim on a key that is no other's, not taken yet.
+    fn claim_of(&self, key: &str) -> Held {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        ValueClaim {
-            key: beside(&self.prefix, FLIGHT, key),
-            owner: format!("{}/{number}", self.shared.process),
+        Held {
+            cache: self.clone(),
+            claim: ValueClaim {
+                key: beside(&self.prefix, FLIGHT, key),
+                owner: format!("{}/{number}", self.shared.process),
+            },
+            is_held: false,
         }
     }
 }

@@ -4,24 +4,31 @@
 //! a total after every so many increments, or after some time. What is told is the total, not the
 //! growth, so that telling it twice does no harm.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::key::{COUNTER, beside, key};
 use super::queue::{Behind, Full, Queue, Sink};
+use super::unsent::{Batch, Unsent};
 use super::{BoxError, Cache, CacheError};
 use crate::port::{Growth, Receipt};
 
 /// A batch that was not answered is known again for so long. Each process leaves one behind.
 const RECEIPT_LIFE: Duration = Duration::from_secs(600);
 
-/// Names of one batch: a longer one would keep everybody else waiting.
-const BATCH: usize = 500;
+/// The durable side answers within this time.
+const DURABLE: Duration = Duration::from_secs(5);
+
+/// Pauses before what is left is sent again, growing from the first to the last, up to half of it
+/// less at random.
+const AGAIN: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
 /// Where totals outlive the store.
 #[async_trait]
@@ -74,6 +81,7 @@ pub enum CountError {
 /// An increment is counted once, also where an answer of the store was lost, unless the store stays
 /// away for more than ten minutes right after that. While the store is away
 /// increments wait in this process, up to [`Behind::most`] counters, and are added when it is back.
+/// A total ends at `i64::MAX`.
 ///
 /// | what ends | what is lost |
 /// |---|---|
@@ -90,20 +98,30 @@ struct Shared {
     key: String,
     receipt: String,
     every: u64,
-    most: usize,
     durable: Arc<dyn DurableCounts>,
     queue: Queue<u64>,
     /// Increments that the store was not told yet.
-    unsent: std::sync::Mutex<HashMap<String, u64>>,
-    /// One batch is sent at a time, so that one that was not answered can be sent again.
-    sending: Mutex<Sending>,
+    unsent: std::sync::Mutex<Unsent>,
+    /// One sends at a time.
+    turn: Mutex<()>,
+    /// Something waits that nobody is sending.
+    left: Arc<Notify>,
+    /// Ends the one who sends what is left.
+    _sending: DropGuard,
 }
 
-/// The batch that is being sent.
-#[derive(Default)]
-struct Sending {
-    number: u64,
-    batch: Vec<(String, u64)>,
+/// Increments of a caller who may go away before they are sent.
+struct Waiting<'a> {
+    left: &'a Notify,
+    is_sent: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.is_sent {
+            self.left.notify_one();
+        }
+    }
 }
 
 /// The durable side as the end of a queue.
@@ -126,22 +144,46 @@ impl Cache {
         behind: Behind,
     ) -> Counters {
         let key = key(&self.prefix, COUNTER, name);
-        Counters {
+        // Others of this process, and a process that is called as this one is, must not be taken
+        // for it.
+        let [handle, number] = [(); 2].map(|()| fastrand::u64(..1 << 52));
+        let owner = format!("{}/{handle:x}", self.shared.process);
+        let stop = CancellationToken::new();
+        let left = Arc::new(Notify::new());
+        let counters = Counters {
             shared: Arc::new(Shared {
                 cache: self.clone(),
-                receipt: beside(&self.prefix, "counted", &key) + &self.shared.process,
+                receipt: beside(&self.prefix, "counted", &key) + &owner,
                 key,
                 every: behind.every.max(1),
-                most: behind.most,
                 queue: Queue::new(Arc::new(Keep(Arc::clone(&durable))), behind),
                 durable,
-                unsent: std::sync::Mutex::default(),
-                sending: Mutex::new(Sending {
-                    // A process that is called as another was must not be taken for it.
-                    number: fastrand::u64(..1 << 52),
-                    batch: Vec::new(),
-                }),
+                unsent: std::sync::Mutex::new(Unsent::new(behind.most, number)),
+                turn: Mutex::new(()),
+                left: Arc::clone(&left),
+                _sending: stop.clone().drop_guard(),
             }),
+        };
+        let sending = send_left(Arc::downgrade(&counters.shared), left);
+        tokio::spawn(async move { stop.run_until_cancelled(sending).await });
+        counters
+    }
+}
+
+/// Sends what its callers could not, for as long as there are the counters.
+async fn send_left(counters: Weak<Shared>, left: Arc<Notify>) {
+    loop {
+        left.notified().await;
+        let [mut pause, longest] = AGAIN;
+        loop {
+            sleep(pause.mul_f64(1.0 - fastrand::f64() / 2.0)).await;
+            let Some(shared) = counters.upgrade() else {
+                return;
+            };
+            if shared.send_all().await.is_ok() {
+                break;
+            }
+            pause = (pause * 2).min(longest);
         }
     }
 }
@@ -162,9 +204,14 @@ impl Counters {
     ///
     /// As [`Counters::add`]: none was counted.
     pub async fn add_many(&self, increments: &[(&str, u64)]) -> Result<(), Full> {
-        self.shared.take(increments)?;
-        if let Err(error) = self.shared.send().await {
-            tracing::debug!(%error, "increments wait until the store is back");
+        let taken = self.shared.unsent().take(increments)?;
+        let mut waiting = Waiting {
+            left: &self.shared.left,
+            is_sent: false,
+        };
+        match self.shared.send(taken).await {
+            Ok(()) => waiting.is_sent = true,
+            Err(error) => tracing::debug!(%error, "increments wait until the store is back"),
         }
         Ok(())
     }
@@ -176,10 +223,12 @@ impl Counters {
             Ok(total) => total,
             Err(error) => {
                 tracing::debug!(%error, "taken as a miss");
-                let durable = self.shared.durable.load(&[name.to_owned()]).await;
-                let durable = durable.ok().and_then(|totals| totals.first().copied());
-                let behind = self.shared.queue.get(name).unwrap_or(0);
-                durable.unwrap_or(0).max(behind) + self.shared.unsent_of(name).await
+                let known = match self.shared.known(&[name.to_owned()]).await {
+                    Ok(known) => known.first().copied().unwrap_or(0),
+                    Err(_) => self.shared.queue.get(name).unwrap_or(0),
+                };
+                let unsent = self.shared.unsent().of(name).unwrap_or(0);
+                known.saturating_add(unsent)
             }
         }
     }
@@ -191,7 +240,7 @@ impl Counters {
     /// The store failed, or it does not know the counter and the durable side failed.
     pub async fn try_get(&self, name: &str) -> Result<u64, CountError> {
         let shared = &self.shared;
-        shared.send().await?;
+        shared.send_all().await?;
         let names = [name.to_owned()];
         let store = &shared.cache.shared.store;
         let found = shared
@@ -202,9 +251,8 @@ impl Counters {
         match total {
             Some(total) => Ok(total),
             None => {
-                let loaded = shared.durable.load(&names).await;
-                let loaded = loaded.map_err(CountError::Durable)?;
-                Ok(loaded.first().copied().unwrap_or(0))
+                let known = shared.known(&names).await?;
+                Ok(known.first().copied().unwrap_or(0))
             }
         }
     }
@@ -216,17 +264,17 @@ impl Counters {
     /// The store or the durable side failed.
     pub async fn try_all(&self) -> Result<BTreeMap<String, u64>, CountError> {
         let shared = &self.shared;
-        shared.send().await?;
+        shared.send_all().await?;
         let store = &shared.cache.shared.store;
         let found = shared
             .cache
             .run("all_fields", store.all_fields(&shared.key))
             .await?;
-        let mut totals = shared
-            .durable
-            .load_all()
-            .await
-            .map_err(CountError::Durable)?;
+        let mut totals = durable(shared.durable.load_all()).await?;
+        for (name, behind) in shared.queue.all() {
+            let total = totals.entry(name).or_default();
+            *total = behind.max(*total);
+        }
         for (name, total) in found {
             if let Some(total) = number(&total) {
                 totals.insert(name, total);
@@ -235,24 +283,25 @@ impl Counters {
         Ok(totals)
     }
 
-    /// Forgets counters, here and on the durable side. Increments of other processes meanwhile
-    /// begin anew.
+    /// Forgets counters, here and on the durable side. What other processes counted and did not yet
+    /// tell the durable side may come back there: remove what nobody counts any more.
     ///
     /// # Errors
     ///
     /// The store or the durable side failed; some may be forgotten.
     pub async fn remove(&self, names: &[&str]) -> Result<(), CountError> {
         let shared = &self.shared;
-        shared.send().await?;
-        // What waits to be told would bring them back.
+        let taken = shared.unsent().taken();
+        // What is counted here meanwhile waits, so that it does not bring them back.
+        let turn = shared.turn().await?;
+        shared.send_in(&turn, taken).await?;
         shared
             .queue
             .flush()
             .await
             .map_err(|error| CountError::Durable(error.into()))?;
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let forgotten = shared.durable.forget(&names).await;
-        forgotten.map_err(CountError::Durable)?;
+        durable(shared.durable.forget(&names)).await?;
         let store = &shared.cache.shared.store;
         let deleted = store.delete_fields(&shared.key, &names);
         shared.cache.run("delete_fields", deleted).await?;
@@ -265,7 +314,7 @@ impl Counters {
     ///
     /// One of them failed; what it was not told still waits.
     pub async fn flush(&self) -> Result<(), CountError> {
-        let sent = self.shared.send().await;
+        let sent = self.shared.send_all().await;
         let flushed = self.shared.queue.flush().await;
         sent?;
         flushed.map_err(|error| CountError::Durable(error.into()))
@@ -288,35 +337,34 @@ impl Counters {
 }
 
 impl Shared {
-    /// Takes increments, all or none.
-    fn take(&self, increments: &[(&str, u64)]) -> Result<(), Full> {
-        let mut unsent = self.unsent();
-        let is_new = |(name, _): &&(&str, u64)| !unsent.contains_key(*name);
-        let waiting = unsent.len();
-        if waiting + increments.iter().filter(is_new).count() > self.most {
-            return Err(Full { waiting });
-        }
-        for (name, by) in increments {
-            let held = unsent.entry((*name).to_owned()).or_default();
-            *held = held.saturating_add(*by);
-        }
-        Ok(())
+    /// Tells the store all that it was not told yet.
+    async fn send_all(&self) -> Result<(), CountError> {
+        let taken = self.unsent().taken();
+        self.send(taken).await
     }
 
-    /// Tells the store what it was not told yet, a batch at a time. Whoever comes while another
-    /// sends is mostly spared it: his increments went along.
-    async fn send(&self) -> Result<(), CountError> {
-        let mut sending = self.sending.lock().await;
+    /// Tells the store what it was not told yet, up to a taking. Whoever comes while another sends is
+    /// mostly spared it: his increments went along.
+    async fn send(&self, until: u64) -> Result<(), CountError> {
+        let turn = self.turn().await?;
+        self.send_in(&turn, until).await
+    }
+
+    /// A turn to send; nobody waits for it longer than for the store.
+    async fn turn(&self) -> Result<MutexGuard<'_, ()>, CacheError> {
+        let within = self.cache.shared.timeout;
+        let turn = timeout(within, self.turn.lock()).await;
+        turn.map_err(|_| CacheError::Late { within })
+    }
+
+    async fn send_in(&self, _turn: &MutexGuard<'_, ()>, until: u64) -> Result<(), CountError> {
         loop {
-            if sending.batch.is_empty() {
-                sending.batch = self.next_batch();
-                sending.number += 1;
-            }
-            if sending.batch.is_empty() {
-                return Ok(());
-            }
-            let grown = self.grow(&sending).await?;
-            for ((name, by), total) in sending.batch.drain(..).zip(grown) {
+            let batch = self.unsent().next(until);
+            let Some(batch) = batch else { return Ok(()) };
+            let grown = self.grow(&batch).await?;
+            // From here to the next batch nobody can be interrupted.
+            self.unsent().settle();
+            for ((name, by), total) in batch.increments.into_iter().zip(grown) {
                 let Some(total) = total else { continue };
                 let before = total.saturating_sub(by);
                 let is_due = total / self.every > before / self.every;
@@ -328,22 +376,13 @@ impl Shared {
         }
     }
 
-    fn next_batch(&self) -> Vec<(String, u64)> {
-        let mut unsent = self.unsent();
-        let names: Vec<String> = unsent.keys().take(BATCH).cloned().collect();
-        names
-            .into_iter()
-            .filter_map(|name| unsent.remove_entry(&name))
-            .collect()
-    }
-
     /// Has the batch added to the totals. Where the store does not know one, it begins with what the
     /// durable side has.
-    async fn grow(&self, sending: &Sending) -> Result<Vec<Option<u64>>, CountError> {
+    async fn grow(&self, batch: &Batch) -> Result<Vec<Option<u64>>, CountError> {
         let store = &self.cache.shared.store;
         let receipt = Receipt {
             key: self.receipt.clone(),
-            number: sending.number,
+            number: batch.number,
             life: RECEIPT_LIFE,
         };
         let growth = |(name, by): &(String, u64)| Growth {
@@ -351,47 +390,42 @@ impl Shared {
             by: *by,
             from: None,
         };
-        let mut growths: Vec<Growth> = sending.batch.iter().map(growth).collect();
+        let mut growths: Vec<Growth> = batch.increments.iter().map(growth).collect();
         let grown = store.grow(&self.key, &growths, &receipt);
         let grown = self.cache.run("grow", grown).await?;
-        let unknown = |(growth, total): (&Growth, &Option<u64>)| {
-            total.is_none().then(|| growth.field.clone())
-        };
-        let names: Vec<String> = growths.iter().zip(&grown).filter_map(unknown).collect();
-        if names.is_empty() {
+        if grown.iter().all(Option::is_some) {
             return Ok(grown);
         }
-        let loaded = self
-            .durable
-            .load(&names)
-            .await
-            .map_err(CountError::Durable)?;
-        let loaded: HashMap<&String, u64> = names.iter().zip(loaded).collect();
-        for growth in &mut growths {
-            let behind = self.queue.get(&growth.field).unwrap_or(0);
-            let durable = loaded.get(&growth.field).copied();
-            growth.from = durable.map(|durable| durable.max(behind));
-        }
-        // One that vanished meanwhile begins with what waits for the durable side, or with nothing.
-        for growth in growths.iter_mut().filter(|growth| growth.from.is_none()) {
-            growth.from = Some(self.queue.get(&growth.field).unwrap_or(0));
+        // All of them, for those that are known now may vanish meanwhile with the rest.
+        let names: Vec<String> = growths.iter().map(|growth| growth.field.clone()).collect();
+        for (growth, known) in growths.iter_mut().zip(self.known(&names).await?) {
+            growth.from = Some(known);
         }
         let grown = store.grow(&self.key, &growths, &receipt);
         Ok(self.cache.run("grow", grown).await?)
     }
 
-    /// What the store was not told of a counter, as far as is known.
-    async fn unsent_of(&self, name: &str) -> u64 {
-        let sending = self.sending.lock().await;
-        let of_name = |(held, _): &&(String, u64)| held == name;
-        let in_doubt = sending.batch.iter().find(of_name).map_or(0, |(_, by)| *by);
-        in_doubt + self.unsent().get(name).copied().unwrap_or(0)
+    /// Totals as the durable side has them, or will have them soon.
+    async fn known(&self, names: &[String]) -> Result<Vec<u64>, CountError> {
+        let mut totals = durable(self.durable.load(names)).await?;
+        totals.resize(names.len(), 0);
+        for (name, total) in names.iter().zip(&mut totals) {
+            *total = self.queue.get(name).unwrap_or(0).max(*total);
+        }
+        Ok(totals)
     }
 
-    fn unsent(&self) -> std::sync::MutexGuard<'_, HashMap<String, u64>> {
+    fn unsent(&self) -> std::sync::MutexGuard<'_, Unsent> {
         // Every change is one step.
         self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the durable side says, if it does so in time.
+async fn durable<T>(work: impl Future<Output = Result<T, BoxError>>) -> Result<T, CountError> {
+    let done = timeout(DURABLE, work).await;
+    let done = done.unwrap_or_else(|_| Err(format!("no answer within {DURABLE:?}").into()));
+    done.map_err(CountError::Durable)
 }
 
 fn number(text: &[u8]) -> Option<u64> {

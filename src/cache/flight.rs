@@ -24,7 +24,14 @@ pub(super) struct Landing {
 /// The flights of this process, by key.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
-    cells: Mutex<HashMap<String, Arc<OnceCell<Landed>>>>,
+    flights: Mutex<HashMap<String, Flight>>,
+}
+
+#[derive(Debug, Default)]
+struct Flight {
+    cell: Arc<OnceCell<Landed>>,
+    /// How many seats are taken.
+    seats: usize,
 }
 
 /// A seat in a flight. The flight is over when the last who waits for it has gone, or when it has
@@ -39,45 +46,43 @@ pub(super) struct Seat<'a> {
 impl Flights {
     /// A seat in the flight of `key`, which begins with the first who takes one.
     pub(super) fn board(&self, key: &str) -> Seat<'_> {
-        let mut cells = self.cells();
-        let cell = match cells.get(key) {
-            Some(cell) => Arc::clone(cell),
-            None => Arc::clone(cells.entry(key.to_owned()).or_default()),
-        };
-        self.seat(key, cell)
+        let mut flights = self.flights();
+        let flight = flights.entry(key.to_owned()).or_default();
+        self.seat(key, flight)
     }
 
     /// A seat in a flight that begins with it; `None` where there is one already.
     pub(super) fn begin(&self, key: &str) -> Option<Seat<'_>> {
-        let mut cells = self.cells();
-        if cells.contains_key(key) {
+        let mut flights = self.flights();
+        if flights.contains_key(key) {
             return None;
         }
-        let cell = Arc::clone(cells.entry(key.to_owned()).or_default());
-        Some(self.seat(key, cell))
+        let flight = flights.entry(key.to_owned()).or_default();
+        Some(self.seat(key, flight))
     }
 
     /// Who wants `key` from now on begins another flight.
     pub(super) fn forget(&self, key: &str) {
-        self.cells().remove(key);
+        self.flights().remove(key);
     }
 
-    fn seat(&self, key: &str, cell: Arc<OnceCell<Landed>>) -> Seat<'_> {
+    fn seat(&self, key: &str, flight: &mut Flight) -> Seat<'_> {
+        flight.seats += 1;
         Seat {
             flights: self,
             key: key.to_owned(),
-            cell,
+            cell: Arc::clone(&flight.cell),
         }
     }
 
-    fn cells(&self) -> MutexGuard<'_, HashMap<String, Arc<OnceCell<Landed>>>> {
+    fn flights(&self) -> MutexGuard<'_, HashMap<String, Flight>> {
         // Every change is one step.
-        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.cells().len()
+        self.flights().len()
     }
 }
 
@@ -94,12 +99,17 @@ impl Seat<'_> {
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        let mut cells = self.flights.cells();
-        let is_this = |cell: &Arc<OnceCell<Landed>>| Arc::ptr_eq(cell, &self.cell);
-        // The map has one, this seat the other.
-        let is_last = self.cell.initialized() || Arc::strong_count(&self.cell) <= 2;
-        if is_last && cells.get(&self.key).is_some_and(is_this) {
-            cells.remove(&self.key);
+        let mut flights = self.flights.flights();
+        let Some(flight) = flights.get_mut(&self.key) else {
+            return;
+        };
+        // Another one may have begun after this was forgotten.
+        if !Arc::ptr_eq(&flight.cell, &self.cell) {
+            return;
+        }
+        flight.seats -= 1;
+        if flight.seats == 0 || self.cell.initialized() {
+            flights.remove(&self.key);
         }
     }
 }

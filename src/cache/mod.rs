@@ -30,6 +30,7 @@ mod rankings;
 mod sessions;
 mod state;
 mod through;
+mod unsent;
 mod values;
 
 use std::fmt;

@@ -24,7 +24,8 @@ impl Cache {
     pub fn profiles(&self, name: &str) -> Profiles {
         Profiles {
             cache: self.clone(),
-            name: name.to_owned(),
+            // A user's name may have colons; with one here it could be another's.
+            name: name.replace('%', "%25").replace(':', "%3A"),
         }
     }
 }
@@ -82,15 +83,18 @@ impl Profiles {
         Ok(self.try_get_bulk(user, &[field]).await?.pop().flatten())
     }
 
-    /// Fields of a user, in their order. Where the store fails all of them are misses.
+    /// Fields of a user, in their order. Where the store fails all of them are misses, and one of
+    /// another type is a miss.
     pub async fn get_bulk<V: DeserializeOwned>(
         &self,
         user: &str,
         fields: &[&str],
     ) -> Vec<Option<V>> {
-        let mut found = or_miss(self.try_get_bulk(user, fields).await);
-        found.resize_with(fields.len(), || None);
-        found
+        let key = self.key(user);
+        let mut found = or_miss(self.fields(&key, fields).await);
+        found.resize(fields.len(), None);
+        let value = |found: &Option<Vec<u8>>| or_miss(decode(&key, found.as_deref()));
+        found.iter().map(value).collect()
     }
 
     /// As [`Profiles::get_bulk`], and says what failed.
@@ -104,19 +108,20 @@ impl Profiles {
         fields: &[&str],
     ) -> Result<Vec<Option<V>>, CacheError> {
         let key = self.key(user);
-        let names: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
-        let found = self.cache.shared.store.fields(&key, &names);
-        let found = self.cache.run("fields", found).await;
-        let found = self.cache.counted(names.len(), found)?;
+        let found = self.fields(&key, fields).await?;
         found
             .iter()
             .map(|value| decode(&key, value.as_deref()))
             .collect()
     }
 
-    /// All fields of a user, by name; none where the store fails.
+    /// All fields of a user, by name, without those of another type; none where the store fails.
     pub async fn get_all<V: DeserializeOwned>(&self, user: &str) -> BTreeMap<String, V> {
-        or_miss(self.try_get_all(user).await)
+        let key = self.key(user);
+        let found = or_miss(self.all_fields(&key).await).into_iter();
+        let value =
+            |(field, bytes): (String, Vec<u8>)| Some((field, or_miss(decode(&key, Some(&bytes)))?));
+        found.filter_map(value).collect()
     }
 
     /// As [`Profiles::get_all`], and says what failed.
@@ -129,8 +134,7 @@ impl Profiles {
         user: &str,
     ) -> Result<BTreeMap<String, V>, CacheError> {
         let key = self.key(user);
-        let found = self.cache.shared.store.all_fields(&key);
-        let found = self.cache.run("all_fields", found).await?;
+        let found = self.all_fields(&key).await?;
         let mut fields = BTreeMap::new();
         for (field, bytes) in found {
             if let Some(value) = decode(&key, Some(&bytes))? {
@@ -172,6 +176,18 @@ impl Profiles {
         let key = self.key(user);
         let expire = self.cache.shared.store.expire(&key, life);
         self.cache.run("expire", expire).await
+    }
+
+    async fn fields(&self, key: &str, fields: &[&str]) -> Result<Vec<Option<Vec<u8>>>, CacheError> {
+        let names: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
+        let found = self.cache.shared.store.fields(key, &names);
+        let found = self.cache.run("fields", found).await;
+        self.cache.counted(names.len(), found)
+    }
+
+    async fn all_fields(&self, key: &str) -> Result<Vec<(String, Vec<u8>)>, CacheError> {
+        let found = self.cache.shared.store.all_fields(key);
+        self.cache.run("all_fields", found).await
     }
 
     fn key(&self, user: &str) -> String {

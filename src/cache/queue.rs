@@ -1,11 +1,14 @@
 //! What is still to be written to the durable side, and the one who writes it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use metrics::counter;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -85,6 +88,8 @@ pub(super) struct Queue<V> {
 struct Shared<V> {
     waiting: Mutex<Waiting<V>>,
     wake: Notify,
+    /// Ends the pause after a failure.
+    hurry: Notify,
     /// Counts the writes that are over.
     written: watch::Sender<u64>,
     within: Duration,
@@ -94,7 +99,9 @@ struct Shared<V> {
 struct Waiting<V> {
     values: HashMap<String, Value<V>>,
     /// Those that are being written.
-    in_flight: usize,
+    in_flight: HashMap<String, Value<V>>,
+    /// How many names are in both.
+    in_both: usize,
 }
 
 struct Value<V> {
@@ -109,9 +116,11 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
         let shared = Arc::new(Shared {
             waiting: Mutex::new(Waiting {
                 values: HashMap::new(),
-                in_flight: 0,
+                in_flight: HashMap::new(),
+                in_both: 0,
             }),
             wake: Notify::new(),
+            hurry: Notify::new(),
             written: watch::Sender::new(0),
             within: behind.within,
             most: behind.most,
@@ -129,7 +138,8 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
     /// has waited long enough.
     pub(super) fn put(&self, name: &str, value: V, is_due: bool) -> Result<(), Full> {
         let mut waiting = self.shared.waiting();
-        let count = waiting.values.len() + waiting.in_flight;
+        let count = waiting.count();
+        let is_in_flight = waiting.in_flight.contains_key(name);
         // All wait equally long, so the time of the first is the next to come.
         let is_next = is_due || waiting.values.is_empty();
         match waiting.values.get_mut(name) {
@@ -137,7 +147,9 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
                 held.value = value;
                 held.is_due |= is_due;
             }
-            None if count >= self.shared.most => return Err(Full { waiting: count }),
+            None if count >= self.shared.most && !is_in_flight => {
+                return Err(Full { waiting: count });
+            }
             None => {
                 let value = Value {
                     value,
@@ -145,6 +157,7 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
                     is_due,
                 };
                 waiting.values.insert(name.to_owned(), value);
+                waiting.in_both += usize::from(is_in_flight);
             }
         }
         drop(waiting);
@@ -156,14 +169,23 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
 
     /// How many wait, those that are being written among them.
     pub(super) fn waiting(&self) -> usize {
-        let waiting = self.shared.waiting();
-        waiting.values.len() + waiting.in_flight
+        self.shared.waiting().count()
     }
 
-    /// The value of a name that waits.
+    /// The value of a name that waits or is being written.
     pub(super) fn get(&self, name: &str) -> Option<V> {
         let waiting = self.shared.waiting();
-        waiting.values.get(name).map(|held| held.value.clone())
+        let held = waiting.values.get(name);
+        let held = held.or_else(|| waiting.in_flight.get(name));
+        held.map(|held| held.value.clone())
+    }
+
+    /// All values that wait or are being written.
+    pub(super) fn all(&self) -> HashMap<String, V> {
+        let waiting = self.shared.waiting();
+        let all = waiting.in_flight.iter().chain(&waiting.values);
+        all.map(|(name, held)| (name.clone(), held.value.clone()))
+            .collect()
     }
 
     /// All that waits is due.
@@ -180,8 +202,9 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
     /// Writes all that waits, within the time of an end.
     pub(super) async fn flush(&self) -> Result<(), Unwritten> {
         let mut written = self.shared.written.subscribe();
-        self.make_due();
         let began = Instant::now();
+        self.make_due();
+        self.shared.hurry.notify_one();
         let deadline = began + DRAIN;
         while self.shared.waiting().has_since(began) {
             if timeout_at(deadline, written.changed()).await.is_err() {
@@ -198,8 +221,7 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
         drop(self.stop);
         // It has its own deadline.
         let _ = self.writer.await;
-        let waiting = self.shared.waiting();
-        match waiting.values.len() + waiting.in_flight {
+        match self.shared.waiting().count() {
             0 => Ok(()),
             count => Err(Unwritten { count }),
         }
@@ -222,6 +244,12 @@ impl<V: Clone + Send + Sync + 'static> Shared<V> {
                             counter!("sise_cache_behind_failures_total").increment(1);
                             tracing::warn!(%error, "the durable side does not take what is written behind; trying again");
                             let pausing = sleep(pause.mul_f64(1.0 - fastrand::f64() / 2.0));
+                            let pausing = async {
+                                tokio::select! {
+                                    () = pausing => {}
+                                    () = self.hurry.notified() => {}
+                                }
+                            };
                             stop.run_until_cancelled(pausing).await;
                             pause = (pause * 2).min(longest);
                         }
@@ -252,21 +280,16 @@ impl<V: Clone + Send + Sync + 'static> Shared<V> {
         if batch.is_empty() {
             return Ok(());
         }
-        let landing = Landing {
-            shared: self,
-            batch,
-        };
-        let values: Vec<(String, V)> = landing
-            .batch
-            .iter()
-            .map(|(name, held)| (name.clone(), held.value.clone()))
-            .collect();
-        match timeout(WRITE, sink.write(&values)).await {
-            Ok(Ok(())) => {
+        let landing = Landing { shared: self };
+        // A sink that panics is one that failed: the others' values must not stay with it.
+        let write = AssertUnwindSafe(async { sink.write(&batch).await }).catch_unwind();
+        match timeout(WRITE, write).await {
+            Ok(Ok(Ok(()))) => {
                 landing.end();
                 Ok(())
             }
-            Ok(Err(error)) => Err(error),
+            Ok(Ok(Err(error))) => Err(error),
+            Ok(Err(_)) => Err("it panicked".into()),
             Err(_) => Err(format!("no answer within {WRITE:?}").into()),
         }
     }
@@ -280,44 +303,59 @@ impl<V: Clone + Send + Sync + 'static> Shared<V> {
 /// A batch that is being written. What is not written waits again.
 struct Landing<'a, V> {
     shared: &'a Shared<V>,
-    batch: Vec<(String, Value<V>)>,
 }
 
 impl<V> Landing<'_, V> {
-    fn end(mut self) {
-        let count = self.batch.len();
-        counter!("sise_cache_behind_written_total").increment(u64::try_from(count).unwrap_or(0));
-        self.batch.clear();
-        let mut waiting = self
-            .shared
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        waiting.in_flight -= count;
+    /// It was written.
+    fn end(self) {
+        let mut waiting = self.waiting();
+        let count = waiting.in_flight.len();
+        waiting.in_flight.clear();
+        waiting.in_both = 0;
         drop(waiting);
+        counter!("sise_cache_behind_written_total").increment(u64::try_from(count).unwrap_or(0));
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting<V>> {
+        // Every change is one step.
+        let waiting = self.shared.waiting.lock();
+        waiting.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<V> Drop for Landing<'_, V> {
     fn drop(&mut self) {
-        let mut waiting = self
-            .shared
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        waiting.in_flight -= self.batch.len();
-        for (name, held) in self.batch.drain(..) {
-            waiting.values.entry(name).or_insert(Value {
-                is_due: true,
-                ..held
-            });
-        }
-        drop(waiting);
+        self.waiting().take_back();
         self.shared.written.send_modify(|count| *count += 1);
     }
 }
 
 impl<V> Waiting<V> {
+    /// How many names wait.
+    fn count(&self) -> usize {
+        self.values.len() + self.in_flight.len() - self.in_both
+    }
+
+    /// What was being written waits again, unless it is newer by now.
+    fn take_back(&mut self) {
+        self.in_both = 0;
+        for (name, held) in self.in_flight.drain() {
+            match self.values.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(Value {
+                        is_due: true,
+                        ..held
+                    });
+                }
+                // The newer one stands for both, and so is as old as the first.
+                Entry::Occupied(mut newer) => {
+                    newer.get_mut().since = held.since;
+                    newer.get_mut().is_due = true;
+                }
+            }
+        }
+    }
+
     /// When the next value is to be written.
     fn next(&self, within: Duration) -> Option<Instant> {
         let when = |held: &Value<V>| match held.is_due {
@@ -329,17 +367,24 @@ impl<V> Waiting<V> {
 
     /// Whether something waits that was there at an instant.
     fn has_since(&self, instant: Instant) -> bool {
-        self.in_flight > 0 || self.values.values().any(|held| held.since <= instant)
+        let mut all = self.in_flight.values().chain(self.values.values());
+        all.any(|held| held.since <= instant)
     }
 
-    /// Takes what is due, or all.
-    fn take(&mut self, within: Duration, all: bool) -> Vec<(String, Value<V>)> {
+    /// Takes what is due, or all, to be written.
+    fn take(&mut self, within: Duration, all: bool) -> Vec<(String, V)>
+    where
+        V: Clone,
+    {
         let now = Instant::now();
         let is_due =
             |_: &String, held: &mut Value<V>| all || held.is_due || held.since + within <= now;
-        let batch: Vec<_> = self.values.extract_if(is_due).collect();
-        self.in_flight += batch.len();
+        // One batch at a time is being written.
+        self.in_flight = self.values.extract_if(is_due).collect();
+        let batch = self.in_flight.iter();
         batch
+            .map(|(name, held)| (name.clone(), held.value.clone()))
+            .collect()
     }
 }
 

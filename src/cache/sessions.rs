@@ -116,12 +116,9 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
             life: Some(self.life),
         };
         // Of another user before, it would stay on his list.
-        if let Some(before) = self
-            .find(&entry.key)
-            .await?
-            .filter(|held| held.user != user)
-        {
-            let list = self.list_key(&before.user);
+        let before = self.owners(std::slice::from_ref(&entry.key)).await?.pop();
+        if let Some(before) = before.flatten().filter(|before| before != user) {
+            let list = self.list_key(&before);
             let digests = [digest.clone()];
             let removed = store.remove_members(&list, &digests);
             self.cache.run("remove_members", removed).await?;
@@ -219,8 +216,8 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         let digest = digest_of(token);
         let key = self.key(&digest);
         let store = &self.cache.shared.store;
-        let owner = self.owner(&key).await?;
         let keys = [key];
+        let owner = self.owners(&keys).await?.pop().flatten();
         let deleted = self.cache.run("delete", store.delete(&keys)).await?;
         let Some(owner) = owner else {
             return Ok(deleted > 0);
@@ -229,6 +226,8 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         let digests = [digest];
         let removed = store.remove_members(&list, &digests);
         self.cache.run("remove_members", removed).await?;
+        // One that was written in between is on no list any more.
+        self.cache.run("delete", store.delete(&keys)).await?;
         Ok(deleted > 0)
     }
 
@@ -255,11 +254,23 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
             }
         }
         if !ended.is_empty() {
-            let list = self.list_key(user);
-            let removed = self.cache.shared.store.remove_members(&list, &ended);
-            self.cache.run("remove_members", removed).await?;
+            self.take_off_list(user, &ended).await?;
         }
         Ok(sessions)
+    }
+
+    /// Takes sessions off a user's list that have ended. One that is beginning just now is on the
+    /// list before it is there, and stays on it.
+    async fn take_off_list(&self, user: &str, ended: &[String]) -> Result<(), CacheError> {
+        let store = &self.cache.shared.store;
+        let list = self.list_key(user);
+        let removed = store.remove_members(&list, ended);
+        self.cache.run("remove_members", removed).await?;
+        let now = (self.cache.shared.clock)().with_timezone(&Utc);
+        for digest in self.of_owner(user, ended).await? {
+            self.put_on_list(&list, &digest, now).await?;
+        }
+        Ok(())
     }
 
     /// Ends all sessions of a user, and says how many there were. One that begins at the same time
@@ -277,30 +288,47 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
             if digests.is_empty() {
                 break;
             }
-            let keys: Vec<String> = digests.iter().map(|digest| self.key(digest)).collect();
-            ended += self.cache.run("delete", store.delete(&keys)).await?;
+            ended += self.end_of(user, &digests).await?;
             let removed = store.remove_members(&list, &digests);
             self.cache.run("remove_members", removed).await?;
             // One that was written in between is on no list any more.
-            ended += self.cache.run("delete", store.delete(&keys)).await?;
+            ended += self.end_of(user, &digests).await?;
         }
         Ok(ended)
     }
 
-    /// Whose session lies under `key`, whatever its value is.
-    async fn owner(&self, key: &str) -> Result<Option<String>, CacheError> {
+    /// Ends those sessions that are a user's.
+    async fn end_of(&self, user: &str, digests: &[String]) -> Result<u64, CacheError> {
+        let digests = self.of_owner(user, digests).await?;
+        let keys: Vec<String> = digests.iter().map(|digest| self.key(digest)).collect();
+        let deleted = self.cache.shared.store.delete(&keys);
+        self.cache.run("delete", deleted).await
+    }
+
+    /// Those sessions that are a user's: a token may have ended on one list and begun on another.
+    async fn of_owner(&self, user: &str, digests: &[String]) -> Result<Vec<String>, CacheError> {
+        let keys: Vec<String> = digests.iter().map(|digest| self.key(digest)).collect();
+        let owners = self.owners(&keys).await?;
+        let is_his = |(_, owner): &(&String, Option<String>)| owner.as_deref() == Some(user);
+        let his = digests.iter().zip(owners).filter(is_his);
+        Ok(his.map(|(digest, _)| digest.clone()).collect())
+    }
+
+    /// Whose sessions lie under keys, whatever their values are.
+    async fn owners(&self, keys: &[String]) -> Result<Vec<Option<String>>, CacheError> {
         #[derive(Deserialize)]
         struct Owned {
             user: String,
         }
-        let keys = [key.to_owned()];
         let found = self
             .cache
-            .run("get", self.cache.shared.store.get(&keys))
+            .run("get", self.cache.shared.store.get(keys))
             .await?;
-        let owned = found.first().and_then(Option::as_deref);
-        let owned = owned.and_then(|bytes| serde_json::from_slice::<Owned>(bytes).ok());
-        Ok(owned.map(|owned| owned.user))
+        let owner = |found: Option<Vec<u8>>| {
+            let owned = serde_json::from_slice::<Owned>(&found?).ok();
+            owned.map(|owned| owned.user)
+        };
+        Ok(found.into_iter().map(owner).collect())
     }
 
     async fn find(&self, key: &str) -> Result<Option<Session<V>>, CacheError> {
@@ -341,7 +369,8 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
 
     async fn let_list_live(&self, list: &str) -> Result<(), CacheError> {
         let life = self.life + LIST_OUTLIVES;
-        let expire = self.cache.shared.store.expire(list, life);
+        // Others of the user may live longer than those of this handle.
+        let expire = self.cache.shared.store.live_at_least(list, life);
         self.cache.run("expire", expire).await?;
         Ok(())
     }

@@ -32,8 +32,9 @@ const LOOKS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)
 /// ```
 ///
 /// A failure is any operation that the store did not do in time. While it is `DEGRADED` or
-/// `FAILED` the store is looked for in the background, ten times a second at first and once a second
-/// later. While it is `FAILED` operations are refused at once, so that nobody waits for time-outs.
+/// `FAILED` the store is looked for in the background, ten times a second at first, twice while it
+/// is `DEGRADED` and once while it is `FAILED` later; one that answers there has not failed. While
+/// it is `FAILED` operations are refused at once, so that nobody waits for time-outs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// Operations succeed.
@@ -170,7 +171,11 @@ impl Health {
                         Ok(()) => self.succeeded(),
                         Err(error) => self.failed(&error),
                     }
-                    pause = (pause * 2).min(longest);
+                    pause = (pause * 2).min(match self.state() {
+                        // A store that answers must not be given up for what one caller asks of it.
+                        State::Healthy | State::Degraded => FAILED_AFTER / 2,
+                        State::Failed => longest,
+                    });
                 }
             }
         };

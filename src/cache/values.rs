@@ -132,12 +132,16 @@ impl Cache {
                 "a life without an end cannot be given afterwards; write the value anew".to_owned(),
             ));
         };
+        // What is known not to exist must not be known for longer.
+        if !self.try_exists::<T>(id).await? {
+            return Ok(false);
+        }
         let key = self.key::<T>(id);
         self.run("expire", self.shared.store.expire(&key, life))
             .await
     }
 
-    /// Deletes a value. Says whether there was one. A load that is under way puts nothing back.
+    /// Deletes a value, or the knowledge that there is none. Says whether there was either. A load that is under way puts nothing back.
     ///
     /// # Errors
     ///
@@ -163,11 +167,17 @@ impl Cache {
         let rest: Vec<String> = beside(FLIGHT).chain(beside(STALE)).collect();
         let store = &self.shared.store;
         // The claims first: a load that ends in between must not put an old value back.
-        self.run("delete", async {
-            store.delete(&rest).await?;
-            store.delete(&keys).await
-        })
-        .await
+        let deleted = self
+            .run("delete", async {
+                store.delete(&rest).await?;
+                store.delete(&keys).await
+            })
+            .await;
+        // Whoever took a seat meanwhile may have found what is deleted now.
+        for key in &keys {
+            self.shared.flights.forget(key);
+        }
+        deleted
     }
 
     pub(super) fn key<T: Cached>(&self, id: &T::Id) -> String {

@@ -35,7 +35,8 @@ pub struct ValueClaim {
 /// Single values.
 #[async_trait]
 pub trait Values: Send + Sync {
-    /// The values of `keys`, in their order, in one round trip.
+    /// The values of `keys`, in their order, in one round trip. A key of another kind is refused
+    /// where it is asked for alone; among others it has no value.
     ///
     /// # Errors
     ///
@@ -49,7 +50,7 @@ pub trait Values: Send + Sync {
     /// The store cannot be reached or refused.
     async fn get_living(&self, key: &str) -> Result<Option<Living>, StoreError>;
 
-    /// Writes values, all in one round trip.
+    /// Writes values, all in one round trip, whatever stood there. A life of nothing ends at once.
     ///
     /// # Errors
     ///
@@ -108,6 +109,14 @@ pub trait CacheKeys: Send + Sync {
     ///
     /// The store cannot be reached or refused.
     async fn expire(&self, key: &str, life: Duration) -> Result<bool, StoreError>;
+
+    /// Gives `key` this life from now on where it would end earlier or has no end. Says whether there
+    /// is such a key.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    async fn live_at_least(&self, key: &str, life: Duration) -> Result<bool, StoreError>;
 
     /// Calls what stands under `from` by the name of `to`, in one step; what stood there is gone.
     /// Says whether there was anything. On a cluster both must lie on one slot.
@@ -199,7 +208,7 @@ pub trait Hashes: Send + Sync {
 
     /// Adds to whole numbers, all or none, and says what they are then, in their order. Where a
     /// field is absent and is to stay so, nothing grows, and its place says `None`. A field that is
-    /// no number counts as absent. A batch with the number of the last one at its receipt grows
+    /// no number, or one beyond `i64::MAX`, counts as absent; there growth ends. A batch with the number of the last one at its receipt grows
     /// nothing: it was sent again.
     ///
     /// # Errors
@@ -240,7 +249,7 @@ pub struct Replacement {
     /// A key that nobody else writes, where it is made ready. On a cluster it must lie on the slot
     /// of the other.
     pub beside: String,
-    /// Its members. With none the sorted set is gone.
+    /// Its members, each once. With none the sorted set is gone.
     pub members: Vec<Scored>,
     /// How long it lives; `None` until it is deleted.
     pub life: Option<Duration>,

@@ -1,5 +1,6 @@
 //! What a cache keeps, inside this process.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -117,7 +118,7 @@ impl Cached {
             .flatten()
             .map(|(member, score)| (member.clone(), *score))
             .collect();
-        members.sort_by(|(a, a_score), (b, b_score)| a_score.total_cmp(b_score).then(a.cmp(b)));
+        members.sort_by(|(a, a_score), (b, b_score)| order_of(*a_score, *b_score).then(a.cmp(b)));
         if order == Order::Descending {
             members.reverse();
         }
@@ -137,6 +138,11 @@ impl Cached {
     }
 }
 
+/// Scores are finite, and zero has no sign.
+fn order_of(one: f64, other: f64) -> Ordering {
+    one.partial_cmp(&other).unwrap_or(Ordering::Equal)
+}
+
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
@@ -149,8 +155,11 @@ fn place(number: u64) -> usize {
 impl Values for MemoryStore {
     async fn get(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         self.read(|shelves| {
-            let value = |key: &String| Ok(shelves.cached.value(key)?.cloned());
-            keys.iter().map(value).collect()
+            if let [key] = keys {
+                return Ok(vec![shelves.cached.value(key)?.cloned()]);
+            }
+            let value = |key: &String| shelves.cached.value(key).ok().flatten().cloned();
+            Ok(keys.iter().map(value).collect())
         })
     }
 
@@ -254,6 +263,21 @@ impl CacheKeys for MemoryStore {
         Ok(true)
     }
 
+    async fn live_at_least(&self, key: &str, life: Duration) -> Result<bool, StoreError> {
+        let mut shelves = self.change();
+        if shelves.cached.find(key).is_none() {
+            return Ok(false);
+        }
+        let at_least = dies_at(Some(life), Instant::now());
+        if let Some((_, ends_at)) = shelves.cached.keys.get_mut(key) {
+            let lives_on = ends_at.zip(at_least).is_some_and(|(at, least)| at > least);
+            if !lives_on {
+                *ends_at = at_least;
+            }
+        }
+        Ok(true)
+    }
+
     async fn rename(&self, from: &str, to: &str) -> Result<bool, StoreError> {
         let mut shelves = self.change();
         if shelves.cached.find(from).is_none() {
@@ -317,6 +341,9 @@ impl Hashes for MemoryStore {
         key: &str,
         fields: &[String],
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        if fields.is_empty() {
+            return Ok(Vec::new());
+        }
         self.read(|shelves| {
             let hash = shelves.cached.hash(key)?;
             let value = |field: &String| hash.and_then(|hash| hash.get(field)).cloned();
@@ -344,7 +371,7 @@ impl Hashes for MemoryStore {
 
     async fn delete_fields(&self, key: &str, fields: &[String]) -> Result<u64, StoreError> {
         let mut shelves = self.change();
-        if shelves.cached.hash(key)?.is_none() {
+        if fields.is_empty() || shelves.cached.hash(key)?.is_none() {
             return Ok(0);
         }
         let hash = shelves.cached.hash_mut(key)?;
@@ -360,6 +387,9 @@ impl Hashes for MemoryStore {
         growths: &[Growth],
         receipt: &Receipt,
     ) -> Result<Vec<Option<u64>>, StoreError> {
+        if growths.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut shelves = self.change();
         let cached = &mut shelves.cached;
         let hash = cached.hash(key)?;
@@ -380,7 +410,7 @@ impl Hashes for MemoryStore {
         let hash = cached.hash_mut(key)?;
         let grow = |growth: &Growth| {
             let held = hash.get(&growth.field).and_then(|held| self::number(held));
-            let grown = held.or(growth.from)?.saturating_add(growth.by);
+            let grown = held.or(growth.from)?.saturating_add(growth.by).min(HIGHEST);
             hash.insert(growth.field.clone(), grown.to_string().into_bytes());
             Some(grown)
         };
@@ -397,6 +427,7 @@ impl Hashes for MemoryStore {
         let hash = shelves.cached.hash_mut(key)?;
         for (field, raised) in numbers {
             let held = hash.get(field).and_then(|held| number(held));
+            let raised = raised.min(&HIGHEST);
             if held.is_none_or(|held| held < *raised) {
                 hash.insert(field.clone(), raised.to_string().into_bytes());
             }
@@ -405,9 +436,15 @@ impl Hashes for MemoryStore {
     }
 }
 
+/// The highest number of a hash: what Redis counts with has a sign.
+const HIGHEST: u64 = i64::MAX.unsigned_abs();
+
 /// A whole number, as a hash keeps it.
 fn number(value: &[u8]) -> Option<u64> {
-    std::str::from_utf8(value).ok()?.parse().ok()
+    let number = std::str::from_utf8(value).ok()?.parse().ok()?;
+    // Nobody writes a sign or a nought in front.
+    let is_plain = u64::to_string(&number).as_bytes() == value;
+    (is_plain && number <= HIGHEST).then_some(number)
 }
 
 #[async_trait]
@@ -458,6 +495,9 @@ impl SortedSets for MemoryStore {
         skip: u64,
         most: u64,
     ) -> Result<Vec<Scored>, StoreError> {
+        if most == 0 {
+            return Ok(Vec::new());
+        }
         let members = self.read(|shelves| shelves.cached.in_order(key, order))?;
         Ok(members
             .into_iter()
@@ -472,7 +512,7 @@ impl SortedSets for MemoryStore {
 
     async fn remove_members(&self, key: &str, members: &[String]) -> Result<u64, StoreError> {
         let mut shelves = self.change();
-        if shelves.cached.sorted(key)?.is_none() {
+        if members.is_empty() || shelves.cached.sorted(key)?.is_none() {
             return Ok(0);
         }
         let set = shelves.cached.sorted_mut(key)?;

@@ -26,6 +26,16 @@ static RENAME: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// KEYS: the key. ARGV: life in milliseconds.
+static LIVE_AT_LEAST: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local left = redis.call('PTTL', KEYS[1])
+        if left == -2 then return 0 end
+        if left < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+        return 1",
+    )
+});
+
 /// What `SCAN` takes for keys that begin with `prefix`.
 fn pattern(prefix: &str) -> String {
     let mut pattern = String::with_capacity(prefix.len() + 1);
@@ -84,6 +94,12 @@ impl CacheKeys for RedisStore {
         let mut command = Cmd::new();
         command.arg("PEXPIRE").arg(key).arg(milliseconds(life));
         self.link.ask(&command).await
+    }
+
+    async fn live_at_least(&self, key: &str, life: Duration) -> Result<bool, StoreError> {
+        self.link
+            .eval(&LIVE_AT_LEAST, &[key], milliseconds(life))
+            .await
     }
 
     async fn rename(&self, from: &str, to: &str) -> Result<bool, StoreError> {

@@ -9,43 +9,58 @@ use super::RedisStore;
 use super::values::milliseconds;
 use crate::port::{Growth, Hashes, Receipt, StoreError};
 
+/// What counts as a whole number: as `HINCRBY` writes one, and not below zero. Kept as text, for the
+/// numbers of a script are exact to 2^53 alone.
+const WHOLE: &str = "local function whole(text)
+  if not text or not (text == '0' or string.match(text, '^[1-9]%d*$')) then return false end
+  if #text > 19 or (#text == 19 and text > '9223372036854775807') then return false end
+  return text
+end
+";
+
 /// KEYS: the hash, the receipt. ARGV: number and life of the receipt, then of each growth the field,
-/// by how much, and what it begins with or nothing. Returns the numbers, -1 for one that is absent.
+/// by how much, and what it begins with or nothing. Returns the numbers, nothing for one that is
+/// absent.
 static GROW: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local function number(field)
-          local held = redis.call('HGET', KEYS[1], field)
-          return held and string.match(held, '^%d+$')
+    let grow = "local function number(field)
+          return whole(redis.call('HGET', KEYS[1], field))
         end
         local numbers = {}
         local is_whole = true
         for i = 3, #ARGV, 3 do
           local held = number(ARGV[i])
           if not held and ARGV[i + 2] == '' then is_whole = false end
-          numbers[#numbers + 1] = held and tonumber(held) or -1
+          numbers[#numbers + 1] = held or ''
         end
         if not is_whole or redis.call('GET', KEYS[2]) == ARGV[1] then return numbers end
         redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
         for i = 3, #ARGV, 3 do
           if not number(ARGV[i]) then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2]) end
-          numbers[i / 3] = redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
+          local grown = redis.pcall('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
+          if type(grown) == 'table' then
+            redis.call('HSET', KEYS[1], ARGV[i], '9223372036854775807')
+          end
+          numbers[i / 3] = number(ARGV[i])
         end
-        return numbers",
-    )
+        return numbers";
+    Script::new(&[WHOLE, grow].concat())
 });
 
 /// KEYS: the hash. ARGV: fields and numbers, in turn.
 static RAISE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "for i = 1, #ARGV, 2 do
-          local held = redis.call('HGET', KEYS[1], ARGV[i])
-          local number = held and string.match(held, '^%d+$')
-          if not number or tonumber(number) < tonumber(ARGV[i + 1]) then
-            redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+    let raise = "for i = 1, #ARGV, 2 do
+          local held, number = whole(redis.call('HGET', KEYS[1], ARGV[i])), ARGV[i + 1]
+          if not held or #held < #number or (#held == #number and held < number) then
+            redis.call('HSET', KEYS[1], ARGV[i], number)
           end
-        end",
-    )
+        end";
+    Script::new(&[WHOLE, raise].concat())
 });
+
+/// The text of a number that a hash can hold.
+fn text(number: u64) -> String {
+    number.min(i64::MAX.unsigned_abs()).to_string()
+}
 
 #[async_trait]
 impl Hashes for RedisStore {
@@ -102,16 +117,12 @@ impl Hashes for RedisStore {
         let mut arguments = vec![receipt.number.to_string(), life.to_string()];
         for growth in growths {
             arguments.push(growth.field.clone());
-            arguments.push(growth.by.to_string());
-            arguments.push(
-                growth
-                    .from
-                    .map_or_else(String::new, |from| from.to_string()),
-            );
+            arguments.push(text(growth.by));
+            arguments.push(growth.from.map_or_else(String::new, text));
         }
         let keys = [key, &receipt.key];
-        let grown: Vec<i64> = self.link.eval(&GROW, &keys, arguments).await?;
-        Ok(grown.into_iter().map(|n| u64::try_from(n).ok()).collect())
+        let grown: Vec<String> = self.link.eval(&GROW, &keys, arguments).await?;
+        Ok(grown.iter().map(|number| number.parse().ok()).collect())
     }
 
     async fn raise(&self, key: &str, numbers: &[(String, u64)]) -> Result<(), StoreError> {
@@ -120,7 +131,7 @@ impl Hashes for RedisStore {
         }
         let arguments: Vec<String> = numbers
             .iter()
-            .flat_map(|(field, number)| [field.clone(), number.to_string()])
+            .flat_map(|(field, number)| [field.clone(), text(*number)])
             .collect();
         self.link.eval(&RAISE, &[key], arguments).await
     }

@@ -26,6 +26,7 @@ static SET_CLAIMED: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
         redis.call('DEL', KEYS[1])
+        if #KEYS == 1 then return 1 end
         local held = redis.call('GET', KEYS[2])
         if held and (ARGV[2] == '0' or held ~= ARGV[3]) then return 0 end
         for i = 2, #KEYS do
@@ -40,9 +41,11 @@ static SET_CLAIMED: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Milliseconds, at least one: Redis takes no life of nothing.
+/// Milliseconds, at least one and no more than Redis can add to the time: it takes no life of
+/// nothing, and none that ends after its last day.
 pub(super) fn milliseconds(life: Duration) -> u64 {
-    u64::try_from(life.as_millis()).unwrap_or(u64::MAX).max(1)
+    let millis = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
+    millis.clamp(1, 1 << 62)
 }
 
 fn set(entry: &CacheEntry) -> Cmd {
@@ -70,10 +73,12 @@ impl Values for RedisStore {
         }
         if self.link.is_cluster() {
             let mut pipeline = Pipeline::with_capacity(keys.len());
+            // Not GET, which refuses another kind of value where MGET finds none.
             for key in keys {
-                pipeline.get(key);
+                pipeline.mget(&[key]);
             }
-            return self.run_pipeline(&pipeline).await;
+            let values: Vec<Vec<Option<Vec<u8>>>> = self.run_pipeline(&pipeline).await?;
+            return Ok(values.into_iter().flatten().collect());
         }
         let mut pipeline = Pipeline::with_capacity(keys.len().div_ceil(PART));
         for part in keys.chunks(PART) {
