@@ -93,7 +93,10 @@ fn scored(members: &[(&str, f64)]) -> Vec<Scored> {
 fn replacement(key: &str, members: &[(&str, f64)], life: Option<Duration>) -> Replacement {
     Replacement {
         key: key.to_owned(),
-        beside: format!("t:next:{{{key}}}"),
+        beside: match key.contains('{') {
+            true => format!("{key}:next"),
+            false => format!("t:next:{{{key}}}"),
+        },
         members: scored(members),
         life,
     }
@@ -521,6 +524,8 @@ async fn numbers_grow_once_a_receipt(store: &dyn CacheStore) {
         growth("d", 0, Some(0)),
     ];
     assert_eq!(grow(4, &twice).await, [Some(1), Some(3), Some(0)]);
+    // One that comes when a later one was counted is late, not new.
+    assert_eq!(grow(2, &[growth("a", 1, None)]).await, [Some(13)]);
     // The receipt is of the last batch, and another one has its own.
     assert_eq!(grow(5, &[growth("a", 1, None)]).await, [Some(14)]);
     let other = Receipt {

@@ -165,7 +165,7 @@ pub struct Growth {
 pub struct Receipt {
     /// Where it is remembered. On a cluster it must lie on the slot of the hash.
     pub key: String,
-    /// The number of the batch; another than that of the batch before.
+    /// The number of the batch; greater than that of the batch before, and below 2^63.
     pub number: u64,
     /// How long it is remembered.
     pub life: Duration,
@@ -208,8 +208,9 @@ pub trait Hashes: Send + Sync {
 
     /// Adds to whole numbers, all or none, and says what they are then, in their order. Where a
     /// field is absent and is to stay so, nothing grows, and its place says `None`. A field that is
-    /// no number, or one beyond `i64::MAX`, counts as absent; there growth ends. A batch with the number of the last one at its receipt grows
-    /// nothing: it was sent again.
+    /// no number, or one beyond `i64::MAX`, counts as absent; there growth ends. A batch
+    /// whose number is not greater than that of the last one at its receipt grows nothing: it was
+    /// sent again, or came late.
     ///
     /// # Errors
     ///

@@ -396,20 +396,19 @@ impl Hashes for MemoryStore {
         let held = |growth: &Growth| hash.and_then(|hash| number(hash.get(&growth.field)?));
         let numbers: Vec<Option<u64>> = growths.iter().map(held).collect();
         let is_whole = |(growth, held): (&Growth, &Option<u64>)| held.or(growth.from).is_some();
-        let number = receipt.number.to_string().into_bytes();
-        if !growths.iter().zip(&numbers).all(is_whole)
-            || cached.value(&receipt.key)? == Some(&number)
-        {
+        let last = cached.value(&receipt.key)?.and_then(|last| number(last));
+        let is_late = last.is_some_and(|last| last >= receipt.number);
+        if is_late || !growths.iter().zip(&numbers).all(is_whole) {
             return Ok(numbers);
         }
         cached.write(&CacheEntry {
             key: receipt.key.clone(),
-            value: number,
+            value: receipt.number.to_string().into_bytes(),
             life: Some(receipt.life),
         });
         let hash = cached.hash_mut(key)?;
         let grow = |growth: &Growth| {
-            let held = hash.get(&growth.field).and_then(|held| self::number(held));
+            let held = hash.get(&growth.field).and_then(|held| number(held));
             let grown = held.or(growth.from)?.saturating_add(growth.by).min(HIGHEST);
             hash.insert(growth.field.clone(), grown.to_string().into_bytes());
             Some(grown)

@@ -9,12 +9,15 @@ use super::RedisStore;
 use super::values::milliseconds;
 use crate::port::{Growth, Hashes, Receipt, StoreError};
 
-/// What counts as a whole number: as `HINCRBY` writes one, and not below zero. Kept as text, for the
-/// numbers of a script are exact to 2^53 alone.
+/// What counts as a whole number: as `HINCRBY` writes one, and not below zero. Kept and compared as
+/// text, for the numbers of a script are exact to 2^53 alone.
 const WHOLE: &str = "local function whole(text)
   if not text or not (text == '0' or string.match(text, '^[1-9]%d*$')) then return false end
   if #text > 19 or (#text == 19 and text > '9223372036854775807') then return false end
   return text
+end
+local function is_less(one, other)
+  return #one < #other or (#one == #other and one < other)
 end
 ";
 
@@ -32,7 +35,8 @@ static GROW: LazyLock<Script> = LazyLock::new(|| {
           if not held and ARGV[i + 2] == '' then is_whole = false end
           numbers[#numbers + 1] = held or ''
         end
-        if not is_whole or redis.call('GET', KEYS[2]) == ARGV[1] then return numbers end
+        local last = whole(redis.call('GET', KEYS[2]))
+        if not is_whole or (last and not is_less(last, ARGV[1])) then return numbers end
         redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
         for i = 3, #ARGV, 3 do
           if not number(ARGV[i]) then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2]) end
@@ -50,7 +54,7 @@ static GROW: LazyLock<Script> = LazyLock::new(|| {
 static RAISE: LazyLock<Script> = LazyLock::new(|| {
     let raise = "for i = 1, #ARGV, 2 do
           local held, number = whole(redis.call('HGET', KEYS[1], ARGV[i])), ARGV[i + 1]
-          if not held or #held < #number or (#held == #number and held < number) then
+          if not held or is_less(held, number) then
             redis.call('HSET', KEYS[1], ARGV[i], number)
           end
         end";
