@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sise::cache::{Cache, Cached, Life, LoadError, Loaded, Origin, State};
+use sise::cache::{Cache, Cached, Life, LoadError, Loaded, Origin, Parts, State};
+use sise::clock;
+use sise::store::MemoryStore;
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::support::redis::RedisServer;
 use crate::support::until;
@@ -226,6 +228,47 @@ async fn a_value_that_is_read_often_is_loaded_before_it_ends() {
     }
     let loads = loads.load(Ordering::SeqCst);
     assert!((6..40).contains(&loads), "{loads} loads");
+}
+
+/// Who finds a value near its end that another process loads anew already does not wait for it.
+#[tokio::test(start_paused = true)]
+async fn a_value_that_lives_is_given_at_once_while_another_process_loads_it_anew() {
+    let store = Arc::new(MemoryStore::default());
+    let [one, other] = ["one", "other"].map(|process| {
+        Cache::new(Parts {
+            store: store.clone(),
+            process: process.to_owned(),
+            clock: clock::system(),
+            timeout: SECOND,
+            namespace: String::new(),
+        })
+    });
+    one.set_for(&7, &article("old"), Life::of(10 * SECOND))
+        .await
+        .unwrap();
+    sleep(Duration::from_millis(9_990)).await;
+    let slow = || async {
+        sleep(5 * SECOND).await;
+        brings("new").await
+    };
+    // Fifty throws of a die that nearly always says yes.
+    let loads = async {
+        let reads = (0..50).map(|_| one.aside::<Article>(&7).or_load(slow));
+        join_all(reads).await
+    };
+    let reads = async {
+        tokio::task::yield_now().await;
+        let began = Instant::now();
+        for _ in 0..50 {
+            let read = other.aside::<Article>(&7).or_load(|| brings("second"));
+            assert_eq!(title(read.await), some("old", Origin::Cache));
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    };
+    let (loaded, ()) = tokio::join!(loads, reads);
+    let loaded = loaded.into_iter().map(|loaded| title(loaded).1);
+    assert_eq!(loaded.filter(|origin| *origin == Origin::Loader).count(), 1);
+    assert_eq!(one.get::<Article>(&7).await, Some(article("new")));
 }
 
 /// A load that waits to be let go.

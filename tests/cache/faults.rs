@@ -39,10 +39,10 @@ impl Record {
         *longest = longest.max(began.elapsed());
         done
     }
+}
 
-    fn count(&self, total: &AtomicU64) {
-        total.fetch_add(1, Ordering::SeqCst);
-    }
+fn count(total: &AtomicU64) {
+    total.fetch_add(1, Ordering::SeqCst);
 }
 
 /// Many tasks that read, write and count until they are told to stop.
@@ -76,15 +76,15 @@ impl Load {
             tasks.spawn(async move {
                 while !stop.is_cancelled() {
                     match record.timed(cache.get::<Article>(&task)).await {
-                        Some(_) => record.count(&record.hits),
-                        None => record.count(&record.misses),
+                        Some(_) => count(&record.hits),
+                        None => count(&record.misses),
                     }
                     match record.timed(cache.set(&task, &article("one"))).await {
-                        Ok(()) => record.count(&record.written),
-                        Err(_) => record.count(&record.refused),
+                        Ok(()) => count(&record.written),
+                        Err(_) => count(&record.refused),
                     }
                     record.timed(views.add("all", 1)).await.unwrap();
-                    record.count(&record.counted);
+                    count(&record.counted);
                     record
                         .timed(values.set(&(task + 100), article("two")))
                         .await
