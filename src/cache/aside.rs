@@ -62,7 +62,27 @@ pub struct Aside<'a, T: Cached> {
 }
 
 impl Cache {
-    /// The value of an id from the cache, or else from a loader: `get_or_set`.
+    /// The value of an id from the cache, or else from a loader, which says `None` where there is
+    /// none: [`Cache::aside`] with nothing more said.
+    ///
+    /// # Errors
+    ///
+    /// The loader failed, or was not done within 10 s; or the value has no JSON.
+    pub async fn get_or_set<T, F, Fut, E>(
+        &self,
+        id: &T::Id,
+        load: F,
+    ) -> Result<Option<T>, LoadError>
+    where
+        T: Cached,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Option<T>, E>>,
+        E: Into<BoxError>,
+    {
+        Ok(self.aside(id).or_load(load).await?.value)
+    }
+
+    /// The value of an id from the cache, or else from a loader, with what the caller asks of it.
     ///
     /// However many ask for one value at once, in this process or another, one load is made, and
     /// all are given what it brings, its error too. Near the end of a value's life some reader has

@@ -9,7 +9,7 @@
 //! | policy | for what | what it can lose |
 //! |---|---|---|
 //! | time to live alone: [`Cache::set`] | what anybody can make again, or needs for a while only | everything, at any time |
-//! | cache-aside: [`Cache::aside`] | what is read often and kept elsewhere | nothing: it is loaded again; a reader may see a value that is as old as its life |
+//! | cache-aside: [`Cache::get_or_set`], [`Cache::aside`] | what is read often and kept elsewhere | nothing: it is loaded again; a reader may see a value that is as old as its life |
 //! | write-through: [`Cache::write_through`] | what is read right after it was written | nothing: the other side has it first; where the cache fails, readers may see the value before for the rest of its life |
 //! | write-behind: [`WriteBehind`], [`Counters`] | what changes much more often than it must be kept | what was not yet written when the process is killed: see there |
 //!
