@@ -92,6 +92,19 @@ impl Movers {
         }
     }
 
+    /// Ranks the stocks of the day by their live prices, and by their closes where these were taken.
+    ///
+    /// # Errors
+    ///
+    /// As [`Movers::rank`]; one of the two may have been done.
+    pub async fn rank_day(&self, universe: &Universe, is_close: bool) -> Result<(), MoversError> {
+        let live = self.rank(universe, Prices::Realtime).await;
+        if is_close {
+            self.rank(universe, Prices::Close).await?;
+        }
+        live.map(drop)
+    }
+
     /// Ranks all of `universe` that has a price, all measures in one round trip. Says how many have.
     ///
     /// # Errors
@@ -100,7 +113,13 @@ impl Movers {
     pub async fn rank(&self, universe: &Universe, prices: Prices) -> Result<usize, MoversError> {
         let symbols: Vec<Symbol> = universe.symbols().collect();
         let quotes = self.quotes(&symbols, prices).await?;
-        let quotes: Vec<Box<Quote>> = quotes.into_iter().flatten().collect();
+        let mut quotes: Vec<Box<Quote>> = quotes.into_iter().flatten().collect();
+        if prices == Prices::Close {
+            // A close stays: that of a code which was not traded since is of an earlier day.
+            let day = |quote: &Quote| quote.fetched_at.date_naive();
+            let last = quotes.iter().map(|quote| day(quote)).max();
+            quotes.retain(|quote| Some(day(quote)) == last);
+        }
         let rankings = Measure::ALL.map(|measure| self.ranking(measure, prices));
         let new = Measure::ALL
             .iter()

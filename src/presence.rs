@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{APART, Presence, RateMode, Role};
+use crate::domain::{APART, Presence, RateMode, Role, Watching};
 use crate::leadership::{Candidate, Post};
 use crate::pace::Pacer;
 use crate::port::Roster;
@@ -28,7 +28,7 @@ const LIFE: Duration = Duration::from_secs(8);
 #[derive(Debug, Clone)]
 pub struct Activity {
     words: Arc<Mutex<String>>,
-    beside: Arc<Mutex<Option<String>>>,
+    watching: Arc<Mutex<Option<Watching>>>,
 }
 
 impl Activity {
@@ -37,7 +37,7 @@ impl Activity {
     pub fn new(words: impl Into<String>) -> Self {
         Self {
             words: Arc::new(Mutex::new(words.into())),
-            beside: Arc::default(),
+            watching: Arc::default(),
         }
     }
 
@@ -46,21 +46,24 @@ impl Activity {
         *self.words.lock().unwrap_or_else(PoisonError::into_inner) = words.into();
     }
 
-    /// From now on it is doing this too, or nothing beside.
-    pub fn set_beside(&self, words: Option<String>) {
-        *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = words;
-    }
-
     /// What it is doing.
     #[must_use]
     pub fn get(&self) -> String {
         let words = self.words.lock();
-        let words = words.unwrap_or_else(PoisonError::into_inner);
-        let beside = self.beside.lock();
-        match &*beside.unwrap_or_else(PoisonError::into_inner) {
-            Some(beside) => format!("{words}; {beside}"),
-            None => words.clone(),
-        }
+        words.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on it refreshes these watched codes, or none.
+    pub fn set_watching(&self, watching: Option<Watching>) {
+        let held = self.watching.lock();
+        *held.unwrap_or_else(PoisonError::into_inner) = watching;
+    }
+
+    /// The watched codes that it refreshes.
+    #[must_use]
+    pub fn watching(&self) -> Option<Watching> {
+        let held = self.watching.lock();
+        *held.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -172,6 +175,7 @@ impl Attendance {
                 None => RateMode::None,
             },
             doing: self.activity.get(),
+            watched: self.activity.watching(),
             ..self.presence.clone()
         }
     }

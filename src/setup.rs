@@ -261,6 +261,7 @@ impl Parts {
             scope: (role != Role::Reader).then(|| self.settings.scope()),
             rate: RateMode::None,
             doing: String::new(),
+            watched: None,
         }
     }
 

@@ -441,6 +441,19 @@ impl Report {
         let found = counted.into_iter().filter(|(_, count)| *count > 0);
         found.collect()
     }
+
+    /// Whether all is written that can be had: another pass would bring no more codes.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        // An answer that was spoiled this minute may be whole the next.
+        let may_come = |missing: &Missing| {
+            matches!(
+                missing.reason,
+                Reason::Refused | Reason::NotReached | Reason::NotStored
+            )
+        };
+        self.written > 0 && !self.missing.iter().any(may_come)
+    }
 }
 
 impl fmt::Debug for Sweeper {

@@ -17,7 +17,7 @@ use ::redis::AsyncCommands as _;
 use chrono::{NaiveDate, NaiveTime, TimeDelta, TimeZone as _};
 use sise::domain::{
     Coverage, Entry, Event, KrxTime, Presence, RateMode, Reason, Role, Row, Seoul, Skipped, Status,
-    Symbol,
+    Symbol, Watching,
 };
 use sise::port::{
     Chronicle, CoverageLog as _, Journal as _, Lead, Ledger as _, Roster as _, StoreError,
@@ -66,6 +66,11 @@ fn presence(process: &str, role: Role) -> Presence {
         scope: Some("real account's list".to_owned()),
         rate: RateMode::Shared,
         doing: "sweeping 삼성전자".to_owned(),
+        watched: (role == Role::Leading).then(|| Watching {
+            codes: 4,
+            interval_ms: 2_000,
+            refreshed_at: at(0),
+        }),
     }
 }
 

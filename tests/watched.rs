@@ -289,9 +289,10 @@ async fn watched_codes_are_written_every_interval_and_the_others_every_sweep() {
     let row = daemon.store.row(code(0)).await.unwrap().unwrap();
     let passed = row.polled.unwrap().sweep - row.polled.unwrap().unchanged_since;
     assert_eq!(passed.num_seconds(), 170);
-    let doing = daemon.parts.activity.get();
-    let said = "watched: 3 codes every 10s, last refreshed 10:02:50";
-    assert!(doing.contains(said), "{doing}");
+    let watching = daemon.parts.activity.watching().unwrap();
+    assert_eq!((watching.codes, watching.interval_ms), (3, 10_000));
+    let refreshed = watching.refreshed_at.format("%H:%M:%S").to_string();
+    assert_eq!(refreshed, "10:02:50");
     daemon.end().await;
 }
 
@@ -313,8 +314,7 @@ async fn the_list_is_read_anew_for_every_pass() {
     assert_eq!(seconds(7), [70, 80, 90, 100]);
     assert_eq!(seconds(8), [70, 80, 90, 100]);
     assert_eq!(seconds(0), [110, 120]);
-    let doing = daemon.parts.activity.get();
-    assert!(!doing.contains("watched"), "{doing}");
+    assert_eq!(daemon.parts.activity.watching(), None);
     daemon.end().await;
 }
 

@@ -12,7 +12,7 @@ use super::failure::{DONE, Failure, Outcome};
 use super::output::{self, grouped};
 use super::plan::remedies;
 use crate::config::Layers;
-use crate::domain::{APART, Presence, Role};
+use crate::domain::{APART, Plan, Presence, Role};
 use crate::port::{CacheKeys as _, QuoteSource as _, Roster as _, StoreError};
 use crate::setup::Parts;
 use crate::store::RedisStore;
@@ -270,16 +270,29 @@ async fn stock_list(parts: &Parts) -> Vec<Check> {
         || parts.settings.calling(),
         |broker| broker.source.calling(),
     );
-    let plan = parts.settings.plan(codes, calling);
+    let watched = parts.watched.watched().await;
+    let plan = Plan {
+        watched: watched.map_or(0, |codes| codes.len()),
+        ..parts.settings.plan(codes, calling)
+    };
     let alive = format!(
         "a sweep takes {:.1} s, {:.0} % of the codes are alive at any time",
         plan.sweep_time().as_secs_f64(),
         plan.share_alive() * 100.0
     );
-    let plan = if plan.keeps_alive() {
-        Check::ok("plan", alive)
-    } else {
-        Check::fail("plan", alive, remedies(&plan))
+    let strains = [plan.watched_strain(), plan.list_strain()];
+    let strains: Vec<String> = strains.into_iter().flatten().collect();
+    let plan = match (plan.keeps_alive(), strains.is_empty()) {
+        (true, true) => Check::ok("plan", alive),
+        (is_alive, false) => {
+            let found = format!("{alive}; {}", strains.join("; "));
+            let mend = "watch fewer codes, or set watch.interval to more";
+            match is_alive {
+                true => Check::warn("plan", found, mend),
+                false => Check::fail("plan", found, format!("{mend}; or {}", remedies(&plan))),
+            }
+        }
+        (false, true) => Check::fail("plan", alive, remedies(&plan)),
     };
     vec![list, plan]
 }

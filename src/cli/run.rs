@@ -165,6 +165,7 @@ async fn pass(
     broker: &Broker,
     stop: &CancellationToken,
 ) -> Outcome {
+    let is_whole_list = codes.is_none();
     let prepared = stop
         .run_until_cancelled(prepare(codes, parts, broker))
         .await;
@@ -204,6 +205,14 @@ async fn pass(
         .await
     {
         tracing::debug!(%error, "the ledger was not written");
+    }
+    // A few codes are no ranking of the day.
+    if is_whole_list && report.written > 0 && !report.stopped {
+        let is_close = task.close_window.is_some() && report.is_whole();
+        let universe = parts.universe.load_full();
+        if let Err(error) = parts.movers().rank_day(&universe, is_close).await {
+            tracing::warn!(%error, "the stocks of the day are not ranked; another pass brings it");
+        }
     }
     if arguments.json {
         output::json(&Once {

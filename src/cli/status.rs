@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{NaiveTime, TimeDelta, TimeZone as _};
 use clap::Args;
@@ -14,7 +15,7 @@ use super::strip::{self, Look, Slot};
 use super::words::{self, length, long, percent, short};
 use crate::config::Layers;
 use crate::domain::{
-    APART, Coverage, Entry, Event, Gap, KrxTime, Moment, Presence, Role, Seoul, Skipped,
+    APART, Coverage, Entry, Event, Gap, KrxTime, Moment, Presence, Role, Seoul, Skipped, Watching,
 };
 use crate::port::{
     CoverageLog as _, Journal as _, Leader, Leadership as _, Roster as _, StoreError,
@@ -239,6 +240,9 @@ impl Status {
             ]);
         }
         output::line(format!("\n{table}"));
+        for watched in self.processes.iter().filter_map(|process| process.watched) {
+            output::line(format!("watched    {}", watched_words(watched, self.now)));
+        }
         if let Some(trouble) = Presence::at_odds(&self.processes) {
             output::line(format!("warning    {trouble}; {APART}"));
         }
@@ -367,6 +371,22 @@ fn add_minute(gaps: &mut Vec<Gap>, minute: KrxTime, share: Option<f64>) {
             lowest: share,
         }),
     }
+}
+
+/// How the watched codes are refreshed, in words.
+fn watched_words(watched: Watching, now: KrxTime) -> String {
+    let Watching {
+        codes,
+        interval_ms,
+        refreshed_at,
+    } = watched;
+    let noun = if codes == 1 { "code" } else { "codes" };
+    let interval = humantime::format_duration(Duration::from_millis(interval_ms));
+    let refreshed = short(refreshed_at, now);
+    format!(
+        "{} {noun} every {interval}, last refreshed {refreshed}",
+        grouped(codes)
+    )
 }
 
 /// An instant as JSON has it.

@@ -41,8 +41,14 @@ impl Heat {
     }
 
     /// Takes in how often each code was read in all, `elapsed` after the last look. The first look
-    /// tells nothing yet: what was read before it may have been read long ago.
-    pub fn look(&mut self, totals: BTreeMap<Symbol, u64>, elapsed: Duration) {
+    /// tells nothing yet: what was read before it may have been read long ago. Codes that are
+    /// `listed` are watched anyway and take no place of another.
+    pub fn look(
+        &mut self,
+        totals: BTreeMap<Symbol, u64>,
+        elapsed: Duration,
+        listed: &BTreeSet<Symbol>,
+    ) {
         let Some(before) = self.totals.take() else {
             self.totals = Some(totals);
             return;
@@ -63,11 +69,15 @@ impl Heat {
         }
         self.warmth.retain(|_, warmth| *warmth >= COLD / 10.0);
         self.totals = Some(totals);
-        self.choose();
+        self.choose(listed);
     }
 
-    fn choose(&mut self) {
-        let mut order: Vec<(Symbol, f64)> = self.warmth.iter().map(|(c, w)| (*c, *w)).collect();
+    fn choose(&mut self, listed: &BTreeSet<Symbol>) {
+        let rest = self
+            .warmth
+            .iter()
+            .filter(|(code, _)| !listed.contains(code));
+        let mut order: Vec<(Symbol, f64)> = rest.map(|(code, warmth)| (*code, *warmth)).collect();
         order.sort_by(|(a, a_warmth), (b, b_warmth)| b_warmth.total_cmp(a_warmth).then(a.cmp(b)));
         let near = self.most.saturating_mul(HOLD);
         let stays = |code: &Symbol, warmth: f64| self.hot.contains(code) && warmth >= COLD;
@@ -137,7 +147,7 @@ mod tests {
             for (number, count) in reads {
                 *self.totals.entry(code(*number)).or_default() += count;
             }
-            self.heat.look(self.totals.clone(), LOOK);
+            self.heat.look(self.totals.clone(), LOOK, &BTreeSet::new());
             self.heat.hottest().collect()
         }
 
@@ -164,17 +174,17 @@ mod tests {
     fn what_was_read_before_the_first_look_is_no_heat() {
         let mut heat = Heat::new(5);
         let totals = BTreeMap::from([(code(1), 1_000_000)]);
-        heat.look(totals.clone(), LOOK);
-        heat.look(totals, LOOK);
+        heat.look(totals.clone(), LOOK, &BTreeSet::new());
+        heat.look(totals, LOOK, &BTreeSet::new());
         assert_eq!(heat.hottest().count(), 0);
     }
 
     #[test]
     fn totals_that_begin_anew_are_reads() {
         let mut heat = Heat::new(5);
-        heat.look(BTreeMap::from([(code(1), 1_000)]), LOOK);
+        heat.look(BTreeMap::from([(code(1), 1_000)]), LOOK, &BTreeSet::new());
         for total in 1..30 {
-            heat.look(BTreeMap::from([(code(1), total)]), LOOK);
+            heat.look(BTreeMap::from([(code(1), total)]), LOOK, &BTreeSet::new());
         }
         assert_eq!(heat.hottest().collect::<Vec<_>>(), [code(1)]);
     }
@@ -206,5 +216,21 @@ mod tests {
         assert_eq!(readers.read(&[(1, 1)]), []);
         let mut nobody = Readers::new(0);
         assert_eq!(nobody.read_for(30, &[(1, 100)]), []);
+    }
+
+    #[test]
+    fn what_is_watched_anyway_takes_no_place() {
+        let mut heat = Heat::new(1);
+        let listed = BTreeSet::from([code(1)]);
+        let none = BTreeSet::new();
+        heat.look(BTreeMap::new(), LOOK, &listed);
+        let totals = BTreeMap::from([(code(1), 500), (code(2), 100)]);
+        heat.look(totals.clone(), LOOK, &listed);
+        assert!(heat.hottest().eq([code(2)]));
+        // Taken off its list it is as hot as it was all along.
+        heat.look(totals.clone(), LOOK, &none);
+        assert!(heat.hottest().eq([code(1)]));
+        heat.look(totals, LOOK, &listed);
+        assert!(heat.hottest().eq([code(2)]));
     }
 }

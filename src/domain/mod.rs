@@ -36,7 +36,7 @@ pub use measure::Measure;
 pub use moment::{Closed, Moment};
 pub use phase::{Phase, Span, Venue};
 pub use plan::{Calling, Plan};
-pub use presence::{APART, Presence, RateMode, Role};
+pub use presence::{APART, Presence, RateMode, Role, Watching};
 pub use quote::{KrxTime, Quote, Status};
 pub use reading::{Reading, Source};
 pub use reason::Reason;

@@ -33,6 +33,21 @@ pub struct Presence {
     pub rate: RateMode,
     /// What it is doing, in words.
     pub doing: String,
+    /// The watched codes that it refreshes; `None` where it refreshes none at present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched: Option<Watching>,
+}
+
+/// How a process refreshes the watched codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watching {
+    /// How many they are.
+    pub codes: usize,
+    /// Time from one pass over them to the next, milliseconds.
+    pub interval_ms: u64,
+    /// When a pass over them was over last.
+    #[serde(with = "zoned_millis")]
+    pub refreshed_at: KrxTime,
 }
 
 impl Presence {
@@ -109,5 +124,34 @@ impl RateMode {
             Self::Alone => "alone",
             Self::None => "none",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Seoul;
+    use chrono::TimeZone as _;
+
+    #[test]
+    fn what_an_older_version_says_of_itself_is_read() {
+        let text = r#"{"process":"a-1-00ff","host":"a","pid":1,"version":"0.1.0","role":"leading",
+            "since":"2026-11-20T09:00:00.000+09:00","rate":"shared","doing":"sweeping"}"#;
+        let mut presence: Presence = serde_json::from_str(text).unwrap();
+        assert_eq!(presence.watched, None);
+        assert!(
+            !serde_json::to_string(&presence)
+                .unwrap()
+                .contains("watched")
+        );
+        presence.watched = Some(Watching {
+            codes: 4,
+            interval_ms: 2_000,
+            refreshed_at: Seoul.with_ymd_and_hms(2026, 11, 20, 9, 1, 2).unwrap(),
+        });
+        let text = serde_json::to_string(&presence).unwrap();
+        let watched = r#""watched":{"codes":4,"interval_ms":2000,"refreshed_at":"2026-11-20T09:01:02.000+09:00"}"#;
+        assert!(text.contains(watched), "{text}");
+        assert_eq!(serde_json::from_str::<Presence>(&text).unwrap(), presence);
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-use crate::movers::Prices;
 use crate::setup::Parts;
 use crate::sweep::{Reason, Report};
 
@@ -67,11 +66,7 @@ pub(super) fn log(report: &Report) {
 /// Ranks the stocks of the day anew, and those of its close where that was taken.
 pub(super) async fn rank(parts: Arc<Parts>, is_close: bool) {
     let universe = parts.universe.load_full();
-    let movers = parts.movers();
-    for prices in [Some(Prices::Realtime), is_close.then_some(Prices::Close)] {
-        let Some(prices) = prices else { continue };
-        if let Err(error) = movers.rank(&universe, prices).await {
-            tracing::warn!(%error, "the stocks of the day are not ranked; the next sweep brings it");
-        }
+    if let Err(error) = parts.movers().rank_day(&universe, is_close).await {
+        tracing::warn!(%error, "the stocks of the day are not ranked; the next sweep brings it");
     }
 }

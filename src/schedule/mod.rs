@@ -90,6 +90,7 @@ impl Schedule {
         let schedule = &work.parts.settings.schedule;
         let ledger = LedgerKeeper::new(work.parts.chronicle.clone());
         let ping = work.parts.settings.journal.ping_url.clone();
+        let watched: Arc<AtomicUsize> = Arc::default();
         let candidate = work.candidate;
         // Where sweeps are shared, a few codes are not worth posting.
         let own = match work.parts.shares_sweeps() {
@@ -105,13 +106,14 @@ impl Schedule {
                 ledger: Arc::new(ledger),
                 watcher: work.watcher,
             },
-            watched: Arc::default(),
+            watched: Arc::clone(&watched),
             candidate,
             ping: ping.map(Ping::new).transpose()?.map(Arc::new),
             timetable: Timetable::new(schedule.interval, schedule.reload_at)?,
             morning: Arc::new(Morning {
                 parts: Arc::clone(&work.parts),
                 loader: work.loader,
+                watched,
             }),
             parts: work.parts,
             always_open: work.always_open,

@@ -1,11 +1,12 @@
 //! What is made ready before the open: calendar, stock list, token.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use metrics::gauge;
 
 use super::plan;
-use crate::domain::KrxTime;
+use crate::domain::{KrxTime, Plan};
 use crate::kis::BrokerDay;
 use crate::setup::Parts;
 use crate::universe::Loader;
@@ -14,6 +15,8 @@ use crate::universe::Loader;
 pub(super) struct Morning {
     pub(super) parts: Arc<Parts>,
     pub(super) loader: Loader,
+    /// How many codes are watched.
+    pub(super) watched: Arc<AtomicUsize>,
 }
 
 impl Morning {
@@ -38,7 +41,11 @@ impl Morning {
                 let codes = loaded.universe.len();
                 tracing::info!(codes, source = loaded.source, "stock list loaded");
                 gauge!("sise_universe_codes").set(u32::try_from(codes).unwrap_or(u32::MAX));
-                if !plan(&self.parts, codes).keeps_alive() {
+                let plan = Plan {
+                    watched: self.watched.load(Ordering::Relaxed),
+                    ..plan(&self.parts, codes)
+                };
+                if !plan.keeps_alive() {
                     tracing::error!(
                         codes,
                         "the list no longer stays alive between two sweeps: see `sise plan`"

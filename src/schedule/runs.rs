@@ -202,18 +202,7 @@ impl Schedule {
         let Run {
             due, started_at, ..
         } = run;
-        let lost = |reason| {
-            report
-                .missing
-                .iter()
-                .any(|missing| missing.reason == reason)
-        };
-        // An answer that was spoiled this minute may be whole the next.
-        let has_lost = [Reason::Refused, Reason::NotReached, Reason::NotStored]
-            .into_iter()
-            .any(lost);
-        let is_whole = report.written > 0 && !has_lost;
-        let closed = due.close_of.filter(|_| is_whole);
+        let closed = due.close_of.filter(|_| report.is_whole());
         if let Some(day) = closed {
             state.closed_on = Some(day);
             state.close_run = Some(run);

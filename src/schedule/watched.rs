@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::decision::{self, Due, Skip};
 use super::pass::{Passes, SLACK};
 use super::plan;
-use crate::domain::{Closed, KrxTime, Plan, Symbol};
+use crate::domain::{Closed, KrxTime, Plan, Symbol, Watching};
 use crate::port::Urgency;
 use crate::setup::Parts;
 use crate::sweep::{Reason, Report, Task};
@@ -76,7 +76,7 @@ impl Watched {
             return;
         }
         if self.known.is_empty() {
-            self.parts.activity.set_beside(None);
+            self.parts.activity.set_watching(None);
             (self.trouble, self.strain) = (None, None);
             return;
         }
@@ -162,12 +162,12 @@ impl Watched {
             self.note_missing(&report, &missing);
         }
         if report.written > 0 {
-            let interval = humantime::format_duration(self.parts.settings.watch.interval);
-            let ended = (self.parts.clock)().format("%H:%M:%S");
-            let codes = report.universe;
-            self.parts.activity.set_beside(Some(format!(
-                "watched: {codes} codes every {interval}, last refreshed {ended}"
-            )));
+            let interval = self.parts.settings.watch.interval.as_millis();
+            self.parts.activity.set_watching(Some(Watching {
+                codes: report.universe,
+                interval_ms: u64::try_from(interval).unwrap_or(u64::MAX),
+                refreshed_at: (self.parts.clock)(),
+            }));
         }
     }
 
@@ -210,7 +210,7 @@ impl Watched {
                 "watched codes are not refreshed: {skip}"
             );
         }
-        self.parts.activity.set_beside(None);
+        self.parts.activity.set_watching(None);
     }
 
     /// Says where there are more of them than calls, once until that changes.

@@ -1,6 +1,6 @@
 //! Named lists of codes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
@@ -156,13 +156,9 @@ impl WatchLists {
     pub async fn all_codes(&self) -> Result<Vec<Symbol>, WatchListsError> {
         let names = self.names().await?;
         let lists = try_join_all(names.iter().map(|name| self.codes(name))).await?;
-        let mut codes: Vec<Symbol> = Vec::new();
-        for code in lists.iter().flat_map(BTreeMap::keys) {
-            if !codes.contains(code) {
-                codes.push(*code);
-            }
-        }
-        Ok(codes)
+        let mut known = BTreeSet::new();
+        let all = lists.iter().flat_map(BTreeMap::keys).copied();
+        Ok(all.filter(|code| known.insert(*code)).collect())
     }
 }
 

@@ -47,8 +47,8 @@ impl Watch {
         }
     }
 
-    /// The most read codes at present.
-    async fn hottest(&self) -> Result<Vec<Symbol>, CountError> {
+    /// The most read codes at present, without those that are `listed`.
+    async fn hottest(&self, listed: &[Symbol]) -> Result<Vec<Symbol>, CountError> {
         let Some(heat) = &self.heat else {
             return Ok(Vec::new());
         };
@@ -58,7 +58,8 @@ impl Watch {
         let now = Instant::now();
         let elapsed = now - warmth.looked_at;
         warmth.looked_at = now;
-        warmth.heat.look(totals, elapsed);
+        let listed = listed.iter().copied().collect();
+        warmth.heat.look(totals, elapsed, &listed);
         Ok(warmth.heat.hottest().collect())
     }
 }
@@ -70,15 +71,11 @@ impl WatchedCodes for Watch {
             WatchListsError::Cache(error) => store_error(error),
             error @ WatchListsError::Invalid(_) => failed(&error),
         })?;
-        let hottest = self.hottest().await.map_err(|error| match error {
+        let hottest = self.hottest(&codes).await.map_err(|error| match error {
             CountError::Cache(error) => store_error(error),
             error @ (CountError::Durable(_) | CountError::Full(_)) => failed(&error),
         })?;
-        for code in hottest {
-            if !codes.contains(&code) {
-                codes.push(code);
-            }
-        }
+        codes.extend(hottest);
         Ok(codes)
     }
 }
