@@ -19,9 +19,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::TimeZone as _;
+use sise::cache::Cache;
 use sise::domain::{Quote, Seoul};
 use sise::port::{PriceStore as _, Shelf, StoreError};
 use sise::store::RedisStore;
+use sise::watch::Reads;
 use sise::{Reader, Source};
 use tokio::time::{Instant, sleep};
 
@@ -81,6 +83,29 @@ async fn every_command_works(redis: &impl Kept, url: &str) {
     let outcome = sise(&["get", CODE, "--json"]).run().await.exits(0);
     assert_eq!(outcome.json()["source"].as_str(), Some("redis"));
     assert_eq!(world.broker.stats().calls, calls);
+    // What lies under several keys, or is replaced as a whole, does so here too.
+    for kind in ["gainers", "losers", "volume", "value", "cap"] {
+        let top = sise(&["top", kind, "-n", "3", "--json"])
+            .run()
+            .await
+            .exits(0);
+        assert_eq!(top.json().as_array().unwrap().len(), 3, "{kind}");
+    }
+    sise(&["watch", "add", "관심", CODE, "000660"])
+        .run()
+        .await
+        .exits(0);
+    let lists = sise(&["watch", "list", "--json"])
+        .run()
+        .await
+        .exits(0)
+        .json();
+    assert_eq!(lists, serde_json::json!({"관심": ["000660", CODE]}));
+    sise(&["watch", "remove", "관심"]).run().await.exits(0);
+    let cache = Cache::builder().redis_url(url).timeout(OUTAGE);
+    let reads = Reads::new(&cache.build().unwrap().with_namespace("sise"));
+    let totals = reads.totals().await.unwrap();
+    assert_eq!(totals, BTreeMap::from([(CODE.parse().unwrap(), 1)]));
     let outcome = sise(&["doctor", "--json"]).run().await.exits(0);
     let checks = outcome.json();
     let mut checks = checks.as_array().unwrap().iter();

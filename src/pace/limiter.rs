@@ -10,7 +10,7 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Rate;
 
@@ -57,11 +57,20 @@ impl Limiter {
     ///
     /// governor's own waiting is neither fair nor on tokio's clock; a fair lock held while
     /// waiting is both.
-    pub async fn pass(&self) {
-        let gate = self.gate.lock().await;
+    ///
+    /// False where that is later than `latest`: then its turn is left to others.
+    pub async fn pass_until(&self, latest: Instant) -> bool {
+        let Ok(gate) = timeout_at(latest, self.gate.lock()).await else {
+            return false;
+        };
         while let Err(not_until) = gate.check() {
-            sleep(not_until.wait_time_from(self.clock.now())).await;
+            let wait = not_until.wait_time_from(self.clock.now());
+            if Instant::now() + wait > latest {
+                return false;
+            }
+            sleep(wait).await;
         }
+        true
     }
 }
 
@@ -78,7 +87,8 @@ mod tests {
     async fn passes(limiter: &Limiter, count: usize) -> Vec<Instant> {
         let mut times = Vec::new();
         for _ in 0..count {
-            limiter.pass().await;
+            let latest = Instant::now() + Duration::from_secs(10);
+            assert!(limiter.pass_until(latest).await);
             times.push(Instant::now());
         }
         times
@@ -107,6 +117,20 @@ mod tests {
                 "{rate:?}"
             );
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_would_come_too_late_takes_no_turn() {
+        let limiter = Limiter::new(Rate::new(1.0, 1));
+        let start = Instant::now();
+        passes(&limiter, 1).await;
+        for _ in 0..5 {
+            let latest = start + Duration::from_millis(900);
+            assert!(!limiter.pass_until(latest).await);
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        passes(&limiter, 1).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]

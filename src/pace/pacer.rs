@@ -12,8 +12,9 @@ use super::{Fallback, Limiter, Rate};
 use crate::domain::{Booking, Cap, Urgency};
 use crate::port::{RateBudget, SourceError};
 
-/// A cell that was slept through for this long is given up: the process was paused, and calls that
-/// were booked for then must not fall together with those of now.
+/// A cell that was slept through for this long is given up: the process was paused, or the calls of
+/// cells that the budget forgot go first, and what was booked for then must not fall together with
+/// what is booked for now.
 const LATE: Duration = Duration::from_millis(250);
 
 /// Nobody waits longer than this for a cap that is spent,
@@ -36,6 +37,8 @@ const LOOK_AGAIN: Booking = Booking::Spent {
 struct Cell {
     calls: u32,
     ends_at: Instant,
+    /// A call that could go only later is not of this cell.
+    latest: Instant,
 }
 
 /// The calls of one urgency that wait for their turn.
@@ -66,6 +69,7 @@ impl Default for Line {
             head: Mutex::new(Cell {
                 calls: 0,
                 ends_at: Instant::now(),
+                latest: Instant::now(),
             }),
             waiting: watch::Sender::new(0),
         }
@@ -113,6 +117,25 @@ impl Pacer {
             Urgency::Reader => READER_PATIENCE,
             Urgency::Watched | Urgency::Sweep => PATIENCE,
         };
+        loop {
+            self.fill(&mut cell, urgency, patience).await?;
+            cell.calls -= 1;
+            if self.limiter.pass_until(cell.latest).await {
+                return Ok(came.elapsed());
+            }
+            // A call that goes in the cell of another would go together with that other's, and all
+            // that come after it likewise, for as long as there are calls without a pause.
+            cell.calls = 0;
+        }
+    }
+
+    /// Waits for the start of a cell where none has calls left.
+    async fn fill(
+        &self,
+        cell: &mut Cell,
+        urgency: Urgency,
+        patience: Duration,
+    ) -> Result<(), SourceError> {
         while cell.calls == 0 || Instant::now() >= cell.ends_at {
             cell.calls = 0;
             match self.book(urgency).await {
@@ -126,6 +149,7 @@ impl Pacer {
                     if due.elapsed() < LATE {
                         cell.calls = calls;
                         cell.ends_at = Instant::now() + length;
+                        cell.latest = due + LATE;
                     }
                 }
                 Booking::Spent { cap, again } if again <= patience => {
@@ -139,10 +163,7 @@ impl Pacer {
                 }
             }
         }
-        cell.calls -= 1;
-        drop(cell);
-        self.limiter.pass().await;
-        Ok(came.elapsed())
+        Ok(())
     }
 
     /// Waits until no call of this urgency waits for its turn.

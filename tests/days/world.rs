@@ -26,9 +26,8 @@ use super::setup::{Setup, calendar};
 use super::timeline::Timeline;
 use super::wire::{Lists, Reach};
 
-/// What was booked before Redis went or came back has been called after this: where readers, watched
-/// codes and a sweep want the calls of a paper account, the sweep's next cell is far ahead.
-const SETTLED: Duration = Duration::from_secs(20);
+/// What was booked before Redis went or came back has been called after this.
+const SETTLED: Duration = Duration::from_secs(10);
 /// And it is no call of the last minute any more after this.
 const SETTLED_MINUTE: Duration = Duration::from_secs(75);
 

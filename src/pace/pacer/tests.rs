@@ -1,11 +1,11 @@
 use super::*;
 use crate::clock::Clock;
-use crate::domain::{CallsMade, Caps, KrxTime, Seoul};
+use crate::domain::{CallsMade, Caps, Cells, KrxTime, Seoul};
 use crate::pace::{CallCount, LocalBudget};
 use crate::port::StoreError;
 use async_trait::async_trait;
 use chrono::TimeZone as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 fn morning() -> KrxTime {
     Seoul.with_ymd_and_hms(2026, 11, 20, 9, 0, 0).unwrap()
@@ -335,4 +335,84 @@ async fn nobody_waits_once_the_last_in_line_has_gone_or_given_up() {
     pacer.until_nobody_waits(Urgency::Sweep).await;
     assert!(next.is_finished() && !start.elapsed().is_zero());
     next.await.unwrap().unwrap();
+}
+
+/// A budget whose clock can be set ahead; microseconds.
+struct Jumping {
+    caps: Caps,
+    cells: std::sync::Mutex<Cells>,
+    start: Instant,
+    ahead: AtomicI64,
+}
+
+impl Jumping {
+    fn now(&self) -> i64 {
+        let elapsed = i64::try_from(self.start.elapsed().as_micros()).unwrap();
+        elapsed + self.ahead.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl RateBudget for Jumping {
+    async fn book(&self, urgency: Urgency) -> Result<Booking, StoreError> {
+        let now = self.now();
+        Ok(self.cells.lock().unwrap().book(&self.caps, urgency, now))
+    }
+
+    async fn refused(&self) -> Result<f64, StoreError> {
+        let now = self.now();
+        Ok(self.cells.lock().unwrap().refused(now))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn cells_that_the_budget_forgot_make_no_call_late_for_good() {
+    let caps = Caps {
+        burst: 1,
+        ..caps(1.0 / 1.1)
+    };
+    let budget = Arc::new(Jumping {
+        caps,
+        cells: std::sync::Mutex::default(),
+        start: Instant::now(),
+        ahead: AtomicI64::new(0),
+    });
+    let process = || {
+        Arc::new(Pacer::new(
+            budget.clone(),
+            None,
+            Rate::new(caps.per_second, 1),
+        ))
+    };
+    let (sweeping, reading) = (process(), process());
+    let calls = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let call = async |pacer: &Pacer, urgency, calls: &std::sync::Mutex<Vec<Instant>>| {
+        pacer.pass(urgency).await.unwrap();
+        calls.lock().unwrap().push(Instant::now());
+    };
+    for urgency in [Urgency::Sweep, Urgency::Watched] {
+        let (pacer, calls) = (Arc::clone(&sweeping), Arc::clone(&calls));
+        tokio::spawn(async move {
+            loop {
+                call(&pacer, urgency, &calls).await;
+            }
+        });
+    }
+    sleep(Duration::from_secs(20)).await;
+    // The clock of the budget is set ahead: what is booked and waited for counts as over.
+    budget.ahead.store(3_600_000_000, Ordering::Relaxed);
+    sleep(Duration::from_secs(20)).await;
+    let settled = Instant::now();
+    for _ in 0..10 {
+        call(&reading, Urgency::Reader, &calls).await;
+        sleep(Duration::from_secs(5)).await;
+    }
+    let mut calls = calls.lock().unwrap().clone();
+    calls.retain(|at| *at >= settled);
+    calls.sort();
+    assert!(calls.len() > 40, "the rate is used: {}", calls.len());
+    for pair in calls.windows(2) {
+        let apart = pair[1] - pair[0];
+        assert!(apart >= Duration::from_secs(1), "{apart:?} apart");
+    }
 }
