@@ -15,8 +15,11 @@ const HOT: f64 = 1.0;
 /// joining and leaving with every look.
 const COLD: f64 = 0.5;
 
-/// A hot code stays among the hottest until so many times as many others are hotter.
+/// A hot code stays among the hottest until so many times as many others are hotter,
 const HOLD: usize = 2;
+
+/// and gives its place to one that is so many times as hot.
+const HOTTER: f64 = 1.5;
 
 /// The hottest codes, from how often each was read in all.
 #[derive(Debug, Clone)]
@@ -88,14 +91,19 @@ impl Heat {
             .take(self.most)
             .map(|(code, _)| *code)
             .collect();
-        // Who is among the hottest joins, and takes the place of the coolest that only stays.
+        // Who is among the hottest joins, and takes the place of the coolest where it is clearly hotter.
         for (code, warmth) in order.iter().take(self.most) {
             if *warmth < HOT || hot.contains(code) {
                 continue;
             }
             if hot.len() >= self.most {
                 let coolest = order.iter().rev().find(|(code, _)| hot.contains(code));
-                let Some((coolest, _)) = coolest else { break };
+                let Some((coolest, its_warmth)) = coolest else {
+                    break;
+                };
+                if *warmth < its_warmth * HOTTER {
+                    break;
+                }
                 hot.remove(coolest);
             }
             hot.insert(*code);
