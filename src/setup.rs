@@ -2,6 +2,7 @@
 
 mod broker;
 mod cache;
+mod calendar;
 mod library;
 mod outside;
 
@@ -10,22 +11,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use chrono::NaiveDate;
 
 use crate::cache::{self as caching, Cache};
 use crate::clock::Clock;
-use crate::config::{ConfigError, KisEnvironment, Settings, UniverseSource};
-use crate::domain::{
-    Calendar, CalendarError, KrxTime, Presence, RateMode, Role, Shipped, Universe,
-};
+use crate::config::{ConfigError, Settings, UniverseSource};
+use crate::domain::{Calendar, KrxTime, Presence, RateMode, Role, Shipped, Universe};
 use crate::fleet::{self, Dispatcher, Member, Worker};
 use crate::journal::{Notes, Scribe};
 use crate::kis::{BrokerDay, MasterFiles};
 use crate::leadership::{Candidate, LeaderStore};
 use crate::movers::Movers;
 use crate::port::{
-    Chronicle, Flights, Leadership, ListSource, PriceStore, QuoteSource, Recorder, SourceError,
-    StoreError, WatchedCodes,
+    Chronicle, Flights, Leadership, ListSource, PriceStore, QuoteSource, Recorder, StoreError,
+    WatchedCodes,
 };
 use crate::presence::{Activity, Attendance};
 use crate::reader::{self, Reader};
@@ -37,6 +35,7 @@ use crate::watch::{Reads, Watch};
 pub use broker::Broker;
 use broker::credentials;
 pub use cache::CacheBuilder;
+pub use calendar::read_calendar;
 pub use library::ReaderBuilder;
 pub use outside::{Connect, KeyShare, Outside, WorkShare};
 
@@ -350,74 +349,6 @@ impl Parts {
             ttl: self.settings.store.ttl,
         })
     }
-
-    /// Reads the calendar anew: the shipped one, corrected by what the broker said last, with the
-    /// override file on top.
-    ///
-    /// # Errors
-    ///
-    /// The file is broken; the calendar in use stays.
-    pub fn reload_calendar(&self) -> Result<(), SetupError> {
-        let mut calendar = Calendar::shipped();
-        for day in self.broker_days.load().iter() {
-            calendar.correct(day.date, day.is_open);
-        }
-        lay_override(&mut calendar, &self.settings)?;
-        self.calendar.store(Arc::new(calendar));
-        Ok(())
-    }
-
-    /// Asks the broker for its calendar and takes over what differs; says which days that are.
-    /// Paper accounts cannot ask.
-    ///
-    /// # Errors
-    ///
-    /// The broker could not be asked; the calendar in use stays.
-    pub async fn check_calendar(&self, today: NaiveDate) -> Result<Vec<BrokerDay>, SourceError> {
-        let (Some(broker), KisEnvironment::Real) = (&self.broker, self.settings.kis.environment)
-        else {
-            return Ok(Vec::new());
-        };
-        let days = broker.caller.open_days(today).await?;
-        let mut ours = Calendar::shipped();
-        let differing = days
-            .iter()
-            .copied()
-            .filter(|day| ours.correct(day.date, day.is_open))
-            .collect();
-        self.broker_days.store(Arc::new(days));
-        Ok(differing)
-    }
-}
-
-/// The shipped calendar with the override file laid over it.
-///
-/// # Errors
-///
-/// The file is broken; the words name the line.
-pub fn read_calendar(settings: &Settings) -> Result<Calendar, SetupError> {
-    let mut calendar = Calendar::shipped();
-    lay_override(&mut calendar, settings)?;
-    Ok(calendar)
-}
-
-fn lay_override(calendar: &mut Calendar, settings: &Settings) -> Result<(), SetupError> {
-    if let Some(path) = &settings.calendar_file {
-        let broken = |trouble: String| SetupError::Calendar {
-            path: path.display().to_string(),
-            trouble,
-        };
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            // It may come any day: a closure is announced, and the next morning reads it.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(broken(error.to_string())),
-        };
-        calendar
-            .override_with(&text)
-            .map_err(|error: CalendarError| broken(error.to_string()))?;
-    }
-    Ok(())
 }
 
 impl fmt::Debug for Parts {

@@ -1,0 +1,81 @@
+//! The calendar in use: the shipped one, the broker's corrections, and the override file on top.
+
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+
+use super::{Parts, SetupError};
+use crate::config::{KisEnvironment, Settings};
+use crate::domain::{Calendar, CalendarError};
+use crate::kis::BrokerDay;
+use crate::port::SourceError;
+
+impl Parts {
+    /// Reads the calendar anew: the shipped one, corrected by what the broker said last, with the
+    /// override file on top.
+    ///
+    /// # Errors
+    ///
+    /// The file is broken; the calendar in use stays.
+    pub fn reload_calendar(&self) -> Result<(), SetupError> {
+        let mut calendar = Calendar::shipped();
+        for day in self.broker_days.load().iter() {
+            calendar.correct(day.date, day.is_open);
+        }
+        lay_override(&mut calendar, &self.settings)?;
+        self.calendar.store(Arc::new(calendar));
+        Ok(())
+    }
+
+    /// Asks the broker for its calendar and takes over what differs; says which days that are.
+    /// Paper accounts cannot ask.
+    ///
+    /// # Errors
+    ///
+    /// The broker could not be asked; the calendar in use stays.
+    pub async fn check_calendar(&self, today: NaiveDate) -> Result<Vec<BrokerDay>, SourceError> {
+        let (Some(broker), KisEnvironment::Real) = (&self.broker, self.settings.kis.environment)
+        else {
+            return Ok(Vec::new());
+        };
+        let days = broker.caller.open_days(today).await?;
+        let mut ours = Calendar::shipped();
+        let differing = days
+            .iter()
+            .copied()
+            .filter(|day| ours.correct(day.date, day.is_open))
+            .collect();
+        self.broker_days.store(Arc::new(days));
+        Ok(differing)
+    }
+}
+
+/// The shipped calendar with the override file laid over it.
+///
+/// # Errors
+///
+/// The file is broken; the words name the line.
+pub fn read_calendar(settings: &Settings) -> Result<Calendar, SetupError> {
+    let mut calendar = Calendar::shipped();
+    lay_override(&mut calendar, settings)?;
+    Ok(calendar)
+}
+
+fn lay_override(calendar: &mut Calendar, settings: &Settings) -> Result<(), SetupError> {
+    if let Some(path) = &settings.calendar_file {
+        let broken = |trouble: String| SetupError::Calendar {
+            path: path.display().to_string(),
+            trouble,
+        };
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            // It may come any day: a closure is announced, and the next morning reads it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(broken(error.to_string())),
+        };
+        calendar
+            .override_with(&text)
+            .map_err(|error: CalendarError| broken(error.to_string()))?;
+    }
+    Ok(())
+}
