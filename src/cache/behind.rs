@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::queue::{Behind, Full, Queue, Sink, Unwritten};
-use super::{Cache, Cached};
+use super::{Cache, CacheError, Cached, or_miss};
 
 /// Values that the cache has at once and the durable side in batches: every so many, or after some
 /// time. Of several values of one id written meanwhile the durable side is given the last.
@@ -51,21 +51,25 @@ impl<T: Cached + Clone + 'static> WriteBehind<T> {
         if self.queue.waiting() >= self.every {
             self.queue.make_due();
         }
-        match self.cache.set(id, &value).await {
-            Ok(()) => Ok(true),
-            Err(error) => {
-                tracing::debug!(%error, kind = T::KIND, "it waits to be written, but is not cached");
-                let _ = self.cache.delete::<T>(id).await;
-                Ok(false)
-            }
-        }
+        let written = self.cache.set_or_delete(id, &value).await;
+        Ok(written.is_ok())
     }
 
-    /// The value of an id: the one that waits, or that of the cache.
+    /// The value of an id: the one that waits, or that of the cache. A failure of the store is a
+    /// miss.
     pub async fn get(&self, id: &T::Id) -> Option<T> {
+        or_miss(self.try_get(id).await)
+    }
+
+    /// As [`WriteBehind::get`], and says what failed.
+    ///
+    /// # Errors
+    ///
+    /// None waits, and the store failed, or what stands there is no such value.
+    pub async fn try_get(&self, id: &T::Id) -> Result<Option<T>, CacheError> {
         match self.queue.get(&id.to_string()) {
-            Some(value) => Some(value),
-            None => self.cache.get(id).await,
+            Some(value) => Ok(Some(value)),
+            None => self.cache.try_get(id).await,
         }
     }
 

@@ -61,9 +61,15 @@ impl Flights {
         Some(self.seat(key, flight))
     }
 
-    /// Who wants `key` from now on begins another flight.
-    pub(super) fn forget(&self, key: &str) {
-        self.flights().remove(key);
+    /// Who wants one of `keys` from now on begins another flight.
+    pub(super) fn forget<'a>(&self, keys: impl IntoIterator<Item = &'a String>) {
+        let mut flights = self.flights();
+        if flights.is_empty() {
+            return;
+        }
+        for key in keys {
+            flights.remove(key);
+        }
     }
 
     fn seat(&self, key: &str, flight: &mut Flight) -> Seat<'_> {
@@ -159,7 +165,7 @@ mod tests {
     async fn after_it_is_forgotten_another_begins_and_the_first_does_not_end_it() {
         let flights = Flights::default();
         let old = flights.board("a");
-        flights.forget("a");
+        flights.forget(&["a".to_owned()]);
         let new = flights.begin("a").unwrap();
         old.landed(|| async { landing(b"old") })
             .await

@@ -1,13 +1,21 @@
 //! Write-through: the other side first, then the cache.
 
-use super::{Cache, Cached};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::key::beside;
+use super::values::{STALE, entry};
+use super::{Cache, CacheError, Cached};
+use crate::port::CacheEntry;
 
 impl Cache {
     /// Has `write` write a value to where it is kept for good, and then writes it into the cache.
     /// Says whether the cache has it too.
     ///
     /// Where the cache fails, the value before is deleted if that succeeds; else readers may see it
-    /// for the rest of its life.
+    /// for the rest of its life. Of several who write one value at the same time any may be the last
+    /// in the cache, whoever is the last on the other side.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -36,13 +44,35 @@ impl Cache {
         write: impl Future<Output = Result<(), E>>,
     ) -> Result<bool, E> {
         write.await?;
-        match self.set(id, value).await {
-            Ok(()) => Ok(true),
-            Err(error) => {
-                tracing::debug!(%error, kind = T::KIND, "written, but not into the cache");
-                let _ = self.delete::<T>(id).await;
-                Ok(false)
-            }
+        let written = self.set_or_delete(id, value).await;
+        Ok(written.is_ok())
+    }
+
+    /// Writes a value that the other side has too, or will have. No copy of an earlier one stays, for
+    /// that one is wrong now. Where the cache fails, the value before is deleted; beyond the time of
+    /// an operation nobody waits for that.
+    pub(super) async fn set_or_delete<T: Cached>(
+        &self,
+        id: &T::Id,
+        value: &T,
+    ) -> Result<(), CacheError> {
+        let deadline = Instant::now() + self.shared.timeout;
+        let key = self.key::<T>(id);
+        let copy = CacheEntry {
+            key: beside(&self.prefix, STALE, &key),
+            value: Vec::new(),
+            life: Some(Duration::ZERO),
+        };
+        let set = match entry(key.clone(), value, T::LIFE) {
+            Ok(entry) => self.put(&[entry, copy]).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &set {
+            tracing::debug!(%error, kind = T::KIND, "it is not cached");
+            let cache = self.clone();
+            let deletion = tokio::spawn(async move { cache.delete_keys(&[key]).await });
+            let _ = timeout_at(deadline, deletion).await;
         }
+        set
     }
 }

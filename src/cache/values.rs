@@ -53,7 +53,8 @@ impl Cache {
         keys.iter().zip(found).map(value).collect()
     }
 
-    /// Writes a value, which lives as long as its type says.
+    /// Writes a value, which lives as long as its type says. Of several who write one value at the
+    /// same time any may be the last.
     ///
     /// # Errors
     ///
@@ -74,8 +75,21 @@ impl Cache {
         value: &T,
         life: Life,
     ) -> Result<(), CacheError> {
-        let entry = entry(self.key::<T>(id), value, life)?;
-        self.run("set", self.shared.store.set(&[entry])).await
+        self.put(&[entry(self.key::<T>(id), value, life)?]).await
+    }
+
+    /// Writes entries of one value.
+    pub(super) async fn put(&self, entries: &[CacheEntry]) -> Result<(), CacheError> {
+        let set = self.run("set", self.shared.store.set(entries)).await;
+        self.forget_flights(entries);
+        set
+    }
+
+    /// A load that is under way may bring what was there before: whoever asks after a write does
+    /// not wait for it.
+    fn forget_flights(&self, written: &[CacheEntry]) {
+        let keys = written.iter().map(|entry| &entry.key);
+        self.shared.flights.forget(keys);
     }
 
     /// Writes values, all in one round trip.
@@ -101,7 +115,10 @@ impl Cache {
             .iter()
             .map(|(id, value)| entry(self.key::<T>(id), *value, life))
             .collect::<Result<Vec<_>, _>>()?;
-        self.run("set_many", self.shared.store.set(&entries)).await
+        let set = self.shared.store.set(&entries);
+        let set = self.run("set_many", set).await;
+        self.forget_flights(&entries);
+        set
     }
 
     /// Whether there is a value. Where the store fails there is none.
@@ -141,7 +158,8 @@ impl Cache {
             .await
     }
 
-    /// Deletes a value, or the knowledge that there is none. Says whether there was either. A load that is under way puts nothing back.
+    /// Deletes a value, or the knowledge that there is none. Says whether there was either. A load
+    /// that is under way puts nothing back.
     ///
     /// # Errors
     ///
@@ -156,10 +174,12 @@ impl Cache {
     ///
     /// As [`Cache::delete`]; some of the values may be gone.
     pub async fn delete_many<T: Cached>(&self, ids: &[&T::Id]) -> Result<u64, CacheError> {
-        let keys = self.keys::<T>(ids);
-        for key in &keys {
-            self.shared.flights.forget(key);
-        }
+        self.delete_keys(&self.keys::<T>(ids)).await
+    }
+
+    /// Deletes values with what belongs to them.
+    pub(super) async fn delete_keys(&self, keys: &[String]) -> Result<u64, CacheError> {
+        self.shared.flights.forget(keys);
         let beside = |what: &'static str| {
             let prefix = &self.prefix;
             keys.iter().map(move |key| beside(prefix, what, key))
@@ -170,13 +190,11 @@ impl Cache {
         let deleted = self
             .run("delete", async {
                 store.delete(&rest).await?;
-                store.delete(&keys).await
+                store.delete(keys).await
             })
             .await;
         // Whoever took a seat meanwhile may have found what is deleted now.
-        for key in &keys {
-            self.shared.flights.forget(key);
-        }
+        self.shared.flights.forget(keys);
         deleted
     }
 

@@ -161,3 +161,57 @@ async fn without_redis_values_wait_to_be_written_all_the_same() {
     values.close().await.unwrap();
     assert_eq!(shelf.titles()["7"], "two");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_after_a_write_is_given_what_was_written() {
+    let cache = memory();
+    let values = cache.write_behind(Arc::new(Shelf::default()), Behind::default());
+    let brings = |title: &'static str| {
+        let brings = async move {
+            sleep(SECOND).await;
+            Ok::<_, io::Error>(Some(article(title)))
+        };
+        cache.get_or_set::<Article, _, _, _>(&7, || brings)
+    };
+    for way in ["set", "set_many", "through", "behind"] {
+        cache.delete::<Article>(&7).await.unwrap();
+        let write = async {
+            sleep(SECOND / 2).await;
+            let new = article("new");
+            match way {
+                "set" => cache.set(&7, &new).await.unwrap(),
+                "set_many" => cache.set_many(&[(&7, &new)]).await.unwrap(),
+                "through" => {
+                    let saves = async { Ok::<_, io::Error>(()) };
+                    assert!(cache.write_through(&7, &new, saves).await.unwrap());
+                }
+                _ => assert!(values.set(&7, new).await.unwrap()),
+            }
+            brings("newer").await.unwrap()
+        };
+        let (_, after) = tokio::join!(brings("old"), write);
+        assert_eq!(after, Some(article("new")), "{way}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_older_stands_in_for_what_the_other_side_has() {
+    let cache = memory();
+    let values = cache.write_behind(Arc::new(Shelf::default()), Behind::default());
+    for is_through in [true, false] {
+        let read = || cache.aside::<Article>(&7).stale_if_error(10_000 * SECOND);
+        let brings = || async { Ok::<_, io::Error>(Some(article("old"))) };
+        read().or_load(brings).await.unwrap();
+        if is_through {
+            let saves = async { Ok::<_, io::Error>(()) };
+            let written = cache.write_through(&7, &article("new"), saves).await;
+            assert!(written.unwrap());
+        } else {
+            assert!(values.set(&7, article("new")).await.unwrap());
+        }
+        assert_eq!(cache.get::<Article>(&7).await, Some(article("new")));
+        sleep(601 * SECOND).await;
+        let fails = || async { Err::<Option<Article>, _>(io::Error::other("away")) };
+        assert!(read().or_load(fails).await.is_err());
+    }
+}
