@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert!(sessions.check(laptop).await);
     assert!(!sessions.check("somebody else's token").await);
 
-    for listed in sessions.of_user("kim").await? {
+    for listed in sessions.of_user("kim").await {
         println!("{}: {}", listed.name, listed.session.value.device);
     }
     assert!(sessions.remove(phone).await?);

@@ -23,7 +23,7 @@ const SHORTEST_TOKEN: usize = 16;
 /// The list of a user's sessions outlives the last of them by this.
 const LIST_OUTLIVES: Duration = Duration::from_secs(60);
 
-/// Sessions of a user are listed so many at most.
+/// Sessions of a user are listed so many at a time.
 const MOST_SESSIONS: u64 = 10_000;
 
 /// Who begins a session and who ends all of a user get in each other's way so often at most.
@@ -174,15 +174,13 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
             && is_used
         {
             // One that ends just now is not begun anew.
-            let lives = self
-                .cache
-                .run("expire", store.expire(&key, self.life))
-                .await?;
-            if !lives {
-                return Ok(None);
-            }
             let list = self.list_key(&session.user);
-            self.let_list_live(&list).await?;
+            match self.let_live(&key, &list).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                // It was there, and the next read gives it a new life.
+                Err(error) => tracing::debug!(%error, "a session that is used keeps its old life"),
+            }
         }
         Ok(session)
     }
@@ -231,13 +229,39 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         Ok(deleted > 0)
     }
 
-    /// The sessions of a user, the oldest first.
+    /// The sessions of a user, the oldest first, 10,000 at most; none where the store fails
+    /// or a session's value is of another type.
+    pub async fn of_user(&self, user: &str) -> Vec<ListedSession<V>> {
+        or_miss(self.try_of_user(user).await)
+    }
+
+    /// As [`Sessions::of_user`], and says what failed.
     ///
     /// # Errors
     ///
     /// The store failed, or a session's value is of another type.
-    pub async fn of_user(&self, user: &str) -> Result<Vec<ListedSession<V>>, CacheError> {
-        let digests = self.digests_of(user).await?;
+    pub async fn try_of_user(&self, user: &str) -> Result<Vec<ListedSession<V>>, CacheError> {
+        loop {
+            let digests = self.digests_of(user).await?;
+            let is_full = count(&digests) >= MOST_SESSIONS;
+            let (sessions, ended) = self.find_all(user, digests).await?;
+            if ended.is_empty() {
+                return Ok(sessions);
+            }
+            self.take_off_list(user, &ended).await?;
+            // Those that have ended hid what comes after them.
+            if !is_full {
+                return Ok(sessions);
+            }
+        }
+    }
+
+    /// Those of the sessions that live and are a user's, and the digests of the others.
+    async fn find_all(
+        &self,
+        user: &str,
+        digests: Vec<String>,
+    ) -> Result<(Vec<ListedSession<V>>, Vec<String>), CacheError> {
         let keys: Vec<String> = digests.iter().map(|digest| self.key(digest)).collect();
         let found = self.cache.shared.store.get(&keys);
         let found = self.cache.run("get_many", found).await?;
@@ -253,10 +277,7 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
                 None => ended.push(digest),
             }
         }
-        if !ended.is_empty() {
-            self.take_off_list(user, &ended).await?;
-        }
-        Ok(sessions)
+        Ok((sessions, ended))
     }
 
     /// Takes sessions off a user's list that have ended. One that is beginning just now is on the
@@ -283,11 +304,14 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         let store = &self.cache.shared.store;
         let list = self.list_key(user);
         let mut ended = 0;
-        for _ in 0..ROUNDS {
+        let mut rounds = 0;
+        while rounds < ROUNDS {
             let digests = self.digests_of(user).await?;
             if digests.is_empty() {
                 break;
             }
+            // A full page says nothing of others who begin sessions: there is more behind it.
+            rounds += usize::from(count(&digests) < MOST_SESSIONS);
             ended += self.end_of(user, &digests).await?;
             let removed = store.remove_members(&list, &digests);
             self.cache.run("remove_members", removed).await?;
@@ -367,8 +391,18 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         self.let_list_live(list).await
     }
 
+    /// Gives a session a whole life. Says whether it lives.
+    async fn let_live(&self, key: &str, list: &str) -> Result<bool, CacheError> {
+        let expire = self.cache.shared.store.expire(key, self.life);
+        let lives = self.cache.run("expire", expire).await?;
+        if lives {
+            self.let_list_live(list).await?;
+        }
+        Ok(lives)
+    }
+
     async fn let_list_live(&self, list: &str) -> Result<(), CacheError> {
-        let life = self.life + LIST_OUTLIVES;
+        let life = self.life.saturating_add(LIST_OUTLIVES);
         // Others of the user may live longer than those of this handle.
         let expire = self.cache.shared.store.live_at_least(list, life);
         self.cache.run("expire", expire).await?;
@@ -382,6 +416,10 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
     fn list_key(&self, user: &str) -> String {
         key(&self.cache.prefix, SESSIONS, user)
     }
+}
+
+fn count(digests: &[String]) -> u64 {
+    u64::try_from(digests.len()).unwrap_or(u64::MAX)
 }
 
 fn digest_of(token: &str) -> String {

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
+use redis::AsyncCommands as _;
 use sise::cache::{Cache, Sessions};
 use tokio::time::{Instant, advance};
 
@@ -112,7 +113,7 @@ async fn play(is_sliding: bool, steps: &[Step]) -> Result<(), TestCaseError> {
                 prop_assert_eq!(ended, (before - model.len()) as u64);
             }
             Step::List(user) => {
-                let listed = sessions.of_user(user).await.unwrap();
+                let listed = sessions.try_of_user(user).await.unwrap();
                 let mut found: Vec<u32> =
                     listed.iter().map(|listed| listed.session.value).collect();
                 let his = model.values().filter(|held| held.user == *user);
@@ -188,7 +189,7 @@ async fn the_token_of_a_session_never_stands_in_redis() {
     assert_eq!(
         cache
             .sessions::<String>()
-            .of_user("kim")
+            .try_of_user("kim")
             .await
             .unwrap()
             .len(),
@@ -222,7 +223,7 @@ async fn a_session_is_replaced_whatever_it_held_and_ends_with_the_longest_lived(
         (!short.check(TOKENS[1]).await).then_some(())
     })
     .await;
-    assert_eq!(sessions.of_user("kim").await.unwrap().len(), 1);
+    assert_eq!(sessions.try_of_user("kim").await.unwrap().len(), 1);
     assert_eq!(sessions.end_all("kim").await.unwrap(), 1);
     assert!(!sessions.check(TOKENS[0]).await);
 }
@@ -251,13 +252,13 @@ async fn a_session_that_lives_is_on_its_users_list_whoever_looks_meanwhile() {
                 match (number % 4, round % 2) {
                     (0, 1) => drop(sessions.end_all("kim").await.unwrap()),
                     (1, _) => drop(sessions.remove(token).await.unwrap()),
-                    _ => drop(sessions.of_user("kim").await.unwrap()),
+                    _ => drop(sessions.try_of_user("kim").await.unwrap()),
                 }
             }
         });
         tokio::join!(join_all(begin), join_all(look));
         let sessions = caches[0].sessions::<u32>();
-        let listed = sessions.of_user("kim").await.unwrap().len();
+        let listed = sessions.try_of_user("kim").await.unwrap().len();
         let lives = join_all(tokens.iter().map(|token| sessions.check(token))).await;
         let lives = lives.into_iter().filter(|lives| *lives).count();
         assert_eq!(listed, lives, "round {round}");
@@ -268,4 +269,44 @@ async fn a_session_that_lives_is_on_its_users_list_whoever_looks_meanwhile() {
             "round {round}: one outlived the end of all"
         );
     }
+}
+
+#[tokio::test]
+async fn those_that_have_ended_hide_none_that_lives_however_many_they_are() {
+    let server = RedisServer::start().await;
+    let sessions = cache_at(&server.url()).sessions::<u32>();
+    let mut connection = server.connection().await;
+    let mut ended = async |count: usize| {
+        let mut pipeline = redis::pipe();
+        for number in 0..count {
+            pipeline.zadd("shop:test:sessions:kim", number, 0).ignore();
+        }
+        let _: () = pipeline.query_async(&mut connection).await.unwrap();
+    };
+    sessions.set(TOKENS[0], "kim", 7).await.unwrap();
+    ended(10_001).await;
+    assert_eq!(sessions.of_user("kim").await.len(), 1);
+    ended(60_000).await;
+    assert_eq!(sessions.end_all("kim").await.unwrap(), 1);
+    assert!(!sessions.check(TOKENS[0]).await);
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_prolonged_lives_for_the_rest_of_its_life() {
+    let server = RedisServer::start().await;
+    let cache = cache_at(&server.url());
+    let sessions = cache.sessions::<u32>().sliding();
+    sessions.set(TOKENS[0], "kim", 7).await.unwrap();
+    let mut connection = server.connection().await;
+    let keys: Vec<String> = connection.keys("shop:test:session:*").await.unwrap();
+    let _: bool = connection.expire(&keys[0], 100).await.unwrap();
+    // As a replica would.
+    let _: () = redis::cmd("ACL")
+        .arg(&["SETUSER", "default", "-pexpire"])
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(sessions.try_get(TOKENS[0]).await.unwrap().unwrap().value, 7);
+    assert!(sessions.check(TOKENS[0]).await);
+    assert!(cache.metrics().store_errors > 0);
 }
