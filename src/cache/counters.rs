@@ -189,7 +189,8 @@ async fn send_left(counters: Weak<Shared>, left: Arc<Notify>) {
 }
 
 impl Counters {
-    /// Adds to a counter. Where the store is away the increment waits in this process.
+    /// Adds to a counter. Where the store is away, or has forgotten the counter and the durable side
+    /// is slow to say its total, the increment waits in this process, and the caller does not.
     ///
     /// # Errors
     ///
@@ -209,23 +210,28 @@ impl Counters {
             left: &self.shared.left,
             is_sent: false,
         };
-        match self.shared.send(taken).await {
-            Ok(()) => waiting.is_sent = true,
-            Err(error) => tracing::debug!(%error, "increments wait until the store is back"),
+        let within = self.shared.cache.shared.timeout;
+        match timeout(within, self.shared.send(taken)).await {
+            Ok(Ok(())) => waiting.is_sent = true,
+            Ok(Err(error)) => tracing::debug!(%error, "increments wait until the store is back"),
+            Err(_) => tracing::debug!("increments wait: store and durable side are slow"),
         }
         Ok(())
     }
 
-    /// The total of a counter. Where the store fails, what this process and the durable side know:
-    /// what other processes counted since it was told last is missing then.
+    /// The total of a counter. Where the store fails, what this process and the durable side know,
+    /// if that one answers within a time-out too: what other processes counted since it was told
+    /// last is missing then.
     pub async fn get(&self, name: &str) -> u64 {
         match self.try_get(name).await {
             Ok(total) => total,
             Err(error) => {
                 tracing::debug!(%error, "taken as a miss");
-                let known = match self.shared.known(&[name.to_owned()]).await {
-                    Ok(known) => known.first().copied().unwrap_or(0),
-                    Err(_) => self.shared.queue.get(name).unwrap_or(0),
+                let within = self.shared.cache.shared.timeout;
+                let names = [name.to_owned()];
+                let known = match timeout(within, self.shared.known(&names)).await {
+                    Ok(Ok(known)) => known.first().copied().unwrap_or(0),
+                    _ => self.shared.queue.get(name).unwrap_or(0),
                 };
                 let unsent = self.shared.unsent().of(name).unwrap_or(0);
                 known.saturating_add(unsent)
@@ -257,7 +263,15 @@ impl Counters {
         }
     }
 
-    /// All totals, by name.
+    /// All totals, by name; none where the store or the durable side fails.
+    pub async fn all(&self) -> BTreeMap<String, u64> {
+        self.try_all().await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "taken as a miss");
+            BTreeMap::new()
+        })
+    }
+
+    /// As [`Counters::all`], exact.
     ///
     /// # Errors
     ///

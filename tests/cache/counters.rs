@@ -1,5 +1,6 @@
 //! Counters: exact at once, and told to the durable side now and then.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -8,10 +9,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sise::cache::{
-    Behind, Cache, CountError, Counters, DurableCounts as _, FileCounts, HashCounts,
+    Behind, BoxError, Cache, CountError, Counters, DurableCounts as _, FileCounts, HashCounts,
 };
 use tempfile::tempdir;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::support::redis::RedisServer;
 use crate::support::silent_proxy::SilentProxy;
@@ -42,6 +43,53 @@ async fn a_hundred_views_make_at_most_sixteen_durable_writes() {
     assert!((2..=16).contains(&keeps), "{keeps} writes");
     assert_eq!(durable.total("005930"), 100);
     assert_eq!(views.try_get("nobody").await.unwrap(), 0);
+}
+
+/// A durable side that does not answer until it is told to.
+#[derive(Default)]
+struct Slow {
+    answers: tokio::sync::Notify,
+    kept: Durable,
+}
+
+#[async_trait::async_trait]
+impl sise::cache::DurableCounts for Slow {
+    async fn load(&self, names: &[String]) -> Result<Vec<u64>, BoxError> {
+        self.answers.notified().await;
+        self.kept.load(names).await
+    }
+
+    async fn load_all(&self) -> Result<BTreeMap<String, u64>, BoxError> {
+        self.kept.load_all().await
+    }
+
+    async fn keep(&self, totals: &[(String, u64)]) -> Result<(), BoxError> {
+        self.kept.keep(totals).await
+    }
+
+    async fn forget(&self, names: &[String]) -> Result<(), BoxError> {
+        self.kept.forget(names).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_durable_side_that_is_slow_and_every_increment_counts() {
+    let cache = cache_within("memory", Duration::from_secs(1));
+    let slow = Arc::new(Slow::default());
+    let views = cache.counters("views", slow.clone(), SEVEN);
+    for _ in 0..3 {
+        let began = Instant::now();
+        views.add("005930", 1).await.unwrap();
+        assert!(began.elapsed() <= Duration::from_secs(1));
+    }
+    let began = Instant::now();
+    assert_eq!(views.get("005930").await, 3);
+    assert!(began.elapsed() <= Duration::from_secs(2));
+    slow.answers.notify_one();
+    until("it is counted", async || {
+        (views.try_get("005930").await.ok()? == 3).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
