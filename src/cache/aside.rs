@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::flight::{Landed, Landing};
 use super::key::beside;
 use super::values::{FLIGHT, STALE, decode, encode};
-use super::{BoxError, Cache, Cached, Life, LoadError, or_miss};
+use super::{BoxError, Cache, Cached, LONGEST_WAIT, Life, LoadError, or_miss};
 use crate::pace::head_start;
 use crate::port::{CacheEntry, ValueClaim};
 
@@ -138,7 +138,8 @@ impl<T: Cached> Aside<'_, T> {
 
     /// Where the loader fails, a value stands in that ended no longer than `time` ago. It is
     /// labelled, as [`Origin::Stale`]. What is loaded with this keeps a copy for that long, until
-    /// it is deleted or loaded again; what is written meanwhile by [`Cache::set`] keeps none.
+    /// it is deleted, loaded again, or written by [`Cache::write_through`] or behind;
+    /// [`Cache::set`] leaves it as it is, so that it may stand in for a newer value that ended.
     pub fn stale_if_error(mut self, time: Duration) -> Self {
         self.stale = Some(time);
         self
@@ -147,7 +148,7 @@ impl<T: Cached> Aside<'_, T> {
     /// The read ends within this time, 10 s where it is not given. A load ends with the caller
     /// who began it: the next who waits begins anew, so give more time than a load takes.
     pub fn within(mut self, time: Duration) -> Self {
-        self.within = time;
+        self.within = time.min(LONGEST_WAIT);
         self
     }
 
@@ -408,7 +409,7 @@ impl<T: Cached> Aside<'_, T> {
         let life = self.life.draw(fastrand::f64());
         let mut entries = vec![entry(key.to_owned(), life)];
         if let (Some(stale), Some(life)) = (self.stale, life) {
-            entries.push(entry(copy, Some(life + stale)));
+            entries.push(entry(copy, Some(life.saturating_add(stale))));
         }
         entries
     }

@@ -73,8 +73,11 @@ impl Life {
 
     /// The life of one value; `random` is from 0 to 1.
     pub(super) fn draw(self, random: f64) -> Option<Duration> {
-        let share = f64::from(self.jitter_percent) / 100.0;
-        Some(self.longest?.mul_f64(1.0 - share * random.clamp(0.0, 1.0)))
+        let longest = self.longest?;
+        let share = f64::from(self.jitter_percent) / 100.0 * random.clamp(0.0, 1.0);
+        // Rounded, the longest of all lives would be longer than a duration can say.
+        let life = Duration::try_from_secs_f64(longest.as_secs_f64() * (1.0 - share));
+        Some(life.unwrap_or(longest))
     }
 
     /// The longest that a value lives; `None` for ever.
@@ -201,6 +204,7 @@ mod tests {
         assert_eq!(life.draw(0.5), Some(second * 90));
         assert_eq!(Life::of(second).draw(0.7), Some(second));
         assert_eq!(Life::of(second).jitter(200).draw(1.0), Some(Duration::ZERO));
+        assert_eq!(Life::of(Duration::MAX).draw(0.5), Some(Duration::MAX));
         assert_eq!(Life::FOREVER.jitter(20).draw(0.5), None);
     }
 }

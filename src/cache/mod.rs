@@ -1,8 +1,10 @@
 //! A small, typed cache on the store's connection: values, sessions, profiles, rankings, counters.
 //!
 //! A [`Cache`] is a cheap handle. Every read has two forms: `get` takes a failure of the store for a
-//! miss, so that a program lives without its cache; `try_get` says what failed. No operation takes
-//! longer than the cache's time-out, 100 ms by default; [`State`] says how the store is doing.
+//! miss, so that a program lives without its cache; `try_get` says what failed. The store is waited
+//! for no longer than the cache's time-out, 100 ms by default: a call ends with the first of its
+//! operations that is late. Most calls are one operation; those on sessions are some, one after the
+//! other. [`State`] says how the store is doing.
 //!
 //! # Which policy
 //!
@@ -71,6 +73,9 @@ const TRIES: u32 = 3;
 /// The pause after the first try; each is twice as long as the one before.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Nothing waits for longer than this: the clock cannot say when all times would be over.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 86_400);
+
 /// Counting keys takes longer than anything else.
 const COUNTING: Duration = Duration::from_secs(30);
 
@@ -132,7 +137,7 @@ impl Cache {
                 store: parts.store,
                 process: parts.process,
                 clock: parts.clock,
-                timeout: parts.timeout,
+                timeout: parts.timeout.min(LONGEST_WAIT),
                 health,
                 counts: Counts::new(now),
                 flights: Flights::default(),

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::BoxError;
+use super::{BoxError, LONGEST_WAIT};
 
 /// Longest time of one write.
 const WRITE: Duration = Duration::from_secs(5);
@@ -122,7 +122,7 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
             wake: Notify::new(),
             hurry: Notify::new(),
             written: watch::Sender::new(0),
-            within: behind.within,
+            within: behind.within.min(LONGEST_WAIT),
             most: behind.most,
         });
         let stop = CancellationToken::new();
@@ -536,6 +536,22 @@ mod tests {
         queue.put("b", 2, true).unwrap();
         queue.close().await.unwrap();
         assert_eq!(sink.written().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_time_the_number_alone_counts() {
+        let sink = Odd::new(&[]);
+        let behind = Behind {
+            within: Duration::MAX,
+            ..Behind::default()
+        };
+        let queue = Queue::new(sink.clone(), behind);
+        queue.put("a", 1, false).unwrap();
+        sleep(WRITE).await;
+        assert_eq!(sink.tries.load(Ordering::SeqCst), 0);
+        queue.make_due();
+        sleep(WRITE).await;
+        assert_eq!((sink.written(), queue.waiting()), (one(1), 0));
     }
 
     #[tokio::test(start_paused = true)]

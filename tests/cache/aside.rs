@@ -181,6 +181,28 @@ async fn an_ended_value_stands_in_for_a_loader_that_fails_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_time_without_an_end_is_a_long_one() {
+    let cache = memory();
+    let forever = Life::of(Duration::MAX);
+    let read = || {
+        let aside = cache.aside::<Article>(&7).life(forever);
+        aside
+            .stale_if_error(Duration::MAX)
+            .missing_for(Duration::MAX)
+            .within(Duration::MAX)
+    };
+    let loaded = read().or_load(|| brings("one")).await;
+    assert_eq!(title(loaded), some("one", Origin::Loader));
+    cache.set_for(&8, &article("two"), forever).await.unwrap();
+    assert!(cache.expire::<Article>(&8, forever).await.unwrap());
+    let sessions = cache.sessions::<u8>().life(Duration::MAX).sliding();
+    sessions.set("0123456789abcdef", "kim", 1).await.unwrap();
+    sleep(1_000 * SECOND).await;
+    assert!(sessions.check("0123456789abcdef").await);
+    assert!(cache.exists::<Article>(&7).await && cache.exists::<Article>(&8).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_deleted_or_is_known_to_be_gone_stands_in_for_nothing() {
     let cache = memory();
     let read = || {
