@@ -22,7 +22,7 @@ pub struct CacheMetrics {
     pub successes: u64,
     /// Those that were not: refused, too late, or failed.
     pub failures: u64,
-    /// Values that were asked for and there.
+    /// Values that were asked for and there, or known not to exist.
     pub hits: u64,
     /// Values that were asked for and not there, or could not be looked up.
     pub misses: u64,

@@ -161,8 +161,13 @@ impl Ranking {
         Ok((first..).zip(found).map(ranked).collect())
     }
 
-    /// The last `count` members after the first `skip` of them, the lowest score first, without
-    /// their ranks.
+    /// `count` members from the end, after `skip` of them, the lowest score first, without their
+    /// ranks; none where the store fails.
+    pub async fn get_lowest(&self, skip: u64, count: u64) -> Vec<Scored> {
+        or_miss(self.try_get_lowest(skip, count).await)
+    }
+
+    /// As [`Ranking::get_lowest`], and says what failed.
     ///
     /// # Errors
     ///

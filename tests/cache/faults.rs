@@ -253,6 +253,7 @@ async fn a_start_without_redis_tries_three_times_and_finds_it_later() {
     assert_eq!(cache.state(), State::Failed);
     assert_eq!(cache.get::<Article>(&1).await, None);
     assert!(cache.set(&1, &article("one")).await.is_err());
+    every_read_misses(&cache).await;
     assert!(cache.connect().await.is_err());
     let mut server = tokio::process::Command::new("redis-server")
         .args([
@@ -275,6 +276,71 @@ async fn a_start_without_redis_tries_three_times_and_finds_it_later() {
     assert_eq!(cache.get::<Article>(&1).await, Some(article("one")));
     cache.connect().await.unwrap();
     crate::support::end(&mut server);
+}
+
+/// Each read as a miss, and each strict one as a failure.
+async fn every_read_misses(cache: &Cache) {
+    let token = "0123456789abcdef";
+    assert_eq!(cache.get_many::<Article>(&[&1, &2]).await, [None, None]);
+    assert!(cache.try_get_many::<Article>(&[&1, &2]).await.is_err());
+    assert!(!cache.exists::<Article>(&1).await);
+    assert!(cache.try_exists::<Article>(&1).await.is_err());
+    let sessions = cache.sessions::<u32>();
+    assert_eq!(sessions.get(token).await, None);
+    assert!(sessions.try_get(token).await.is_err());
+    assert!(!sessions.check(token).await);
+    assert!(sessions.try_check(token).await.is_err());
+    assert_eq!(sessions.of_user("kim").await, []);
+    assert!(sessions.try_of_user("kim").await.is_err());
+    let profiles = cache.profiles("settings");
+    assert_eq!(profiles.get::<u32>("kim", "rows").await, None);
+    assert!(profiles.try_get::<u32>("kim", "rows").await.is_err());
+    let fields = profiles.get_bulk::<u32>("kim", &["rows", "dark"]).await;
+    assert_eq!(fields, [None, None]);
+    assert!(
+        profiles
+            .try_get_bulk::<u32>("kim", &["rows"])
+            .await
+            .is_err()
+    );
+    assert!(profiles.get_all::<u32>("kim").await.is_empty());
+    assert!(profiles.try_get_all::<u32>("kim").await.is_err());
+    let ranking = cache.ranking("points");
+    assert_eq!(ranking.get_rank("kim").await, None);
+    assert!(ranking.try_get_rank("kim").await.is_err());
+    assert_eq!(ranking.get_rank_range(1, 10).await, []);
+    assert!(ranking.try_get_rank_range(1, 10).await.is_err());
+    assert_eq!(ranking.get_lowest(0, 10).await, []);
+    assert!(ranking.try_get_lowest(0, 10).await.is_err());
+    assert_eq!(ranking.get_count().await, 0);
+    assert!(ranking.try_get_count().await.is_err());
+    let views = cache.counters("views", Arc::<Durable>::default(), Behind::default());
+    assert_eq!(views.get("all").await, 0);
+    assert!(views.try_get("all").await.is_err());
+    assert!(views.all().await.is_empty());
+    assert!(views.try_all().await.is_err());
+    let values = cache.write_behind::<Article>(Arc::<Shelf>::default(), Behind::default());
+    assert_eq!(values.get(&1).await, None);
+    assert!(values.try_get(&1).await.is_err());
+}
+
+#[tokio::test]
+async fn a_write_to_a_frozen_redis_takes_one_time_out_and_leaves_nothing_old() {
+    let server = RedisServer::start().await;
+    let cache = cache_within(&server.url(), TIMEOUT * 4);
+    cache.set(&7, &article("old")).await.unwrap();
+    server.freeze();
+    let began = Instant::now();
+    let saves = async { Ok::<_, std::io::Error>(()) };
+    let written = cache.write_through(&7, &article("new"), saves).await;
+    assert!(!written.unwrap());
+    assert!(began.elapsed() < TIMEOUT * 7, "{:?}", began.elapsed());
+    server.thaw();
+    until("the old one is gone", async || {
+        let found = cache.try_get::<Article>(&7).await.ok()?;
+        (found != Some(article("old"))).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

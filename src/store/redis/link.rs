@@ -243,6 +243,11 @@ fn refusal(error: &RedisError, said: &str) -> Option<(String, &'static str)> {
     [
         ("\"OOM\"", "its memory is full", "raise maxmemory"),
         (
+            "WRONGTYPE",
+            "another kind of value stands under the key",
+            "delete it, or keep programs apart by their namespaces",
+        ),
+        (
             "read only replica",
             "it is a replica and takes no writes",
             "set REDIS_URL to its master",
