@@ -468,7 +468,7 @@ impl HashCounts {
     #[must_use]
     pub fn new(cache: &Cache, name: &str) -> Self {
         Self {
-            key: key(&cache.prefix, COUNTER, &format!("{name}:durable")),
+            key: beside(&cache.prefix, "durable", &key(&cache.prefix, COUNTER, name)),
             cache: cache.clone(),
         }
     }

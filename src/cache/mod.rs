@@ -208,8 +208,8 @@ impl Cache {
     }
 
     /// Server version, memory and its limit, and the number of keys that begin with `prefix` within
-    /// the namespace of this cache. The keys are counted bit by bit and nobody else waits; in a
-    /// store with millions of keys it takes seconds.
+    /// the namespace of this cache. The keys are counted bit by bit and nobody else waits: in a store
+    /// with millions of keys it takes seconds, and one may be counted twice while keys come and go.
     ///
     /// # Errors
     ///
@@ -293,7 +293,16 @@ fn or_miss<T: Default>(read: Result<T, CacheError>) -> T {
 }
 
 fn prefix(namespace: &str) -> Arc<str> {
-    match namespace {
+    // On a cluster braces say on which slot a key lies. With something between them all keys of the
+    // namespace lie on one; else keys that belong together would not.
+    let tag = namespace
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'));
+    let namespace = match tag {
+        Some((tag, _)) if !tag.is_empty() => namespace.to_owned(),
+        _ => namespace.replace('{', "%7B").replace('}', "%7D"),
+    };
+    match namespace.as_str() {
         "" => Arc::from(""),
         namespace if namespace.ends_with(':') => Arc::from(namespace),
         namespace => Arc::from([namespace, ":"].concat()),
@@ -316,5 +325,24 @@ impl fmt::Debug for Parts {
             .field("namespace", &self.namespace)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_ends_in_a_colon_and_braces_that_hold_nothing_are_letters() {
+        for (namespace, expected) in [
+            ("", ""),
+            ("app", "app:"),
+            ("app:live:", "app:live:"),
+            ("{app}", "{app}:"),
+            ("a{}b", "a%7B%7Db:"),
+            ("a}b{c", "a%7Db%7Bc:"),
+        ] {
+            assert_eq!(&*prefix(namespace), expected);
+        }
     }
 }

@@ -26,6 +26,9 @@ const LIST_OUTLIVES: Duration = Duration::from_secs(60);
 /// Sessions of a user are listed so many at a time.
 const MOST_SESSIONS: u64 = 10_000;
 
+/// A list with so many sessions is shortened, by so many at once.
+const LONG_LIST: u64 = 50;
+
 /// Who begins a session and who ends all of a user get in each other's way so often at most.
 const ROUNDS: usize = 5;
 
@@ -132,8 +135,8 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
             // All sessions of the user may have been ended in between: then this one, which began
             // meanwhile, stands on no list.
             let place = store.place(&list, &digest, Order::Ascending);
-            if self.cache.run("place", place).await?.is_some() {
-                return Ok(());
+            if let Some((before, _)) = self.cache.run("place", place).await? {
+                return self.shorten_list(user, before).await;
             }
         }
         let keys = [entry.key];
@@ -278,6 +281,30 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
             }
         }
         Ok((sessions, ended))
+    }
+
+    /// Takes some of those that have ended off a list with so many sessions, where these are many: a
+    /// list that nobody asks for would only grow.
+    async fn shorten_list(&self, user: &str, sessions: u64) -> Result<(), CacheError> {
+        let Some(places) = sessions.checked_sub(LONG_LIST) else {
+            return Ok(());
+        };
+        let store = &self.cache.shared.store;
+        let list = self.list_key(user);
+        // Anywhere: those that began first may be the ones that are used and live on.
+        let skip = fastrand::u64(..=places);
+        let some = store.range(&list, Order::Ascending, skip, LONG_LIST);
+        let some = self.cache.run("range", some).await?;
+        let digests: Vec<String> = some.into_iter().map(|(digest, _)| digest).collect();
+        let keys: Vec<String> = digests.iter().map(|digest| self.key(digest)).collect();
+        let lengths = self.cache.run("exists", store.lengths(&keys)).await?;
+        let ended = digests.into_iter().zip(lengths);
+        let ended = ended.filter(|(_, length)| *length == 0);
+        let ended: Vec<String> = ended.map(|(digest, _)| digest).collect();
+        if ended.is_empty() {
+            return Ok(());
+        }
+        self.take_off_list(user, &ended).await
     }
 
     /// Takes sessions off a user's list that have ended. One that is beginning just now is on the

@@ -1,6 +1,7 @@
 //! Sessions against a map with a clock, and what stands of them in Redis.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -9,6 +10,8 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use redis::AsyncCommands as _;
 use sise::cache::{Cache, Sessions};
+use sise::port::SortedSets as _;
+use sise::store::MemoryStore;
 use tokio::time::{Instant, advance};
 
 use crate::cache_at;
@@ -309,4 +312,26 @@ async fn a_session_that_cannot_be_prolonged_lives_for_the_rest_of_its_life() {
     assert_eq!(sessions.try_get(TOKENS[0]).await.unwrap().unwrap().value, 7);
     assert!(sessions.check(TOKENS[0]).await);
     assert!(cache.metrics().store_errors > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_nobody_asks_for_does_not_grow_with_the_sessions_that_ended() {
+    let store = Arc::new(MemoryStore::default());
+    let cache = Cache::new(sise::cache::Parts {
+        store: store.clone(),
+        process: "one".to_owned(),
+        clock: sise::clock::system(),
+        timeout: Duration::from_secs(1),
+        namespace: String::new(),
+    });
+    let sessions: Sessions<u32> = cache.sessions().life(Duration::from_secs(10));
+    for number in 0..2_000 {
+        let token = format!("a token with number {number}");
+        sessions.set(&token, "kim", number).await.unwrap();
+        advance(Duration::from_secs(1)).await;
+    }
+    let listed = store.size("sessions:kim").await.unwrap();
+    assert!((9..200).contains(&listed), "{listed} on the list");
+    // The last began a second ago, and nine before it live.
+    assert_eq!(sessions.of_user("kim").await.len(), 9);
 }
