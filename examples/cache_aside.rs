@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     cache.delete_many::<Article>(&[&7, &8]).await?;
 
     // A thousand readers of one cold value, one load.
-    let read = || cache.get_or_set::<Article, _, _, _>(&7, || find(7));
+    let read = || cache.get_or_set(&7, || find(7));
     let all = join_all((0..1_000).map(|_| read())).await;
     let found = all.into_iter().collect::<Result<Vec<_>, _>>()?;
     assert!(found.iter().all(Option::is_some));
