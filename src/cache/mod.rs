@@ -21,6 +21,7 @@
 mod aside;
 mod behind;
 mod count_file;
+mod count_hash;
 mod counters;
 mod error;
 mod flight;
@@ -50,7 +51,8 @@ use crate::port::{CacheStore, StoreError, StoreHealth};
 pub use aside::{Aside, Loaded, Origin};
 pub use behind::WriteBehind;
 pub use count_file::FileCounts;
-pub use counters::{CountError, Counters, DurableCounts, HashCounts};
+pub use count_hash::HashCounts;
+pub use counters::{CountError, Counters, DurableCounts};
 pub use error::{BoxError, CacheError, LoadError};
 pub use key::{Cached, Life};
 pub use metrics::{CacheMetrics, LastOperation};
