@@ -7,13 +7,13 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use metrics::counter;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::claim::Held;
 use super::flight::{Landed, Landing};
 use super::key::beside;
 use super::values::{FLIGHT, STALE, decode, encode};
@@ -470,61 +470,6 @@ enum Turn {
     Found(Vec<u8>),
     /// Another one's, who is at it.
     Others,
-}
-
-/// A claim that this flight has, or may have. It ends with the flight, also where its caller went
-/// away: nobody waits for a load that was given up.
-struct Held {
-    cache: Cache,
-    claim: ValueClaim,
-    is_held: bool,
-}
-
-impl Held {
-    /// Ends the claim, and writes what was loaded if it is still wanted.
-    async fn end(mut self, seen: Option<&[u8]>, entries: &[CacheEntry]) {
-        let store = &self.cache.shared.store;
-        let kept = store.set_claimed(&self.claim, seen, entries);
-        let kept = self.cache.run("set", kept).await;
-        if let Err(error) = kept {
-            tracing::debug!(%error, "what was loaded is not kept");
-        }
-        // Where it was not answered the claim ends by itself.
-        self.is_held = false;
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if !self.is_held {
-            return;
-        }
-        // Without a runtime it ends by itself.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
-        let (cache, claim) = (self.cache.clone(), self.claim.clone());
-        runtime.spawn(async move {
-            let ended = cache.shared.store.set_claimed(&claim, None, &[]);
-            let _ = cache.run("set", ended).await;
-        });
-    }
-}
-
-impl Cache {
-    /// A claim on a key that is no other's, not taken yet.
-    fn claim_of(&self, key: &str) -> Held {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Held {
-            cache: self.clone(),
-            claim: ValueClaim {
-                key: beside(&self.prefix, FLIGHT, key),
-                owner: format!("{}/{number}", self.shared.process),
-            },
-            is_held: false,
-        }
-    }
 }
 
 impl<T: Cached> fmt::Debug for Aside<'_, T> {

@@ -20,6 +20,7 @@
 
 mod aside;
 mod behind;
+mod claim;
 mod count_file;
 mod count_hash;
 mod counters;
