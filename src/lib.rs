@@ -49,6 +49,8 @@
 
 #[cfg(feature = "daemon")]
 pub mod api;
+#[cfg(feature = "daemon")]
+pub mod board;
 pub mod cache;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -22,8 +22,8 @@ use crate::kis::{BrokerDay, MasterFiles};
 use crate::leadership::{Candidate, LeaderStore};
 use crate::movers::Movers;
 use crate::port::{
-    Chronicle, Flights, Leadership, ListSource, PriceStore, QuoteSource, Recorder, StoreError,
-    WatchedCodes,
+    Changes, Chronicle, Flights, Leadership, ListSource, PriceStore, QuoteSource, Recorder,
+    StoreError, WatchedCodes,
 };
 use crate::presence::{Activity, Attendance};
 use crate::reader::{self, Reader};
@@ -83,6 +83,8 @@ pub struct Parts {
     pub cache: Cache,
     /// What this process calls itself where processes meet.
     pub process: String,
+    /// Tells what changes in the store.
+    pub changes: Arc<dyn Changes>,
     /// What is written down about the work, beside the prices.
     pub chronicle: Arc<dyn Chronicle>,
     /// Is told what happens.
@@ -146,6 +148,7 @@ impl Parts {
             redis: outside.redis,
             cache,
             process: outside.process,
+            changes: outside.changes,
             chronicle: outside.chronicle,
             recorder: outside.recorder,
             watched,

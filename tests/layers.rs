@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["pace"],
     &["kis", "store"],
     &[
+        "board",
         "universe",
         "cache",
         "sweep",

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
-use serde_json::json;
 
 use super::{KrxTime, Quote};
 
@@ -73,16 +71,28 @@ impl Reading {
     }
 }
 
+/// A [`Reading`] as JSON: the age last.
+#[derive(Serialize)]
+struct Object<'a> {
+    #[serde(flatten)]
+    quote: &'a Quote,
+    quote_source: &'a str,
+    stale: bool,
+    age_ms: u64,
+}
+
 impl Serialize for Reading {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serde_json::to_value(&self.quote).map_err(S::Error::custom)?;
-        if let Some(fields) = object.as_object_mut() {
-            fields.insert("quote_source".to_owned(), self.quote.source.as_ref().into());
-            fields.insert("source".to_owned(), json!(self.source));
-            let age = u64::try_from(self.age.as_millis()).unwrap_or(u64::MAX);
-            fields.insert("age_ms".to_owned(), age.into());
-            fields.insert("stale".to_owned(), self.is_stale.into());
-        }
+        let quote = Quote {
+            source: self.source.as_str().into(),
+            ..Quote::clone(&self.quote)
+        };
+        let object = Object {
+            quote: &quote,
+            quote_source: &self.quote.source,
+            stale: self.is_stale,
+            age_ms: u64::try_from(self.age.as_millis()).unwrap_or(u64::MAX),
+        };
         object.serialize(serializer)
     }
 }

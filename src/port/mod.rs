@@ -2,6 +2,7 @@
 
 mod bans;
 mod cache;
+mod changes;
 mod flights;
 mod journal;
 mod list;
@@ -17,6 +18,8 @@ pub use cache::{
     CacheEntry, CacheKeys, CacheStore, Growth, Hashes, Living, Order, Receipt, Replacement, Scored,
     SortedSets, StoreHealth, ValueClaim, Values,
 };
+pub(crate) use changes::WAITING;
+pub use changes::{Change, Changes, Heard};
 pub use flights::{Claim, Flights, Landed};
 pub use journal::{Chronicle, CoverageLog, Journal, Ledger, Place, Recorder, Roster, Unrecorded};
 pub use list::{ListError, ListSource};

@@ -12,8 +12,8 @@ use crate::config::Settings;
 use crate::kis::{BanFile, Http, TokenFile, Transport};
 use crate::pace::CallCount;
 use crate::port::{
-    Assignments, BanStore, CacheStore, Chronicle, CopyStore, Flights, Leadership, Postings,
-    PriceStore, RateBudget, Recorder, TokenStore, Unrecorded, WatchedCodes,
+    Assignments, BanStore, CacheStore, Changes, Chronicle, CopyStore, Flights, Leadership,
+    Postings, PriceStore, RateBudget, Recorder, TokenStore, Unrecorded, WatchedCodes,
 };
 use crate::store::{
     FileCopies, MemoryStore, RedisBans, RedisBudget, RedisFirstLevel, RedisSettings, RedisStore,
@@ -38,6 +38,8 @@ pub struct Outside {
     pub sweep_store: Arc<dyn PriceStore>,
     /// Where sise keeps what is hot beside the prices: watch lists, read counts, rankings.
     pub cache_store: Arc<dyn CacheStore>,
+    /// Tells what changes in the store.
+    pub changes: Arc<dyn Changes>,
     /// What is written down about the work, beside the prices.
     pub chronicle: Arc<dyn Chronicle>,
     /// Is told what happens.
@@ -108,13 +110,14 @@ impl Outside {
             .map(|(_, identity)| BanFile::new(&settings.state_directory, identity));
         let files = Arc::new(FileCopies::new(&settings.state_directory));
         let own_clock = Arc::clone(&clock);
-        let outside = |reader_store, sweep_store, cache_store, chronicle, copies| Self {
+        let outside = |reader_store, sweep_store, cache_store, changes, chronicle, copies| Self {
             clock: own_clock,
             process: process_name(),
             connect: Arc::new(|base, patience| Ok(Arc::new(Http::new(base, patience)?))),
             reader_store,
             sweep_store,
             cache_store,
+            changes,
             chronicle,
             recorder: Arc::new(Unrecorded),
             copies: vec![files, copies],
@@ -131,8 +134,17 @@ impl Outside {
         let url = store.url.expose_secret();
         if url == "memory" {
             let memory = Arc::new(MemoryStore::default());
-            let (prices, cache, chronicle) = (memory.clone(), memory.clone(), memory.clone());
-            return Ok(outside(prices.clone(), prices, cache, chronicle, memory));
+            let (prices, cache) = (memory.clone(), memory.clone());
+            let (changes, chronicle) = (memory.clone(), memory.clone());
+            let prices: Arc<dyn PriceStore> = prices;
+            return Ok(outside(
+                prices.clone(),
+                prices,
+                cache,
+                changes,
+                chronicle,
+                memory,
+            ));
         }
         let redis_settings = RedisSettings {
             url,
@@ -182,6 +194,7 @@ impl Outside {
             ..outside(
                 reader_store,
                 sweeping.clone(),
+                redis.clone(),
                 redis.clone(),
                 sweeping,
                 redis,

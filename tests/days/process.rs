@@ -71,6 +71,7 @@ pub(crate) fn parts(
         reader_store: link.clone(),
         sweep_store: link.clone(),
         cache_store: Arc::new(MemoryStore::default()),
+        changes: Arc::new(MemoryStore::default()),
         copies: vec![disk.clone(), link.clone()],
         lease: Some(link.clone()),
         flights: Some(link.clone()),

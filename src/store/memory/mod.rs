@@ -2,6 +2,7 @@
 
 mod bans;
 mod cache;
+mod changes;
 mod chronicle;
 mod flights;
 mod lease;
@@ -13,10 +14,11 @@ use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use crate::domain::{Quote, Symbol};
-use crate::port::{CopyStore, Lead, Leader, PriceStore, Shelf, StoreError};
+use crate::port::{Change, CopyStore, Lead, Leader, PriceStore, Shelf, StoreError, WAITING};
 
 pub use bans::MemoryBans;
 use cache::Cached;
@@ -31,6 +33,7 @@ const CLEAR_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct MemoryStore {
     shelves: RwLock<Shelves>,
+    changes: broadcast::Sender<Change>,
 }
 
 #[derive(Debug)]
@@ -50,6 +53,7 @@ struct Shelves {
 impl Default for MemoryStore {
     fn default() -> Self {
         Self {
+            changes: broadcast::Sender::new(WAITING),
             shelves: RwLock::new(Shelves {
                 realtime: HashMap::new(),
                 close: HashMap::new(),
@@ -109,6 +113,12 @@ impl PriceStore for MemoryStore {
             shelves.realtime.retain(|_, (_, dies_at)| *dies_at > now);
             shelves.clear_at = now + CLEAR_EVERY;
         }
+        drop(shelves);
+        let written = quotes.iter().cloned().map(Quote::as_stored).collect();
+        self.tell_written(match shelf {
+            Shelf::Realtime(_) => Change::Prices(written),
+            Shelf::Close => Change::Closes(written),
+        });
         Ok(())
     }
 

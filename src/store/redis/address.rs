@@ -77,6 +77,14 @@ impl RedisAddress {
         })
     }
 
+    /// The number of the database; a cluster has one only.
+    pub(super) fn database(&self) -> i64 {
+        match self {
+            Self::Server(info) | Self::Sentinels { master: info, .. } => info.redis_settings().db(),
+            Self::Cluster(_) => 0,
+        }
+    }
+
     /// Whether it names several hosts, which no parser of one address understands.
     pub(crate) fn is_of_many(&self) -> bool {
         !matches!(self, Self::Server(_))

@@ -12,8 +12,8 @@ use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use redis::aio::ConnectionLike;
 use redis::{
-    Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult,
-    ServerError, ServerErrorKind, Value,
+    Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisFuture,
+    RedisResult, ServerError, ServerErrorKind, Value,
 };
 use tokio::task::JoinSet;
 
@@ -83,6 +83,14 @@ impl Cluster {
             connection: ClusterConnection { shared },
             _lookout: lookout,
         })
+    }
+
+    /// For connections of another kind to some node, another one each time.
+    pub(super) fn client(&self) -> RedisResult<Client> {
+        let nodes = self.connection.nodes();
+        let node = nodes.get(fastrand::usize(..nodes.len().max(1)));
+        let nothing = || RedisError::from((ErrorKind::InvalidClientConfig, "no node"));
+        Ok(node.ok_or_else(nothing)?.client().clone())
     }
 
     pub(super) async fn run<T, F, Fut>(&self, request: &F) -> RedisResult<T>

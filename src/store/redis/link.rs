@@ -36,6 +36,7 @@ pub(super) struct Link {
     way: Way,
     limits: Limits,
     address: String,
+    database: i64,
 }
 
 enum Way {
@@ -61,6 +62,7 @@ impl Link {
         let address = RedisAddress::parse(settings.url)
             .ok_or_else(|| unusable(&format!("allowed is {}", RedisAddress::FORMS)))?;
         let text = address.to_string();
+        let database = address.database();
         let way = match address {
             RedisAddress::Server(info) => {
                 Server::new(info, limits).map(|server| Way::Server(Box::new(server)))
@@ -76,6 +78,7 @@ impl Link {
             way: way.map_err(|error| unusable(error.category()))?,
             address: text,
             limits,
+            database,
         })
     }
 
@@ -90,6 +93,21 @@ impl Link {
             Way::Server(server) => Some(server.client()),
             Way::Sentinels(_) | Way::Cluster(_) => None,
         }
+    }
+
+    /// For a connection that listens: to the one server, the master at present, or some node of a
+    /// cluster, where every node hears what is published on any.
+    pub(super) async fn listening(&self) -> RedisResult<Client> {
+        match &self.way {
+            Way::Server(server) => Ok(server.client().clone()),
+            Way::Sentinels(sentinels) => sentinels.client().await,
+            Way::Cluster(cluster) => cluster.client(),
+        }
+    }
+
+    /// The number of the database, which keys are kept apart by, but not what is published.
+    pub(super) fn database(&self) -> i64 {
+        self.database
     }
 
     /// How long anything may take.
@@ -237,7 +255,7 @@ fn refusal(error: &RedisError, said: &str) -> Option<(String, &'static str)> {
         let what = error.detail().unwrap_or("no permission");
         return Some((
             format!("its user may not do this ({what})"),
-            "let that user run scripts and use the keys sise:*, realtime:* and close:*",
+            "let that user run scripts, use the keys sise:*, realtime:* and close:*, and the channels sise:*",
         ));
     }
     [

@@ -4,6 +4,7 @@ mod address;
 mod bans;
 mod budget;
 mod cache_keys;
+mod changes;
 mod cluster;
 mod cluster_prices;
 mod connection;
@@ -29,7 +30,7 @@ mod values;
 mod work;
 
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -64,7 +65,7 @@ static DELETE_OWN: LazyLock<Script> = LazyLock::new(|| {
 
 /// Prices in Redis, and what processes share there.
 pub struct RedisStore {
-    link: Link,
+    link: Arc<Link>,
     keys: Keys,
 }
 
@@ -77,7 +78,7 @@ impl RedisStore {
     /// The address cannot be understood.
     pub fn new(settings: &RedisSettings<'_>) -> Result<Self, StoreError> {
         Ok(Self {
-            link: Link::new(settings)?,
+            link: Arc::new(Link::new(settings)?),
             keys: Keys::new(settings.namespace),
         })
     }

@@ -1,7 +1,7 @@
 //! One node of a cluster.
 
 use redis::aio::ConnectionLike as _;
-use redis::{Cmd, ConnectionInfo, FromRedisValue as _, Pipeline, RedisResult, Value};
+use redis::{Client, Cmd, ConnectionInfo, FromRedisValue as _, Pipeline, RedisResult, Value};
 
 use super::address::at;
 use super::connection::Connection;
@@ -37,6 +37,11 @@ impl Node {
             port,
             server: Server::new(at(template, host, port), limits)?,
         })
+    }
+
+    /// For connections of another kind.
+    pub(super) fn client(&self) -> &Client {
+        self.server.client()
     }
 
     /// Sends a command.

@@ -104,60 +104,67 @@ pub(super) fn quote(decoder: &mut Decoder, symbol: Symbol, value: Value) -> Opti
     quote
 }
 
-/// KEYS: the last lead, then the prices. ARGV: the lead of the writer, life in milliseconds or 0,
-/// then the objects. Returns whether it was the last lead.
-static SET_AS_LEADER: LazyLock<Script> = LazyLock::new(|| {
+/// Writes prices and tells of them. Whether they are heard of is none of the write's.
+///
+/// KEYS: the last lead, then the prices. ARGV: the lead of the writer or nothing, life in
+/// milliseconds or 0, the channel, what kind they are told as, then the objects. Returns whether the
+/// writer was the last lead, or none.
+static SET: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+        r#"if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
         for i = 2, #KEYS do
           if ARGV[2] == '0' then
-            redis.call('SET', KEYS[i], ARGV[i + 1])
+            redis.call('SET', KEYS[i], ARGV[i + 3])
           else
-            redis.call('SET', KEYS[i], ARGV[i + 1], 'PX', ARGV[2])
+            redis.call('SET', KEYS[i], ARGV[i + 3], 'PX', ARGV[2])
           end
         end
-        return 1",
+        local change = '{"' .. ARGV[4] .. '":[' .. table.concat(ARGV, ',', 5) .. ']}'
+        redis.pcall('PUBLISH', ARGV[3], change)
+        return 1"#,
     )
 });
 
 impl RedisStore {
-    async fn set(&self, objects: &[(String, Vec<u8>)], life: u64) -> Result<(), StoreError> {
-        let mut pipeline = redis::pipe();
-        for (key, json) in objects {
-            let command = match life {
-                0 => Cmd::set(key, json.as_slice()),
-                life => Cmd::pset_ex(key, json.as_slice(), life),
-            };
-            pipeline.add_command(command).ignore();
-        }
-        let pipeline = &pipeline;
-        self.link
-            .run(|mut connection| async move { pipeline.query_async(&mut connection).await })
-            .await
-    }
-
-    /// Writes if `lead` is the last that was given, all or nothing.
-    async fn set_as_leader(
+    /// Writes, as the leader only if `lead` is the last that was given, all or nothing.
+    async fn set(
         &self,
         objects: &[(String, Vec<u8>)],
-        life: u64,
-        lead: Lead,
+        shelf: Shelf,
+        lead: Option<Lead>,
     ) -> Result<(), StoreError> {
-        let mut call = SET_AS_LEADER.prepare_invoke();
-        call.key(self.lead_key()).arg(lead.0).arg(life);
+        let mut call = SET.prepare_invoke();
+        call.key(self.lead_key());
+        call.arg(lead.map_or_else(String::new, |lead| lead.to_string()));
+        call.arg(life(shelf)).arg(self.channel()).arg(kind(shelf));
         for (key, json) in objects {
             call.key(key).arg(json.as_slice());
         }
         let call = &call;
-        let leads: bool = self
+        let is_done: bool = self
             .link
             .run(|mut connection| async move { call.invoke_async(&mut connection).await })
             .await?;
-        if leads {
-            Ok(())
-        } else {
-            Err(StoreError::Superseded { lead })
+        match lead {
+            Some(lead) if !is_done => Err(StoreError::Superseded { lead }),
+            _ => Ok(()),
         }
+    }
+}
+
+/// Life of what stands on a shelf, milliseconds; 0 for what stays.
+fn life(shelf: Shelf) -> u64 {
+    match shelf {
+        Shelf::Realtime(ttl) => u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
+        Shelf::Close => 0,
+    }
+}
+
+/// As what the prices of a shelf are told, the name of a [`crate::port::Change`].
+fn kind(shelf: Shelf) -> &'static str {
+    match shelf {
+        Shelf::Realtime(_) => "prices",
+        Shelf::Close => "closes",
     }
 }
 
@@ -184,15 +191,16 @@ impl PriceStore for RedisStore {
             };
             objects.push((key, json));
         }
-        let life = match shelf {
-            Shelf::Realtime(ttl) => u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
-            Shelf::Close => 0,
-        };
-        match lead {
-            _ if self.link.is_cluster() => self.set_by_slot(&objects, life, lead).await,
-            None => self.set(&objects, life).await,
-            Some(lead) => self.set_as_leader(&objects, life, lead).await,
+        if !self.link.is_cluster() {
+            return self.set(&objects, shelf, lead).await;
         }
+        self.set_by_slot(&objects, life(shelf), lead).await?;
+        let objects = objects.iter().map(|(_, json)| json.as_slice());
+        let objects = objects.collect::<Vec<_>>().join(b",".as_slice());
+        let head = format!("{{\"{}\":[", kind(shelf)).into_bytes();
+        self.tell_written([head, objects, b"]}".to_vec()].concat())
+            .await;
+        Ok(())
     }
 
     async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {

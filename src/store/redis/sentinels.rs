@@ -99,6 +99,15 @@ impl Sentinels {
         })
     }
 
+    /// For connections of another kind to the master of now.
+    pub(super) async fn client(&self) -> RedisResult<Client> {
+        let master = match self.shared.master.load_full() {
+            Some(master) => master,
+            None => self.shared.first_master().await?,
+        };
+        Ok(master.server.client().clone())
+    }
+
     /// Runs a request on the master; once more where another one took its place.
     pub(super) async fn run<T, F, Fut>(&self, request: &F) -> RedisResult<T>
     where

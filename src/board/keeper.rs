@@ -1,0 +1,163 @@
+//! Keeps the board as the store is.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{News, Onlooker, QuoteBoard};
+use crate::clock::Clock;
+use crate::domain::{Quote, Symbol, Universe};
+use crate::port::{Change, Changes, Heard, PriceStore, StoreError};
+
+/// All live prices are read anew this often: programs that are not sise tell of nothing.
+const READ_ANEW: Duration = Duration::from_secs(10);
+
+/// Closes are read anew after so many times.
+const CLOSES_EVERY: u32 = 6;
+
+/// What a keeper works with.
+pub struct Parts {
+    /// The board.
+    pub board: Arc<QuoteBoard>,
+    /// Where the prices stand.
+    pub store: Arc<dyn PriceStore>,
+    /// Tells what changes there.
+    pub changes: Arc<dyn Changes>,
+    /// The codes that are read.
+    pub universe: Arc<ArcSwap<Universe>>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Told of what changes on the board.
+    pub onlookers: Vec<Arc<dyn Onlooker>>,
+}
+
+/// Keeps the board as the store is.
+pub struct Keeper {
+    parts: Parts,
+    is_listening: bool,
+    reads: u32,
+}
+
+impl Keeper {
+    /// A keeper of a board.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            is_listening: false,
+            reads: 0,
+        }
+    }
+
+    /// Keeps the board until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut heard = self.parts.changes.listen();
+        let mut ticks = interval(READ_ANEW);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                news = heard.recv() => match news {
+                    Some(news) => self.take(news).await,
+                    None => return,
+                },
+                _ = ticks.tick() => self.read_anew().await,
+            }
+        }
+    }
+
+    async fn take(&mut self, heard: Heard) {
+        match heard {
+            Heard::Begin => {
+                self.is_listening = true;
+                self.read_anew().await;
+            }
+            Heard::Change(Change::Prices(quotes)) => self.post(quotes),
+            Heard::Change(Change::Closes(quotes)) => self.parts.board.post_closes(quotes),
+            Heard::Change(Change::Gap(codes)) => self.tell(&News::Gap(&codes)),
+            Heard::Lost => {
+                self.is_listening = false;
+                self.parts.board.set_heard(false);
+                self.tell(&News::Lost);
+            }
+        }
+    }
+
+    /// Reads every live price, and now and then every close.
+    async fn read_anew(&mut self) {
+        let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
+        if let Err(error) = self.read(&symbols).await {
+            tracing::debug!(%error, "the board is not read anew");
+            return;
+        }
+        // What changed before was just read, what changes from now on is heard.
+        if self.is_listening && !self.parts.board.is_heard() {
+            self.parts.board.set_heard(true);
+            self.tell(&News::Found);
+        }
+    }
+
+    async fn read(&mut self, symbols: &[Symbol]) -> Result<(), StoreError> {
+        let asked_at = (self.parts.clock)();
+        let quotes = self.parts.store.realtime(symbols).await?;
+        let mut found: Vec<Quote> = Vec::with_capacity(quotes.len());
+        let mut gone = Vec::new();
+        for (symbol, quote) in symbols.iter().zip(quotes) {
+            match quote {
+                Some(quote) => found.push(*quote),
+                None => gone.push(*symbol),
+            }
+        }
+        // What was heard since the question is newer than the answer.
+        let board = &self.parts.board;
+        gone.retain(|symbol| {
+            let held = board.live(*symbol, asked_at);
+            held.is_some_and(|held| held.quote.fetched_at < asked_at)
+        });
+        if !gone.is_empty() {
+            board.take_down(&gone);
+        }
+        self.post(found);
+        if self.reads.is_multiple_of(CLOSES_EVERY) {
+            let closes = self.parts.store.close(symbols).await?;
+            let closes = closes.into_iter().flatten().map(|quote| *quote);
+            self.parts.board.post_closes(closes);
+        }
+        self.reads = self.reads.wrapping_add(1);
+        Ok(())
+    }
+
+    fn post(&self, quotes: Vec<Quote>) {
+        let news = self.parts.board.post(quotes, (self.parts.clock)());
+        if !news.is_empty() {
+            self.tell(&News::Prices(&news));
+        }
+    }
+
+    fn tell(&self, news: &News<'_>) {
+        for onlooker in &self.parts.onlookers {
+            onlooker.told(news);
+        }
+    }
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper")
+            .field("board", &self.parts.board)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("board", &self.board)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,82 @@
+//! The line of the day: one price a minute of every code.
+
+use chrono::{NaiveDate, Timelike as _};
+use serde::Serialize;
+
+use crate::domain::Quote;
+
+/// Minutes of a day that are kept of a code at most: twelve hours.
+const MOST: usize = 720;
+
+/// The last price within a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Point {
+    /// Minutes since midnight in Seoul.
+    pub minute: u16,
+    /// Won.
+    pub price: i64,
+}
+
+/// The prices of a day of one code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Which day.
+    pub date: NaiveDate,
+    /// In order; minutes without a price are left out.
+    pub points: Vec<Point>,
+}
+
+/// The lines of the day of all codes, by their places.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    date: Option<NaiveDate>,
+    /// Points are kept small: there are a million at the end of a day.
+    points: Vec<Vec<(u16, u32)>>,
+}
+
+impl Lines {
+    /// Notes a price. One of an earlier day is none of this line, one of a later day begins anew.
+    pub(super) fn note(&mut self, place: usize, quote: &Quote) {
+        let date = quote.timestamp.date();
+        if self.date.is_some_and(|held| date < held) {
+            return;
+        }
+        if self.date != Some(date) {
+            self.date = Some(date);
+            self.points.clear();
+        }
+        if self.points.len() <= place {
+            self.points.resize_with(place + 1, Vec::new);
+        }
+        let minute = u16::try_from(quote.timestamp.num_seconds_from_midnight() / 60);
+        let (Ok(minute), Ok(price), Some(points)) = (
+            minute,
+            u32::try_from(quote.price),
+            self.points.get_mut(place),
+        ) else {
+            return;
+        };
+        let is_full = points.len() >= MOST;
+        match points.last_mut() {
+            Some((last, held)) if *last == minute => *held = price,
+            // A clock that was set back writes no line.
+            Some((last, _)) if *last > minute => {}
+            _ if is_full => {}
+            _ => points.push((minute, price)),
+        }
+    }
+
+    /// The line of the code at a place.
+    #[must_use]
+    pub(super) fn of(&self, place: usize) -> Option<Line> {
+        let points = self.points.get(place)?;
+        let point = |(minute, price): &(u16, u32)| Point {
+            minute: *minute,
+            price: i64::from(*price),
+        };
+        Some(Line {
+            date: self.date?,
+            points: points.iter().map(point).collect(),
+        })
+    }
+}

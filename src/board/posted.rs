@@ -1,0 +1,55 @@
+//! A price on the board, as it is handed out: encoded once for all who get it.
+
+use std::sync::OnceLock;
+
+use crate::domain::{Quote, Reading, Source};
+
+/// A price on the board.
+#[derive(Debug)]
+pub struct Posted {
+    /// The price.
+    pub quote: Quote,
+    /// The place of its code on the board.
+    pub place: usize,
+    object: OnceLock<String>,
+    reading: OnceLock<String>,
+}
+
+impl Posted {
+    pub(super) fn new(quote: Quote, place: usize) -> Self {
+        Self {
+            quote,
+            place,
+            object: OnceLock::new(),
+            reading: OnceLock::new(),
+        }
+    }
+
+    /// The price object, as in the store.
+    #[must_use]
+    pub fn object(&self) -> &str {
+        // Texts and numbers can always be encoded.
+        self.object
+            .get_or_init(|| serde_json::to_string(&self.quote).unwrap_or_default())
+    }
+
+    /// The price as a [`Reading`] from the store, `age_ms` old.
+    #[must_use]
+    pub fn reading(&self, age_ms: u64) -> String {
+        let head = self.reading.get_or_init(|| {
+            let quote = Box::new(self.quote.clone());
+            let now = self.quote.fetched_at;
+            let reading = Reading::new(quote, Source::Redis, now);
+            let mut text = serde_json::to_string(&reading).unwrap_or_default();
+            // The age stands last, and is the one thing that changes.
+            let end = text.rfind(':').map_or(0, |colon| colon + 1);
+            text.truncate(end);
+            text
+        });
+        let mut text = String::with_capacity(head.len() + 24);
+        text.push_str(head);
+        text.push_str(&age_ms.to_string());
+        text.push('}');
+        text
+    }
+}
