@@ -9,7 +9,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, ApiState};
+use crate::api::ApiServer;
 
 /// After a stop the tasks get this long; then they are cut off.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -86,14 +86,13 @@ enum Ended<E> {
 /// A task ended unasked: the first to end stops the rest.
 pub async fn run<E: Send + 'static>(
     work: impl Future<Output = Result<(), E>> + Send + 'static,
-    api: Option<(TcpListener, ApiState)>,
+    api: Option<(TcpListener, ApiServer)>,
     stop: CancellationToken,
 ) -> Result<Signal, DaemonError<E>> {
     let mut tasks: JoinSet<Ended<E>> = JoinSet::new();
     tasks.spawn(async { Ended::Work(work.await) });
-    if let Some((listener, state)) = api {
-        let token = stop.clone();
-        tasks.spawn(async { Ended::Api(api::serve(listener, state, token).await) });
+    if let Some((listener, api)) = api {
+        tasks.spawn(async { Ended::Api(api.serve(listener).await) });
     }
     let outcome = tokio::select! {
         signal = signalled() => signal.map_err(DaemonError::from),
@@ -118,9 +117,9 @@ pub async fn run<E: Send + 'static>(
 fn unasked<E>(ended: Result<Ended<E>, JoinError>) -> DaemonError<E> {
     let (task, trouble) = match ended {
         Ok(Ended::Work(Err(error))) => return DaemonError::Work(error),
-        Ok(Ended::Work(Ok(()))) => ("schedule", "without being asked to".to_owned()),
-        Ok(Ended::Api(Ok(()))) => ("health server", "without being asked to".to_owned()),
-        Ok(Ended::Api(Err(error))) => ("health server", error.to_string()),
+        Ok(Ended::Work(Ok(()))) => ("work", "without being asked to".to_owned()),
+        Ok(Ended::Api(Ok(()))) => ("API", "without being asked to".to_owned()),
+        Ok(Ended::Api(Err(error))) => ("API", error.to_string()),
         Err(error) => ("task", error.to_string()),
     };
     DaemonError::Ended { task, trouble }

@@ -54,6 +54,8 @@ pub mod board;
 pub mod cache;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "daemon")]
+pub mod clients;
 pub mod clock;
 pub mod config;
 #[cfg(feature = "daemon")]

@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
         "journal",
         "ping",
     ],
-    &["fleet", "presence", "ledger", "movers", "watch"],
+    &["fleet", "presence", "ledger", "movers", "watch", "clients"],
     &["config"],
     &["setup"],
     &["freshness", "telemetry"],

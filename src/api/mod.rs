@@ -1,180 +1,299 @@
-//! Health and metrics over HTTP, on loopback by default.
+//! The API over HTTP: prices, streams, the market on one page, health and metrics. On loopback by
+//! default.
+//!
+//! ```text
+//!  server (connections) -> problem, measure -> access -> routes -> board, reader, store
+//!                                                  '---> stream <- hub <- board
+//! ```
 
-use std::fmt::Write as _;
-use std::future::IntoFuture as _;
+mod access;
+mod calendar;
+mod document;
+mod encoded;
+mod extract;
+mod health;
+mod lines;
+mod market;
+mod metrics;
+mod movers;
+mod page;
+mod prices;
+mod problem;
+mod refresh;
+mod server;
+mod sessions;
+mod shapes;
+mod stream;
+mod universe;
+mod watchlists;
+
+use std::fmt;
 use std::io;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
-use metrics::gauge;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::sync::Semaphore;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowHeaders, AllowMethods, CorsLayer};
+use tower_http::timeout::TimeoutLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use crate::domain::{KrxTime, Seoul};
+use self::access::Access;
+use self::market::MarketPage;
+use self::stream::Hub;
+use self::universe::UniversePage;
+use crate::board::{self, Keeper, QuoteBoard};
+use crate::cache::CacheError;
+use crate::clients::Clients;
 use crate::freshness::Freshness;
-use crate::leadership::{Candidate, Post};
-use crate::port::Leader;
+use crate::leadership::Candidate;
+use crate::reader::Reader;
 use crate::setup::Parts;
-
-/// Below this share of fresh prices in a session the daemon is not ready.
-const READY_SHARE: f64 = 0.9;
+use crate::watch::WatchLists;
 
 /// Histograms are folded this often; without it they grow between two scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// An open connection is cut this long after the stop.
-const GRACE: Duration = Duration::from_secs(1);
+/// A request is answered within this time; streams have all the time they like.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 
-/// What the routes answer from.
+/// Bytes of a request's body at most.
+const LARGEST_BODY: usize = 64 * 1024;
+
+/// What a daemon that sweeps knows beside the rest.
 #[derive(Clone)]
-pub struct ApiState {
-    /// Store, token, calendar, list.
-    pub parts: Arc<Parts>,
+pub struct Sweeping {
     /// When each code was written.
     pub freshness: Arc<Freshness>,
     /// This process among those that may lead; `None` where it is alone.
     pub candidate: Option<Arc<Candidate>>,
-    /// Renders the metrics.
-    pub metrics: PrometheusHandle,
     /// The calendar is not asked.
     pub always_open: bool,
 }
 
-/// Serves until `stop`.
-///
-/// # Errors
-///
-/// The listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    state: ApiState,
+/// Serves the API.
+pub struct ApiServer {
+    api: Api,
+}
+
+/// What the routes have of it. A cheap handle: clones share everything.
+#[derive(Clone)]
+struct Api {
+    shared: Arc<Shared>,
+}
+
+/// What the routes answer from.
+struct Shared {
+    parts: Arc<Parts>,
+    sweeping: Option<Sweeping>,
+    metrics: PrometheusHandle,
+    board: Arc<QuoteBoard>,
+    hub: Arc<Hub>,
+    reader: Reader,
+    watch_lists: WatchLists,
+    clients: Clients,
+    access: Access,
+    market: MarketPage,
+    universe_page: UniversePage,
+    refreshes: Arc<Semaphore>,
+    tasks: TaskTracker,
     stop: CancellationToken,
-) -> io::Result<()> {
-    let handle = state.metrics.clone();
-    let router = Router::new()
-        .route("/live", get(|| async { "live\n" }))
-        .route("/ready", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(state);
-    let server =
-        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let mut upkeep = interval(UPKEEP);
-    upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let server = server.into_future();
-    tokio::pin!(server);
-    loop {
-        tokio::select! {
-            served = &mut server => return served,
-            _ = upkeep.tick() => handle.run_upkeep(),
-            () = stop.cancelled() => {
-                // A scraper that keeps its connection open must not hold the process.
-                return timeout(GRACE, server).await.unwrap_or(Ok(()));
+}
+
+/// Why the API is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// It would be open to others, and nobody has an access token.
+    #[error(
+        "api.listen is no loopback address, so that every client needs an access token, and there \
+         is none: make one with `sise clients add NAME`, or set api.listen to 127.0.0.1:8787"
+    )]
+    NoClients,
+}
+
+impl ApiServer {
+    /// The API on `parts`; of a daemon with what it knows of its sweeps. Ends with `stop`.
+    #[must_use]
+    pub fn new(
+        parts: Arc<Parts>,
+        sweeping: Option<Sweeping>,
+        metrics: PrometheusHandle,
+        stop: CancellationToken,
+    ) -> Self {
+        let settings = &parts.settings.api;
+        let board = Arc::new(QuoteBoard::new(parts.settings.store.ttl));
+        let clients = Clients::new(&parts.cache);
+        let is_open = settings
+            .listen
+            .is_none_or(|address| address.ip().is_loopback());
+        let shared = Shared {
+            hub: Arc::new(Hub::new(Arc::clone(&board), settings.streams_per_client)),
+            reader: parts.reader(),
+            watch_lists: WatchLists::new(&parts.cache),
+            access: Access::new(clients.clone(), is_open, settings.requests_per_second),
+            clients,
+            market: MarketPage::default(),
+            universe_page: UniversePage::default(),
+            refreshes: Arc::new(Semaphore::new(refresh::UNDER_WAY)),
+            tasks: TaskTracker::new(),
+            board,
+            sweeping,
+            metrics,
+            stop,
+            parts,
+        };
+        let shared = Arc::new(shared);
+        Self {
+            api: Api { shared },
+        }
+    }
+
+    /// Whether it may be served as the settings say: on an address that is not loopback somebody
+    /// must have an access token. Where the store does not answer nobody has one that is accepted, so
+    /// that it may.
+    ///
+    /// # Errors
+    ///
+    /// Nobody has one.
+    pub async fn check(&self) -> Result<(), ApiError> {
+        let listen = self.api.parts.settings.api.listen;
+        if listen.is_none_or(|address| address.ip().is_loopback()) {
+            return Ok(());
+        }
+        let sessions: Result<_, CacheError> = self.api.clients.list(None).await;
+        match sessions {
+            Ok(sessions) if sessions.is_empty() => Err(ApiError::NoClients),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "whether anybody has an access token is not known");
+                Ok(())
             }
         }
     }
+
+    /// Serves until the stop.
+    ///
+    /// # Errors
+    ///
+    /// The listener fails.
+    pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
+        let keeper = Keeper::new(board::Parts {
+            board: Arc::clone(&self.api.board),
+            store: Arc::clone(&self.api.parts.reader_store),
+            changes: Arc::clone(&self.api.parts.changes),
+            universe: Arc::clone(&self.api.parts.universe),
+            clock: Arc::clone(&self.api.parts.clock),
+            onlookers: vec![self.api.hub.clone()],
+        });
+        let stop = &self.api.stop;
+        let connections = self.api.parts.settings.api.connections;
+        let served = server::serve(listener, self.api.router(), connections, stop.clone());
+        let ((), (), (), served) = tokio::join!(
+            keeper.run(stop.clone()),
+            self.api.parts.reads.run(stop.clone()),
+            self.api.keep_up(),
+            served,
+        );
+        self.api.tasks.close();
+        self.api.tasks.wait().await;
+        served
+    }
 }
 
-/// Ready: the store answers, and in a session who sweeps has a good token and a fresh list. Who
-/// stands by is ready while the store answers and another one leads. Out of session a list that is
-/// not fresh is no failure.
-async fn ready(State(state): State<ApiState>) -> impl IntoResponse {
-    let mut failing = Vec::new();
-    if let Err(error) = state.parts.reader_store.ping().await {
-        failing.push(error.to_string());
-    }
-    if let Some(broker) = &state.parts.broker
-        && let Some(ban) = broker.rest.bans().in_force().await
-    {
-        failing.push(ban.to_string());
-    }
-    let post = state.candidate.as_ref().map(|candidate| candidate.post());
-    let moment = state.parts.calendar.load().moment((state.parts.clock)());
-    let sweeps = !matches!(post, Some(Post::Follows(_)));
-    if sweeps && (state.always_open || moment.is_open()) {
-        failing.extend(what_sweeps_lack(&state));
-    }
-    let leads = match &post {
-        None => String::new(),
-        Some(Post::Leads { leader, .. }) => format!("this process leads since {}\n", since(leader)),
-        Some(Post::Follows(leader)) => format!(
-            "standing by; {} leads since {}\n",
-            leader.process,
-            since(leader)
-        ),
-        Some(Post::Unknown) => "nobody is known to lead\n".to_owned(),
-    };
-    if failing.is_empty() {
-        return (StatusCode::OK, format!("ready\n{leads}"));
-    }
-    let mut body = "not ready\n".to_owned();
-    for reason in failing {
-        // Writing to a String cannot fail.
-        let _ = writeln!(body, "- {reason}");
-    }
-    (StatusCode::SERVICE_UNAVAILABLE, body + &leads)
-}
-
-/// What a process that sweeps must have in a session, and has not.
-fn what_sweeps_lack(state: &ApiState) -> Vec<String> {
-    let mut lacking = Vec::new();
-    let broker = state.parts.broker.as_ref();
-    if !broker.is_some_and(|broker| broker.auth.has_valid_token()) {
-        lacking.push("there is no valid access token".to_owned());
-    }
-    let ttl = state.parts.settings.store.ttl;
-    let fresh = state.freshness.of(&state.parts.universe.load(), ttl);
-    if fresh.share < READY_SHARE {
-        lacking.push(format!(
-            "{:.1} % of the list have a live price, {:.0} % are needed",
-            fresh.share * 100.0,
-            READY_SHARE * 100.0
-        ));
-    }
-    lacking
-}
-
-/// Since when a process leads, by the store's clock.
-fn since(leader: &Leader) -> String {
-    let since = chrono::DateTime::from_timestamp_millis(leader.since_ms);
-    since.map_or_else(String::new, |since| {
-        let since: KrxTime = since.with_timezone(&Seoul);
-        since.format("%Y-%m-%d %H:%M:%S KST").to_string()
-    })
-}
-
-async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
-    let universe = state.parts.universe.load();
-    let fresh = state
-        .freshness
-        .of(&universe, state.parts.settings.store.ttl);
-    let tasks = Handle::current().metrics().num_alive_tasks();
-    gauge!("sise_tasks").set(u32::try_from(tasks).unwrap_or(u32::MAX));
-    gauge!("sise_universe_codes").set(u32::try_from(universe.len()).unwrap_or(u32::MAX));
-    gauge!("sise_fresh_ratio").set(fresh.share);
-    for (quantile, label) in [(0.5, "0.5"), (0.9, "0.9"), (0.99, "0.99"), (1.0, "1")] {
-        if let Some(age) = fresh.age(quantile) {
-            gauge!("sise_price_age_seconds", "quantile" => label).set(age.as_secs_f64());
+impl Api {
+    /// Folds histograms and forgets what is over, until the stop.
+    async fn keep_up(&self) {
+        let mut ticks = interval(UPKEEP);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.metrics.run_upkeep();
+            self.access.clear_out();
         }
     }
-    let kind = [(
-        header::CONTENT_TYPE,
-        "text/plain; version=0.0.4; charset=utf-8",
-    )];
-    (kind, state.metrics.render())
+
+    /// Every route, with what stands before it.
+    fn router(&self) -> Router {
+        let timed = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWERED_WITHIN);
+        let answered = OpenApiRouter::new()
+            .routes(routes!(prices::prices))
+            .routes(routes!(prices::price))
+            .routes(routes!(market::market))
+            .routes(routes!(lines::line))
+            .routes(routes!(movers::movers))
+            .routes(routes!(universe::universe))
+            .routes(routes!(calendar::calendar))
+            .routes(routes!(watchlists::all))
+            .routes(routes!(
+                watchlists::one,
+                watchlists::put,
+                watchlists::delete
+            ))
+            .routes(routes!(refresh::refresh))
+            .routes(routes!(refresh::result))
+            .routes(routes!(sessions::begin, sessions::list, sessions::end))
+            .routes(routes!(metrics::metrics))
+            .layer(timed);
+        let guarded = answered
+            .routes(routes!(stream::stream))
+            .layer(middleware::from_fn_with_state(self.clone(), access::guard));
+        let all = OpenApiRouter::with_openapi(document::head())
+            .routes(routes!(health::live))
+            .routes(routes!(health::ready))
+            .merge(guarded);
+        let (router, document) = all.split_for_parts();
+        let mut router = router
+            .merge(document::pages(document))
+            .merge(page::files())
+            .route_layer(middleware::from_fn(metrics::measure))
+            .layer(DefaultBodyLimit::max(LARGEST_BODY))
+            .layer(CatchPanicLayer::new())
+            .layer(middleware::from_fn(problem::dress));
+        let origin = self.parts.settings.api.cors_origin.as_ref();
+        if let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(origin).ok()) {
+            let cors = CorsLayer::new()
+                .allow_origin(origin)
+                .allow_methods(AllowMethods::mirror_request())
+                .allow_headers(AllowHeaders::mirror_request());
+            router = router.layer(cors);
+        }
+        router.with_state(self.clone())
+    }
 }
 
-impl std::fmt::Debug for ApiState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ApiState")
+impl Deref for Api {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+impl fmt::Debug for Sweeping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sweeping")
+            .field("candidate", &self.candidate)
             .field("always_open", &self.always_open)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ApiServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiServer")
+            .field("board", &self.api.board)
+            .field("hub", &self.api.hub)
+            .field("access", &self.api.access)
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use super::failure::{DONE, Failure, Outcome};
 use super::output;
 use crate::clock;
 use crate::config::{Layers, Settings};
-use crate::domain::{Calendar, KrxTime, Moment, Seoul, Venue};
+use crate::domain::{Calendar, KrxTime, Moment, Outlook, Seoul};
 use crate::setup::read_calendar;
 
 /// Arguments of `sise calendar`.
@@ -38,7 +38,8 @@ pub(super) fn run(arguments: &CalendarArguments, layers: &Layers) -> Outcome {
         .take(arguments.days.unwrap_or(0).into())
         .collect();
     if arguments.json {
-        let mut object = as_json(&calendar, &moment);
+        let outlook = Outlook::new(&calendar, &moment);
+        let mut object = serde_json::to_value(outlook).unwrap_or_default();
         if arguments.days.is_some() {
             let days = days.iter().map(|date| day_as_json(&calendar, *date));
             if let Some(fields) = object.as_object_mut() {
@@ -91,30 +92,6 @@ fn print(calendar: &Calendar, moment: &Moment) {
     if let Some(warning) = calendar.cover_warning(moment.at.date_naive()) {
         output::note(warning);
     }
-}
-
-fn as_json(calendar: &Calendar, moment: &Moment) -> Value {
-    let time = |time: KrxTime| time.to_rfc3339_opts(SecondsFormat::Secs, false);
-    let phases: Vec<Value> = calendar
-        .phases(Venue::Krx, moment.at.date_naive())
-        .iter()
-        .map(|span| json!({"phase": span.phase, "start": time(span.start), "end": time(span.end)}))
-        .collect();
-    json!({
-        "at": time(moment.at),
-        "open": moment.is_open(),
-        "phase": moment.phase,
-        "continuous": moment.phase.is_continuous(),
-        "nxt_phase": moment.nxt_phase,
-        "reason": moment.closed.as_ref().map(ToString::to_string),
-        "next_open": moment.next_open.map(time),
-        "closes_at": moment.closes_at.map(time),
-        "trading_day": calendar.is_trading_day(moment.at.date_naive()),
-        "covered": moment.covered,
-        "covered_through": calendar.covered_through(),
-        "warning": calendar.cover_warning(moment.at.date_naive()),
-        "phases": phases,
-    })
 }
 
 fn day_as_json(calendar: &Calendar, date: NaiveDate) -> Value {

@@ -1,6 +1,7 @@
 //! The command line: one file a command, arguments in, words and exit code out.
 
 mod calendar;
+mod clients;
 mod config;
 mod demo;
 mod doctor;
@@ -11,6 +12,7 @@ mod output;
 mod plan;
 mod progress;
 mod run;
+mod serve;
 mod sim;
 mod status;
 mod strip;
@@ -57,6 +59,8 @@ struct Arguments {
 enum Command {
     /// Keep prices fresh: as a daemon, or once with --once
     Run(run::RunArguments),
+    /// Serve prices, streams and the page over HTTP, beside a daemon elsewhere
+    Serve(serve::ServeArguments),
     /// Look prices up: Redis first, then the broker
     Get(get::GetArguments),
     /// Compute whether a set-up keeps its codes alive
@@ -79,6 +83,8 @@ enum Command {
     Top(top::TopArguments),
     /// Keep lists of codes that are refreshed more often than the rest
     Watch(watch::WatchArguments),
+    /// Give and take access to the API where it is open to others
+    Clients(clients::ClientsArguments),
     /// Show the settings in force, secrets redacted, and where each came from
     Config(config::ConfigArguments),
     /// Print shell completions
@@ -119,6 +125,7 @@ async fn dispatch(arguments: Arguments) -> Outcome {
     let layers = || layers(arguments.config.as_ref(), &arguments.settings);
     match arguments.command {
         Command::Run(command) => run::run(command, layers()?).await,
+        Command::Serve(command) => serve::run(command, layers()?).await,
         Command::Get(command) => get::run(command, layers()?).await,
         Command::Plan(command) => plan::run(command, layers()?).await,
         Command::Calendar(command) => calendar::run(&command, &layers()?),
@@ -130,6 +137,7 @@ async fn dispatch(arguments: Arguments) -> Outcome {
         Command::Why(command) => why::run(command, layers()?).await,
         Command::Top(command) => top::run(command, layers()?).await,
         Command::Watch(command) => watch::run(command, layers()?).await,
+        Command::Clients(command) => clients::run(command, layers()?).await,
         Command::Config(command) => config::run(&command, &layers()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();

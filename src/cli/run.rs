@@ -7,14 +7,13 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
 use super::plan::{remedies, until_spent};
 use super::progress;
-use crate::api::ApiState;
+use crate::api::{ApiServer, Sweeping};
 use crate::config::Layers;
 use crate::daemon::{self, Signal};
 use crate::domain::{Calling, Event, KrxTime, Role, Skipped, Symbol};
@@ -335,7 +334,7 @@ async fn daemon(
     broker: Broker,
 ) -> Outcome {
     // Bound first: a second daemon on the same port fails before it does anything.
-    let listener = listen(&parts).await?;
+    let listener = super::serve::listen(&parts).await?;
     let parts = Arc::new(parts);
     let freshness = Arc::new(Freshness::default());
     // Nobody would read them, and what nobody folds only grows.
@@ -345,17 +344,20 @@ async fn daemon(
         .transpose();
     let metrics =
         metrics.map_err(|error| Failure::failed(format!("metrics cannot be started: {error}")))?;
+    let stop = CancellationToken::new();
     let api = listener.zip(metrics).map(|(listener, metrics)| {
-        let state = ApiState {
-            parts: Arc::clone(&parts),
+        let sweeping = Sweeping {
             freshness: Arc::clone(&freshness),
-            metrics,
             candidate: workers.candidate.clone(),
             always_open: arguments.always_open,
         };
-        (listener, state)
+        let api = ApiServer::new(Arc::clone(&parts), Some(sweeping), metrics, stop.clone());
+        (listener, api)
     });
-    let stop = CancellationToken::new();
+    if let Some((_, api)) = &api {
+        let checked = api.check().await;
+        checked.map_err(|error| Failure::usage(error.to_string()))?;
+    }
     let token = stop.clone();
     let work = async move {
         let ready = make_ready(&arguments, &parts, &broker);
@@ -424,22 +426,6 @@ async fn make_ready(
             Ok(())
         }
     }
-}
-
-async fn listen(parts: &Parts) -> Result<Option<TcpListener>, Failure> {
-    let Some(address) = parts.settings.api_listen else {
-        return Ok(None);
-    };
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        Failure::failed(format!(
-            "cannot listen on {address} for health and metrics: {error}; set api.listen \
-             (SISE__API__LISTEN) to another address, or to off"
-        ))
-    })?;
-    if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, "health and metrics");
-    }
-    Ok(Some(listener))
 }
 
 /// A set-up that cannot keep its codes alive is refused, with what would work.

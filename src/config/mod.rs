@@ -3,6 +3,7 @@
 //! Every value is kept as text with the place it came from until it is checked, so that a stock
 //! code or secret of digits stays text and every refusal can name key, place and allowed range.
 
+mod api;
 mod keys;
 mod kis;
 mod layers;
@@ -11,7 +12,6 @@ mod universe;
 mod value;
 mod watch;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::domain::{Calling, Plan};
 use crate::store::RedisAddress;
 
+pub use api::ApiSettings;
 pub use keys::{KEYS, Key};
 pub use kis::{KisEnvironment, KisSettings};
 pub use layers::{Environment, Layers, Origin};
@@ -152,8 +153,8 @@ pub struct Settings {
     pub universe: UniverseSettings,
     /// `calendar.file`, where set or at its usual place.
     pub calendar_file: Option<PathBuf>,
-    /// `api.listen`; `None` for `off`.
-    pub api_listen: Option<SocketAddr>,
+    /// `api.*`
+    pub api: ApiSettings,
     /// `log.level`, a filter such as `info` or `sise=debug`.
     pub log_level: String,
     /// `log.format`
@@ -200,7 +201,7 @@ impl Settings {
             },
             universe: universe::universe(layers)?,
             calendar_file: calendar_file(layers)?,
-            api_listen: api_listen(layers)?,
+            api: api::api(layers)?,
             log_level: log_level(layers)?,
             log_format: layers.one_of(
                 "log.format",
@@ -342,18 +343,6 @@ fn log_level(layers: &Layers) -> Result<String, ConfigError> {
             "off, error, warn, info, debug, trace, or a filter such as info,sise::kis=debug";
         Err(layers.refuse("log.level", allowed))
     }
-}
-
-fn api_listen(layers: &Layers) -> Result<Option<SocketAddr>, ConfigError> {
-    let text = layers.text("api.listen");
-    if text == "off" {
-        return Ok(None);
-    }
-    let refuse = |allowed| layers.refuse("api.listen", allowed);
-    let address: SocketAddr = text
-        .parse()
-        .map_err(|_| refuse("an address and port such as 127.0.0.1:8787, or off"))?;
-    Ok(Some(address))
 }
 
 fn state_directory(layers: &Layers) -> PathBuf {

@@ -19,7 +19,7 @@ fn defaults_are_those_of_the_design() {
     assert_eq!(settings.schedule.interval, Duration::from_secs(60));
     assert_eq!(settings.kis.base_url, host::REAL);
     assert_eq!(settings.kis.rate, Rate::new(15.0, 2));
-    assert_eq!(settings.api_listen, Some("127.0.0.1:8787".parse().unwrap()));
+    assert_eq!(settings.api.listen, Some("127.0.0.1:8787".parse().unwrap()));
 }
 
 #[test]

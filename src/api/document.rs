@@ -1,0 +1,49 @@
+//! The API's document (OpenAPI 3.1), from the code, and a page to browse it.
+
+use axum::Router;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, License, OpenApi as Document};
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::shapes::PriceObject;
+
+#[derive(OpenApi)]
+#[openapi(
+    components(schemas(PriceObject)),
+    tags(
+        (name = "prices", description = "Prices of codes"),
+        (name = "market", description = "What is listed, when it trades, and what moves"),
+        (name = "watch lists", description = "Codes that are refreshed more often than the rest"),
+        (name = "stream", description = "Changes as they happen"),
+        (name = "sessions", description = "Access tokens"),
+        (name = "health", description = "For monitors and balancers"),
+    )
+)]
+struct Head;
+
+/// The document before the routes are in it.
+pub(super) fn head() -> Document {
+    let mut document = Head::openapi();
+    document.info = InfoBuilder::new()
+        .title("sise")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "The price of every KOSPI and KOSDAQ stock. Errors are problem documents (RFC 9457). On \
+             addresses other than loopback every route but /live, /ready and the pages needs an \
+             access token: `Authorization: Bearer TOKEN`.",
+        ))
+        .license(Some(License::new("MIT")))
+        .build();
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("token", bearer);
+    document
+}
+
+/// The document under `/v1/openapi.json`, and a page to browse it under `/docs`.
+pub(super) fn pages<S: Clone + Send + Sync + 'static>(document: Document) -> Router<S> {
+    SwaggerUi::new("/docs")
+        .url("/v1/openapi.json", document)
+        .into()
+}

@@ -1,0 +1,114 @@
+//! Whether the process lives, and whether it does its work.
+
+use std::fmt::Write as _;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::{Api, Sweeping};
+use crate::domain::{KrxTime, Seoul};
+use crate::leadership::Post;
+use crate::port::Leader;
+
+/// Below this share of fresh prices in a session the daemon is not ready.
+const READY_SHARE: f64 = 0.9;
+
+/// Whether the process lives
+#[utoipa::path(get, path = "/live", tag = "health", responses(
+    (status = 200, description = "It lives", content_type = "text/plain", body = String),
+))]
+pub(super) async fn live() -> &'static str {
+    "live\n"
+}
+
+/// Whether the process does its work
+///
+/// Ready: the store answers, and in a session who sweeps has a good token and a fresh list. Who
+/// stands by is ready while the store answers and another one leads; who only serves, while it hears
+/// what changes. Out of session a list that is not fresh is no failure.
+#[utoipa::path(get, path = "/ready", tag = "health", responses(
+    (status = 200, description = "Ready", content_type = "text/plain", body = String),
+    (status = 503, description = "Not ready, and why", content_type = "text/plain", body = String),
+))]
+pub(super) async fn ready(State(api): State<Api>) -> (StatusCode, String) {
+    let mut failing = Vec::new();
+    let parts = &api.parts;
+    if let Err(error) = parts.reader_store.ping().await {
+        failing.push(error.to_string());
+    }
+    if let Some(broker) = &parts.broker
+        && let Some(ban) = broker.rest.bans().in_force().await
+    {
+        failing.push(ban.to_string());
+    }
+    let leads = match &api.sweeping {
+        Some(sweeping) => sweeper(&api, sweeping, &mut failing),
+        None => {
+            if !api.board.is_heard() {
+                failing.push("changes in the store are not heard".to_owned());
+            }
+            String::new()
+        }
+    };
+    if failing.is_empty() {
+        return (StatusCode::OK, format!("ready\n{leads}"));
+    }
+    let mut body = "not ready\n".to_owned();
+    for reason in failing {
+        // Writing to a String cannot fail.
+        let _ = writeln!(body, "- {reason}");
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, body + &leads)
+}
+
+/// What a daemon lacks, and who leads.
+fn sweeper(api: &Api, sweeping: &Sweeping, failing: &mut Vec<String>) -> String {
+    let parts = &api.parts;
+    let post = sweeping
+        .candidate
+        .as_ref()
+        .map(|candidate| candidate.post());
+    let moment = parts.calendar.load().moment((parts.clock)());
+    let sweeps = !matches!(post, Some(Post::Follows(_)));
+    if sweeps && (sweeping.always_open || moment.is_open()) {
+        failing.extend(what_sweeps_lack(api, sweeping));
+    }
+    match &post {
+        None => String::new(),
+        Some(Post::Leads { leader, .. }) => format!("this process leads since {}\n", since(leader)),
+        Some(Post::Follows(leader)) => format!(
+            "standing by; {} leads since {}\n",
+            leader.process,
+            since(leader)
+        ),
+        Some(Post::Unknown) => "nobody is known to lead\n".to_owned(),
+    }
+}
+
+/// What a process that sweeps must have in a session, and has not.
+fn what_sweeps_lack(api: &Api, sweeping: &Sweeping) -> Vec<String> {
+    let mut lacking = Vec::new();
+    let broker = api.parts.broker.as_ref();
+    if !broker.is_some_and(|broker| broker.auth.has_valid_token()) {
+        lacking.push("there is no valid access token".to_owned());
+    }
+    let ttl = api.parts.settings.store.ttl;
+    let fresh = sweeping.freshness.of(&api.parts.universe.load(), ttl);
+    if fresh.share < READY_SHARE {
+        lacking.push(format!(
+            "{:.1} % of the list have a live price, {:.0} % are needed",
+            fresh.share * 100.0,
+            READY_SHARE * 100.0
+        ));
+    }
+    lacking
+}
+
+/// Since when a process leads, by the store's clock.
+fn since(leader: &Leader) -> String {
+    let since = chrono::DateTime::from_timestamp_millis(leader.since_ms);
+    since.map_or_else(String::new, |since| {
+        let since: KrxTime = since.with_timezone(&Seoul);
+        since.format("%Y-%m-%d %H:%M:%S KST").to_string()
+    })
+}

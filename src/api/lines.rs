@@ -1,0 +1,58 @@
+//! The line of the day of one code.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::extract::Code;
+use super::problem::{Document, Problem};
+
+/// The prices of the day of one code, one a minute.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LineAnswer {
+    /// Stock code.
+    code: String,
+    /// Which day.
+    #[schema(value_type = Option<String>)]
+    date: Option<chrono::NaiveDate>,
+    /// When the session of that day begins, `HH:MM`.
+    opens_at: Option<String>,
+    /// When it ends.
+    closes_at: Option<String>,
+    /// Minute (`HH:MM`) and last price within it, won. Minutes without a price are left out.
+    points: Vec<(String, i64)>,
+}
+
+/// Today's line
+///
+/// One price a minute, as far back as it is known: a server that started within the session knows
+/// what came since.
+#[utoipa::path(get, path = "/v1/lines/{code}", tag = "prices",
+    params(("code" = String, Path, description = "Stock code", example = "005930")),
+    responses(
+        (status = 200, description = "The line; without points where nothing is known", body = LineAnswer),
+        (status = 400, description = "No stock code", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn line(
+    State(api): State<Api>,
+    Code(code): Code,
+) -> Result<Json<LineAnswer>, Problem> {
+    let line = api.board.line(code);
+    let date = line.as_ref().map(|line| line.date);
+    let session = date.and_then(|date| api.parts.calendar.load().session(date));
+    let time = |time: crate::domain::KrxTime| time.format("%H:%M").to_string();
+    let points = line.map(|line| line.points).unwrap_or_default();
+    let point = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+    Ok(Json(LineAnswer {
+        code: code.to_string(),
+        date,
+        opens_at: session.map(|(open, _)| time(open)),
+        closes_at: session.map(|(_, close)| time(close)),
+        points: points
+            .into_iter()
+            .map(|at| (point(at.minute), at.price))
+            .collect(),
+    }))
+}

@@ -1,0 +1,197 @@
+//! The whole market in one answer.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::Api;
+use super::encoded::Encoded;
+use super::problem::{Kind, Problem};
+use super::shapes::MarketAnswer;
+use crate::domain::{KrxTime, Listing, Measure, Quote};
+
+/// An answer is given for so long before it is made anew.
+const GOOD_FOR: Duration = Duration::from_secs(1);
+
+/// One that is older is not given any more: whoever asks first after a pause waits for a new one.
+const OLDEST: Duration = Duration::from_secs(3);
+
+const COLUMNS: [&str; 14] = [
+    "code",
+    "price",
+    "change",
+    "change_rate",
+    "volume",
+    "value",
+    "market_cap",
+    "open",
+    "high",
+    "low",
+    "prev_close",
+    "status",
+    "age_ms",
+    "live",
+];
+
+/// The answer in use.
+#[derive(Default)]
+pub(super) struct MarketPage {
+    page: Mutex<Option<Page>>,
+    is_making: AtomicBool,
+}
+
+#[derive(Clone)]
+struct Page {
+    made_at: Instant,
+    body: Arc<Encoded>,
+}
+
+#[derive(Serialize)]
+struct Market {
+    v: u32,
+    at: String,
+    session: &'static str,
+    open: bool,
+    ttl_ms: u64,
+    columns: [&'static str; 14],
+    rows: Vec<Vec<Value>>,
+}
+
+/// The whole market
+///
+/// Every code of the list in one compact answer: live prices, else the last closes. At most a second or
+/// three behind; with a tag, and compressed where the client takes that.
+#[utoipa::path(get, path = "/v1/market", tag = "prices", responses(
+    (status = 200, description = "The market", body = MarketAnswer, headers(("ETag" = String, description = "Changes with the content"))),
+    (status = 304, description = "As the client has it"),
+))]
+pub(super) async fn market(
+    State(api): State<Api>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let body = api.market_page().await?;
+    Ok(body.respond(&headers))
+}
+
+impl Api {
+    async fn market_page(&self) -> Result<Arc<Encoded>, Problem> {
+        let held = self.market.held();
+        if let Some(page) = &held {
+            let age = page.made_at.elapsed();
+            if age < GOOD_FOR {
+                return Ok(Arc::clone(&page.body));
+            }
+            if age < OLDEST {
+                self.make_beside(page);
+                return Ok(Arc::clone(&page.body));
+            }
+        }
+        let (api, held) = (self.clone(), held.map(|page| page.body));
+        let made = tokio::task::spawn_blocking(move || api.make_page(held.as_deref()));
+        made.await
+            .map_err(|error| Kind::Internal.because(error.to_string()))
+    }
+
+    /// Makes a new page while the old one is given.
+    fn make_beside(&self, old: &Page) {
+        if self.market.is_making.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (api, old) = (self.clone(), Arc::clone(&old.body));
+        tokio::task::spawn_blocking(move || {
+            api.make_page(Some(&old));
+            api.market.is_making.store(false, Ordering::Release);
+        });
+    }
+
+    fn make_page(&self, old: Option<&Encoded>) -> Arc<Encoded> {
+        let now = (self.parts.clock)();
+        let json = serde_json::to_vec(&self.rows(now)).unwrap_or_default();
+        let body = Arc::new(Encoded::new(json));
+        if let Some(old) = old {
+            body.prepare_as(old);
+        }
+        let page = Page {
+            made_at: Instant::now(),
+            body: Arc::clone(&body),
+        };
+        *self
+            .market
+            .page
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(page);
+        body
+    }
+
+    fn rows(&self, now: KrxTime) -> Market {
+        let universe = self.parts.universe.load_full();
+        let moment = self.parts.calendar.load().moment(now);
+        let latest = self.board.latest_of(universe.symbols(), now);
+        let rows = universe.listings().iter().zip(latest);
+        let rows = rows.map(|(listing, latest)| match latest {
+            Some((posted, is_live)) => row(listing, &posted.quote, is_live, now),
+            None => {
+                let nothing = std::iter::repeat_n(Value::Null, COLUMNS.len() - 2);
+                let code = std::iter::once(json!(listing.code));
+                code.chain(nothing).chain([Value::Bool(false)]).collect()
+            }
+        });
+        let ttl = self.parts.settings.store.ttl.as_millis();
+        Market {
+            v: 1,
+            at: now.to_rfc3339_opts(chrono::SecondsFormat::Millis, false),
+            session: moment.phase.as_str(),
+            open: moment.is_open(),
+            ttl_ms: u64::try_from(ttl).unwrap_or(u64::MAX),
+            columns: COLUMNS,
+            rows: rows.collect(),
+        }
+    }
+}
+
+fn row(listing: &Listing, quote: &Quote, is_live: bool, now: KrxTime) -> Vec<Value> {
+    let cap = Measure::MarketCap.of(quote, Some(listing));
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "no company is worth 2^53 won"
+    )]
+    let cap = cap.map(|cap| cap as i64);
+    let age = (now - quote.fetched_at).num_milliseconds().max(0);
+    vec![
+        json!(listing.code),
+        json!(quote.price),
+        json!(quote.change),
+        json!(quote.change_rate),
+        json!(quote.volume),
+        json!(quote.value),
+        json!(cap),
+        json!(quote.open),
+        json!(quote.high),
+        json!(quote.low),
+        json!(quote.prev_close),
+        json!(quote.status),
+        json!(age),
+        json!(is_live),
+    ]
+}
+
+impl MarketPage {
+    fn held(&self) -> Option<Page> {
+        let page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
+        page.clone()
+    }
+}
+
+impl fmt::Debug for MarketPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MarketPage").finish_non_exhaustive()
+    }
+}

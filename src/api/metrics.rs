@@ -1,0 +1,49 @@
+//! Metrics, for Prometheus.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use metrics::{counter, gauge, histogram};
+use tokio::runtime::Handle;
+
+use super::Api;
+
+/// Metrics in Prometheus' text format
+#[utoipa::path(get, path = "/metrics", tag = "health", responses(
+    (status = 200, description = "The metrics", content_type = "text/plain", body = String),
+))]
+pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
+    let universe = api.parts.universe.load();
+    let tasks = Handle::current().metrics().num_alive_tasks();
+    gauge!("sise_tasks").set(u32::try_from(tasks).unwrap_or(u32::MAX));
+    gauge!("sise_universe_codes").set(u32::try_from(universe.len()).unwrap_or(u32::MAX));
+    if let Some(sweeping) = &api.sweeping {
+        let fresh = sweeping
+            .freshness
+            .of(&universe, api.parts.settings.store.ttl);
+        gauge!("sise_fresh_ratio").set(fresh.share);
+        for (quantile, label) in [(0.5, "0.5"), (0.9, "0.9"), (0.99, "0.99"), (1.0, "1")] {
+            if let Some(age) = fresh.age(quantile) {
+                gauge!("sise_price_age_seconds", "quantile" => label).set(age.as_secs_f64());
+            }
+        }
+    }
+    let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, api.metrics.render())
+}
+
+/// Counts and times every request, by its route.
+pub(super) async fn measure(request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let route = request.extensions().get::<MatchedPath>();
+    // Paths that clients make up would be metrics without end.
+    let route = route.map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let response = next.run(request).await;
+    let status = response.status().as_str().to_owned();
+    counter!("sise_http_requests_total", "route" => route.clone(), "status" => status).increment(1);
+    histogram!("sise_http_request_duration_seconds", "route" => route).record(start.elapsed());
+    response
+}

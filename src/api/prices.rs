@@ -1,0 +1,194 @@
+//! Prices of one code and of many.
+
+use axum::extract::State;
+use axum::http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::Api;
+use super::extract::{Code, Params, codes};
+use super::problem::{Document, Kind, Problem};
+use super::shapes::{PricesAnswer, ReadingObject};
+use crate::domain::{KrxTime, Phase, Symbol};
+use crate::port::ReadCounter as _;
+
+/// Codes of one request at most.
+const MOST: usize = 500;
+
+const SOURCE: HeaderName = HeaderName::from_static("sise-source");
+const SESSION: HeaderName = HeaderName::from_static("sise-session");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A price as JSON, and what the headers say of it.
+struct Read {
+    json: String,
+    age_ms: u64,
+    source: &'static str,
+    session: Phase,
+}
+
+/// The price of one code
+///
+/// From the store; where it has none, from the broker, within the rate limit; out of session the last
+/// close.
+#[utoipa::path(get, path = "/v1/prices/{code}", tag = "prices",
+    params(("code" = String, Path, description = "Stock code", example = "005930")),
+    responses(
+        (status = 200, description = "The price", body = ReadingObject, headers(
+            ("Age" = u64, description = "Age of the price, seconds"),
+            ("Cache-Control" = String, description = "Good for one second more"),
+            ("Sise-Source" = String, description = "`redis`, `api`, `close` or `memory`"),
+            ("Sise-Session" = String, description = "Phase of the day when it was fetched"),
+        )),
+        (status = 400, description = "No stock code", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "No price is known", body = Document, content_type = "application/problem+json"),
+        (status = 503, description = "The broker cannot be asked", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn price(State(api): State<Api>, Code(code): Code) -> Result<Response, Problem> {
+    let now = (api.parts.clock)();
+    if let Some(read) = api.read_from_board(code, now) {
+        api.parts.reads.note(&[code]);
+        return Ok(respond(
+            read.json,
+            Some((read.age_ms, read.source, read.session)),
+        ));
+    }
+    let reading = api.reader.price(code.as_str()).await?;
+    let Some(reading) = reading else {
+        return Err(Kind::NoPrice.because(format!(
+            "neither the store nor the broker has a price of {code}"
+        )));
+    };
+    let read = Read::new(&reading)?;
+    Ok(respond(
+        read.json,
+        Some((read.age_ms, read.source, read.session)),
+    ))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    /// Stock codes, separated by commas, 500 at most.
+    #[param(example = "005930,000660")]
+    codes: String,
+}
+
+/// The prices of many codes
+#[utoipa::path(get, path = "/v1/prices", tag = "prices", params(Wanted), responses(
+    (status = 200, description = "The prices in the order asked for, and the codes without one",
+        body = PricesAnswer, headers(("Age" = u64, description = "Age of the oldest, seconds"))),
+    (status = 400, description = "A text is no stock code, or there is none", body = Document, content_type = "application/problem+json"),
+    (status = 422, description = "Too many codes", body = Document, content_type = "application/problem+json"),
+    (status = 503, description = "The broker cannot be asked", body = Document, content_type = "application/problem+json"),
+))]
+pub(super) async fn prices(
+    State(api): State<Api>,
+    Params(wanted): Params<Wanted>,
+) -> Result<Response, Problem> {
+    let codes = codes(wanted.codes.split(','), MOST)?;
+    let (body, oldest) = api.read_many(&codes).await?;
+    let oldest = oldest.map(|read| (read.age_ms, read.source, read.session));
+    Ok(respond(body, oldest))
+}
+
+impl Api {
+    /// What stands on the board, where that is what stands in the store.
+    fn read_from_board(&self, code: Symbol, now: KrxTime) -> Option<Read> {
+        if !self.board.is_heard() {
+            return None;
+        }
+        let posted = self.board.live(code, now)?;
+        let age = (now - posted.quote.fetched_at).num_milliseconds();
+        let age_ms = u64::try_from(age).unwrap_or(0);
+        Some(Read {
+            json: posted.reading(age_ms),
+            age_ms,
+            source: "redis",
+            session: posted.quote.session,
+        })
+    }
+
+    /// The prices of `codes` as the body of an answer, and the oldest of them.
+    async fn read_many(&self, codes: &[Symbol]) -> Result<(String, Option<Read>), Problem> {
+        let now = (self.parts.clock)();
+        let on_board = codes.iter().map(|code| self.read_from_board(*code, now));
+        let mut reads: Vec<Option<Read>> = on_board.collect();
+        let found = codes.iter().zip(&reads).filter(|(_, read)| read.is_some());
+        let found: Vec<Symbol> = found.map(|(code, _)| *code).collect();
+        self.parts.reads.note(&found);
+        let missing = codes.iter().zip(&reads).filter(|(_, read)| read.is_none());
+        let missing: Vec<&str> = missing.map(|(code, _)| code.as_str()).collect();
+        if !missing.is_empty() {
+            let readings = match self.reader.prices(&missing).await {
+                Ok(readings) => readings,
+                // What was found is worth more than the reason why the rest was not.
+                Err(mut error) => match error.take_found() {
+                    found if found.is_empty() && reads.iter().all(Option::is_none) => {
+                        return Err(error.into());
+                    }
+                    found => found,
+                },
+            };
+            for reading in readings {
+                let code = reading.quote.stock_code;
+                let place = codes.iter().position(|other| *other == code);
+                if let Some(read) = place.and_then(|place| reads.get_mut(place)) {
+                    *read = Some(Read::new(&reading)?);
+                }
+            }
+        }
+        let without = codes.iter().zip(&reads).filter(|(_, read)| read.is_none());
+        let without: Vec<&str> = without.map(|(code, _)| code.as_str()).collect();
+        let missing = serde_json::to_string(&without).unwrap_or_default();
+        let mut body = String::with_capacity(reads.len() * 400);
+        body.push_str("{\"prices\":[");
+        for (place, read) in reads.iter().flatten().enumerate() {
+            if place > 0 {
+                body.push(',');
+            }
+            body.push_str(&read.json);
+        }
+        body.push_str("],\"missing\":");
+        body.push_str(&missing);
+        body.push('}');
+        let oldest = reads.into_iter().flatten().max_by_key(|read| read.age_ms);
+        Ok((body, oldest))
+    }
+}
+
+impl Read {
+    fn new(reading: &crate::domain::Reading) -> Result<Self, Problem> {
+        let json = serde_json::to_string(reading)
+            .map_err(|error| Kind::Internal.because(error.to_string()))?;
+        Ok(Self {
+            json,
+            age_ms: u64::try_from(reading.age.as_millis()).unwrap_or(u64::MAX),
+            source: reading.source.as_str(),
+            session: reading.quote.session,
+        })
+    }
+}
+
+/// A body with the headers of the oldest price in it.
+fn respond(body: String, oldest: Option<(u64, &'static str, Phase)>) -> Response {
+    let mut response = body.into_response();
+    let headers: &mut HeaderMap = response.headers_mut();
+    headers.insert(CONTENT_TYPE, JSON);
+    let Some((age_ms, source, session)) = oldest else {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        return response;
+    };
+    let age = age_ms / 1_000;
+    headers.insert(AGE, age.into());
+    // Caches count from the age: good for a second more, whatever that is.
+    if let Ok(value) = HeaderValue::from_str(&format!("private, max-age={}", age + 1)) {
+        headers.insert(CACHE_CONTROL, value);
+    }
+    headers.insert(SOURCE, HeaderValue::from_static(source));
+    headers.insert(SESSION, HeaderValue::from_static(session.as_str()));
+    response
+}

@@ -1,0 +1,190 @@
+//! Prices asked for anew, within the rate limit.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::extract::{Body, Name, codes};
+use super::problem::{Document, Kind, Problem};
+use crate::cache::{Cached, Life};
+use crate::domain::{Symbol, Urgency};
+use crate::sweep::Task;
+
+/// Codes of one refresh at most.
+const MOST: usize = 100;
+
+/// Refreshes under way at most.
+pub(super) const UNDER_WAY: usize = 8;
+
+/// A refresh takes so long at most.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// The codes to ask for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Codes {
+    /// Stock codes, 100 at most.
+    #[schema(min_items = 1, max_items = 100, example = json!(["005930", "000660"]))]
+    codes: Vec<String>,
+}
+
+/// A refresh, and what came of it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(super) struct Refresh {
+    /// Tells it from others; its result is kept for ten minutes.
+    id: String,
+    /// `waiting` or `done`.
+    state: String,
+    /// What came of each code; empty while it is waiting.
+    results: Vec<Outcome>,
+}
+
+/// What came of one code.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(super) struct Outcome {
+    /// Stock code.
+    #[schema(value_type = String)]
+    code: Symbol,
+    /// `written`, or why there is no new price: `unknown`, `refused`, `not_reached`, `not_stored`.
+    outcome: String,
+    /// What exactly happened, where there is no new price.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    detail: String,
+    /// The new price, won.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    price: Option<i64>,
+}
+
+impl Cached for Refresh {
+    type Id = String;
+    const KIND: &'static str = "refresh";
+    const LIFE: Life = Life::of(Duration::from_secs(600));
+}
+
+/// Asks the broker for these codes anew
+///
+/// Within the rate limit, before sweeps; the answer comes at once, and the result under its id.
+#[utoipa::path(post, path = "/v1/refresh", tag = "prices", request_body = Codes, responses(
+    (status = 202, description = "Under way", body = Refresh, headers(("Location" = String, description = "Where its result will be"))),
+    (status = 400, description = "The body is not understood, or has a text that is no code", body = Document, content_type = "application/problem+json"),
+    (status = 413, description = "The body is too large", body = Document, content_type = "application/problem+json"),
+    (status = 415, description = "The body is no JSON", body = Document, content_type = "application/problem+json"),
+    (status = 422, description = "Too many codes", body = Document, content_type = "application/problem+json"),
+    (status = 429, description = "Too many refreshes are under way", body = Document, content_type = "application/problem+json"),
+    (status = 501, description = "There is no app key", body = Document, content_type = "application/problem+json"),
+    (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
+))]
+pub(super) async fn refresh(
+    State(api): State<Api>,
+    Body(body): Body<Codes>,
+) -> Result<(StatusCode, [(&'static str, String); 1], Json<Refresh>), Problem> {
+    let codes = codes(body.codes.iter().map(String::as_str), MOST)?;
+    let Some(sweeper) = api.parts.sweeper(None) else {
+        let why = "this process has no app key to ask the broker with: set KIS_APP_KEY and KIS_APP_SECRET";
+        return Err(Kind::NotAvailable.because(why));
+    };
+    let Ok(permit) = api.refreshes.clone().try_acquire_owned() else {
+        let why = format!("{UNDER_WAY} refreshes are under way, and no more are made at once");
+        return Err(Kind::TooManyRequests.because(why).retry_after(1));
+    };
+    let id = format!("{:032x}", fastrand::u128(..));
+    let waiting = Refresh {
+        id: id.clone(),
+        state: "waiting".to_owned(),
+        results: Vec::new(),
+    };
+    api.parts.cache.set(&id, &waiting).await?;
+    let location = format!("/v1/refresh/{id}");
+    let stop = api.stop.child_token();
+    api.tasks.clone().spawn(async move {
+        let done = api.make_refresh(id, codes, &sweeper, &stop).await;
+        if let Err(error) = api.parts.cache.set(&done.id, &done).await {
+            tracing::debug!(%error, "the result of a refresh is not kept");
+        }
+        drop(permit);
+    });
+    Ok((
+        StatusCode::ACCEPTED,
+        [("location", location)],
+        Json(waiting),
+    ))
+}
+
+/// What came of a refresh
+#[utoipa::path(get, path = "/v1/refresh/{id}", tag = "prices",
+    params(("id" = String, Path, description = "Id of the refresh")),
+    responses(
+        (status = 200, description = "The refresh", body = Refresh),
+        (status = 404, description = "There is none of this id, or its ten minutes are over", body = Document, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn result(
+    State(api): State<Api>,
+    Name(id): Name,
+) -> Result<Json<Refresh>, Problem> {
+    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let found = match is_id {
+        true => api.parts.cache.try_get::<Refresh>(&id).await?,
+        false => None,
+    };
+    let gone = "there is no refresh of this id, or its ten minutes are over";
+    found.map(Json).ok_or_else(|| Kind::NotFound.because(gone))
+}
+
+impl Api {
+    async fn make_refresh(
+        &self,
+        id: String,
+        codes: Vec<Symbol>,
+        sweeper: &crate::sweep::Sweeper,
+        stop: &CancellationToken,
+    ) -> Refresh {
+        let task = Task {
+            symbols: codes,
+            close_window: None,
+            deadline: WITHIN,
+            urgency: Urgency::Reader,
+        };
+        let prices = std::sync::Mutex::new(std::collections::HashMap::new());
+        let observe = |step: crate::sweep::Step<'_>| {
+            let mut prices = prices
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            prices.extend(
+                step.written
+                    .iter()
+                    .map(|quote| (quote.stock_code, quote.price)),
+            );
+        };
+        let report = sweeper.sweep(&task, &observe, stop).await;
+        let prices = prices
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let outcome =
+            |code: &Symbol| match report.missing.iter().find(|missing| missing.code == *code) {
+                Some(missing) => Outcome {
+                    code: *code,
+                    outcome: missing.reason.slug().to_owned(),
+                    detail: missing.detail.clone(),
+                    price: None,
+                },
+                None => Outcome {
+                    code: *code,
+                    outcome: "written".to_owned(),
+                    detail: String::new(),
+                    price: prices.get(code).copied(),
+                },
+            };
+        Refresh {
+            id,
+            state: "done".to_owned(),
+            results: task.symbols.iter().map(outcome).collect(),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Connections: how many, how long they may take, and how large what they send may be.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics::{counter, gauge};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+/// The line and headers of a request have this many bytes at most.
+const HEADERS: usize = 16 * 1024;
+
+/// They arrive within this time.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a client does not take for so long ends its connection.
+const UNTAKEN: Duration = Duration::from_secs(20);
+
+/// After an error of the listener, as where there are too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// An open connection is cut this long after the stop.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Serves `router` on `listener` until `stop`, over so many connections at once.
+///
+/// # Errors
+///
+/// The listener fails for good.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections: usize,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let room = Arc::new(Semaphore::new(connections));
+    let tasks = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+            // Closed at once: whoever waited here would hold a file for nothing.
+            counter!("sise_http_connections_refused_total").increment(1);
+            continue;
+        };
+        let (router, stop) = (router.clone(), stop.clone());
+        tasks.spawn(async move {
+            gauge!("sise_http_connections").increment(1);
+            answer(stream, address, router, stop).await;
+            gauge!("sise_http_connections").decrement(1);
+            drop(permit);
+        });
+    }
+    tasks.close();
+    // A client that keeps its connection open must not hold the process.
+    let _ = timeout(GRACE, tasks.wait()).await;
+    Ok(())
+}
+
+/// Answers the requests of one connection.
+async fn answer(stream: TcpStream, address: SocketAddr, router: Router, stop: CancellationToken) {
+    let socket = SockRef::from(&stream);
+    let set = socket.set_tcp_nodelay(true);
+    if let Err(error) = set.and_then(|()| socket.set_tcp_user_timeout(Some(UNTAKEN))) {
+        tracing::debug!(%error, "options of a connection");
+    }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(address));
+        let router = router.clone();
+        async move {
+            let answered: Result<_, Infallible> = router.oneshot(request).await;
+            answered
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .max_buf_size(HEADERS)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => report(ended),
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            report(connection.await);
+        }
+    }
+}
+
+fn report(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        // Clients go when they like.
+        tracing::debug!(%error, "a connection broke off");
+    }
+}

@@ -1,0 +1,131 @@
+//! Sessions of the API: access tokens.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
+use chrono::Utc;
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Api;
+use super::access::{Client, token};
+use super::extract::Body;
+use super::problem::{Document, Kind, Problem};
+use crate::clients::Listed;
+
+/// Life of a token, where none is asked for: 30 days.
+const LIFE_S: u64 = 30 * 86_400;
+
+/// A session to begin.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Begin {
+    /// Whose it will be. On an address that needs tokens nobody begins one for another.
+    #[schema(example = "page")]
+    user: Option<String>,
+    /// Life of the token, seconds; 30 days where it is left out.
+    #[schema(minimum = 60, maximum = 34_560_000)]
+    life_s: Option<u64>,
+}
+
+/// A new session.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Begun {
+    /// The access token. It is told here and never again.
+    token: String,
+    /// Whose it is.
+    user: String,
+    /// When it ends.
+    #[schema(value_type = String)]
+    until: chrono::DateTime<Utc>,
+}
+
+/// Sessions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SessionsAnswer {
+    /// The oldest first.
+    #[schema(value_type = Vec<SessionObject>)]
+    sessions: Vec<Listed>,
+}
+
+/// A session.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SessionObject {
+    /// Tells it from the user's other sessions.
+    id: String,
+    /// Whose it is.
+    user: String,
+    /// When it began.
+    since: String,
+    /// When it ends.
+    until: String,
+}
+
+/// Begins a session
+#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", request_body = Begin, responses(
+    (status = 201, description = "Begun", body = Begun),
+    (status = 400, description = "The body is not understood", body = Document, content_type = "application/problem+json"),
+    (status = 413, description = "The body is too large", body = Document, content_type = "application/problem+json"),
+    (status = 415, description = "The body is no JSON", body = Document, content_type = "application/problem+json"),
+    (status = 422, description = "Name or life are not allowed", body = Document, content_type = "application/problem+json"),
+    (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
+))]
+pub(super) async fn begin(
+    State(api): State<Api>,
+    Extension(client): Extension<Client>,
+    Body(body): Body<Begin>,
+) -> Result<(StatusCode, Json<Begun>), Problem> {
+    let user = match (client, body.user) {
+        (Client::User(own), Some(other)) if own != other => {
+            return Err(Kind::Unprocessable.because("a session can be begun for yourself alone"));
+        }
+        (Client::User(own), _) => own,
+        (Client::Address(_), Some(user)) => user,
+        (Client::Address(_), None) => {
+            return Err(Kind::Unprocessable.because("say for which user"));
+        }
+    };
+    let life = Duration::from_secs(body.life_s.unwrap_or(LIFE_S));
+    let now = (api.parts.clock)().with_timezone(&Utc);
+    let (token, grant) = api.clients.add(&user, life, now).await?;
+    let begun = Begun {
+        token: token.expose_secret().to_owned(),
+        user,
+        until: grant.until,
+    };
+    Ok((StatusCode::CREATED, Json(begun)))
+}
+
+/// The sessions: your own, or, where no tokens are asked for, all
+#[utoipa::path(get, path = "/v1/sessions", tag = "sessions", responses(
+    (status = 200, description = "The sessions", body = SessionsAnswer),
+    (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
+))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    Extension(client): Extension<Client>,
+) -> Result<Json<SessionsAnswer>, Problem> {
+    let user = match &client {
+        Client::User(user) => Some(user.as_str()),
+        Client::Address(_) => None,
+    };
+    let sessions = api.clients.list(user).await?;
+    Ok(Json(SessionsAnswer { sessions }))
+}
+
+/// Ends the session of the token that is sent
+#[utoipa::path(delete, path = "/v1/sessions", tag = "sessions", responses(
+    (status = 204, description = "It has ended"),
+    (status = 404, description = "No token is sent, or it has no session", body = Document, content_type = "application/problem+json"),
+    (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
+))]
+pub(super) async fn end(State(api): State<Api>, headers: HeaderMap) -> Result<StatusCode, Problem> {
+    let nothing = || Kind::NotFound.because("no token is sent, or it has no session");
+    let token = token(&headers).ok_or_else(nothing)?;
+    let ended = api.clients.remove(token).await?;
+    api.access.forget();
+    ended.then_some(StatusCode::NO_CONTENT).ok_or_else(nothing)
+}

@@ -1,0 +1,115 @@
+//! The shapes of answers that are made elsewhere, for the API's document. A test holds real answers
+//! against them.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The price object, as it stands in Redis. What is not known is absent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PriceObject {
+    /// Stock code.
+    #[schema(example = "005930")]
+    stock_code: String,
+    /// Korean name.
+    #[schema(example = "삼성전자")]
+    stock_name: String,
+    /// Won.
+    #[schema(minimum = 1, example = 72000)]
+    price: i64,
+    /// Won, signed.
+    change: Option<i64>,
+    /// Percent, signed.
+    change_rate: Option<f64>,
+    /// Shares traded today.
+    volume: Option<i64>,
+    /// Seoul, without zone.
+    #[schema(example = "2025-10-27T14:30:00")]
+    timestamp: String,
+    /// `KOSPI` or `KOSDAQ`.
+    market: Option<String>,
+    /// Won.
+    open: Option<i64>,
+    /// Won.
+    high: Option<i64>,
+    /// Won.
+    low: Option<i64>,
+    /// Won.
+    prev_close: Option<i64>,
+    /// Won traded today.
+    value: Option<i64>,
+    /// Trading venue.
+    venue: String,
+    /// Phase of the day when it was fetched.
+    session: String,
+    /// `trading`, `halted` or `untraded`.
+    status: String,
+    /// What gave the price.
+    source: String,
+    /// When it was asked for.
+    fetched_at: String,
+}
+
+/// A price object with its age, and where it was read.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReadingObject {
+    #[serde(flatten)]
+    price: PriceObject,
+    /// What gave the price; `source` says where it was read.
+    quote_source: String,
+    /// Whether an older price stands in.
+    stale: bool,
+    /// Age, milliseconds.
+    age_ms: u64,
+}
+
+/// Prices, and the codes without one.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PricesAnswer {
+    prices: Vec<ReadingObject>,
+    missing: Vec<String>,
+}
+
+/// The whole market: a row for each code of the list, in its order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MarketAnswer {
+    /// Version of this form: 1.
+    v: u32,
+    /// When it was put together.
+    at: String,
+    /// Phase of the day.
+    session: String,
+    /// Whether the regular session is on.
+    open: bool,
+    /// Life of a price, milliseconds.
+    ttl_ms: u64,
+    /// What stands where in a row.
+    columns: Vec<String>,
+    /// The rows; null where something is not known.
+    rows: Vec<Vec<serde_json::Value>>,
+}
+
+/// What the calendar says of one instant.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CalendarAnswer {
+    at: String,
+    open: bool,
+    phase: String,
+    continuous: bool,
+    nxt_phase: String,
+    reason: Option<String>,
+    next_open: Option<String>,
+    closes_at: Option<String>,
+    trading_day: bool,
+    covered: bool,
+    covered_through: String,
+    warning: Option<String>,
+    phases: Vec<PhaseObject>,
+}
+
+/// When a phase begins and ends.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PhaseObject {
+    phase: String,
+    start: String,
+    end: String,
+}

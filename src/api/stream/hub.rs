@@ -1,0 +1,325 @@
+//! Who is told of what.
+//!
+//! Of each change a stream is told no more than that there is one: a bit for the code, and a call to
+//! wake up. The price itself is taken from the board when the stream has room for it, so that a slow
+//! client holds nothing but its bits, and always gets the latest.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use metrics::{counter, gauge};
+use serde::Serialize;
+use tokio::sync::Notify;
+
+use super::message::GapReason;
+use super::places::Places;
+use crate::api::access::Client;
+use crate::board::{News, Onlooker, QuoteBoard};
+use crate::domain::{Market, Symbol};
+
+/// What one stream is to be told.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// Codes whose price changed.
+    pub(super) changed: Places,
+    /// Codes whose price is wanted although it did not change.
+    pub(super) wanted: Places,
+    /// Changes of which only the latest will be told.
+    pub(super) skipped: u64,
+    /// What was dropped or missed.
+    pub(super) gaps: Vec<(GapReason, Vec<Symbol>)>,
+    /// Everything is wanted anew: changes are heard again.
+    pub(super) is_found: bool,
+}
+
+/// Gaps that wait for a stream at most; what comes on top is one with the last.
+const MOST_GAPS: usize = 8;
+
+/// A stream, as the hub knows it.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) id: u64,
+    client: Client,
+    pending: Mutex<Pending>,
+    wake: Notify,
+}
+
+/// What a stream is subscribed to.
+#[derive(Debug, Default)]
+pub(super) struct Subscription {
+    /// All codes.
+    pub(super) all: bool,
+    /// All codes of these markets.
+    pub(super) kospi: bool,
+    /// All codes of these markets.
+    pub(super) kosdaq: bool,
+    /// Single codes.
+    pub(super) places: Places,
+    /// The indices.
+    pub(super) indices: bool,
+    /// Alerts.
+    pub(super) alerts: bool,
+}
+
+/// Tells streams of what changes on the board.
+pub(in crate::api) struct Hub {
+    board: Arc<QuoteBoard>,
+    listeners: Mutex<Listeners>,
+    per_client: usize,
+    next_id: AtomicU64,
+    messages: AtomicU64,
+    skipped: AtomicU64,
+    disconnected: AtomicU64,
+}
+
+#[derive(Default)]
+struct Listeners {
+    streams: HashMap<u64, Arc<Stream>>,
+    of_client: HashMap<Client, usize>,
+    all: Vec<Arc<Stream>>,
+    kospi: Vec<Arc<Stream>>,
+    kosdaq: Vec<Arc<Stream>>,
+    /// By the place of the code.
+    places: Vec<Vec<Arc<Stream>>>,
+}
+
+/// How the streams of this process are doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(in crate::api) struct Statistics {
+    /// Streams that are open.
+    connections: usize,
+    /// Clients that have one.
+    clients: usize,
+    /// Messages sent so far.
+    messages: u64,
+    /// Changes that were left out because a later one of the same code came before they were sent.
+    skipped: u64,
+    /// Streams ended because their client took nothing any more.
+    slow_disconnects: u64,
+}
+
+impl Hub {
+    /// A hub of what changes on `board`, for so many streams of one client.
+    pub(in crate::api) fn new(board: Arc<QuoteBoard>, per_client: usize) -> Self {
+        Self {
+            board,
+            listeners: Mutex::default(),
+            per_client,
+            next_id: AtomicU64::new(fastrand::u64(..)),
+            messages: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+            disconnected: AtomicU64::new(0),
+        }
+    }
+
+    /// How the streams are doing.
+    pub(in crate::api) fn statistics(&self) -> Statistics {
+        let listeners = self.listeners();
+        Statistics {
+            connections: listeners.streams.len(),
+            clients: listeners.of_client.len(),
+            messages: self.messages.load(Ordering::Relaxed),
+            skipped: self.skipped.load(Ordering::Relaxed),
+            slow_disconnects: self.disconnected.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Begins a stream of a client; `None` where it has as many as it may.
+    pub(super) fn begin(&self, client: Client) -> Option<Arc<Stream>> {
+        let mut listeners = self.listeners();
+        let count = listeners.of_client.entry(client.clone()).or_default();
+        if *count >= self.per_client {
+            return None;
+        }
+        *count += 1;
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let stream = Arc::new(Stream {
+            id,
+            client,
+            pending: Mutex::default(),
+            wake: Notify::new(),
+        });
+        listeners.streams.insert(id, Arc::clone(&stream));
+        gauge!("sise_stream_connections").increment(1);
+        Some(stream)
+    }
+
+    /// Ends a stream.
+    pub(super) fn end(&self, stream: &Arc<Stream>, subscription: &Subscription) {
+        let mut listeners = self.listeners();
+        listeners.forget(stream, subscription);
+        listeners.streams.remove(&stream.id);
+        if let Some(count) = listeners.of_client.get_mut(&stream.client) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                listeners.of_client.remove(&stream.client);
+            }
+        }
+        gauge!("sise_stream_connections").decrement(1);
+    }
+
+    /// Replaces what a stream is told of.
+    pub(super) fn subscribe(&self, stream: &Arc<Stream>, old: &Subscription, new: &Subscription) {
+        let mut listeners = self.listeners();
+        listeners.forget(stream, old);
+        listeners.note(stream, new);
+    }
+
+    pub(super) fn count_message(&self, skipped: u64) {
+        self.messages.fetch_add(1, Ordering::Relaxed);
+        counter!("sise_stream_messages_total").increment(1);
+        if skipped > 0 {
+            self.skipped.fetch_add(skipped, Ordering::Relaxed);
+            counter!("sise_stream_coalesced_total").increment(skipped);
+        }
+    }
+
+    pub(super) fn count_end(&self, reason: &'static str) {
+        if reason == "slow" {
+            self.disconnected.fetch_add(1, Ordering::Relaxed);
+        }
+        counter!("sise_stream_disconnects_total", "reason" => reason).increment(1);
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Listeners> {
+        // Every change leaves it whole.
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listeners {
+    fn note(&mut self, stream: &Arc<Stream>, subscription: &Subscription) {
+        // A stream is in one list for each code, so that it is told of a change once.
+        if subscription.all {
+            self.all.push(Arc::clone(stream));
+            return;
+        }
+        if subscription.kospi {
+            self.kospi.push(Arc::clone(stream));
+        }
+        if subscription.kosdaq {
+            self.kosdaq.push(Arc::clone(stream));
+        }
+        for place in subscription.places.iter() {
+            if self.places.len() <= place {
+                self.places.resize_with(place + 1, Vec::new);
+            }
+            if let Some(list) = self.places.get_mut(place) {
+                list.push(Arc::clone(stream));
+            }
+        }
+    }
+
+    fn forget(&mut self, stream: &Arc<Stream>, subscription: &Subscription) {
+        let take_out = |list: &mut Vec<Arc<Stream>>| {
+            if let Some(place) = list.iter().position(|held| Arc::ptr_eq(held, stream)) {
+                list.swap_remove(place);
+            }
+        };
+        take_out(&mut self.all);
+        take_out(&mut self.kospi);
+        take_out(&mut self.kosdaq);
+        for place in subscription.places.iter() {
+            if let Some(list) = self.places.get_mut(place) {
+                take_out(list);
+            }
+        }
+    }
+}
+
+impl Onlooker for Hub {
+    fn told(&self, news: &News<'_>) {
+        let listeners = self.listeners();
+        match news {
+            News::Prices(prices) => {
+                for posted in *prices {
+                    let market = match posted.quote.market {
+                        Some(Market::Kospi) => listeners.kospi.as_slice(),
+                        Some(Market::Kosdaq) => listeners.kosdaq.as_slice(),
+                        None => &[],
+                    };
+                    let single = listeners.places.get(posted.place);
+                    let single = single.map_or(&[][..], Vec::as_slice);
+                    for stream in listeners.all.iter().chain(market).chain(single) {
+                        stream.note(posted.place);
+                    }
+                }
+            }
+            News::Gap(codes) => {
+                for stream in listeners.streams.values() {
+                    stream.note_gap(GapReason::Feed, codes);
+                }
+            }
+            News::Lost => {
+                for stream in listeners.streams.values() {
+                    stream.note_gap(GapReason::Store, &[]);
+                }
+            }
+            News::Found => {
+                for stream in listeners.streams.values() {
+                    stream.pending().is_found = true;
+                    stream.wake();
+                }
+            }
+        }
+    }
+}
+
+impl Stream {
+    /// A code at this place has a new price.
+    fn note(&self, place: usize) {
+        let mut pending = self.pending();
+        let is_first = pending.changed.is_empty();
+        if !pending.changed.add(place) {
+            pending.skipped += 1;
+        }
+        drop(pending);
+        if is_first {
+            self.wake.notify_one();
+        }
+    }
+
+    fn note_gap(&self, reason: GapReason, codes: &[Symbol]) {
+        let mut pending = self.pending();
+        if pending.gaps.len() < MOST_GAPS {
+            pending.gaps.push((reason, codes.to_vec()));
+        } else if let Some(last) = pending.gaps.last_mut() {
+            // Of so many at once no more is known than that there were some.
+            *last = (GapReason::Store, Vec::new());
+        }
+        drop(pending);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn pending(&self) -> MutexGuard<'_, Pending> {
+        // Every change is one step.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there may be something to tell.
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+}
+
+impl Hub {
+    pub(super) fn board(&self) -> &QuoteBoard {
+        &self.board
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("statistics", &self.statistics())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,144 @@
+//! Streams: changes as they happen, over WebSocket or Server-Sent Events (`docs/stream.md`).
+
+mod hub;
+mod message;
+mod places;
+mod subscriber;
+mod websocket;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::unfold;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::Api;
+use super::access::Client;
+use super::extract::{Params, codes};
+use super::problem::{Document, Kind, Problem};
+pub(super) use hub::Hub;
+use message::Wish;
+use subscriber::Subscriber;
+
+/// Bytes of a message of a client at most.
+const LARGEST: usize = 64 * 1024;
+
+/// Bytes that are read at once: operations are short, and there are thousands of streams.
+const READ_BUFFER: usize = 1024;
+
+/// Codes in the query at most.
+const MOST_CODES: usize = 500;
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    /// Stock codes, separated by commas.
+    #[param(example = "005930,000660")]
+    codes: Option<String>,
+    /// The codes of a watch list, as it is now.
+    watchlist: Option<String>,
+    /// All codes of a market: `KOSPI` or `KOSDAQ`.
+    #[param(pattern = "^(KOSPI|KOSDAQ)$")]
+    market: Option<String>,
+    /// `1` for the indices.
+    #[param(pattern = "^[01]$")]
+    indices: Option<String>,
+    /// `1` for alerts.
+    #[param(pattern = "^[01]$")]
+    alerts: Option<String>,
+    /// `1` for all codes.
+    #[param(pattern = "^[01]$")]
+    all: Option<String>,
+}
+
+/// Changes as they happen
+///
+/// As a WebSocket where the request is an upgrade, else as Server-Sent Events. First a snapshot of what
+/// is asked for, then changes; messages are described in docs/stream.md.
+#[utoipa::path(get, path = "/v1/stream", tag = "stream", params(Wanted), responses(
+    (status = 101, description = "A WebSocket with the messages of version 1"),
+    (status = 200, description = "The messages as events", content_type = "text/event-stream", body = String),
+    (status = 400, description = "The query is not understood", body = Document, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such watch list", body = Document, content_type = "application/problem+json"),
+    (status = 429, description = "This client has as many streams as it may", body = Document, content_type = "application/problem+json"),
+))]
+pub(super) async fn stream(
+    State(api): State<Api>,
+    Extension(client): Extension<Client>,
+    Params(wanted): Params<Wanted>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Problem> {
+    let wish = wanted.wish()?;
+    let mut subscriber = Subscriber::new(&api, client)?;
+    if let Some(wish) = wish {
+        subscriber.change(wish, true).await;
+    }
+    if !headers.contains_key(UPGRADE) {
+        return Ok(events(subscriber));
+    }
+    let (mut parts, _) = request.into_parts();
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &api).await;
+    let upgrade = upgrade.map_err(|refused| Kind::BadRequest.because(refused.body_text()))?;
+    let upgrade = upgrade
+        .protocols(["sise.v1"])
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(LARGEST)
+        .max_frame_size(LARGEST);
+    Ok(upgrade.on_upgrade(|socket| websocket::run(socket, subscriber)))
+}
+
+/// The messages as events.
+fn events(subscriber: Subscriber) -> Response {
+    let events = unfold(subscriber, |mut subscriber| async move {
+        let message = subscriber.next().await?;
+        let event = format!(
+            "id: {}\nevent: {}\ndata: {}\n\n",
+            message.seq, message.kind, message.json
+        );
+        Some((Ok::<_, std::convert::Infallible>(event), subscriber))
+    });
+    let mut response = Body::from_stream(events).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl Wanted {
+    /// What is asked for; `None` where nothing is.
+    fn wish(self) -> Result<Option<Wish>, Problem> {
+        let is_on = |flag: &Option<String>| match flag.as_deref() {
+            None | Some("0") => Ok(false),
+            Some("1") => Ok(true),
+            Some(_) => Err(Kind::BadRequest.because("indices, alerts and all are 0 or 1")),
+        };
+        let market = self.market.as_deref().map(|text| {
+            let market = text.parse();
+            market.map_err(|error: String| Kind::BadRequest.because(error))
+        });
+        let wish = Wish {
+            indices: is_on(&self.indices)?,
+            alerts: is_on(&self.alerts)?,
+            all: is_on(&self.all)?,
+            market: market.transpose()?,
+            codes: match &self.codes {
+                Some(texts) => codes(texts.split(','), MOST_CODES)?,
+                None => Vec::new(),
+            },
+            watchlist: self.watchlist,
+        };
+        let is_nothing = wish.codes.is_empty()
+            && wish.watchlist.is_none()
+            && wish.market.is_none()
+            && !(wish.indices || wish.alerts || wish.all);
+        Ok((!is_nothing).then_some(wish))
+    }
+}

@@ -1,0 +1,108 @@
+//! `sise clients`
+
+use std::time::Duration;
+
+use chrono::Utc;
+use clap::{Args, Subcommand};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
+use super::output;
+use crate::clients::Clients;
+use crate::config::Layers;
+use crate::domain::Seoul;
+
+/// Arguments of `sise clients`.
+#[derive(Debug, Args)]
+pub(super) struct ClientsArguments {
+    #[command(subcommand)]
+    command: ClientsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ClientsCommand {
+    /// Give a client an access token, which is printed once
+    Add {
+        /// Name of the client, such as trading-agent
+        name: String,
+        /// Life of the token
+        #[arg(long, value_name = "DURATION", default_value = "90days", value_parser = humantime::parse_duration)]
+        life: Duration,
+    },
+    /// End all sessions of a client
+    Remove {
+        /// Name of the client
+        name: String,
+    },
+    /// Show who has access, and until when
+    List {
+        /// Print JSON: an array of objects
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) async fn run(arguments: ClientsArguments, layers: Layers) -> Outcome {
+    let parts = super::parts(&layers)?;
+    super::redis(&parts)?;
+    let clients = Clients::new(&parts.cache);
+    match arguments.command {
+        ClientsCommand::Add { name, life } => {
+            let now = (parts.clock)().with_timezone(&Utc);
+            let (token, grant) = clients.add(&name, life, now).await?;
+            let until = grant
+                .until
+                .with_timezone(&Seoul)
+                .format("%Y-%m-%d %H:%M KST");
+            output::note(format!(
+                "{name} has access until {until}; the token is not shown again"
+            ));
+            output::line(token.expose_secret());
+            Ok(DONE)
+        }
+        ClientsCommand::Remove { name } => {
+            let ended = clients.remove_all(&name).await?;
+            if ended == 0 {
+                output::note(format!("{name} has no session"));
+                return Ok(INCOMPLETE);
+            }
+            output::line(format!("{ended} sessions of {name} have ended"));
+            Ok(DONE)
+        }
+        ClientsCommand::List { json } => list(&clients, json).await,
+    }
+}
+
+async fn list(clients: &Clients, json: bool) -> Outcome {
+    let sessions = clients.list(None).await?;
+    if json {
+        output::json(&json!(sessions));
+        return Ok(DONE);
+    }
+    if sessions.is_empty() {
+        output::note("nobody has an access token: `sise clients add NAME` makes one");
+        return Ok(DONE);
+    }
+    let mut table = output::table(&["client", "session", "since", "until"]);
+    let time = |time: chrono::DateTime<Utc>| {
+        let time = time.with_timezone(&Seoul);
+        time.format("%Y-%m-%d %H:%M").to_string()
+    };
+    for session in sessions {
+        let (since, until) = (time(session.since), time(session.until));
+        table.add_row([session.user, session.id, since, until]);
+    }
+    output::line(table);
+    Ok(DONE)
+}
+
+impl From<crate::clients::ClientsError> for Failure {
+    fn from(error: crate::clients::ClientsError) -> Self {
+        use crate::clients::ClientsError;
+        match error {
+            ClientsError::Invalid(why) => Self::usage(why),
+            other => Self::failed(other.to_string()),
+        }
+    }
+}

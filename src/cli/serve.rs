@@ -1,0 +1,90 @@
+//! `sise serve`
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::failure::{Failure, Outcome};
+use crate::api::ApiServer;
+use crate::config::Layers;
+use crate::daemon;
+use crate::domain::Role;
+use crate::setup::Parts;
+use crate::telemetry;
+
+/// The stock list is read anew this often: a daemon loads it every morning.
+const LIST_EVERY: Duration = Duration::from_secs(600);
+
+/// Arguments of `sise serve`.
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {}
+
+pub(super) async fn run(_arguments: ServeArguments, layers: Layers) -> Outcome {
+    let (parts, scribe) = super::recorded(&layers)?;
+    super::redis(&parts)?;
+    let Some(listener) = listen(&parts).await? else {
+        return Err(Failure::usage(
+            "api.listen is off, so that there is nothing to serve: set it to an address",
+        ));
+    };
+    let metrics = telemetry::install_metrics()
+        .map_err(|error| Failure::failed(format!("metrics cannot be started: {error}")))?;
+    let attendance = parts.attendance(Role::Reader, None);
+    parts.activity.set("serving the API".to_owned());
+    parts.know_names().await;
+    let parts = Arc::new(parts);
+    let stop = CancellationToken::new();
+    let api = ApiServer::new(Arc::clone(&parts), None, metrics, stop.clone());
+    api.check()
+        .await
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let work = {
+        let (parts, stop) = (Arc::clone(&parts), stop.clone());
+        async move {
+            keep_names(&parts, &stop).await;
+            Ok::<_, Failure>(())
+        }
+    };
+    let ended = CancellationToken::new();
+    let serving = async {
+        let signal = daemon::run(work, Some((listener, api)), stop).await;
+        ended.cancel();
+        signal
+    };
+    let (signal, (), ()) = tokio::join!(
+        serving,
+        scribe.run(ended.clone()),
+        attendance.run(ended.clone())
+    );
+    Ok(signal?.exit_code())
+}
+
+/// Reads the stock list anew, again and again until `stop`.
+async fn keep_names(parts: &Parts, stop: &CancellationToken) {
+    let mut ticks = interval(LIST_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        parts.know_names().await;
+    }
+}
+
+/// The listener of the API; `None` where it is served nowhere.
+pub(super) async fn listen(parts: &Parts) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = parts.settings.api.listen else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Failure::failed(format!(
+            "cannot listen on {address} for the API, health and metrics: {error}; set api.listen \
+             (SISE__API__LISTEN) to another address, or to off"
+        ))
+    })?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "API, health and metrics");
+    }
+    Ok(Some(listener))
+}

@@ -1,0 +1,43 @@
+//! The API.
+
+use std::net::SocketAddr;
+
+use super::ConfigError;
+use super::layers::Layers;
+
+/// The API over HTTP.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// Where it is served; `None` for nowhere.
+    pub listen: Option<SocketAddr>,
+    /// Requests of one client in a second; 0 for as many as it likes.
+    pub requests_per_second: usize,
+    /// Connections at once, of all clients.
+    pub connections: usize,
+    /// Streams of one client at once.
+    pub streams_per_client: usize,
+    /// The origin whose pages may ask from a browser; `None` for this program's own alone.
+    pub cors_origin: Option<String>,
+}
+
+pub(super) fn api(layers: &Layers) -> Result<ApiSettings, ConfigError> {
+    Ok(ApiSettings {
+        listen: listen(layers)?,
+        requests_per_second: layers.count("api.requests_per_second", 0..=1_000_000)?,
+        connections: layers.count("api.connections", 1..=1_000_000)?,
+        streams_per_client: layers.count("api.streams_per_client", 1..=1_000_000)?,
+        cors_origin: layers.address("api.cors_origin")?,
+    })
+}
+
+fn listen(layers: &Layers) -> Result<Option<SocketAddr>, ConfigError> {
+    let text = layers.text("api.listen");
+    if text == "off" {
+        return Ok(None);
+    }
+    let refuse = |allowed| layers.refuse("api.listen", allowed);
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| refuse("an address and port such as 127.0.0.1:8787, or off"))?;
+    Ok(Some(address))
+}
