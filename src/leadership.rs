@@ -11,9 +11,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::domain::{Event, KrxTime, LeadChange, Leading, Quote, Symbol};
+use crate::domain::{Event, IndexQuote, KrxTime, LeadChange, Leading, Quote, Symbol};
 use crate::port::{
-    Lead, Leader, Leadership, PriceStore, Recorder, Shelf, Standing, StoreError, Unrecorded,
+    IndexStore, Lead, Leader, Leadership, PriceStore, Recorder, Shelf, Standing, StoreError,
+    Unrecorded,
 };
 
 /// Who follows looks this often whether the lead is free: a leader that stops in order is
@@ -225,29 +226,27 @@ impl Candidate {
     }
 }
 
-/// A price store through which only the leader writes. A leader that was paused longer than its
-/// lease is refused here by its own clock, and by the store through the number of its lead.
-pub struct LeaderStore {
-    store: Arc<dyn PriceStore>,
+/// A store through which only the leader writes. A leader that was paused longer than its lease is
+/// refused here by its own clock, and by the store through the number of its lead.
+pub struct LeaderStore<S: ?Sized> {
+    store: Arc<S>,
     candidate: Arc<Candidate>,
 }
 
-impl LeaderStore {
-    /// The way into `store` for the sweeps of `candidate`.
+impl<S: ?Sized> LeaderStore<S> {
+    /// The way into `store` for what `candidate` writes.
     #[must_use]
-    pub fn new(store: Arc<dyn PriceStore>, candidate: Arc<Candidate>) -> Self {
+    pub fn new(store: Arc<S>, candidate: Arc<Candidate>) -> Self {
         Self { store, candidate }
     }
-}
 
-#[async_trait]
-impl PriceStore for LeaderStore {
-    async fn write(
+    /// The lead under which what was fetched at these times may be written; `lead` names what is
+    /// refused where this process has none.
+    fn lead_over(
         &self,
-        quotes: &[Quote],
-        shelf: Shelf,
+        mut fetched_at: impl Iterator<Item = KrxTime>,
         lead: Option<Lead>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Lead, StoreError> {
         let post = self.candidate.post.borrow().clone();
         let Post::Leads {
             leader,
@@ -267,11 +266,24 @@ impl PriceStore for LeaderStore {
             .map_or(taken_at, |began| began.min(taken_at));
         // Fetched before this lead began, or by a clock that tells nothing of that: another one may
         // have written newer ones in between.
-        let is_of_this_lead = |quote: &Quote| began <= quote.fetched_at && quote.fetched_at <= now;
-        if !quotes.iter().all(is_of_this_lead) {
-            return Err(StoreError::Superseded { lead: leader.lead });
+        if fetched_at.all(|at| began <= at && at <= now) {
+            Ok(leader.lead)
+        } else {
+            Err(StoreError::Superseded { lead: leader.lead })
         }
-        self.store.write(quotes, shelf, Some(leader.lead)).await
+    }
+}
+
+#[async_trait]
+impl<S: PriceStore + ?Sized> PriceStore for LeaderStore<S> {
+    async fn write(
+        &self,
+        quotes: &[Quote],
+        shelf: Shelf,
+        lead: Option<Lead>,
+    ) -> Result<(), StoreError> {
+        let lead = self.lead_over(quotes.iter().map(|quote| quote.fetched_at), lead)?;
+        self.store.write(quotes, shelf, Some(lead)).await
     }
 
     async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
@@ -287,6 +299,23 @@ impl PriceStore for LeaderStore {
     }
 }
 
+#[async_trait]
+impl<S: IndexStore + ?Sized> IndexStore for LeaderStore<S> {
+    async fn write_indices(
+        &self,
+        indices: &[IndexQuote],
+        life: Duration,
+        lead: Option<Lead>,
+    ) -> Result<(), StoreError> {
+        let lead = self.lead_over(indices.iter().map(|index| index.fetched_at), lead)?;
+        self.store.write_indices(indices, life, Some(lead)).await
+    }
+
+    async fn indices(&self) -> Result<Vec<IndexQuote>, StoreError> {
+        self.store.indices().await
+    }
+}
+
 impl fmt::Debug for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Candidate")
@@ -297,7 +326,7 @@ impl fmt::Debug for Candidate {
     }
 }
 
-impl fmt::Debug for LeaderStore {
+impl<S: ?Sized> fmt::Debug for LeaderStore<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LeaderStore")
             .field("candidate", &self.candidate)

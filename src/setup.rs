@@ -22,8 +22,8 @@ use crate::kis::{BrokerDay, MasterFiles};
 use crate::leadership::{Candidate, LeaderStore};
 use crate::movers::Movers;
 use crate::port::{
-    Changes, Chronicle, Flights, Leadership, ListSource, PriceStore, QuoteSource, Recorder,
-    StoreError, WatchedCodes,
+    Changes, Chronicle, Flights, IndexStore, Leadership, ListSource, PriceStore, QuoteSource,
+    Recorder, StoreError, WatchedCodes,
 };
 use crate::presence::{Activity, Attendance};
 use crate::reader::{self, Reader};
@@ -77,6 +77,8 @@ pub struct Parts {
     pub reader_store: Arc<dyn PriceStore>,
     /// For sweeps: a connection of its own, so that long pipelines delay no reader.
     pub sweep_store: Arc<dyn PriceStore>,
+    /// Where the indices are kept, for readers.
+    pub indices: Arc<dyn IndexStore>,
     /// Redis, where that is the store.
     pub redis: Option<Arc<RedisStore>>,
     /// What sise keeps beside the prices, under `sise:`.
@@ -145,6 +147,7 @@ impl Parts {
             broker,
             reader_store: outside.reader_store,
             sweep_store: outside.sweep_store,
+            indices: outside.index_store,
             redis: outside.redis,
             cache,
             process: outside.process,
@@ -280,10 +283,12 @@ impl Parts {
         };
         let source: Arc<dyn QuoteSource> = self.broker.as_ref()?.source.clone();
         let mut store = Arc::clone(&self.sweep_store);
+        let mut indices = Arc::clone(&self.indices);
         if let Some(candidate) = candidate {
             store = Arc::new(LeaderStore::new(store, Arc::clone(candidate)));
+            indices = Arc::new(LeaderStore::new(indices, Arc::clone(candidate)));
         }
-        Some(Sweeper::new(source, store, manner))
+        Some(Sweeper::new(source, store, manner).keeping_indices(indices))
     }
 
     /// Whether other app keys take part in the sweeps.

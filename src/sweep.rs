@@ -13,9 +13,9 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::domain::Reason;
-use crate::domain::{Calling, KrxTime, Quote, Symbol};
+use crate::domain::{Calling, IndexQuote, KrxTime, Quote, Symbol};
 use crate::port::{
-    Answer, PriceStore, QuoteSource, Shelf, SourceError, StoreError, Tally, Urgency,
+    Answer, IndexStore, PriceStore, QuoteSource, Shelf, SourceError, StoreError, Tally, Urgency,
 };
 
 /// After a stop, what is in flight gets this long to end.
@@ -101,6 +101,8 @@ pub struct Report {
 pub struct Sweeper {
     source: Arc<dyn QuoteSource>,
     store: Arc<dyn PriceStore>,
+    /// Where the indices that ride along are written; nowhere by default.
+    indices: Option<Arc<dyn IndexStore>>,
     manner: Manner,
 }
 
@@ -115,6 +117,8 @@ enum Standing {
 /// The state of one pass.
 struct Pass<'a> {
     standings: HashMap<Symbol, Standing>,
+    /// The newest levels that rode along.
+    indices: Vec<IndexQuote>,
     tally: Tally,
     total: usize,
     urgency: Urgency,
@@ -136,8 +140,16 @@ impl Sweeper {
         Self {
             source,
             store,
+            indices: None,
             manner,
         }
+    }
+
+    /// The same sweeper, writing the indices that ride along into `store`.
+    #[must_use]
+    pub fn keeping_indices(mut self, store: Arc<dyn IndexStore>) -> Self {
+        self.indices = Some(store);
+        self
     }
 
     /// The same sweeper on another source, with so many batches in flight.
@@ -159,6 +171,7 @@ impl Sweeper {
         let start = Instant::now();
         let mut pass = Pass {
             standings: HashMap::with_capacity(task.symbols.len()),
+            indices: Vec::new(),
             tally: Tally::default(),
             total: task.symbols.len(),
             urgency: task.urgency,
@@ -177,6 +190,7 @@ impl Sweeper {
         self.go(&mut pass, &again, task, stop).await;
         self.write_again(&mut pass, &task.symbols, task.close_window)
             .await;
+        self.write_indices(&pass.indices).await;
         pass.report(&task.symbols, start.elapsed())
     }
 
@@ -223,7 +237,8 @@ impl Sweeper {
                         pass.deadline += left.saturating_mul(factor.saturating_sub(1));
                         pass.calling = calling;
                     }
-                    let (batch, rest) = left.split_at(size.min(left.len()));
+                    let size = self.batch_length(left.len(), size, task.urgency);
+                    let (batch, rest) = left.split_at(size);
                     let (close_window, urgency) = (task.close_window, task.urgency);
                     let batch = self.clone().batch(batch.to_vec(), close_window, urgency);
                     in_flight.spawn(batch);
@@ -236,6 +251,31 @@ impl Sweeper {
                     }
                 }
             }
+        }
+    }
+
+    /// Codes of the next batch where `left` are left and a call takes `size`. The last batch of a
+    /// sweep leaves room for the indices; where it would be full, there is one more.
+    fn batch_length(&self, left: usize, size: usize, urgency: Urgency) -> usize {
+        let room = match urgency {
+            Urgency::Sweep if self.indices.is_some() => self.source.places_for_indices(),
+            _ => 0,
+        };
+        let with_room = Calling::MOST_CODES.saturating_sub(room).max(1);
+        if left <= size && left > with_room {
+            with_room
+        } else {
+            size.min(left)
+        }
+    }
+
+    async fn write_indices(&self, indices: &[IndexQuote]) {
+        let Some(store) = self.indices.as_ref().filter(|_| !indices.is_empty()) else {
+            return;
+        };
+        // They have a life of their own, and the next pass brings them again.
+        if let Err(error) = store.write_indices(indices, self.manner.ttl, None).await {
+            tracing::debug!(%error, "the indices were not written");
         }
     }
 
@@ -257,6 +297,7 @@ impl Sweeper {
         let written = self.write(&quotes, close_window).await;
         Batch {
             quotes,
+            indices: answers.indices,
             written,
             others,
             tally: answers.tally,
@@ -309,6 +350,7 @@ impl Sweeper {
 /// What came of one batch.
 struct Batch {
     quotes: Vec<Quote>,
+    indices: Vec<IndexQuote>,
     written: Result<(), StoreError>,
     others: Vec<(Symbol, Answer)>,
     tally: Tally,
@@ -317,6 +359,9 @@ struct Batch {
 impl Pass<'_> {
     fn absorb(&mut self, batch: Batch) {
         self.tally.add(batch.tally);
+        for new in batch.indices {
+            self.take_index(new);
+        }
         for (symbol, answer) in batch.others {
             let (reason, detail) = match answer {
                 Answer::Unknown => (Reason::Unknown, String::new()),
@@ -342,6 +387,15 @@ impl Pass<'_> {
                     self.standings.insert(symbol, standing);
                 }
             }
+        }
+    }
+
+    /// Keeps the newest level of each index: batches may end in any order.
+    fn take_index(&mut self, new: IndexQuote) {
+        match self.indices.iter_mut().find(|held| held.index == new.index) {
+            Some(held) if held.fetched_at > new.fetched_at => {}
+            Some(held) => *held = new,
+            None => self.indices.push(new),
         }
     }
 

@@ -16,8 +16,10 @@ use std::time::Duration;
 
 use ::redis::AsyncCommands as _;
 use chrono::TimeZone as _;
-use sise::domain::{Market, Phase, Quote, Seoul, Status, Symbol};
-use sise::port::{CopyStore, PriceStore, Shelf};
+use sise::domain::{Index, IndexQuote, Market, Phase, Quote, Seoul, Status, Symbol};
+use sise::port::{
+    CopyStore, IndexStore, Lead, Leadership, PriceStore, Shelf, Standing, StoreError,
+};
 use sise::store::{MemoryStore, RedisSettings, RedisStore};
 use tokio::time::{advance, timeout};
 
@@ -34,8 +36,8 @@ use support::{PATIENCE, list, until};
 const LIFE: Duration = Duration::from_secs(120);
 
 /// What a store must do, whatever it is made of.
-trait Store: PriceStore + CopyStore {}
-impl<T: PriceStore + CopyStore> Store for T {}
+trait Store: PriceStore + IndexStore + CopyStore + Leadership {}
+impl<T: PriceStore + IndexStore + CopyStore + Leadership> Store for T {}
 
 fn symbol(code: &str) -> Symbol {
     code.parse().unwrap()
@@ -215,6 +217,71 @@ async fn copies_are_kept_by_name(store: &dyn Store) {
     assert_eq!(store.load_copy("another").await.unwrap(), None);
 }
 
+fn index(index: Index, level: f64) -> IndexQuote {
+    let fetched_at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 1).unwrap();
+    IndexQuote {
+        index,
+        name: index.korean_name().into(),
+        level,
+        change: Some(-28.38),
+        change_rate: Some(-1.03),
+        volume: Some(561_107_000),
+        value: Some(10_288_958_000_000),
+        open: Some(2_751.47),
+        high: Some(2_752.17),
+        low: None,
+        prev_close: None,
+        timestamp: fetched_at.naive_local(),
+        session: Phase::Regular,
+        source: "kis.multi".into(),
+        fetched_at,
+    }
+}
+
+async fn indices_are_kept_for_their_life(store: &dyn Store) {
+    assert_eq!(store.indices().await.unwrap(), []);
+    let first = [index(Index::Kospi200, 380.5), index(Index::Kospi, 2_724.62)];
+    store.write_indices(&first, LIFE, None).await.unwrap();
+    let [kospi200, kospi] = first;
+    assert_eq!(store.indices().await.unwrap(), [kospi, kospi200.clone()]);
+    let mut newer = index(Index::Kospi, 2_725.0);
+    newer.fetched_at += chrono::TimeDelta::nanoseconds(1_456_789);
+    store
+        .write_indices(&[newer.clone()], LIFE, None)
+        .await
+        .unwrap();
+    assert_eq!(
+        store.indices().await.unwrap(),
+        [newer.as_stored(), kospi200.clone()]
+    );
+    let short = Duration::from_millis(1);
+    store.write_indices(&[kospi200], short, None).await.unwrap();
+    until("an index dies", async || {
+        (store.indices().await.unwrap().len() == 1).then_some(())
+    })
+    .await;
+    store.write_indices(&[], LIFE, None).await.unwrap();
+}
+
+async fn indices_are_taken_from_the_last_leader_alone(store: &dyn Store) {
+    let Standing::Leading(leader) = store.campaign("a", LIFE).await.unwrap() else {
+        panic!("nobody else leads");
+    };
+    let level = index(Index::Kosdaq, 712.01);
+    let lead = Some(leader.lead);
+    store
+        .write_indices(&[level.clone()], LIFE, lead)
+        .await
+        .unwrap();
+    assert_eq!(store.indices().await.unwrap(), [level.clone()]);
+    let lower = [index(Index::Kosdaq, 1.0)];
+    for ended in [Lead(leader.lead.0 - 1), Lead(leader.lead.0 + 1)] {
+        let outcome = store.write_indices(&lower, LIFE, Some(ended)).await;
+        assert_eq!(outcome, Err(StoreError::Superseded { lead: ended }));
+    }
+    assert_eq!(store.indices().await.unwrap(), [level]);
+}
+
 support::contract::contract!(
     super::MemoryStore::default(),
     super::store_at,
@@ -228,6 +295,8 @@ support::contract::contract!(
     a_price_written_again_lives_anew,
     nothing_is_written_and_read_as_nothing,
     copies_are_kept_by_name,
+    indices_are_kept_for_their_life,
+    indices_are_taken_from_the_last_leader_alone,
 )
 );
 

@@ -77,6 +77,7 @@ impl QuoteSource for Source {
         };
         Answers {
             answers: symbols.iter().map(quote).collect(),
+            indices: Vec::new(),
             tally: Tally {
                 calls: 1,
                 ..Tally::default()

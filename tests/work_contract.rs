@@ -56,6 +56,7 @@ fn answers(batch: &Batch) -> Answers {
     };
     Answers {
         answers: batch.symbols.iter().map(answer).collect(),
+        indices: Vec::new(),
         tally: Tally {
             calls: 2,
             refused_calls: 1,

@@ -8,6 +8,7 @@ mod budget;
 mod calendar;
 mod event;
 mod heat;
+mod index;
 mod ledger;
 mod listing;
 mod measure;
@@ -31,6 +32,7 @@ pub use event::{
     ClockJump, Entry, Event, Gap, LeadChange, Leading, MissingCodes, Skipped, Swept, TokenChange,
 };
 pub use heat::Heat;
+pub use index::{Index, IndexError, IndexQuote};
 pub use ledger::{Coverage, Missed, Polled, Row};
 pub use listing::{Group, Listing, Market, Selection, Universe};
 pub use measure::Measure;

@@ -17,6 +17,9 @@ pub enum Calling {
 }
 
 impl Calling {
+    /// Codes that one call takes at most.
+    pub const MOST_CODES: usize = 30;
+
     /// Codes that go into one call where batches of `batch_size` are wanted.
     #[must_use]
     pub fn codes_a_call(self, batch_size: usize) -> usize {

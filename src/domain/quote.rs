@@ -139,7 +139,7 @@ fn krx() -> Cow<'static, str> {
 
 /// A field that is no part of a price: what cannot be read is taken for absent, so that it does not
 /// spoil the rest.
-fn readable<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+pub(super) fn readable<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: Deserialize<'de> + Default,
     D: Deserializer<'de>,
@@ -173,18 +173,19 @@ impl<T> Lenient<T> {
     }
 }
 
-mod naive_seconds {
+/// A time without zone in whole seconds, `2025-10-27T14:30:00`.
+pub(super) mod naive_seconds {
     use super::NaiveDateTime;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(in crate::domain) fn serialize<S: Serializer>(
         time: &NaiveDateTime,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&time.format("%Y-%m-%dT%H:%M:%S"))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::domain) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<NaiveDateTime, D::Error> {
         NaiveDateTime::deserialize(deserializer)

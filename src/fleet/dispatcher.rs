@@ -191,12 +191,16 @@ impl Dispatcher {
 /// clock of another machine says. Gives those that were left out.
 fn account(symbols: &[Symbol], answers: &mut Answers, between: (KrxTime, KrxTime)) -> Vec<Symbol> {
     let mut given: HashMap<Symbol, Answer> = answers.answers.drain(..).collect();
+    let (posted_at, now) = between;
+    let clamped = |at: KrxTime| at.clamp(posted_at.min(now), now);
+    for index in &mut answers.indices {
+        index.fetched_at = clamped(index.fetched_at);
+    }
     let mut left_out = Vec::new();
     for symbol in symbols {
         let answer = match given.remove(symbol) {
             Some(Answer::Quote(mut quote)) => {
-                let (posted_at, now) = between;
-                let fetched_at = quote.fetched_at.clamp(posted_at.min(now), now);
+                let fetched_at = clamped(quote.fetched_at);
                 if fetched_at != quote.fetched_at {
                     quote.timestamp = fetched_at.naive_local();
                     quote.fetched_at = fetched_at;
@@ -239,6 +243,10 @@ impl QuoteSource for Dispatcher {
 
     fn calling(&self) -> Calling {
         self.own.calling()
+    }
+
+    fn places_for_indices(&self) -> usize {
+        self.own.places_for_indices()
     }
 }
 

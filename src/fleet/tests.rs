@@ -108,6 +108,7 @@ impl QuoteSource for Key {
         };
         Answers {
             answers: symbols.iter().map(answer).collect(),
+            indices: Vec::new(),
             tally,
         }
     }

@@ -11,7 +11,9 @@ use futures_util::future::join_all;
 use super::call::{Call, Caller};
 use super::fields;
 use super::wire::{Context, MultiRow, NoQuote, SingleRow, rows};
-use crate::domain::{Calendar, Calling, KrxTime, Quote, Symbol, Universe, Venue};
+use crate::domain::{
+    Calendar, Calling, Index, IndexQuote, KrxTime, Quote, Symbol, Universe, Venue,
+};
 use crate::port::{Answer, Answers, QuoteSource, SourceError, Tally, Urgency};
 
 const MULTI: Call = Call {
@@ -24,6 +26,9 @@ const SINGLE: Call = Call {
     tr_id: "FHKST01010100",
     fields: &fields::SINGLE,
 };
+
+/// What a multi-price call brought: the codes' answers, and the indices where it had room for them.
+type Brought = (Vec<(Symbol, Answer)>, Vec<IndexQuote>);
 
 /// The broker's price calls behind the port.
 pub struct KisQuotes {
@@ -55,25 +60,38 @@ impl KisQuotes {
         &self,
         symbols: &[Symbol],
         urgency: Urgency,
-    ) -> (Result<Vec<(Symbol, Answer)>, SourceError>, Tally) {
-        let mut query = Vec::with_capacity(symbols.len() * 2);
+    ) -> (Result<Brought, SourceError>, Tally) {
+        let mut query = Vec::with_capacity(Calling::MOST_CODES * 2);
         for (slot, symbol) in (1..).zip(symbols) {
             query.push((format!("FID_COND_MRKT_DIV_CODE_{slot}"), "J"));
             query.push((format!("FID_INPUT_ISCD_{slot}"), symbol.as_str()));
+        }
+        // Whoever waits for one price need not wait for more rows, and nobody would write them.
+        let has_room =
+            symbols.len() + Index::ALL.len() <= Calling::MOST_CODES && urgency != Urgency::Reader;
+        let indices = if has_room { Index::ALL.as_slice() } else { &[] };
+        for (slot, index) in (symbols.len() + 1..).zip(indices) {
+            query.push((format!("FID_COND_MRKT_DIV_CODE_{slot}"), "U"));
+            query.push((format!("FID_INPUT_ISCD_{slot}"), index.code()));
         }
         let universe = self.universe.load();
         self.caller
             .call(&MULTI, &query, urgency, |sent_at, reply| {
                 let rows: Vec<MultiRow<'_>> = rows(reply.status, &reply.body)?;
                 // Joined by code, never by place: an answer may be short (contract 4.3).
+                let named = |name: &str| {
+                    let mut rows = rows.iter();
+                    rows.find(|row| row.inter_shrn_iscd.as_str() == name)
+                };
                 let answer = |symbol: &Symbol| {
-                    let row = rows
-                        .iter()
-                        .find(|row| row.inter_shrn_iscd.as_str() == symbol.as_str());
+                    let row = named(symbol.as_str());
                     let quote = row.map(|row| row.quote(self.context(*symbol, &universe, sent_at)));
                     (*symbol, answer_of(quote))
                 };
-                Ok(symbols.iter().map(answer).collect())
+                let session = self.calendar.load().phase(Venue::Krx, sent_at);
+                let level = |index: &Index| named(index.code())?.index(*index, sent_at, session);
+                let levels = indices.iter().filter_map(level).collect();
+                Ok((symbols.iter().map(answer).collect(), levels))
             })
             .await
     }
@@ -123,9 +141,10 @@ impl QuoteSource for KisQuotes {
             let (answers, tally) = self.many(symbols, urgency).await;
             spent.add(tally);
             match answers {
-                Ok(answers) => {
+                Ok((answers, indices)) => {
                     return Answers {
                         answers,
+                        indices,
                         tally: spent,
                     };
                 }
@@ -140,6 +159,7 @@ impl QuoteSource for KisQuotes {
                     return Answers {
                         answers,
                         tally: spent,
+                        indices: Vec::new(),
                     };
                 }
             }
@@ -153,6 +173,7 @@ impl QuoteSource for KisQuotes {
         Answers {
             answers,
             tally: spent,
+            indices: Vec::new(),
         }
     }
 
@@ -161,6 +182,14 @@ impl QuoteSource for KisQuotes {
             Calling::Multi
         } else {
             Calling::Single
+        }
+    }
+
+    fn places_for_indices(&self) -> usize {
+        match self.calling() {
+            Calling::Multi => Index::ALL.len(),
+            // A call more for each of them, at one call a second: paper accounts go without.
+            Calling::Single => 0,
         }
     }
 

@@ -4,6 +4,7 @@
 //! type is absent.
 
 mod body;
+mod index;
 mod row;
 mod text;
 
@@ -11,7 +12,7 @@ use crate::domain::{KrxTime, Listing, Phase, Quote, Status, Symbol};
 pub(super) use body::rows;
 pub(super) use row::row;
 pub(super) use text::Text;
-use text::{parse_whole, percentage};
+pub(super) use text::{parse_whole, percentage};
 
 row! {
     /// One row of `intstock-multprice` (contract 4.3).

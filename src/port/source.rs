@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::domain::{Ban, Calling, Denial, Quote, Symbol, Urgency};
+use crate::domain::{Ban, Calling, Denial, IndexQuote, Quote, Symbol, Urgency};
 
 /// A place that knows prices and may be asked only so often.
 #[async_trait]
@@ -12,6 +12,12 @@ pub trait QuoteSource: Send + Sync {
 
     /// How the source asks at present.
     fn calling(&self) -> Calling;
+
+    /// Places of a request for many codes that are best left free once in a pass, for the indices
+    /// that then ride along; 0 where none do.
+    fn places_for_indices(&self) -> usize {
+        0
+    }
 
     /// Waits until a request of this urgency would go out without standing in line behind another.
     ///
@@ -28,6 +34,8 @@ pub trait QuoteSource: Send + Sync {
 pub struct Answers {
     /// One answer for each code asked for.
     pub answers: Vec<(Symbol, Answer)>,
+    /// Indices that rode along, where the request had room.
+    pub indices: Vec<IndexQuote>,
     /// What it took.
     pub tally: Tally,
 }

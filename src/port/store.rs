@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Lead;
-use crate::domain::{Quote, Symbol};
+use crate::domain::{IndexQuote, Quote, Symbol};
 
 /// The two shelves of prices in a store (design chapter 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,31 @@ pub trait PriceStore: Send + Sync {
     ///
     /// The store cannot be reached or refused.
     async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// Where the levels of the indices are kept: `realtime:index:<name>`.
+#[async_trait]
+pub trait IndexStore: Send + Sync {
+    /// Writes levels that live for `life`; with `lead` only while that lead is the last one given,
+    /// as with prices ([`PriceStore::write`]).
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused, or the lead has ended.
+    async fn write_indices(
+        &self,
+        indices: &[IndexQuote],
+        life: Duration,
+        lead: Option<Lead>,
+    ) -> Result<(), StoreError>;
+
+    /// The levels that live, in the order of [`Index::ALL`](crate::domain::Index::ALL). What stands
+    /// there and is none counts as not there.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    async fn indices(&self) -> Result<Vec<IndexQuote>, StoreError>;
 }
 
 /// Where a copy of the stock list is kept beside the disk.

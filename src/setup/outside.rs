@@ -12,8 +12,8 @@ use crate::config::Settings;
 use crate::kis::{BanFile, Http, TokenFile, Transport};
 use crate::pace::CallCount;
 use crate::port::{
-    Assignments, BanStore, CacheStore, Changes, Chronicle, CopyStore, Flights, Leadership,
-    Postings, PriceStore, RateBudget, Recorder, TokenStore, Unrecorded, WatchedCodes,
+    Assignments, BanStore, CacheStore, Changes, Chronicle, CopyStore, Flights, IndexStore,
+    Leadership, Postings, PriceStore, RateBudget, Recorder, TokenStore, Unrecorded, WatchedCodes,
 };
 use crate::store::{
     FileCopies, MemoryStore, RedisBans, RedisBudget, RedisFirstLevel, RedisSettings, RedisStore,
@@ -36,6 +36,8 @@ pub struct Outside {
     pub reader_store: Arc<dyn PriceStore>,
     /// For sweeps: a connection of its own, so that long pipelines delay no reader.
     pub sweep_store: Arc<dyn PriceStore>,
+    /// Where the indices are kept.
+    pub index_store: Arc<dyn IndexStore>,
     /// Where sise keeps what is hot beside the prices: watch lists, read counts, rankings.
     pub cache_store: Arc<dyn CacheStore>,
     /// Tells what changes in the store.
@@ -110,17 +112,18 @@ impl Outside {
             .map(|(_, identity)| BanFile::new(&settings.state_directory, identity));
         let files = Arc::new(FileCopies::new(&settings.state_directory));
         let own_clock = Arc::clone(&clock);
-        let outside = |reader_store, sweep_store, cache_store, changes, chronicle, copies| Self {
+        let outside = |stores: Stores| Self {
             clock: own_clock,
             process: process_name(),
             connect: Arc::new(|base, patience| Ok(Arc::new(Http::new(base, patience)?))),
-            reader_store,
-            sweep_store,
-            cache_store,
-            changes,
-            chronicle,
+            reader_store: stores.reader,
+            sweep_store: stores.sweep,
+            index_store: stores.index,
+            cache_store: stores.cache,
+            changes: stores.changes,
+            chronicle: stores.chronicle,
             recorder: Arc::new(Unrecorded),
-            copies: vec![files, copies],
+            copies: vec![files, stores.copies],
             lease: None,
             flights: None,
             key: None,
@@ -134,17 +137,15 @@ impl Outside {
         let url = store.url.expose_secret();
         if url == "memory" {
             let memory = Arc::new(MemoryStore::default());
-            let (prices, cache) = (memory.clone(), memory.clone());
-            let (changes, chronicle) = (memory.clone(), memory.clone());
-            let prices: Arc<dyn PriceStore> = prices;
-            return Ok(outside(
-                prices.clone(),
-                prices,
-                cache,
-                changes,
-                chronicle,
-                memory,
-            ));
+            return Ok(outside(Stores {
+                reader: memory.clone(),
+                sweep: memory.clone(),
+                index: memory.clone(),
+                cache: memory.clone(),
+                changes: memory.clone(),
+                chronicle: memory.clone(),
+                copies: memory,
+            }));
         }
         let redis_settings = RedisSettings {
             url,
@@ -191,16 +192,28 @@ impl Outside {
             key,
             work,
             redis: Some(Arc::clone(&redis)),
-            ..outside(
-                reader_store,
-                sweeping.clone(),
-                redis.clone(),
-                redis.clone(),
-                sweeping,
-                redis,
-            )
+            ..outside(Stores {
+                reader: reader_store,
+                sweep: sweeping.clone(),
+                index: redis.clone(),
+                cache: redis.clone(),
+                changes: redis.clone(),
+                chronicle: sweeping,
+                copies: redis,
+            })
         })
     }
+}
+
+/// One store in the parts that it plays.
+struct Stores {
+    reader: Arc<dyn PriceStore>,
+    sweep: Arc<dyn PriceStore>,
+    index: Arc<dyn IndexStore>,
+    cache: Arc<dyn CacheStore>,
+    changes: Arc<dyn Changes>,
+    chronicle: Arc<dyn Chronicle>,
+    copies: Arc<dyn CopyStore>,
 }
 
 /// Where this process runs.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Ban, BanKind, Denial, Quote, Symbol};
+use crate::domain::{Ban, BanKind, Denial, IndexQuote, Quote, Symbol};
 use crate::port::{Answer, Answers, Finished, SourceError, Tally};
 
 #[derive(Serialize, Deserialize)]
@@ -13,6 +13,9 @@ struct Sheet {
     refused_calls: u64,
     retries: u64,
     rows: Vec<Row>,
+    /// Absent in sheets of versions that knew no indices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    indices: Vec<IndexQuote>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -60,6 +63,7 @@ pub(super) fn write(number: u64, answers: &Answers) -> Result<String, serde_json
         refused_calls: answers.tally.refused_calls,
         retries: answers.tally.retries,
         rows: answers.answers.iter().map(row).collect(),
+        indices: answers.indices.clone(),
     })
 }
 
@@ -80,10 +84,12 @@ pub(super) fn read(text: &str) -> Result<Finished, serde_json::Error> {
         };
         (row.code, answer)
     };
+    let levels = sheet.indices.into_iter().filter(|index| index.level > 0.0);
     Ok(Finished {
         number: sheet.number,
         answers: Answers {
             answers: sheet.rows.into_iter().map(answer).collect(),
+            indices: levels.collect(),
             tally: Tally {
                 calls: sheet.calls,
                 refused_calls: sheet.refused_calls,
@@ -159,6 +165,8 @@ pub(crate) mod oracle {
                 assert!(quote.price > 0 && quote.stock_code == *code, "{quote:?}");
             }
         }
+        let levels = &finished.answers.indices;
+        assert!(levels.iter().all(|index| index.level > 0.0), "{levels:?}");
         let text = write(finished.number, &finished.answers).unwrap_or_default();
         let again = read(&text);
         let again = again.as_ref().map(|again| again.answers.answers.len());
@@ -188,6 +196,7 @@ mod tests {
         let answer = |(code, answer): (&str, Answer)| (code.parse().unwrap(), answer);
         Answers {
             answers: answers.into_iter().map(answer).collect(),
+            indices: Vec::new(),
             tally: Tally {
                 calls: 3,
                 refused_calls: 2,

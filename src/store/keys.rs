@@ -1,6 +1,6 @@
 //! The names of the keys: the contract with every reader (design chapter 3).
 
-use crate::domain::Symbol;
+use crate::domain::{Index, Symbol};
 
 /// Builds key names below an optional namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +34,12 @@ impl Keys {
         let mut key = String::new();
         self.write_close(symbol, &mut key);
         key
+    }
+
+    /// `realtime:index:<name>`
+    #[must_use]
+    pub fn index(&self, index: Index) -> String {
+        [self.prefix.as_str(), "realtime:index:", index.as_str()].concat()
     }
 
     /// `sise:<name>`, for what is sise's own.
@@ -83,6 +89,10 @@ mod tests {
         let symbol = "005930".parse().unwrap();
         assert_eq!(Keys::new("").realtime(symbol), "realtime:price:005930");
         assert_eq!(Keys::new("app").close(symbol), "app:close:price:005930");
+        assert_eq!(
+            Keys::new("app").index(Index::Kospi200),
+            "app:realtime:index:KOSPI200"
+        );
         assert_eq!(Keys::new("app").flight(symbol), "app:sise:flight:005930");
         assert_eq!(
             Keys::new("app:live:").own("universe"),

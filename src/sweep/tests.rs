@@ -7,7 +7,7 @@ use chrono::TimeZone as _;
 use tokio::time::sleep;
 
 use super::*;
-use crate::domain::{BanKind, Calling, Denial, Seoul};
+use crate::domain::{BanKind, Calling, Denial, Index, Phase, Seoul};
 use crate::port::{Answers, Lead};
 use crate::store::MemoryStore;
 
@@ -18,6 +18,10 @@ struct Scripted {
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
     latency: Duration,
+    /// How many codes each batch had.
+    lengths: Mutex<Vec<usize>>,
+    /// Brings the indices where a batch leaves room for them.
+    brings_indices: bool,
 }
 
 impl Scripted {
@@ -28,6 +32,8 @@ impl Scripted {
             in_flight: AtomicUsize::new(0),
             most_in_flight: AtomicUsize::new(0),
             latency: Duration::from_millis(100),
+            lengths: Mutex::default(),
+            brings_indices: false,
         })
     }
 
@@ -48,6 +54,13 @@ impl QuoteSource for Scripted {
         self.most_in_flight.fetch_max(now, Ordering::SeqCst);
         sleep(self.latency).await;
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.lengths.lock().unwrap().push(symbols.len());
+        let has_room = symbols.len() + 3 <= Calling::MOST_CODES;
+        let level = |index: &Index| level(*index, 2_000.0);
+        let indices = match self.brings_indices && has_room {
+            true => Index::ALL.iter().map(level).collect(),
+            false => Vec::new(),
+        };
         let mut asked = self.asked.lock().unwrap();
         let answers = symbols
             .iter()
@@ -61,11 +74,73 @@ impl QuoteSource for Scripted {
             calls: 1,
             ..Tally::default()
         };
-        Answers { answers, tally }
+        Answers {
+            answers,
+            tally,
+            indices,
+        }
     }
 
     fn calling(&self) -> Calling {
         Calling::Multi
+    }
+
+    fn places_for_indices(&self) -> usize {
+        if self.brings_indices { 3 } else { 0 }
+    }
+}
+
+fn level(index: Index, level: f64) -> IndexQuote {
+    IndexQuote {
+        index,
+        name: index.korean_name().into(),
+        level,
+        change: None,
+        change_rate: None,
+        volume: None,
+        value: None,
+        open: None,
+        high: None,
+        low: None,
+        prev_close: None,
+        timestamp: ten_and(0).naive_local(),
+        session: Phase::Regular,
+        source: "test".into(),
+        fetched_at: ten_and(0),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_batch_of_a_sweep_leaves_room_for_the_indices() {
+    for (codes, urgency, lengths, levels) in [
+        (2_769, Urgency::Sweep, vec![30, 9], 3),
+        (60, Urgency::Sweep, vec![30, 27, 3], 3),
+        (58, Urgency::Sweep, vec![30, 27, 1], 3),
+        (57, Urgency::Sweep, vec![30, 27], 3),
+        (5, Urgency::Watched, vec![5], 3),
+        (30, Urgency::Watched, vec![30], 0),
+    ] {
+        let mut source = Scripted::new(|symbol, _| quote(symbol));
+        Arc::get_mut(&mut source).unwrap().brings_indices = true;
+        let store = Arc::new(MemoryStore::default());
+        let sweeper = Sweeper::new(source.clone(), store.clone(), MANNER);
+        let sweeper = sweeper.keeping_indices(store.clone());
+        let task = Task {
+            urgency,
+            ..task(codes)
+        };
+        let report = sweeper
+            .sweep(&task, &|_| {}, &CancellationToken::new())
+            .await;
+        assert_eq!(report.written, codes);
+        let mut asked = source.lengths.lock().unwrap().clone();
+        asked.dedup();
+        assert_eq!(asked, lengths, "{codes} codes");
+        assert_eq!(
+            store.indices().await.unwrap().len(),
+            levels,
+            "{codes} codes"
+        );
     }
 }
 

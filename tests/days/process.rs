@@ -70,6 +70,7 @@ pub(crate) fn parts(
         }),
         reader_store: link.clone(),
         sweep_store: link.clone(),
+        index_store: Arc::new(MemoryStore::default()),
         cache_store: Arc::new(MemoryStore::default()),
         changes: Arc::new(MemoryStore::default()),
         copies: vec![disk.clone(), link.clone()],

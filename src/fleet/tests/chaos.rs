@@ -102,6 +102,7 @@ fn finished(batch: &Batch, sheet: Sheet) -> Finished {
         number,
         answers: Answers {
             answers: answers.collect(),
+            indices: Vec::new(),
             tally: Tally {
                 calls: 1,
                 ..Tally::default()

@@ -31,14 +31,19 @@ impl Text<'_> {
         self.whole().filter(|number| *number > 0)
     }
 
-    /// A percentage with two decimals.
+    /// A level with two decimals, where zero stands for "none".
+    pub(super) fn points(&self) -> Option<f64> {
+        self.percent().filter(|points| *points > 0.0)
+    }
+
+    /// A percentage, or a difference in points, with two decimals.
     pub(super) fn percent(&self) -> Option<f64> {
         percentage(self.as_str().parse().ok()?)
     }
 }
 
 /// The broker writes won without a fraction; a fraction of zeros is tolerated.
-pub(super) fn parse_whole(text: &str) -> Option<i64> {
+pub(in crate::kis) fn parse_whole(text: &str) -> Option<i64> {
     let whole = match text.split_once('.') {
         Some((whole, fraction)) if fraction.bytes().all(|byte| byte == b'0') => whole,
         Some(_) => return None,
@@ -48,7 +53,7 @@ pub(super) fn parse_whole(text: &str) -> Option<i64> {
 }
 
 /// A percentage with two decimals; `None` for what can be none.
-pub(super) fn percentage(number: f64) -> Option<f64> {
+pub(in crate::kis) fn percentage(number: f64) -> Option<f64> {
     let is_sane = number.abs() < MOST_PERCENT;
     is_sane.then(|| (number * 100.0).round() / 100.0)
 }

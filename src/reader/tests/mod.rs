@@ -105,6 +105,7 @@ impl QuoteSource for Broker {
         Answers {
             answers: symbols.iter().map(answer).collect(),
             tally: Tally::default(),
+            indices: Vec::new(),
         }
     }
 

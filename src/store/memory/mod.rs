@@ -5,6 +5,7 @@ mod cache;
 mod changes;
 mod chronicle;
 mod flights;
+mod indices;
 mod lease;
 mod tokens;
 mod work;
@@ -17,7 +18,7 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use crate::domain::{Quote, Symbol};
+use crate::domain::{Index, IndexQuote, Quote, Symbol};
 use crate::port::{Change, CopyStore, Lead, Leader, PriceStore, Shelf, StoreError, WAITING};
 
 pub use bans::MemoryBans;
@@ -40,6 +41,7 @@ pub struct MemoryStore {
 struct Shelves {
     realtime: HashMap<Symbol, (Quote, Instant)>,
     close: HashMap<Symbol, Quote>,
+    indices: HashMap<Index, (IndexQuote, Instant)>,
     copies: HashMap<String, String>,
     flights: HashMap<Symbol, flights::Held>,
     lease: Option<(Leader, Instant)>,
@@ -57,6 +59,7 @@ impl Default for MemoryStore {
             shelves: RwLock::new(Shelves {
                 realtime: HashMap::new(),
                 close: HashMap::new(),
+                indices: HashMap::new(),
                 copies: HashMap::new(),
                 flights: HashMap::new(),
                 lease: None,

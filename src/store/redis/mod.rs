@@ -12,6 +12,7 @@ mod coverage;
 mod first_level;
 mod flights;
 mod hashes;
+mod indices;
 mod journal;
 mod lease;
 mod ledger;
