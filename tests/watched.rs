@@ -183,6 +183,7 @@ impl Daemon {
             group: Group::Stock,
             halted: None,
             shares: None,
+            sector: None,
         });
         parts
             .universe

@@ -40,7 +40,7 @@ pub(super) async fn run(arguments: UniverseArguments, mut layers: Layers) -> Out
         output::json(&loaded.universe.listings());
         return Ok(DONE);
     }
-    let mut table = output::table(&["code", "name", "market", "group", ""]);
+    let mut table = output::table(&["code", "name", "market", "group", "sector", ""]);
     let mut groups: BTreeMap<&str, usize> = BTreeMap::new();
     for listing in loaded.universe.listings() {
         *groups.entry(listing.group.code()).or_default() += 1;
@@ -54,6 +54,7 @@ pub(super) async fn run(arguments: UniverseArguments, mut layers: Layers) -> Out
             &listing.name,
             listing.market.as_str(),
             listing.group.code(),
+            listing.sector.as_deref().unwrap_or_default(),
             halted,
         ]);
     }

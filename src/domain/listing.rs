@@ -136,6 +136,10 @@ pub struct Listing {
     /// thousands, so that theirs are up to 999 short.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shares: Option<u64>,
+    /// The exchange's industry sector, of the same name on both markets; absent where the list does
+    /// not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sector: Option<String>,
 }
 
 /// Which groups of a list are kept fresh. All that the exchange lists as stocks always are:

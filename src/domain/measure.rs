@@ -70,6 +70,7 @@ mod tests {
             group: Group::Stock,
             halted: None,
             shares: None,
+            sector: None,
         };
         (quote.change_rate, quote.volume, quote.value) = (None, None, None);
         for measure in Measure::ALL {

@@ -52,6 +52,8 @@ pub struct ShippedListing {
     pub market: Market,
     /// What it is.
     pub group: Group,
+    /// The exchange's industry sector; `None` for a few that have none.
+    pub sector: Option<String>,
     /// Standard code (ISIN).
     pub isin: String,
     /// First trading day.
@@ -87,6 +89,7 @@ impl Shipped {
             group: row.group,
             halted: None,
             shares: row.shares.try_into().ok().filter(|shares| *shares > 0),
+            sector: row.sector.clone(),
         });
         Universe::new(Some(self.date), listings)
     }
@@ -95,6 +98,7 @@ impl Shipped {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Sector;
 
     #[test]
     fn every_row_is_well_formed() {
@@ -111,5 +115,16 @@ mod tests {
         );
         let halted = shipped.listings.iter().filter(|row| row.volume == 0);
         assert_eq!(halted.count(), 86);
+        let without = shipped.listings.iter().filter(|row| row.sector.is_none());
+        assert_eq!(without.count(), 6);
+        let known = |row: &ShippedListing| {
+            let named = |name: &str| {
+                let mut markets = [Market::Kospi, Market::Kosdaq].into_iter();
+                markets.any(|market| Sector::named(market, name).is_some())
+            };
+            row.sector.as_deref().is_none_or(named)
+        };
+        let unknown: Vec<_> = shipped.listings.iter().filter(|row| !known(row)).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
     }
 }

@@ -12,16 +12,19 @@ use encoding_rs::EUC_KR;
 use reqwest::{Method, Request, Url};
 
 use super::transport::{Transport, address};
-use crate::domain::{Group, Listing, Market, Symbol, Universe};
+use crate::domain::{Group, Listing, Market, Sector, Shipped, Symbol, Universe};
 use crate::port::{ListError, ListSource, SourceError};
 
 /// The files unpack to about 0.7 MB; far more is no master file.
 const LARGEST_FILE: u64 = 32 << 20;
 
-/// Short code, name and group stand at the same place in both files.
+/// Short code, name, group and sectors stand at the same place in both files.
 const CODE: Range<usize> = 0..9;
 const NAME: Range<usize> = 21..61;
 const GROUP: Range<usize> = 61..63;
+/// Index sectors, large and medium.
+const LARGE_SECTOR: Range<usize> = 64..68;
+const MEDIUM_SECTOR: Range<usize> = 68..72;
 /// So wide is the number of listed shares.
 const SHARES_WIDTH: usize = 15;
 
@@ -253,6 +256,7 @@ fn read(layout: Layout, bytes: &[u8]) -> Result<Vec<Listing>, MasterError> {
             group,
             halted,
             shares: shares(line.get(layout.shares..layout.shares + SHARES_WIDTH)),
+            sector: sector(layout.market, code, line),
         });
         start += length + 1;
     }
@@ -269,6 +273,16 @@ fn shares(field: Option<&[u8]>) -> Option<u64> {
     let is_count = digits.bytes().all(|byte| byte.is_ascii_digit());
     let thousands: u64 = digits.parse().ok().filter(|_| is_count)?;
     thousands.checked_mul(1_000).filter(|shares| *shares > 0)
+}
+
+/// The sector of a record, and where it names none (on KOSDAQ all of information technology) the
+/// shipped list's, which has the same names. It is no part of what makes a list either.
+fn sector(market: Market, code: Symbol, line: &[u8]) -> Option<String> {
+    let digits = |range| str::from_utf8(line.get(range).unwrap_or_default()).unwrap_or_default();
+    match Sector::of(market, digits(LARGE_SECTOR), digits(MEDIUM_SECTOR)) {
+        Some(sector) => Some(sector.name.to_owned()),
+        None => Shipped::get().listing(code)?.sector.clone(),
+    }
 }
 
 /// What must hold of every master file, whatever stands in it.
@@ -361,6 +375,7 @@ mod tests {
         assert_eq!(of("005930").group, Group::Stock);
         assert_eq!(of("005930").halted, Some(false));
         assert_eq!(of("005930").shares, Some(5_919_637_000));
+        assert_eq!(of("005930").sector.as_deref(), Some("전기·전자"));
         assert_eq!(of("00104K").name, "CJ4우(전환)");
         assert_eq!(of("Q500061").group, Group::Etn);
         assert!(kospi.iter().any(|l| l.group == Group::Etf));

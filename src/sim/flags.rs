@@ -99,7 +99,10 @@ fn trading(row: &mut Row<'_>, stock: &Stock, now: &Figures, price: i64) {
             "prdy_vrss_vol_rate",
             hundredths(now.volume, stock.previous_volume),
         )
-        .text("bstp_kor_isnm", "전기·전자")
+        .text(
+            "bstp_kor_isnm",
+            stock.sector.map_or("", |sector| sector.name),
+        )
         .text("sltr_yn", "N")
         .flag("trht_yn", stock.halted)
         .texts(&[("oprc_rang_cont_yn", "N"), ("vlnt_fin_cls_code", "")])

@@ -154,13 +154,17 @@ impl Record {
 
     /// From the short code to manufacturing or venture: the same in both files.
     fn head(&mut self, stock: &Stock) -> &mut Self {
+        let (large, medium) = match stock.sector {
+            Some(sector) => (sector.large, sector.medium),
+            None => ("0000", "0000"),
+        };
         self.text(9, stock.code.as_str())
             .text(12, &stock.isin)
             .text(40, &stock.name)
             .text(2, stock.group.code())
             .text(1, if stock.large { "1" } else { "0" })
-            .text(4, "0027")
-            .text(4, "0013")
+            .text(4, large)
+            .text(4, medium)
             .text(4, "0000")
             .text(1, "N")
     }
@@ -269,6 +273,7 @@ mod tests {
         let row = shipped.iter().find(|row| row.name == "삼성전자").unwrap();
         assert_eq!(cut(&samsung, 9, 12), row.isin);
         assert_eq!(cut(&samsung, 61, 2), "ST");
+        assert_eq!(cut(&samsung, 64, 12), "002700130000");
         assert_eq!(cut(&samsung, 102, 9).parse(), Ok(row.close));
         assert_eq!(cut(&samsung, 121, 1), "N");
         assert_eq!(cut(&samsung, 142, 12).parse(), Ok(row.volume));
@@ -299,6 +304,7 @@ mod tests {
             .iter()
             .find(|row| row.code.as_str() == "247540")
             .unwrap();
+        assert_eq!(cut(&record, 64, 12), "100910280000");
         assert_eq!(cut(&record, 97, 9).parse(), Ok(row.close));
         assert_eq!(cut(&record, 116, 1), "N");
         assert_eq!(cut(&record, 137, 12).parse(), Ok(row.volume));

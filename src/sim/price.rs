@@ -73,7 +73,10 @@ fn state(row: &mut Row<'_>, stock: &Stock) {
     row.text("iscd_stat_cls_code", if stock.halted { "58" } else { "55" })
         .text("marg_rate", "40.00")
         .text("rprs_mrkt_kor_name", represented_by(stock))
-        .text("bstp_kor_isnm", "전기·전자")
+        .text(
+            "bstp_kor_isnm",
+            stock.sector.map_or("", |sector| sector.name),
+        )
         .flag("temp_stop_yn", stock.halted)
         .texts(&[
             ("oprc_rang_cont_yn", "N"),

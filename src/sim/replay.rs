@@ -81,6 +81,7 @@ impl Row {
             name: code.to_owned(),
             market: self.market,
             group: Group::Stock,
+            sector: None,
             isin: format!("KR7{code:0>6}000"),
             listed: day,
             shares,

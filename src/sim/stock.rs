@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use crate::domain::{Group, Market, ShippedListing, Symbol, price_limits};
+use crate::domain::{Group, Market, Sector, ShippedListing, Symbol, price_limits};
 
 /// What stays the same all day.
 #[derive(Debug, Clone)]
@@ -11,6 +11,8 @@ pub(super) struct Stock {
     pub(super) name: String,
     pub(super) market: Market,
     pub(super) group: Group,
+    /// The exchange's industry sector.
+    pub(super) sector: Option<&'static Sector>,
     pub(super) isin: String,
     pub(super) listed: NaiveDate,
     pub(super) shares: i64,
@@ -25,11 +27,13 @@ pub(super) struct Stock {
 
 impl Stock {
     pub(super) fn shipped(row: &ShippedListing) -> Self {
+        let sector = row.sector.as_deref();
         Self {
             code: row.code,
             name: row.name.clone(),
             market: row.market,
             group: row.group,
+            sector: sector.and_then(|name| Sector::named(row.market, name)),
             isin: row.isin.clone(),
             listed: row.listed,
             shares: row.shares,

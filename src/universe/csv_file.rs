@@ -11,9 +11,9 @@ use crate::port::{ListError, ListSource};
 /// A file with a header and one code a record.
 ///
 /// Column `code` must be there. `name`, `market` (`KOSPI` or `KOSDAQ`), `group` (the broker's two
-/// letters), `halted` (`true` or `false`) and `shares` (listed shares) may be: what is left out is
-/// taken from the shipped list; shares only where the whole column is, so that a file can say that
-/// they are not known. Other columns are passed over, lines that begin with `#` too.
+/// letters), `halted` (`true` or `false`), `shares` (listed shares) and `sector` (any name) may be: what
+/// is left out is taken from the shipped list; shares and sectors only where the whole column is, so
+/// that a file can say that they are not known. Other columns are passed over, lines that begin with `#` too.
 #[derive(Debug, Clone)]
 pub struct CsvFile {
     path: PathBuf,
@@ -83,6 +83,7 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Universe, ListError> {
         group: column("group"),
         halted: column("halted"),
         shares: column("shares"),
+        sector: column("sector"),
     };
     let mut seen = std::collections::HashSet::new();
     let mut listings = Vec::new();
@@ -110,7 +111,9 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Universe, ListError> {
 /// Writes a list so that [`read`] reads it back.
 pub(super) fn write(universe: &Universe) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(["code", "name", "market", "group", "halted", "shares"])?;
+    writer.write_record([
+        "code", "name", "market", "group", "halted", "shares", "sector",
+    ])?;
     for listing in universe.listings() {
         let halted = match listing.halted {
             Some(true) => "true",
@@ -125,6 +128,7 @@ pub(super) fn write(universe: &Universe) -> Result<String, csv::Error> {
             listing.group.code(),
             halted,
             &shares.unwrap_or_default(),
+            listing.sector.as_deref().unwrap_or_default(),
         ])?;
     }
     let bytes = writer
@@ -140,6 +144,7 @@ struct Columns {
     group: Option<usize>,
     halted: Option<usize>,
     shares: Option<usize>,
+    sector: Option<usize>,
 }
 
 impl Columns {
@@ -180,6 +185,10 @@ impl Columns {
                 format!("{code}: shares is '{text}', not a whole number of listed shares")
             })?),
         };
+        let sector = match self.sector {
+            None => known.and_then(|known| known.sector.as_deref()),
+            Some(_) => text(self.sector),
+        };
         let name = text(self.name).or(known.map(|known| known.name.as_str()));
         Ok(Listing {
             code,
@@ -188,6 +197,7 @@ impl Columns {
             group,
             halted,
             shares: shares.filter(|shares| *shares > 0),
+            sector: sector.map(str::to_owned),
         })
     }
 }

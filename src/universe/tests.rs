@@ -39,6 +39,7 @@ fn listing(number: usize) -> Listing {
         shares: u64::try_from(number * 1_000)
             .ok()
             .filter(|shares| *shares > 0),
+        sector: (number != 1).then(|| format!("업종{}", number % 3)),
     }
 }
 
@@ -156,6 +157,12 @@ async fn the_copy_keeps_the_shares_and_an_older_one_without_them_loads() {
     let shipped = Shipped::get().listing("005930".parse().unwrap()).unwrap();
     let known = u64::try_from(shipped.shares).ok();
     assert_eq!(shares(&loaded.universe), [known, None]);
+    let sector = |code: &str| {
+        let listing = loaded.universe.get(code.parse().unwrap()).unwrap();
+        listing.sector.clone()
+    };
+    assert_eq!(sector("005930").as_deref(), Some("전기·전자"));
+    assert_eq!(sector("000001"), None);
 }
 
 #[tokio::test]
@@ -227,6 +234,10 @@ fn a_csv_needs_codes_only_and_names_what_is_wrong() {
         short.get("000660".parse().unwrap()).unwrap().name,
         "SK하이닉스"
     );
+    let sectors = read("code,sector\n005930,반도체\n000660,\n").unwrap();
+    let of = |code: &str| sectors.get(code.parse().unwrap()).unwrap().sector.clone();
+    assert_eq!(of("005930").as_deref(), Some("반도체"));
+    assert_eq!(of("000660"), None, "the file says that it is not known");
     // As older programs end their lines; the comment must not swallow what follows.
     let old = read("code\r# a comment\r005930\r000660\r# the end").unwrap();
     assert_eq!(old.len(), 2);

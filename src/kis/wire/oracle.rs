@@ -30,6 +30,7 @@ pub(crate) fn quotes(bytes: &[u8]) -> Vec<Quote> {
         group: Group::Stock,
         halted,
         shares: None,
+        sector: None,
     };
     let context = Context {
         symbol,

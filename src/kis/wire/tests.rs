@@ -23,6 +23,7 @@ fn listing(code: &str, halted: Option<bool>) -> Listing {
         group: Group::Stock,
         halted,
         shares: None,
+        sector: None,
     }
 }
 
