@@ -38,7 +38,7 @@
 //! may import those below it; `tests/layers.rs` keeps that so.
 //!
 //! ```text
-//!  edge      cli -> daemon -> schedule, api, freshness, telemetry      setup, config
+//!  edge      cli -> daemon -> api -> status -> schedule -> freshness, telemetry      setup, config
 //!  service   universe  sweep -> ledger  reader  fleet, presence -> leadership  journal  ping
 //!            watch, movers -> cache
 //!  port                         port
@@ -83,6 +83,8 @@ pub mod schedule;
 pub mod setup;
 #[cfg(feature = "sim")]
 pub mod sim;
+#[cfg(feature = "daemon")]
+pub mod status;
 pub mod store;
 pub mod sweep;
 #[cfg(feature = "daemon")]

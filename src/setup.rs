@@ -15,19 +15,19 @@ use arc_swap::ArcSwap;
 use crate::cache::{self as caching, Cache};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Settings, UniverseSource};
-use crate::domain::{Calendar, KrxTime, Presence, RateMode, Role, Shipped, Universe};
+use crate::domain::{Calendar, CallsSeen, KrxTime, Presence, RateMode, Role, Shipped, Universe};
 use crate::fleet::{self, Dispatcher, Member, Worker};
 use crate::journal::{Notes, Scribe};
 use crate::kis::{BrokerDay, MasterFiles};
 use crate::leadership::{Candidate, LeaderStore};
 use crate::movers::Movers;
 use crate::port::{
-    Changes, Chronicle, Flights, IndexStore, Leadership, ListSource, PriceStore, QuoteSource,
-    Recorder, StoreError, WatchedCodes,
+    Changes, Chronicle, Flights, IndexStore, Leader, Leadership, ListSource, PriceStore,
+    QuoteSource, Recorder, StoreError, WatchedCodes,
 };
 use crate::presence::{Activity, Attendance};
 use crate::reader::{self, Reader};
-use crate::store::{Keys, RedisStore};
+use crate::store::{Keys, RedisBudget, RedisStore};
 use crate::sweep::{Manner, Sweeper};
 use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
 use crate::watch::{Reads, Watch};
@@ -220,6 +220,33 @@ impl Parts {
         let candidate = Candidate::new(lease, self.process.clone(), life, clock);
         let recorder = Arc::clone(&self.recorder);
         Some(Arc::new(candidate.recorded_by(recorder)))
+    }
+
+    /// Who leads the daemons of the store; `None` where nobody does, or nobody else can be there.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    pub async fn leader(&self) -> Result<Option<Leader>, StoreError> {
+        match &self.lease {
+            Some(lease) => lease.leader().await,
+            None => Ok(None),
+        }
+    }
+
+    /// How the calls of the app key of a digest go, by the budget that its processes share; `None`
+    /// where none is shared.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    pub async fn calls_of(&self, digest: &str) -> Result<Option<CallsSeen>, StoreError> {
+        let Some(redis) = self.redis.clone() else {
+            return Ok(None);
+        };
+        let caps = self.settings.kis.caps();
+        let budget = RedisBudget::new(redis, digest, caps, Arc::default());
+        budget.seen().await.map(Some)
     }
 
     /// What the app key is called where processes meet: a digest; `None` without credentials.

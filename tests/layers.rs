@@ -30,7 +30,9 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["setup"],
     &["freshness", "telemetry"],
-    &["schedule", "api"],
+    &["schedule"],
+    &["status"],
+    &["api"],
     &["daemon"],
     &["cli"],
 ];

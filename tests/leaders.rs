@@ -223,6 +223,15 @@ async fn one_leads_one_stands_by_and_both_are_ready() {
         assert!(!process["doing"].as_str().unwrap().is_empty(), "{status}");
     }
     assert_eq!(status["rates"][0]["share"].as_f64(), Some(1.0), "{status}");
+    // What the screen, the page and other programs need beside the words.
+    let calls = &status["calls"];
+    assert!(calls["today"].as_u64().unwrap() >= 1, "{status}");
+    assert!(calls["last_minute"].as_u64() <= calls["today"].as_u64());
+    assert!(calls["limit_per_second"].as_f64().unwrap() > 0.0);
+    assert!(status["ages_ms"]["p50"].is_u64(), "{status}");
+    assert!(status["ages_ms"]["p50"].as_u64() <= status["ages_ms"]["max"].as_u64());
+    assert!(status["next_run"].as_str().unwrap().ends_with("+09:00"));
+    assert!(status["idle"].is_null(), "{status}");
     let name = status["leader"]["process"].as_str().unwrap();
     for (daemon, words) in [
         (&leader, "this process leads since".to_owned()),

@@ -6,17 +6,7 @@ use chrono::{TimeDelta, Timelike as _};
 
 use super::logging::colours;
 use crate::domain::KrxTime;
-
-/// What is known of one minute of a session.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Slot {
-    /// Share of the list with a live price, 0 to 1.
-    Share(f64),
-    /// Nobody counted.
-    NotCounted,
-    /// It is yet to come.
-    Future,
-}
+use crate::status::Slot;
 
 /// Marks for a cell: full, then growing shares below that, not counted, yet to come.
 #[derive(Debug, Clone, Copy)]

@@ -25,6 +25,11 @@ pub(super) fn short(time: KrxTime, now: KrxTime) -> String {
     time.format(format).to_string()
 }
 
+/// An instant as JSON has it.
+pub(super) fn as_json(time: KrxTime) -> String {
+    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, false)
+}
+
 /// A length of time in one or two units.
 pub(super) fn length(length: TimeDelta) -> String {
     let rounded = length.checked_add(&TimeDelta::milliseconds(500));

@@ -139,6 +139,19 @@ pub struct CallsMade {
     pub uncounted: u32,
 }
 
+/// What a shared budget tells of the calls of its key.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CallsSeen {
+    /// Share of the set rate in force, 0 to 1: below 1 since the broker refused calls.
+    pub share: f64,
+    /// Calls of the last whole second.
+    pub last_second: u32,
+    /// Calls of the last sixty whole seconds.
+    pub last_minute: u32,
+    /// Calls of the day in Seoul.
+    pub today: u32,
+}
+
 /// Cells shorter than this are put together: timers wake once a millisecond at best.
 const SHORTEST_CELL: f64 = 0.002;
 

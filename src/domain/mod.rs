@@ -26,7 +26,7 @@ mod symbol;
 mod tick_size;
 
 pub use ban::{Ban, BanKind, BanRecord, Denial};
-pub use budget::{Booking, CallsMade, Cap, Caps, Cells, Urgency};
+pub use budget::{Booking, CallsMade, CallsSeen, Cap, Caps, Cells, Urgency};
 pub use calendar::{Calendar, CalendarError};
 pub use chrono_tz::Asia::Seoul;
 pub use event::{

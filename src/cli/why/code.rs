@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::super::failure::{DONE, INCOMPLETE, Outcome};
 use super::super::output::{self, grouped};
-use super::super::status::{leader_json, time};
-use super::super::words::{self, length, sentence, short};
+use super::super::words::{self, as_json, length, sentence, short};
 use super::{ENTRIES, is_telling};
 use crate::domain::{Entry, Event, KrxTime, Missed, Quote, Row, Status, Symbol};
 use crate::port::{Journal as _, Leader, Leadership as _, Ledger as _, PriceStore as _};
 use crate::setup::Parts;
+use crate::status::LeaderSince;
 use crate::store::RedisStore;
 
 /// What is known of one code.
@@ -177,11 +177,11 @@ impl Code {
             "name": self.name,
             "state": self.state().0,
             "polled": row.and_then(|row| row.polled).map(|polled| json!({
-                "at": time(polled.at), "sweep": time(polled.sweep), "price": polled.price,
-                "unchanged_since": time(polled.unchanged_since), "status": polled.status,
+                "at": as_json(polled.at), "sweep": as_json(polled.sweep), "price": polled.price,
+                "unchanged_since": as_json(polled.unchanged_since), "status": polled.status,
             })),
             "missed": row.and_then(|row| row.missed.as_ref()).map(|missed| json!({
-                "since": time(missed.since), "sweep": time(missed.sweep), "reason": missed.reason,
+                "since": as_json(missed.since), "sweep": as_json(missed.sweep), "reason": missed.reason,
                 "detail": missed.detail,
             })),
             "redis": self.price.as_ref().map(|quote| json!({
@@ -189,7 +189,7 @@ impl Code {
             })),
             "sweep": self.sweep,
             "skipped_since": self.skip,
-            "leader": self.leader.as_ref().map(leader_json),
+            "leader": self.leader.as_ref().map(LeaderSince::from),
         })
     }
 }

@@ -5,8 +5,7 @@ use serde_json::json;
 
 use super::super::failure::{DONE, Outcome};
 use super::super::output::{self};
-use super::super::status::time;
-use super::super::words::{length, long, percent, sentence, short};
+use super::super::words::{as_json, length, long, percent, sentence, short};
 use super::{ENTRIES, is_telling};
 use crate::domain::{Entry, Event, KrxTime, Leading, Swept, TokenChange};
 use crate::port::{CoverageLog as _, Journal as _};
@@ -103,7 +102,7 @@ pub(super) async fn explain(at: KrxTime, parts: &Parts, redis: &RedisStore, json
     let moment = parts.calendar.load().moment(at);
     if json {
         output::json(&json!({
-            "at": time(at),
+            "at": as_json(at),
             "open": moment.is_open(),
             "phase": moment.phase,
             "reason": moment.closed.as_ref().map(ToString::to_string),

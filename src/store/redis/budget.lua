@@ -1,7 +1,7 @@
 -- The rule of domain/budget.rs over one key, so that all processes book from the same cells.
 -- KEYS[1] the budget. `now` is set by what stands before: the server's clock, so that the clocks
 -- of the processes do not matter.
--- ARGV: what ('book', 'refused' or 'share'), calls a second, calls a minute or 0, calls a day or 0,
+-- ARGV: what ('book', 'refused' or 'look'), calls a second, calls a minute or 0, calls a day or 0,
 -- calls a cell, reach, periods of a lane, number of the lane, burst, and what the caller knows of the
 -- calls of all: the day and the calls of it, an instant and the calls of the minute before it, and how
 -- many there were since that this budget did not count.
@@ -79,7 +79,21 @@ local function keep()
   redis.call('SET', KEYS[1], cmsgpack.pack(state), 'PX', 90000000)
 end
 
-if what == 'share' then return tostring(share) end
+local day = math.floor((now + SEOUL) / DAY)
+-- Calls by second, to be looked at; the rule does not go by them.
+local paced = is_checked and type(state.paced) == 'table' and pcall(function()
+  for _, entry in ipairs(state.paced) do assert(are_numbers(entry, 2)) end
+end) and state.paced or {}
+
+if what == 'look' then
+  local last_second, last_minute = 0, 0
+  for _, entry in ipairs(paced) do
+    if entry[1] == now_second - 1 then last_second = last_second + entry[2] end
+    if entry[1] >= now_second - 60 and entry[1] < now_second then last_minute = last_minute + entry[2] end
+  end
+  local today = state.day[1] == day and state.day_before + state.day[2] or 0
+  return { tostring(share), last_second, last_minute, today }
+end
 
 if what == 'refused' then
   if now - state.share_at >= SECOND then
@@ -90,7 +104,6 @@ if what == 'refused' then
   return tostring(share)
 end
 
-local day = math.floor((now + SEOUL) / DAY)
 if state.day[1] ~= day then
   state.day, state.day_before = { day, 0 }, 0
 end
@@ -170,6 +183,16 @@ if on_lane then state.lanes[lane] = want + math.floor(period * lane_periods) end
 local place = 1
 while booked[place] and booked[place] < at do place = place + 1 end
 table.insert(booked, place, at)
+local goes = math.floor(math.max(at - early, now) / SECOND)
+local kept, entry = {}, nil
+for _, past in ipairs(paced) do
+  if past[1] >= now_second - 60 and past[1] <= now_second + 60 then
+    kept[#kept + 1] = past
+    if past[1] == goes then entry = past end
+  end
+end
+if entry then entry[2] = entry[2] + calls else kept[#kept + 1] = { goes, calls } end
+state.paced = kept
 keep()
 local held = made_since(state, now_second - 60)
 return { 'cell', math.max(at - early - now, 0), period, day, made + calls, now, held }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use redis::Script;
 
 use super::RedisStore;
-use crate::domain::{Booking, CallsMade, Cap, Caps, Urgency};
+use crate::domain::{Booking, CallsMade, CallsSeen, Cap, Caps, Urgency};
 use crate::pace::CallCount;
 use crate::port::{RateBudget, StoreError};
 
@@ -45,17 +45,22 @@ impl RedisBudget {
         }
     }
 
-    /// Share of the set rate in force, 0 to 1: below 1 since the broker refused calls.
+    /// How the calls of the key go, by the server's clock.
     ///
     /// # Errors
     ///
     /// The budget cannot be reached.
-    pub async fn share(&self) -> Result<f64, StoreError> {
+    pub async fn seen(&self) -> Result<CallsSeen, StoreError> {
         // Whose call it was does not matter.
-        let share: String = self
-            .ask("share", Urgency::Sweep, CallsMade::default())
-            .await?;
-        Ok(share.parse().unwrap_or(1.0))
+        let known = CallsMade::default();
+        let (share, last_second, last_minute, today): (String, u32, u32, u32) =
+            self.ask("look", Urgency::Sweep, known).await?;
+        Ok(CallsSeen {
+            share: share.parse().unwrap_or(1.0),
+            last_second,
+            last_minute,
+            today,
+        })
     }
 
     async fn ask<T: redis::FromRedisValue>(

@@ -1,0 +1,124 @@
+//! Today's session, minute by minute.
+
+use chrono::{NaiveTime, TimeDelta, TimeZone as _};
+use serde::{Serialize, Serializer};
+
+use crate::domain::{Coverage, Gap, KrxTime, Seoul};
+use crate::setup::Parts;
+
+/// What is known of one minute of a session.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Slot {
+    /// Share of the list with a live price, 0 to 1.
+    Share(f64),
+    /// Nobody counted.
+    NotCounted,
+    /// It is yet to come.
+    Future,
+}
+
+/// Coverage of today's session.
+#[derive(Debug, Clone, Serialize)]
+pub struct DayCoverage {
+    /// A smaller share of live prices is a gap.
+    pub gap_below: f64,
+    /// The minutes that were counted.
+    pub minutes: Vec<Minute>,
+    /// The gaps among all minutes that are over.
+    pub gaps: Vec<Gap>,
+    /// The first of the slots.
+    #[serde(skip)]
+    pub open: KrxTime,
+    /// Every minute of the session; none where no session is today and nobody counted.
+    #[serde(skip)]
+    pub slots: Vec<Slot>,
+}
+
+/// A minute that was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Minute {
+    /// Its beginning, Seoul.
+    #[serde(serialize_with = "as_minute")]
+    pub minute: NaiveTime,
+    /// Codes with a live price.
+    pub live: usize,
+    /// Codes of the list.
+    pub codes: usize,
+    /// The one of the other, 0 to 1.
+    pub share: Option<f64>,
+}
+
+impl DayCoverage {
+    /// The minutes of today's session; where none is, those that were counted all the same.
+    pub(super) fn new(parts: &Parts, now: KrxTime, counted: Vec<(NaiveTime, Coverage)>) -> Self {
+        let day = now.date_naive();
+        let at = |time: NaiveTime| Seoul.from_local_datetime(&day.and_time(time)).earliest();
+        let minute = TimeDelta::minutes(1);
+        let session = parts.calendar.load().session(day);
+        let first = counted.first().and_then(|(time, _)| at(*time));
+        let last = counted.last().and_then(|(time, _)| at(*time));
+        // Trials that ignore the calendar count outside it too.
+        let open = session.map(|(open, _)| open).into_iter().chain(first).min();
+        let close = session.map(|(_, close)| close);
+        let close = close
+            .into_iter()
+            .chain(last.map(|last| last + minute))
+            .max();
+        let mut slots = Vec::new();
+        let mut gaps: Vec<Gap> = Vec::new();
+        let below = parts.settings.journal.gap_below;
+        let mut time = open.unwrap_or(now);
+        while time < close.unwrap_or(time) {
+            let held = counted.binary_search_by_key(&time.time(), |(minute, _)| *minute);
+            let held = held.ok().and_then(|place| counted.get(place));
+            let share = held.and_then(|(_, coverage)| coverage.share());
+            let is_over = time + minute <= now;
+            let slot = match share {
+                Some(share) => Slot::Share(share),
+                None if is_over => Slot::NotCounted,
+                None => Slot::Future,
+            };
+            let is_gap = share.map_or(slot == Slot::NotCounted, |share| share < below);
+            let is_session = session.is_none_or(|(open, close)| open <= time && time < close);
+            slots.push(slot);
+            if is_gap && (is_session || share.is_some()) {
+                add_minute(&mut gaps, time, share);
+            }
+            time += minute;
+        }
+        let minutes = counted.into_iter().map(|(minute, coverage)| Minute {
+            minute,
+            live: coverage.live,
+            codes: coverage.codes,
+            share: coverage.share(),
+        });
+        Self {
+            gap_below: below,
+            minutes: minutes.collect(),
+            gaps,
+            open: open.unwrap_or(now),
+            slots,
+        }
+    }
+}
+
+/// Adds a minute to the gap that it goes on with, or begins one.
+fn add_minute(gaps: &mut Vec<Gap>, minute: KrxTime, share: Option<f64>) {
+    let until = minute + TimeDelta::minutes(1);
+    let goes_on = |gap: &&mut Gap| gap.until == minute && gap.lowest.is_some() == share.is_some();
+    match gaps.last_mut().filter(goes_on) {
+        Some(gap) => {
+            gap.until = until;
+            gap.lowest = gap.lowest.zip(share).map(|(a, b)| a.min(b));
+        }
+        None => gaps.push(Gap {
+            from: minute,
+            until,
+            lowest: share,
+        }),
+    }
+}
+
+fn as_minute<S: Serializer>(minute: &NaiveTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&minute.format("%H:%M"))
+}

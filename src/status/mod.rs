@@ -1,0 +1,224 @@
+//! What is known of all processes together: who leads, what the sweeps brought, how fresh the prices
+//! are, when the next run is due and why none goes on now.
+//!
+//! `sise status`, the screen of `sise top` and `GET /v1/status` tell the same.
+
+mod ages;
+mod calls;
+mod coverage;
+mod next;
+
+use std::collections::BTreeSet;
+
+use serde::{Serialize, Serializer};
+
+use crate::domain::{Entry, Event, KrxTime, Phase, Presence, Role, Seoul, Skipped, Symbol};
+use crate::port::{Leader, StoreError};
+use crate::setup::Parts;
+
+pub use ages::Ages;
+pub use calls::{Calls, KeyCalls};
+pub use coverage::{DayCoverage, Minute, Slot};
+pub use next::{Idle, NextRun};
+
+/// Entries that are looked through for the last sweeps and bans.
+const ENTRIES: usize = 1_000;
+
+/// What is known of all processes together at one instant.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// That instant.
+    #[serde(serialize_with = "in_seconds")]
+    pub at: KrxTime,
+    /// Whether the regular session is on, by the calendar.
+    pub open: bool,
+    /// Phase on the exchange.
+    pub phase: Phase,
+    /// Why the session is not on.
+    pub reason: Option<String>,
+    /// When the session that is on began, or the next one begins.
+    #[serde(serialize_with = "optionally_in_seconds")]
+    pub market_open_at: Option<KrxTime>,
+    /// When the session that is on ends.
+    #[serde(serialize_with = "optionally_in_seconds")]
+    pub closes_at: Option<KrxTime>,
+    /// Who leads; `None` where nobody does, and on a store that one process has alone.
+    pub leader: Option<LeaderSince>,
+    /// The processes on the store.
+    pub processes: Vec<Presence>,
+    /// The last sweeps, newest first.
+    pub sweeps: Vec<Entry>,
+    /// The last run that was skipped since the last sweep.
+    pub last_skip: Option<Entry>,
+    /// Today's session, minute by minute.
+    pub coverage: DayCoverage,
+    /// Bans in force.
+    pub bans: Vec<Entry>,
+    /// The calls of each app key.
+    pub rates: Vec<KeyCalls>,
+    /// The calls of all app keys together.
+    pub calls: Calls,
+    /// Ages of the live prices, milliseconds; `None` where there is none.
+    pub ages_ms: Option<Ages>,
+    /// When the next run is due; `None` where that is not known.
+    #[serde(serialize_with = "optionally_in_seconds")]
+    pub next_run: Option<KrxTime>,
+    /// Why nothing runs until then; `None` while sweeps go on.
+    pub idle: Option<Idle>,
+}
+
+/// Who leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeaderSince {
+    /// The process, as it calls itself.
+    pub process: String,
+    /// The number of its leadership.
+    pub lead: u64,
+    /// Since when, by the store's clock.
+    #[serde(serialize_with = "optionally_in_seconds")]
+    pub since: Option<KrxTime>,
+}
+
+impl From<&Leader> for LeaderSince {
+    fn from(leader: &Leader) -> Self {
+        let since = chrono::DateTime::from_timestamp_millis(leader.since_ms);
+        Self {
+            process: leader.process.clone(),
+            lead: leader.lead.0,
+            since: since.map(|since| since.with_timezone(&Seoul)),
+        }
+    }
+}
+
+impl Status {
+    /// What the store of `parts` tells, with the last `sweeps` sweeps. The ages are those of the
+    /// list in use, whose prices are read for it.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    pub async fn gather(parts: &Parts, sweeps: usize) -> Result<Self, StoreError> {
+        let symbols: Vec<Symbol> = parts.universe.load().symbols().collect();
+        let quotes = parts.sweep_store.realtime(&symbols).await?;
+        let fetched = quotes.iter().flatten().map(|quote| quote.fetched_at);
+        let ages = Ages::of((parts.clock)(), fetched);
+        Self::gather_with(parts, sweeps, ages).await
+    }
+
+    /// As [`Status::gather`], for who knows the ages already.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    pub async fn gather_with(
+        parts: &Parts,
+        sweeps: usize,
+        ages_ms: Option<Ages>,
+    ) -> Result<Self, StoreError> {
+        let now = (parts.clock)();
+        let leader = parts.leader().await?;
+        let mut processes = parts.chronicle.present().await?;
+        for process in &mut processes {
+            // The lease has the last word: one that was killed is on the roster for a while.
+            let leads = leader.as_ref().map(|leader| &leader.process) == Some(&process.process);
+            if process.role == Role::Leading && !leads {
+                process.role = Role::Waiting;
+            }
+        }
+        let entries = parts.chronicle.entries(ENTRIES).await?;
+        let counted = parts.chronicle.minutes(now.date_naive()).await?;
+        let keys: BTreeSet<String> = processes
+            .iter()
+            .filter_map(|process| process.key.clone())
+            .chain(parts.app_key_digest())
+            .collect();
+        let rates = KeyCalls::of_all(parts, keys).await?;
+        let is_sweep = |entry: &&Entry| matches!(entry.event, Event::Sweep(_));
+        let of_sweeps = entries.iter().filter(is_sweep);
+        let calendar = parts.calendar.load();
+        let moment = calendar.moment(now);
+        let began = calendar.session(now.date_naive()).map(|(open, _)| open);
+        let bans = bans(&entries, now);
+        let last_skip = last_skip(&entries);
+        let next = next::Known {
+            parts,
+            has_leader: leader.is_some(),
+            last_sweep: of_sweeps.clone().next(),
+            last_skip: last_skip.as_ref(),
+            ban: bans.first(),
+        };
+        let NextRun { at, idle } = next.next_run(&moment, now);
+        Ok(Self {
+            at: now,
+            open: moment.is_open(),
+            phase: moment.phase,
+            reason: moment.closed.as_ref().map(ToString::to_string),
+            market_open_at: if moment.is_open() {
+                began
+            } else {
+                moment.next_open
+            },
+            closes_at: moment.closes_at,
+            leader: leader.as_ref().map(LeaderSince::from),
+            coverage: DayCoverage::new(parts, now, counted),
+            calls: Calls::new(&rates, of_sweeps.clone(), parts, now),
+            sweeps: of_sweeps.take(sweeps).cloned().collect(),
+            last_skip,
+            bans,
+            rates,
+            processes,
+            ages_ms,
+            next_run: at,
+            idle,
+        })
+    }
+}
+
+/// The bans of `entries`, newest first, that are in force: what was lifted since is no ban any more.
+fn bans(entries: &[Entry], now: KrxTime) -> Vec<Entry> {
+    let mut lifted = BTreeSet::new();
+    let mut bans = Vec::new();
+    for entry in entries {
+        match &entry.event {
+            Event::BanLifted { credentials, .. } => drop(lifted.insert(credentials)),
+            Event::Ban {
+                credentials, until, ..
+            } if *until > now && !lifted.contains(credentials) => bans.push(entry.clone()),
+            _ => {}
+        }
+    }
+    bans
+}
+
+/// The last run of `entries`, newest first, that was skipped since the last sweep; what a process left
+/// to the leader was none.
+fn last_skip(entries: &[Entry]) -> Option<Entry> {
+    let mut sweeps = entries.iter().filter_map(|entry| match &entry.event {
+        Event::Sweep(_) => Some(entry.at),
+        _ => None,
+    });
+    let last_sweep = sweeps.next();
+    let is_skip = |entry: &&Entry| match &entry.event {
+        Event::Skip(skipped) => {
+            skipped.reason != Skipped::NOT_LEADER
+                && last_sweep.is_none_or(|last| entry.last_at > last)
+        }
+        _ => false,
+    };
+    entries.iter().find(is_skip).cloned()
+}
+
+/// An instant in whole seconds, with its zone.
+fn in_seconds<S: Serializer>(time: &KrxTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.to_rfc3339_opts(chrono::SecondsFormat::Secs, false))
+}
+
+fn optionally_in_seconds<S: Serializer>(
+    time: &Option<KrxTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => in_seconds(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,94 @@
+//! When the next run is due, and why nothing runs until then.
+
+use chrono::TimeDelta;
+use serde::Serialize;
+
+use crate::domain::{Closed, Entry, Event, KrxTime, Moment};
+use crate::schedule::Timetable;
+use crate::setup::Parts;
+
+/// The next run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextRun {
+    /// When it is due; `None` where that is not known.
+    pub at: Option<KrxTime>,
+    /// Why nothing runs until then; `None` while sweeps go on.
+    pub idle: Option<Idle>,
+}
+
+/// Why nothing runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Idle {
+    /// One word, as in metrics.
+    pub reason: String,
+    /// In words.
+    pub why: String,
+}
+
+/// What it is concluded from.
+pub(super) struct Known<'a> {
+    pub(super) parts: &'a Parts,
+    pub(super) has_leader: bool,
+    pub(super) last_sweep: Option<&'a Entry>,
+    /// Since that sweep.
+    pub(super) last_skip: Option<&'a Entry>,
+    pub(super) ban: Option<&'a Entry>,
+}
+
+impl Known<'_> {
+    pub(super) fn next_run(&self, moment: &Moment, now: KrxTime) -> NextRun {
+        let schedule = &self.parts.settings.schedule;
+        let timetable = Timetable::new(schedule.interval, schedule.reload_at).ok();
+        let first = |from: KrxTime, inclusive| timetable.as_ref()?.first_sweep(from, inclusive);
+        let idle = |at: Option<KrxTime>, reason: &str, why: String| NextRun {
+            at,
+            idle: Some(Idle {
+                reason: reason.to_owned(),
+                why,
+            }),
+        };
+        // Where others may be there one of them must lead.
+        if self.parts.redis.is_some() && !self.has_leader {
+            let why = "nobody leads: no daemon runs, or none has taken over yet";
+            return idle(None, "no_leader", why.to_owned());
+        }
+        if let Some(Event::Ban { until, why, .. }) = self.ban.map(|entry| &entry.event) {
+            let why = format!("the broker bans the app key: {why}");
+            return idle(first(*until, true), "banned", why);
+        }
+        let interval = TimeDelta::from_std(schedule.interval).unwrap_or(TimeDelta::MAX);
+        let sweeps_go_on = self.last_skip.is_none()
+            && self.last_sweep.is_some_and(|entry| {
+                // A sweep is told of when it is over, which may take it longer than the interval.
+                (now - entry.at) / 2 < interval.max(TimeDelta::minutes(1))
+            });
+        // Who was told to ask no calendar sweeps out of session too.
+        if sweeps_go_on {
+            return NextRun {
+                at: first(now, false),
+                idle: None,
+            };
+        }
+        if let Some(Event::Skip(skipped)) = self.last_skip.map(|entry| &entry.event)
+            && let Some(next) = skipped.next_run.filter(|next| *next > now)
+        {
+            return idle(Some(next), &skipped.reason, skipped.why.clone());
+        }
+        match &moment.closed {
+            None => NextRun {
+                at: first(now, false),
+                idle: None,
+            },
+            Some(closed) => {
+                let close = self.parts.calendar.load().close_window(now.date_naive());
+                let close = close.filter(|(from, _)| *closed == Closed::AfterClose && now < *from);
+                let at = match close {
+                    Some((from, _)) => Some(from),
+                    None => moment.next_open.and_then(|open| first(open, true)),
+                };
+                let why = format!("the market is closed: {closed}");
+                idle(at, closed.slug(), why)
+            }
+        }
+    }
+}
