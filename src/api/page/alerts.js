@@ -1,0 +1,55 @@
+// Alerts: each for a while at the edge of the page, and the last ones in a list.
+
+import { byId, element } from './dom.js';
+import { timeOfDay } from './numbers.js';
+import { words } from './words.js';
+
+const KEPT = 50;
+/** How long an alert stands at the edge, milliseconds. */
+const SHOWN = 10_000;
+
+export class Alerts {
+  constructor({ open }) {
+    this.open = open;
+    this.list = byId('alerts');
+    this.toasts = byId('toasts');
+    this.held = [];
+    this.list.addEventListener('click', (event) => {
+      const button = event.target.closest('button');
+      if (button) this.open(button.dataset.code, button);
+    });
+    this.fill();
+  }
+
+  take(alert) {
+    if (this.held.some(({ id }) => id === alert.id)) return;
+    this.held.unshift(alert);
+    this.held.length = Math.min(this.held.length, KEPT);
+    this.fill();
+    this.say(alert.text, alert.at);
+  }
+
+  /** Says something at the edge of the page, for a while. */
+  say(text, at) {
+    const close = element('button', { type: 'button', 'aria-label': words('dismiss'), text: '×' });
+    const time = at ? [element('time', { text: timeOfDay(at, false) })] : [];
+    const toast = element('li', {}, element('span', {}, ...time, text), close);
+    close.addEventListener('click', () => toast.remove());
+    this.toasts.append(toast);
+    while (this.toasts.children.length > 4) this.toasts.firstChild.remove();
+    setTimeout(() => toast.remove(), SHOWN);
+  }
+
+  /** The list, in the words of the language in use. */
+  fill() {
+    if (this.held.length === 0) {
+      this.list.replaceChildren(element('li', { class: 'nothing', text: words('noAlerts') }));
+      return;
+    }
+    this.list.replaceChildren(...this.held.map(({ at, text, code }) => {
+      const time = element('time', { text: timeOfDay(at, false) });
+      const body = code ? element('button', { type: 'button', 'data-code': code, text }) : element('span', { text });
+      return element('li', {}, time, body);
+    }));
+  }
+}

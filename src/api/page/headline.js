@@ -1,0 +1,39 @@
+// What the head of the page says of session and connection, and the notice beneath it.
+
+import { byId, say } from './dom.js';
+import { moment, timeOfDay } from './numbers.js';
+import { closedWords, spoken, words, wordsOf } from './words.js';
+
+const session = byId('session');
+const connection = byId('connection');
+const notice = byId('notice');
+
+/** Which session is on, until when; closed: why, and when it opens next. */
+export function showSession(isOpen, phase, reason, calendar, now) {
+  session.classList.toggle('open', isOpen);
+  if (isOpen) {
+    const closes = calendar?.closes_at ? words('until', timeOfDay(calendar.closes_at, false)) : '';
+    say(session, [wordsOf('phase', phase) ?? words('open'), closes].filter(Boolean).join(' · '));
+    return;
+  }
+  const opens = calendar?.next_open ? words('opensAt', moment(calendar.next_open, now, spoken())) : '';
+  const why = closedWords(reason);
+  const first = why && why !== words('why.after_close') ? `${words('closedNow')} (${why})` : words('closedNow');
+  say(session, [first, words('closesShown'), opens].filter(Boolean).join(' · '));
+}
+
+/** `connecting`, `connected` or `lost`. */
+export function showConnection(state) {
+  connection.dataset.state = state;
+  say(connection, words(state));
+}
+
+/** Says something across the page, until `hideNotice`. */
+export function showNotice(text) {
+  notice.hidden = false;
+  say(notice.firstElementChild, text);
+}
+
+export function hideNotice() {
+  notice.hidden = true;
+}

@@ -1,0 +1,33 @@
+// The three indices in the head of the page.
+
+import { byId, colourBy, element, say } from './dom.js';
+import { level, levelDifference, rate } from './numbers.js';
+import { words } from './words.js';
+
+const SHOWN = ['KOSPI', 'KOSDAQ', 'KOSPI200'];
+
+const host = byId('indices');
+const rows = new Map(
+  SHOWN.map((key) => {
+    const name = element('span', { class: 'name' });
+    const value = element('strong', { class: 'number' });
+    const change = element('span', { class: 'number change' });
+    const moved = element('span', { class: 'number' });
+    const item = element('li', { id: `index-${key}`, hidden: '' }, name, value, change, moved);
+    host.append(item);
+    return [key, { item, name, value, change, moved }];
+  }),
+);
+
+export function fill(indices) {
+  for (const [key, row] of rows) {
+    const index = indices.get(key);
+    row.item.hidden = index?.level === undefined;
+    if (row.item.hidden) continue;
+    say(row.name, words(key));
+    say(row.value, level(index.level));
+    say(row.change, levelDifference(index.change));
+    say(row.moved, rate(index.change_rate));
+    for (const part of [row.change, row.moved]) colourBy(part, index.change);
+  }
+}

@@ -1,0 +1,103 @@
+// Where each tile lies: squarified by market cap, within sectors, within markets.
+
+import { hierarchy, treemap, treemapSquarify } from './d3-hierarchy.js';
+
+/** Heights of the headings, CSS pixels. */
+export const MARKET_HEADING = 24;
+export const SECTOR_HEADING = 16;
+/** A sector below this height gives no room to a heading. */
+const LEAST_SECTOR = 42;
+
+/** Area of a code whose market cap is not known: that of a small company. */
+function usual(stocks) {
+  const caps = stocks.map((stock) => stock.cap).filter((cap) => cap > 0);
+  caps.sort((a, b) => a - b);
+  return caps[Math.floor(caps.length / 4)] ?? 1;
+}
+
+function grouped(stocks, key) {
+  const groups = new Map();
+  for (const stock of stocks) {
+    const name = key(stock);
+    if (!groups.has(name)) groups.set(name, []);
+    groups.get(name).push(stock);
+  }
+  return groups;
+}
+
+/** Stocks as a tree: markets, sectors, codes, as far as the scope leaves more than one of them. */
+function tree(stocks, scope) {
+  const leaves = (some) => some.map((stock) => ({ stock }));
+  const sectors = (some, market) =>
+    [...grouped(some, (stock) => stock.sector)].map(([sector, members]) => ({
+      kind: 'sector', market, sector, stocks: members, children: leaves(members),
+    }));
+  if (scope.sector !== undefined) return { children: leaves(stocks) };
+  if (scope.market) return { children: sectors(stocks, scope.market) };
+  const markets = [...grouped(stocks, (stock) => stock.market)].map(([market, members]) => ({
+    kind: 'market', market, stocks: members, children: sectors(members, market),
+  }));
+  return { children: markets };
+}
+
+/**
+ * Tiles and headings in CSS pixels. `headingWidth(group)` says how wide a group must be for its
+ * heading.
+ */
+export function layOut(stocks, scope, width, height, headingWidth) {
+  const small = usual(stocks);
+  const root = hierarchy(tree(stocks, scope))
+    .sum((node) => (node.stock ? Math.max(1, node.stock.cap ?? small) : 0))
+    .sort((a, b) => b.value - a.value);
+  const headingOf = (node) => {
+    if (node.data.kind === 'market') return MARKET_HEADING;
+    if (node.data.kind !== 'sector') return 0;
+    const isRoomy = node.y1 - node.y0 >= LEAST_SECTOR && node.x1 - node.x0 >= headingWidth(node.data);
+    return isRoomy ? SECTOR_HEADING : 0;
+  };
+  // Markets lie further apart than sectors, tiles of a sector touch.
+  const inner = ({ data }) => {
+    if (data.kind === 'sector' || scope.sector !== undefined) return 0;
+    return data.kind === 'market' || scope.market ? 2 : 8;
+  };
+  treemap()
+    .tile(treemapSquarify.ratio(1.3))
+    .size([width, height])
+    .paddingInner(inner)
+    .paddingTop(headingOf)(root);
+  const tiles = [];
+  const headings = [];
+  root.each((node) => {
+    const { x0, y0, x1, y1, data } = node;
+    if (data.stock) tiles.push({ stock: data.stock, x0, y0, x1, y1 });
+    else if (data.kind && headingOf(node) > 0) {
+      headings.push({ group: data, x0, y0, x1, y1: y0 + headingOf(node) });
+    }
+  });
+  return { tiles, headings };
+}
+
+/** The tile that lies nearest in a direction; `dx` and `dy` are -1, 0 or 1. */
+export function nearest(tiles, from, dx, dy) {
+  const x = (from.x0 + from.x1) / 2;
+  const y = (from.y0 + from.y1) / 2;
+  const aheadOf = (tile) => {
+    if (dx !== 0) return dx > 0 ? tile.x0 - from.x1 : from.x0 - tile.x1;
+    return dy > 0 ? tile.y0 - from.y1 : from.y0 - tile.y1;
+  };
+  let best;
+  let least = Infinity;
+  for (const tile of tiles) {
+    const ahead = aheadOf(tile);
+    if (tile === from || ahead < -0.5) continue;
+    // What lies straight ahead is preferred to what is nearer but askew.
+    const [low, high, across] = dx === 0 ? [tile.x0, tile.x1, x] : [tile.y0, tile.y1, y];
+    const askew = Math.max(0, low - across, across - high);
+    const distance = Math.max(0, ahead) + askew * 3;
+    if (distance < least) {
+      least = distance;
+      best = tile;
+    }
+  }
+  return best;
+}

@@ -1,0 +1,201 @@
+// The market as the page holds it: the list, the newest price of each code, the indices.
+
+import { plain } from './hangul.js';
+
+/** How long a price lives, milliseconds, until the API says otherwise. */
+const USUAL_LIFE = 120_000;
+
+/** A code of the list. What is not known is undefined. */
+function newStock({ code, name, market, sector, halted, shares, group }) {
+  return {
+    code, name, market, sector: sector ?? '', halted: halted === true, shares, group,
+    plainName: plain(name), listed: true,
+    price: undefined, change: undefined, rate: undefined, volume: undefined, value: undefined,
+    cap: undefined, open: undefined, high: undefined, low: undefined, previous: undefined,
+    status: undefined, source: undefined, session: undefined, venue: undefined,
+    timestamp: undefined,
+    // When it was fetched, by the server's clock.
+    born: undefined, isLive: false,
+    // 'none', 'live', 'stale' or 'close': what it is drawn as.
+    state: 'none',
+  };
+}
+
+const known = (value) => value ?? undefined;
+
+export class Market {
+  constructor() {
+    this.stocks = new Map();
+    this.list = [];
+    this.indices = new Map();
+    this.isOpen = false;
+    this.session = undefined;
+    this.life = USUAL_LIFE;
+    this.date = undefined;
+    /** Stocks that were not drawn since they changed. */
+    this.changed = new Set();
+    this.indicesChanged = false;
+    /** Codes of prices that the list does not hold. */
+    this.strangers = new Set();
+    // The server's clock less this one's. Times that are cut to seconds make it too small, never
+    // too large, so the largest seen is the nearest.
+    this.ahead = -Infinity;
+  }
+
+  /** A connection begins: the server may be another one, with a clock of its own. */
+  forgetClock() {
+    this.ahead = -Infinity;
+  }
+
+  noteClock(time) {
+    const seen = Date.parse(time) - Date.now();
+    if (seen > this.ahead) this.ahead = seen;
+  }
+
+  /** Now, by the server's clock. */
+  now() {
+    return Date.now() + (Number.isFinite(this.ahead) ? this.ahead : 0);
+  }
+
+  /** A price's age, milliseconds. */
+  age(stock) {
+    return stock.born === undefined ? undefined : Math.max(0, this.now() - stock.born);
+  }
+
+  /** The list of `/v1/universe`. Returns whether codes came or went. */
+  takeList({ date, listings }) {
+    const before = this.stocks;
+    this.stocks = new Map();
+    let isNew = before.size !== listings.length;
+    for (const listing of listings) {
+      const fresh = newStock(listing);
+      const held = before.get(listing.code);
+      if (!held) isNew = true;
+      else if (held.sector !== fresh.sector || held.market !== fresh.market) isNew = true;
+      if (held) {
+        const { name, plainName, market, sector, halted, shares, group } = fresh;
+        Object.assign(held, { name, plainName, market, sector, halted, shares, group });
+      }
+      this.stocks.set(listing.code, held ?? fresh);
+    }
+    this.list = [...this.stocks.values()];
+    this.date = date;
+    this.strangers.clear();
+    return isNew;
+  }
+
+  /**
+   * The whole of `/v1/market`. With `isFirst` it replaces what is held, otherwise only what is
+   * older: changes of the stream may have overtaken it.
+   */
+  takeMarket(answer, isFirst) {
+    this.noteClock(answer.at);
+    const at = Date.parse(answer.at);
+    this.isOpen = answer.open === true;
+    this.session = answer.session;
+    this.life = answer.ttl_ms ?? USUAL_LIFE;
+    const place = Object.fromEntries(answer.columns.map((column, index) => [column, index]));
+    for (const row of answer.rows) {
+      const stock = this.stocks.get(row[place.code]);
+      if (!stock) {
+        this.strangers.add(row[place.code]);
+        continue;
+      }
+      const age = known(row[place.age_ms]);
+      const born = age === undefined ? undefined : at - age;
+      if (!isFirst && stock.born !== undefined && !(born > stock.born)) continue;
+      stock.price = known(row[place.price]);
+      stock.change = known(row[place.change]);
+      stock.rate = known(row[place.change_rate]);
+      stock.volume = known(row[place.volume]);
+      stock.value = known(row[place.value]);
+      stock.cap = known(row[place.market_cap]);
+      stock.open = known(row[place.open]);
+      stock.high = known(row[place.high]);
+      stock.low = known(row[place.low]);
+      stock.previous = known(row[place.prev_close]);
+      stock.status = known(row[place.status]);
+      stock.born = born;
+      stock.isLive = row[place.live] === true;
+    }
+    for (const stock of this.list) this.#judge(stock, true);
+  }
+
+  /** Prices of the stream, or of `/v1/prices`, whole as they stand. */
+  takePrices(prices) {
+    for (const price of prices) {
+      const stock = this.stocks.get(price.stock_code);
+      if (!stock) {
+        this.strangers.add(price.stock_code);
+        continue;
+      }
+      if (price.fetched_at) this.noteClock(price.fetched_at);
+      stock.price = known(price.price);
+      stock.change = known(price.change);
+      stock.rate = known(price.change_rate);
+      stock.volume = known(price.volume);
+      stock.value = known(price.value);
+      stock.open = known(price.open);
+      stock.high = known(price.high);
+      stock.low = known(price.low);
+      stock.previous = known(price.prev_close);
+      stock.status = known(price.status);
+      stock.venue = known(price.venue);
+      stock.session = known(price.session);
+      stock.timestamp = known(price.timestamp);
+      stock.source = known(price.quote_source ?? price.source);
+      if (stock.price !== undefined && stock.shares) stock.cap = stock.price * stock.shares;
+      stock.born = price.fetched_at ? Date.parse(price.fetched_at) : this.now() - (price.age_ms ?? 0);
+      stock.isLive = price.source !== 'close' && price.stale !== true;
+      this.#judge(stock, true);
+    }
+  }
+
+  takeIndices(indices) {
+    for (const index of indices) {
+      const held = this.indices.get(index.index);
+      this.indices.set(index.index, { ...index, born: Date.parse(index.fetched_at) });
+      if (!held || held.level !== index.level) this.indicesChanged = true;
+    }
+  }
+
+  /** Whether the session is on, as the status says. Returns whether that is news. */
+  takeSession(isOpen) {
+    if (isOpen === this.isOpen) return false;
+    this.isOpen = isOpen;
+    for (const stock of this.list) this.#judge(stock, false);
+    return true;
+  }
+
+  /** Time goes by: prices whose life ran out are to be drawn anew. */
+  grow() {
+    for (const stock of this.list) this.#judge(stock, false);
+  }
+
+  #judge(stock, isChanged) {
+    const before = stock.state;
+    if (stock.price === undefined) stock.state = 'none';
+    else if (!this.isOpen) stock.state = 'close';
+    else stock.state = stock.isLive && this.now() - stock.born <= this.life ? 'live' : 'stale';
+    if (isChanged || stock.state !== before) this.changed.add(stock);
+  }
+
+  /** What changed since it was asked last. */
+  takeChanged() {
+    const changed = this.changed;
+    this.changed = new Set();
+    return changed;
+  }
+
+  /** The stocks of a part of the market. */
+  within({ market, sector }) {
+    if (!market) return this.list;
+    const isIn = (stock) =>
+      stock.market === market && (sector === undefined || stock.sector === sector);
+    return this.list.filter(isIn);
+  }
+
+  get hasPrices() {
+    return this.list.some((stock) => stock.price !== undefined);
+  }
+}

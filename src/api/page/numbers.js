@@ -1,0 +1,118 @@
+// Numbers and times as people read them. What is not known is a dash, never a zero.
+
+export const UNKNOWN = '–';
+const MINUS = '\u2212';
+
+const KOREAN_UNITS = [[1e12, '조'], [1e8, '억'], [1e4, '만']];
+const ENGLISH_UNITS = [[1e12, 'T'], [1e9, 'B'], [1e6, 'M'], [1e3, 'K']];
+
+const grouping = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+const hundredths = new Intl.NumberFormat('en-US', {
+  minimumFractionDigits: 2,
+  maximumFractionDigits: 2,
+});
+
+const isKnown = (number) => typeof number === 'number' && Number.isFinite(number);
+
+/** 72000 as 72,000. */
+export function whole(number) {
+  return isKnown(number) ? grouping.format(number).replace('-', MINUS) : UNKNOWN;
+}
+
+/** 2724.6 as 2,724.60. */
+export function level(number) {
+  return isKnown(number) ? hundredths.format(number).replace('-', MINUS) : UNKNOWN;
+}
+
+function signed(number, format) {
+  if (!isKnown(number)) return UNKNOWN;
+  const sign = number > 0 ? '+' : number < 0 ? MINUS : '';
+  return sign + format.format(Math.abs(number));
+}
+
+/** A difference in won with its sign. */
+export const difference = (number) => signed(number, grouping);
+
+/** A difference of an index with its sign. */
+export const levelDifference = (number) => signed(number, hundredths);
+
+/** A change rate in percent with its sign. */
+export function rate(number) {
+  return isKnown(number) ? `${signed(number, hundredths)}%` : UNKNOWN;
+}
+
+/** A share of 0 to 1 in percent; 100 % only where nothing is missing. */
+export function share(number) {
+  if (!isKnown(number)) return UNKNOWN;
+  const percent = Math.floor(number * 1000) / 10;
+  return `${percent === 100 ? '100' : percent.toFixed(1)}%`;
+}
+
+/** A large number in the language's own units: 4.12조, 1,093억; 4.12T, 109B. */
+export function large(number, language) {
+  if (!isKnown(number)) return UNKNOWN;
+  const units = language === 'ko' ? KOREAN_UNITS : ENGLISH_UNITS;
+  const size = Math.abs(number);
+  const [unit, word] = units.find(([least]) => size >= least) ?? [1, ''];
+  const shown = size / unit;
+  const digits = word === '' || shown >= 100 ? 0 : shown >= 10 ? 1 : 2;
+  const figure = shown.toLocaleString('en-US', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+  return (number < 0 ? MINUS : '') + figure + word;
+}
+
+const LENGTHS = {
+  ko: [[86_400_000, '일'], [3_600_000, '시간'], [60_000, '분'], [1_000, '초']],
+  en: [[86_400_000, ' d'], [3_600_000, ' h'], [60_000, ' min'], [1_000, ' s']],
+};
+
+/** A length of time in its largest unit: 0.8초, 12초, 3분. */
+export function length(milliseconds, language) {
+  if (!isKnown(milliseconds)) return UNKNOWN;
+  const size = Math.max(0, milliseconds);
+  const [unit, word] = LENGTHS[language].find(([least]) => size >= least) ?? LENGTHS[language].at(-1);
+  const shown = size / unit;
+  return (unit === 1000 && shown < 10 ? shown.toFixed(1) : String(Math.floor(shown))) + word;
+}
+
+const clocks = new Map();
+
+function clock(options, language) {
+  const key = language + JSON.stringify(options);
+  if (!clocks.has(key)) {
+    const locale = language === 'ko' ? 'ko-KR' : 'en-GB';
+    clocks.set(key, new Intl.DateTimeFormat(locale, { timeZone: 'Asia/Seoul', ...options }));
+  }
+  return clocks.get(key);
+}
+
+const toDate = (time) => {
+  const date = new Date(time ?? Number.NaN);
+  return Number.isNaN(date.getTime()) ? undefined : date;
+};
+
+/** The day in Seoul, for comparing. */
+export function day(time) {
+  const date = toDate(time);
+  return date && clock({ year: 'numeric', month: '2-digit', day: '2-digit' }, 'en').format(date);
+}
+
+/** The time of day in Seoul: 14:30:05. */
+export function timeOfDay(time, withSeconds = true) {
+  const date = toDate(time);
+  if (!date) return UNKNOWN;
+  const seconds = withSeconds ? { second: '2-digit' } : {};
+  const options = { hour: '2-digit', minute: '2-digit', ...seconds, hourCycle: 'h23' };
+  return clock(options, 'en').format(date);
+}
+
+/** Time of day, with the day where it is not that of `now`. */
+export function moment(time, now, language) {
+  const date = toDate(time);
+  if (!date) return UNKNOWN;
+  if (day(time) === day(now)) return timeOfDay(time, false);
+  const shown = clock({ month: 'short', day: 'numeric', weekday: 'short' }, language).format(date);
+  return `${shown} ${timeOfDay(time, false)}`;
+}

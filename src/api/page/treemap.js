@@ -1,0 +1,309 @@
+// The map: tiles on one canvas, what is pointed at and chosen on another above it.
+
+import { palette, step } from './colours.js';
+import { family } from './dom.js';
+import { layOut, nearest } from './layout.js';
+import { rate as rateWords } from './numbers.js';
+import { groupRate } from './ranks.js';
+import { sectorName, words } from './words.js';
+
+const FAMILY = family();
+const LEAST_FONT = 9;
+const MOST_FONT = 30;
+/** The widest rate that is usual, to choose sizes by. */
+const USUAL_RATE = '+00.00%';
+
+const font = (size, weight = 500) => `${weight} ${size}px ${FAMILY}`;
+
+export class Treemap {
+  constructor({ host, tiles, marks, market }) {
+    this.host = host;
+    this.base = tiles;
+    this.above = marks;
+    this.ink = tiles.getContext('2d', { alpha: false });
+    this.markInk = marks.getContext('2d');
+    this.market = market;
+    this.scope = {};
+    this.tiles = [];
+    this.headings = [];
+    this.tileOf = new Map();
+    this.hovered = undefined;
+    this.focused = undefined;
+    this.chosen = undefined;
+    this.mustLayOut = true;
+    this.mustPaint = true;
+    this.mustMark = true;
+    this.headingsAt = 0;
+    this.use('red-blue', 'light');
+  }
+
+  /** Takes a colour scale and a ground into use. */
+  use(scale, ground) {
+    this.colours = palette(scale, ground);
+    this.hatches = undefined;
+    this.mustPaint = true;
+    this.mustMark = true;
+  }
+
+  show(scope) {
+    this.scope = scope;
+    this.focused = undefined;
+    this.hovered = undefined;
+    this.mustLayOut = true;
+  }
+
+  /** Draws what is to be drawn; `changed` are the stocks that changed. Returns how many tiles. */
+  draw(changed, now) {
+    if (this.mustLayOut) this.#layOut();
+    if (this.tiles.length === 0 && this.width === 0) return 0;
+    let drawn = 0;
+    if (this.mustPaint) {
+      drawn = this.#paintAll();
+      this.headingsAt = now;
+    } else {
+      for (const stock of changed) {
+        const tile = this.tileOf.get(stock);
+        if (tile) {
+          this.#paint(tile);
+          drawn += 1;
+        }
+      }
+      if (now - this.headingsAt > 1000) {
+        for (const heading of this.headings) this.#paintHeading(heading);
+        this.headingsAt = now;
+      }
+    }
+    if (this.mustMark) this.#mark();
+    return drawn;
+  }
+
+  #layOut() {
+    this.mustLayOut = false;
+    const { clientWidth: width, clientHeight: height } = this.host;
+    this.width = width;
+    this.height = height;
+    this.density = Math.min(3, devicePixelRatio || 1);
+    for (const canvas of [this.base, this.above]) {
+      canvas.width = Math.round(width * this.density);
+      canvas.height = Math.round(height * this.density);
+    }
+    this.hatches = undefined;
+    const stocks = this.market.within(this.scope);
+    const headingWidth = (group) => {
+      this.ink.font = font(11, 600);
+      return this.ink.measureText(sectorName(group.sector)).width + 10;
+    };
+    const found =
+      width > 0 && stocks.length > 0
+        ? layOut(stocks, this.scope, width, height, headingWidth)
+        : { tiles: [], headings: [] };
+    this.headings = found.headings;
+    this.tiles = found.tiles;
+    this.tileOf = new Map();
+    const snap = (value) => Math.round(value * this.density);
+    this.ink.font = font(100, 600);
+    const rateWidth = this.ink.measureText(USUAL_RATE).width / 100;
+    for (const tile of this.tiles) {
+      this.tileOf.set(tile.stock, tile);
+      const left = snap(tile.x0);
+      const top = snap(tile.y0);
+      const wide = snap(tile.x1) - left;
+      const high = snap(tile.y1) - top;
+      // The line between two tiles; the smallest have none, or nothing would be left of them.
+      const gap = Math.min(wide, high) > 5 * this.density ? Math.round(this.density) : 0;
+      Object.assign(tile, { left, top, wide: Math.max(1, wide - gap), high: Math.max(1, high - gap) });
+      this.#fitWords(tile, rateWidth);
+    }
+    if (this.focused && !this.tileOf.has(this.focused)) this.focused = undefined;
+    this.mustPaint = true;
+    this.mustMark = true;
+  }
+
+  /** The largest sizes at which name and rate fit; what does not fit is left out. */
+  #fitWords(tile, rateWidth) {
+    const width = tile.x1 - tile.x0 - 6;
+    const height = tile.y1 - tile.y0 - 4;
+    tile.nameSize = 0;
+    tile.rateSize = 0;
+    if (width < 16 || height < LEAST_FONT + 1) return;
+    const { stock } = tile;
+    if (stock.nameWidth === undefined) {
+      this.ink.font = font(100, 600);
+      stock.nameWidth = this.ink.measureText(stock.name).width / 100;
+    }
+    const byArea = Math.sqrt((tile.x1 - tile.x0) * (tile.y1 - tile.y0)) / 6;
+    const name = Math.floor(Math.min(MOST_FONT, width / stock.nameWidth, height * 0.6, Math.max(byArea, 11)));
+    if (name < LEAST_FONT) return;
+    tile.nameSize = name;
+    const rate = Math.floor(Math.min(name, Math.max(LEAST_FONT, name * 0.72), width / rateWidth));
+    if (rate >= LEAST_FONT && height >= name * 1.15 + rate * 1.2) tile.rateSize = rate;
+  }
+
+  #paintAll() {
+    this.mustPaint = false;
+    const { ink } = this;
+    ink.fillStyle = this.colours.ground;
+    ink.fillRect(0, 0, this.base.width, this.base.height);
+    for (const tile of this.tiles) this.#paint(tile);
+    for (const heading of this.headings) this.#paintHeading(heading);
+    return this.tiles.length;
+  }
+
+  #hatch(pair) {
+    const size = Math.round(6 * this.density);
+    const small = document.createElement('canvas');
+    small.width = size;
+    small.height = size;
+    const ink = small.getContext('2d');
+    ink.fillStyle = pair[0];
+    ink.fillRect(0, 0, size, size);
+    ink.strokeStyle = pair[1];
+    ink.lineWidth = size / 4;
+    for (const shift of [-size, 0, size]) {
+      ink.beginPath();
+      ink.moveTo(shift - 1, size + 1);
+      ink.lineTo(shift + size + 1, -1);
+      ink.stroke();
+    }
+    return this.ink.createPattern(small, 'repeat');
+  }
+
+  #look(stock) {
+    const { colours } = this;
+    if (stock.state === 'none' || stock.rate === undefined) {
+      this.hatches ??= { none: this.#hatch(colours.none), stale: this.#hatch(colours.stale) };
+      return [this.hatches.none, colours.noneInk];
+    }
+    if (stock.state === 'stale') {
+      this.hatches ??= { none: this.#hatch(colours.none), stale: this.#hatch(colours.stale) };
+      return [this.hatches.stale, colours.staleInk];
+    }
+    const place = step(stock.rate);
+    return [colours.fills[place], colours.inks[place]];
+  }
+
+  #paint(tile) {
+    const { ink } = this;
+    const { stock, left, top, wide, high, nameSize, rateSize } = tile;
+    const [fill, text] = this.#look(stock);
+    ink.fillStyle = fill;
+    ink.fillRect(left, top, wide, high);
+    if (nameSize === 0) return;
+    const { density } = this;
+    const middle = left + wide / 2;
+    const centre = top + high / 2;
+    ink.fillStyle = text;
+    ink.textAlign = 'center';
+    ink.textBaseline = 'middle';
+    ink.font = font(Math.round(nameSize * density), 600);
+    const hasRate = rateSize > 0 && stock.rate !== undefined;
+    const lift = hasRate ? rateSize * 0.62 * density : 0;
+    ink.fillText(stock.name, middle, centre - lift);
+    if (hasRate) {
+      ink.font = font(Math.round(rateSize * density), 500);
+      ink.fillText(rateWords(stock.rate), middle, centre + nameSize * 0.62 * density);
+    }
+  }
+
+  #paintHeading({ group, x0, y0, x1, y1 }) {
+    const { ink, density, colours } = this;
+    const isMarket = group.kind === 'market';
+    const size = Math.round((isMarket ? 13 : 11) * density);
+    ink.fillStyle = colours.ground;
+    ink.fillRect(Math.round(x0 * density), Math.round(y0 * density), Math.round((x1 - x0) * density), Math.round((y1 - y0) * density) - 1);
+    ink.textAlign = 'left';
+    ink.textBaseline = 'middle';
+    ink.fillStyle = colours.heading;
+    ink.font = font(size, isMarket ? 700 : 600);
+    const name = isMarket ? words(group.market) : sectorName(group.sector);
+    const left = x0 * density + (isMarket ? 0 : 2 * density);
+    const middle = ((y0 + y1) / 2) * density;
+    ink.fillText(name, left, middle);
+    const rate = isMarket
+      ? (this.market.indices.get(group.market)?.change_rate ?? groupRate(group.stocks))
+      : groupRate(group.stocks);
+    if (rate === undefined) return;
+    const shown = rateWords(rate);
+    const start = left + ink.measureText(name).width + 6 * density;
+    ink.font = font(size, 500);
+    if (start + ink.measureText(shown).width < x1 * density) ink.fillText(shown, start, middle);
+  }
+
+  #mark() {
+    this.mustMark = false;
+    const ink = this.markInk;
+    ink.clearRect(0, 0, this.above.width, this.above.height);
+    this.#frame(this.chosen, 3);
+    this.#frame(this.hovered?.stock, 2);
+    if (this.host.matches(':focus-visible')) this.#frame(this.focused, 3);
+    const heading = this.hovered?.heading;
+    if (heading) {
+      ink.strokeStyle = this.colours.hover;
+      ink.lineWidth = this.density;
+      const y = Math.round(heading.y1 * this.density) - 1.5 * this.density;
+      ink.beginPath();
+      ink.moveTo(heading.x0 * this.density, y);
+      ink.lineTo(heading.x1 * this.density, y);
+      ink.stroke();
+    }
+  }
+
+  #frame(stock, thickness) {
+    const tile = stock && this.tileOf.get(stock);
+    if (!tile) return;
+    const ink = this.markInk;
+    const width = thickness * this.density;
+    // A dark and a light line: one of them shows on every colour.
+    for (const [colour, shift] of [[this.colours.focus, width / 2], [this.colours.ground, width]]) {
+      ink.strokeStyle = colour;
+      ink.lineWidth = shift === width ? this.density : width;
+      ink.strokeRect(tile.left + shift, tile.top + shift, Math.max(1, tile.wide - 2 * shift), Math.max(1, tile.high - 2 * shift));
+    }
+  }
+
+  /** What lies at a point of the map: a tile's stock, or a heading. */
+  at(x, y) {
+    const holds = (box) => x >= box.x0 && x < box.x1 && y >= box.y0 && y < box.y1;
+    const heading = this.headings.find(holds);
+    if (heading) return { heading };
+    const tile = this.tiles.find(holds);
+    return tile ? { stock: tile.stock } : undefined;
+  }
+
+  point(place) {
+    if (this.hovered?.stock === place?.stock && this.hovered?.heading === place?.heading) return false;
+    this.hovered = place;
+    this.mustMark = true;
+    return true;
+  }
+
+  choose(stock) {
+    this.chosen = stock;
+    this.mustMark = true;
+  }
+
+  focus(stock) {
+    this.focused = stock;
+    this.mustMark = true;
+  }
+
+  /** The tile of the largest company. */
+  get first() {
+    let best;
+    for (const { stock } of this.tiles) {
+      if (!best || (stock.cap ?? 0) > (best.cap ?? 0)) best = stock;
+    }
+    return best;
+  }
+
+  /** The stock of the nearest tile in a direction; `dx` and `dy` are -1, 0 or 1. */
+  beside(stock, dx, dy) {
+    const from = this.tileOf.get(stock);
+    return from ? (nearest(this.tiles, from, dx, dy)?.stock ?? stock) : this.first;
+  }
+
+  /** Where a stock's tile lies on the map, CSS pixels. */
+  boxOf(stock) {
+    return this.tileOf.get(stock);
+  }
+}
