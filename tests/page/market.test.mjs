@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { mock, test } from 'node:test';
+
+import { COLUMNS, sorted } from '../../src/api/page/columns.js';
+import { layOut, nearest } from '../../src/api/page/layout.js';
+import { Market } from '../../src/api/page/market.js';
+import { breadth, groupRate, ranked } from '../../src/api/page/ranks.js';
+
+const NOW = Date.parse('2026-03-10T10:00:00+09:00');
+const at = (seconds) => new Date(NOW + seconds * 1000).toISOString();
+const listing = (code, market = 'KOSPI', sector = '전기·전자') => ({ code, name: `이름${code}`, market, sector, halted: false, shares: 100 });
+const COLUMN_NAMES = ['code', 'price', 'change', 'change_rate', 'volume', 'value', 'market_cap', 'open', 'high', 'low', 'prev_close', 'status', 'age_ms', 'live'];
+const row = (code, price, age, live = true) => [code, price, 10, 1, 5, 6, price * 100, 1, 2, 3, price - 10, 'trading', age, live];
+const answer = (rows, more = {}) => ({ v: 1, at: at(0), session: 'regular', open: true, ttl_ms: 120_000, columns: COLUMN_NAMES, rows, ...more });
+const price = (code, won, seconds) => ({ stock_code: code, price: won, change: 20, change_rate: 2, fetched_at: at(seconds), source: 'kis.multi' });
+
+function market(rows, more) {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ['Date'], now: NOW });
+  const held = new Market();
+  held.takeList({ date: '2026-03-10', listings: [listing('000001'), listing('000002', 'KOSDAQ', '제약'), listing('000003')] });
+  held.takeMarket(answer(rows, more), true);
+  return held;
+}
+
+const state = (held, code) => held.stocks.get(code).state;
+
+test('prices, last closes and codes without a price', () => {
+  const held = market([row('000001', 100, 1_000), row('000002', 200, 500_000, false), ['000003', ...Array(13).fill(null)]]);
+  assert.deepEqual(['000001', '000002', '000003'].map((code) => state(held, code)), ['live', 'stale', 'none']);
+  assert.equal(held.stocks.get('000003').price, undefined);
+  assert.equal(held.age(held.stocks.get('000001')), 1_000);
+});
+
+test('a life runs out while nothing comes', () => {
+  const held = market([row('000001', 100, 60_000)]);
+  held.takeChanged();
+  mock.timers.tick(59_000);
+  held.grow();
+  assert.equal(held.takeChanged().size, 0);
+  mock.timers.tick(2_000);
+  held.grow();
+  assert.equal(state(held, '000001'), 'stale');
+  assert.equal(held.takeChanged().size, 1);
+});
+
+test('closed, a last close is no stale price', () => {
+  const held = market([row('000001', 100, 50_000_000, false)], { open: false });
+  assert.equal(state(held, '000001'), 'close');
+  assert.equal(held.takeSession(true), true);
+  assert.equal(state(held, '000001'), 'stale');
+  assert.equal(held.takeSession(true), false);
+});
+
+test('the market fetched again does not overwrite what overtook it', () => {
+  const held = market([row('000001', 100, 5_000), row('000002', 200, 5_000)]);
+  held.takePrices([price('000001', 130, -1)]);
+  held.takeMarket(answer([row('000001', 110, 3_000), row('000002', 220, 3_000)]), false);
+  assert.equal(held.stocks.get('000001').price, 130);
+  assert.equal(held.stocks.get('000002').price, 220);
+  // A new connection may be another server with another clock: then what it says counts.
+  held.takeMarket(answer([row('000001', 110, 3_000)]), true);
+  assert.equal(held.stocks.get('000001').price, 110);
+});
+
+test('a price of the stream is whole: what it lacks is not known any more', () => {
+  const held = market([row('000001', 100, 5_000)]);
+  held.takePrices([price('000001', 130, 0)]);
+  const stock = held.stocks.get('000001');
+  assert.equal(stock.volume, undefined);
+  assert.equal(stock.cap, 13_000);
+  assert.deepEqual([...held.takeChanged()].map(({ code }) => code).includes('000001'), true);
+});
+
+test('codes that the list lacks are remembered until the list is new', () => {
+  const held = market([row('000001', 100, 0), row('999999', 100, 0)]);
+  held.takePrices([price('888888', 1, 0)]);
+  assert.deepEqual([...held.strangers], ['999999', '888888']);
+  assert.equal(held.takeList({ date: '2026-03-11', listings: [listing('000001'), listing('999999')] }), true);
+  assert.equal(held.strangers.size, 0);
+  assert.equal(held.stocks.get('000001').price, 100);
+});
+
+test('ranks, breadth and a group’s rate leave stale prices out', () => {
+  const held = market([row('000001', 100, 0), row('000002', 200, 0, false)]);
+  assert.deepEqual(ranked(held.list, 'gainers').map(({ code }) => code), ['000001']);
+  assert.deepEqual(ranked(held.list, 'losers'), []);
+  assert.deepEqual(breadth(held.list), { up: 1, flat: 0, down: 0 });
+  assert.equal(groupRate(held.list), 1);
+  assert.equal(groupRate([]), undefined);
+});
+
+test('what has no value is last in both directions', () => {
+  const held = market([row('000001', 100, 0), row('000002', 200, 0)]);
+  const column = COLUMNS.find(({ key }) => key === 'price');
+  const order = (direction) => sorted(held.list, column, direction, held).map(({ code }) => code);
+  assert.deepEqual(order('ascending'), ['000001', '000002', '000003']);
+  assert.deepEqual(order('descending'), ['000002', '000001', '000003']);
+});
+
+test('tiles fill the map, have areas by market cap, and neighbours', () => {
+  const held = market([row('000001', 300, 0), row('000002', 200, 0), row('000003', 100, 0)]);
+  const { tiles } = layOut(held.within({ market: 'KOSPI', sector: '전기·전자' }), { market: 'KOSPI', sector: '전기·전자' }, 400, 100, () => 0);
+  const area = ({ x0, x1, y0, y1 }) => (x1 - x0) * (y1 - y0);
+  assert.equal(tiles.length, 2);
+  assert.ok(Math.abs(area(tiles[0]) / area(tiles[1]) - 3) < 1e-9);
+  assert.equal(nearest(tiles, tiles[0], 1, 0), tiles[1]);
+  assert.equal(nearest(tiles, tiles[0], -1, 0), undefined);
+  const whole = layOut(held.list, {}, 400, 300, () => 0);
+  assert.deepEqual(whole.headings.filter(({ group }) => group.kind === 'market').map(({ group }) => group.market), ['KOSPI', 'KOSDAQ']);
+});
