@@ -175,8 +175,8 @@ export class Market {
   #judge(stock, isChanged) {
     const before = stock.state;
     if (stock.price === undefined) stock.state = 'none';
-    else if (!this.isOpen) stock.state = 'close';
-    else stock.state = stock.isLive && this.now() - stock.born <= this.life ? 'live' : 'stale';
+    else if (stock.isLive && this.now() - stock.born <= this.life) stock.state = 'live';
+    else stock.state = this.isOpen ? 'stale' : 'close';
     if (isChanged || stock.state !== before) this.changed.add(stock);
   }
 
