@@ -406,7 +406,7 @@ async function messages({ open }) {
   const count = (route) => asked.filter((one) => one.startsWith(route)).length;
 
   say({ type: 'alert', alert: { id: 'one', rule: 'r', kind: 'price', code, name, text: `${name} <b>72,000</b>`, at: new Date().toISOString() } });
-  await page.locator('#toasts li').first().waitFor();
+  await page.locator('#toasts > div').first().waitFor();
   assert.ok((await page.locator('#toasts').textContent()).includes('<b>72,000</b>'), 'text is text');
   assert.equal(await page.getAttribute('#toasts', 'aria-live'), 'polite');
   await page.locator('#alerts button').first().click();

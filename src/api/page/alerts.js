@@ -33,7 +33,7 @@ export class Alerts {
   say(text, at) {
     const close = element('button', { type: 'button', 'aria-label': words('dismiss'), text: '×' });
     const time = at ? [element('time', { text: timeOfDay(at, false) })] : [];
-    const toast = element('li', {}, element('span', {}, ...time, text), close);
+    const toast = element('div', {}, element('span', {}, ...time, text), close);
     close.addEventListener('click', () => toast.remove());
     this.toasts.append(toast);
     while (this.toasts.children.length > 4) this.toasts.firstChild.remove();
