@@ -10,7 +10,9 @@ const LIST_AGAIN = 300_000;
 /** Codes that one call of `/v1/prices` may name. */
 const MOST_CODES = 500;
 
-const whole = () => Promise.all([get('v1/market'), get('v1/indices')]);
+/** All prices and the indices; the page does without the latter where they cannot be had. */
+const whole = () =>
+  Promise.all([get('v1/market'), get('v1/indices').catch(() => ({ indices: [] }))]);
 
 /**
  * Keeps a market fresh. Tells `listed()` of another list, `settled()` once the market is whole,
