@@ -12,6 +12,7 @@ mod document;
 mod encoded;
 mod extract;
 mod health;
+mod indices;
 mod lines;
 mod market;
 mod metrics;
@@ -23,6 +24,7 @@ mod refresh;
 mod server;
 mod sessions;
 mod shapes;
+mod status;
 mod stream;
 mod universe;
 mod watchlists;
@@ -190,7 +192,8 @@ impl ApiServer {
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         let keeper = Keeper::new(board::Parts {
             board: Arc::clone(&self.api.board),
-            store: Arc::clone(&self.api.parts.reader_store),
+            store: Arc::clone(&self.api.parts.sweep_store),
+            index_store: Arc::clone(&self.api.parts.indices),
             changes: Arc::clone(&self.api.parts.changes),
             universe: Arc::clone(&self.api.parts.universe),
             clock: Arc::clone(&self.api.parts.clock),
@@ -230,9 +233,11 @@ impl Api {
             .routes(routes!(prices::price))
             .routes(routes!(market::market))
             .routes(routes!(lines::line))
+            .routes(routes!(indices::indices))
             .routes(routes!(movers::movers))
             .routes(routes!(universe::universe))
             .routes(routes!(calendar::calendar))
+            .routes(routes!(status::status))
             .routes(routes!(watchlists::all))
             .routes(routes!(
                 watchlists::one,

@@ -113,3 +113,64 @@ pub(super) struct PhaseObject {
     start: String,
     end: String,
 }
+
+/// The level of an index. What is not known is absent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct IndexObject {
+    /// `KOSPI`, `KOSDAQ` or `KOSPI200`.
+    index: String,
+    /// Korean name.
+    name: String,
+    /// Points.
+    level: f64,
+    /// Points, signed.
+    change: Option<f64>,
+    /// Percent, signed.
+    change_rate: Option<f64>,
+    /// Shares traded today.
+    volume: Option<i64>,
+    /// Won traded today.
+    value: Option<i64>,
+    /// Points.
+    open: Option<f64>,
+    /// Points.
+    high: Option<f64>,
+    /// Points.
+    low: Option<f64>,
+    /// Points.
+    prev_close: Option<f64>,
+    /// Seoul, without zone.
+    timestamp: String,
+    /// Phase of the day when it was fetched.
+    session: String,
+    /// What gave the level.
+    source: String,
+    /// When it was asked for.
+    fetched_at: String,
+    /// Age, milliseconds.
+    age_ms: u64,
+}
+
+/// How everything is doing: as `sise status --json`, and the streams of this process.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StatusAnswer {
+    at: String,
+    open: bool,
+    phase: String,
+    reason: Option<String>,
+    market_open_at: Option<String>,
+    closes_at: Option<String>,
+    leader: Option<serde_json::Value>,
+    processes: Vec<serde_json::Value>,
+    sweeps: Vec<serde_json::Value>,
+    last_skip: Option<serde_json::Value>,
+    coverage: serde_json::Value,
+    bans: Vec<serde_json::Value>,
+    rates: Vec<serde_json::Value>,
+    calls: serde_json::Value,
+    ages_ms: Option<serde_json::Value>,
+    next_run: Option<String>,
+    idle: Option<serde_json::Value>,
+    /// The streams of the process that answers.
+    stream: serde_json::Value,
+}

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{News, Onlooker, QuoteBoard};
 use crate::clock::Clock;
-use crate::domain::{Quote, Symbol, Universe};
-use crate::port::{Change, Changes, Heard, PriceStore, StoreError};
+use crate::domain::{IndexQuote, Quote, Symbol, Universe};
+use crate::port::{Change, Changes, Heard, IndexStore, PriceStore, StoreError};
 
 /// All live prices are read anew this often: programs that are not sise tell of nothing.
 const READ_ANEW: Duration = Duration::from_secs(10);
@@ -25,6 +25,8 @@ pub struct Parts {
     pub board: Arc<QuoteBoard>,
     /// Where the prices stand.
     pub store: Arc<dyn PriceStore>,
+    /// Where the indices stand.
+    pub index_store: Arc<dyn IndexStore>,
     /// Tells what changes there.
     pub changes: Arc<dyn Changes>,
     /// The codes that are read.
@@ -79,6 +81,7 @@ impl Keeper {
             }
             Heard::Change(Change::Prices(quotes)) => self.post(quotes),
             Heard::Change(Change::Closes(quotes)) => self.parts.board.post_closes(quotes),
+            Heard::Change(Change::Indices(quotes)) => self.post_indices(quotes),
             Heard::Change(Change::Gap(codes)) => self.tell(&News::Gap(&codes)),
             Heard::Lost => {
                 self.is_listening = false;
@@ -123,6 +126,7 @@ impl Keeper {
             board.take_down(&gone);
         }
         self.post(found);
+        self.post_indices(self.parts.index_store.indices().await?);
         if self.reads.is_multiple_of(CLOSES_EVERY) {
             let closes = self.parts.store.close(symbols).await?;
             let closes = closes.into_iter().flatten().map(|quote| *quote);
@@ -136,6 +140,13 @@ impl Keeper {
         let news = self.parts.board.post(quotes, (self.parts.clock)());
         if !news.is_empty() {
             self.tell(&News::Prices(&news));
+        }
+    }
+
+    fn post_indices(&self, quotes: Vec<IndexQuote>) {
+        let news = self.parts.board.post_indices(quotes);
+        if !news.is_empty() {
+            self.tell(&News::Indices(&news));
         }
     }
 

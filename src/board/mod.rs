@@ -13,7 +13,7 @@ mod keeper;
 mod lines;
 mod posted;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::domain::{KrxTime, Quote, Symbol};
+use crate::domain::{Index, IndexQuote, KrxTime, Quote, Symbol};
 
 pub use keeper::{Keeper, Parts};
 use lines::Lines;
@@ -36,6 +36,8 @@ const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(60);
 pub enum News<'a> {
     /// Live prices of these codes changed, or came for the first time.
     Prices(&'a [Arc<Posted>]),
+    /// These indices changed.
+    Indices(&'a [Index]),
     /// Trades of these codes may have been missed by the live feed.
     Gap(&'a [Symbol]),
     /// Changes are not heard any more.
@@ -62,6 +64,7 @@ pub struct QuoteBoard {
 struct State {
     places: HashMap<Symbol, usize>,
     slots: Vec<Slot>,
+    indices: BTreeMap<Index, IndexQuote>,
     lines: Lines,
 }
 
@@ -138,6 +141,15 @@ impl QuoteBoard {
         known.unwrap_or_else(|| self.state_mut().place(symbol))
     }
 
+    /// The levels of the indices that live.
+    #[must_use]
+    pub fn indices(&self, now: KrxTime) -> Vec<IndexQuote> {
+        let state = self.state();
+        let indices = state.indices.values();
+        let living = indices.filter(|quote| self.is_alive(quote.fetched_at, now));
+        living.cloned().collect()
+    }
+
     /// The prices of the day of one code, as far as this process saw them.
     #[must_use]
     pub fn line(&self, symbol: Symbol) -> Option<Line> {
@@ -147,8 +159,26 @@ impl QuoteBoard {
 
     /// Whether the life of a price is not over.
     fn lives(&self, posted: &Posted, now: KrxTime) -> bool {
-        let age = now - posted.quote.fetched_at;
+        self.is_alive(posted.quote.fetched_at, now)
+    }
+
+    fn is_alive(&self, fetched_at: KrxTime, now: KrxTime) -> bool {
+        let age = now - fetched_at;
         age <= self.ttl && age >= -CLOCKS_DIFFER
+    }
+
+    /// Puts levels of indices up; returns those that are new.
+    fn post_indices(&self, quotes: Vec<IndexQuote>) -> Vec<Index> {
+        let mut state = self.state_mut();
+        let mut news = Vec::new();
+        for quote in quotes {
+            let held = state.indices.get(&quote.index);
+            if held.is_none_or(|held| *held != quote && held.fetched_at <= quote.fetched_at) {
+                news.push(quote.index);
+                state.indices.insert(quote.index, quote);
+            }
+        }
+        news
     }
 
     /// Puts live prices up; returns those that are new.

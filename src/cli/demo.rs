@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::failure::{Failure, Outcome};
 use super::logging::colours;
 use super::output::{self, grouped};
+use crate::api::{ApiServer, Sweeping};
 use crate::clock;
 use crate::config::{Layers, Settings};
 use crate::daemon;
@@ -25,6 +26,7 @@ use crate::schedule::{Schedule, Watcher, Work};
 use crate::setup::Parts;
 use crate::sim::{Sim, SimOptions};
 use crate::sweep::{Report, Step};
+use crate::telemetry;
 
 /// How often the picture is drawn.
 const FRAME: Duration = Duration::from_millis(250);
@@ -44,6 +46,9 @@ pub(super) struct DemoArguments {
     /// Sweep every so often
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     interval: String,
+    /// Where the market on one page and the API are served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: String,
 }
 
 pub(super) async fn run(arguments: DemoArguments) -> Outcome {
@@ -68,6 +73,7 @@ pub(super) async fn run(arguments: DemoArguments) -> Outcome {
         ("kis.app_secret", "demo".to_owned()),
         ("store.url", "memory".to_owned()),
         ("schedule.interval", arguments.interval),
+        ("api.listen", arguments.listen),
         ("log.level", "error".to_owned()),
         ("state.directory", state.display().to_string()),
     ] {
@@ -96,6 +102,7 @@ async fn watch(settings: Settings, sim: &Sim, stop: CancellationToken) -> Outcom
     };
     let board = Arc::new(Board::new(loaded.universe.len()));
     let freshness = Arc::new(Freshness::default());
+    let api = serve(&parts, &freshness, &stop).await?;
     let watcher: Arc<dyn Watcher> = board.clone();
     let work = Work {
         sweeper,
@@ -110,6 +117,11 @@ async fn watch(settings: Settings, sim: &Sim, stop: CancellationToken) -> Outcom
     output::line(
         "sise demo: SIMULATED prices of an invented market, no real quotes. Ctrl-C ends it.",
     );
+    if let Some((listener, _)) = &api
+        && let Ok(address) = listener.local_addr()
+    {
+        output::line(format!("the market on one page: http://{address}/"));
+    }
     let show = show(Arc::clone(&board), sim.clone(), Arc::clone(&parts));
     let show = tokio::spawn(show);
     let token = stop.clone();
@@ -117,10 +129,33 @@ async fn watch(settings: Settings, sim: &Sim, stop: CancellationToken) -> Outcom
         let ended = schedule.run(token).await;
         ended.map_err(|error| Failure::failed(format!("the cron loop: {error}")))
     };
-    let signal = daemon::run(work, None, stop).await;
+    let signal = daemon::run(work, api, stop).await;
     show.abort();
     board.bar.finish_and_clear();
     Ok(signal?.exit_code())
+}
+
+/// The API of the demo, and where it listens.
+async fn serve(
+    parts: &Arc<Parts>,
+    freshness: &Arc<Freshness>,
+    stop: &CancellationToken,
+) -> Result<Option<(TcpListener, ApiServer)>, Failure> {
+    let Some(listener) = super::serve::listen(parts).await? else {
+        return Ok(None);
+    };
+    let metrics = telemetry::install_metrics()
+        .map_err(|error| Failure::failed(format!("metrics cannot be started: {error}")))?;
+    let sweeping = Sweeping {
+        freshness: Arc::clone(freshness),
+        candidate: None,
+        always_open: true,
+    };
+    let api = ApiServer::new(Arc::clone(parts), Some(sweeping), metrics, stop.clone());
+    api.check()
+        .await
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(Some((listener, api)))
 }
 
 /// Draws the picture on a terminal; in a pipe the board writes a line a sweep instead.

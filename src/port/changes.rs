@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::StoreError;
-use crate::domain::{Quote, Symbol};
+use crate::domain::{IndexQuote, Quote, Symbol};
 
 /// Something that changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ pub enum Change {
     Prices(Vec<Quote>),
     /// Closes were written.
     Closes(Vec<Quote>),
+    /// Levels of indices were written.
+    Indices(Vec<IndexQuote>),
     /// Trades of these codes may have been missed by the live feed.
     Gap(Vec<Symbol>),
 }

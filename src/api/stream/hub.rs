@@ -4,7 +4,7 @@
 //! wake up. The price itself is taken from the board when the stream has room for it, so that a slow
 //! client holds nothing but its bits, and always gets the latest.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use super::message::GapReason;
 use super::places::Places;
 use crate::api::access::Client;
 use crate::board::{News, Onlooker, QuoteBoard};
-use crate::domain::{Market, Symbol};
+use crate::domain::{Index, Market, Symbol};
 
 /// What one stream is to be told.
 #[derive(Debug, Default)]
@@ -26,6 +26,8 @@ pub(super) struct Pending {
     pub(super) changed: Places,
     /// Codes whose price is wanted although it did not change.
     pub(super) wanted: Places,
+    /// Indices that changed, or are wanted.
+    pub(super) indices: BTreeSet<Index>,
     /// Changes of which only the latest will be told.
     pub(super) skipped: u64,
     /// What was dropped or missed.
@@ -81,6 +83,7 @@ struct Listeners {
     all: Vec<Arc<Stream>>,
     kospi: Vec<Arc<Stream>>,
     kosdaq: Vec<Arc<Stream>>,
+    indices: Vec<Arc<Stream>>,
     /// By the place of the code.
     places: Vec<Vec<Arc<Stream>>>,
 }
@@ -193,6 +196,9 @@ impl Hub {
 
 impl Listeners {
     fn note(&mut self, stream: &Arc<Stream>, subscription: &Subscription) {
+        if subscription.indices {
+            self.indices.push(Arc::clone(stream));
+        }
         // A stream is in one list for each code, so that it is told of a change once.
         if subscription.all {
             self.all.push(Arc::clone(stream));
@@ -220,6 +226,7 @@ impl Listeners {
                 list.swap_remove(place);
             }
         };
+        take_out(&mut self.indices);
         take_out(&mut self.all);
         take_out(&mut self.kospi);
         take_out(&mut self.kosdaq);
@@ -247,6 +254,12 @@ impl Onlooker for Hub {
                     for stream in listeners.all.iter().chain(market).chain(single) {
                         stream.note(posted.place);
                     }
+                }
+            }
+            News::Indices(indices) => {
+                for stream in &listeners.indices {
+                    stream.pending().indices.extend(*indices);
+                    stream.wake();
                 }
             }
             News::Gap(codes) => {

@@ -21,7 +21,7 @@ use super::Api;
 use super::access::Client;
 use super::extract::{Params, codes};
 use super::problem::{Document, Kind, Problem};
-pub(super) use hub::Hub;
+pub(super) use hub::{Hub, Statistics};
 use message::Wish;
 use subscriber::Subscriber;
 

@@ -1,6 +1,6 @@
 //! One stream: what its client asks for, and what it is told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::message::{GapReason, Message, Operation, Wish, Writer};
 use crate::api::Api;
 use crate::api::access::Client;
 use crate::api::problem::{Kind, Problem};
-use crate::domain::{Market, Symbol};
+use crate::domain::{Index, Market, Symbol};
 
 /// Where nothing else was sent for so long, a heartbeat is.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -36,6 +36,8 @@ pub(super) struct Subscriber {
     subscription: Subscription,
     writer: Writer,
     waiting: VecDeque<Message>,
+    /// Indices of the next snapshot.
+    wanted_indices: BTreeSet<Index>,
     /// Changes that were left out and that the client is not told of yet.
     skipped: u64,
     told_skipped_at: Instant,
@@ -62,6 +64,7 @@ impl Subscriber {
             subscription: Subscription::default(),
             writer,
             waiting: VecDeque::from([hello]),
+            wanted_indices: BTreeSet::new(),
             skipped: 0,
             told_skipped_at: Instant::now(),
             beats,
@@ -177,6 +180,9 @@ impl Subscriber {
             new.all = is_wanted;
         }
         if wish.indices {
+            if is_wanted && !new.indices {
+                self.wanted_indices.extend(Index::ALL);
+            }
             new.indices = is_wanted;
         }
         if wish.alerts {
@@ -247,17 +253,20 @@ impl Subscriber {
             self.want_all();
             pending = self.stream.pending();
         }
-        if !pending.wanted.is_empty() {
+        if !(pending.wanted.is_empty() && self.wanted_indices.is_empty()) {
             let places = pending.wanted.take(CHUNK);
             for place in &places {
                 pending.changed.remove(*place);
             }
             drop(pending);
+            let indices = std::mem::take(&mut self.wanted_indices);
+            let indices = self.indices(&indices);
             let prices = self.api.hub.board().at(places);
             self.api.hub.count_message(0);
-            return Some(self.writer.prices("snapshot", &prices, &[]));
+            return Some(self.writer.prices("snapshot", &prices, &indices));
         }
-        if pending.changed.is_empty() {
+        let indices = std::mem::take(&mut pending.indices);
+        if pending.changed.is_empty() && indices.is_empty() {
             return None;
         }
         let places = pending.changed.take(CHUNK);
@@ -265,11 +274,12 @@ impl Subscriber {
         drop(pending);
         self.skipped += skipped;
         let prices = self.api.hub.board().at(places);
-        if prices.is_empty() {
+        let indices = self.indices(&indices);
+        if prices.is_empty() && indices.is_empty() {
             return None;
         }
         self.api.hub.count_message(skipped);
-        let changes = self.writer.prices("changes", &prices, &[]);
+        let changes = self.writer.prices("changes", &prices, &indices);
         if self.skipped > 0 && self.told_skipped_at.elapsed() >= GAPS_EVERY {
             self.told_skipped_at = Instant::now();
             let skipped = std::mem::take(&mut self.skipped);
@@ -277,6 +287,18 @@ impl Subscriber {
             self.waiting.push_back(gap);
         }
         Some(changes)
+    }
+
+    /// Those of the indices that live, as JSON.
+    fn indices(&self, wanted: &BTreeSet<Index>) -> Vec<String> {
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        let all = self.api.hub.board().indices((self.api.parts.clock)());
+        let wanted = all.iter().filter(|quote| wanted.contains(&quote.index));
+        wanted
+            .filter_map(|quote| serde_json::to_string(quote).ok())
+            .collect()
     }
 
     /// Tells of a gap, where it concerns what the stream is told.
@@ -306,7 +328,10 @@ impl Subscriber {
     }
 
     /// Everything that the stream is subscribed to is told once more.
-    fn want_all(&self) {
+    fn want_all(&mut self) {
+        if self.subscription.indices {
+            self.wanted_indices.extend(Index::ALL);
+        }
         let board = self.api.hub.board();
         let universe = self.api.parts.universe.load_full();
         let Subscription {

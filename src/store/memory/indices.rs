@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::MemoryStore;
 use crate::domain::{Index, IndexQuote};
-use crate::port::{IndexStore, Lead, StoreError};
+use crate::port::{Change, IndexStore, Lead, StoreError};
 
 #[async_trait]
 impl IndexStore for MemoryStore {
@@ -28,6 +28,9 @@ impl IndexStore for MemoryStore {
             let quote = quote.clone().as_stored();
             shelves.indices.insert(quote.index, (quote, dies_at));
         }
+        drop(shelves);
+        let written = indices.iter().cloned().map(IndexQuote::as_stored).collect();
+        self.tell_written(Change::Indices(written));
         Ok(())
     }
 

@@ -1,63 +1,15 @@
 //! Levels of the indices in Redis, each under a key of its own.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use metrics::counter;
-use redis::{Cmd, Script};
+use redis::Cmd;
 
 use super::RedisStore;
 use crate::domain::{Index, IndexQuote};
 use crate::port::{IndexStore, Lead, StoreError};
-
-/// KEYS: the last lead, then the indices. ARGV: the lead of the writer, life in milliseconds, then
-/// the objects. Returns whether it was the last lead.
-static SET_AS_LEADER: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-        for i = 2, #KEYS do
-          redis.call('SET', KEYS[i], ARGV[i + 1], 'PX', ARGV[2])
-        end
-        return 1",
-    )
-});
-
-impl RedisStore {
-    async fn set_indices(
-        &self,
-        objects: &[(String, Vec<u8>)],
-        life: u64,
-    ) -> Result<(), StoreError> {
-        let set = |(key, json): &(String, Vec<u8>)| Cmd::pset_ex(key, json.as_slice(), life);
-        let commands: Vec<Cmd> = objects.iter().map(set).collect();
-        // Three keys on any slots of a cluster: one command each, all of them under way at once.
-        try_join_all(commands.iter().map(|command| self.link.ask::<()>(command))).await?;
-        Ok(())
-    }
-
-    async fn set_indices_as_leader(
-        &self,
-        objects: &[(String, Vec<u8>)],
-        life: u64,
-        lead: Lead,
-    ) -> Result<(), StoreError> {
-        let lead_key = self.lead_key();
-        let keys = objects.iter().map(|(key, _)| key.as_str());
-        let keys: Vec<&str> = std::iter::once(lead_key.as_str()).chain(keys).collect();
-        let objects: Vec<&[u8]> = objects.iter().map(|(_, json)| json.as_slice()).collect();
-        let leads: bool = self
-            .link
-            .eval(&SET_AS_LEADER, &keys, (lead.0, life, objects))
-            .await?;
-        if leads {
-            Ok(())
-        } else {
-            Err(StoreError::Superseded { lead })
-        }
-    }
-}
 
 #[async_trait]
 impl IndexStore for RedisStore {
@@ -79,11 +31,7 @@ impl IndexStore for RedisStore {
             objects.push((self.keys.index(quote.index), json));
         }
         let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
-        match lead {
-            None => self.set_indices(&objects, life).await,
-            Some(_) if self.link.is_cluster() => self.set_by_slot(&objects, life, lead).await,
-            Some(lead) => self.set_indices_as_leader(&objects, life, lead).await,
-        }
+        self.put(&objects, life, "indices", lead).await
     }
 
     async fn indices(&self) -> Result<Vec<IndexQuote>, StoreError> {

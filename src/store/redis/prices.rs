@@ -126,17 +126,39 @@ static SET: LazyLock<Script> = LazyLock::new(|| {
 });
 
 impl RedisStore {
+    /// Writes objects that live for so many milliseconds, 0 for ever, and tells of them as of this
+    /// kind, the name of a [`crate::port::Change`].
+    pub(super) async fn put(
+        &self,
+        objects: &[(String, Vec<u8>)],
+        life: u64,
+        kind: &str,
+        lead: Option<Lead>,
+    ) -> Result<(), StoreError> {
+        if !self.link.is_cluster() {
+            return self.set(objects, life, kind, lead).await;
+        }
+        self.set_by_slot(objects, life, lead).await?;
+        let objects = objects.iter().map(|(_, json)| json.as_slice());
+        let objects = objects.collect::<Vec<_>>().join(b",".as_slice());
+        let head = format!("{{\"{kind}\":[").into_bytes();
+        self.tell_written([head, objects, b"]}".to_vec()].concat())
+            .await;
+        Ok(())
+    }
+
     /// Writes, as the leader only if `lead` is the last that was given, all or nothing.
     async fn set(
         &self,
         objects: &[(String, Vec<u8>)],
-        shelf: Shelf,
+        life: u64,
+        kind: &str,
         lead: Option<Lead>,
     ) -> Result<(), StoreError> {
         let mut call = SET.prepare_invoke();
         call.key(self.lead_key());
         call.arg(lead.map_or_else(String::new, |lead| lead.to_string()));
-        call.arg(life(shelf)).arg(self.channel()).arg(kind(shelf));
+        call.arg(life).arg(self.channel()).arg(kind);
         for (key, json) in objects {
             call.key(key).arg(json.as_slice());
         }
@@ -191,16 +213,7 @@ impl PriceStore for RedisStore {
             };
             objects.push((key, json));
         }
-        if !self.link.is_cluster() {
-            return self.set(&objects, shelf, lead).await;
-        }
-        self.set_by_slot(&objects, life(shelf), lead).await?;
-        let objects = objects.iter().map(|(_, json)| json.as_slice());
-        let objects = objects.collect::<Vec<_>>().join(b",".as_slice());
-        let head = format!("{{\"{}\":[", kind(shelf)).into_bytes();
-        self.tell_written([head, objects, b"]}".to_vec()].concat())
-            .await;
-        Ok(())
+        self.put(&objects, life(shelf), kind(shelf), lead).await
     }
 
     async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {

@@ -1,0 +1,38 @@
+//! Who leads, how the sweeps go, how fresh the prices are, how the streams do.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use super::Api;
+use super::problem::{Document, Kind, Problem};
+use super::shapes::StatusAnswer;
+use super::stream::Statistics;
+use crate::status::Status;
+
+/// Sweeps that are told.
+const SWEEPS: usize = 5;
+
+/// The status, and what this process knows beside it.
+#[derive(Serialize)]
+pub(super) struct Answer {
+    #[serde(flatten)]
+    status: Status,
+    stream: Statistics,
+}
+
+/// How everything is doing
+///
+/// Who leads, what each process does, the last sweeps, coverage by minute, ages, calls, the next run
+/// and why none goes on, and the streams of this process.
+#[utoipa::path(get, path = "/v1/status", tag = "health", responses(
+    (status = 200, description = "The status", body = StatusAnswer),
+    (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
+))]
+pub(super) async fn status(State(api): State<Api>) -> Result<Json<serde_json::Value>, Problem> {
+    let status = Status::gather(&api.parts, SWEEPS).await?;
+    let stream = api.hub.statistics();
+    let answer = serde_json::to_value(Answer { status, stream });
+    let internal = |error: serde_json::Error| Kind::Internal.because(error.to_string());
+    Ok(Json(answer.map_err(internal)?))
+}
