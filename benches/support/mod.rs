@@ -5,6 +5,7 @@
 mod bare;
 mod figures;
 mod processes;
+mod serving;
 
 use std::error::Error;
 use std::future::Future;
@@ -16,7 +17,8 @@ use tokio::runtime::Builder;
 
 pub(crate) use bare::bare;
 pub(crate) use figures::{Figures, thousands};
-pub(crate) use processes::{PrivateRedis, SimProcess, Usage, sise_command, terminate};
+pub(crate) use processes::{PrivateRedis, SimProcess, Usage, free_port, sise_command, terminate};
+pub(crate) use serving::{Load, Server, quotes, write};
 
 /// How a benchmark ends; the words go to standard error.
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;

@@ -26,7 +26,7 @@ pub(crate) struct PrivateRedis {
 impl PrivateRedis {
     /// Starts `redis-server`, which must be on the path.
     pub(crate) async fn start() -> Outcome<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port()?;
         let port_text = port.to_string();
         let options = ["--port", &port_text, "--bind", "127.0.0.1"];
         let process = Command::new("redis-server")
@@ -51,6 +51,11 @@ impl PrivateRedis {
         }
         Ok(redis)
     }
+}
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> Outcome<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 fn answers(port: u16) -> bool {
