@@ -16,19 +16,6 @@ pub(super) struct Marks {
     not_counted: char,
 }
 
-const BLOCKS: Marks = Marks {
-    full: '█',
-    short: &['▁', '▂', '▃', '▄', '▅', '▆'],
-    not_counted: '·',
-};
-
-/// For terminals that know letters only.
-const LETTERS: Marks = Marks {
-    full: '#',
-    short: &['_', '1', '2', '3', '4', '5', '6', '7', '8'],
-    not_counted: '?',
-};
-
 /// How the strip is drawn.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Look {
@@ -44,9 +31,9 @@ impl Look {
         Self {
             width,
             marks: if speaks_unicode(|name| std::env::var(name).ok()) {
-                BLOCKS
+                Marks::BLOCKS
             } else {
-                LETTERS
+                Marks::LETTERS
             },
             is_coloured: colours(std::io::stdout().is_terminal()),
         }
@@ -62,19 +49,42 @@ fn speaks_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
+/// Some minutes in one place of the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) mark: char,
+    /// The list was not live in full, or nobody counted.
+    pub(super) is_bad: bool,
+}
+
+/// So many minutes stand in a cell.
+pub(super) fn minutes_a_cell(slots: &[Slot], width: usize) -> usize {
+    let width = width.clamp(1, slots.len().max(1));
+    slots.len().div_ceil(width).max(1)
+}
+
+/// The cells of a strip.
+pub(super) fn cells(slots: &[Slot], below: f64, look: Look) -> Vec<Cell> {
+    let cell = |minutes: &[Slot]| {
+        let slot = fold(minutes, below);
+        Cell {
+            mark: look.marks.of(slot, below),
+            is_bad: match slot {
+                Slot::Share(share) => share < below,
+                Slot::NotCounted => true,
+                Slot::Future => false,
+            },
+        }
+    };
+    let minutes = minutes_a_cell(slots, look.width);
+    slots.chunks(minutes).map(cell).collect()
+}
+
 /// The lines of a strip: cells, hours beneath them, and what they mean.
 pub(super) fn draw(slots: &[Slot], open: KrxTime, below: f64, look: Look) -> Vec<String> {
-    let width = look.width.clamp(1, slots.len().max(1));
-    let minutes = slots.len().div_ceil(width).max(1);
+    let minutes = minutes_a_cell(slots, look.width);
     let mut line = String::new();
-    for cell in slots.chunks(minutes) {
-        let slot = fold(cell, below);
-        let mark = look.marks.of(slot, below);
-        let is_bad = match slot {
-            Slot::Share(share) => share < below,
-            Slot::NotCounted => true,
-            Slot::Future => false,
-        };
+    for Cell { mark, is_bad } in cells(slots, below, look) {
         if look.is_coloured && is_bad {
             line += &format!("\u{1b}[31m{mark}\u{1b}[0m");
         } else {
@@ -117,6 +127,24 @@ fn fold(cell: &[Slot], below: f64) -> Slot {
 }
 
 impl Marks {
+    pub(super) const BLOCKS: Self = Self {
+        full: '█',
+        short: &['▁', '▂', '▃', '▄', '▅', '▆'],
+        not_counted: '·',
+    };
+
+    /// For terminals that know letters only.
+    pub(super) const LETTERS: Self = Self {
+        full: '#',
+        short: &['_', '1', '2', '3', '4', '5', '6', '7', '8'],
+        not_counted: '?',
+    };
+
+    /// Whether more than letters can be shown.
+    pub(super) fn is_unicode(self) -> bool {
+        !self.full.is_ascii()
+    }
+
     fn of(self, slot: Slot, below: f64) -> char {
         match slot {
             Slot::Future => ' ',
@@ -138,7 +166,7 @@ impl Marks {
 }
 
 /// Full hours under the cells, as many as fit.
-fn hours(slots: usize, minutes: usize, open: KrxTime) -> String {
+pub(super) fn hours(slots: usize, minutes: usize, open: KrxTime) -> String {
     let mut line = String::new();
     for minute in 0..slots {
         let offset = i64::try_from(minute).unwrap_or(0);
@@ -184,7 +212,7 @@ mod tests {
     #[test]
     fn a_single_bad_minute_is_seen_at_every_width() {
         for width in [390, 100, 80, 78, 40, 20, 5, 1] {
-            let lines = drawn(&session(), width, BLOCKS);
+            let lines = drawn(&session(), width, Marks::BLOCKS);
             assert!(lines[0].chars().count() <= width, "{width}: {}", lines[0]);
             assert!(
                 lines[0].contains(['▁', '▂', '▃', '▄']),
@@ -199,7 +227,7 @@ mod tests {
 
     #[test]
     fn eighty_columns_show_five_minutes_a_cell_with_hours() {
-        let lines = drawn(&session(), 80, BLOCKS);
+        let lines = drawn(&session(), 80, Marks::BLOCKS);
         assert_eq!(lines[0].chars().count(), 78);
         assert!(lines[0].ends_with(&" ".repeat(12)), "{}", lines[0]);
         assert_eq!(
@@ -211,20 +239,20 @@ mod tests {
 
     #[test]
     fn letters_do_where_there_are_no_blocks() {
-        let lines = drawn(&session(), 80, LETTERS);
+        let lines = drawn(&session(), 80, Marks::LETTERS);
         assert!(lines.iter().all(|line| line.is_ascii()), "{lines:?}");
         assert!(
             lines[0].contains('?') && lines[0].contains('5'),
             "{lines:?}"
         );
-        let none = drawn(&[Slot::Share(0.0)], 80, LETTERS);
+        let none = drawn(&[Slot::Share(0.0)], 80, Marks::LETTERS);
         assert_eq!(none[0], "_");
     }
 
     #[test]
     fn a_terminal_as_narrow_as_can_be_and_no_minutes_at_all_are_drawn() {
-        assert_eq!(drawn(&[], 80, BLOCKS)[0], "");
-        assert_eq!(drawn(&session(), 0, BLOCKS)[0].chars().count(), 1);
+        assert_eq!(drawn(&[], 80, Marks::BLOCKS)[0], "");
+        assert_eq!(drawn(&session(), 0, Marks::BLOCKS)[0].chars().count(), 1);
     }
 
     #[test]

@@ -1,11 +1,19 @@
 //! `sise top`
 
+mod draw;
+mod picture;
+mod screen;
+mod terminal;
+
+use std::io::IsTerminal as _;
+
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::failure::{DONE, INCOMPLETE, Outcome};
+use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
-use crate::config::Layers;
+use crate::clock;
+use crate::config::{Layers, Settings};
 use crate::domain::{Market, Measure};
 use crate::movers::{End, Place, Prices, Top};
 use crate::setup::Parts;
@@ -13,21 +21,21 @@ use crate::setup::Parts;
 /// Arguments of `sise top`.
 #[derive(Debug, Args)]
 pub(super) struct TopArguments {
-    /// Ranked by what
-    kind: Kind,
+    /// Ranked by what; without it the live screen opens
+    kind: Option<Kind>,
     /// How many stocks
-    #[arg(short = 'n', long, default_value_t = 10, value_name = "N",
+    #[arg(short = 'n', long, default_value_t = 10, value_name = "N", requires = "kind",
         value_parser = clap::value_parser!(u16).range(1..=5_000))]
     count: u16,
     /// Those of this market only: KOSPI or KOSDAQ
     #[arg(long, value_name = "MARKET", value_parser = market)]
     market: Option<Market>,
     /// Print JSON: an array of objects
-    #[arg(long)]
+    #[arg(long, requires = "kind")]
     json: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     /// The highest change rate
     Gainers,
@@ -42,6 +50,15 @@ enum Kind {
 }
 
 impl Kind {
+    /// All of them, in the order in which they are shown.
+    const ALL: [Self; 5] = [
+        Self::Gainers,
+        Self::Losers,
+        Self::Volume,
+        Self::Value,
+        Self::Cap,
+    ];
+
     fn measure(self) -> (Measure, End) {
         match self {
             Self::Gainers => (Measure::ChangeRate, End::Highest),
@@ -58,11 +75,14 @@ fn market(text: &str) -> Result<Market, String> {
 }
 
 pub(super) async fn run(arguments: TopArguments, layers: Layers) -> Outcome {
+    let Some(kind) = arguments.kind else {
+        return watch(&arguments, &layers).await;
+    };
     let parts = super::parts(&layers)?;
     super::redis(&parts)?;
     parts.know_names().await;
     let universe = parts.universe.load_full();
-    let (measure, end) = arguments.kind.measure();
+    let (measure, end) = kind.measure();
     let picks = |code| {
         let of = |market| {
             universe
@@ -93,6 +113,24 @@ pub(super) async fn run(arguments: TopArguments, layers: Layers) -> Outcome {
         print(&top, measure, &parts);
     }
     Ok(DONE)
+}
+
+/// The live screen.
+async fn watch(arguments: &TopArguments, layers: &Layers) -> Outcome {
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        return Err(Failure::usage(
+            "the live screen needs a terminal; elsewhere say what to rank by: `sise top gainers`, \
+             losers, volume, value or cap",
+        ));
+    }
+    // Logs would be written over the screen; what matters of them stands on it.
+    let parts = if std::io::stderr().is_terminal() {
+        Parts::new(Settings::new(layers)?, clock::system())?
+    } else {
+        super::parts(layers)?
+    };
+    let address = super::redis(&parts)?.address().to_owned();
+    screen::show(parts, address, arguments.market).await
 }
 
 fn name(place: &Place, parts: &Parts) -> String {

@@ -26,6 +26,7 @@ pub(crate) mod scene;
 pub(crate) mod sentinel;
 pub(crate) mod silent_proxy;
 pub(crate) mod simulated_broker;
+pub(crate) mod tmux;
 pub(crate) mod world;
 
 use std::time::Duration;

@@ -1,0 +1,126 @@
+//! The stocks of the day, as many rankings side by side as fit.
+
+use ratatui::Frame;
+use ratatui::layout::{Alignment, Constraint, Layout, Rect};
+use ratatui::text::{Line, Span, Text};
+use ratatui::widgets::{Cell, Paragraph, Row, Table};
+
+use super::Shown;
+use super::paint::Paint;
+use crate::cli::output::grouped;
+use crate::cli::top::Kind;
+use crate::cli::top::picture::{Movers, Place};
+use crate::movers::Prices;
+
+/// A ranking needs this width, the gap to the next one included.
+const WIDTH: u16 = 40;
+const GAP: u16 = 2;
+
+/// The rankings, the ones that are shown first, and the market.
+pub(super) fn tabs(shown: &Shown<'_>, paint: Paint) -> Line<'static> {
+    let mut spans = Vec::new();
+    for (place, kind) in Kind::ALL.into_iter().enumerate() {
+        let style = if place == shown.selected {
+            paint.selected()
+        } else {
+            paint.dim()
+        };
+        spans.push(Span::styled(format!(" {} ", title(kind)), style));
+    }
+    let market = shown
+        .market
+        .map_or("both markets", |market| market.as_str());
+    spans.push(Span::raw(format!("   {market}")));
+    Line::from(spans)
+}
+
+/// The rankings from the selected one on.
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, shown: &Shown<'_>, paint: Paint) {
+    let kinds = Kind::ALL.len();
+    let fit = usize::from(((area.width + GAP) / WIDTH).max(1)).min(kinds);
+    let columns = vec![Constraint::Fill(1); fit];
+    let areas = Layout::horizontal(columns).spacing(GAP).split(area);
+    for (offset, area) in areas.iter().enumerate() {
+        let Some(kind) = Kind::ALL.get((shown.selected + offset) % kinds) else {
+            continue;
+        };
+        let mut all = shown.picture.movers.iter();
+        match all.find(|movers| movers.kind == *kind) {
+            Some(movers) => panel(frame, *area, movers, paint),
+            None => frame.render_widget(Paragraph::new(title(*kind)), *area),
+        }
+    }
+}
+
+fn title(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Gainers => "gainers",
+        Kind::Losers => "losers",
+        Kind::Volume => "volume",
+        Kind::Value => "value",
+        Kind::Cap => "cap",
+    }
+}
+
+fn panel(frame: &mut Frame<'_>, area: Rect, movers: &Movers, paint: Paint) {
+    let [head, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+    let of = match movers.prices {
+        Prices::Realtime => "",
+        Prices::Close => " of the last close",
+    };
+    let words = format!("{}{of}", title(movers.kind));
+    frame.render_widget(Paragraph::new(Line::styled(words, paint.strong())), head);
+    if movers.places.is_empty() {
+        let words = Line::styled("nothing is ranked yet", paint.dim());
+        frame.render_widget(Paragraph::new(words), body);
+        return;
+    }
+    let shown = movers.places.iter().take(usize::from(body.height));
+    let rows = shown.map(|place| row(place, movers.kind, paint));
+    let widths = [
+        Constraint::Length(6),
+        Constraint::Fill(1),
+        Constraint::Length(10),
+        Constraint::Length(8),
+    ];
+    frame.render_widget(Table::new(rows, widths), body);
+}
+
+fn row(place: &Place, kind: Kind, paint: Paint) -> Row<'static> {
+    let number = match kind {
+        Kind::Gainers | Kind::Losers => place
+            .price
+            .map_or_else(|| "-".to_owned(), |price| grouped(price)),
+        Kind::Volume | Kind::Value | Kind::Cap => compact(place.number),
+    };
+    let rate = match kind {
+        Kind::Gainers | Kind::Losers => Some(place.number),
+        Kind::Volume | Kind::Value | Kind::Cap => place.rate,
+    };
+    let words = rate.map_or_else(
+        || "-".to_owned(),
+        |rate| format!("{}{:.2}", paint.arrow(Some(rate)), rate.abs()),
+    );
+    let right = |words: String| Text::from(words).alignment(Alignment::Right);
+    Row::new([
+        Cell::from(place.code.to_string()),
+        Cell::from(place.name.clone()),
+        Cell::from(right(number)),
+        Cell::from(right(words).style(paint.change(rate))),
+    ])
+}
+
+/// A large number in a few letters: shares and won.
+pub(super) fn compact(number: f64) -> String {
+    for (unit, letter) in [(1e12, 'T'), (1e9, 'B'), (1e6, 'M'), (1e3, 'K')] {
+        if number.abs() >= unit {
+            let amount = number / unit;
+            return match amount.abs() {
+                100.0.. => format!("{amount:.0}{letter}"),
+                10.0..100.0 => format!("{amount:.1}{letter}"),
+                _ => format!("{amount:.2}{letter}"),
+            };
+        }
+    }
+    format!("{number:.0}")
+}

@@ -1,0 +1,156 @@
+//! What the screen shows, looked up anew every second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::Kind;
+use crate::domain::{KrxTime, Market, Symbol};
+use crate::movers::{End, Prices, Top};
+use crate::setup::Parts;
+use crate::status::Status;
+
+/// How often it is looked.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A look may take this long; the store's own time-outs end most before.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The list may be another one after so many looks.
+const LIST_EVERY: u32 = 60;
+
+/// Places of a ranking: more than any terminal has lines.
+const PLACES: usize = 200;
+
+/// Sweeps of the journal: the last one is shown.
+const SWEEPS: usize = 1;
+
+/// What is known of the market and of the processes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Picture {
+    /// `None` until the store has answered once.
+    pub(super) status: Option<Status>,
+    pub(super) movers: Vec<Movers>,
+    /// What went wrong with the last look; what is shown is older then.
+    pub(super) trouble: Option<Trouble>,
+}
+
+/// Why there is nothing newer.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Trouble {
+    pub(super) since: KrxTime,
+    pub(super) words: String,
+}
+
+/// The top of a ranking.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Movers {
+    pub(super) kind: Kind,
+    pub(super) prices: Prices,
+    pub(super) places: Vec<Place>,
+}
+
+/// One stock in it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Place {
+    pub(super) code: Symbol,
+    pub(super) name: String,
+    /// Won.
+    pub(super) price: Option<i64>,
+    /// Percent.
+    pub(super) rate: Option<f64>,
+    /// What it is ranked by.
+    pub(super) number: f64,
+}
+
+/// Looks every second, and at once when another market is picked, for as long as somebody sees it.
+pub(super) async fn look_on(
+    parts: Arc<Parts>,
+    mut market: watch::Receiver<Option<Market>>,
+    pictures: watch::Sender<Picture>,
+) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut looks = 0_u32;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            changed = market.changed() => if changed.is_err() { return },
+        }
+        if looks.is_multiple_of(LIST_EVERY) {
+            // Names are those of the list before where it cannot be had.
+            let _ = timeout(PATIENCE, parts.know_names()).await;
+        }
+        looks = looks.wrapping_add(1);
+        let picked = *market.borrow_and_update();
+        let seen = match timeout(PATIENCE, look(&parts, picked)).await {
+            Ok(seen) => seen,
+            Err(_) => Err("the store did not answer in time".to_owned()),
+        };
+        let now = (parts.clock)();
+        pictures.send_modify(|held| match seen {
+            Ok(picture) => *held = picture,
+            Err(words) => {
+                let since = held.trouble.as_ref().map_or(now, |trouble| trouble.since);
+                held.trouble = Some(Trouble { since, words });
+            }
+        });
+    }
+}
+
+async fn look(parts: &Parts, market: Option<Market>) -> Result<Picture, String> {
+    let status = Status::gather(parts, SWEEPS);
+    let status = status.await.map_err(|error| error.to_string())?;
+    let mut movers = Vec::new();
+    for kind in Kind::ALL {
+        let (measure, end) = kind.measure();
+        let top = top(parts, market, measure, end).await?;
+        movers.push(Movers {
+            kind,
+            prices: top.prices,
+            places: places(top, parts),
+        });
+    }
+    Ok(Picture {
+        status: Some(status),
+        movers,
+        trouble: None,
+    })
+}
+
+async fn top(
+    parts: &Parts,
+    market: Option<Market>,
+    measure: crate::domain::Measure,
+    end: End,
+) -> Result<Top, String> {
+    let universe = parts.universe.load_full();
+    let picks = |code| {
+        let listing = universe.get(code);
+        market.is_none_or(|market| listing.is_some_and(|listing| listing.market == market))
+    };
+    let top = parts.movers().top(measure, end, PLACES, picks).await;
+    top.map_err(|error| error.to_string())
+}
+
+fn places(top: Top, parts: &Parts) -> Vec<Place> {
+    let universe = parts.universe.load();
+    let place = |place: crate::movers::Place| {
+        let quote = place.quote;
+        let name = match (universe.get(place.code), &quote) {
+            (Some(listing), _) => listing.name.clone(),
+            (None, Some(quote)) => quote.stock_name.clone(),
+            (None, None) => String::new(),
+        };
+        Place {
+            code: place.code,
+            name,
+            price: quote.as_ref().map(|quote| quote.price),
+            rate: quote.and_then(|quote| quote.change_rate),
+            number: place.number,
+        }
+    };
+    top.places.into_iter().map(place).collect()
+}

@@ -1,0 +1,94 @@
+//! The terminal: taken over, given back whatever happens, and its keys.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ratatui::crossterm::event::{self, Event};
+use ratatui::{DefaultTerminal, Frame};
+use tokio::sync::mpsc;
+
+/// Keys that may wait for the screen; who holds one down sends no more than are drawn.
+const QUEUE: usize = 64;
+
+/// So often it is looked whether the keys are still wanted.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The whole terminal. What was on it before comes back when this is dropped, and in a panic.
+#[derive(Debug)]
+pub(super) struct Terminal(DefaultTerminal);
+
+impl Terminal {
+    /// Takes the terminal over.
+    pub(super) fn take() -> io::Result<Self> {
+        ratatui::try_init().map(Self).inspect_err(|_| {
+            // It may have been taken half way.
+            let _ = ratatui::try_restore();
+        })
+    }
+
+    pub(super) fn draw(&mut self, picture: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        self.0.draw(picture).map(drop)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = ratatui::try_restore();
+    }
+}
+
+/// The keys of the terminal, read by a thread of their own: reading blocks.
+#[derive(Debug)]
+pub(super) struct Keys {
+    events: mpsc::Receiver<Event>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keys {
+    /// Reads from now on.
+    pub(super) fn read() -> Self {
+        let (sender, events) = mpsc::channel(QUEUE);
+        let stop = Arc::new(AtomicBool::new(false));
+        let is_stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            while !is_stopped.load(Ordering::Relaxed) {
+                let event = match event::poll(LOOK) {
+                    Ok(true) => event::read(),
+                    Ok(false) => continue,
+                    Err(error) => Err(error),
+                };
+                // Without a terminal there are no keys any more.
+                let Ok(event) = event else { return };
+                match sender.try_send(event) {
+                    Err(mpsc::error::TrySendError::Closed(_)) => return,
+                    // What cannot be drawn in time is not pressed.
+                    Err(mpsc::error::TrySendError::Full(_)) | Ok(()) => {}
+                }
+            }
+        });
+        Self {
+            events,
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    /// The next one; `None` where the terminal has gone.
+    pub(super) async fn next(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It ends within a look. A panic of it was told already.
+            let _ = thread.join();
+        }
+    }
+}
