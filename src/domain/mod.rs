@@ -3,6 +3,7 @@
 //! Imports nothing of sise, reads no clock, does no input or output. Every instant comes in
 //! as an argument, in Seoul's time zone.
 
+mod alert;
 mod ban;
 mod budget;
 mod calendar;
@@ -25,6 +26,10 @@ mod shipped;
 mod symbol;
 mod tick_size;
 
+pub use alert::{
+    Alert, AlertKind, Condition, Mark, Quiet, Reach, Rule, RuleError, Scope, Sentry, Surroundings,
+    Terms, WINDOWS, check_name,
+};
 pub use ban::{Ban, BanKind, BanRecord, Denial};
 pub use budget::{Booking, CallsMade, CallsSeen, Cap, Caps, Cells, Urgency};
 pub use calendar::{Calendar, CalendarError};
