@@ -1,4 +1,5 @@
-//! Of all the daemons on one store one sweeps: this process's part in that.
+//! Of all the processes on one store one does what is done once, such as sweeping: this process's
+//! part in that.
 
 use std::fmt;
 use std::sync::Arc;
@@ -45,9 +46,19 @@ pub enum Post {
     Unknown,
 }
 
+/// What one process does for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// It sweeps.
+    Sweeps,
+    /// It watches by the rules of alerts.
+    Alerts,
+}
+
 /// This process among those who may lead.
 pub struct Candidate {
     lease: Arc<dyn Leadership>,
+    duty: Duty,
     process: String,
     life: Duration,
     clock: Clock,
@@ -63,6 +74,7 @@ impl Candidate {
     pub fn new(lease: Arc<dyn Leadership>, process: String, life: Duration, clock: Clock) -> Self {
         Self {
             lease,
+            duty: Duty::Sweeps,
             process,
             life: life.mul_f64(MARGIN),
             clock,
@@ -70,6 +82,13 @@ impl Candidate {
             post: watch::Sender::new(Post::Unknown),
             steps_back: Notify::new(),
         }
+    }
+
+    /// Leads in something else than the sweeps.
+    #[must_use]
+    pub fn for_duty(mut self, duty: Duty) -> Self {
+        self.duty = duty;
+        self
     }
 
     /// Tells `recorder` of every change of the lead that this process has a part in.
@@ -197,18 +216,7 @@ impl Candidate {
             };
             let changed = lead(held) != lead(&post);
             if changed {
-                match &post {
-                    Post::Leads { leader, .. } => {
-                        tracing::info!(lead = %leader.lead, "this process leads: it sweeps");
-                    }
-                    Post::Follows(leader) => tracing::info!(
-                        leader = leader.process, lead = %leader.lead,
-                        "another process leads: standing by"
-                    ),
-                    Post::Unknown => {
-                        tracing::warn!("the lead is lost: no sweeps until it is taken")
-                    }
-                }
+                self.duty.say(&post);
                 if let Post::Leads { leader, .. } = &*held {
                     self.tell(Leading::Lost, leader.lead, None);
                 }
@@ -223,6 +231,33 @@ impl Candidate {
             *held = post;
             changed
         });
+    }
+}
+
+impl Duty {
+    /// Says how this process stands now.
+    fn say(self, post: &Post) {
+        match (self, post) {
+            (Self::Sweeps, Post::Leads { leader, .. }) => {
+                tracing::info!(lead = %leader.lead, "this process leads: it sweeps");
+            }
+            (Self::Sweeps, Post::Follows(leader)) => tracing::info!(
+                leader = leader.process, lead = %leader.lead,
+                "another process leads: standing by"
+            ),
+            (Self::Sweeps, Post::Unknown) => {
+                tracing::warn!("the lead is lost: no sweeps until it is taken");
+            }
+            (Self::Alerts, Post::Leads { .. }) => {
+                tracing::info!("this process watches for alerts");
+            }
+            (Self::Alerts, Post::Follows(leader)) => {
+                tracing::debug!(by = leader.process, "another process watches for alerts");
+            }
+            (Self::Alerts, Post::Unknown) => {
+                tracing::warn!("this process does not watch for alerts any more");
+            }
+        }
     }
 }
 

@@ -30,6 +30,9 @@
 //! `cache` keeps what else is hot on the store's connection, for any program; with it `watch` keeps
 //! the lists of codes that are refreshed more often, and `movers` ranks what each sweep wrote.
 //!
+//! `board` has every price in memory as it stands in the store; `alerts` watches what changes on it,
+//! and one of all processes tells what the rules ask for.
+//!
 //! The limiter sits inside the one function that sends a request, so nothing can go around it.
 //!
 //! # Layout
@@ -40,13 +43,15 @@
 //! ```text
 //!  edge      cli -> daemon -> api -> status -> schedule -> freshness, telemetry      setup, config
 //!  service   universe  sweep -> ledger  reader  fleet, presence -> leadership  journal  ping
-//!            watch, movers -> cache
+//!            alerts -> board, watch, movers -> cache
 //!  port                         port
 //!  adapter             kis                store          (never meet)
 //!  tool                  pace    clock    tls            sim stands apart
 //!  ground                       domain
 //! ```
 
+#[cfg(feature = "daemon")]
+pub mod alerts;
 #[cfg(feature = "daemon")]
 pub mod api;
 #[cfg(feature = "daemon")]

@@ -1,5 +1,7 @@
 //! Wires the concrete parts together. The only place that names adapters side by side.
 
+#[cfg(feature = "daemon")]
+mod alerts;
 mod broker;
 mod cache;
 mod calendar;
@@ -59,6 +61,10 @@ pub enum SetupError {
     /// The broker's address is unusable.
     #[error("{0}")]
     Broker(String),
+    /// Alerts cannot be posted.
+    #[cfg(feature = "daemon")]
+    #[error("{0}")]
+    Webhook(String),
 }
 
 /// Everything that a program works with.
@@ -99,6 +105,8 @@ pub struct Parts {
     pub activity: Activity,
     started_at: KrxTime,
     lease: Option<Arc<dyn Leadership>>,
+    #[cfg(feature = "daemon")]
+    alert_lease: Option<Arc<dyn Leadership>>,
     flights: Option<Arc<dyn Flights>>,
     work: Option<WorkShare>,
     connect: Connect,
@@ -159,6 +167,8 @@ impl Parts {
             activity: Activity::new("starting"),
             started_at,
             lease: outside.lease,
+            #[cfg(feature = "daemon")]
+            alert_lease: outside.alert_lease,
             flights: outside.flights,
             work: outside.work,
             connect: outside.connect,

@@ -7,7 +7,7 @@
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::domain::{ClockJump, Reason};
+use crate::domain::{AlertKind, ClockJump, Reason};
 
 /// Bounds of histograms of seconds.
 const SECONDS: [f64; 14] = [
@@ -208,6 +208,16 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_journal_lost_total",
         "Events that found no room on their way to the journal"
     );
+    describe_counter!("sise_alerts_fired_total", "Alerts told, by kind");
+    describe_gauge!("sise_alert_rules", "Rules of alerts");
+    describe_counter!(
+        "sise_alert_webhooks_total",
+        "Alerts posted to alerts.webhook_url, by outcome"
+    );
+    describe_counter!(
+        "sise_alerts_dropped_total",
+        "What found no room on its way through the alerts: prices, alerts, messages to the stream"
+    );
     // There from the start: a rate over a counter that appears with its first event misses that
     // event.
     for name in [
@@ -244,6 +254,16 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         counter!("sise_taken_batches_total", "outcome" => outcome).increment(0);
     }
     gauge!("sise_watched_codes").set(0);
+    gauge!("sise_alert_rules").set(0);
+    for kind in AlertKind::ALL {
+        counter!("sise_alerts_fired_total", "kind" => kind.slug()).increment(0);
+    }
+    for outcome in ["delivered", "refused", "failed", "dropped"] {
+        counter!("sise_alert_webhooks_total", "outcome" => outcome).increment(0);
+    }
+    for what in ["prices", "alerts", "messages"] {
+        counter!("sise_alerts_dropped_total", "what" => what).increment(0);
+    }
     for reason in Reason::ALL {
         counter!("sise_watched_missing_total", "reason" => reason.slug()).increment(0);
     }

@@ -27,6 +27,7 @@ const LAYERS: &[&[&str]] = &[
         "ping",
     ],
     &["fleet", "presence", "ledger", "movers", "watch", "clients"],
+    &["alerts"],
     &["config"],
     &["setup"],
     &["freshness", "telemetry"],

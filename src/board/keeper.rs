@@ -83,6 +83,7 @@ impl Keeper {
             Heard::Change(Change::Closes(quotes)) => self.parts.board.post_closes(quotes),
             Heard::Change(Change::Indices(quotes)) => self.post_indices(quotes),
             Heard::Change(Change::Gap(codes)) => self.tell(&News::Gap(&codes)),
+            Heard::Change(Change::Alert(alert)) => self.tell(&News::Alert(&alert)),
             Heard::Lost => {
                 self.is_listening = false;
                 self.parts.board.set_heard(false);

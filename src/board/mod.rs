@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::domain::{Index, IndexQuote, KrxTime, Quote, Symbol};
+use crate::domain::{Alert, Index, IndexQuote, KrxTime, Quote, Symbol};
 
 pub use keeper::{Keeper, Parts};
 use lines::Lines;
@@ -40,6 +40,8 @@ pub enum News<'a> {
     Indices(&'a [Index]),
     /// Trades of these codes may have been missed by the live feed.
     Gap(&'a [Symbol]),
+    /// A rule asked to be told of this.
+    Alert(&'a Alert),
     /// Changes are not heard any more.
     Lost,
     /// Changes are heard again, and what was missed has been told as [`News::Prices`].

@@ -1,5 +1,6 @@
 //! The command line: one file a command, arguments in, words and exit code out.
 
+mod alert;
 mod calendar;
 mod clients;
 mod config;
@@ -85,6 +86,8 @@ enum Command {
     Watch(watch::WatchArguments),
     /// Give and take access to the API where it is open to others
     Clients(clients::ClientsArguments),
+    /// Keep rules by which alerts are told
+    Alert(alert::AlertArguments),
     /// Show the settings in force, secrets redacted, and where each came from
     Config(config::ConfigArguments),
     /// Print shell completions
@@ -138,6 +141,7 @@ async fn dispatch(arguments: Arguments) -> Outcome {
         Command::Top(command) => top::run(command, layers()?).await,
         Command::Watch(command) => watch::run(command, layers()?).await,
         Command::Clients(command) => clients::run(command, layers()?).await,
+        Command::Alert(command) => alert::run(command, layers()?).await,
         Command::Config(command) => config::run(&command, &layers()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -106,6 +106,12 @@ pub(super) fn sentence(entry: &Entry, now: KrxTime) -> String {
             format!("{at}: the broker accepts key and secret of {process} (key {key}) again")
         }
         Event::Clock { jump, by_ms } => clock(entry, *jump, Duration::from_millis(*by_ms), now),
+        Event::Alert { alert } => format!(
+            "{}: alert of the rule {}, told by {process}: {}",
+            short(alert.at, now),
+            alert.rule,
+            alert.text
+        ),
         Event::Lost { count } => format!(
             "{}: {} events found no room in the journal",
             short(entry.at, now),

@@ -74,6 +74,8 @@ pub const KEYS: &[Key] = &[
     key("reader.first_level", "off"),
     key("journal.gap_below", "0.9"),
     hidden("journal.ping_url"),
+    hidden("alerts.webhook_url"),
+    hidden("alerts.webhook_secret"),
     key("universe.source", "auto"),
     key("universe.file", ""),
     key("universe.etf", "false"),

@@ -3,6 +3,7 @@
 //! Every value is kept as text with the place it came from until it is checked, so that a stock
 //! code or secret of digits stays text and every refusal can name key, place and allowed range.
 
+mod alerts;
 mod api;
 mod keys;
 mod kis;
@@ -21,6 +22,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::domain::{Calling, Plan};
 use crate::store::RedisAddress;
 
+pub use alerts::AlertSettings;
 pub use api::ApiSettings;
 pub use keys::{KEYS, Key};
 pub use kis::{KisEnvironment, KisSettings};
@@ -149,6 +151,8 @@ pub struct Settings {
     pub reader: ReaderSettings,
     /// `journal.*`
     pub journal: JournalSettings,
+    /// `alerts.*`
+    pub alerts: AlertSettings,
     /// `universe.*`
     pub universe: UniverseSettings,
     /// `calendar.file`, where set or at its usual place.
@@ -199,6 +203,7 @@ impl Settings {
                     .address("journal.ping_url")?
                     .and_then(|_| layers.secret("journal.ping_url")),
             },
+            alerts: alerts::alerts(layers)?,
             universe: universe::universe(layers)?,
             calendar_file: calendar_file(layers)?,
             api: api::api(layers)?,

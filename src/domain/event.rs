@@ -4,7 +4,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use serde::{Deserialize, Serialize};
 
 use super::quote::{optional_zoned_millis, zoned_millis};
-use super::{KrxTime, Reason, Symbol};
+use super::{Alert, KrxTime, Reason, Symbol};
 
 /// Something that is worth an entry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,11 @@ pub enum Event {
         jump: ClockJump,
         /// By how much, milliseconds.
         by_ms: u64,
+    },
+    /// A rule asked to be told of this.
+    Alert {
+        /// What was told.
+        alert: Box<Alert>,
     },
     /// Events that found no room; they are counted and lost.
     Lost {
@@ -282,7 +287,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Seoul;
+    use crate::domain::{AlertKind, Seoul};
     use chrono::{TimeDelta, TimeZone as _};
 
     fn at(minute: i64) -> KrxTime {
@@ -385,6 +390,19 @@ mod tests {
             Event::Clock {
                 jump: ClockJump::Ahead,
                 by_ms: 1,
+            },
+            Event::Alert {
+                alert: Box::new(Alert {
+                    id: "1-2".to_owned(),
+                    rule: "mine".to_owned(),
+                    kind: AlertKind::CoverageBelow,
+                    code: None,
+                    name: None,
+                    text: "50.0 % of the list have a live price".to_owned(),
+                    at: at(0),
+                    value: Some(50.5),
+                    list: None,
+                }),
             },
             Event::Lost { count: 7 },
         ] {

@@ -193,7 +193,7 @@ pub(super) mod naive_seconds {
 }
 
 /// An instant with zone and milliseconds, `2025-10-27T14:30:00.123+09:00`.
-pub(super) mod zoned_millis {
+pub(in crate::domain) mod zoned_millis {
     use super::{DateTime, KrxTime, Seoul};
     use chrono::{Datelike as _, FixedOffset, SecondsFormat};
     use serde::de::Error;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::StoreError;
-use crate::domain::{IndexQuote, Quote, Symbol};
+use crate::domain::{Alert, IndexQuote, Quote, Symbol};
 
 /// Something that changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub enum Change {
     Indices(Vec<IndexQuote>),
     /// Trades of these codes may have been missed by the live feed.
     Gap(Vec<Symbol>),
+    /// A rule asked to be told of this.
+    Alert(Alert),
 }
 
 /// What a listener hears.

@@ -16,8 +16,8 @@ use crate::port::{
     Leadership, Postings, PriceStore, RateBudget, Recorder, TokenStore, Unrecorded, WatchedCodes,
 };
 use crate::store::{
-    FileCopies, MemoryStore, RedisBans, RedisBudget, RedisFirstLevel, RedisSettings, RedisStore,
-    RedisTokens, RedisWork,
+    FileCopies, MemoryStore, RedisBans, RedisBudget, RedisFirstLevel, RedisLease, RedisSettings,
+    RedisStore, RedisTokens, RedisWork,
 };
 
 /// Makes a way to the broker's host at an address; each request over it is bounded by a time.
@@ -50,6 +50,8 @@ pub struct Outside {
     pub copies: Vec<Arc<dyn CopyStore>>,
     /// One lease of all daemons on the store; `None` where nobody else can be there.
     pub lease: Option<Arc<dyn Leadership>>,
+    /// One lease of all processes that watch for alerts; `None` where nobody else can be there.
+    pub alert_lease: Option<Arc<dyn Leadership>>,
     /// Codes that some process asks the broker for; `None` where this one is alone.
     pub flights: Option<Arc<dyn Flights>>,
     /// What all processes of the app key share; `None` where this one is alone.
@@ -125,6 +127,7 @@ impl Outside {
             recorder: Arc::new(Unrecorded),
             copies: vec![files, stores.copies],
             lease: None,
+            alert_lease: None,
             flights: None,
             key: None,
             work: None,
@@ -188,6 +191,7 @@ impl Outside {
         });
         Ok(Self {
             lease: Some(redis.clone()),
+            alert_lease: Some(Arc::new(RedisLease::new(Arc::clone(&redis), "alerts"))),
             flights: Some(redis.clone()),
             key,
             work,

@@ -19,10 +19,11 @@ const COVERAGE_LIFE: Duration = Duration::from_secs(7 * 86_400);
 
 pub use files::FileCopies;
 pub use keys::Keys;
-pub use memory::{MemoryBans, MemoryStore, MemoryTokens, MemoryWork};
+pub use memory::{MemoryBans, MemoryLease, MemoryStore, MemoryTokens, MemoryWork};
 pub(crate) use redis::RedisAddress;
 pub use redis::{
-    RedisBans, RedisBudget, RedisFirstLevel, RedisSettings, RedisStore, RedisTokens, RedisWork,
+    RedisBans, RedisBudget, RedisFirstLevel, RedisLease, RedisSettings, RedisStore, RedisTokens,
+    RedisWork,
 };
 
 /// The rules of what is parsed here, for tests and the fuzzer.

@@ -75,6 +75,7 @@ pub(crate) fn parts(
         changes: Arc::new(MemoryStore::default()),
         copies: vec![disk.clone(), link.clone()],
         lease: Some(link.clone()),
+        alert_lease: None,
         flights: Some(link.clone()),
         work: None,
         watched: (!world.setup.watched.is_empty()).then(|| link.clone() as _),

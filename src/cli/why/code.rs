@@ -29,6 +29,8 @@ struct Code {
     sweep: Option<Entry>,
     /// What was skipped since.
     skip: Option<Entry>,
+    /// The last alert that it was told of.
+    alert: Option<Entry>,
     leader: Option<Leader>,
 }
 
@@ -54,6 +56,10 @@ pub(super) async fn explain(
     let ended = sweep.map(|entry| entry.at).or(asked_by);
     let is_later = |entry: &&Entry| ended.is_none_or(|ended| entry.last_at > ended);
     let mut skips = entries.iter().filter(is_telling).filter(is_later);
+    let is_of_it = |entry: &&Entry| match &entry.event {
+        Event::Alert { alert } => alert.code == Some(symbol),
+        _ => false,
+    };
     let list = parts.universe.load();
     let code = Code {
         symbol,
@@ -64,6 +70,7 @@ pub(super) async fn explain(
         ttl: TimeDelta::from_std(parts.settings.store.ttl).unwrap_or(TimeDelta::MAX),
         sweep: sweep.cloned(),
         skip: skips.next().cloned(),
+        alert: entries.iter().find(is_of_it).cloned(),
         leader,
         row,
     };
@@ -132,6 +139,9 @@ impl Code {
         if let Some(skip) = &self.skip {
             output::line(format!("since then      {}", sentence(skip, self.now)));
         }
+        if let Some(alert) = &self.alert {
+            output::line(format!("last alert      {}", sentence(alert, self.now)));
+        }
     }
 
     fn print_row(&self, row: &Row) {
@@ -189,6 +199,7 @@ impl Code {
             })),
             "sweep": self.sweep,
             "skipped_since": self.skip,
+            "last_alert": self.alert,
             "leader": self.leader.as_ref().map(LeaderSince::from),
         })
     }

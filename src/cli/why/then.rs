@@ -12,7 +12,7 @@ use crate::port::{CoverageLog as _, Journal as _};
 use crate::setup::Parts;
 use crate::store::RedisStore;
 
-/// Jumps of a clock are told this long before and after the moment that is asked for.
+/// Alerts and jumps of a clock are told this long before and after the moment that is asked for.
 const AROUND: TimeDelta = TimeDelta::minutes(10);
 
 /// What was going on at a moment.
@@ -25,6 +25,7 @@ struct Then<'a> {
     skips: Vec<&'a Entry>,
     gaps: Vec<&'a Entry>,
     clocks: Vec<&'a Entry>,
+    alerts: Vec<&'a Entry>,
     bans: Vec<&'a Entry>,
     token: Option<&'a Entry>,
 }
@@ -38,6 +39,7 @@ impl<'a> Then<'a> {
             skips: Vec::new(),
             gaps: Vec::new(),
             clocks: Vec::new(),
+            alerts: Vec::new(),
             bans: Vec::new(),
             token: None,
         };
@@ -48,6 +50,7 @@ impl<'a> Then<'a> {
         for entry in ordered {
             match &entry.event {
                 Event::Clock { .. } if (entry.at - at).abs() <= AROUND => then.clocks.push(entry),
+                Event::Alert { .. } if (entry.at - at).abs() <= AROUND => then.alerts.push(entry),
                 Event::Gap(gap) if gap.from <= at && at < gap.until => then.gaps.push(entry),
                 // Noted when it was over.
                 Event::Sweep(swept) if swept.started_at <= at => {
@@ -113,6 +116,7 @@ pub(super) async fn explain(at: KrxTime, parts: &Parts, redis: &RedisStore, json
             "gaps": then.gaps,
             "clocks": then.clocks,
             "bans": then.bans,
+            "alerts": then.alerts,
             "token": then.token,
         }));
         return Ok(DONE);
@@ -139,7 +143,13 @@ pub(super) async fn explain(at: KrxTime, parts: &Parts, redis: &RedisStore, json
         }
         None => output::line("last sweep none before that, as far as the journal goes"),
     }
-    let others = [&then.skips, &then.gaps, &then.clocks, &then.bans];
+    let others = [
+        &then.skips,
+        &then.gaps,
+        &then.clocks,
+        &then.bans,
+        &then.alerts,
+    ];
     for entry in others.into_iter().flatten().copied().chain(then.token) {
         output::line(format!("           {}", sentence(entry, then.now)));
     }

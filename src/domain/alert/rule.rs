@@ -7,7 +7,8 @@ use chrono::NaiveTime;
 use serde::{Deserialize, Serialize};
 
 use super::AlertKind;
-use crate::domain::{KrxTime, Symbol};
+use crate::domain::quote::zoned_millis;
+use crate::domain::{KrxTime, Quote, Symbol};
 
 /// Letters of a name.
 const LONGEST_NAME: usize = 64;
@@ -33,13 +34,15 @@ const LEAST_WAY_BACK: f64 = 0.01;
 pub struct RuleError(String);
 
 /// A rule.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rule {
     /// Its name.
     pub name: String,
     /// Since when it is as it is. What was told before is of another rule.
+    #[serde(with = "zoned_millis")]
     pub since: KrxTime,
     /// What it asks for.
+    #[serde(flatten)]
     pub terms: Terms,
 }
 
@@ -230,6 +233,21 @@ impl Condition {
     #[must_use]
     pub fn is_of_stocks(&self) -> bool {
         !matches!(self, Self::CoverageBelow { .. } | Self::LeaderLost { .. })
+    }
+
+    /// Whether the limit is passed by this price; `None` where one price alone does not tell.
+    #[must_use]
+    pub fn holds_for(&self, quote: &Quote) -> Option<bool> {
+        match *self {
+            Self::PriceAbove(won) => Some(quote.price > won),
+            Self::PriceBelow(won) => Some(quote.price < won),
+            Self::ChangeBeyond(percent) => {
+                Some(quote.change_rate.is_some_and(|rate| rate.abs() >= percent))
+            }
+            Self::NewHigh => Some(quote.high.is_some_and(|high| quote.price >= high)),
+            Self::NewLow => Some(quote.low.is_some_and(|low| quote.price <= low)),
+            _ => None,
+        }
     }
 
     /// Over how many seconds it measures each stock, where it does.

@@ -19,11 +19,12 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use crate::domain::{Index, IndexQuote, Quote, Symbol};
-use crate::port::{Change, CopyStore, Lead, Leader, PriceStore, Shelf, StoreError, WAITING};
+use crate::port::{Change, CopyStore, Lead, PriceStore, Shelf, StoreError, WAITING};
 
 pub use bans::MemoryBans;
 use cache::Cached;
 use chronicle::Books;
+pub use lease::MemoryLease;
 pub use tokens::MemoryTokens;
 pub use work::MemoryWork;
 
@@ -44,8 +45,7 @@ struct Shelves {
     indices: HashMap<Index, (IndexQuote, Instant)>,
     copies: HashMap<String, String>,
     flights: HashMap<Symbol, flights::Held>,
-    lease: Option<(Leader, Instant)>,
-    last_lead: Option<Lead>,
+    leases: HashMap<&'static str, lease::Held>,
     books: Books,
     cached: Cached,
     started: Instant,
@@ -62,8 +62,7 @@ impl Default for MemoryStore {
                 indices: HashMap::new(),
                 copies: HashMap::new(),
                 flights: HashMap::new(),
-                lease: None,
-                last_lead: None,
+                leases: HashMap::new(),
                 books: Books::default(),
                 cached: Cached::default(),
                 started: Instant::now(),
@@ -95,7 +94,7 @@ impl PriceStore for MemoryStore {
         let now = Instant::now();
         let mut shelves = self.change();
         if let Some(lead) = lead
-            && shelves.last_lead != Some(lead)
+            && shelves.last_lead() != Some(lead)
         {
             return Err(StoreError::Superseded { lead });
         }

@@ -1,6 +1,7 @@
-//! The lead in Redis: one lease, and a number that only grows.
+//! Leases in Redis, each with a number that only grows. The one of who sweeps is the store's own.
 
-use std::sync::LazyLock;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,15 +41,77 @@ static CAMPAIGN: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// The lease of who sweeps.
+const SWEEPS: &str = "lead";
+
+/// A lease of another name than the one of who sweeps.
+#[derive(Clone)]
+pub struct RedisLease {
+    store: Arc<RedisStore>,
+    name: &'static str,
+}
+
+impl RedisLease {
+    /// The lease that is called `name`.
+    #[must_use]
+    pub fn new(store: Arc<RedisStore>, name: &'static str) -> Self {
+        Self { store, name }
+    }
+}
+
 impl RedisStore {
-    fn lease_key(&self) -> String {
+    fn lease_key(&self, name: &str) -> String {
         // The braces keep both keys on one slot of a cluster.
-        self.keys.own("{lead}:lease")
+        self.keys.own(&format!("{{{name}}}:lease"))
     }
 
-    /// Where the last lead that was given stands.
+    fn number_key(&self, name: &str) -> String {
+        self.keys.own(&format!("{{{name}}}:number"))
+    }
+
+    /// Where the last lead that was given to who sweeps stands.
     pub(super) fn lead_key(&self) -> String {
-        self.keys.own("{lead}:number")
+        self.number_key(SWEEPS)
+    }
+
+    async fn campaign_for(
+        &self,
+        name: &str,
+        process: &str,
+        life: Duration,
+    ) -> Result<Standing, StoreError> {
+        let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
+        let (lease, number) = (self.lease_key(name), self.number_key(name));
+        let holder = self
+            .link
+            .eval(&CAMPAIGN, &[&lease, &number], (process, life))
+            .await
+            .map(leader)?;
+        Ok(if holder.process == process {
+            Standing::Leading(holder)
+        } else {
+            Standing::Following(holder)
+        })
+    }
+
+    async fn resign_from(&self, name: &str, process: &str) -> Result<(), StoreError> {
+        let script = &DELETE_OWN;
+        let key = self.lease_key(name);
+        self.link.eval(script, &[&key], ("process", process)).await
+    }
+
+    async fn holder_of(&self, name: &str) -> Result<Option<Leader>, StoreError> {
+        let mut command = Cmd::new();
+        command
+            .arg("HMGET")
+            .arg(self.lease_key(name))
+            .arg(&["process", "lead", "since"]);
+        let holder: (Option<String>, Option<u64>, Option<i64>) =
+            self.link.ask_own(&command).await?;
+        Ok(match holder {
+            (Some(process), Some(lead), Some(since)) => Some(leader((process, lead, since))),
+            _ => None,
+        })
     }
 }
 
@@ -63,38 +126,37 @@ fn leader((process, lead, since): (String, u64, i64)) -> Leader {
 #[async_trait]
 impl Leadership for RedisStore {
     async fn campaign(&self, process: &str, life: Duration) -> Result<Standing, StoreError> {
-        let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
-        let keys = [self.lease_key(), self.lead_key()];
-        let [lease, lead] = &keys;
-        let holder = self
-            .link
-            .eval(&CAMPAIGN, &[lease, lead], (process, life))
-            .await
-            .map(leader)?;
-        Ok(if holder.process == process {
-            Standing::Leading(holder)
-        } else {
-            Standing::Following(holder)
-        })
+        self.campaign_for(SWEEPS, process, life).await
     }
 
     async fn resign(&self, process: &str) -> Result<(), StoreError> {
-        let script = &DELETE_OWN;
-        let key = self.lease_key();
-        self.link.eval(script, &[&key], ("process", process)).await
+        self.resign_from(SWEEPS, process).await
     }
 
     async fn leader(&self) -> Result<Option<Leader>, StoreError> {
-        let mut command = Cmd::new();
-        command
-            .arg("HMGET")
-            .arg(self.lease_key())
-            .arg(&["process", "lead", "since"]);
-        let holder: (Option<String>, Option<u64>, Option<i64>) =
-            self.link.ask_own(&command).await?;
-        Ok(match holder {
-            (Some(process), Some(lead), Some(since)) => Some(leader((process, lead, since))),
-            _ => None,
-        })
+        self.holder_of(SWEEPS).await
+    }
+}
+
+#[async_trait]
+impl Leadership for RedisLease {
+    async fn campaign(&self, process: &str, life: Duration) -> Result<Standing, StoreError> {
+        self.store.campaign_for(self.name, process, life).await
+    }
+
+    async fn resign(&self, process: &str) -> Result<(), StoreError> {
+        self.store.resign_from(self.name, process).await
+    }
+
+    async fn leader(&self) -> Result<Option<Leader>, StoreError> {
+        self.store.holder_of(self.name).await
+    }
+}
+
+impl fmt::Debug for RedisLease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisLease")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }

@@ -44,6 +44,7 @@ pub(crate) use address::RedisAddress;
 pub use bans::RedisBans;
 pub use budget::RedisBudget;
 pub use first_level::RedisFirstLevel;
+pub use lease::RedisLease;
 use link::Link;
 pub use link::RedisSettings;
 pub use tokens::RedisTokens;

@@ -1,0 +1,152 @@
+//! Alerts: rules that people keep, watched on the board, and told by one process of all.
+//!
+//! ```text
+//!  board --prices--> inbox --> engine --> log, journal, stream, webhook
+//!                       rules, marks ^
+//! ```
+//!
+//! Every process that has a board watches, so that it knows what came before when it takes over; the
+//! one that has the lease tells. What was told is kept in the store for the next one.
+
+mod delivery;
+mod engine;
+mod inbox;
+mod marks;
+mod rules;
+mod signature;
+mod webhook;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+use crate::board::{Onlooker, QuoteBoard};
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::domain::{Calendar, Universe};
+use crate::leadership::Candidate;
+use crate::port::{Changes, Leadership, Recorder};
+
+use delivery::Teller;
+use engine::Engine;
+use inbox::Inbox;
+pub use rules::{AlertRules, AlertRulesError, KeptRules};
+pub use webhook::{Delivery, Webhook};
+
+/// What the profiles are called under which rules and marks are kept.
+const PROFILES: &str = "alerts";
+
+/// What alerts work with.
+pub struct Parts {
+    /// What the prices stand on.
+    pub board: Arc<QuoteBoard>,
+    /// The stock list, which coverage is a share of.
+    pub universe: Arc<ArcSwap<Universe>>,
+    /// Says when the session is open.
+    pub calendar: Arc<ArcSwap<Calendar>>,
+    /// The calendar is not asked, for trials.
+    pub always_open: bool,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Life of a price.
+    pub life: Duration,
+    /// Where rules, marks and watch lists are kept.
+    pub cache: Cache,
+    /// Tells all processes.
+    pub changes: Arc<dyn Changes>,
+    /// Is told what happens.
+    pub recorder: Arc<dyn Recorder>,
+    /// The lease of who sweeps; `None` where nobody else can be there.
+    pub sweeps: Option<Arc<dyn Leadership>>,
+    /// This process among those that may tell; `None` where it is alone.
+    pub candidate: Option<Arc<Candidate>>,
+    /// Where alerts are posted.
+    pub webhook: Option<Arc<Webhook>>,
+}
+
+/// Watches the board by the rules, and tells where this process has the lease.
+pub struct Alerts {
+    inbox: Arc<Inbox>,
+    engine: Engine,
+    teller: Teller,
+    candidate: Option<Arc<Candidate>>,
+    webhook: Option<Arc<Webhook>>,
+}
+
+impl Alerts {
+    /// Alerts on these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let inbox = Arc::new(Inbox::default());
+        let (recorder, changes) = (Arc::clone(&parts.recorder), Arc::clone(&parts.changes));
+        let (ways, teller) = delivery::ways(recorder, changes, parts.webhook.clone());
+        let (candidate, webhook) = (parts.candidate.clone(), parts.webhook.clone());
+        Self {
+            engine: Engine::new(parts, Arc::clone(&inbox), ways),
+            inbox,
+            teller,
+            candidate,
+            webhook,
+        }
+    }
+
+    /// Who is to be told of what changes on the board.
+    #[must_use]
+    pub fn onlooker(&self) -> Arc<dyn Onlooker> {
+        self.inbox.clone()
+    }
+
+    /// Watches and tells until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self {
+            engine,
+            teller,
+            candidate,
+            webhook,
+            ..
+        } = self;
+        // What was told goes out after the last of it.
+        let told = CancellationToken::new();
+        let watch = async {
+            engine.run(stop.clone()).await;
+            told.cancel();
+        };
+        let campaign = async {
+            if let Some(candidate) = &candidate {
+                candidate.run(stop.clone()).await;
+            }
+        };
+        let post = async {
+            if let Some(webhook) = &webhook {
+                webhook.run(told.clone()).await;
+            }
+        };
+        tokio::join!(watch, campaign, teller.run(told.clone()), post);
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("board", &self.board)
+            .field("candidate", &self.candidate)
+            .field("webhook", &self.webhook)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Alerts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alerts")
+            .field("inbox", &self.inbox)
+            .field("candidate", &self.candidate)
+            .field("webhook", &self.webhook)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

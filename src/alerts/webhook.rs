@@ -1,0 +1,289 @@
+//! Posts alerts to an address of somebody else's.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use metrics::counter;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Url, redirect};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::signature::signature;
+use crate::clock::Clock;
+use crate::domain::Alert;
+use crate::tls;
+
+/// Longest time a post may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A post is repeated so often at most,
+const REPEATS: usize = 4;
+
+/// after pauses that grow from this, with as much again at random,
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// and only within this time from the first.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// Alerts that wait at most.
+const QUEUE: usize = 256;
+
+/// Posts at the same time: one that is repeated holds up no other.
+const AT_ONCE: usize = 4;
+
+/// After the stop what waits is posted within this time.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Statuses below those of success that say to try again.
+const TRY_AGAIN: [u16; 2] = [408, 429];
+
+/// Posts alerts to one address.
+pub struct Webhook {
+    client: Client,
+    url: SecretString,
+    secret: Option<SecretString>,
+    clock: Clock,
+    queue: Mutex<VecDeque<Letter>>,
+    arrived: Notify,
+    has_failed: AtomicBool,
+}
+
+/// An alert as it is posted.
+#[derive(Debug)]
+struct Letter {
+    id: String,
+    body: String,
+}
+
+/// What became of a post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// It was taken.
+    Delivered,
+    /// It was refused for good, with this status.
+    Refused(u16),
+    /// It was not taken, however often it was tried.
+    Failed(String),
+}
+
+impl Delivery {
+    fn slug(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Refused(_) => "refused",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delivered => f.write_str("delivered"),
+            Self::Refused(status) => write!(f, "refused with HTTP {status}, and not tried again"),
+            Self::Failed(trouble) => write!(f, "not delivered: {trouble}"),
+        }
+    }
+}
+
+impl Webhook {
+    /// Posts to `url`, signed with `secret` where there is one.
+    ///
+    /// # Errors
+    ///
+    /// The TLS set-up of the machine is unusable.
+    pub fn new(
+        url: SecretString,
+        secret: Option<SecretString>,
+        clock: Clock,
+    ) -> Result<Self, String> {
+        tls::install_provider();
+        let mut builder = Client::builder()
+            .timeout(PATIENCE)
+            // They would carry the alert elsewhere.
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("sise/", env!("CARGO_PKG_VERSION")));
+        let text = url.expose_secret();
+        if text.starts_with("https:") {
+            builder = tls::merge_roots(builder);
+        }
+        if Url::parse(text).is_ok_and(|url| is_this_machine(&url)) {
+            builder = builder.no_proxy();
+        }
+        let client = builder
+            .build()
+            .map_err(|error| format!("no client for alerts.webhook_url: {error}"))?;
+        Ok(Self {
+            client,
+            url,
+            secret,
+            clock,
+            queue: Mutex::default(),
+            arrived: Notify::new(),
+            has_failed: AtomicBool::new(false),
+        })
+    }
+
+    /// Has an alert posted. Never waits: where too many do the oldest goes.
+    pub fn post(&self, alert: &Alert) {
+        let mut queue = self.queue();
+        queue.push_back(Letter::new(alert));
+        let is_full = queue.len() > QUEUE;
+        let dropped = if is_full { queue.pop_front() } else { None };
+        drop(queue);
+        self.arrived.notify_one();
+        if let Some(dropped) = dropped {
+            counter!("sise_alert_webhooks_total", "outcome" => "dropped").increment(1);
+            tracing::warn!(
+                alert = dropped.id,
+                "{QUEUE} alerts wait to be posted to alerts.webhook_url: the oldest is dropped"
+            );
+        }
+    }
+
+    /// Posts an alert now, and says what became of it.
+    pub async fn deliver(&self, alert: &Alert) -> Delivery {
+        self.send(Letter::new(alert)).await
+    }
+
+    /// Posts what waits until `stop`, and then what is left, for a short time.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut under_way = FuturesUnordered::new();
+        while !stop.is_cancelled() {
+            self.fill(&mut under_way, |letter| self.send(letter));
+            let has_room = under_way.len() < AT_ONCE;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(_) = under_way.next() => {}
+                () = self.arrived.notified(), if has_room => {}
+            }
+        }
+        let rest = async {
+            self.fill(&mut under_way, |letter| self.send(letter));
+            while under_way.next().await.is_some() {
+                self.fill(&mut under_way, |letter| self.send(letter));
+            }
+        };
+        let is_late = timeout(LAST_WORDS, rest).await.is_err();
+        let count = under_way.len() + self.queue().len();
+        if is_late && count > 0 {
+            tracing::warn!(
+                count,
+                "alerts were not posted to alerts.webhook_url before the end"
+            );
+        }
+    }
+
+    /// Begins as many posts as may be under way.
+    fn fill<F>(&self, under_way: &mut FuturesUnordered<F>, begin: impl Fn(Letter) -> F) {
+        while under_way.len() < AT_ONCE {
+            let Some(letter) = self.queue().pop_front() else {
+                return;
+            };
+            under_way.push(begin(letter));
+        }
+    }
+
+    /// Posts until it is taken, refused, or tried often enough.
+    async fn send(&self, letter: Letter) -> Delivery {
+        let deadline = Instant::now() + WITHIN;
+        let mut pauses = ExponentialBuilder::default()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_times(REPEATS)
+            .with_jitter()
+            .with_jitter_seed(fastrand::u64(..))
+            .build();
+        let delivery = loop {
+            let delivery = self.attempt(&letter).await;
+            if !matches!(delivery, Delivery::Failed(_)) {
+                break delivery;
+            }
+            match pauses.next() {
+                Some(pause) if Instant::now() + pause + PATIENCE <= deadline => sleep(pause).await,
+                _ => break delivery,
+            }
+        };
+        counter!("sise_alert_webhooks_total", "outcome" => delivery.slug()).increment(1);
+        let is_taken = delivery == Delivery::Delivered;
+        let had_failed = self.has_failed.swap(!is_taken, Ordering::Relaxed);
+        if !is_taken && !had_failed {
+            tracing::warn!(
+                alert = letter.id,
+                "the post to alerts.webhook_url was {delivery}; the next ones like it are only counted"
+            );
+        } else if is_taken && had_failed {
+            tracing::info!("posts to alerts.webhook_url are taken again");
+        }
+        delivery
+    }
+
+    async fn attempt(&self, letter: &Letter) -> Delivery {
+        let mut request = self
+            .client
+            .post(self.url.expose_secret())
+            .header(CONTENT_TYPE, "application/json")
+            .header("Sise-Delivery", &letter.id);
+        if let Some(secret) = &self.secret {
+            let at = (self.clock)().timestamp();
+            request = request.header("Sise-Signature", signature(secret, at, &letter.body));
+        }
+        match request.body(letter.body.clone()).send().await {
+            Ok(answer) if answer.status().is_success() => Delivery::Delivered,
+            Ok(answer) => {
+                let status = answer.status().as_u16();
+                if answer.status().is_server_error() || TRY_AGAIN.contains(&status) {
+                    Delivery::Failed(format!("HTTP {status}"))
+                } else {
+                    Delivery::Refused(status)
+                }
+            }
+            // The address is a secret.
+            Err(error) if error.is_timeout() => {
+                Delivery::Failed(format!("no answer within {} s", PATIENCE.as_secs()))
+            }
+            Err(error) => Delivery::Failed(error.without_url().to_string()),
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Letter>> {
+        // Every change is one step.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Letter {
+    fn new(alert: &Alert) -> Self {
+        Self {
+            id: alert.id.clone(),
+            // Texts and finite numbers can always be encoded.
+            body: serde_json::to_string(alert).unwrap_or_default(),
+        }
+    }
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    let Some(host) = url.host_str() else {
+        return false;
+    };
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook")
+            .field("is_signed", &self.secret.is_some())
+            .field("waiting", &self.queue().len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,42 @@
+//! Where alerts are sent.
+
+use secrecy::SecretString;
+
+use super::ConfigError;
+use super::layers::Layers;
+
+/// A shorter secret can be guessed.
+const SHORTEST_SECRET: usize = 16;
+
+/// Where alerts are sent, beside the log, the journal and the stream.
+#[derive(Debug, Clone)]
+pub struct AlertSettings {
+    /// Each alert is posted there. Its path or query may be the secret of whoever listens.
+    pub webhook_url: Option<SecretString>,
+    /// What the posts are signed with.
+    pub webhook_secret: Option<SecretString>,
+}
+
+pub(super) fn alerts(layers: &Layers) -> Result<AlertSettings, ConfigError> {
+    let text = layers.text("alerts.webhook_url");
+    let fits = |url: &reqwest::Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none()
+    };
+    if !text.is_empty() && !reqwest::Url::parse(text).is_ok_and(|url| fits(&url)) {
+        let allowed = "an address that begins with http:// or https://, without login";
+        return Err(layers.refuse("alerts.webhook_url", allowed));
+    }
+    let secret = layers.text("alerts.webhook_secret");
+    if (1..SHORTEST_SECRET).contains(&secret.len()) {
+        let allowed = format!("a secret of at least {SHORTEST_SECRET} characters");
+        return Err(layers.refuse("alerts.webhook_secret", &allowed));
+    }
+    Ok(AlertSettings {
+        webhook_url: layers.secret("alerts.webhook_url"),
+        webhook_secret: layers.secret("alerts.webhook_secret"),
+    })
+}
