@@ -7,6 +7,7 @@
 //! ```
 
 mod access;
+mod alerts;
 mod calendar;
 mod document;
 mod encoded;
@@ -55,13 +56,14 @@ use self::access::Access;
 use self::market::MarketPage;
 use self::stream::Hub;
 use self::universe::UniversePage;
-use crate::board::{self, Keeper, QuoteBoard};
+use crate::alerts::{AlertRules, Alerts};
+use crate::board::{Onlooker, QuoteBoard};
 use crate::cache::CacheError;
 use crate::clients::Clients;
 use crate::freshness::Freshness;
 use crate::leadership::Candidate;
 use crate::reader::Reader;
-use crate::setup::Parts;
+use crate::setup::{Parts, SetupError};
 use crate::watch::WatchLists;
 
 /// Histograms are folded this often; without it they grow between two scrapes.
@@ -87,6 +89,7 @@ pub struct Sweeping {
 /// Serves the API.
 pub struct ApiServer {
     api: Api,
+    alerts: Option<Alerts>,
 }
 
 /// What the routes have of it. A cheap handle: clones share everything.
@@ -104,6 +107,7 @@ struct Shared {
     hub: Arc<Hub>,
     reader: Reader,
     watch_lists: WatchLists,
+    alert_rules: AlertRules,
     clients: Clients,
     access: Access,
     market: MarketPage,
@@ -143,6 +147,7 @@ impl ApiServer {
             hub: Arc::new(Hub::new(Arc::clone(&board), settings.streams_per_client)),
             reader: parts.reader(),
             watch_lists: WatchLists::new(&parts.cache),
+            alert_rules: AlertRules::new(&parts.cache),
             access: Access::new(clients.clone(), is_open, settings.requests_per_second),
             clients,
             market: MarketPage::default(),
@@ -158,7 +163,21 @@ impl ApiServer {
         let shared = Arc::new(shared);
         Self {
             api: Api { shared },
+            alerts: None,
         }
+    }
+
+    /// Watches the board for alerts too.
+    ///
+    /// # Errors
+    ///
+    /// The TLS set-up of the machine is unusable.
+    pub fn with_alerts(mut self) -> Result<Self, SetupError> {
+        let sweeping = self.api.sweeping.as_ref();
+        let always_open = sweeping.is_some_and(|sweeping| sweeping.always_open);
+        let alerts = self.api.parts.alerts(&self.api.board, always_open)?;
+        self.alerts = Some(alerts);
+        Ok(self)
     }
 
     /// Whether it may be served as the settings say: on an address that is not loopback somebody
@@ -190,20 +209,20 @@ impl ApiServer {
     ///
     /// The listener fails.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
-        let keeper = Keeper::new(board::Parts {
-            board: Arc::clone(&self.api.board),
-            store: Arc::clone(&self.api.parts.sweep_store),
-            index_store: Arc::clone(&self.api.parts.indices),
-            changes: Arc::clone(&self.api.parts.changes),
-            universe: Arc::clone(&self.api.parts.universe),
-            clock: Arc::clone(&self.api.parts.clock),
-            onlookers: vec![self.api.hub.clone()],
-        });
+        let mut onlookers: Vec<Arc<dyn Onlooker>> = vec![self.api.hub.clone()];
+        onlookers.extend(self.alerts.as_ref().map(Alerts::onlooker));
+        let keeper = self.api.parts.keeper(&self.api.board, onlookers);
         let stop = &self.api.stop;
+        let alerts = async {
+            if let Some(alerts) = self.alerts {
+                alerts.run(stop.clone()).await;
+            }
+        };
         let connections = self.api.parts.settings.api.connections;
         let served = server::serve(listener, self.api.router(), connections, stop.clone());
-        let ((), (), (), served) = tokio::join!(
+        let ((), (), (), (), served) = tokio::join!(
             keeper.run(stop.clone()),
+            alerts,
             self.api.parts.reads.run(stop.clone()),
             self.api.keep_up(),
             served,
@@ -244,6 +263,9 @@ impl Api {
                 watchlists::put,
                 watchlists::delete
             ))
+            .routes(routes!(alerts::all))
+            .routes(routes!(alerts::fired))
+            .routes(routes!(alerts::put, alerts::delete))
             .routes(routes!(refresh::refresh))
             .routes(routes!(refresh::result))
             .routes(routes!(sessions::begin, sessions::list, sessions::end))

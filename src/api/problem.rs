@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::alerts::AlertRulesError;
 use crate::cache::CacheError;
 use crate::clients::ClientsError;
 use crate::movers::MoversError;
@@ -284,6 +285,15 @@ impl From<WatchListsError> for Problem {
         match error {
             WatchListsError::Invalid(why) => Kind::Unprocessable.because(why),
             WatchListsError::Cache(error) => error.into(),
+        }
+    }
+}
+
+impl From<AlertRulesError> for Problem {
+    fn from(error: AlertRulesError) -> Self {
+        match error {
+            AlertRulesError::Invalid(why) => Kind::Unprocessable.because(why),
+            AlertRulesError::Cache(error) => error.into(),
         }
     }
 }

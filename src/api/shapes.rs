@@ -174,3 +174,119 @@ pub(super) struct StatusAnswer {
     /// The streams of the process that answers.
     stream: serde_json::Value,
 }
+
+/// An alert.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AlertObject {
+    /// The same wherever and however often it is delivered.
+    id: String,
+    /// Name of the rule.
+    rule: String,
+    /// `price_above`, `price_below`, `change_beyond`, `jump`, `new_high`, `new_low`,
+    /// `volume_times`, `coverage_below`, `leader_lost` or `test`.
+    kind: String,
+    /// Stock code; absent where it is about the market.
+    code: Option<String>,
+    /// Korean name.
+    name: Option<String>,
+    /// What happened, in English.
+    text: String,
+    /// When.
+    at: String,
+    /// What was measured.
+    value: Option<f64>,
+    /// The watch list of the rule.
+    list: Option<String>,
+}
+
+/// A rule of alerts.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RuleObject {
+    /// Its name.
+    name: String,
+    /// Since when it is as it is.
+    since: String,
+    #[serde(flatten)]
+    terms: TermsObject,
+}
+
+/// What a rule asks for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TermsObject {
+    /// Of which stocks: `"market"`, `{"list":"mine"}` or `{"codes":["005930"]}`; the market where it
+    /// is left out.
+    #[schema(value_type = Option<ScopeObject>)]
+    of: Option<serde_json::Value>,
+    /// What is to happen.
+    #[schema(value_type = ConditionObject)]
+    when: serde_json::Value,
+    /// How far the value must go back before an alert may follow again: percent of a price, high,
+    /// low or volume, percentage points of a change, jump or coverage.
+    #[schema(minimum = 0.01)]
+    hysteresis: Option<f64>,
+    /// Hours of Seoul in which nothing is told.
+    #[schema(
+        example = "15:40-08:50",
+        pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"
+    )]
+    quiet: Option<String>,
+    /// Least time between two alerts of one code, seconds; 600 where it is left out.
+    #[schema(maximum = 86_400)]
+    every_s: Option<u64>,
+}
+
+/// Of which stocks a rule is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it describes what the domain reads")]
+pub(super) enum ScopeObject {
+    /// Those on a watch list.
+    List(String),
+    /// These, 500 at most.
+    Codes(Vec<String>),
+    /// All.
+    Market,
+}
+
+/// What is to happen.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it describes what the domain reads")]
+pub(super) enum ConditionObject {
+    /// The price rises above so many won.
+    PriceAbove(i64),
+    /// The price falls below so many won.
+    PriceBelow(i64),
+    /// So many percent or more from the previous close.
+    ChangeBeyond(f64),
+    /// A move of so many percent or more.
+    Jump {
+        /// Percent.
+        percent: f64,
+        /// 60, 120, 180, 300, 600, 900, 1800 or 3600.
+        within_s: u64,
+    },
+    /// A new high of the day.
+    NewHigh,
+    /// A new low of the day.
+    NewLow,
+    /// So many times the volume of before.
+    VolumeTimes {
+        /// How many times.
+        times: f64,
+        /// 60, 120, 180, 300, 600, 900, 1800 or 3600.
+        within_s: u64,
+    },
+    /// In an open session less of the list has a live price.
+    CoverageBelow {
+        /// Percent.
+        percent: f64,
+        /// Seconds.
+        for_s: u64,
+    },
+    /// Nobody leads.
+    LeaderLost {
+        /// Seconds.
+        for_s: u64,
+    },
+}

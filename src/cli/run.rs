@@ -352,8 +352,9 @@ async fn daemon(
             always_open: arguments.always_open,
         };
         let api = ApiServer::new(Arc::clone(&parts), Some(sweeping), metrics, stop.clone());
-        (listener, api)
+        api.with_alerts().map(|api| (listener, api))
     });
+    let api = api.transpose()?;
     if let Some((_, api)) = &api {
         let checked = api.check().await;
         checked.map_err(|error| Failure::usage(error.to_string()))?;

@@ -38,7 +38,7 @@ pub(super) async fn run(_arguments: ServeArguments, layers: Layers) -> Outcome {
     parts.know_names().await;
     let parts = Arc::new(parts);
     let stop = CancellationToken::new();
-    let api = ApiServer::new(Arc::clone(&parts), None, metrics, stop.clone());
+    let api = ApiServer::new(Arc::clone(&parts), None, metrics, stop.clone()).with_alerts()?;
     api.check()
         .await
         .map_err(|error| Failure::usage(error.to_string()))?;

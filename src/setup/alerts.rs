@@ -1,12 +1,12 @@
-//! Alerts, put together.
+//! The board, and the alerts of what changes on it, put together.
 
 use std::sync::Arc;
 
 use super::{Parts, SetupError};
 use crate::alerts::{self, Alerts, Webhook};
-use crate::board::QuoteBoard;
+use crate::board::{self, Keeper, Onlooker, QuoteBoard};
 use crate::leadership::{Candidate, Duty};
-use crate::port::{Leader, StoreError};
+use crate::port::StoreError;
 
 impl Parts {
     /// Where alerts are posted; `None` where the settings name nothing.
@@ -36,16 +36,18 @@ impl Parts {
         Ok(lease.leader().await?.map(|leader| leader.process))
     }
 
-    /// Who sweeps, if anybody leads.
-    ///
-    /// # Errors
-    ///
-    /// The lease cannot be reached.
-    pub async fn leader(&self) -> Result<Option<Leader>, StoreError> {
-        match &self.lease {
-            Some(lease) => lease.leader().await,
-            None => Ok(None),
-        }
+    /// Keeps `board` as the store is, and tells `onlookers` of what changes on it.
+    #[must_use]
+    pub fn keeper(&self, board: &Arc<QuoteBoard>, onlookers: Vec<Arc<dyn Onlooker>>) -> Keeper {
+        Keeper::new(board::Parts {
+            board: Arc::clone(board),
+            store: Arc::clone(&self.sweep_store),
+            index_store: Arc::clone(&self.indices),
+            changes: Arc::clone(&self.changes),
+            universe: Arc::clone(&self.universe),
+            clock: Arc::clone(&self.clock),
+            onlookers,
+        })
     }
 
     /// Watches what changes on `board` by the rules that are kept; in a trial that is `always_open`

@@ -4,7 +4,7 @@
 //! wake up. The price itself is taken from the board when the stream has room for it, so that a slow
 //! client holds nothing but its bits, and always gets the latest.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +30,8 @@ pub(super) struct Pending {
     pub(super) indices: BTreeSet<Index>,
     /// Changes of which only the latest will be told.
     pub(super) skipped: u64,
+    /// Alerts, as JSON.
+    pub(super) alerts: VecDeque<Arc<str>>,
     /// What was dropped or missed.
     pub(super) gaps: Vec<(GapReason, Vec<Symbol>)>,
     /// Everything is wanted anew: changes are heard again.
@@ -38,6 +40,9 @@ pub(super) struct Pending {
 
 /// Gaps that wait for a stream at most; what comes on top is one with the last.
 const MOST_GAPS: usize = 8;
+
+/// Alerts that wait for a stream at most; the oldest go.
+const MOST_ALERTS: usize = 64;
 
 /// A stream, as the hub knows it.
 #[derive(Debug)]
@@ -84,6 +89,7 @@ struct Listeners {
     kospi: Vec<Arc<Stream>>,
     kosdaq: Vec<Arc<Stream>>,
     indices: Vec<Arc<Stream>>,
+    alerts: Vec<Arc<Stream>>,
     /// By the place of the code.
     places: Vec<Vec<Arc<Stream>>>,
 }
@@ -199,6 +205,9 @@ impl Listeners {
         if subscription.indices {
             self.indices.push(Arc::clone(stream));
         }
+        if subscription.alerts {
+            self.alerts.push(Arc::clone(stream));
+        }
         // A stream is in one list for each code, so that it is told of a change once.
         if subscription.all {
             self.all.push(Arc::clone(stream));
@@ -227,6 +236,7 @@ impl Listeners {
             }
         };
         take_out(&mut self.indices);
+        take_out(&mut self.alerts);
         take_out(&mut self.all);
         take_out(&mut self.kospi);
         take_out(&mut self.kosdaq);
@@ -262,6 +272,13 @@ impl Onlooker for Hub {
                     stream.wake();
                 }
             }
+            News::Alert(alert) => {
+                // Texts and finite numbers can always be encoded.
+                let json: Arc<str> = serde_json::to_string(alert).unwrap_or_default().into();
+                for stream in &listeners.alerts {
+                    stream.note_alert(&json);
+                }
+            }
             News::Gap(codes) => {
                 for stream in listeners.streams.values() {
                     stream.note_gap(GapReason::Feed, codes);
@@ -294,6 +311,20 @@ impl Stream {
         if is_first {
             self.wake.notify_one();
         }
+    }
+
+    fn note_alert(&self, json: &Arc<str>) {
+        let mut pending = self.pending();
+        pending.alerts.push_back(Arc::clone(json));
+        let is_full = pending.alerts.len() > MOST_ALERTS;
+        if is_full {
+            pending.alerts.pop_front();
+        }
+        drop(pending);
+        if is_full {
+            self.note_gap(GapReason::Slow, &[]);
+        }
+        self.wake.notify_one();
     }
 
     fn note_gap(&self, reason: GapReason, codes: &[Symbol]) {

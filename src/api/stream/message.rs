@@ -154,6 +154,13 @@ impl Writer {
         })
     }
 
+    /// An alert, which is JSON already.
+    pub(super) fn alert(&mut self, alert: &str) -> Message {
+        self.message("alert", alert.len() + 16, |json| {
+            let _ = write!(json, r#","alert":{alert}"#);
+        })
+    }
+
     pub(super) fn heartbeat(&mut self, now: KrxTime) -> Message {
         self.message("heartbeat", 40, |json| {
             let _ = write!(json, r#","at":"{}""#, time(now));

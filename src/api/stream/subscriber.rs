@@ -243,6 +243,11 @@ impl Subscriber {
             return Some(message);
         }
         let mut pending = self.stream.pending();
+        if let Some(alert) = pending.alerts.pop_front() {
+            drop(pending);
+            self.api.hub.count_message(0);
+            return Some(self.writer.alert(&alert));
+        }
         if !pending.gaps.is_empty() {
             let (reason, codes) = pending.gaps.remove(0);
             drop(pending);

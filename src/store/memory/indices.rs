@@ -20,7 +20,7 @@ impl IndexStore for MemoryStore {
         let dies_at = Instant::now() + life;
         let mut shelves = self.change();
         if let Some(lead) = lead
-            && shelves.last_lead != Some(lead)
+            && shelves.last_lead() != Some(lead)
         {
             return Err(StoreError::Superseded { lead });
         }

@@ -1,0 +1,122 @@
+//! Alerts: the rules, and what was told.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Api;
+use super::extract::{Body, Name, Params};
+use super::problem::{Document, Kind, Problem};
+use super::shapes::{AlertObject, RuleObject, TermsObject};
+use crate::domain::{Alert, Event, Rule, Terms};
+
+/// Alerts that are shown where nobody says how many.
+const USUALLY: usize = 20;
+
+/// Alerts that are shown at most.
+const MOST: usize = 200;
+
+/// Entries of the journal that are looked through: some days of it.
+const ENTRIES: usize = 2_000;
+
+/// All rules.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RulesAnswer {
+    /// By name.
+    #[schema(value_type = Vec<RuleObject>)]
+    alerts: Vec<Rule>,
+}
+
+/// Alerts that were told.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FiredAnswer {
+    /// The newest first.
+    #[schema(value_type = Vec<AlertObject>)]
+    fired: Vec<Alert>,
+}
+
+/// How many alerts.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct HowMany {
+    /// So many at most; 20 where it is left out.
+    #[param(minimum = 1, maximum = 200)]
+    n: Option<usize>,
+}
+
+/// All rules of alerts
+#[utoipa::path(get, path = "/v1/alerts", tag = "alerts", responses(
+    (status = 200, description = "The rules", body = RulesAnswer),
+    (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
+))]
+pub(super) async fn all(State(api): State<Api>) -> Result<Json<RulesAnswer>, Problem> {
+    let alerts = api.alert_rules.all().await?.rules;
+    Ok(Json(RulesAnswer { alerts }))
+}
+
+/// The last alerts that were told
+#[utoipa::path(get, path = "/v1/alerts/fired", tag = "alerts", params(HowMany), responses(
+    (status = 200, description = "The alerts of the last days", body = FiredAnswer),
+    (status = 400, description = "The number is none", body = Document, content_type = "application/problem+json"),
+    (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
+))]
+pub(super) async fn fired(
+    State(api): State<Api>,
+    Params(HowMany { n }): Params<HowMany>,
+) -> Result<Json<FiredAnswer>, Problem> {
+    let most = n.unwrap_or(USUALLY);
+    if !(1..=MOST).contains(&most) {
+        return Err(Kind::BadRequest.because(format!("n is from 1 to {MOST}")));
+    }
+    let entries = api.parts.chronicle.entries(ENTRIES).await?;
+    let alert = |event: Event| match event {
+        Event::Alert { alert } => Some(*alert),
+        _ => None,
+    };
+    let told = entries.into_iter().filter_map(|entry| alert(entry.event));
+    let fired = told.take(most).collect();
+    Ok(Json(FiredAnswer { fired }))
+}
+
+/// Adds a rule, or replaces the one of that name
+#[utoipa::path(put, path = "/v1/alerts/{name}", tag = "alerts",
+    params(("name" = String, Path, description = "Name of the rule", example = "low-samsung")),
+    request_body = TermsObject,
+    responses(
+        (status = 200, description = "The rule", body = RuleObject),
+        (status = 400, description = "The body is not understood", body = Document, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Document, content_type = "application/problem+json"),
+        (status = 415, description = "The body is no JSON", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "Name or terms are not allowed, or there are too many rules", body = Document, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn put(
+    State(api): State<Api>,
+    Name(name): Name,
+    Body(terms): Body<Terms>,
+) -> Result<Json<Rule>, Problem> {
+    let since = (api.parts.clock)();
+    api.alert_rules.set(&name, &terms, since).await?;
+    Ok(Json(Rule { name, since, terms }))
+}
+
+/// Removes a rule
+#[utoipa::path(delete, path = "/v1/alerts/{name}", tag = "alerts",
+    params(("name" = String, Path, description = "Name of the rule", example = "low-samsung")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 404, description = "There is no such rule", body = Document, content_type = "application/problem+json"),
+        (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn delete(
+    State(api): State<Api>,
+    Name(name): Name,
+) -> Result<StatusCode, Problem> {
+    if api.alert_rules.remove(&name).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Kind::NotFound.because("there is no rule of this name"))
+    }
+}
