@@ -1,6 +1,7 @@
 // Drives the page that sise serves in a headless Chromium.
 //
 //   SISE_URL=http://127.0.0.1:8787 node page.mjs
+//   SISE_URL=... node page.mjs table zoom          these checks alone
 //   SISE_URL=... node page.mjs --pictures DIR      writes the README's pictures and nothing else
 //
 // SISE_EXPECT=005930=72000,000660=...  prices that are known to stand
@@ -8,10 +9,17 @@
 // SISE_TOKEN=...                       the API wants a token
 // CHROMIUM=...                         another browser than /usr/bin/chromium
 
-import { checks } from './checks.mjs';
+import { checks as connection } from './checks/connection.mjs';
+import { checks as finding } from './checks/finding.mjs';
+import { checks as looks } from './checks/looks.mjs';
+import { checks as map } from './checks/map.mjs';
+import { checks as numbers } from './checks/numbers.mjs';
+import { checks as states } from './checks/states.mjs';
 import { takePictures } from './pictures.mjs';
 import { Proxy } from './proxy.mjs';
 import { Conduct, launch } from './support.mjs';
+
+const ALL = [...numbers, ...finding, ...map, ...looks, ...connection, ...states];
 
 const server = process.env.SISE_URL;
 if (!server) {
@@ -34,7 +42,8 @@ async function run() {
   const conduct = new Conduct(base);
   let failed = 0;
   const chosen = process.argv.slice(2);
-  for (const [name, check] of checks.filter(([name]) => chosen.length === 0 || chosen.includes(name))) {
+  const checks = ALL.filter(([name]) => chosen.length === 0 || chosen.includes(name));
+  for (const [name, check] of checks) {
     const contexts = [];
     const open = async ({ hash = '', prepare, ...options } = {}) => {
       const context = await browser.newContext({ viewport: { width: 1600, height: 1000 }, locale: 'ko-KR', ...options });
@@ -54,10 +63,11 @@ async function run() {
       console.log(`ok      ${name}${figures ? `: ${figures}` : ''}`);
     } catch (error) {
       failed += 1;
-      conduct.faults.length = 0;
       console.log(`FAILED  ${name}\n${error.stack}`);
     } finally {
       for (const context of contexts) await context.close();
+      conduct.faults.length = 0;
+      conduct.isCut = false;
     }
   }
   await proxy.cut();

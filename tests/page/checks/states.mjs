@@ -1,0 +1,97 @@
+// The closed market, and what stands in the map's place when there is nothing to show.
+
+import assert from 'node:assert/strict';
+
+import { until } from '../support.mjs';
+import { changing, held, isThere, quiet, shown } from '../window.mjs';
+
+async function closed({ open, conduct }) {
+  // The status, which may say otherwise, is left out: that request fails on purpose.
+  conduct.isCut = true;
+  const page = await open({
+    prepare: async (one) => {
+      await changing(one, '**/v1/market', (body) => {
+        body.open = false;
+        const [live, age] = [body.columns.indexOf('live'), body.columns.indexOf('age_ms')];
+        for (const row of body.rows) {
+          if (row[1] === null) continue;
+          row[live] = false;
+          row[age] = 60_000_000;
+        }
+      });
+      await one.route('**/v1/status', (route) => route.fulfill({ status: 404, contentType: 'application/problem+json', body: '{"title":"none","status":404}' }));
+      await quiet(one);
+    },
+  });
+  await isThere(page);
+  assert.match(await page.locator('#session').textContent(), /장 마감.*최근 종가/);
+  const states = new Set((await held(page)).map(({ state }) => state));
+  assert.ok(states.has('close') && !states.has('stale') && !states.has('live'), [...states].join());
+  await until('the closes are ranked', async () => (await page.locator('#movers li button').count()) > 0);
+}
+
+async function noPrices({ open }) {
+  const page = await open({
+    prepare: async (one) => {
+      await changing(one, '**/v1/market', (body) => {
+        body.rows = body.rows.map(([code]) => [code, ...body.columns.slice(1).map(() => null)]);
+      });
+      await quiet(one);
+    },
+  });
+  await isThere(page);
+  await until('it says that there are none', async () => (await page.locator('#cover').textContent()).includes('아직 시세가 없습니다'));
+  assert.ok((await held(page)).every(({ price, state }) => price === null && state === 'none'), 'never a zero');
+}
+
+async function failing({ open, conduct }) {
+  conduct.isCut = true;
+  let isFailing = true;
+  const page = await open({
+    prepare: (one) => one.route('**/v1/**', (route) => isFailing
+      ? route.fulfill({ status: 503, contentType: 'application/problem+json', body: JSON.stringify({ title: 'The store is away', status: 503, detail: 'Redis does not answer.' }) })
+      : route.continue()),
+  });
+  await until('the problem is shown in words', async () => (await page.locator('#cover').textContent()).includes('The store is away: Redis does not answer.'));
+  isFailing = false;
+  await page.locator('#cover button').click();
+  await isThere(page);
+  assert.equal(await page.locator('#cover').isVisible(), false);
+}
+
+async function token({ open }) {
+  let seen;
+  const page = await open({
+    prepare: async (one) => {
+      await one.addInitScript(() => sessionStorage.removeItem('sise.token'));
+      await one.route('**/v1/**', (route) => {
+        seen = route.request().headers().authorization;
+        if (seen === 'Bearer right') {
+          const headers = { ...route.request().headers() };
+          delete headers.authorization;
+          if (process.env.SISE_TOKEN) headers.authorization = `Bearer ${process.env.SISE_TOKEN}`;
+          return route.continue({ headers });
+        }
+        return route.fulfill({ status: 401, contentType: 'application/problem+json', body: JSON.stringify({ title: 'A token is needed', status: 401 }) });
+      });
+      await quiet(one);
+    },
+  });
+  await page.locator('#token').waitFor();
+  await page.fill('#token input', 'wrong');
+  await page.click('#token button');
+  await until('a wrong token is refused in words', async () => (await page.locator('#token .refused').textContent()).length > 0);
+  assert.equal(seen, 'Bearer wrong');
+  await page.fill('#token input', 'right');
+  await page.click('#token button');
+  await until('the map is drawn', async () => (await shown(page)).length > 0);
+  const kept = await page.evaluate(() => [JSON.stringify(localStorage), JSON.stringify(sessionStorage)]);
+  assert.ok(!kept[0].includes('right') && kept[1].includes('right'), 'kept for the tab alone');
+}
+
+export const checks = [
+  ['a closed market', closed],
+  ['no prices yet', noPrices],
+  ['a failing server', failing],
+  ['a token', token],
+];
