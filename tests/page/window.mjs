@@ -62,3 +62,21 @@ export const changing = (page, route, change) => page.route(route, async (one) =
 export const quiet = (page) => page.routeWebSocket(/v1\/stream/, (near) => {
   near.send(JSON.stringify({ v: 1, type: 'hello', seq: 1, connection: 'quiet', heartbeat_ms: 60_000 }));
 });
+
+/** Codes whose tile is drawn in another colour than its price asks for. */
+export const wrongTiles = (page) => page.evaluate(async () => {
+  const { map, market } = await import('./main.js');
+  const { step } = await import('./colours.js');
+  const { width, height } = map.base;
+  const { data } = map.ink.getImageData(0, 0, width, height);
+  const wrong = [];
+  for (const { stock, left, top, wide, high } of map.tiles) {
+    const isColoured = (stock.state === 'live' || stock.state === 'close') && stock.rate !== undefined;
+    // What changed since the last frame is not drawn yet.
+    if (!isColoured || market.changed.has(stock) || wide < 8 || high < 8) continue;
+    const at = 4 * ((top + 2) * width + left + 2);
+    const seen = `#${[...data.slice(at, at + 3)].map((value) => value.toString(16).padStart(2, '0')).join('')}`;
+    if (seen !== map.colours.fills[step(stock.rate)]) wrong.push(stock.code);
+  }
+  return wrong;
+});
