@@ -16,24 +16,37 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("holidays", kis::oracle::holidays),
     ("list", universe::oracle::list),
     ("master", kis::oracle::master),
+    ("messages", messages),
     ("object", store::oracle::object),
     ("quotes", quotes),
     ("settings", config::oracle::check),
     ("token", kis::oracle::token),
 ];
 
+/// A message of the live feed, and what is kept of it.
+fn messages(bytes: &[u8]) {
+    for quote in kis::oracle::messages(bytes) {
+        kept(&quote);
+    }
+}
+
 /// An answer of the broker, and what is kept of it.
 fn quotes(bytes: &[u8]) {
     kis::oracle::drift(bytes);
     for quote in kis::oracle::quotes(bytes) {
-        let kept = serde_json::to_vec(&quote).unwrap_or_default();
-        store::oracle::object(&kept);
-        let read: Option<Quote> = serde_json::from_slice(&kept).ok();
-        assert!(
-            read.as_ref() == Some(&quote),
-            "{quote:?} is kept as {read:?}"
-        );
+        kept(&quote);
     }
+}
+
+/// A quote reads back from the store as it was.
+fn kept(quote: &Quote) {
+    let kept = serde_json::to_vec(quote).unwrap_or_default();
+    store::oracle::object(&kept);
+    let read: Option<Quote> = serde_json::from_slice(&kept).ok();
+    assert!(
+        read.as_ref() == Some(quote),
+        "{quote:?} is kept as {read:?}"
+    );
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;
 pub mod domain;
+pub mod feed;
 pub mod fleet;
 #[cfg(feature = "daemon")]
 pub mod freshness;

@@ -1,6 +1,7 @@
 //! This process among all that are on the store: it says every few seconds what it is and does.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ const LIFE: Duration = Duration::from_secs(8);
 pub struct Activity {
     words: Arc<Mutex<String>>,
     watching: Arc<Mutex<Option<Watching>>>,
+    live: Arc<AtomicUsize>,
 }
 
 impl Activity {
@@ -38,6 +40,7 @@ impl Activity {
         Self {
             words: Arc::new(Mutex::new(words.into())),
             watching: Arc::default(),
+            live: Arc::default(),
         }
     }
 
@@ -57,6 +60,17 @@ impl Activity {
     pub fn set_watching(&self, watching: Option<Watching>) {
         let held = self.watching.lock();
         *held.unwrap_or_else(PoisonError::into_inner) = watching;
+    }
+
+    /// From now on the live feed streams so many codes to it.
+    pub fn set_live(&self, codes: usize) {
+        self.live.store(codes, Ordering::Relaxed);
+    }
+
+    /// How many codes the live feed streams to it, where it streams any.
+    #[must_use]
+    pub fn live(&self) -> Option<usize> {
+        Some(self.live.load(Ordering::Relaxed)).filter(|codes| *codes > 0)
     }
 
     /// The watched codes that it refreshes.
@@ -176,6 +190,7 @@ impl Attendance {
             },
             doing: self.activity.get(),
             watched: self.activity.watching(),
+            live: self.activity.live(),
             ..self.presence.clone()
         }
     }

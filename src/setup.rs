@@ -5,6 +5,7 @@ mod alerts;
 mod broker;
 mod cache;
 mod calendar;
+mod feed;
 mod library;
 mod outside;
 
@@ -18,6 +19,7 @@ use crate::cache::{self as caching, Cache};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Settings, UniverseSource};
 use crate::domain::{Calendar, CallsSeen, KrxTime, Presence, RateMode, Role, Shipped, Universe};
+use crate::feed::Newest;
 use crate::fleet::{self, Dispatcher, Member, Worker};
 use crate::journal::{Notes, Scribe};
 use crate::kis::{BrokerDay, MasterFiles};
@@ -83,6 +85,8 @@ pub struct Parts {
     pub reader_store: Arc<dyn PriceStore>,
     /// For sweeps: a connection of its own, so that long pipelines delay no reader.
     pub sweep_store: Arc<dyn PriceStore>,
+    /// The way into the same that keeps the newer of streamed and swept prices.
+    pub newest: Arc<Newest>,
     /// Where the indices are kept, for readers.
     pub indices: Arc<dyn IndexStore>,
     /// Redis, where that is the store.
@@ -154,6 +158,7 @@ impl Parts {
             universe,
             broker,
             reader_store: outside.reader_store,
+            newest: Arc::new(Newest::new(Arc::clone(&outside.sweep_store))),
             sweep_store: outside.sweep_store,
             indices: outside.index_store,
             redis: outside.redis,
@@ -304,6 +309,7 @@ impl Parts {
             rate: RateMode::None,
             doing: String::new(),
             watched: None,
+            live: None,
         }
     }
 
@@ -319,7 +325,7 @@ impl Parts {
             ttl: self.settings.store.ttl,
         };
         let source: Arc<dyn QuoteSource> = self.broker.as_ref()?.source.clone();
-        let mut store = Arc::clone(&self.sweep_store);
+        let mut store: Arc<dyn PriceStore> = self.newest.clone();
         let mut indices = Arc::clone(&self.indices);
         if let Some(candidate) = candidate {
             store = Arc::new(LeaderStore::new(store, Arc::clone(candidate)));

@@ -8,6 +8,8 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::domain::{AlertKind, ClockJump, Reason};
+use crate::kis::FEED_REFUSALS;
+use crate::port::GapReason;
 
 /// Bounds of histograms of seconds.
 const SECONDS: [f64; 14] = [
@@ -186,6 +188,39 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_watched_list_errors_total",
         "Times that the list of watched codes could not be read"
     );
+    describe_gauge!(
+        "sise_feed_connected",
+        "Live feed: 1 while a session streams, 0 while none does"
+    );
+    describe_gauge!(
+        "sise_feed_registrations",
+        "Codes that the live feed streams"
+    );
+    describe_counter!("sise_feed_ticks_total", "Trades that the live feed brought");
+    describe_counter!(
+        "sise_feed_written_total",
+        "Prices of the live feed that were written"
+    );
+    describe_counter!(
+        "sise_feed_dropped_total",
+        "Messages and trades of the live feed that were not used, by reason"
+    );
+    describe_counter!(
+        "sise_feed_gaps_total",
+        "Times that trades may have been missed, by reason"
+    );
+    describe_counter!(
+        "sise_feed_gap_sweeps_total",
+        "Passes over codes of which trades may have been missed"
+    );
+    describe_counter!(
+        "sise_feed_reconnects_total",
+        "Sessions of the live feed that were opened, or tried, after another"
+    );
+    describe_counter!(
+        "sise_feed_refusals_total",
+        "Refusals of the live feed by the broker's code"
+    );
     describe_counter!("sise_skipped_runs_total", "Runs skipped by reason");
     describe_gauge!(
         "sise_next_run_timestamp_seconds",
@@ -244,6 +279,10 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_watched_late_total",
         "sise_watched_written_total",
         "sise_watched_list_errors_total",
+        "sise_feed_ticks_total",
+        "sise_feed_written_total",
+        "sise_feed_gap_sweeps_total",
+        "sise_feed_reconnects_total",
     ] {
         counter!(name).increment(0);
     }
@@ -266,6 +305,30 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     }
     for reason in Reason::ALL {
         counter!("sise_watched_missing_total", "reason" => reason.slug()).increment(0);
+    }
+    gauge!("sise_feed_connected").set(0);
+    gauge!("sise_feed_registrations").set(0);
+    for reason in [
+        "shape",
+        "count",
+        "code",
+        "cipher",
+        "json",
+        "other_stream",
+        "unasked",
+        "no_price",
+        "overflow",
+        "older",
+        "swept_older",
+        "unwritten",
+    ] {
+        counter!("sise_feed_dropped_total", "reason" => reason).increment(0);
+    }
+    for reason in GapReason::ALL {
+        counter!("sise_feed_gaps_total", "reason" => reason.slug()).increment(0);
+    }
+    for code in FEED_REFUSALS.into_iter().chain(["other"]) {
+        counter!("sise_feed_refusals_total", "code" => code).increment(0);
     }
     gauge!("sise_breaker_state").set(0);
     gauge!("sise_ban_until_timestamp_seconds").set(0);

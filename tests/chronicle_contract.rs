@@ -71,6 +71,7 @@ fn presence(process: &str, role: Role) -> Presence {
             interval_ms: 2_000,
             refreshed_at: at(0),
         }),
+        live: (role == Role::Leading).then_some(2),
     }
 }
 

@@ -26,7 +26,9 @@ const LAYERS: &[&[&str]] = &[
         "journal",
         "ping",
     ],
-    &["fleet", "presence", "ledger", "movers", "watch", "clients"],
+    &[
+        "fleet", "feed", "presence", "ledger", "movers", "watch", "clients",
+    ],
     &["alerts"],
     &["config"],
     &["setup"],

@@ -39,6 +39,8 @@ fn daemon(world: &World, sweeps_every: &str) -> Program {
         .set("SISE__UNIVERSE__FILE", "list.csv")
         .set("SISE__SCHEDULE__INTERVAL", sweeps_every)
         .set("SISE__WATCH__INTERVAL", "1s")
+        // What the passes do is seen where the live feed does nothing.
+        .set("SISE__FEED__REGISTRATIONS", "0")
 }
 
 /// What sise keeps beside the prices.

@@ -207,6 +207,7 @@ impl Daemon {
             loader: parts.loader().unwrap(),
             freshness: Arc::new(Freshness::default()),
             always_open: false,
+            gaps: None,
             watcher: None,
             parts: Arc::clone(&parts),
         };

@@ -111,6 +111,7 @@ async fn watch(settings: Settings, sim: &Sim, stop: CancellationToken) -> Outcom
         parts: Arc::clone(&parts),
         freshness,
         always_open: true,
+        gaps: None,
         watcher: Some(watcher),
     };
     let schedule = Schedule::new(work).map_err(Failure::usage)?;

@@ -16,7 +16,8 @@ use super::progress;
 use crate::api::{ApiServer, Sweeping};
 use crate::config::Layers;
 use crate::daemon::{self, Signal};
-use crate::domain::{Calling, Event, KrxTime, Role, Skipped, Symbol};
+use crate::domain::{Calling, Event, KrxTime, Quote, Role, Skipped, Symbol};
+use crate::feed::Feed;
 use crate::fleet::{self, Member};
 use crate::freshness::Freshness;
 use crate::leadership::Candidate;
@@ -368,6 +369,12 @@ async fn daemon(
         }
         let loader = parts.loader()?;
         let always_open = arguments.always_open;
+        let observe = {
+            let freshness = Arc::clone(&freshness);
+            Arc::new(move |quotes: &[Quote]| freshness.note(quotes))
+        };
+        let feed = parts.feed(workers.candidate.as_ref(), always_open, observe);
+        let gaps = feed.as_ref().map(Feed::gaps);
         let work = schedule::Work {
             parts,
             sweeper: workers.sweeper,
@@ -376,10 +383,12 @@ async fn daemon(
             freshness,
             always_open,
             watcher: None,
+            gaps,
         };
         let schedule = Schedule::new(work).map_err(Failure::usage)?;
         // The work is shared for as long as the schedule runs.
         let sharing = token.child_token();
+        let until = token.clone();
         let scheduled = async {
             let ended = schedule.run(token).await;
             sharing.cancel();
@@ -390,7 +399,12 @@ async fn daemon(
                 member.run(&sharing).await;
             }
         };
-        let (ended, ()) = tokio::join!(scheduled, shared);
+        let live = async {
+            if let Some(feed) = feed {
+                feed.run(until).await;
+            }
+        };
+        let (ended, (), ()) = tokio::join!(scheduled, shared, live);
         ended.map_err(|error| Failure::failed(format!("the cron loop: {error}")))
     };
     let signal: Signal = daemon::run(work, api, stop).await?;

@@ -13,7 +13,7 @@ use super::failure::{Failure, Outcome};
 use super::output;
 use crate::clock;
 use crate::daemon;
-use crate::sim::{Faults, MarketSource, Mode, Sim, SimOptions};
+use crate::sim::{Faults, FeedFaults, FeedOptions, MarketSource, Mode, Sim, SimOptions};
 
 /// Arguments of `sise sim`.
 #[derive(Debug, Args)]
@@ -65,6 +65,8 @@ pub(super) struct SimArguments {
     from: Option<NaiveTime>,
     #[command(flatten)]
     faults: FaultArguments,
+    #[command(flatten)]
+    feed: FeedArguments,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -72,6 +74,48 @@ enum ModeArgument {
     Real,
     Paper,
     NewCustomer,
+}
+
+/// The live feed, a WebSocket at any path of the same address.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Live feed (faults: shares of frames, 0 to 1)")]
+struct FeedArguments {
+    /// Trades a second of each registered code
+    #[arg(long, value_name = "RATE", default_value_t = 2.0)]
+    ticks: f64,
+    /// Fields of a record: 47, or 46 as before September 2026
+    #[arg(long, value_name = "COUNT", default_value_t = 47)]
+    fields: usize,
+    /// Records of a frame at most, of any codes
+    #[arg(long, value_name = "COUNT", default_value_t = 3)]
+    records: usize,
+    /// Encrypt the frames
+    #[arg(long)]
+    encrypted: bool,
+    /// Codes that one app key may register
+    #[arg(long, value_name = "COUNT", default_value_t = 41)]
+    registrations: usize,
+    /// Time between two PINGPONGs; who has not answered one by the next is disconnected
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pingpong: Duration,
+    /// A session that ends without a close holds its app key for so long
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    linger: Duration,
+    /// End the connection without a close (1006)
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    feed_drop: f64,
+    /// Close the connection
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    feed_close: f64,
+    /// Cut the frame off
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    feed_truncated: f64,
+    /// Give the frame a wrong count
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    feed_miscounted: f64,
+    /// Send nothing from then on
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    feed_silent: f64,
 }
 
 /// What goes wrong, as shares of calls from 0 to 1.
@@ -170,6 +214,7 @@ pub(super) async fn run(arguments: SimArguments) -> Outcome {
 
 fn options(arguments: SimArguments) -> SimOptions {
     let faults = arguments.faults;
+    let feed = arguments.feed;
     SimOptions {
         mode: match arguments.mode {
             ModeArgument::Real => Mode::Real,
@@ -207,6 +252,22 @@ fn options(arguments: SimArguments) -> SimOptions {
             unknown_fields: faults.unknown_fields,
             renamed_fields: faults.renamed_fields,
             no_multi: faults.no_multi,
+        },
+        feed: FeedOptions {
+            ticks: feed.ticks,
+            fields: feed.fields,
+            records: feed.records,
+            is_encrypted: feed.encrypted,
+            registrations: feed.registrations,
+            ping_pong: feed.pingpong,
+            linger: feed.linger,
+            faults: FeedFaults {
+                drop: feed.feed_drop,
+                close: feed.feed_close,
+                truncated: feed.feed_truncated,
+                miscounted: feed.feed_miscounted,
+                silent: feed.feed_silent,
+            },
         },
     }
 }

@@ -116,6 +116,9 @@ impl Told<'_> {
         {
             output::line(format!("watched    {}", watched_words(watched, self.0.at)));
         }
+        for live in self.0.processes.iter().filter_map(|process| process.live) {
+            output::line(format!("live       {live} codes streamed by the live feed"));
+        }
         if let Some(trouble) = Presence::at_odds(&self.0.processes) {
             output::line(format!("warning    {trouble}; {APART}"));
         }

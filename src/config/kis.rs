@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::Url;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -29,6 +30,8 @@ pub struct KisSettings {
     pub base_url: String,
     /// The part before `/kospi_code.mst.zip`.
     pub master_url: String,
+    /// Address of the live feed; `None` where there is none to the host of `base_url`.
+    pub ws_url: Option<String>,
     /// App key, where set.
     pub app_key: Option<SecretString>,
     /// App secret, where set.
@@ -73,11 +76,13 @@ pub(super) fn kis(layers: &Layers) -> Result<KisSettings, ConfigError> {
         KisEnvironment::Real => host::REAL.to_owned(),
         KisEnvironment::Paper => host::PAPER.to_owned(),
     });
+    let ws_url = ws_url(layers, environment, &base_url)?;
     let master_url = layers.address("kis.master_url")?;
     Ok(KisSettings {
         environment,
         rate: profile::rate(layers, environment, is_new_customer, &base_url)?,
         base_url,
+        ws_url,
         master_url: master_url.unwrap_or_else(|| host::MASTER.to_owned()),
         app_key: header_secret(layers, "kis.app_key")?,
         app_secret: header_secret(layers, "kis.app_secret")?,
@@ -87,6 +92,32 @@ pub(super) fn kis(layers: &Layers) -> Result<KisSettings, ConfigError> {
             .number("kis.share_without_redis", 0.01..=1.0)?
             .unwrap_or(0.2),
         timeout: layers.duration("kis.timeout", "100ms", "60s")?,
+    })
+}
+
+/// Where the live feed is: as set, or as the host's own. A host that was set by hand has its own on
+/// the same port, as `sise sim` does; the broker's would not know its keys.
+fn ws_url(
+    layers: &Layers,
+    environment: KisEnvironment,
+    base_url: &str,
+) -> Result<Option<String>, ConfigError> {
+    let text = layers.text("kis.ws_url");
+    if !text.is_empty() {
+        let is_address =
+            Url::parse(text).is_ok_and(|url| url.scheme() == "ws" && url.host_str().is_some());
+        return match is_address {
+            true => Ok(Some(text.to_owned())),
+            false => Err(layers.refuse("kis.ws_url", "an address such as ws://127.0.0.1:9080")),
+        };
+    }
+    Ok(match (base_url.trim_end_matches('/'), environment) {
+        (host::REAL, KisEnvironment::Real) => Some(host::REAL_FEED.to_owned()),
+        (host::PAPER, KisEnvironment::Paper) => Some(host::PAPER_FEED.to_owned()),
+        (base, _) => {
+            let host = base.strip_prefix("http://");
+            host.map(|host| format!("ws://{host}/tryitout"))
+        }
     })
 }
 

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod api;
+mod feed;
 mod keys;
 mod kis;
 mod layers;
@@ -24,6 +25,7 @@ use crate::store::RedisAddress;
 
 pub use alerts::AlertSettings;
 pub use api::ApiSettings;
+pub use feed::FeedSettings;
 pub use keys::{KEYS, Key};
 pub use kis::{KisEnvironment, KisSettings};
 pub use layers::{Environment, Layers, Origin};
@@ -145,6 +147,8 @@ pub struct Settings {
     pub schedule: ScheduleSettings,
     /// `watch.*`
     pub watch: WatchSettings,
+    /// `feed.*`
+    pub feed: FeedSettings,
     /// `store.*`
     pub store: StoreSettings,
     /// `reader.*`
@@ -184,6 +188,7 @@ impl Settings {
                 shared: shared(layers)?,
             },
             watch: watch::watch(layers, &schedule)?,
+            feed: feed::feed(layers)?,
             schedule,
             store: StoreSettings {
                 url: layers.secret("store.url").unwrap_or_default(),

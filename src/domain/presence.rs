@@ -36,6 +36,9 @@ pub struct Presence {
     /// The watched codes that it refreshes; `None` where it refreshes none at present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched: Option<Watching>,
+    /// How many codes the live feed streams to it; `None` where it streams none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<usize>,
 }
 
 /// How a process refreshes the watched codes.

@@ -1,6 +1,7 @@
 //! The price object: the contract with every reader, in any language.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound};
 use chrono_tz::Tz;
@@ -101,7 +102,7 @@ pub struct Quote {
     /// Whether it trades.
     #[serde(default, deserialize_with = "readable")]
     pub status: Status,
-    /// What gave the price: `kis.multi`, `kis.single`.
+    /// What gave the price: `kis.multi`, `kis.single`, `kis.ws`.
     #[serde(default, deserialize_with = "readable")]
     pub source: Cow<'static, str>,
     /// When the broker was asked, with zone and milliseconds: the price is not older than that.
@@ -123,6 +124,25 @@ pub enum Status {
 }
 
 impl Quote {
+    /// What the live feed is called in [`Quote::source`].
+    pub const LIVE_FEED: &str = "kis.ws";
+
+    /// Whether it tells of an earlier moment of the same stock than `other`. The volume of a day only
+    /// grows; where it does not tell, the time does.
+    #[must_use]
+    pub fn is_before(&self, other: &Self) -> bool {
+        let day = |quote: &Self| quote.fetched_at.date_naive();
+        match day(self).cmp(&day(other)) {
+            Ordering::Less => return true,
+            Ordering::Greater => return false,
+            Ordering::Equal => {}
+        }
+        match (self.volume, other.volume) {
+            (Some(own), Some(others)) => own < others,
+            _ => self.timestamp < other.timestamp,
+        }
+    }
+
     /// The same quote with its two times cut to what the contract carries: whole seconds and
     /// milliseconds. A quote read back from a store equals the one written.
     #[must_use]

@@ -2,10 +2,12 @@
 //!
 //! `rest` holds the one function that sends, behind breaker, bans and pacer, over a `transport`;
 //! `codes` knows what each of the broker's error codes means; `auth` keeps the access token, sealed
-//! by `seal`, on disk in `token_file`; `bans` keeps a refused key quiet; `call` puts all that
+//! by `seal`, on disk in `token_file`; `approval` gets the key of the live feed, which is `ws`; `bans` keeps a refused key quiet; `call` puts all that
 //! together; `quotes` is the port's implementation; `wire` and `master` turn the broker's bytes into
 //! values, and `drift` finds where those are not as documented.
 
+#[cfg(feature = "daemon")]
+mod approval;
 mod auth;
 mod ban_file;
 mod bans;
@@ -23,7 +25,11 @@ mod token_file;
 mod transport;
 mod wire;
 mod words;
+#[cfg(any(feature = "daemon", test, fuzzing))]
+mod ws;
 
+#[cfg(feature = "daemon")]
+pub use approval::Approvals;
 pub use auth::{Auth, Credentials, Keep};
 pub use ban_file::BanFile;
 pub use bans::{BanKeep, Bans};
@@ -35,6 +41,10 @@ pub use quotes::KisQuotes;
 pub use rest::Rest;
 pub use token_file::TokenFile;
 pub use transport::{Http, Reply, Transport};
+#[cfg(feature = "daemon")]
+pub(crate) use ws::REFUSALS as FEED_REFUSALS;
+#[cfg(feature = "daemon")]
+pub use ws::{Dial, Incoming, KisTicks, Socket, WebSocket};
 
 /// The broker's hosts (contract 1.1).
 pub mod host {
@@ -42,6 +52,10 @@ pub mod host {
     pub const REAL: &str = "https://openapi.koreainvestment.com:9443";
     /// REST of paper accounts.
     pub const PAPER: &str = "https://openapivts.koreainvestment.com:29443";
+    /// The live feed of real accounts (contract 1.1).
+    pub const REAL_FEED: &str = "ws://ops.koreainvestment.com:21000/tryitout";
+    /// The live feed of paper accounts.
+    pub const PAPER_FEED: &str = "ws://ops.koreainvestment.com:31000/tryitout";
     /// The master files (contract 6.1).
     pub const MASTER: &str = "https://new.real.download.dws.co.kr/common/master";
 }
@@ -55,4 +69,5 @@ pub(crate) mod oracle {
     pub(crate) use super::master::oracle::check as master;
     pub(crate) use super::master::oracle::check_archive as archive;
     pub(crate) use super::wire::oracle::quotes;
+    pub(crate) use super::ws::oracle::messages;
 }

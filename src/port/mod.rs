@@ -9,6 +9,7 @@ mod list;
 mod shared;
 mod source;
 mod store;
+mod ticks;
 mod watched;
 mod work;
 
@@ -26,5 +27,6 @@ pub use list::{ListError, ListSource};
 pub use shared::{Issue, Lead, Leader, Leadership, RateBudget, SharedToken, Standing, TokenStore};
 pub use source::{Answer, Answers, QuoteSource, Remedy, SourceError, Tally};
 pub use store::{CopyStore, IndexStore, PriceStore, Shelf, StoreError};
+pub use ticks::{Gap, GapReason, TickSource, Told};
 pub use watched::{ReadCounter, WatchedCodes};
 pub use work::{Assignments, Batch, Finished, Postings, Taken, Ticket};

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ use crate::freshness::Freshness;
 use crate::leadership::{Candidate, Post};
 use crate::ledger::LedgerKeeper;
 use crate::ping::Ping;
-use crate::port::QuoteSource as _;
+use crate::port::{Gap, QuoteSource as _};
 use crate::setup::Parts;
 use crate::sweep::{Report, Step, Sweeper};
 use crate::universe::Loader;
@@ -63,6 +63,8 @@ pub struct Work {
     pub always_open: bool,
     /// A live display.
     pub watcher: Option<Arc<dyn Watcher>>,
+    /// Codes whose prices are to be asked for at once, where there is a live feed.
+    pub gaps: Option<broadcast::Receiver<Gap>>,
 }
 
 /// Decides for every tick whether to sweep, and does it.
@@ -78,6 +80,7 @@ pub struct Schedule {
     ping: Option<Arc<Ping>>,
     always_open: bool,
     timetable: Timetable,
+    gaps: Option<broadcast::Receiver<Gap>>,
 }
 
 impl Schedule {
@@ -117,6 +120,7 @@ impl Schedule {
             }),
             parts: work.parts,
             always_open: work.always_open,
+            gaps: work.gaps,
         })
     }
 
@@ -133,7 +137,7 @@ impl Schedule {
     }
 
     /// Works until `stop`: at once, then at every tick of `ticks`.
-    pub async fn run_on(self, ticks: &Ticks, stop: CancellationToken) {
+    pub async fn run_on(mut self, ticks: &Ticks, stop: CancellationToken) {
         let interval = self.parts.settings.schedule.interval;
         let mut state = State::new();
         let mut posts = None;
@@ -217,7 +221,7 @@ impl Schedule {
 
     /// What goes on beside the sweeps until `stop`: the campaign for the lead, the watch over the
     /// clock, the count of live prices, the passes over the watched codes.
-    fn start_chores(&self, state: &mut State, stop: &CancellationToken) {
+    fn start_chores(&mut self, state: &mut State, stop: &CancellationToken) {
         if let Some(candidate) = self.candidate.clone() {
             let stop = stop.clone();
             state.chores.spawn(async move { candidate.run(stop).await });
@@ -236,6 +240,7 @@ impl Schedule {
         };
         let (parts, count) = (Arc::clone(&self.parts), Arc::clone(&self.watched));
         let watched = Watched::new(parts, passes, self.always_open, count);
+        let watched = watched.told_of(self.gaps.take());
         state.chores.spawn(watched.run(stop.clone()));
     }
 }

@@ -1,9 +1,13 @@
 //! Passes over the watched codes, beside the sweeps and more often than they.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use metrics::{counter, gauge};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -11,9 +15,18 @@ use super::decision::{self, Due, Skip};
 use super::pass::{Passes, SLACK};
 use super::plan;
 use crate::domain::{Closed, KrxTime, Plan, Symbol, Watching};
-use crate::port::Urgency;
+use crate::port::{Gap, Urgency};
 use crate::setup::Parts;
 use crate::sweep::{Reason, Report, Task};
+
+/// Gaps that come within this time are asked for together.
+const TOGETHER: Duration = Duration::from_millis(50);
+
+/// Codes of gaps are asked for this often at the most.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Codes asked for at once at the most; the next pass brings the rest.
+const MOST_ASKED: usize = 500;
 
 /// Refreshes the watched codes every `watch.interval`.
 pub(super) struct Watched {
@@ -30,6 +43,8 @@ pub(super) struct Watched {
     trouble: Option<String>,
     /// What was said last of more codes than there are calls for.
     strain: Option<String>,
+    /// Codes of which the live feed may have missed trades.
+    gaps: Option<broadcast::Receiver<Gap>>,
 }
 
 impl Watched {
@@ -48,7 +63,14 @@ impl Watched {
             is_list_old: false,
             trouble: None,
             strain: None,
+            gaps: None,
         }
+    }
+
+    /// The same, asking at once for the codes of `gaps`.
+    pub(super) fn told_of(mut self, gaps: Option<broadcast::Receiver<Gap>>) -> Self {
+        self.gaps = gaps;
+        self
     }
 
     /// Refreshes them until `stop`. Passes never overlap: one that is late begins when the one
@@ -64,10 +86,63 @@ impl Watched {
                 counter!("sise_watched_late_total").increment(1);
                 due = now;
             }
-            if stop.run_until_cancelled(sleep_until(due)).await.is_none() {
+            let waiting = self.until(due, &stop);
+            if stop.run_until_cancelled(waiting).await.is_none() {
                 return;
             }
         }
+    }
+
+    /// Waits for the next pass, and asks meanwhile for the codes of gaps.
+    async fn until(&mut self, due: Instant, stop: &CancellationToken) {
+        let mut asked = BTreeSet::new();
+        let mut ask_at = Instant::now();
+        loop {
+            tokio::select! {
+                () = sleep_until(due) => return,
+                codes = next_gap(&mut self.gaps) => {
+                    if asked.is_empty() {
+                        // What belongs together comes together.
+                        ask_at = ask_at.max(Instant::now() + TOGETHER);
+                    }
+                    match codes {
+                        Some(codes) => asked.extend(codes.iter().copied()),
+                        None => asked.extend(&self.known),
+                    }
+                }
+                () = sleep_until(ask_at), if !asked.is_empty() => {
+                    let codes = std::mem::take(&mut asked).into_iter().take(MOST_ASKED).collect();
+                    self.ask_for(codes, stop).await;
+                    ask_at = Instant::now() + ASK_AGAIN;
+                }
+            }
+        }
+    }
+
+    /// Asks for the prices of some codes now, if prices are asked for at all.
+    async fn ask_for(&self, codes: Vec<Symbol>, stop: &CancellationToken) {
+        let now = (self.parts.clock)();
+        if self.decide(now).await.is_err() {
+            return;
+        }
+        let plan = Plan {
+            watched: codes.len(),
+            ..plan(&self.parts, self.parts.universe.load().len())
+        };
+        let task = Task {
+            deadline: plan.watched_time() * 2 + SLACK,
+            symbols: codes,
+            close_window: None,
+            urgency: Urgency::Watched,
+        };
+        let report = self.passes.make(&task, now, stop).await;
+        counter!("sise_feed_gap_sweeps_total").increment(1);
+        let (codes, written) = (report.universe, report.written);
+        tracing::info!(
+            codes,
+            written,
+            "asked for the prices of codes whose trades may have been missed"
+        );
     }
 
     /// Makes a pass, or says why not.
@@ -228,4 +303,17 @@ impl Watched {
         }
         self.strain = strain;
     }
+}
+
+/// The codes of the next gap; `None` where so many came that some were not heard. Waits for ever
+/// where nobody tells of any.
+async fn next_gap(gaps: &mut Option<broadcast::Receiver<Gap>>) -> Option<Arc<[Symbol]>> {
+    if let Some(told) = gaps {
+        match told.recv().await {
+            Ok(gap) => return Some(gap.codes),
+            Err(RecvError::Lagged(_)) => return None,
+            Err(RecvError::Closed) => *gaps = None,
+        }
+    }
+    std::future::pending().await
 }

@@ -6,10 +6,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::{KeyShare, Outside, SetupError};
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::{Calendar, Universe};
+#[cfg(feature = "daemon")]
+use crate::kis::{Approvals, KisTicks, WebSocket};
 use crate::kis::{Auth, BanKeep, Bans, Caller, Credentials, Keep, KisQuotes, Rest};
 use crate::pace::{Fallback, LocalBudget, Pacer};
+use crate::port::TickSource;
 use crate::store::{MemoryBans, MemoryTokens};
 
 /// The broker's side: there only where key and secret are set.
@@ -25,6 +29,8 @@ pub struct Broker {
     pub caller: Caller,
     /// Answers for codes.
     pub source: Arc<KisQuotes>,
+    /// Streams trades, where the host does.
+    pub ticks: Option<Arc<dyn TickSource>>,
 }
 
 /// App key and secret, where both are set.
@@ -98,6 +104,7 @@ pub(super) fn put_together(
         file: outside.token_file.clone(),
         process: outside.process.clone(),
     };
+    let ticks = ticks(settings, calendar, universe, &rest, &credentials, clock);
     let auth = Auth::new(Arc::clone(&rest), credentials, keep, Arc::clone(clock));
     let auth = Arc::new(auth.recorded_by(Arc::clone(&outside.recorder)));
     let caller = Caller::new(Arc::clone(&rest), Arc::clone(&auth));
@@ -113,7 +120,45 @@ pub(super) fn put_together(
         auth,
         caller,
         source: Arc::new(source),
+        ticks,
     }))
+}
+
+/// The live feed; none where the settings want none.
+#[cfg(feature = "daemon")]
+fn ticks(
+    settings: &Settings,
+    calendar: &Arc<ArcSwap<Calendar>>,
+    universe: &Arc<ArcSwap<Universe>>,
+    rest: &Arc<Rest>,
+    credentials: &Credentials,
+    clock: &Clock,
+) -> Option<Arc<dyn TickSource>> {
+    let address = settings.kis.ws_url.as_deref()?;
+    if settings.feed.registrations == 0 {
+        return None;
+    }
+    let approvals = Approvals::new(Arc::clone(rest), credentials.clone(), Arc::clone(clock));
+    Some(Arc::new(KisTicks::new(
+        Arc::new(WebSocket::new(address)),
+        Arc::new(approvals),
+        Arc::clone(calendar),
+        Arc::clone(universe),
+        Arc::clone(clock),
+    )))
+}
+
+/// A program that only reads prices streams none.
+#[cfg(not(feature = "daemon"))]
+fn ticks(
+    _: &Settings,
+    _: &Arc<ArcSwap<Calendar>>,
+    _: &Arc<ArcSwap<Universe>>,
+    _: &Arc<Rest>,
+    _: &Credentials,
+    _: &Clock,
+) -> Option<Arc<dyn TickSource>> {
+    None
 }
 
 impl fmt::Debug for Broker {

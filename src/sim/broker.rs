@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::answer::{Answer, Refusal};
 use super::endpoint::{Call, Endpoint};
 use super::faults::{Breakage, Dice};
+use super::feed::{FeedStats, Registry};
 use super::keys::{Credentials, Keys};
 use super::market::Market;
 use super::masters::Masters;
@@ -39,6 +40,7 @@ struct Inner {
     keys: Mutex<Keys>,
     dice: Dice,
     counters: Counters,
+    feed: Registry,
 }
 
 impl fmt::Debug for Sim {
@@ -65,6 +67,7 @@ impl Sim {
                 keys: Mutex::new(Keys::new(&options)),
                 dice: Dice::new(options.faults, options.seed),
                 counters: Counters::default(),
+                feed: Registry::default(),
                 options,
                 clock,
                 market,
@@ -77,6 +80,12 @@ impl Sim {
     #[must_use]
     pub fn stats(&self) -> SimStats {
         self.inner.counters.read()
+    }
+
+    /// What the live feed has seen so far.
+    #[must_use]
+    pub fn feed_stats(&self) -> FeedStats {
+        self.inner.feed.stats()
     }
 
     /// What each app key did, by the last four letters of the key.
@@ -97,10 +106,11 @@ impl Sim {
         })
     }
 
-    /// Ends every token at once. Calls with them answer `EGW00121`; the next request for a token
+    /// Ends every token and every approval key at once. Calls with them answer `EGW00121`; the next request for a token
     /// gets a new one, the one-minute rule notwithstanding.
     pub fn kill_tokens(&self) {
         self.keys().kill_all();
+        self.inner.feed.end_approvals();
     }
 
     /// Lets other things go wrong from now on.
@@ -112,6 +122,19 @@ impl Sim {
         faults.validate()?;
         self.inner.dice.set_faults(faults);
         Ok(())
+    }
+
+    pub(super) fn feed(&self) -> &Registry {
+        &self.inner.feed
+    }
+
+    pub(super) fn market(&self) -> &Market {
+        &self.inner.market
+    }
+
+    /// Whether a fault of this share strikes.
+    pub(super) fn strikes(&self, share: f64) -> bool {
+        self.inner.dice.strikes(share)
     }
 
     pub(super) fn options(&self) -> &SimOptions {

@@ -115,6 +115,25 @@ impl Keys {
         Ok(grant)
     }
 
+    /// Lets the holder of an app key have an approval key (contract 2.3).
+    pub(super) fn approve(
+        &mut self,
+        app_key: &str,
+        app_secret: &str,
+        now: KrxTime,
+        counters: &Counters,
+    ) -> Result<(), TokenRefusal> {
+        if self.banned.meets(app_key, now) {
+            counters.called_while_banned();
+            return Err(TokenRefusal::BANNED);
+        }
+        let refusal = self.known(app_key, app_secret).err();
+        if let Some(TokenRefusal::WRONG_KEY | TokenRefusal::WRONG_SECRET) = refusal {
+            self.banned.ban(app_key, now);
+        }
+        refusal.map_or(Ok(()), Err)
+    }
+
     /// Ends one token, as its holder asks.
     pub(super) fn revoke(
         &mut self,

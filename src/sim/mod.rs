@@ -1,12 +1,13 @@
-//! A simulated broker: the REST part of contract chapter 9 over one HTTP port.
+//! A simulated broker: contract chapter 9 over one port, its REST calls and its live feed.
 //!
 //! Answers what the broker answers (tokens, quotations, symbol files), refuses what the broker
 //! refuses (the rate limit, dead tokens, calls that paper trading lacks), and breaks on request:
 //! see [`Faults`]. Its market is a random walk or a recorded day, see [`MarketSource`]; neither
 //! knows closing hours.
 //!
-//! Three paths of its own stand beside the broker's: `GET /sim/stats`, `GET /sim/prices` and
-//! `POST /sim/tokens/kill`.
+//! Paths of its own stand beside the broker's: `GET /sim/stats`, `GET /sim/prices`,
+//! `POST /sim/tokens/kill`, and `POST /sim/feed/<fault>`, which lets something go wrong once in every
+//! session of the live feed: `drop`, `close`, `truncated`, `miscounted` or `silent`.
 
 mod answer;
 mod body;
@@ -14,6 +15,7 @@ mod broker;
 mod chart;
 mod endpoint;
 mod faults;
+mod feed;
 mod flags;
 mod history;
 mod holiday;
@@ -38,6 +40,7 @@ mod window;
 mod tests;
 
 pub use broker::Sim;
+pub use feed::{FeedFaults, FeedOptions, FeedStats};
 pub use options::{Clock, Faults, MarketSource, Mode, SimError, SimOptions};
 pub use server::serve;
 pub use stats::{KeyStats, SimStats};

@@ -250,8 +250,8 @@ fn unknown_row(out: &mut String, code: &str) {
 pub(super) struct Book {
     pub(super) ask: i64,
     pub(super) bid: i64,
-    ask_size: i64,
-    bid_size: i64,
+    pub(super) ask_size: i64,
+    pub(super) bid_size: i64,
 }
 
 impl Book {

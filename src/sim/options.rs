@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::NaiveTime;
 
+use super::feed::FeedOptions;
 use crate::domain::{KrxTime, Symbol};
 
 /// Wall time, as tokens and the `Date` header take it. Pacing follows the runtime's clock.
@@ -163,6 +164,8 @@ pub struct SimOptions {
     pub codes: Option<Vec<Symbol>>,
     /// What goes wrong.
     pub faults: Faults,
+    /// The live feed.
+    pub feed: FeedOptions,
 }
 
 impl Default for SimOptions {
@@ -180,6 +183,7 @@ impl Default for SimOptions {
             market: MarketSource::default(),
             codes: None,
             faults: Faults::default(),
+            feed: FeedOptions::default(),
         }
     }
 }
@@ -200,6 +204,7 @@ impl fmt::Debug for SimOptions {
             .field("market", &self.market)
             .field("codes", &self.codes)
             .field("faults", &self.faults)
+            .field("feed", &self.feed)
             .finish()
     }
 }
@@ -216,6 +221,7 @@ impl SimOptions {
 
     pub(super) fn validate(&self) -> Result<(), SimError> {
         self.faults.validate()?;
+        self.feed.validate()?;
         if let MarketSource::Replay { speed, .. } = &self.market
             && !(speed.is_finite() && *speed >= 0.0)
         {
@@ -236,6 +242,9 @@ pub enum SimError {
         /// What was asked for.
         share: f64,
     },
+    /// A number of the live feed is out of range.
+    #[error("live feed, {0}")]
+    Feed(&'static str),
     /// A replay cannot run backwards or endlessly fast.
     #[error("replay speed {0}: must be 0 (frozen) or more")]
     Speed(f64),

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{CONTENT_TYPE, DATE};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::Refusal;
 use super::broker::{JSON, Sim};
+use super::feed::{self, Mishap};
 use super::keys::{Keys, TokenRefusal};
 use super::options::{Clock, SimOptions};
 use super::stats::{Counters, KeyStats};
@@ -65,6 +68,12 @@ impl Sim {
         tokio::select! {
             served = serving.into_future() => served,
             () = overdue => Ok(()),
+            // Sessions of the live feed would last for ever.
+            never = async {
+                stop.cancelled().await;
+                self.feed().end_sessions();
+                std::future::pending().await
+            } => never,
         }
     }
 
@@ -73,11 +82,13 @@ impl Sim {
         Router::new()
             .route("/oauth2/tokenP", post(grant_token))
             .route("/oauth2/revokeP", post(revoke_token))
+            .route("/oauth2/Approval", post(approve))
             .route("/uapi/domestic-stock/v1/quotations/{name}", get(quotation))
             .route("/sim/stats", get(stats))
             .route("/sim/prices", get(prices))
             .route("/sim/tokens", get(tokens))
             .route("/sim/tokens/kill", post(kill_tokens))
+            .route("/sim/feed/{mishap}", post(strike))
             .fallback(other)
             .layer(middleware::from_fn_with_state(self.clone(), date))
             .with_state(self.clone())
@@ -101,6 +112,7 @@ struct TokenRequest {
     grant_type: String,
     appkey: String,
     appsecret: String,
+    secretkey: String,
     token: String,
 }
 
@@ -127,6 +139,29 @@ async fn grant_token(State(sim): State<Sim>, body: Bytes) -> Response {
             "expires_in": keys.validity().as_secs(),
         }))
     })
+}
+
+async fn approve(State(sim): State<Sim>, body: Bytes) -> Response {
+    let latency = sim.options().latency;
+    if !latency.is_zero() {
+        sleep(latency).await;
+    }
+    token_answer(&sim, &body, |request, keys, counters| {
+        let now = sim.now();
+        // Here the secret has a name of its own.
+        keys.approve(&request.appkey, &request.secretkey, now, counters)?;
+        Ok(json!({"approval_key": sim.feed().approve(&request.appkey, now)}))
+    })
+}
+
+async fn strike(State(sim): State<Sim>, Path(mishap): Path<String>) -> StatusCode {
+    match Mishap::named(&mishap) {
+        Some(mishap) => {
+            sim.feed().strike(mishap);
+            StatusCode::NO_CONTENT
+        }
+        None => StatusCode::NOT_FOUND,
+    }
 }
 
 async fn revoke_token(State(sim): State<Sim>, body: Bytes) -> Response {
@@ -165,6 +200,7 @@ async fn stats(State(sim): State<Sim>) -> Response {
         (end, stats)
     };
     let by_key: serde_json::Map<_, _> = sim.stats_by_key().into_iter().map(of_key).collect();
+    let feed = sim.feed_stats();
     let body = json!({
         "calls": stats.calls,
         "ok": stats.ok,
@@ -178,6 +214,18 @@ async fn stats(State(sim): State<Sim>) -> Response {
         "calls_while_banned": stats.calls_while_banned,
         "max_calls_per_second_window": stats.max_calls_per_second_window,
         "by_key": by_key,
+        "feed": {
+            "approvals": feed.approvals,
+            "connections": feed.connections,
+            "max_connections_per_minute": feed.max_connections_per_minute,
+            "sessions": feed.sessions,
+            "registrations": feed.registrations,
+            "max_registrations": feed.max_registrations,
+            "refused": feed.refused,
+            "frames": feed.frames,
+            "trades": feed.trades,
+            "mishaps": feed.mishaps,
+        },
     });
     ([(CONTENT_TYPE, JSON)], body.to_string()).into_response()
 }
@@ -202,8 +250,15 @@ async fn kill_tokens(State(sim): State<Sim>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// The symbol files lie under any path; all else is unknown to the gateway.
-async fn other(State(sim): State<Sim>, request: Request<Body>) -> Response {
+/// The live feed and the symbol files lie under any path; all else is unknown to the gateway.
+async fn other(
+    State(sim): State<Sim>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request<Body>,
+) -> Response {
+    if let Ok(upgrade) = upgrade {
+        return upgrade.on_upgrade(move |socket| feed::serve(sim, socket));
+    }
     match sim.masters().at(request.uri().path()) {
         Some(file) => ([(CONTENT_TYPE, "application/zip")], file).into_response(),
         None => sim.reply(

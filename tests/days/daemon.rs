@@ -76,6 +76,7 @@ async fn work(
         loader: parts.loader().map_err(|error| error.to_string())?,
         freshness: Arc::new(Freshness::default()),
         always_open: false,
+        gaps: None,
         watcher: Some(Arc::new(Witness {
             world: Arc::clone(world),
             slot,

@@ -1,0 +1,301 @@
+//! The live feed: the trades of the watched codes go to the store as they happen, and where some
+//! may have been missed the codes are named, so that their prices are asked for at once.
+
+mod newest;
+mod writer;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use chrono::TimeDelta;
+use metrics::counter;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::domain::{Calendar, KrxTime, Quote, Registrations, Symbol};
+use crate::leadership::{Candidate, Post};
+use crate::port::{Gap, PriceStore, Shelf, StoreError, TickSource, Told, WatchedCodes};
+
+pub use newest::Newest;
+use writer::Writer;
+
+/// Trades that wait to be written at most: a second of the busiest codes.
+const QUEUE: usize = 4_096;
+
+/// Trades taken from the queue at once.
+const DRAINED: usize = 512;
+
+/// Gaps that a listener may be behind; who is further behind hears that it is.
+const GAPS: usize = 64;
+
+/// How often it is looked whether there is to be a feed, and of which codes, at the most.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// A leader leaves the app key's only session to the next for so long: who connects before it is
+/// closed is locked out for a minute.
+const HANDOVER: Duration = Duration::from_secs(2);
+
+/// While there is no feed it is looked this often whether there is to be one.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Registering takes a few seconds, which are better before the open than after it.
+const BEFORE_OPEN: TimeDelta = TimeDelta::seconds(30);
+
+/// The closing cross may come up to half a minute late.
+const AFTER_CLOSE: TimeDelta = TimeDelta::seconds(60);
+
+/// Told of quotes that were written just now.
+pub type Observe = Arc<dyn Fn(&[Quote]) + Send + Sync>;
+
+/// How the feed works.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// Codes that are streamed at most.
+    pub registrations: usize,
+    /// Least time between two writes of one code; zero writes every trade.
+    pub write_interval: Duration,
+    /// How often the watched codes are looked up.
+    pub look: Duration,
+    /// Life of a price.
+    pub ttl: Duration,
+}
+
+/// What a feed works with.
+pub struct Parts {
+    /// Where trades come from.
+    pub source: Arc<dyn TickSource>,
+    /// Where their prices go, as the leader's where there is one.
+    pub store: Arc<dyn PriceStore>,
+    /// Which codes are wanted.
+    pub watched: Arc<dyn WatchedCodes>,
+    /// This process among those that may lead; `None` where it is alone.
+    pub candidate: Option<Arc<Candidate>>,
+    /// Says whether there are trades.
+    pub calendar: Arc<ArcSwap<Calendar>>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// The calendar is not asked.
+    pub always_open: bool,
+    /// How it works.
+    pub manner: Manner,
+    /// Told of what is written.
+    pub observe: Observe,
+    /// Told which codes are live.
+    pub registered: Arc<dyn Fn(&[Symbol]) + Send + Sync>,
+}
+
+/// Follows the watched codes.
+pub struct Feed {
+    parts: Parts,
+    gaps: broadcast::Sender<Gap>,
+}
+
+impl Feed {
+    /// A feed of `parts`.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            gaps: broadcast::Sender::new(GAPS),
+        }
+    }
+
+    /// Where gaps are told from now on.
+    #[must_use]
+    pub fn gaps(&self) -> broadcast::Receiver<Gap> {
+        self.gaps.subscribe()
+    }
+
+    /// Works until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let (wants, wanted) = watch::channel(Arc::<[Symbol]>::from([]));
+        let (told, hears) = mpsc::channel(QUEUE);
+        let (lowers, limit) = watch::channel(self.parts.manner.registrations);
+        tokio::join!(
+            self.parts.source.stream(wanted, told, stop.clone()),
+            self.follow(&wants, limit, &stop),
+            self.take(hears, &lowers, &stop),
+        );
+    }
+
+    /// Keeps what is wanted at the watched codes.
+    async fn follow(
+        &self,
+        wants: &watch::Sender<Arc<[Symbol]>>,
+        mut limit: watch::Receiver<usize>,
+        stop: &CancellationToken,
+    ) {
+        let start = Instant::now();
+        let manner = self.parts.manner;
+        let mut places = Registrations::new(manner.registrations);
+        let mut known = Vec::new();
+        let mut posts = self
+            .parts
+            .candidate
+            .as_ref()
+            .map(|candidate| candidate.changes());
+        loop {
+            let is_on = self.is_on();
+            if is_on {
+                let reading = self.parts.watched.watched();
+                match stop.run_until_cancelled(reading).await {
+                    None => return,
+                    Some(Ok(codes)) => known = codes,
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, "the watched codes cannot be read; the feed goes on with the last ones");
+                    }
+                }
+                places.limit(*limit.borrow_and_update());
+                places.follow(&known, start.elapsed());
+            } else {
+                places.clear();
+            }
+            let codes: Arc<[Symbol]> = places.codes().collect();
+            wants.send_if_modified(|held| {
+                let is_new = *held != codes;
+                *held = codes;
+                is_new
+            });
+            let pause = if is_on {
+                manner.look.min(LOOK)
+            } else {
+                LOOK_AGAIN
+            };
+            let again = Instant::now() + pause;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep_until(again) => {}
+                changed = limit.changed() => if changed.is_err() { return },
+                // Who leads no more leaves the app key to who does, at once.
+                () = changed(&mut posts) => {}
+            }
+        }
+    }
+
+    /// Whether this process is to stream: it leads, and there are trades.
+    fn is_on(&self) -> bool {
+        let leads = |candidate: &Arc<Candidate>| match candidate.post() {
+            Post::Leads { taken, .. } => taken.elapsed() >= HANDOVER,
+            Post::Follows(_) | Post::Unknown => false,
+        };
+        let has_trades = |now: KrxTime| {
+            let calendar = self.parts.calendar.load();
+            let is_open = |at: Option<KrxTime>| at.is_some_and(|at| calendar.moment(at).is_open());
+            is_open(now.checked_add_signed(BEFORE_OPEN))
+                || is_open(now.checked_sub_signed(AFTER_CLOSE))
+        };
+        self.parts.candidate.as_ref().is_none_or(leads)
+            && (self.parts.always_open || has_trades((self.parts.clock)()))
+    }
+
+    /// Writes what comes, and tells of gaps.
+    async fn take(
+        &self,
+        mut hears: mpsc::Receiver<Told>,
+        lowers: &watch::Sender<usize>,
+        stop: &CancellationToken,
+    ) {
+        let mut writer = Writer::new(self.parts.manner.write_interval);
+        loop {
+            let due = writer.next_due();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                told = hears.recv() => {
+                    let Some(told) = told else { break };
+                    self.hear(told, &mut writer, lowers);
+                    for _ in 1..DRAINED {
+                        let Ok(told) = hears.try_recv() else { break };
+                        self.hear(told, &mut writer, lowers);
+                    }
+                }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            }
+            let batch = writer.take_due(Instant::now());
+            self.write(batch, &mut writer).await;
+        }
+        // The last trade of each code is worth a write, whatever the interval.
+        let batch = writer.take_all();
+        self.write(batch, &mut writer).await;
+    }
+
+    fn hear(&self, told: Told, writer: &mut Writer, lowers: &watch::Sender<usize>) {
+        match told {
+            Told::Tick(quote) => writer.note(*quote),
+            Told::Gap(gap) => {
+                let (reason, codes) = (gap.reason, gap.codes.len());
+                counter!("sise_feed_gaps_total", "reason" => reason.slug()).increment(1);
+                tracing::info!(%reason, codes, "trades may have been missed; the prices are asked for");
+                // Nobody may be there to hear it.
+                let _ = self.gaps.send(gap);
+            }
+            Told::Registered(codes) => {
+                if codes.is_empty() {
+                    // There may be room for more in the next session.
+                    lowers.send_if_modified(|most| {
+                        let all = self.parts.manner.registrations;
+                        std::mem::replace(most, all) != all
+                    });
+                }
+                (self.parts.registered)(&codes);
+            }
+            Told::Full(most) => {
+                lowers.send_replace(most.min(self.parts.manner.registrations));
+            }
+        }
+    }
+
+    async fn write(&self, batch: Vec<Quote>, writer: &mut Writer) {
+        if batch.is_empty() {
+            return;
+        }
+        let shelf = Shelf::Realtime(self.parts.manner.ttl);
+        match self.parts.store.write(&batch, shelf, None).await {
+            Ok(()) => {
+                let written = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+                counter!("sise_feed_written_total").increment(written);
+                (self.parts.observe)(&batch);
+            }
+            // Another process leads, and its trades are as new.
+            Err(StoreError::Superseded { .. }) => writer.clear(),
+            Err(error) => {
+                tracing::debug!(%error, "trades were not written; the next ones will be");
+                writer.give_back(batch, Instant::now());
+            }
+        }
+    }
+}
+
+/// Waits for a change of the lead; for ever where nobody else can lead.
+async fn changed(posts: &mut Option<watch::Receiver<Post>>) {
+    if let Some(posts) = posts
+        && posts.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("candidate", &self.candidate)
+            .field("always_open", &self.always_open)
+            .field("manner", &self.manner)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed")
+            .field("manner", &self.parts.manner)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! What must hold of every message of the live feed, whatever stands in it.
+
+use chrono::TimeZone as _;
+
+use super::frame::Frame;
+use super::reply;
+use super::trade::{Context, quote};
+use crate::domain::{Phase, Quote, Seoul};
+
+/// Reads `bytes` as a message and panics where a price is another than the one that stands there.
+/// Returns the quotes.
+pub(crate) fn messages(bytes: &[u8]) -> Vec<Quote> {
+    let text = String::from_utf8_lossy(bytes);
+    let Some(now) = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).single() else {
+        return Vec::new();
+    };
+    // Only that nothing panics: what it says is looked at by its code.
+    let _ = reply::read(&text);
+    let Ok(frame) = Frame::read(&text) else {
+        return Vec::new();
+    };
+    let Ok(records) = frame.records(frame.data) else {
+        return Vec::new();
+    };
+    let fields: Vec<&str> = frame.data.split('^').collect();
+    assert_eq!(fields.len() % records.len(), 0);
+    let width = fields.len() / records.len();
+    let mut quotes = Vec::new();
+    for (record, fields) in records.iter().zip(fields.chunks(width)) {
+        let symbol = record.field(1).parse();
+        assert!(symbol.is_ok(), "{record:?}");
+        let Ok(symbol) = symbol else { continue };
+        let context = Context {
+            symbol,
+            listing: None,
+            arrived_at: now,
+            session: Phase::Regular,
+        };
+        let Some(quote) = quote(record, context) else {
+            continue;
+        };
+        let number = |place: usize| -> Option<i64> {
+            let text = fields.get(place)?.trim();
+            // A fraction of zeros is tolerated.
+            text.split('.').next()?.parse().ok()
+        };
+        assert!(
+            quote.price > 0 && number(2) == Some(quote.price),
+            "{quote:?}"
+        );
+        for (place, read) in [(7, quote.open), (8, quote.high), (9, quote.low)] {
+            assert!(read.is_none_or(|read| read > 0 && number(place) == Some(read)));
+        }
+        for (place, read) in [(13, quote.volume), (14, quote.value)] {
+            assert!(read.is_none_or(|read| read >= 0 && number(place) == Some(read)));
+        }
+        assert!(quote.change_rate.is_none_or(f64::is_finite), "{quote:?}");
+        quotes.push(quote);
+    }
+    quotes
+}
