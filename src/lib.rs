@@ -22,7 +22,11 @@
 //!  universe -> plan -> sweep --batch--> [ pace | kis::rest ] --quotes--> store -> reader -> program
 //!                                              ^
 //!              reader miss -> single flight ---'  (one for all processes)
+//!                                       kis::ws --trades, gaps--> feed -----'
 //! ```
+//!
+//! The trades of the watched codes are streamed: `feed` writes them beside what the sweeps write, and
+//! where some may have been missed the codes are asked for at once.
 //!
 //! Where several app keys share a sweep, `fleet` stands between sweep and source: the leader's
 //! batches go through Redis to whichever process has a call to spare, and come back to be written.
@@ -43,7 +47,7 @@
 //! ```text
 //!  edge      cli -> daemon -> api -> status -> schedule -> freshness, telemetry      setup, config
 //!  service   universe  sweep -> ledger  reader  fleet, presence -> leadership  journal  ping
-//!            alerts -> board, watch, movers -> cache
+//!            alerts -> board, feed, watch, movers -> cache
 //!  port                         port
 //!  adapter             kis                store          (never meet)
 //!  tool                  pace    clock    tls            sim stands apart

@@ -201,7 +201,7 @@ impl Feed {
     ) {
         let mut writer = Writer::new(self.parts.manner.write_interval);
         loop {
-            let due = writer.next_due();
+            let due = writer.next_due(Instant::now());
             tokio::select! {
                 () = stop.cancelled() => break,
                 told = hears.recv() => {

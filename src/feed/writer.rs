@@ -58,9 +58,10 @@ impl Writer {
         self.waiting.push(quote);
     }
 
-    /// When something is to be written next.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        let due = self.waiting.iter().map(|quote| self.due_of(quote)).min()?;
+    /// When something is to be written next; `now` for what is due already.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let due = |quote| self.due_of(quote).unwrap_or(now);
+        let due = self.waiting.iter().map(due).min()?;
         Some(
             self.not_before
                 .map_or(due, |not_before| due.max(not_before)),
@@ -75,7 +76,7 @@ impl Writer {
         self.not_before = None;
         let (due, waiting): (Vec<Quote>, Vec<Quote>) = std::mem::take(&mut self.waiting)
             .into_iter()
-            .partition(|quote| self.due_of(quote) <= now);
+            .partition(|quote| self.due_of(quote).is_none_or(|due| due <= now));
         self.waiting = waiting;
         for quote in &due {
             self.due.insert(quote.stock_code, now + self.interval);
@@ -102,9 +103,9 @@ impl Writer {
         }
     }
 
-    fn due_of(&self, quote: &Quote) -> Instant {
-        let now = Instant::now();
-        self.due.get(&quote.stock_code).copied().unwrap_or(now)
+    /// When a code may be written; `None` where it never was.
+    fn due_of(&self, quote: &Quote) -> Option<Instant> {
+        self.due.get(&quote.stock_code).copied()
     }
 }
 
@@ -134,16 +135,19 @@ mod tests {
         let mut writer = Writer::new(INTERVAL);
         writer.note(trade("005930", 1));
         assert_eq!(volumes(&writer.take_due(Instant::now())), [1]);
-        assert_eq!(writer.next_due(), None);
+        assert_eq!(writer.next_due(Instant::now()), None);
         for volume in [2, 3, 5, 4] {
             writer.note(trade("005930", volume));
         }
         writer.note(trade("000660", 9));
         assert_eq!(volumes(&writer.take_due(Instant::now())), [9]);
-        assert_eq!(writer.next_due(), Some(Instant::now() + INTERVAL));
+        assert_eq!(
+            writer.next_due(Instant::now()),
+            Some(Instant::now() + INTERVAL)
+        );
         advance(INTERVAL).await;
         assert_eq!(volumes(&writer.take_due(Instant::now())), [5]);
-        assert_eq!(writer.next_due(), None);
+        assert_eq!(writer.next_due(Instant::now()), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -164,7 +168,10 @@ mod tests {
         writer.note(trade("005930", 2));
         writer.give_back(batch, Instant::now());
         assert_eq!(writer.take_due(Instant::now()), []);
-        assert_eq!(writer.next_due(), Some(Instant::now() + INTERVAL));
+        assert_eq!(
+            writer.next_due(Instant::now()),
+            Some(Instant::now() + INTERVAL)
+        );
         advance(INTERVAL).await;
         let mut written = volumes(&writer.take_due(Instant::now()));
         written.sort_unstable();

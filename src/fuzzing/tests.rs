@@ -97,5 +97,6 @@ macro_rules! damaged {
 }
 
 damaged!(
-    answers, archive, ban, calendar, holidays, list, master, object, quotes, settings, token
+    answers, archive, ban, calendar, holidays, list, master, messages, object, quotes, settings,
+    token
 );

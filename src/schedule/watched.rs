@@ -212,14 +212,15 @@ impl Watched {
     }
 
     async fn refresh(&mut self, now: KrxTime, stop: &CancellationToken) {
+        let symbols = self.not_streamed();
         let plan = Plan {
-            watched: self.known.len(),
+            watched: symbols.len(),
             ..plan(&self.parts, self.parts.universe.load().len())
         };
         self.note_strain(&plan);
         let task = Task {
             deadline: plan.watched_time() * 2 + SLACK,
-            symbols: self.known.clone(),
+            symbols,
             close_window: None,
             urgency: Urgency::Watched,
         };
@@ -236,14 +237,23 @@ impl Watched {
         if !report.stopped {
             self.note_missing(&report, &missing);
         }
-        if report.written > 0 {
+        if report.written > 0 || report.universe == 0 {
             let interval = self.parts.settings.watch.interval.as_millis();
             self.parts.activity.set_watching(Some(Watching {
-                codes: report.universe,
+                codes: self.known.len(),
                 interval_ms: u64::try_from(interval).unwrap_or(u64::MAX),
                 refreshed_at: (self.parts.clock)(),
             }));
         }
+    }
+
+    /// The codes without a trade from the live feed since the last pass.
+    fn not_streamed(&self) -> Vec<Symbol> {
+        let Parts {
+            newest, settings, ..
+        } = self.parts.as_ref();
+        let is_due = |code: &&Symbol| !newest.is_live(**code, settings.watch.interval);
+        self.known.iter().filter(is_due).copied().collect()
     }
 
     /// Says which codes got no new price, where that changed.

@@ -64,7 +64,11 @@ impl Phone {
 }
 
 fn answer(code: &str, key: &str) -> String {
-    let rt_cd = if code.ends_with('0') && code != "OPSP0010" { "0" } else { "1" };
+    let rt_cd = if code.ends_with('0') && code != "OPSP0010" {
+        "0"
+    } else {
+        "1"
+    };
     json!({
         "header": {"tr_id": "H0STCNT0", "tr_key": key, "encrypt": "N"},
         "body": {"rt_cd": rt_cd, "msg_cd": code, "msg1": "words",
@@ -152,7 +156,10 @@ impl Dial for Exchange {
             heard: Vec::new(),
             arrived: Arc::default(),
         })));
-        self.dialled.lock().unwrap().push((Instant::now(), phone.clone()));
+        self.dialled
+            .lock()
+            .unwrap()
+            .push((Instant::now(), phone.clone()));
         match play {
             Play::NoWay => Err("connection refused".to_owned()),
             _ => Ok(Box::new(phone)),
@@ -270,7 +277,10 @@ impl Scene {
 
     async fn end(self) {
         self.stop.cancel();
-        timeout(Duration::from_secs(5), self.task).await.unwrap().unwrap();
+        timeout(Duration::from_secs(5), self.task)
+            .await
+            .unwrap()
+            .unwrap();
     }
 }
 
@@ -387,7 +397,11 @@ async fn a_frame_that_cannot_be_read_is_a_gap_of_its_code_or_of_all() {
     phone.says(&frame[..frame.len() - 10]);
     let own = vec!["005930".to_owned()];
     assert_eq!(scene.gap().await, (GapReason::Unreadable, own));
-    for unreadable in [frame.replacen("001", "007", 1), frame.replacen('0', "1", 1), "x".to_owned()] {
+    for unreadable in [
+        frame.replacen("001", "007", 1),
+        frame.replacen('0', "1", 1),
+        "x".to_owned(),
+    ] {
         phone.says(unreadable);
         let (reason, codes) = scene.gap().await;
         assert_eq!((reason, codes.len()), (GapReason::Unreadable, 2));
@@ -411,7 +425,10 @@ async fn no_refusal_and_no_failure_leads_to_a_fast_loop() {
         refusing("OPSP9993"),
         refusing("OPSP8996"),
         refusing("OPSP0010"),
-        Play::Answers { code: "OPSP0000", most: 0 },
+        Play::Answers {
+            code: "OPSP0000",
+            most: 0,
+        },
     ] {
         let scene = Scene::new(&[play], &["005930", "000660"]);
         sleep(Duration::from_secs(1_800)).await;
@@ -427,8 +444,14 @@ async fn a_key_in_use_is_left_alone_for_a_minute_and_longer_each_time() {
     let scene = Scene::new(&[refusing("OPSP8996")], &["005930"]);
     sleep(Duration::from_secs(600)).await;
     let dials = scene.exchange.dials();
-    let pauses: Vec<u64> = dials.windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect();
-    assert!((60..=91).contains(&pauses[0]) && (120..=181).contains(&pauses[1]), "{pauses:?}");
+    let pauses: Vec<u64> = dials
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_secs())
+        .collect();
+    assert!(
+        (60..=91).contains(&pauses[0]) && (120..=181).contains(&pauses[1]),
+        "{pauses:?}"
+    );
     assert!(dials.len() <= 5);
     scene.end().await;
 }
@@ -445,7 +468,10 @@ async fn a_dead_approval_is_replaced_and_a_young_one_used_again() {
     // Hours later it is not risked on another session.
     for _ in 0..200 {
         sleep(Duration::from_secs(60)).await;
-        scene.exchange.phone().says("{\"header\":{\"tr_id\":\"PINGPONG\"}}");
+        scene
+            .exchange
+            .phone()
+            .says("{\"header\":{\"tr_id\":\"PINGPONG\"}}");
     }
     scene.exchange.phone().ends();
     scene.registered(0).await;
@@ -456,7 +482,10 @@ async fn a_dead_approval_is_replaced_and_a_young_one_used_again() {
 
 #[tokio::test(start_paused = true)]
 async fn where_there_is_room_for_fewer_the_rest_is_not_asked_for_again() {
-    let tight = Play::Answers { code: "OPSP0000", most: 2 };
+    let tight = Play::Answers {
+        code: "OPSP0000",
+        most: 2,
+    };
     let mut scene = Scene::new(&[tight], &["000010", "000020", "000030", "000040"]);
     let most = scene
         .hear(|told| match told {
