@@ -221,6 +221,37 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_feed_refusals_total",
         "Refusals of the live feed by the broker's code"
     );
+    describe_counter!(
+        "sise_http_requests_total",
+        "Requests of the API by route and status"
+    );
+    describe_histogram!(
+        "sise_http_request_duration_seconds",
+        Unit::Seconds,
+        "Time from a request to its answer, by route"
+    );
+    describe_gauge!(
+        "sise_http_connections",
+        "Connections of the API that are open"
+    );
+    describe_counter!(
+        "sise_http_connections_refused_total",
+        "Connections closed at once, as api.connections were open"
+    );
+    describe_counter!(
+        "sise_http_throttled_total",
+        "Requests refused as their client asked more often than it may"
+    );
+    describe_gauge!("sise_stream_connections", "Streams that are open");
+    describe_counter!("sise_stream_messages_total", "Messages sent on streams");
+    describe_counter!(
+        "sise_stream_coalesced_total",
+        "Changes left out on streams, as a later one of the same code came before they were sent"
+    );
+    describe_counter!(
+        "sise_stream_disconnects_total",
+        "Streams that ended, by reason"
+    );
     describe_counter!("sise_skipped_runs_total", "Runs skipped by reason");
     describe_gauge!(
         "sise_next_run_timestamp_seconds",
@@ -291,6 +322,11 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     }
     for outcome in ["done", "late", "dropped", "taken_over"] {
         counter!("sise_taken_batches_total", "outcome" => outcome).increment(0);
+    }
+    gauge!("sise_http_connections").set(0);
+    gauge!("sise_stream_connections").set(0);
+    for reason in ["gone", "slow", "flood", "stopped"] {
+        counter!("sise_stream_disconnects_total", "reason" => reason).increment(0);
     }
     gauge!("sise_watched_codes").set(0);
     gauge!("sise_alert_rules").set(0);

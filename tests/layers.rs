@@ -17,7 +17,6 @@ const LAYERS: &[&[&str]] = &[
     &["pace"],
     &["kis", "store"],
     &[
-        "board",
         "universe",
         "cache",
         "sweep",
@@ -27,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
         "ping",
     ],
     &[
-        "fleet", "feed", "presence", "ledger", "movers", "watch", "clients",
+        "board", "fleet", "feed", "presence", "ledger", "movers", "watch", "clients",
     ],
     &["alerts"],
     &["config"],

@@ -57,7 +57,7 @@ use self::market::MarketPage;
 use self::stream::Hub;
 use self::universe::UniversePage;
 use crate::alerts::{AlertRules, Alerts};
-use crate::board::{Onlooker, QuoteBoard};
+use crate::board::{History, Onlooker, QuoteBoard};
 use crate::cache::CacheError;
 use crate::clients::Clients;
 use crate::freshness::Freshness;
@@ -220,8 +220,14 @@ impl ApiServer {
         };
         let connections = self.api.parts.settings.api.connections;
         let served = server::serve(listener, self.api.router(), connections, stop.clone());
-        let ((), (), (), (), served) = tokio::join!(
+        let history = History::new(
+            Arc::clone(&self.api.board),
+            &self.api.parts.cache,
+            Arc::clone(&self.api.parts.clock),
+        );
+        let ((), (), (), (), (), served) = tokio::join!(
             keeper.run(stop.clone()),
+            history.run(|| self.api.leads(), stop),
             alerts,
             self.api.parts.reads.run(stop.clone()),
             self.api.keep_up(),
@@ -234,6 +240,14 @@ impl ApiServer {
 }
 
 impl Api {
+    /// Whether this process sweeps now, and so writes down for all what there is once.
+    fn leads(&self) -> bool {
+        self.sweeping.as_ref().is_some_and(|sweeping| {
+            let candidate = sweeping.candidate.as_ref();
+            candidate.is_none_or(|candidate| candidate.lead().is_some())
+        })
+    }
+
     /// Folds histograms and forgets what is over, until the stop.
     async fn keep_up(&self) {
         let mut ticks = interval(UPKEEP);

@@ -66,6 +66,37 @@ impl Lines {
         }
     }
 
+    /// Adds a point of `date` from before what was noted, where there is none of that minute.
+    pub(super) fn restore(&mut self, place: usize, date: NaiveDate, minute: u16, price: i64) {
+        if *self.date.get_or_insert(date) != date {
+            return;
+        }
+        if self.points.len() <= place {
+            self.points.resize_with(place + 1, Vec::new);
+        }
+        if let (Some(points), Ok(price)) = (self.points.get_mut(place), u32::try_from(price))
+            && let Err(gap) = points.binary_search_by_key(&minute, |(minute, _)| *minute)
+            && points.len() < MOST
+        {
+            points.insert(gap, (minute, price));
+        }
+    }
+
+    /// The price of each place that has one of this minute.
+    pub(super) fn minute(&self, date: NaiveDate, minute: u16) -> Vec<(usize, i64)> {
+        if self.date != Some(date) {
+            return Vec::new();
+        }
+        let lines = self.points.iter().enumerate();
+        let of_minute = |points: &Vec<(u16, u32)>| {
+            let found = points.binary_search_by_key(&minute, |(minute, _)| *minute);
+            found.ok().and_then(|place| points.get(place)).copied()
+        };
+        lines
+            .filter_map(|(place, points)| Some((place, i64::from(of_minute(points)?.1))))
+            .collect()
+    }
+
     /// The line of the code at a place.
     #[must_use]
     pub(super) fn of(&self, place: usize) -> Option<Line> {

@@ -9,6 +9,7 @@
 //! The board is heard by changes and read anew every few seconds; while changes are not heard it
 //! says so, and nothing is answered from it.
 
+mod history;
 mod keeper;
 mod lines;
 mod posted;
@@ -19,10 +20,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{NaiveDate, TimeDelta};
 
 use crate::domain::{Alert, Index, IndexQuote, KrxTime, Quote, Symbol};
 
+pub use history::History;
 pub use keeper::{Keeper, Parts};
 use lines::Lines;
 pub use lines::{Line, Point};
@@ -157,6 +159,26 @@ impl QuoteBoard {
     pub fn line(&self, symbol: Symbol) -> Option<Line> {
         let state = self.state();
         state.lines.of(*state.places.get(&symbol)?)
+    }
+
+    /// The prices of one minute of a day.
+    fn minute(&self, date: NaiveDate, minute: u16) -> Vec<(Symbol, i64)> {
+        let state = self.state();
+        let at = state.lines.minute(date, minute);
+        let mut prices: HashMap<usize, i64> = at.into_iter().collect();
+        let of_codes = state.places.iter();
+        of_codes
+            .filter_map(|(symbol, place)| Some((*symbol, prices.remove(place)?)))
+            .collect()
+    }
+
+    /// Puts prices of an earlier minute into the lines.
+    fn restore(&self, date: NaiveDate, minute: u16, prices: Vec<(Symbol, i64)>) {
+        let mut state = self.state_mut();
+        for (symbol, price) in prices {
+            let place = state.place(symbol);
+            state.lines.restore(place, date, minute, price);
+        }
     }
 
     /// Whether the life of a price is not over.

@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::domain::{Calendar, KrxTime, Quote, Registrations, Symbol};
 use crate::leadership::{Candidate, Post};
-use crate::port::{Gap, PriceStore, Shelf, StoreError, TickSource, Told, WatchedCodes};
+use crate::port::{
+    Change, Changes, Gap, PriceStore, Shelf, StoreError, TickSource, Told, WatchedCodes,
+};
 
 pub use newest::Newest;
 use writer::Writer;
@@ -82,6 +84,8 @@ pub struct Parts {
     pub always_open: bool,
     /// How it works.
     pub manner: Manner,
+    /// Told of gaps, for all who follow the store.
+    pub changes: Arc<dyn Changes>,
     /// Told of what is written.
     pub observe: Observe,
     /// Told which codes are live.
@@ -119,7 +123,22 @@ impl Feed {
             self.parts.source.stream(wanted, told, stop.clone()),
             self.follow(&wants, limit, &stop),
             self.take(hears, &lowers, &stop),
+            self.tell_gaps(self.gaps(), &stop),
         );
+    }
+
+    /// Tells of gaps whoever follows the store, in any process.
+    async fn tell_gaps(&self, mut gaps: broadcast::Receiver<Gap>, stop: &CancellationToken) {
+        while let Some(gap) = stop.run_until_cancelled(gaps.recv()).await {
+            let Ok(gap) = gap else {
+                // Behind by so many that those which are left say it all.
+                continue;
+            };
+            let change = Change::Gap(gap.codes.to_vec());
+            if let Err(error) = self.parts.changes.tell(&change).await {
+                tracing::debug!(%error, "a gap of the live feed is not told of");
+            }
+        }
     }
 
     /// Keeps what is wanted at the watched codes.

@@ -101,6 +101,7 @@ impl Scene {
                 look: Duration::from_secs(1),
                 ttl: TTL,
             },
+            changes: store.clone(),
             observe: Arc::new(|_| {}),
             registered: Arc::new(|_| {}),
         });

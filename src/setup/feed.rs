@@ -38,6 +38,7 @@ impl Parts {
                 look: settings.watch.interval,
                 ttl: settings.store.ttl,
             },
+            changes: Arc::clone(&self.changes),
             observe,
             registered: Arc::new(move |codes| activity.set_live(codes.len())),
         }))

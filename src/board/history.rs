@@ -1,0 +1,161 @@
+//! The lines of the day in the store, so that who starts within a session knows what was before.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{NaiveDate, Timelike as _};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::QuoteBoard;
+use crate::cache::{Cache, CacheError, Profiles};
+use crate::clock::Clock;
+use crate::domain::{KrxTime, Symbol};
+
+/// The lines of a day are kept so long after its last minute.
+const LIFE: Duration = Duration::from_secs(20 * 3_600);
+
+/// A minute is written so long after its end: what was fetched within it is there by then.
+const AFTER: Duration = Duration::from_secs(5);
+
+/// Prices of one minute.
+type Prices = BTreeMap<String, i64>;
+
+/// Keeps the lines of a board in the store. A day is a user, a minute (`HHMM`) a field.
+pub struct History {
+    board: Arc<QuoteBoard>,
+    days: Profiles,
+    clock: Clock,
+}
+
+impl History {
+    /// The lines of `board` in `cache`.
+    #[must_use]
+    pub fn new(board: Arc<QuoteBoard>, cache: &Cache, clock: Clock) -> Self {
+        Self {
+            board,
+            days: cache.profiles("lines"),
+            clock,
+        }
+    }
+
+    /// Reads what is kept of today, then writes every minute until `stop`, where `writes` says so.
+    pub async fn run(&self, writes: impl Fn() -> bool, stop: &CancellationToken) {
+        let mut is_read = self.read((self.clock)()).await.is_ok();
+        loop {
+            let now = (self.clock)();
+            let left = Duration::from_secs(u64::from(60 - now.second() % 60));
+            let pause = sleep(left + AFTER);
+            if stop.run_until_cancelled(pause).await.is_none() {
+                return;
+            }
+            if !is_read {
+                is_read = self.read((self.clock)()).await.is_ok();
+            }
+            if !writes() {
+                continue;
+            }
+            // The minute that is over.
+            let minute = now.hour() * 60 + now.minute();
+            if let Err(error) = self.write(now.date_naive(), minute).await {
+                tracing::debug!(%error, "a minute of the day's lines is not kept");
+            }
+        }
+    }
+
+    async fn write(&self, date: NaiveDate, minute: u32) -> Result<(), CacheError> {
+        let Ok(number) = u16::try_from(minute) else {
+            return Ok(());
+        };
+        let prices: Prices = self
+            .board
+            .minute(date, number)
+            .into_iter()
+            .map(|(symbol, price)| (symbol.to_string(), price))
+            .collect();
+        if prices.is_empty() {
+            return Ok(());
+        }
+        let day = date.to_string();
+        let field = format!("{:02}{:02}", minute / 60, minute % 60);
+        self.days.set(&day, &field, &prices).await?;
+        self.days.expire(&day, LIFE).await?;
+        Ok(())
+    }
+
+    async fn read(&self, now: KrxTime) -> Result<(), CacheError> {
+        let date = now.date_naive();
+        let minutes = self.days.try_get_all::<Prices>(&date.to_string()).await?;
+        for (field, prices) in minutes {
+            let (Some(hour), Some(minute)) = (number(field.get(..2)), number(field.get(2..)))
+            else {
+                continue;
+            };
+            let prices = prices.into_iter();
+            let of_codes = prices.filter_map(|(code, price)| Some((code.parse().ok()?, price)));
+            let of_codes: Vec<(Symbol, i64)> = of_codes.collect();
+            self.board.restore(date, hour * 60 + minute, of_codes);
+        }
+        Ok(())
+    }
+}
+
+fn number(text: Option<&str>) -> Option<u16> {
+    text?.parse().ok().filter(|number| *number < 60)
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("History")
+            .field("board", &self.board)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache;
+    use crate::domain::{Quote, Seoul};
+    use crate::store::MemoryStore;
+    use chrono::TimeZone as _;
+
+    fn at(minute: u32) -> KrxTime {
+        Seoul.with_ymd_and_hms(2026, 11, 20, 9, minute, 30).unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_starts_later_knows_the_line_from_before() {
+        let store = Arc::new(MemoryStore::default());
+        let clock: Clock = Arc::new(|| at(2));
+        let cache = Cache::new(cache::Parts {
+            store,
+            process: "here".to_owned(),
+            clock: Arc::clone(&clock),
+            timeout: Duration::from_secs(1),
+            namespace: "sise:".to_owned(),
+        });
+        let code: Symbol = "005930".parse().unwrap();
+        let board = || Arc::new(QuoteBoard::new(Duration::from_secs(120)));
+        let early = board();
+        for (minute, price) in [(0, 72_000), (1, 72_100)] {
+            early.post(vec![Quote::sample(code, price, at(minute))], at(minute));
+            let history = History::new(Arc::clone(&early), &cache, Arc::clone(&clock));
+            history
+                .write(at(minute).date_naive(), 9 * 60 + minute)
+                .await
+                .unwrap();
+        }
+        let late = board();
+        late.post(vec![Quote::sample(code, 72_300, at(2))], at(2));
+        let history = History::new(Arc::clone(&late), &cache, clock);
+        history.read(at(2)).await.unwrap();
+        // Read twice it is the same.
+        history.read(at(2)).await.unwrap();
+        let points = late.line(code).unwrap().points;
+        let points: Vec<(u16, i64)> = points.iter().map(|at| (at.minute, at.price)).collect();
+        assert_eq!(points, [(540, 72_000), (541, 72_100), (542, 72_300)]);
+    }
+}

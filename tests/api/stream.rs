@@ -1,0 +1,253 @@
+//! Streams: what a client is told, over both ways, from any server, and what it is spared.
+
+use std::time::Duration;
+
+use redis::AsyncCommands as _;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::support::{PATIENCE, until};
+use crate::wire::{Stream, get, request};
+use crate::{CODES, Served, codes, serve, small};
+
+#[tokio::test]
+async fn first_comes_what_is_there_and_then_what_changes() {
+    let served = Served::new().await;
+    let wanted = codes(5);
+    let mut stream = Stream::open(&served.address, "").await;
+    stream
+        .say(&json!({"op": "subscribe", "codes": wanted, "indices": true}))
+        .await;
+    let subscribed = stream.next_of("subscribed").await;
+    assert_eq!(subscribed["codes"], 5);
+    assert_eq!(subscribed["indices"], true);
+    let first = stream.prices_of("snapshot", &wanted).await;
+    assert!(first.iter().all(|price| *price > 0));
+
+    served.sweep().await;
+    // Of codes that were not asked for nothing comes: `prices_of` would stumble over one.
+    stream.prices_of("changes", &wanted).await;
+
+    stream
+        .say(&json!({"op": "unsubscribe", "codes": wanted[1..]}))
+        .await;
+    assert_eq!(stream.next_of("subscribed").await["codes"], 1);
+    served.sweep().await;
+    stream.prices_of("changes", &wanted[..1]).await;
+    stream.say(&json!({"op": "ping"})).await;
+    stream.next_of("pong").await;
+}
+
+#[tokio::test]
+async fn the_same_comes_as_events() {
+    let served = Served::new().await;
+    let wanted = codes(2);
+    let mut socket = TcpStream::connect(&served.address).await.unwrap();
+    let query = format!("/v1/stream?codes={}&indices=1", wanted.join(","));
+    let head = format!("GET {query} HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n");
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    let mut buffer = vec![0; 65_536];
+    let mut swept = false;
+    while !text.contains("event: changes") {
+        let read = timeout(PATIENCE, socket.read(&mut buffer))
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(read > 0, "the stream ended: {text}");
+        text += &String::from_utf8_lossy(&buffer[..read]);
+        if text.contains("event: snapshot") && !std::mem::replace(&mut swept, true) {
+            served.sweep().await;
+        }
+    }
+    assert!(text.contains("content-type: text/event-stream"));
+    let places: Vec<usize> = [
+        "id: 1\nevent: hello",
+        "id: 2\nevent: subscribed",
+        "id: 3\nevent: snapshot",
+    ]
+    .iter()
+    .map(|part| {
+        text.find(part)
+            .unwrap_or_else(|| panic!("'{part}' in {text}"))
+    })
+    .collect();
+    assert!(places.is_sorted());
+}
+
+#[tokio::test]
+async fn every_server_on_one_redis_tells_the_same() {
+    let served = Served::new().await;
+    let (_other, other) = serve(&served.world, &[]).await;
+    let wanted = codes(CODES);
+    let query = "?market=KOSPI";
+    let mut here = Stream::open(&served.address, query).await;
+    let mut there = Stream::open(&other, query).await;
+    for stream in [&mut here, &mut there] {
+        stream.prices_of("snapshot", &wanted).await;
+    }
+    served.sweep().await;
+    let told = [
+        here.prices_of("changes", &wanted).await,
+        there.prices_of("changes", &wanted).await,
+    ];
+    assert_eq!(told[0], told[1]);
+    let stored = served.world.redis.realtime().await;
+    for (code, price) in wanted.iter().zip(&told[0]) {
+        assert_eq!(stored[code]["price"].as_i64(), Some(*price));
+    }
+    let status = get(&other, "/v1/status").await.json();
+    assert_eq!(status["stream"]["connections"], 1);
+}
+
+#[tokio::test]
+async fn watch_lists_and_all_codes_can_be_asked_for() {
+    let served = Served::new().await;
+    let wanted = codes(3);
+    let body = json!({"codes": wanted}).to_string();
+    request(&served.address, "PUT", "/v1/watchlists/mine", &[], &body).await;
+    let mut stream = Stream::open(&served.address, "?watchlist=mine").await;
+    assert_eq!(stream.next_of("subscribed").await["codes"], 3);
+    stream.prices_of("snapshot", &wanted).await;
+    stream.say(&json!({"op": "subscribe", "all": true})).await;
+    assert_eq!(stream.next_of("subscribed").await["codes"], CODES);
+    stream.prices_of("snapshot", &codes(CODES)).await;
+    stream.say(&json!({"op": "unsubscribe", "all": true})).await;
+    assert_eq!(stream.next_of("subscribed").await["codes"], 0);
+}
+
+#[tokio::test]
+async fn nonsense_is_refused_and_the_stream_goes_on() {
+    let served = Served::new().await;
+    let mut stream = Stream::open(&served.address, "").await;
+    for (text, status) in [
+        ("hello", 400),
+        ("{\"op\":\"buy\"}", 400),
+        ("{\"op\":\"subscribe\",\"codes\":[\"samsung\"]}", 400),
+        ("{\"op\":\"subscribe\",\"watchlist\":\"none\"}", 404),
+        ("{\"op\":\"subscribe\",\"colour\":\"red\"}", 400),
+    ] {
+        stream.say_text(text).await;
+        let error = stream.next_of("error").await;
+        assert_eq!(error["problem"]["status"], status, "{error}");
+    }
+    stream.say(&json!({"op": "ping"})).await;
+    stream.next_of("pong").await;
+    // One that does nothing but talk is sent away.
+    for _ in 0..200 {
+        stream.say_text("{\"op\":\"ping\"}").await;
+    }
+    while stream.next_or_end(PATIENCE).await.is_some() {}
+    until("it is counted", async || {
+        let metrics = get(&served.address, "/metrics").await.body;
+        let text = String::from_utf8(metrics).unwrap();
+        text.contains("sise_stream_disconnects_total{reason=\"flood\"} 1")
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_has_so_many_streams_and_no_more() {
+    let served = Served::with(&[("SISE__API__STREAMS_PER_CLIENT", "2")]).await;
+    let first = Stream::open(&served.address, "").await;
+    let _second = Stream::open(&served.address, "").await;
+    let refused = get(&served.address, "/v1/stream").await;
+    refused.is_problem(429, "too-many-requests");
+    drop(first);
+    until("there is room again", async || {
+        let status = get(&served.address, "/v1/status").await.json();
+        (status["stream"]["connections"] == 1).then_some(())
+    })
+    .await;
+    Stream::open(&served.address, "").await;
+}
+
+/// A client that does not read gets the latest of each code when it does, is told that others were
+/// left out, and takes no memory for them.
+#[tokio::test]
+async fn a_slow_client_gets_the_latest_and_is_told_of_the_rest() {
+    let served = Served::new().await;
+    let wanted = codes(CODES);
+    let mut stream = Stream::open(&served.address, "?all=1").await;
+    stream.prices_of("snapshot", &wanted).await;
+    // Written here: far more than the sockets between the two hold.
+    let mut connection = served.world.redis.connection().await;
+    let template: Value = served.world.redis.realtime().await[&wanted[0]].clone();
+    let rounds = 1_000;
+    for round in 0..rounds {
+        let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        let prices: Vec<Value> = wanted
+            .iter()
+            .map(|code| {
+                let mut price = template.clone();
+                price["stock_code"] = json!(code);
+                price["price"] = json!(1_000 + round);
+                price["fetched_at"] = json!(now);
+                price
+            })
+            .collect();
+        let change = json!({"prices": prices}).to_string();
+        let _: i64 = connection.publish("sise:changes", change).await.unwrap();
+    }
+    let (mut last, mut dropped, mut count) = (0, 0, 0);
+    while last < 1_000 + rounds - 1 {
+        let message = stream.next().await;
+        match message["type"].as_str().unwrap() {
+            "gap" => {
+                assert_eq!(message["reason"], "slow");
+                dropped += message["dropped"].as_u64().unwrap();
+            }
+            "changes" => {
+                for price in message["prices"].as_array().unwrap() {
+                    count += 1;
+                    if price["stock_code"] == wanted[CODES - 1].as_str() {
+                        last = price["price"].as_i64().unwrap();
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let sent = u64::try_from(rounds).unwrap() * u64::try_from(CODES).unwrap();
+    assert!(count < sent, "all {sent} changes were told one by one");
+    assert!(dropped > 0, "{count} of {sent} came, and no gap was told");
+}
+
+/// Without Redis nothing is heard: the client is told, and gets everything anew afterwards.
+#[tokio::test]
+async fn an_outage_of_the_store_is_a_gap_and_then_a_snapshot() {
+    let mut served = Served::new().await;
+    let wanted = codes(4);
+    let query = format!("?codes={}", wanted.join(","));
+    let mut stream = Stream::open(&served.address, &query).await;
+    stream.prices_of("snapshot", &wanted).await;
+    served.world.redis.kill().await;
+    let gap = stream.next_of("gap").await;
+    assert_eq!(gap["reason"], "store");
+    served.world.redis.start_again().await;
+    small(&served.world, &["run", "--once"])
+        .run()
+        .await
+        .exits(0);
+    // In a snapshot or as changes: whichever the mended connection comes to first.
+    let mut missing = wanted.clone();
+    while !missing.is_empty() {
+        let message = stream.next().await;
+        for price in message["prices"].as_array().unwrap_or(&Vec::new()) {
+            missing.retain(|code| price["stock_code"] != code.as_str());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_says_so() {
+    let served = Served::new().await;
+    let mut stream = Stream::open(&served.address, "?all=1").await;
+    stream.prices_of("snapshot", &codes(CODES)).await;
+    served.server.signal("TERM");
+    while stream.next_or_end(Duration::from_secs(20)).await.is_some() {}
+    served.server.end().await.exits(143);
+}
