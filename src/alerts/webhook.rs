@@ -22,17 +22,25 @@ use crate::clock::Clock;
 use crate::domain::Alert;
 use crate::tls;
 
-/// Longest time a post may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Longest time of a post.
+    pub(super) patience: Duration,
+    /// Pauses before a post is repeated grow from this, with as much again at random.
+    pub(super) first_pause: Duration,
+    /// A post is repeated only within this time from the first.
+    pub(super) within: Duration,
+}
 
-/// A post is repeated so often at most,
+const PACE: Pace = Pace {
+    patience: Duration::from_secs(5),
+    first_pause: Duration::from_secs(1),
+    within: Duration::from_secs(60),
+};
+
+/// A post is repeated so often at most.
 const REPEATS: usize = 4;
-
-/// after pauses that grow from this, with as much again at random,
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// and only within this time from the first.
-const WITHIN: Duration = Duration::from_secs(60);
 
 /// Alerts that wait at most.
 const QUEUE: usize = 256;
@@ -52,6 +60,7 @@ pub struct Webhook {
     url: SecretString,
     secret: Option<SecretString>,
     clock: Clock,
+    pace: Pace,
     queue: Mutex<VecDeque<Letter>>,
     arrived: Notify,
     has_failed: AtomicBool,
@@ -106,9 +115,18 @@ impl Webhook {
         secret: Option<SecretString>,
         clock: Clock,
     ) -> Result<Self, String> {
+        Self::at_pace(url, secret, clock, PACE)
+    }
+
+    pub(super) fn at_pace(
+        url: SecretString,
+        secret: Option<SecretString>,
+        clock: Clock,
+        pace: Pace,
+    ) -> Result<Self, String> {
         tls::install_provider();
         let mut builder = Client::builder()
-            .timeout(PATIENCE)
+            .timeout(pace.patience)
             // They would carry the alert elsewhere.
             .redirect(redirect::Policy::none())
             .user_agent(concat!("sise/", env!("CARGO_PKG_VERSION")));
@@ -127,6 +145,7 @@ impl Webhook {
             url,
             secret,
             clock,
+            pace,
             queue: Mutex::default(),
             arrived: Notify::new(),
             has_failed: AtomicBool::new(false),
@@ -196,9 +215,9 @@ impl Webhook {
 
     /// Posts until it is taken, refused, or tried often enough.
     async fn send(&self, letter: Letter) -> Delivery {
-        let deadline = Instant::now() + WITHIN;
+        let deadline = Instant::now() + self.pace.within;
         let mut pauses = ExponentialBuilder::default()
-            .with_min_delay(FIRST_PAUSE)
+            .with_min_delay(self.pace.first_pause)
             .with_max_times(REPEATS)
             .with_jitter()
             .with_jitter_seed(fastrand::u64(..))
@@ -209,7 +228,9 @@ impl Webhook {
                 break delivery;
             }
             match pauses.next() {
-                Some(pause) if Instant::now() + pause + PATIENCE <= deadline => sleep(pause).await,
+                Some(pause) if Instant::now() + pause + self.pace.patience <= deadline => {
+                    sleep(pause).await
+                }
                 _ => break delivery,
             }
         };
@@ -249,7 +270,7 @@ impl Webhook {
             }
             // The address is a secret.
             Err(error) if error.is_timeout() => {
-                Delivery::Failed(format!("no answer within {} s", PATIENCE.as_secs()))
+                Delivery::Failed(format!("no answer within {:?}", self.pace.patience))
             }
             Err(error) => Delivery::Failed(error.without_url().to_string()),
         }

@@ -16,7 +16,7 @@ pub struct Posted {
 }
 
 impl Posted {
-    pub(super) fn new(quote: Quote, place: usize) -> Self {
+    pub(crate) fn new(quote: Quote, place: usize) -> Self {
         Self {
             quote,
             place,

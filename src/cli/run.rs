@@ -13,7 +13,9 @@ use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
 use super::plan::{remedies, until_spent};
 use super::progress;
+use crate::alerts::Alerts;
 use crate::api::{ApiServer, Sweeping};
+use crate::board::{Keeper, QuoteBoard};
 use crate::config::Layers;
 use crate::daemon::{self, Signal};
 use crate::domain::{Calling, Event, KrxTime, Quote, Role, Skipped, Symbol};
@@ -360,6 +362,11 @@ async fn daemon(
         let checked = api.check().await;
         checked.map_err(|error| Failure::usage(error.to_string()))?;
     }
+    let alerts = match &api {
+        // The API has a board, and watches it.
+        Some(_) => None,
+        None => Some(board_of_alerts(&parts, arguments.always_open)?),
+    };
     let token = stop.clone();
     let work = async move {
         let ready = make_ready(&arguments, &parts, &broker);
@@ -404,11 +411,24 @@ async fn daemon(
                 feed.run(until).await;
             }
         };
-        let (ended, (), ()) = tokio::join!(scheduled, shared, live);
+        let watched = async {
+            if let Some((keeper, alerts)) = alerts {
+                tokio::join!(keeper.run(sharing.clone()), alerts.run(sharing.clone()));
+            }
+        };
+        let (ended, (), (), ()) = tokio::join!(scheduled, shared, live, watched);
         ended.map_err(|error| Failure::failed(format!("the cron loop: {error}")))
     };
     let signal: Signal = daemon::run(work, api, stop).await?;
     Ok(signal.exit_code())
+}
+
+/// A board of its own for the alerts of a daemon without API.
+fn board_of_alerts(parts: &Parts, always_open: bool) -> Result<(Keeper, Alerts), Failure> {
+    let board = Arc::new(QuoteBoard::new(parts.settings.store.ttl));
+    let alerts = parts.alerts(&board, always_open)?;
+    let keeper = parts.keeper(&board, vec![alerts.onlooker()]);
+    Ok((keeper, alerts))
 }
 
 /// Store, list, plan and token, before the first sweep.

@@ -1,0 +1,239 @@
+use crate::port::{Change, Changes as _, Heard, Leadership as _};
+
+use super::*;
+
+async fn seconds(seconds: u64) {
+    sleep(Duration::from_secs(seconds)).await;
+}
+
+fn below() -> Terms {
+    always(Condition::PriceBelow(70_000))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_is_added_is_watched_and_told_on_every_way() {
+    let world = World::new(1);
+    let mut heard = world.store.listen();
+    let process = world.process("one", true);
+    seconds(5).await;
+    world.price(1, 71_000).await;
+    world.rule("low", &below()).await;
+    world.price(1, 69_000).await;
+    world.price(1, 69_500).await;
+    let told = process.told();
+    let [alert] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!((alert.rule.as_str(), alert.code), ("low", Some(code(1))));
+    let mut messages = Vec::new();
+    while let Ok(heard) = heard.try_recv() {
+        if let Heard::Change(Change::Alert(alert)) = heard {
+            messages.push(alert);
+        }
+    }
+    assert_eq!(messages, told);
+    assert!(world.rules.remove("low").await.unwrap());
+    seconds(4).await;
+    world.price(1, 71_000).await;
+    world.price(1, 69_000).await;
+    assert_eq!(process.told().len(), 1);
+    process.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_of_two_tells_and_the_other_goes_on() {
+    let world = World::new(1);
+    world.rule("low", &below()).await;
+    let first = world.process("first", false);
+    seconds(1).await;
+    let second = world.process("second", false);
+    seconds(4).await;
+    for price in [71_000, 69_000, 69_500] {
+        world.price(1, price).await;
+    }
+    assert_eq!((first.told().len(), second.told().len()), (1, 0));
+    // It dies; what was told is not told again, and what comes is.
+    first.crash();
+    seconds(20).await;
+    for price in [70_100, 69_000] {
+        world.price(1, price).await;
+    }
+    assert_eq!(second.told().len(), 0);
+    for price in [71_000, 69_000] {
+        world.price(1, price).await;
+    }
+    assert_eq!(second.told().len(), 1);
+    second.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_between_the_two_is_told_by_the_second_once() {
+    let world = World::new(2);
+    world.rule("low", &below()).await;
+    let first = world.process("first", false);
+    seconds(4).await;
+    let second = world.process("second", false);
+    seconds(4).await;
+    world.price(1, 71_000).await;
+    world.price(2, 71_000).await;
+    world.price(2, 69_000).await;
+    first.crash();
+    world.price(1, 69_000).await;
+    assert_eq!(second.told().len(), 0);
+    seconds(20).await;
+    let told = second.told();
+    let codes: Vec<_> = told.iter().filter_map(|alert| alert.code).collect();
+    assert_eq!(codes, [code(1)], "the other one was told by the first");
+    seconds(60).await;
+    assert_eq!(second.told().len(), 1);
+    second.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_starts_anew_does_not_tell_again_what_lasts() {
+    let world = World::new(1);
+    let terms = always(Condition::ChangeBeyond(5.0));
+    world.rule("far", &terms).await;
+    let price = async |world: &World| {
+        let mut quote = Quote::sample(code(1), 70_000, world.now());
+        quote.change_rate = Some(7.0);
+        world.write(&[quote]).await;
+    };
+    let first = world.process("first", false);
+    seconds(4).await;
+    price(&world).await;
+    assert_eq!(first.told().len(), 1);
+    first.end().await;
+    let second = world.process("second", false);
+    seconds(4).await;
+    price(&world).await;
+    seconds(30).await;
+    assert_eq!(second.told().len(), 0);
+    // The rule is another one now.
+    world.rule("far", &terms).await;
+    price(&world).await;
+    assert_eq!(second.told().len(), 1);
+    second.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_followed() {
+    let world = World::new(2);
+    let lists = crate::watch::WatchLists::new(&world.cache);
+    let terms = Terms {
+        of: Scope::List("mine".to_owned()),
+        ..below()
+    };
+    lists.add("mine", &[code(1)], world.now()).await.unwrap();
+    world.rule("low", &terms).await;
+    let process = world.process("one", true);
+    seconds(4).await;
+    let fall = async || {
+        for price in [71_000, 69_000] {
+            world.price(1, price).await;
+            world.price(2, price).await;
+        }
+    };
+    fall().await;
+    lists.add("mine", &[code(2)], world.now()).await.unwrap();
+    lists.remove("mine", &[code(1)]).await.unwrap();
+    seconds(4).await;
+    fall().await;
+    let told = process.told();
+    let codes: Vec<_> = told.iter().filter_map(|alert| alert.code).collect();
+    assert_eq!(codes, [code(1), code(2)]);
+    assert!(
+        told.iter()
+            .all(|alert| alert.list.as_deref() == Some("mine"))
+    );
+    process.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn coverage_and_the_leader_are_looked_at() {
+    let world = World::new(10);
+    let coverage = Condition::CoverageBelow {
+        percent: 90.0,
+        for_s: 60,
+    };
+    world.rule("gap", &always(coverage)).await;
+    let lost = Condition::LeaderLost { for_s: 30 };
+    world.rule("leader", &always(lost)).await;
+    let lead = async |seconds| {
+        let life = Duration::from_secs(seconds);
+        world.store.campaign("sweeper", life).await.unwrap();
+    };
+    lead(300).await;
+    let quotes = |count| -> Vec<Quote> {
+        let quote = |number| Quote::sample(code(number), 70_000, world.now());
+        (1..=count).map(quote).collect()
+    };
+    world.write(&quotes(10)).await;
+    let process = world.process("one", true);
+    for _ in 0..3 {
+        seconds(60).await;
+        world.write(&quotes(10)).await;
+    }
+    assert_eq!(process.told(), []);
+    for _ in 0..4 {
+        seconds(60).await;
+        world.write(&quotes(8)).await;
+    }
+    let told = process.told();
+    let texts: Vec<&str> = told.iter().map(|alert| alert.text.as_str()).collect();
+    assert_eq!(
+        texts,
+        ["80.0 % of the list have a live price, and fewer than 90 % for 1 min"]
+    );
+    seconds(120).await;
+    let told = process.told();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1].text.starts_with("nobody has led for 3"), "{told:?}");
+    process.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_is_cut() {
+    let world = World::new(150);
+    world.rule("low", &below()).await;
+    let process = world.process("one", true);
+    seconds(4).await;
+    for price in [71_000, 69_000] {
+        let quote = |number| Quote::sample(code(number), price, world.now());
+        let quotes: Vec<Quote> = (1..=150).map(quote).collect();
+        world.write(&quotes).await;
+    }
+    assert_eq!(process.told().len(), 100);
+    process.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_and_is_no_rule_stops_no_other() {
+    let world = World::new(1);
+    let strange = serde_json::json!({ "since": "now" });
+    let profiles = world.cache.profiles(PROFILES);
+    profiles
+        .set(rules::RULES, "strange", &strange)
+        .await
+        .unwrap();
+    world.rule("low", &below()).await;
+    let kept = world.rules.all().await.unwrap();
+    assert_eq!((kept.rules.len(), kept.unreadable.len()), (1, 1));
+    let error = world.rules.get("strange").await.unwrap_err().to_string();
+    assert!(error.starts_with("strange is no rule: "), "{error}");
+    let process = world.process("one", true);
+    seconds(4).await;
+    for price in [71_000, 69_000] {
+        world.price(1, price).await;
+    }
+    assert_eq!(process.told().len(), 1);
+    for number in 2..200 {
+        let name = format!("rule-{number}");
+        world.rules.set(&name, &below(), world.now()).await.unwrap();
+    }
+    let error = world.rules.set("more", &below(), world.now()).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("200 rules already"), "{error}");
+    assert!(!world.rules.set("low", &below(), world.now()).await.unwrap());
+    process.end().await;
+}
