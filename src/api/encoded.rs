@@ -1,4 +1,4 @@
-//! A large answer, encoded once for all who ask.
+//! A large answer or a file, encoded once for all who ask.
 
 use std::io::Write as _;
 use std::sync::OnceLock;
@@ -16,10 +16,11 @@ use flate2::write::GzEncoder;
 const GZIP: Compression = Compression::new(6);
 const BROTLI: i32 = 5;
 
-/// A JSON text and what it becomes on the wire.
+/// A text and what it becomes on the wire.
 #[derive(Debug)]
 pub(super) struct Encoded {
-    json: Bytes,
+    kind: &'static str,
+    text: Bytes,
     tag: String,
     gzip: OnceLock<Bytes>,
     brotli: OnceLock<Bytes>,
@@ -34,15 +35,22 @@ enum Coding {
 }
 
 impl Encoded {
+    /// A JSON text.
     pub(super) fn new(json: Vec<u8>) -> Self {
-        let digest = ring::digest::digest(&ring::digest::SHA256, &json);
+        Self::of("application/json", json.into())
+    }
+
+    /// A text of a type.
+    pub(super) fn of(kind: &'static str, text: Bytes) -> Self {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &text);
         let tag = digest
             .as_ref()
             .iter()
             .take(12)
             .fold(String::new(), |tag, byte| format!("{tag}{byte:02x}"));
         Self {
-            json: json.into(),
+            kind,
+            text,
             tag,
             gzip: OnceLock::new(),
             brotli: OnceLock::new(),
@@ -81,8 +89,8 @@ impl Encoded {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
             let mut response = Body::from(self.body(coding)).into_response();
-            let json = HeaderValue::from_static("application/json");
-            response.headers_mut().insert(CONTENT_TYPE, json);
+            let kind = HeaderValue::from_static(self.kind);
+            response.headers_mut().insert(CONTENT_TYPE, kind);
             if let Some(name) = coding.name() {
                 let name = HeaderValue::from_static(name);
                 response.headers_mut().insert(CONTENT_ENCODING, name);
@@ -101,9 +109,9 @@ impl Encoded {
 
     fn body(&self, coding: Coding) -> Bytes {
         match coding {
-            Coding::None => self.json.clone(),
-            Coding::Gzip => self.gzip.get_or_init(|| gzip(&self.json)).clone(),
-            Coding::Brotli => self.brotli.get_or_init(|| brotli(&self.json)).clone(),
+            Coding::None => self.text.clone(),
+            Coding::Gzip => self.gzip.get_or_init(|| gzip(&self.text)).clone(),
+            Coding::Brotli => self.brotli.get_or_init(|| brotli(&self.text)).clone(),
         }
     }
 }
@@ -137,18 +145,18 @@ impl Coding {
 }
 
 /// Writing into memory does not fail; were it to, the client would see a body that ends early.
-fn gzip(json: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(json.len() / 3), GZIP);
-    let _ = encoder.write_all(json);
+fn gzip(text: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 3), GZIP);
+    let _ = encoder.write_all(text);
     encoder.finish().unwrap_or_default().into()
 }
 
-fn brotli(json: &[u8]) -> Bytes {
-    let mut compressed = Vec::with_capacity(json.len() / 3);
+fn brotli(text: &[u8]) -> Bytes {
+    let mut compressed = Vec::with_capacity(text.len() / 3);
     let parameters = ::brotli::enc::BrotliEncoderParams {
         quality: BROTLI,
         ..Default::default()
     };
-    let _ = ::brotli::BrotliCompress(&mut &*json, &mut compressed, &parameters);
+    let _ = ::brotli::BrotliCompress(&mut &*text, &mut compressed, &parameters);
     compressed.into()
 }

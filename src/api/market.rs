@@ -149,7 +149,7 @@ impl Api {
             v: 1,
             at: now.to_rfc3339_opts(chrono::SecondsFormat::Millis, false),
             session: moment.phase.as_str(),
-            open: moment.is_open(),
+            open: moment.is_open() || self.is_always_open(),
             ttl_ms: u64::try_from(ttl).unwrap_or(u64::MAX),
             columns: COLUMNS,
             rows: rows.collect(),

@@ -248,6 +248,12 @@ impl Api {
         })
     }
 
+    /// Whether this process sweeps at any hour, in a trial.
+    fn is_always_open(&self) -> bool {
+        let sweeping = self.sweeping.as_ref();
+        sweeping.is_some_and(|sweeping| sweeping.always_open)
+    }
+
     /// Folds histograms and forgets what is over, until the stop.
     async fn keep_up(&self) {
         let mut ticks = interval(UPKEEP);

@@ -1,11 +1,14 @@
 //! The market on one page: files inside the program.
 
+use std::sync::Arc;
+
 use axum::Router;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
-use axum::response::IntoResponse;
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::routing::get;
+
+use super::encoded::Encoded;
 
 /// Nothing comes from elsewhere, and nothing runs that is not a file of these.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -120,17 +123,19 @@ const FILES: &[(&str, &str, &[u8])] = &[
 pub(super) fn files<S: Clone + Send + Sync + 'static>() -> Router<S> {
     FILES
         .iter()
-        .fold(Router::new(), |router, (name, kind, content)| {
-            let answer = move || async move {
-                let headers = [
-                    (CONTENT_TYPE, *kind),
-                    (CONTENT_SECURITY_POLICY, POLICY),
-                    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-                    (REFERRER_POLICY, "no-referrer"),
-                    (CACHE_CONTROL, "no-cache"),
-                ];
-                (headers, *content).into_response()
+        .fold(Router::new(), |router, (path, kind, content)| {
+            let file = Arc::new(Encoded::of(kind, Bytes::from_static(content)));
+            let answer = move |asked: HeaderMap| {
+                let file = Arc::clone(&file);
+                async move {
+                    let headers = [
+                        (CONTENT_SECURITY_POLICY, POLICY),
+                        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+                        (REFERRER_POLICY, "no-referrer"),
+                    ];
+                    (headers, file.respond(&asked))
+                }
             };
-            router.route(name, get(answer))
+            router.route(path, get(answer))
         })
 }
