@@ -69,6 +69,12 @@ fn answers(port: u16) -> bool {
     ping().unwrap_or(false)
 }
 
+impl PrivateRedis {
+    pub(crate) fn usage(&self) -> Outcome<Usage> {
+        Usage::of(self.process.id())
+    }
+}
+
 impl Drop for PrivateRedis {
     fn drop(&mut self) {
         end(&mut self.process);
