@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ratatui::crossterm::event::{self, Event};
@@ -45,7 +44,6 @@ impl Drop for Terminal {
 pub(super) struct Keys {
     events: mpsc::Receiver<Event>,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Keys {
@@ -54,7 +52,7 @@ impl Keys {
         let (sender, events) = mpsc::channel(QUEUE);
         let stop = Arc::new(AtomicBool::new(false));
         let is_stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
+        std::thread::spawn(move || {
             while !is_stopped.load(Ordering::Relaxed) {
                 let event = match event::poll(LOOK) {
                     Ok(true) => event::read(),
@@ -70,11 +68,7 @@ impl Keys {
                 }
             }
         });
-        Self {
-            events,
-            stop,
-            thread: Some(thread),
-        }
+        Self { events, stop }
     }
 
     /// The next one; `None` where the terminal has gone.
@@ -85,10 +79,8 @@ impl Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
+        // The thread ends within a look. It is not waited for: on a terminal that was closed it reads
+        // nothing for ever, and ends with the process.
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // It ends within a look. A panic of it was told already.
-            let _ = thread.join();
-        }
     }
 }
