@@ -75,6 +75,7 @@ async fn the_screen_shows_health_and_movers_and_keys_change_it() {
             "1 leading",
             "next run",
             "gainers",
+            "KOSPI200 ",
             "losers",
             "▲",
         ])

@@ -52,6 +52,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, shown: &Shown<'_>) {
     }
     let mut lines = Vec::new();
     lines.push(health::title(shown, paint));
+    lines.extend(health::indices(&shown.picture.indices, paint));
     match &shown.picture.status {
         Some(status) => lines.extend(health::lines(status, shown, area.width.into(), paint)),
         None => lines.push(Line::raw("asking the store ...")),

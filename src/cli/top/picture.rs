@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Kind;
-use crate::domain::{KrxTime, Market, Symbol};
+use crate::domain::{IndexQuote, KrxTime, Market, Symbol};
 use crate::movers::{End, Prices, Top};
 use crate::setup::Parts;
 use crate::status::Status;
@@ -32,6 +32,8 @@ const SWEEPS: usize = 1;
 pub(super) struct Picture {
     /// `None` until the store has answered once.
     pub(super) status: Option<Status>,
+    /// The indices that are kept and live.
+    pub(super) indices: Vec<IndexQuote>,
     pub(super) movers: Vec<Movers>,
     /// What went wrong with the last look; what is shown is older then.
     pub(super) trouble: Option<Trouble>,
@@ -113,8 +115,10 @@ async fn look(parts: &Parts, market: Option<Market>) -> Result<Picture, String> 
             places: places(top, parts),
         });
     }
+    let indices = parts.indices.indices().await;
     Ok(Picture {
         status: Some(status),
+        indices: indices.map_err(|error| error.to_string())?,
         movers,
         trouble: None,
     })

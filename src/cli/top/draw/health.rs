@@ -9,7 +9,7 @@ use super::paint::Paint;
 use crate::cli::output::grouped;
 use crate::cli::strip::{self, Look};
 use crate::cli::words::{self, length, percent, short};
-use crate::domain::{APART, Event, KrxTime, Presence, Role};
+use crate::domain::{APART, Event, IndexQuote, KrxTime, Presence, Role};
 use crate::status::Status;
 
 /// Width of the words before each line.
@@ -38,6 +38,35 @@ pub(super) fn title(shown: &Shown<'_>, paint: Paint) -> Line<'static> {
         )),
         Span::styled(shown.address.to_owned(), paint.dim()),
     ])
+}
+
+/// Where the indices stand, side by side; no line where none is known.
+pub(super) fn indices(indices: &[IndexQuote], paint: Paint) -> Option<Line<'static>> {
+    let mut spans = Vec::new();
+    for index in indices {
+        spans.push(Span::styled(format!("{} ", index.index), paint.strong()));
+        spans.push(Span::raw(format!("{} ", points(index.level))));
+        if let Some(rate) = index.change_rate {
+            let words = format!("{}{:.2} %", paint.arrow(Some(rate)), rate.abs());
+            spans.push(Span::styled(words, paint.change(Some(rate))));
+        }
+        spans.push(Span::raw("   "));
+    }
+    (!spans.is_empty()).then(|| Line::from(spans))
+}
+
+/// A level with two decimals and thousands separators.
+fn points(level: f64) -> String {
+    let text = format!("{level:.2}");
+    match text.split_once('.') {
+        Some((whole, part)) => {
+            let whole = whole
+                .parse::<i64>()
+                .map_or_else(|_| whole.to_owned(), grouped);
+            format!("{whole}.{part}")
+        }
+        None => text,
+    }
 }
 
 /// The lines below it.

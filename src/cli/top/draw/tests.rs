@@ -9,7 +9,7 @@ use super::super::picture::{Movers, Place, Trouble};
 use super::movers::compact;
 use super::*;
 use crate::cli::strip::Marks;
-use crate::domain::{Phase, Seoul};
+use crate::domain::{Index, IndexQuote, Phase, Seoul};
 use crate::movers::Prices;
 use crate::status::{Ages, Calls, DayCoverage, Idle, LeaderSince, Slot, Status};
 
@@ -91,6 +91,23 @@ fn picture() -> Picture {
             movers(Kind::Value, 1.093e12),
             movers(Kind::Cap, 4.29e14),
         ],
+        indices: vec![IndexQuote {
+            index: Index::Kospi,
+            name: "코스피".into(),
+            level: 2_724.62,
+            change: Some(-28.38),
+            change_rate: Some(-1.03),
+            volume: None,
+            value: None,
+            open: None,
+            high: None,
+            low: None,
+            prev_close: None,
+            timestamp: now().naive_local(),
+            session: Phase::Regular,
+            source: "kis.multi".into(),
+            fetched_at: now(),
+        }],
         trouble: None,
     }
 }
@@ -159,6 +176,7 @@ fn eighty_columns_show_health_and_two_rankings() {
         "host-1-00ff since 09:00:00 (75 min)",
         "10:16:00 (in 58 s)",
         "both markets",
+        "KOSPI 2,724.62 ▼1.03 %",
     ] {
         assert!(screen.contains(part), "'{part}' in:\n{screen}");
     }
