@@ -50,7 +50,7 @@
 //!            alerts -> board, feed, watch, movers -> cache
 //!  port                         port
 //!  adapter             kis                store          (never meet)
-//!  tool                  pace    clock    tls            sim stands apart
+//!  tool                  pace    clock    tls    spans            sim stands apart
 //!  ground                       domain
 //! ```
 
@@ -93,6 +93,7 @@ pub mod schedule;
 pub mod setup;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod spans;
 #[cfg(feature = "daemon")]
 pub mod status;
 pub mod store;

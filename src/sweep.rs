@@ -11,12 +11,15 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, field};
 
 pub use crate::domain::Reason;
 use crate::domain::{Calling, IndexQuote, KrxTime, Quote, Symbol};
 use crate::port::{
     Answer, IndexStore, PriceStore, QuoteSource, Shelf, SourceError, StoreError, Tally, Urgency,
 };
+
+use crate::spans;
 
 /// After a stop, what is in flight gets this long to end.
 const GRACE: Duration = Duration::from_secs(4);
@@ -168,6 +171,25 @@ impl Sweeper {
         observe: &(dyn Fn(Step<'_>) + Send + Sync),
         stop: &CancellationToken,
     ) -> Report {
+        let span = tracing::info_span!(
+            target: spans::TARGET, "sweep", urgency = ?task.urgency, codes = task.symbols.len(),
+            written = field::Empty, calls = field::Empty
+        );
+        let report = self
+            .pass(task, observe, stop)
+            .instrument(span.clone())
+            .await;
+        span.record("written", report.written);
+        span.record("calls", report.calls);
+        report
+    }
+
+    async fn pass(
+        &self,
+        task: &Task,
+        observe: &(dyn Fn(Step<'_>) + Send + Sync),
+        stop: &CancellationToken,
+    ) -> Report {
         let start = Instant::now();
         let mut pass = Pass {
             standings: HashMap::with_capacity(task.symbols.len()),
@@ -240,8 +262,10 @@ impl Sweeper {
                     let size = self.batch_length(left.len(), size, task.urgency);
                     let (batch, rest) = left.split_at(size);
                     let (close_window, urgency) = (task.close_window, task.urgency);
+                    let codes = batch.len();
                     let batch = self.clone().batch(batch.to_vec(), close_window, urgency);
-                    in_flight.spawn(batch);
+                    let span = tracing::info_span!(target: spans::TARGET, "batch", codes);
+                    in_flight.spawn(batch.instrument(span));
                     left = rest;
                     next_start += self.manner.batch_pause;
                 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// only where the table below says so.
 const LAYERS: &[&[&str]] = &[
     &["domain"],
-    &["clock", "tls"],
+    &["clock", "tls", "spans"],
     &["port"],
     &["pace"],
     &["kis", "store"],

@@ -1,17 +1,27 @@
-//! Logs go to standard error, pretty or as JSON.
+//! Logs go to standard error, pretty or as JSON; traces to a collector, where one is named.
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
 use tracing_subscriber::fmt::time::ChronoLocal;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, filter, fmt};
 
 use super::failure::Failure;
+use super::traces;
 use crate::config::{LogFormat, Settings};
+use crate::spans;
 
-/// Switches logging on.
+/// Switches logs on, and traces where a collector is named.
 pub(super) fn start(settings: &Settings) -> Result<(), Failure> {
-    // The cron loop narrates its own inner life at info.
-    let quiet = format!("tokio_cron_scheduler=warn,{}", settings.log_level);
+    // The cron loop narrates its own inner life at info. The spans of traces are none of the logs'.
+    let quiet = format!(
+        "tokio_cron_scheduler=warn,{}=off,{}",
+        spans::TARGET,
+        settings.log_level
+    );
     let filter = EnvFilter::try_new(quiet).map_err(|error| {
         Failure::usage(format!(
             "log.level = \"{}\" is refused: {error}; allowed is error, warn, info, debug, trace or \
@@ -19,18 +29,42 @@ pub(super) fn start(settings: &Settings) -> Result<(), Failure> {
             settings.log_level
         ))
     })?;
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    let started = match settings.log_format {
-        LogFormat::Json => logs.json().flatten_event(true).try_init(),
+    let started = match traces::tracer(settings)? {
+        // A filter of the whole costs less than one of each part.
+        None => Registry::default()
+            .with(filter)
+            .with(logs(settings))
+            .try_init(),
+        Some(tracer) => {
+            let is_of_a_trace = filter::filter_fn(|of| of.target() == spans::TARGET);
+            let traces = tracing_opentelemetry::layer()
+                .with_tracer(tracer)
+                .with_location(false)
+                .with_threads(false)
+                .with_filter(is_of_a_trace);
+            Registry::default()
+                .with(logs(settings).with_filter(filter))
+                .with(traces)
+                .try_init()
+        }
+    };
+    started.map_err(|error| Failure::failed(format!("logs cannot be started: {error}")))
+}
+
+/// Logs in the format of the settings.
+fn logs<S>(settings: &Settings) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let logs = fmt::layer().with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Json => logs.json().flatten_event(true).boxed(),
         LogFormat::Text => logs
             .with_timer(ChronoLocal::new("%H:%M:%S%.3f".to_owned()))
             .with_target(false)
             .with_ansi(colours(std::io::stderr().is_terminal()))
-            .try_init(),
-    };
-    started.map_err(|error| Failure::failed(format!("logs cannot be started: {error}")))
+            .boxed(),
+    }
 }
 
 /// Whether to colour what goes to a stream: on a terminal, unless `NO_COLOR` is set.

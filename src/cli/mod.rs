@@ -18,6 +18,7 @@ mod sim;
 mod status;
 mod strip;
 mod top;
+mod traces;
 mod universe;
 mod watch;
 mod why;
@@ -116,6 +117,7 @@ pub fn run() -> ExitCode {
         Err(error) => return Failure::failed(format!("no runtime: {error}")).report(),
     };
     let outcome = runtime.block_on(dispatch(arguments));
+    traces::finish();
     // What still runs in the background was stopped or is of no use any more.
     runtime.shutdown_background();
     match outcome {

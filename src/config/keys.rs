@@ -91,6 +91,7 @@ pub const KEYS: &[Key] = &[
     key("api.cors_origin", ""),
     key("log.level", "info"),
     key("log.format", "text"),
+    hidden("telemetry.otlp_endpoint"),
     key("state.directory", ""),
 ];
 

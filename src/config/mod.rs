@@ -167,6 +167,8 @@ pub struct Settings {
     pub log_level: String,
     /// `log.format`
     pub log_format: LogFormat,
+    /// Where traces go, an address that may hold a password; `None` for nowhere.
+    pub otlp_endpoint: Option<SecretString>,
     /// `state.directory`
     pub state_directory: PathBuf,
 }
@@ -217,6 +219,9 @@ impl Settings {
                 "log.format",
                 &[("text", LogFormat::Text), ("json", LogFormat::Json)],
             )?,
+            otlp_endpoint: layers
+                .address("telemetry.otlp_endpoint")?
+                .and_then(|_| layers.secret("telemetry.otlp_endpoint")),
             state_directory: state_directory(layers),
         };
         store_url(layers)?;

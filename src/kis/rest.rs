@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use metrics::{counter, histogram};
 use reqwest::{Method, Request, Url};
+use tracing::{Instrument as _, field};
 
 use super::bans::{Bans, Leave};
 use super::transport::{Reply, Transport, address};
@@ -15,6 +16,7 @@ use crate::clock::Clock;
 use crate::domain::KrxTime;
 use crate::pace::{Breaker, Pacer, Pass};
 use crate::port::{SourceError, Urgency};
+use crate::spans;
 
 /// Who sweeps waits for a broker that has been away for less than this; whoever else asks has
 /// something to fall back on and waits for nothing.
@@ -162,7 +164,14 @@ impl Rest {
         request: Request,
     ) -> Result<(KrxTime, Reply), SourceError> {
         let sent_at = (self.clock)();
-        let reply = self.transport.exchange(request).await;
+        let span = tracing::info_span!(
+            target: spans::TARGET, "broker_call", path = request.url().path(), status = field::Empty
+        );
+        let reply = self.transport.exchange(request);
+        let reply = reply.instrument(span.clone()).await;
+        if let Ok(reply) = &reply {
+            span.record("status", reply.status);
+        }
         let reply = reply.map(|reply| Reply {
             body: as_text(reply.body),
             ..reply

@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use futures_util::future::{Either, select};
 use metrics::counter;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 
 use super::board::Wanted;
 use super::crew::Orders;
@@ -16,6 +17,7 @@ use super::landing::Landing;
 use super::{ReadError, Reader, Shared};
 use crate::domain::{Reading, Source, Symbol};
 use crate::port::{SourceError, Urgency};
+use crate::spans;
 
 /// The time of a read whose caller gives none.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -91,6 +93,12 @@ impl<'a> Ask<'a> {
     }
 
     pub(super) async fn read(self) -> Result<Vec<Reading>, ReadError> {
+        let codes = self.codes.len();
+        let span = tracing::info_span!(target: spans::TARGET, "reader_ask", codes);
+        self.answer().instrument(span).await
+    }
+
+    async fn answer(self) -> Result<Vec<Reading>, ReadError> {
         let symbols = self
             .codes
             .iter()

@@ -6,11 +6,13 @@ use async_trait::async_trait;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use metrics::counter;
 use redis::{Cmd, RedisResult, Script, Value};
+use tracing::Instrument as _;
 
 use super::RedisStore;
 use super::connection::Connection;
 use crate::domain::{Quote, Symbol};
 use crate::port::{Lead, PriceStore, Shelf, StoreError};
+use crate::spans;
 use crate::store::keys::Keys;
 use crate::store::object::Decoder;
 
@@ -213,7 +215,9 @@ impl PriceStore for RedisStore {
             };
             objects.push((key, json));
         }
-        self.put(&objects, life(shelf), kind(shelf), lead).await
+        let span = tracing::info_span!(target: spans::TARGET, "store_write", prices = quotes.len());
+        let put = self.put(&objects, life(shelf), kind(shelf), lead);
+        put.instrument(span).await
     }
 
     async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
