@@ -37,6 +37,18 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!("sise_tasks", "Tasks of this process that are alive");
     describe_gauge!("sise_universe_codes", "Codes in the stock list");
     describe_gauge!(
+        "sise_market_open",
+        "Whether the regular session is on, by the calendar: 1 or 0"
+    );
+    describe_gauge!(
+        "sise_leading",
+        "Whether this process leads and sweeps: 1 or 0"
+    );
+    describe_gauge!(
+        "sise_call_limit_per_second",
+        "Calls to the broker that the settings allow in a second"
+    );
+    describe_gauge!(
         "sise_coverage_ratio",
         "Share of the stock list written by the last sweep, 0 to 1"
     );
@@ -259,7 +271,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "When the next sweep is due, seconds since 1970"
     );
     describe_counter!(
-        "sise_gap_minutes_total",
+        "sise_coverage_gaps_total",
         "Minutes of a session in which fewer codes than set had a live price"
     );
     describe_counter!(
@@ -296,7 +308,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_store_errors_total",
         "sise_store_unreadable_total",
         "sise_breaker_openings_total",
-        "sise_gap_minutes_total",
+        "sise_coverage_gaps_total",
         "sise_journal_lost_total",
         "sise_cache_hits_total",
         "sise_cache_misses_total",
@@ -314,6 +326,10 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_feed_written_total",
         "sise_feed_gap_sweeps_total",
         "sise_feed_reconnects_total",
+        "sise_http_connections_refused_total",
+        "sise_http_throttled_total",
+        "sise_stream_messages_total",
+        "sise_stream_coalesced_total",
     ] {
         counter!(name).increment(0);
     }
@@ -323,6 +339,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     for outcome in ["done", "late", "dropped", "taken_over"] {
         counter!("sise_taken_batches_total", "outcome" => outcome).increment(0);
     }
+    gauge!("sise_rate_share_ratio").set(1);
     gauge!("sise_http_connections").set(0);
     gauge!("sise_stream_connections").set(0);
     for reason in ["gone", "slow", "flood", "stopped"] {

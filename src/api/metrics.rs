@@ -10,6 +10,7 @@ use metrics::{counter, gauge, histogram};
 use tokio::runtime::Handle;
 
 use super::Api;
+use crate::leadership::Post;
 
 /// Metrics in Prometheus' text format
 #[utoipa::path(get, path = "/metrics", tag = "health", responses(
@@ -20,7 +21,16 @@ pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     let tasks = Handle::current().metrics().num_alive_tasks();
     gauge!("sise_tasks").set(u32::try_from(tasks).unwrap_or(u32::MAX));
     gauge!("sise_universe_codes").set(u32::try_from(universe.len()).unwrap_or(u32::MAX));
+    let moment = api.parts.calendar.load().moment((api.parts.clock)());
+    gauge!("sise_market_open").set(u32::from(moment.is_open()));
+    gauge!("sise_call_limit_per_second").set(api.parts.settings.kis.rate.per_second);
     if let Some(sweeping) = &api.sweeping {
+        // Who is alone leads.
+        let leads = sweeping
+            .candidate
+            .as_ref()
+            .is_none_or(|candidate| matches!(candidate.post(), Post::Leads { .. }));
+        gauge!("sise_leading").set(u32::from(leads));
         let fresh = sweeping
             .freshness
             .of(&universe, api.parts.settings.store.ttl);

@@ -161,7 +161,7 @@ impl Minutes {
             while minute < gap.until {
                 self.today.1.insert(minute.time(), Coverage::NOT_COUNTED);
                 self.is_written = false;
-                counter!("sise_gap_minutes_total").increment(1);
+                counter!("sise_coverage_gaps_total").increment(1);
                 minute += TimeDelta::minutes(1);
             }
             tracing::warn!(
@@ -207,7 +207,7 @@ impl Minutes {
                 below * 100.0
             );
         }
-        counter!("sise_gap_minutes_total").increment(1);
+        counter!("sise_coverage_gaps_total").increment(1);
         self.parts.recorder.note(Event::Gap(Gap {
             from: minute,
             until: minute + TimeDelta::minutes(1),
