@@ -25,7 +25,8 @@ use sise::port::{
     TokenStore,
 };
 use sise::store::{
-    MemoryBans, MemoryStore, MemoryTokens, RedisBans, RedisBudget, RedisStore, RedisTokens,
+    MemoryBans, MemoryLease, MemoryStore, MemoryTokens, RedisBans, RedisBudget, RedisLease,
+    RedisStore, RedisTokens,
 };
 use tokio::time::Instant;
 
@@ -139,11 +140,17 @@ async fn only_the_last_lead_writes(store: &(impl Leadership + PriceStore)) {
 async fn the_lead_in_redis() {
     let server = RedisServer::start().await;
     one_leads_until_it_resigns_or_its_lease_ends(&*store(&server)).await;
+    // A lease of another name is another one.
+    let lease = RedisLease::new(store(&server), "alerts");
+    one_leads_until_it_resigns_or_its_lease_ends(&lease).await;
 }
 
 #[tokio::test]
 async fn the_lead_in_memory() {
-    one_leads_until_it_resigns_or_its_lease_ends(&MemoryStore::default()).await;
+    let store = Arc::new(MemoryStore::default());
+    one_leads_until_it_resigns_or_its_lease_ends(&*store).await;
+    let lease = MemoryLease::new(store, "alerts");
+    one_leads_until_it_resigns_or_its_lease_ends(&lease).await;
 }
 
 #[tokio::test]

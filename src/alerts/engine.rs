@@ -201,6 +201,9 @@ impl Engine {
                 since_rule.is_some_and(|since| mark.at_ms >= since.timestamp_millis())
             };
             if since_rule.is_some() && !mark.filter(is_its).is_some_and(is_told) {
+                let mark = self.sentry.mark(&alert.rule, alert.code);
+                let change = mark.map(|mark| (alert.rule.clone(), alert.code, mark));
+                self.marks.put(change);
                 self.ways.tell(alert);
             }
         }
@@ -211,6 +214,8 @@ impl Engine {
         let changes = self.sentry.take_changes();
         self.tells &= self.leads();
         if !self.tells {
+            // Who tells now knows better.
+            self.marks.drop_waiting();
             self.unsaid.extend(alerts);
             self.unsaid.retain(|alert| now - alert.at <= UNSAID);
             let surplus = self.unsaid.len().saturating_sub(MOST_UNSAID);

@@ -38,13 +38,21 @@ impl Marks {
     }
 
     /// Has marks written with the next [`Marks::write`].
-    pub(super) fn put(&mut self, changes: Vec<(String, Option<Symbol>, Mark)>) {
+    pub(super) fn put(
+        &mut self,
+        changes: impl IntoIterator<Item = (String, Option<Symbol>, Mark)>,
+    ) {
         for (rule, code, mark) in changes {
             // While the store is away nobody else tells anything either.
             if self.waiting.len() < MOST_WAITING {
                 self.waiting.insert((rule, code), mark);
             }
         }
+    }
+
+    /// Forgets what waits.
+    pub(super) fn drop_waiting(&mut self) {
+        self.waiting.clear();
     }
 
     /// Writes what waits. What the store does not take waits on.

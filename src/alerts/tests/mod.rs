@@ -125,6 +125,7 @@ impl World {
         let keeper = Keeper::new(board::Parts {
             board,
             store: self.store.clone(),
+            index_store: self.store.clone(),
             changes: self.store.clone(),
             universe,
             clock: Arc::clone(&self.clock),

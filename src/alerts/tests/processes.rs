@@ -1,4 +1,4 @@
-use crate::port::{Change, Changes as _, Heard, Leadership as _};
+use crate::port::{Change, Heard};
 
 use super::*;
 
@@ -86,6 +86,9 @@ async fn what_happens_between_the_two_is_told_by_the_second_once() {
     assert_eq!(codes, [code(1)], "the other one was told by the first");
     seconds(60).await;
     assert_eq!(second.told().len(), 1);
+    let marks = marks::Marks::new(&world.cache).read().await.unwrap();
+    let sides: Vec<i8> = marks.values().map(|mark| mark.side).collect();
+    assert_eq!(sides, [-1, -1], "who comes next knows of both");
     second.end().await;
 }
 
@@ -163,7 +166,7 @@ async fn coverage_and_the_leader_are_looked_at() {
         let life = Duration::from_secs(seconds);
         world.store.campaign("sweeper", life).await.unwrap();
     };
-    lead(300).await;
+    lead(600).await;
     let quotes = |count| -> Vec<Quote> {
         let quote = |number| Quote::sample(code(number), 70_000, world.now());
         (1..=count).map(quote).collect()
@@ -185,7 +188,7 @@ async fn coverage_and_the_leader_are_looked_at() {
         texts,
         ["80.0 % of the list have a live price, and fewer than 90 % for 1 min"]
     );
-    seconds(120).await;
+    seconds(300).await;
     let told = process.told();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[1].text.starts_with("nobody has led for 3"), "{told:?}");

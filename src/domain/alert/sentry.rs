@@ -205,6 +205,16 @@ impl Sentry {
         changed.into_iter().filter_map(mark).collect()
     }
 
+    /// What is remembered of a rule and a code, or of a rule about the market.
+    #[must_use]
+    pub fn mark(&self, rule: &str, code: Option<Symbol>) -> Option<Mark> {
+        let post = self.posts.iter().find(|post| post.rule.name == rule)?;
+        match code {
+            Some(code) => self.codes.get(&code)?.mark(post.number),
+            None => Some(post.mark),
+        }
+    }
+
     /// Goes on with a mark that another process left, where it is of a rule as it is now and newer
     /// than what is known here. What was of another day than `now` counts no more where every day
     /// begins anew.
