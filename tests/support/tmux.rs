@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
 
-use super::until;
+use super::{LOOK_AGAIN, PATIENCE};
 
 /// A terminal in which a shell runs.
 pub(crate) struct Tmux {
@@ -86,18 +87,17 @@ impl Tmux {
 
     /// Waits for a screen that holds all of `parts`.
     pub(crate) async fn shows(&self, parts: &[&str]) -> String {
-        let mut last = String::new();
-        let found = tokio::time::timeout(super::PATIENCE, async {
-            until("the screen shows it", async || {
-                last = self.text();
-                let is_there = parts.iter().all(|part| last.contains(part));
-                is_there.then(|| last.clone())
-            })
-            .await
-        });
-        match found.await {
-            Ok(screen) => screen,
-            Err(_) => panic!("{parts:?} never stood on the screen, but:\n{}", self.text()),
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let screen = self.text();
+            if parts.iter().all(|part| screen.contains(part)) {
+                return screen;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{parts:?} never stood on the screen, but:\n{screen}"
+            );
+            sleep(LOOK_AGAIN).await;
         }
     }
 }

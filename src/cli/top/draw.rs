@@ -92,7 +92,7 @@ fn footer(shown: &Shown<'_>, paint: Paint) -> Line<'static> {
 fn help(frame: &mut Frame<'_>, area: Rect, paint: Paint) {
     let line = |(key, what): (&'static str, &'static str)| {
         Line::from(vec![
-            Span::styled(format!(" {key:<12} "), paint.strong()),
+            Span::styled(format!(" {key:<12} "), Paint::strong()),
             Span::raw(what),
         ])
     };

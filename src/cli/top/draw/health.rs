@@ -30,7 +30,7 @@ pub(super) fn title(shown: &Shown<'_>, paint: Paint) -> Line<'static> {
                 (None, None) => status.phase.to_string(),
             });
     Line::from(vec![
-        Span::styled("sise", paint.strong()),
+        Span::styled("sise", Paint::strong()),
         Span::raw(format!(
             "  {}  {}  ",
             shown.now.format("%Y-%m-%d %H:%M:%S KST"),
@@ -44,7 +44,7 @@ pub(super) fn title(shown: &Shown<'_>, paint: Paint) -> Line<'static> {
 pub(super) fn indices(indices: &[IndexQuote], paint: Paint) -> Option<Line<'static>> {
     let mut spans = Vec::new();
     for index in indices {
-        spans.push(Span::styled(format!("{} ", index.index), paint.strong()));
+        spans.push(Span::styled(format!("{} ", index.index), Paint::strong()));
         spans.push(Span::raw(format!("{} ", points(index.level))));
         if let Some(rate) = index.change_rate {
             let words = format!("{}{:.2} %", paint.arrow(Some(rate)), rate.abs());

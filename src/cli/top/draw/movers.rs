@@ -21,7 +21,7 @@ pub(super) fn tabs(shown: &Shown<'_>, paint: Paint) -> Line<'static> {
     let mut spans = Vec::new();
     for (place, kind) in Kind::ALL.into_iter().enumerate() {
         let style = if place == shown.selected {
-            paint.selected()
+            Paint::selected()
         } else {
             paint.dim()
         };
@@ -69,7 +69,7 @@ fn panel(frame: &mut Frame<'_>, area: Rect, movers: &Movers, paint: Paint) {
         Prices::Close => " of the last close",
     };
     let words = format!("{}{of}", title(movers.kind));
-    frame.render_widget(Paragraph::new(Line::styled(words, paint.strong())), head);
+    frame.render_widget(Paragraph::new(Line::styled(words, Paint::strong())), head);
     if movers.places.is_empty() {
         let words = Line::styled("nothing is ranked yet", paint.dim());
         frame.render_widget(Paragraph::new(words), body);
@@ -90,7 +90,7 @@ fn row(place: &Place, kind: Kind, paint: Paint) -> Row<'static> {
     let number = match kind {
         Kind::Gainers | Kind::Losers => place
             .price
-            .map_or_else(|| "-".to_owned(), |price| grouped(price)),
+            .map_or_else(|| "-".to_owned(), grouped),
         Kind::Volume | Kind::Value | Kind::Cap => compact(place.number),
     };
     let rate = match kind {
