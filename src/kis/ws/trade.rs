@@ -90,6 +90,7 @@ mod tests {
                 group: Group::Stock,
                 halted: None,
                 shares: None,
+                sector: None,
             };
             let context = Context {
                 symbol,

@@ -88,9 +88,7 @@ fn panel(frame: &mut Frame<'_>, area: Rect, movers: &Movers, paint: Paint) {
 
 fn row(place: &Place, kind: Kind, paint: Paint) -> Row<'static> {
     let number = match kind {
-        Kind::Gainers | Kind::Losers => place
-            .price
-            .map_or_else(|| "-".to_owned(), grouped),
+        Kind::Gainers | Kind::Losers => place.price.map_or_else(|| "-".to_owned(), grouped),
         Kind::Volume | Kind::Value | Kind::Cap => compact(place.number),
     };
     let rate = match kind {
