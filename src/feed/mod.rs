@@ -53,6 +53,9 @@ const AFTER_CLOSE: TimeDelta = TimeDelta::seconds(60);
 /// Told of quotes that were written just now.
 pub type Observe = Arc<dyn Fn(&[Quote]) + Send + Sync>;
 
+/// Told which codes are streamed now.
+pub type Registered = Arc<dyn Fn(&[Symbol]) + Send + Sync>;
+
 /// How the feed works.
 #[derive(Debug, Clone, Copy)]
 pub struct Manner {
@@ -89,7 +92,7 @@ pub struct Parts {
     /// Told of what is written.
     pub observe: Observe,
     /// Told which codes are live.
-    pub registered: Arc<dyn Fn(&[Symbol]) + Send + Sync>,
+    pub registered: Registered,
 }
 
 /// Follows the watched codes.

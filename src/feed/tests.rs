@@ -118,18 +118,12 @@ impl Scene {
         }
     }
 
-    fn trade(&self, number: usize, volume: i64) -> Told {
-        let at = (self.clock())();
+    fn trade(number: usize, volume: i64) -> Told {
+        let at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 5).unwrap();
         Told::Tick(Box::new(Quote {
             volume: Some(volume),
             ..Quote::sample(code(number), 1_000 + volume, at)
         }))
-    }
-
-    fn clock(&self) -> Clock {
-        let start = Instant::now();
-        let ten = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 5).unwrap();
-        Arc::new(move || ten + TimeDelta::from_std(start.elapsed()).unwrap())
     }
 
     async fn volume(&self, number: usize) -> Option<i64> {
@@ -185,16 +179,16 @@ async fn trades_are_written_at_once_and_then_the_last_of_each_interval() {
     let scene = Scene::at(10, 0, 0).await;
     scene.candidate.campaign().await;
     sleep(Duration::from_secs(5)).await;
-    scene.script.tell(scene.trade(1, 1)).await;
+    scene.script.tell(Scene::trade(1, 1)).await;
     assert_eq!(scene.volume(1).await, Some(1));
     for volume in 2..9 {
-        scene.script.tell(scene.trade(1, volume)).await;
+        scene.script.tell(Scene::trade(1, volume)).await;
     }
     assert_eq!(scene.volume(1).await, Some(1));
     sleep(Duration::from_millis(500)).await;
     assert_eq!(scene.volume(1).await, Some(8));
     // What waits at the end is written.
-    scene.script.tell(scene.trade(1, 9)).await;
+    scene.script.tell(Scene::trade(1, 9)).await;
     let store = Arc::clone(&scene.store);
     scene.end().await;
     let quotes = store.realtime(&[code(1)]).await.unwrap();

@@ -57,7 +57,7 @@ pub(super) enum Ended {
     /// A request was not answered.
     Unanswered,
     /// The broker refused, and so would another request of this session be.
-    Refused(Reply),
+    Refused(Box<Reply>),
 }
 
 /// A request that waits for its answer.
@@ -324,7 +324,7 @@ impl<'a> Session<'a> {
             Verdict::TryLater | Verdict::Unapproved | Verdict::InUse | Verdict::KeyRefused
         );
         if is_of_session {
-            return Err(Ended::Refused(reply));
+            return Err(Ended::Refused(Box::new(reply)));
         }
         let is_answer = |pending: &Pending| {
             reply.tr_key.is_empty()
@@ -346,7 +346,7 @@ impl<'a> Session<'a> {
             (true, Verdict::Full) => {
                 let most = self.registered.len();
                 if most == 0 {
-                    return Err(Ended::Refused(reply));
+                    return Err(Ended::Refused(Box::new(reply)));
                 }
                 tracing::warn!(
                     most,
