@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::{counter, gauge};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,6 +37,30 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// An open connection is cut this long after the stop.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// The room of one connection, kept by whoever has it in use: a stream outlives its request.
+#[derive(Debug, Clone)]
+pub(super) struct Room {
+    _taken: Arc<Taken>,
+}
+
+#[derive(Debug)]
+struct Taken(#[expect(dead_code, reason = "held for its end")] OwnedSemaphorePermit);
+
+impl Room {
+    fn new(permit: OwnedSemaphorePermit) -> Self {
+        gauge!("sise_http_connections").increment(1);
+        Self {
+            _taken: Arc::new(Taken(permit)),
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        gauge!("sise_http_connections").decrement(1);
+    }
+}
 
 /// Serves `router` on `listener` until `stop`, over so many connections at once.
 ///
@@ -70,12 +94,8 @@ pub(super) async fn serve(
             continue;
         };
         let (router, stop) = (router.clone(), stop.clone());
-        tasks.spawn(async move {
-            gauge!("sise_http_connections").increment(1);
-            answer(stream, address, router, stop).await;
-            gauge!("sise_http_connections").decrement(1);
-            drop(permit);
-        });
+        let room = Room::new(permit);
+        tasks.spawn(answer(stream, address, room, router, stop));
     }
     tasks.close();
     // A client that keeps its connection open must not hold the process.
@@ -84,7 +104,13 @@ pub(super) async fn serve(
 }
 
 /// Answers the requests of one connection.
-async fn answer(stream: TcpStream, address: SocketAddr, router: Router, stop: CancellationToken) {
+async fn answer(
+    stream: TcpStream,
+    address: SocketAddr,
+    room: Room,
+    router: Router,
+    stop: CancellationToken,
+) {
     let socket = SockRef::from(&stream);
     let set = socket.set_tcp_nodelay(true);
     if let Err(error) = set.and_then(|()| socket.set_tcp_user_timeout(Some(UNTAKEN))) {
@@ -93,6 +119,7 @@ async fn answer(stream: TcpStream, address: SocketAddr, router: Router, stop: Ca
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(address));
+        request.extensions_mut().insert(room.clone());
         let router = router.clone();
         async move {
             let answered: Result<_, Infallible> = router.oneshot(request).await;

@@ -21,6 +21,7 @@ use super::Api;
 use super::access::Client;
 use super::extract::{Params, codes};
 use super::problem::{Document, Kind, Problem};
+use super::server::Room;
 pub(super) use hub::{Hub, Statistics};
 use message::Wish;
 use subscriber::Subscriber;
@@ -71,12 +72,13 @@ pub(super) struct Wanted {
 pub(super) async fn stream(
     State(api): State<Api>,
     Extension(client): Extension<Client>,
+    Extension(room): Extension<Room>,
     Params(wanted): Params<Wanted>,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
     let wish = wanted.wish()?;
-    let mut subscriber = Subscriber::new(&api, client)?;
+    let mut subscriber = Subscriber::new(&api, client, room)?;
     if let Some(wish) = wish {
         subscriber.change(wish, true).await;
     }

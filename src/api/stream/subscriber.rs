@@ -12,6 +12,7 @@ use super::message::{GapReason, Message, Operation, Wish, Writer};
 use crate::api::Api;
 use crate::api::access::Client;
 use crate::api::problem::{Kind, Problem};
+use crate::api::server::Room;
 use crate::domain::{Index, Market, Symbol};
 
 /// Where nothing else was sent for so long, a heartbeat is.
@@ -20,8 +21,13 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// A client is told this often at most that changes were left out.
 const GAPS_EVERY: Duration = Duration::from_secs(1);
 
-/// Prices of one message at most.
+/// Prices of one message at most, of a stream of many codes and of one of few. A connection keeps room
+/// for the largest message that it ever sent, and most streams are of few codes.
 const CHUNK: usize = 200;
+const SMALL_CHUNK: usize = 10;
+
+/// Codes of a stream of few at most.
+const FEW: usize = 100;
 
 /// Answers that wait for a client at most: one that asks on without listening is no client.
 const WAITING: usize = 32;
@@ -36,6 +42,8 @@ pub(super) struct Subscriber {
     subscription: Subscription,
     writer: Writer,
     waiting: VecDeque<Message>,
+    /// Prices of one message.
+    chunk: usize,
     /// Indices of the next snapshot.
     wanted_indices: BTreeSet<Index>,
     /// Changes that were left out and that the client is not told of yet.
@@ -44,11 +52,13 @@ pub(super) struct Subscriber {
     beats: Interval,
     is_silent: bool,
     stop: CancellationToken,
+    /// The connection counts for as long as the stream lasts.
+    _room: Room,
 }
 
 impl Subscriber {
     /// Begins a stream of a client.
-    pub(super) fn new(api: &Api, client: Client) -> Result<Self, Problem> {
+    pub(super) fn new(api: &Api, client: Client, room: Room) -> Result<Self, Problem> {
         let Some(stream) = api.hub.begin(client) else {
             let why = "this client has as many streams as api.streams_per_client allows";
             return Err(Kind::TooManyRequests.because(why).retry_after(5));
@@ -64,12 +74,14 @@ impl Subscriber {
             subscription: Subscription::default(),
             writer,
             waiting: VecDeque::from([hello]),
+            chunk: SMALL_CHUNK,
             wanted_indices: BTreeSet::new(),
             skipped: 0,
             told_skipped_at: Instant::now(),
             beats,
             is_silent: true,
             stop: api.stop.clone(),
+            _room: room,
         })
     }
 
@@ -202,6 +214,10 @@ impl Subscriber {
             } => places.len(),
             _ => self.count(),
         };
+        self.chunk = match codes {
+            ..=FEW => SMALL_CHUNK,
+            _ => CHUNK,
+        };
         let Subscription {
             indices, alerts, ..
         } = self.subscription;
@@ -259,7 +275,7 @@ impl Subscriber {
             pending = self.stream.pending();
         }
         if !(pending.wanted.is_empty() && self.wanted_indices.is_empty()) {
-            let places = pending.wanted.take(CHUNK);
+            let places = pending.wanted.take(self.chunk);
             for place in &places {
                 pending.changed.remove(*place);
             }
@@ -274,7 +290,7 @@ impl Subscriber {
         if pending.changed.is_empty() && indices.is_empty() {
             return None;
         }
-        let places = pending.changed.take(CHUNK);
+        let places = pending.changed.take(self.chunk);
         let skipped = std::mem::take(&mut pending.skipped);
         drop(pending);
         self.skipped += skipped;
