@@ -232,6 +232,8 @@ pub(super) async fn dress(request: Request, next: Next) -> Response {
     let uri = request.uri().clone();
     let response = next.run(request).await;
     let status = response.status();
+    // Of all that is no problem `/ready` alone says that something is not available, in its own words.
+    let is_readiness = status == StatusCode::SERVICE_UNAVAILABLE;
     if !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
@@ -239,10 +241,11 @@ pub(super) async fn dress(request: Request, next: Next) -> Response {
         return problem.response(Some(&uri));
     }
     let is_document = |value: &HeaderValue| value.as_bytes().ends_with(b"+json");
-    if response
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(is_document)
+    if is_readiness
+        || response
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(is_document)
     {
         return response;
     }

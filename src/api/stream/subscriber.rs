@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::hub::{Stream, Subscription};
@@ -96,6 +96,9 @@ impl Subscriber {
             tokio::select! {
                 () = self.stop.cancelled() => return None,
                 () = self.stream.woken() => {}
+                () = sleep_until(self.told_skipped_at + GAPS_EVERY), if self.skipped > 0 => {
+                    return Some(self.tell_skipped());
+                }
                 _ = self.beats.tick() => {
                     if std::mem::replace(&mut self.is_silent, true) {
                         return Some(self.writer.heartbeat((self.api.parts.clock)()));
@@ -302,12 +305,17 @@ impl Subscriber {
         self.api.hub.count_message(skipped);
         let changes = self.writer.prices("changes", &prices, &indices);
         if self.skipped > 0 && self.told_skipped_at.elapsed() >= GAPS_EVERY {
-            self.told_skipped_at = Instant::now();
-            let skipped = std::mem::take(&mut self.skipped);
-            let gap = self.writer.gap(GapReason::Slow, skipped, &[]);
+            let gap = self.tell_skipped();
             self.waiting.push_back(gap);
         }
         Some(changes)
+    }
+
+    /// Tells how many changes were left out since it was told last.
+    fn tell_skipped(&mut self) -> Message {
+        self.told_skipped_at = Instant::now();
+        let skipped = std::mem::take(&mut self.skipped);
+        self.writer.gap(GapReason::Slow, skipped, &[])
     }
 
     /// Those of the indices that live, as JSON.
