@@ -13,7 +13,7 @@ mod support;
 use std::process::Stdio;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::time::{Instant, sleep};
@@ -132,7 +132,7 @@ async fn load(address: &str) -> Outcome {
                 let Some(Ok(Message::Text(text))) = message else {
                     return Err("the stream ended".into());
                 };
-                let now = Utc::now();
+                let now = (sise::clock::system())();
                 let message: serde_json::Value = serde_json::from_str(&text)?;
                 let dropped = message.get("dropped").and_then(serde_json::Value::as_u64);
                 skipped += dropped.unwrap_or(0);

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -198,7 +198,7 @@ impl Seen {
         if !self.counts.load(Ordering::Relaxed) || !text.contains("\"type\":\"changes\"") {
             return;
         }
-        let now = Utc::now();
+        let now = (sise::clock::system())();
         self.messages.fetch_add(1, Ordering::Relaxed);
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         for part in text.split("\"fetched_at\":\"").skip(1) {

@@ -270,10 +270,11 @@ async fn indices_are_taken_from_the_last_leader_alone(store: &dyn Store) {
     let level = index(Index::Kosdaq, 712.01);
     let lead = Some(leader.lead);
     store
-        .write_indices(&[level.clone()], LIFE, lead)
+        .write_indices(std::slice::from_ref(&level), LIFE, lead)
         .await
         .unwrap();
-    assert_eq!(store.indices().await.unwrap(), [level.clone()]);
+    let kept = store.indices().await.unwrap();
+    assert_eq!(kept, std::slice::from_ref(&level));
     let lower = [index(Index::Kosdaq, 1.0)];
     for ended in [Lead(leader.lead.0 - 1), Lead(leader.lead.0 + 1)] {
         let outcome = store.write_indices(&lower, LIFE, Some(ended)).await;

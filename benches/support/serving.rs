@@ -4,8 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use chrono::Utc;
-use sise::domain::{Phase, Seoul, Status};
+use sise::domain::{Phase, Status};
 use sise::port::{PriceStore as _, Shelf};
 use sise::setup::Parts;
 use sise::{Quote, Symbol};
@@ -123,7 +122,7 @@ impl Drop for Load {
 
 /// Prices of `symbols` as of now, the `round`th.
 pub(crate) fn quotes(symbols: &[Symbol], round: i64) -> Vec<Quote> {
-    let now = Utc::now().with_timezone(&Seoul);
+    let now = (sise::clock::system())();
     let quote = |(place, symbol): (i64, &Symbol)| {
         let price = 10_000 + place * 10 + round;
         Quote {

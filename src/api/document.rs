@@ -1,4 +1,4 @@
-//! The API's document (OpenAPI 3.1), from the code, and a page to browse it.
+//! The API's document (`OpenAPI` 3.1), from the code, and a page to browse it.
 
 use axum::Router;
 use utoipa::OpenApi;

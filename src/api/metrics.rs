@@ -1,13 +1,12 @@
 //! Metrics, for Prometheus.
 
-use std::time::Instant;
-
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics::{counter, gauge, histogram};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::Api;
 use crate::leadership::Post;

@@ -178,7 +178,7 @@ async fn a_slow_client_gets_the_latest_and_is_told_of_the_rest() {
     let template: Value = served.world.redis.realtime().await[&wanted[0]].clone();
     let rounds = 1_000;
     for round in 0..rounds {
-        let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        let now = (sise::clock::system())().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
         let prices: Vec<Value> = wanted
             .iter()
             .map(|code| {
