@@ -1,9 +1,12 @@
 //! Alerts: what a rule asks for, and when it is told.
 
+mod condition;
 mod mark;
+mod post;
 mod rule;
 mod sentry;
 mod series;
+mod track;
 mod words;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -11,8 +14,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::quote::zoned_millis;
 use super::{KrxTime, Symbol};
 
+pub use condition::{Condition, WINDOWS};
 pub use mark::Mark;
-pub use rule::{Condition, Quiet, Rule, RuleError, Scope, Terms, WINDOWS, check_name};
+pub use rule::{Quiet, Rule, RuleError, Scope, Terms, check_name};
 pub use sentry::{Reach, Sentry, Surroundings};
 
 /// Something that a rule asked to be told of.

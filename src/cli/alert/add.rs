@@ -1,0 +1,198 @@
+//! `sise alert add`
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::super::failure::{DONE, Failure, Outcome};
+use super::super::output;
+use super::sentence;
+use crate::alerts::AlertRules;
+use crate::domain::{Condition, Quiet, Scope, Symbol, Terms};
+use crate::setup::Parts;
+use crate::watch::WatchLists;
+
+/// Coverage is low for so long before it is told, where nobody says another time.
+const USUALLY_FOR: Duration = Duration::from_secs(180);
+
+/// Arguments of `sise alert add`.
+#[derive(Debug, Args)]
+pub(super) struct AddArguments {
+    /// Name of the rule, such as low-samsung
+    name: String,
+    #[command(flatten)]
+    scope: ScopeArguments,
+    #[command(flatten)]
+    condition: ConditionArguments,
+    /// With --jump and --volume-times: 1m, 2m, 3m, 5m, 10m, 15m, 30m or 1h
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    within: Option<Duration>,
+    /// With --coverage-below: only where it lasts so long [default: 3m]
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration, requires = "coverage_below")]
+    lasting: Option<Duration>,
+    /// Nothing is told in these hours of Seoul, such as 15:40-08:50
+    #[arg(long, value_name = "FROM-UNTIL", value_parser = str::parse::<Quiet>)]
+    quiet: Option<Quiet>,
+    /// How far the value must go back before it is told again: percent of a price, high, low or
+    /// volume; percentage points of a change, jump or coverage
+    #[arg(long, value_name = "PERCENT")]
+    hysteresis: Option<f64>,
+    /// Least time between two alerts of one code
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "10m")]
+    every: Duration,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct ScopeArguments {
+    /// The codes on a watch list, whatever is on it
+    #[arg(long, value_name = "LIST")]
+    list: Option<String>,
+    /// These codes, separated by commas
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    codes: Option<Vec<String>>,
+    /// All codes
+    #[arg(long)]
+    market: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct ConditionArguments {
+    /// The price rises above so many won
+    #[arg(long, value_name = "WON")]
+    price_above: Option<i64>,
+    /// The price falls below so many won
+    #[arg(long, value_name = "WON")]
+    price_below: Option<i64>,
+    /// The price is so many percent or more from the previous close, up or down
+    #[arg(long, value_name = "PERCENT")]
+    change_beyond: Option<f64>,
+    /// The price moves so many percent or more --within a time, up or down
+    #[arg(long, value_name = "PERCENT", requires = "within")]
+    jump: Option<f64>,
+    /// The price is higher than before on that day
+    #[arg(long)]
+    new_high: bool,
+    /// The price is lower than before on that day
+    #[arg(long)]
+    new_low: bool,
+    /// --within a time so many times as much is traded as before on that day
+    #[arg(long, value_name = "TIMES", requires = "within")]
+    volume_times: Option<f64>,
+    /// In an open session less of the list has a live price, percent
+    #[arg(long, value_name = "PERCENT")]
+    coverage_below: Option<f64>,
+    /// Nobody has led for so long
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    leader_lost: Option<Duration>,
+}
+
+pub(super) async fn run(parts: &Parts, rules: &AlertRules, arguments: AddArguments) -> Outcome {
+    let name = arguments.name.clone();
+    let terms = terms(arguments)?;
+    let is_new = rules.set(&name, &terms, (parts.clock)()).await?;
+    if let Some(list) = terms.of.list()
+        && WatchLists::new(&parts.cache).codes(list).await?.is_empty()
+    {
+        output::note(format!(
+            "nothing is on the watch list {list} yet: `sise watch add {list} CODE...`"
+        ));
+    }
+    let interval = parts.settings.schedule.interval.as_secs();
+    if terms
+        .when
+        .window_s()
+        .is_some_and(|window| window < interval * 2)
+    {
+        output::note(format!(
+            "prices come every {interval} s (schedule.interval): within so short a time few but \
+             watched codes have two of them"
+        ));
+    }
+    let what = if is_new { "added" } else { "replaced" };
+    output::line(format!("{name} is {what}: {}", sentence(&terms)));
+    Ok(DONE)
+}
+
+/// The terms that the arguments say.
+fn terms(arguments: AddArguments) -> Result<Terms, Failure> {
+    let when = condition(&arguments)?;
+    let AddArguments {
+        scope,
+        quiet,
+        hysteresis,
+        every,
+        ..
+    } = arguments;
+    let of = match scope {
+        ScopeArguments {
+            list: Some(list), ..
+        } => Scope::List(list),
+        ScopeArguments {
+            codes: Some(codes), ..
+        } => Scope::Codes(symbols(&codes)?),
+        ScopeArguments { market: true, .. } => Scope::Market,
+        _ if when.is_of_stocks() => {
+            return Err(Failure::usage(
+                "of which stocks? Give --list LIST, --codes A,B or --market",
+            ));
+        }
+        _ => Scope::Market,
+    };
+    Ok(Terms {
+        of,
+        when,
+        hysteresis,
+        quiet,
+        every_s: every.as_secs(),
+    })
+}
+
+fn condition(arguments: &AddArguments) -> Result<Condition, Failure> {
+    let given = &arguments.condition;
+    let window = arguments.within.map(|within| within.as_secs());
+    if window.is_some() && given.jump.is_none() && given.volume_times.is_none() {
+        return Err(Failure::usage(
+            "--within goes with --jump and --volume-times only",
+        ));
+    }
+    // clap sees to it that there is one of them, with its time.
+    let within_s = window.unwrap_or_default();
+    Ok(if let Some(won) = given.price_above {
+        Condition::PriceAbove(won)
+    } else if let Some(won) = given.price_below {
+        Condition::PriceBelow(won)
+    } else if let Some(percent) = given.change_beyond {
+        Condition::ChangeBeyond(percent)
+    } else if let Some(percent) = given.jump {
+        Condition::Jump { percent, within_s }
+    } else if let Some(times) = given.volume_times {
+        Condition::VolumeTimes { times, within_s }
+    } else if let Some(percent) = given.coverage_below {
+        Condition::CoverageBelow {
+            percent,
+            for_s: arguments.lasting.unwrap_or(USUALLY_FOR).as_secs(),
+        }
+    } else if let Some(lasting) = given.leader_lost {
+        Condition::LeaderLost {
+            for_s: lasting.as_secs(),
+        }
+    } else if given.new_high {
+        Condition::NewHigh
+    } else {
+        Condition::NewLow
+    })
+}
+
+fn symbols(codes: &[String]) -> Result<Vec<Symbol>, Failure> {
+    let mut symbols: Vec<Symbol> = Vec::new();
+    for code in codes {
+        let symbol = code.trim().parse();
+        let symbol = symbol.map_err(|error| Failure::usage(format!("{error}")))?;
+        if !symbols.contains(&symbol) {
+            symbols.push(symbol);
+        }
+    }
+    Ok(symbols)
+}
