@@ -1,6 +1,6 @@
-//! What the API answers in a second, beside a FastAPI server that does the same.
+//! What the API answers in a second, beside a `FastAPI` server that does the same.
 //!
-//! `cargo bench --bench api` (`-- --reference PYTHON` takes turns with the FastAPI server, run by that
+//! `cargo bench --bench api` (`-- --reference PYTHON` takes turns with the `FastAPI` server, run by that
 //! interpreter, which has the packages of benches/reference/requirements.txt)
 //!
 //! One price a request, any of the whole market, over 64 connections that stay; the load comes from
@@ -203,7 +203,7 @@ async fn whole_market(parts: &Parts, server: &Server) -> Outcome {
     Ok(())
 }
 
-/// The FastAPI server, as many workers as there are cores; ended with this.
+/// The `FastAPI` server, as many workers as there are cores; ended with this.
 struct Reference {
     process: Child,
     address: String,
