@@ -22,6 +22,7 @@ pub(super) struct LineAnswer {
     /// When it ends.
     closes_at: Option<String>,
     /// Minute (`HH:MM`) and last price within it, won. Minutes without a price are left out.
+    #[schema(value_type = Vec<Vec<serde_json::Value>>)]
     points: Vec<(String, i64)>,
 }
 

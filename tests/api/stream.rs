@@ -137,7 +137,9 @@ async fn nonsense_is_refused_and_the_stream_goes_on() {
     stream.next_of("pong").await;
     // One that does nothing but talk is sent away.
     for _ in 0..200 {
-        stream.say_text("{\"op\":\"ping\"}").await;
+        if !stream.tries_to_say("{\"op\":\"ping\"}").await {
+            break;
+        }
     }
     while stream.next_or_end(PATIENCE).await.is_some() {}
     until("it is counted", async || {

@@ -127,6 +127,11 @@ impl Stream {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 
+    /// Whether it can still be said.
+    pub(crate) async fn tries_to_say(&mut self, text: &str) -> bool {
+        self.socket.send(Message::text(text)).await.is_ok()
+    }
+
     /// The next message, whose number follows on the last.
     pub(crate) async fn next(&mut self) -> Value {
         let message = self.next_or_end(PATIENCE).await;
