@@ -163,3 +163,30 @@ async fn a_short_command_tells_before_it_ends_and_waits_for_no_collector() {
     let outcome = traced(&world, "collector", &["get", "005930"]).run().await;
     outcome.exits(2).says(&["telemetry.otlp_endpoint"]);
 }
+
+#[tokio::test]
+async fn a_request_to_the_api_is_the_root_of_what_it_reads() {
+    let world = World::new(&["--limit", "0"]).await;
+    let collector = Collector::start().await;
+    let server = traced(&world, &collector.url, &["serve"]).start();
+    let address = server.health_address().await;
+    // Nothing is in Redis, so that the broker is asked.
+    let code = &list::codes(1)[0];
+    let path = format!("/v1/prices/{code}?fields=nobody-knows");
+    until("a request is told of with what it read", async || {
+        support::http::get(&address, &path);
+        let spans = collector.spans();
+        let is_whole = spans.iter().any(|span| {
+            let asks = (span.name == "reader_ask").then(|| parent(&spans, span));
+            asks.flatten().is_some_and(|request| {
+                let told = format!("{:?}", request.attributes);
+                // The route, and nothing that a client made up.
+                request.name == "http_request"
+                    && told.contains("/v1/prices/{code}")
+                    && !told.contains("nobody-knows")
+            })
+        });
+        is_whole.then_some(())
+    })
+    .await;
+}

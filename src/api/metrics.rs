@@ -7,9 +7,12 @@ use axum::response::{IntoResponse, Response};
 use metrics::{counter, gauge, histogram};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::Api;
 use crate::leadership::Post;
+use crate::spans;
 
 /// Metrics in Prometheus' text format
 #[utoipa::path(get, path = "/metrics", tag = "health", responses(
@@ -44,13 +47,21 @@ pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     (kind, api.metrics.render())
 }
 
-/// Counts and times every request, by its route.
+/// Counts, times and traces every request, by its route.
 pub(super) async fn measure(request: Request, next: Next) -> Response {
     let start = Instant::now();
     let route = request.extensions().get::<MatchedPath>();
     // Paths that clients make up would be metrics without end.
     let route = route.map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
-    let response = next.run(request).await;
+    let span = tracing::info_span!(
+        target: spans::TARGET,
+        "http_request",
+        method = %request.method(),
+        route,
+        status = Empty,
+    );
+    let response = next.run(request).instrument(span.clone()).await;
+    span.record("status", response.status().as_u16());
     let status = response.status().as_str().to_owned();
     counter!("sise_http_requests_total", "route" => route.clone(), "status" => status).increment(1);
     histogram!("sise_http_request_duration_seconds", "route" => route).record(start.elapsed());

@@ -153,6 +153,7 @@ async fn serve(
         always_open: true,
     };
     let api = ApiServer::new(Arc::clone(parts), Some(sweeping), metrics, stop.clone());
+    let api = api.with_alerts()?;
     api.check()
         .await
         .map_err(|error| Failure::usage(error.to_string()))?;

@@ -16,8 +16,8 @@ use crate::domain::Role;
 use crate::setup::Parts;
 use crate::telemetry;
 
-/// The stock list is read anew this often: a daemon loads it every morning.
-const LIST_EVERY: Duration = Duration::from_secs(600);
+/// The stock list is read anew this often: a daemon loads it at its start and every morning.
+const LIST_EVERY: Duration = Duration::from_secs(60);
 
 /// Arguments of `sise serve`.
 #[derive(Debug, Args)]
@@ -35,6 +35,12 @@ pub(super) async fn run(_arguments: ServeArguments, layers: Layers) -> Outcome {
         .map_err(|error| Failure::failed(format!("metrics cannot be started: {error}")))?;
     let attendance = parts.attendance(Role::Reader, None);
     parts.activity.set("serving the API".to_owned());
+    if let Err(error) = parts.sweep_store.ping().await {
+        tracing::warn!(
+            "{error}; serving all the same, without prices until it answers: is this the Redis \
+             that the daemon writes to (REDIS_URL)?"
+        );
+    }
     parts.know_names().await;
     let parts = Arc::new(parts);
     let stop = CancellationToken::new();
