@@ -63,6 +63,11 @@ async fn one(
     let start = Instant::now();
     let (sender, mut times) = mpsc::channel(10_000);
     let mut listeners = JoinSet::new();
+    let mut connection = client.get_multiplexed_async_connection().await?;
+    let _: Value = redis::cmd("DEL")
+        .arg("bench:stream")
+        .query_async(&mut connection)
+        .await?;
     for _ in 0..LISTENERS {
         let sender = sender.clone();
         if way == "PUBLISH" {
@@ -85,7 +90,6 @@ async fn one(
         }
     }
     drop(sender);
-    let mut connection = client.get_multiplexed_async_connection().await?;
     let before = redis.usage()?;
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -120,7 +124,7 @@ async fn one(
 }
 
 async fn read(mut connection: MultiplexedConnection, sender: &mpsc::Sender<f64>, start: Instant) {
-    let mut last = "$".to_owned();
+    let mut last = "0".to_owned();
     let mut count = 0;
     while count < BATCHES {
         let mut command = redis::cmd("XREAD");

@@ -23,6 +23,9 @@
 //!                                              ^
 //!              reader miss -> single flight ---'  (one for all processes)
 //!                                       kis::ws --trades, gaps--> feed -----'
+//!
+//!  store --changes--> board -> api -> HTTP, stream, page
+//!                       '----> alerts -> log, journal, stream, webhook
 //! ```
 //!
 //! The trades of the watched codes are streamed: `feed` writes them beside what the sweeps write, and
@@ -34,8 +37,9 @@
 //! `cache` keeps what else is hot on the store's connection, for any program; with it `watch` keeps
 //! the lists of codes that are refreshed more often, and `movers` ranks what each sweep wrote.
 //!
-//! `board` has every price in memory as it stands in the store; `alerts` watches what changes on it,
-//! and one of all processes tells what the rules ask for.
+//! Every write to the store tells all processes of it: `board` has each price in memory as it stands
+//! there, and answers the API; `alerts` watches what changes on it, and one of all processes tells
+//! what the rules ask for.
 //!
 //! The limiter sits inside the one function that sends a request, so nothing can go around it.
 //!

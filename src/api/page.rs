@@ -14,128 +14,88 @@ use super::encoded::Encoded;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-macro_rules! file {
-    ($path:literal, $kind:literal, $name:literal) => {
-        ($path, $kind, include_bytes!(concat!("page/", $name)))
+/// Name and content of each file.
+macro_rules! files {
+    ($($name:literal)*) => {
+        &[$(($name, include_bytes!(concat!("page/", $name)))),*]
     };
 }
 
-/// Path, type, content.
-const FILES: &[(&str, &str, &[u8])] = &[
-    file!("/alerts.js", "text/javascript; charset=utf-8", "alerts.js"),
-    file!("/api.js", "text/javascript; charset=utf-8", "api.js"),
-    file!("/base.css", "text/css; charset=utf-8", "base.css"),
-    file!(
-        "/colours.js",
-        "text/javascript; charset=utf-8",
-        "colours.js"
-    ),
-    file!(
-        "/columns.js",
-        "text/javascript; charset=utf-8",
-        "columns.js"
-    ),
-    file!(
-        "/d3-hierarchy.js",
-        "text/javascript; charset=utf-8",
-        "d3-hierarchy.js"
-    ),
-    file!(
-        "/d3-hierarchy.licence.txt",
-        "text/plain; charset=utf-8",
-        "d3-hierarchy.licence.txt"
-    ),
-    file!("/detail.js", "text/javascript; charset=utf-8", "detail.js"),
-    file!("/dom.js", "text/javascript; charset=utf-8", "dom.js"),
-    file!("/feed.js", "text/javascript; charset=utf-8", "feed.js"),
-    file!("/finder.js", "text/javascript; charset=utf-8", "finder.js"),
-    file!("/frame.js", "text/javascript; charset=utf-8", "frame.js"),
-    file!("/hangul.js", "text/javascript; charset=utf-8", "hangul.js"),
-    file!(
-        "/headline.js",
-        "text/javascript; charset=utf-8",
-        "headline.js"
-    ),
-    file!("/health.js", "text/javascript; charset=utf-8", "health.js"),
-    file!("/icon.svg", "image/svg+xml", "icon.svg"),
-    file!("/", "text/html; charset=utf-8", "index.html"),
-    file!(
-        "/indices.js",
-        "text/javascript; charset=utf-8",
-        "indices.js"
-    ),
-    file!("/layout.js", "text/javascript; charset=utf-8", "layout.js"),
-    file!("/legend.js", "text/javascript; charset=utf-8", "legend.js"),
-    file!("/line.js", "text/javascript; charset=utf-8", "line.js"),
-    file!("/main.js", "text/javascript; charset=utf-8", "main.js"),
-    file!("/map.js", "text/javascript; charset=utf-8", "map.js"),
-    file!("/market.js", "text/javascript; charset=utf-8", "market.js"),
-    file!(
-        "/minutes.js",
-        "text/javascript; charset=utf-8",
-        "minutes.js"
-    ),
-    file!("/movers.js", "text/javascript; charset=utf-8", "movers.js"),
-    file!(
-        "/numbers.js",
-        "text/javascript; charset=utf-8",
-        "numbers.js"
-    ),
-    file!("/parts.css", "text/css; charset=utf-8", "parts.css"),
-    file!("/points.js", "text/javascript; charset=utf-8", "points.js"),
-    file!("/ranks.js", "text/javascript; charset=utf-8", "ranks.js"),
-    file!("/scope.js", "text/javascript; charset=utf-8", "scope.js"),
-    file!("/search.js", "text/javascript; charset=utf-8", "search.js"),
-    file!(
-        "/sequence.js",
-        "text/javascript; charset=utf-8",
-        "sequence.js"
-    ),
-    file!(
-        "/settings.js",
-        "text/javascript; charset=utf-8",
-        "settings.js"
-    ),
-    file!("/stream.js", "text/javascript; charset=utf-8", "stream.js"),
-    file!("/table.js", "text/javascript; charset=utf-8", "table.js"),
-    file!("/tip.js", "text/javascript; charset=utf-8", "tip.js"),
-    file!("/token.js", "text/javascript; charset=utf-8", "token.js"),
-    file!(
-        "/treemap.js",
-        "text/javascript; charset=utf-8",
-        "treemap.js"
-    ),
-    file!(
-        "/uplot.licence.txt",
-        "text/plain; charset=utf-8",
-        "uplot.licence.txt"
-    ),
-    file!("/uplot.min.css", "text/css; charset=utf-8", "uplot.min.css"),
-    file!(
-        "/uplot.min.js",
-        "text/javascript; charset=utf-8",
-        "uplot.min.js"
-    ),
-    file!("/words.js", "text/javascript; charset=utf-8", "words.js"),
-];
+const FILES: &[(&str, &[u8])] = files! {
+    "alerts.js"
+    "api.js"
+    "base.css"
+    "colours.js"
+    "columns.js"
+    "d3-hierarchy.js"
+    "d3-hierarchy.licence.txt"
+    "detail.js"
+    "dom.js"
+    "feed.js"
+    "finder.js"
+    "frame.js"
+    "hangul.js"
+    "headline.js"
+    "health.js"
+    "icon.svg"
+    "index.html"
+    "indices.js"
+    "layout.js"
+    "legend.js"
+    "line.js"
+    "main.js"
+    "map.js"
+    "market.js"
+    "minutes.js"
+    "movers.js"
+    "numbers.js"
+    "parts.css"
+    "points.js"
+    "ranks.js"
+    "scope.js"
+    "search.js"
+    "sequence.js"
+    "settings.js"
+    "stream.js"
+    "table.js"
+    "tip.js"
+    "token.js"
+    "treemap.js"
+    "uplot.licence.txt"
+    "uplot.min.css"
+    "uplot.min.js"
+    "words.js"
+};
 
 /// A route for each file.
 pub(super) fn files<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    FILES
-        .iter()
-        .fold(Router::new(), |router, (path, kind, content)| {
-            let file = Arc::new(Encoded::of(kind, Bytes::from_static(content)));
-            let answer = move |asked: HeaderMap| {
-                let file = Arc::clone(&file);
-                async move {
-                    let headers = [
-                        (CONTENT_SECURITY_POLICY, POLICY),
-                        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-                        (REFERRER_POLICY, "no-referrer"),
-                    ];
-                    (headers, file.respond(&asked))
-                }
-            };
-            router.route(path, get(answer))
-        })
+    FILES.iter().fold(Router::new(), |router, (name, content)| {
+        let file = Arc::new(Encoded::of(kind(name), Bytes::from_static(content)));
+        let answer = move |asked: HeaderMap| {
+            let file = Arc::clone(&file);
+            async move {
+                let headers = [
+                    (CONTENT_SECURITY_POLICY, POLICY),
+                    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+                    (REFERRER_POLICY, "no-referrer"),
+                ];
+                (headers, file.respond(&asked))
+            }
+        };
+        let path = match *name {
+            "index.html" => "/".to_owned(),
+            name => format!("/{name}"),
+        };
+        router.route(&path, get(answer))
+    })
+}
+
+fn kind(name: &str) -> &'static str {
+    match name.rsplit_once('.') {
+        Some((_, "js")) => "text/javascript; charset=utf-8",
+        Some((_, "css")) => "text/css; charset=utf-8",
+        Some((_, "html")) => "text/html; charset=utf-8",
+        Some((_, "svg")) => "image/svg+xml",
+        _ => "text/plain; charset=utf-8",
+    }
 }

@@ -4,6 +4,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::Condition;
+
 /// The price object, as it stands in Redis. What is not known is absent.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PriceObject {
@@ -218,7 +220,7 @@ pub(super) struct TermsObject {
     #[schema(value_type = Option<ScopeObject>)]
     of: Option<serde_json::Value>,
     /// What is to happen.
-    #[schema(value_type = ConditionObject)]
+    #[schema(value_type = Condition)]
     when: serde_json::Value,
     /// How far the value must go back before an alert may follow again: percent of a price, high,
     /// low or volume, percentage points of a change, jump or coverage.
@@ -246,47 +248,4 @@ pub(super) enum ScopeObject {
     Codes(Vec<String>),
     /// All.
     Market,
-}
-
-/// What is to happen.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it describes what the domain reads")]
-pub(super) enum ConditionObject {
-    /// The price rises above so many won.
-    PriceAbove(i64),
-    /// The price falls below so many won.
-    PriceBelow(i64),
-    /// So many percent or more from the previous close.
-    ChangeBeyond(f64),
-    /// A move of so many percent or more.
-    Jump {
-        /// Percent.
-        percent: f64,
-        /// 60, 120, 180, 300, 600, 900, 1800 or 3600.
-        within_s: u64,
-    },
-    /// A new high of the day.
-    NewHigh,
-    /// A new low of the day.
-    NewLow,
-    /// So many times the volume of before.
-    VolumeTimes {
-        /// How many times.
-        times: f64,
-        /// 60, 120, 180, 300, 600, 900, 1800 or 3600.
-        within_s: u64,
-    },
-    /// In an open session less of the list has a live price.
-    CoverageBelow {
-        /// Percent.
-        percent: f64,
-        /// Seconds.
-        for_s: u64,
-    },
-    /// Nobody leads.
-    LeaderLost {
-        /// Seconds.
-        for_s: u64,
-    },
 }

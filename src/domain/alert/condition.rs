@@ -15,6 +15,7 @@ pub(super) const DAY: u64 = 86_400;
 /// What is to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(feature = "daemon", derive(utoipa::ToSchema))]
 pub enum Condition {
     /// The price rises above so many won.
     PriceAbove(i64),
