@@ -18,14 +18,14 @@ use sise::setup::Parts;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use support::{Figures, Load, Outcome, PrivateRedis, Server, free_port, quotes, thousands, write};
 
 const CONNECTIONS: usize = 64;
 const SECONDS: u64 = 8;
 const ROUNDS: usize = 3;
-const MARKETS: usize = 200;
+const MARKETS: usize = 400;
 
 fn main() -> Outcome {
     support::run(|| async {
@@ -152,18 +152,35 @@ async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Outcome<bool> {
     }
 }
 
-/// The whole market, compressed, while it changes.
+/// The whole market, compressed, while a sweep goes on.
 async fn whole_market(parts: &Parts, server: &Server) -> Outcome {
+    tokio::select! {
+        swept = sweep(parts) => swept,
+        measured = ask_for_market(server) => measured,
+    }
+}
+
+/// Writes 30 codes at a time, the whole market every 6 s.
+async fn sweep(parts: &Parts) -> Outcome {
     let symbols = support::whole_market();
+    let mut calls = interval(Duration::from_secs(6) / 93);
+    calls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for round in 100.. {
+        for batch in symbols.chunks(30) {
+            calls.tick().await;
+            write(parts, &quotes(batch, round)).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn ask_for_market(server: &Server) -> Outcome {
     let mut stream = TcpStream::connect(&server.address).await?;
     stream.set_nodelay(true)?;
     let mut times = Figures::default();
     let mut size = 0;
     let mut buffer = vec![0; 1 << 20];
     for round in 0..MARKETS {
-        if round.is_multiple_of(5) {
-            write(parts, &quotes(&symbols, 100 + i64::try_from(round)?)).await?;
-        }
         let request = format!(
             "GET /v1/market HTTP/1.1\r\nhost: {}\r\naccept-encoding: br\r\n\r\n",
             server.address
