@@ -7,6 +7,7 @@
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::cache::State as CacheState;
 use crate::domain::{AlertKind, ClockJump, Reason};
 use crate::kis::FEED_REFUSALS;
 use crate::port::GapReason;
@@ -34,6 +35,9 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
             &CACHE_SECONDS,
         )?
         .install_recorder()?;
+    describe_gauge!("sise_build_info", "The version of this program; always 1");
+    // Processor time, memory, files: by the names that every Prometheus client gives them.
+    metrics_process::Collector::default().describe();
     describe_gauge!("sise_tasks", "Tasks of this process that are alive");
     describe_gauge!("sise_universe_codes", "Codes in the stock list");
     describe_gauge!(
@@ -339,10 +343,14 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     for outcome in ["done", "late", "dropped", "taken_over"] {
         counter!("sise_taken_batches_total", "outcome" => outcome).increment(0);
     }
+    for state in CacheState::ALL {
+        counter!("sise_cache_state_changes_total", "to" => state.as_str()).increment(0);
+    }
+    gauge!("sise_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
     gauge!("sise_rate_share_ratio").set(1);
     gauge!("sise_http_connections").set(0);
     gauge!("sise_stream_connections").set(0);
-    for reason in ["gone", "slow", "flood", "stopped"] {
+    for reason in ["gone", "slow", "flood", "stopped", "expired"] {
         counter!("sise_stream_disconnects_total", "reason" => reason).increment(0);
     }
     gauge!("sise_watched_codes").set(0);

@@ -18,9 +18,11 @@ use metrics::counter;
 use tokio::time::Instant;
 
 use super::Api;
+use super::origin;
 use super::problem::{Kind, Problem};
 use crate::cache::CacheError;
 use crate::clients::Clients;
+use crate::config::ApiSettings;
 
 /// A token that was found good is not looked up again for so long.
 const BELIEVED: Duration = Duration::from_secs(2);
@@ -35,21 +37,27 @@ pub(super) enum Client {
     Address(IpAddr),
     /// A user, by an access token.
     User(String),
+    /// Whoever is at this address and asks for what everybody may, or brings no good token.
+    Stranger(IpAddr),
 }
 
 /// Who may ask, and how often.
 pub(super) struct Access {
     clients: Clients,
     is_open: bool,
+    /// The one origin whose pages may ask.
+    origin: Option<String>,
     believed: Mutex<HashMap<String, (String, Instant)>>,
     limiter: Option<DefaultKeyedRateLimiter<Client>>,
+    /// Addresses that sent too many tokens which are none, and until when no other of theirs is looked up.
+    held_off: Mutex<HashMap<IpAddr, Instant>>,
 }
 
 impl Access {
     /// Access for everybody where `is_open`, else for those with a token; with so many requests a
     /// second each, 0 for as many as they like.
-    pub(super) fn new(clients: Clients, is_open: bool, requests_per_second: usize) -> Self {
-        let rate = u32::try_from(requests_per_second)
+    pub(super) fn new(clients: Clients, is_open: bool, settings: &ApiSettings) -> Self {
+        let rate = u32::try_from(settings.requests_per_second)
             .ok()
             .and_then(NonZeroU32::new);
         let limiter = rate.map(|rate| {
@@ -59,8 +67,10 @@ impl Access {
         Self {
             clients,
             is_open,
+            origin: settings.cors_origin.clone(),
             believed: Mutex::default(),
             limiter,
+            held_off: Mutex::default(),
         }
     }
 
@@ -72,38 +82,72 @@ impl Access {
         }
         let now = Instant::now();
         self.believed().retain(|_, (_, until)| *until > now);
+        self.held_off().retain(|_, until| *until > now);
     }
 
     /// Of which client a request from `address` is.
     async fn admit(&self, address: IpAddr, headers: &HeaderMap) -> Result<Client, Problem> {
         if self.is_open {
+            origin::check_host(headers, self.origin.as_deref())?;
             return Ok(Client::Address(address));
         }
         let Some(token) = token(headers) else {
             let how = "send the header 'Authorization: Bearer TOKEN' with a token from `sise clients add NAME`";
-            return Err(Kind::Unauthorized.because(how));
+            return Err(self.turn_away(address, how));
         };
+        if let Some(user) = self.believed_user_of(token) {
+            return Ok(Client::User(user));
+        }
+        // Whoever guesses must not keep the store busy.
+        let held_off = self.held_off().get(&address).copied();
+        if let Some(until) = held_off.filter(|until| *until > Instant::now()) {
+            return Err(too_many(until - Instant::now()));
+        }
         match self.user_of(token).await? {
             Some(user) => Ok(Client::User(user)),
             None => {
                 let why = "the access token is not known, or has ended: get one with `sise clients add NAME`";
-                Err(Kind::Unauthorized.because(why))
+                Err(self.turn_away(address, why))
             }
         }
     }
 
-    async fn user_of(&self, token: &str) -> Result<Option<String>, CacheError> {
-        let now = Instant::now();
-        if let Some((user, until)) = self.believed().get(token)
-            && *until > now
-        {
-            return Ok(Some(user.clone()));
+    /// The problem of who has no good token, and soon that there are too many of these.
+    fn turn_away(&self, address: IpAddr, why: &str) -> Problem {
+        if let Err(wait) = self.check(&Client::Stranger(address)) {
+            let mut held_off = self.held_off();
+            if held_off.len() < MOST_TOKENS {
+                held_off.insert(address, Instant::now() + wait);
+            }
+            return too_many(wait);
+        }
+        Kind::Unauthorized.because(why)
+    }
+
+    /// Refuses a stream to a page of another origin, where no token is asked for.
+    pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        if self.is_open {
+            origin::check_origin(headers, self.origin.as_deref())?;
+        }
+        Ok(())
+    }
+
+    fn believed_user_of(&self, token: &str) -> Option<String> {
+        let believed = self.believed();
+        let (user, until) = believed.get(token)?;
+        (*until > Instant::now()).then(|| user.clone())
+    }
+
+    /// Whose access token it is; `None` where it is nobody's, or not any more.
+    pub(super) async fn user_of(&self, token: &str) -> Result<Option<String>, CacheError> {
+        if let Some(user) = self.believed_user_of(token) {
+            return Ok(Some(user));
         }
         let user = self.clients.user_of(token).await?;
         if let Some(user) = &user {
             let mut believed = self.believed();
             if believed.len() < MOST_TOKENS {
-                believed.insert(token.to_owned(), (user.clone(), now + BELIEVED));
+                believed.insert(token.to_owned(), (user.clone(), Instant::now() + BELIEVED));
             }
         }
         Ok(user)
@@ -116,24 +160,38 @@ impl Access {
 
     /// Counts a request of a client.
     fn count(&self, client: &Client) -> Result<(), Problem> {
+        self.check(client).map_err(too_many)
+    }
+
+    /// Counts a request, or says how long to wait for the next.
+    fn check(&self, client: &Client) -> Result<(), Duration> {
         let Some(limiter) = &self.limiter else {
             return Ok(());
         };
-        limiter.check_key(client).map_err(|early| {
-            counter!("sise_http_throttled_total").increment(1);
-            let wait = early.wait_time_from(DefaultClock::default().now());
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            let why = "this client asks more often than api.requests_per_second allows";
-            Kind::TooManyRequests
-                .because(why)
-                .retry_after(seconds.max(1))
-        })
+        let now = || DefaultClock::default().now();
+        limiter
+            .check_key(client)
+            .map_err(|early| early.wait_time_from(now()))
+    }
+
+    fn held_off(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
+        // Every change is one step.
+        self.held_off.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn believed(&self) -> MutexGuard<'_, HashMap<String, (String, Instant)>> {
         // Every change is one step.
         self.believed.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn too_many(wait: Duration) -> Problem {
+    counter!("sise_http_throttled_total").increment(1);
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let why = "this client asks more often than api.requests_per_second allows";
+    Kind::TooManyRequests
+        .because(why)
+        .retry_after(seconds.max(1))
 }
 
 /// The access token of a request: a browser cannot set the header of a WebSocket, and names it as a
@@ -160,6 +218,17 @@ pub(super) async fn guard(
     let client = api.access.admit(address.ip(), request.headers()).await?;
     api.access.count(&client)?;
     request.extensions_mut().insert(client);
+    Ok(next.run(request).await)
+}
+
+/// Lets requests through that everybody may make, of each address not too many: they ask the store.
+pub(super) async fn limit(
+    State(api): State<Api>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    api.access.count(&Client::Stranger(address.ip()))?;
     Ok(next.run(request).await)
 }
 

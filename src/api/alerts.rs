@@ -82,7 +82,7 @@ pub(super) async fn fired(
 
 /// Adds a rule, or replaces the one of that name
 #[utoipa::path(put, path = "/v1/alerts/{name}", tag = "alerts",
-    params(("name" = String, Path, description = "Name of the rule", example = "low-samsung")),
+    params(("name" = String, Path, description = "Name of the rule: letters, digits, '-', '_' and '.'", min_length = 1, max_length = 64, example = "low-samsung")),
     request_body = TermsObject,
     responses(
         (status = 200, description = "The rule", body = RuleObject),
@@ -104,7 +104,7 @@ pub(super) async fn put(
 
 /// Removes a rule
 #[utoipa::path(delete, path = "/v1/alerts/{name}", tag = "alerts",
-    params(("name" = String, Path, description = "Name of the rule", example = "low-samsung")),
+    params(("name" = String, Path, description = "Name of the rule: letters, digits, '-', '_' and '.'", min_length = 1, max_length = 64, example = "low-samsung")),
     responses(
         (status = 204, description = "It is gone"),
         (status = 404, description = "There is no such rule", body = Document, content_type = "application/problem+json"),

@@ -22,6 +22,8 @@ pub(super) struct Encoded {
     kind: &'static str,
     text: Bytes,
     tag: String,
+    /// What bears the same tag means the same, though it may not be the same to the byte (RFC 9110 8.8.1).
+    is_weak: bool,
     gzip: OnceLock<Bytes>,
     brotli: OnceLock<Bytes>,
 }
@@ -36,22 +38,26 @@ enum Coding {
 
 impl Encoded {
     /// A JSON text.
-    pub(super) fn new(json: Vec<u8>) -> Self {
-        Self::of("application/json", json.into())
+    pub(super) fn json(text: Vec<u8>) -> Self {
+        Self::of("application/json", text.into())
+    }
+
+    /// A JSON text that means the same as every other with the same `meaning`.
+    pub(super) fn json_that_means(text: Vec<u8>, meaning: &[u8]) -> Self {
+        Self {
+            tag: tag(meaning),
+            is_weak: true,
+            ..Self::json(text)
+        }
     }
 
     /// A text of a type.
     pub(super) fn of(kind: &'static str, text: Bytes) -> Self {
-        let digest = ring::digest::digest(&ring::digest::SHA256, &text);
-        let tag = digest
-            .as_ref()
-            .iter()
-            .take(12)
-            .fold(String::new(), |tag, byte| format!("{tag}{byte:02x}"));
         Self {
             kind,
+            tag: tag(&text),
             text,
-            tag,
+            is_weak: false,
             gzip: OnceLock::new(),
             brotli: OnceLock::new(),
         }
@@ -70,11 +76,11 @@ impl Encoded {
     /// The answer to a request with these headers.
     pub(super) fn respond(&self, asked: &HeaderMap) -> Response {
         let coding = Coding::wanted(asked);
-        // Each coding is another representation, and has another tag.
-        let tag = match coding {
-            Coding::None => format!("\"{}\"", self.tag),
-            Coding::Gzip => format!("\"{}-gz\"", self.tag),
-            Coding::Brotli => format!("\"{}-br\"", self.tag),
+        // Each coding is another representation, and has another strong tag.
+        let own = match coding {
+            Coding::Gzip if !self.is_weak => format!("\"{}-gz\"", self.tag),
+            Coding::Brotli if !self.is_weak => format!("\"{}-br\"", self.tag),
+            _ => format!("\"{}\"", self.tag),
         };
         let known = asked
             .get(IF_NONE_MATCH)
@@ -83,7 +89,7 @@ impl Encoded {
             let mut tags = known
                 .split(',')
                 .map(|one| one.trim().trim_start_matches("W/"));
-            tags.any(|one| one == tag || one == "*")
+            tags.any(|one| one == own || one == "*")
         });
         let mut response = if is_known {
             StatusCode::NOT_MODIFIED.into_response()
@@ -101,8 +107,13 @@ impl Encoded {
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
         // To be asked for again each time; the tag makes that cheap.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        if let Ok(tag) = HeaderValue::from_str(&tag) {
-            headers.insert(ETAG, tag);
+        let sent = if self.is_weak {
+            format!("W/{own}")
+        } else {
+            own
+        };
+        if let Ok(sent) = HeaderValue::from_str(&sent) {
+            headers.insert(ETAG, sent);
         }
         response
     }
@@ -117,22 +128,29 @@ impl Encoded {
 }
 
 impl Coding {
-    /// The best that the client takes.
+    /// The one that the client likes best (RFC 9110 12.5.3); of two that it likes alike the smaller.
     fn wanted(asked: &HeaderMap) -> Self {
         let values = asked.get_all(ACCEPT_ENCODING).into_iter();
         let texts = values.filter_map(|value| value.to_str().ok());
-        let mut best = Self::None;
+        let (mut brotli, mut gzip, mut others) = (None, None, None);
         for part in texts.flat_map(|text| text.split(',')) {
             let (name, weight) = part.split_once(';').unwrap_or((part, ""));
-            let is_refused = weight.trim().trim_start_matches("q=").parse() == Ok(0.0);
-            match name.trim() {
-                _ if is_refused => {}
-                "br" => return Self::Brotli,
-                "gzip" => best = Self::Gzip,
+            let weight = weight.trim().strip_prefix(['q', 'Q']);
+            let weight = weight.and_then(|weight| weight.trim().strip_prefix('='));
+            let weight = weight.map_or(Some(1.0), |weight| weight.trim().parse::<f32>().ok());
+            match name.trim().to_ascii_lowercase().as_str() {
+                "br" => brotli = weight,
+                "gzip" | "x-gzip" => gzip = weight,
+                "*" => others = weight,
                 _ => {}
             }
         }
-        best
+        let weight = |own: Option<f32>| own.or(others).unwrap_or(0.0);
+        match (weight(brotli), weight(gzip)) {
+            (brotli, gzip) if brotli > 0.0 && brotli >= gzip => Self::Brotli,
+            (_, gzip) if gzip > 0.0 => Self::Gzip,
+            _ => Self::None,
+        }
     }
 
     fn name(self) -> Option<&'static str> {
@@ -142,6 +160,12 @@ impl Coding {
             Self::Brotli => Some("br"),
         }
     }
+}
+
+fn tag(content: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, content);
+    let bytes = digest.as_ref().iter().take(12);
+    bytes.fold(String::new(), |tag, byte| format!("{tag}{byte:02x}"))
 }
 
 /// Writing into memory does not fail; were it to, the client would see a body that ends early.
@@ -159,4 +183,32 @@ fn brotli(text: &[u8]) -> Bytes {
     };
     let _ = ::brotli::BrotliCompress(&mut &*text, &mut compressed, &parameters);
     compressed.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_coding_that_a_client_likes_best_is_taken() {
+        for (asked, wanted) in [
+            ("gzip, deflate, br", Coding::Brotli),
+            ("gzip", Coding::Gzip),
+            ("GZIP", Coding::Gzip),
+            ("gzip;q=1, br;q=0.1", Coding::Gzip),
+            ("gzip; q=0.5, br; q=0.5", Coding::Brotli),
+            ("br;q=0, *", Coding::Gzip),
+            ("br;q=0, gzip;q=0.000", Coding::None),
+            ("*", Coding::Brotli),
+            ("*;q=0", Coding::None),
+            ("identity", Coding::None),
+            ("br;q=high", Coding::None),
+            ("", Coding::None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(asked));
+            assert_eq!(Coding::wanted(&headers), wanted, "{asked}");
+        }
+        assert_eq!(Coding::wanted(&HeaderMap::new()), Coding::None);
+    }
 }

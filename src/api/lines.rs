@@ -31,7 +31,7 @@ pub(super) struct LineAnswer {
 /// One price a minute, as far back as it is known: a server that started within the session knows
 /// what came since.
 #[utoipa::path(get, path = "/v1/lines/{code}", tag = "prices",
-    params(("code" = String, Path, description = "Stock code", example = "005930")),
+    params(("code" = String, Path, description = "Stock code", pattern = "^Q?[0-9A-Z]{6}$", example = "005930")),
     responses(
         (status = 200, description = "The line; without points where nothing is known", body = LineAnswer),
         (status = 400, description = "No stock code", body = Document, content_type = "application/problem+json"),

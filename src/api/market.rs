@@ -68,9 +68,10 @@ struct Market {
 /// The whole market
 ///
 /// Every code of the list in one compact answer: live prices, else the last closes. At most a second or
-/// three behind; with a tag, and compressed where the client takes that.
+/// three behind; with a tag, and compressed where the client takes that. The tag changes with any price,
+/// not with the ages alone: where the client has it, its ages have grown by the time that went by.
 #[utoipa::path(get, path = "/v1/market", tag = "prices", responses(
-    (status = 200, description = "The market", body = MarketAnswer, headers(("ETag" = String, description = "Changes with the content"))),
+    (status = 200, description = "The market", body = MarketAnswer, headers(("ETag" = String, description = "A weak one: changes with the prices, not with their ages alone"))),
     (status = 304, description = "As the client has it"),
 ))]
 pub(super) async fn market(
@@ -114,8 +115,9 @@ impl Api {
 
     fn make_page(&self, old: Option<&Encoded>) -> Arc<Encoded> {
         let now = (self.parts.clock)();
-        let json = serde_json::to_vec(&self.rows(now)).unwrap_or_default();
-        let body = Arc::new(Encoded::new(json));
+        let (market, meaning) = self.rows(now);
+        let json = serde_json::to_vec(&market).unwrap_or_default();
+        let body = Arc::new(Encoded::json_that_means(json, meaning.as_bytes()));
         if let Some(old) = old {
             body.prepare_as(old);
         }
@@ -131,29 +133,40 @@ impl Api {
         body
     }
 
-    fn rows(&self, now: KrxTime) -> Market {
+    /// The market, and what of it makes it another one: all but the time that goes by.
+    fn rows(&self, now: KrxTime) -> (Market, String) {
         let universe = self.parts.universe.load_full();
         let moment = self.parts.calendar.load().moment(now);
         let latest = self.board.latest_of(universe.symbols(), now);
+        let is_open = moment.is_open() || self.is_always_open();
+        let mut meaning = format!("{} {is_open}\n", moment.phase.as_str());
         let rows = universe.listings().iter().zip(latest);
         let rows = rows.map(|(listing, latest)| match latest {
-            Some((posted, is_live)) => row(listing, &posted.quote, is_live, now),
+            Some((posted, is_live)) => {
+                meaning.push_str(&posted.object());
+                meaning.push_str(if is_live { " live\n" } else { "\n" });
+                row(listing, &posted.quote, is_live, now)
+            }
             None => {
+                meaning.push_str(listing.code.as_str());
+                meaning.push('\n');
                 let nothing = std::iter::repeat_n(Value::Null, COLUMNS.len() - 2);
                 let code = std::iter::once(json!(listing.code));
                 code.chain(nothing).chain([Value::Bool(false)]).collect()
             }
         });
+        let rows: Vec<_> = rows.collect();
         let ttl = self.parts.settings.store.ttl.as_millis();
-        Market {
+        let market = Market {
             v: 1,
             at: now.to_rfc3339_opts(chrono::SecondsFormat::Millis, false),
             session: moment.phase.as_str(),
-            open: moment.is_open() || self.is_always_open(),
+            open: is_open,
             ttl_ms: u64::try_from(ttl).unwrap_or(u64::MAX),
             columns: COLUMNS,
-            rows: rows.collect(),
-        }
+            rows,
+        };
+        (market, meaning)
     }
 }
 

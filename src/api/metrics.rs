@@ -19,6 +19,7 @@ use crate::spans;
     (status = 200, description = "The metrics", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
+    metrics_process::Collector::default().collect();
     let universe = api.parts.universe.load();
     let tasks = Handle::current().metrics().num_alive_tasks();
     gauge!("sise_tasks").set(u32::try_from(tasks).unwrap_or(u32::MAX));

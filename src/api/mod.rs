@@ -18,6 +18,7 @@ mod lines;
 mod market;
 mod metrics;
 mod movers;
+mod origin;
 mod page;
 mod prices;
 mod problem;
@@ -43,7 +44,7 @@ use axum::middleware;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -71,6 +72,9 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// A request is answered within this time; streams have all the time they like.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
+
+/// The first look at the store takes this long at most before questions are answered all the same.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// Bytes of a request's body at most.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -148,7 +152,7 @@ impl ApiServer {
             reader: parts.reader(),
             watch_lists: WatchLists::new(&parts.cache),
             alert_rules: AlertRules::new(&parts.cache),
-            access: Access::new(clients.clone(), is_open, settings.requests_per_second),
+            access: Access::new(clients.clone(), is_open, settings),
             clients,
             market: MarketPage::default(),
             universe_page: UniversePage::default(),
@@ -219,7 +223,11 @@ impl ApiServer {
             }
         };
         let connections = self.api.parts.settings.api.connections;
-        let served = server::serve(listener, self.api.router(), connections, stop.clone());
+        let served = async {
+            // Whoever asks before the first look at the store would be told that there is no price.
+            let _ = timeout(FIRST_LOOK, self.api.board.heard()).await;
+            server::serve(listener, self.api.router(), connections, stop.clone()).await
+        };
         let history = History::new(
             Arc::clone(&self.api.board),
             &self.api.parts.cache,
@@ -294,9 +302,11 @@ impl Api {
         let guarded = answered
             .routes(routes!(stream::stream))
             .layer(middleware::from_fn_with_state(self.clone(), access::guard));
+        let limit = middleware::from_fn_with_state(self.clone(), access::limit);
         let all = OpenApiRouter::with_openapi(document::head())
             .routes(routes!(health::live))
             .routes(routes!(health::ready))
+            .layer(limit)
             .merge(guarded);
         let (router, document) = all.split_for_parts();
         let mut router = router
@@ -305,6 +315,7 @@ impl Api {
             .route_layer(middleware::from_fn(metrics::measure))
             .layer(DefaultBodyLimit::max(LARGEST_BODY))
             .layer(CatchPanicLayer::new())
+            .layer(middleware::from_fn(server::limit_headers))
             .layer(middleware::from_fn(problem::dress));
         let origin = self.parts.settings.api.cors_origin.as_ref();
         if let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(origin).ok()) {

@@ -34,7 +34,7 @@ struct Read {
 /// From the store; where it has none, from the broker, within the rate limit; out of session the last
 /// close.
 #[utoipa::path(get, path = "/v1/prices/{code}", tag = "prices",
-    params(("code" = String, Path, description = "Stock code", example = "005930")),
+    params(("code" = String, Path, description = "Stock code", pattern = "^Q?[0-9A-Z]{6}$", example = "005930")),
     responses(
         (status = 200, description = "The price", body = ReadingObject, headers(
             ("Age" = u64, description = "Age of the price, seconds"),
@@ -73,7 +73,10 @@ pub(super) async fn price(State(api): State<Api>, Code(code): Code) -> Result<Re
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
     /// Stock codes, separated by commas, 500 at most.
-    #[param(example = "005930,000660")]
+    #[param(
+        pattern = "^Q?[0-9A-Z]{6}(,Q?[0-9A-Z]{6}){0,499}$",
+        example = "005930,000660"
+    )]
     codes: String,
 }
 

@@ -26,6 +26,8 @@ pub(super) enum Kind {
     BadCode,
     /// No access token, or one that is not known.
     Unauthorized,
+    /// It may not be asked from there.
+    Forbidden,
     /// There is nothing under this path.
     NotFound,
     /// Nobody knows a price of this code.
@@ -36,6 +38,8 @@ pub(super) enum Kind {
     TimedOut,
     /// The body is too large.
     TooLarge,
+    /// The headers are too large.
+    HeadersTooLarge,
     /// The body is of another type.
     UnsupportedMediaType,
     /// The body is understood and not allowed.
@@ -67,6 +71,11 @@ impl Kind {
                 StatusCode::UNAUTHORIZED,
                 "An access token is needed",
             ),
+            Self::Forbidden => (
+                "forbidden",
+                StatusCode::FORBIDDEN,
+                "This may not be asked from there",
+            ),
             Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "There is nothing here"),
             Self::NoPrice => (
                 "no-price",
@@ -87,6 +96,11 @@ impl Kind {
                 "too-large",
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "The request is too large",
+            ),
+            Self::HeadersTooLarge => (
+                "headers-too-large",
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "The headers are too large",
             ),
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::extract::{Body, Name, codes};
 use super::problem::{Document, Kind, Problem};
+use super::shapes::StockCode;
 use crate::cache::{Cached, Life};
 use crate::domain::{Symbol, Urgency};
 use crate::sweep::Task;
@@ -30,7 +31,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 #[serde(deny_unknown_fields)]
 pub(super) struct Codes {
     /// Stock codes, 100 at most.
-    #[schema(min_items = 1, max_items = 100, example = json!(["005930", "000660"]))]
+    #[schema(value_type = Vec<StockCode>, min_items = 1, max_items = 100, example = json!(["005930", "000660"]))]
     codes: Vec<String>,
 }
 

@@ -10,6 +10,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use axum::middleware::Next;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,8 +25,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-/// The line and headers of a request have this many bytes at most.
+use super::problem::{Kind, Problem};
+
+/// Path, query and headers of a request have this many bytes at most.
 const HEADERS: usize = 16 * 1024;
+
+/// What is larger than this, or has more headers, is not even read: its answer has no words.
+const READ: usize = 64 * 1024;
+const READ_HEADERS: usize = 200;
 
 /// They arrive within this time.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
@@ -129,7 +137,8 @@ async fn answer(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
-        .max_buf_size(HEADERS)
+        .max_buf_size(READ)
+        .max_headers(READ_HEADERS)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
@@ -140,6 +149,21 @@ async fn answer(
             report(connection.await);
         }
     }
+}
+
+/// Refuses requests with large headers.
+pub(super) async fn limit_headers(
+    request: axum::extract::Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let headers = request.headers().iter();
+    let sizes = headers.map(|(name, value)| name.as_str().len() + value.len());
+    let uri = request.uri().path_and_query();
+    let size = sizes.sum::<usize>() + uri.map_or(0, |uri| uri.as_str().len());
+    if size > HEADERS {
+        return Err(Kind::HeadersTooLarge.because("path, query and headers have 16 kB at most"));
+    }
+    Ok(next.run(request).await)
 }
 
 fn report(ended: hyper::Result<()>) {

@@ -23,7 +23,8 @@ const LIFE_S: u64 = 30 * 86_400;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Begin {
-    /// Whose it will be. On an address that needs tokens nobody begins one for another.
+    /// Whose it will be; needed where no token is asked for. Where one is, the same as the token's:
+    /// nobody begins one for another.
     #[schema(example = "page")]
     user: Option<String>,
     /// Life of the token, seconds; 30 days where it is left out.
@@ -83,8 +84,8 @@ pub(super) async fn begin(
             return Err(Kind::Unprocessable.because("a session can be begun for yourself alone"));
         }
         (Client::User(own), _) => own,
-        (Client::Address(_), Some(user)) => user,
-        (Client::Address(_), None) => {
+        (_, Some(user)) => user,
+        (_, None) => {
             return Err(Kind::Unprocessable.because("say for which user"));
         }
     };
@@ -110,7 +111,7 @@ pub(super) async fn list(
 ) -> Result<Json<SessionsAnswer>, Problem> {
     let user = match &client {
         Client::User(user) => Some(user.as_str()),
-        Client::Address(_) => None,
+        Client::Address(_) | Client::Stranger(_) => None,
     };
     let sessions = api.clients.list(user).await?;
     Ok(Json(SessionsAnswer { sessions }))

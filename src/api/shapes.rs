@@ -6,6 +6,11 @@ use utoipa::ToSchema;
 
 use crate::domain::Condition;
 
+/// A stock code.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(pattern = "^Q?[0-9A-Z]{6}$", example = "005930")]
+pub(super) struct StockCode(String);
+
 /// The price object, as it stands in Redis. What is not known is absent.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PriceObject {
@@ -245,7 +250,7 @@ pub(super) enum ScopeObject {
     /// Those on a watch list.
     List(String),
     /// These, 500 at most.
-    Codes(Vec<String>),
+    Codes(Vec<StockCode>),
     /// All.
     Market,
 }

@@ -79,7 +79,7 @@ impl UniversePage {
             listings: universe.listings(),
         };
         let json = serde_json::to_vec(&answer).unwrap_or_default();
-        let body = Arc::new(Encoded::new(json));
+        let body = Arc::new(Encoded::json(json));
         *held = Some((Arc::clone(universe), Arc::clone(&body)));
         body
     }

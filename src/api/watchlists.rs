@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::extract::{Body, Name, codes};
 use super::problem::{Document, Kind, Problem};
+use super::shapes::StockCode;
 use crate::domain::Symbol;
 
 /// Codes of one list at most.
@@ -36,7 +37,7 @@ pub(super) struct Watchlist {
 #[serde(deny_unknown_fields)]
 pub(super) struct Codes {
     /// Stock codes, 500 at most.
-    #[schema(min_items = 1, max_items = 500, example = json!(["005930", "000660"]))]
+    #[schema(value_type = Vec<StockCode>, min_items = 1, max_items = 500, example = json!(["005930", "000660"]))]
     codes: Vec<String>,
 }
 
@@ -56,7 +57,7 @@ pub(super) async fn all(State(api): State<Api>) -> Result<Json<WatchlistsAnswer>
 
 /// One watch list
 #[utoipa::path(get, path = "/v1/watchlists/{name}", tag = "watch lists",
-    params(("name" = String, Path, description = "Name of the list", example = "mine")),
+    params(("name" = String, Path, description = "Name of the list: letters, digits, '-', '_' and '.'", min_length = 1, max_length = 64, example = "mine")),
     responses(
         (status = 200, description = "The list", body = Watchlist),
         (status = 404, description = "There is no such list", body = Document, content_type = "application/problem+json"),
@@ -75,7 +76,7 @@ pub(super) async fn one(
 
 /// Makes a watch list be these codes
 #[utoipa::path(put, path = "/v1/watchlists/{name}", tag = "watch lists",
-    params(("name" = String, Path, description = "Name of the list", example = "mine")),
+    params(("name" = String, Path, description = "Name of the list: letters, digits, '-', '_' and '.'", min_length = 1, max_length = 64, example = "mine")),
     request_body = Codes,
     responses(
         (status = 200, description = "The list", body = Watchlist),
@@ -113,7 +114,7 @@ pub(super) async fn put(
 
 /// Removes a watch list
 #[utoipa::path(delete, path = "/v1/watchlists/{name}", tag = "watch lists",
-    params(("name" = String, Path, description = "Name of the list", example = "mine")),
+    params(("name" = String, Path, description = "Name of the list: letters, digits, '-', '_' and '.'", min_length = 1, max_length = 64, example = "mine")),
     responses(
         (status = 204, description = "It is gone"),
         (status = 404, description = "There is no such list", body = Document, content_type = "application/problem+json"),

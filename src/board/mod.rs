@@ -16,11 +16,13 @@ mod posted;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use chrono::{NaiveDate, TimeDelta};
+use tokio::sync::Notify;
 
 use crate::domain::{Alert, Index, IndexQuote, KrxTime, Quote, Symbol};
 
@@ -60,6 +62,7 @@ pub trait Onlooker: Send + Sync {
 pub struct QuoteBoard {
     state: RwLock<State>,
     is_heard: AtomicBool,
+    heard: Notify,
     version: AtomicU64,
     ttl: TimeDelta,
 }
@@ -86,6 +89,7 @@ impl QuoteBoard {
         Self {
             state: RwLock::default(),
             is_heard: AtomicBool::new(false),
+            heard: Notify::new(),
             version: AtomicU64::new(0),
             ttl: TimeDelta::from_std(ttl).unwrap_or(TimeDelta::MAX),
         }
@@ -95,6 +99,16 @@ impl QuoteBoard {
     #[must_use]
     pub fn is_heard(&self) -> bool {
         self.is_heard.load(Ordering::Acquire)
+    }
+
+    /// Comes back as soon as the board hears every change.
+    pub async fn heard(&self) {
+        let mut heard = pin!(self.heard.notified());
+        // From here on no call is missed.
+        heard.as_mut().enable();
+        if !self.is_heard() {
+            heard.await;
+        }
     }
 
     /// Grows with every change.
@@ -138,11 +152,18 @@ impl QuoteBoard {
         places.into_iter().filter_map(at).collect()
     }
 
-    /// The place of a code, given to it now where it had none.
+    /// The places of codes, in their order, given to them now where they had none.
     #[must_use]
-    pub fn place(&self, symbol: Symbol) -> usize {
-        let known = self.state().places.get(&symbol).copied();
-        known.unwrap_or_else(|| self.state_mut().place(symbol))
+    pub fn places(&self, symbols: impl IntoIterator<Item = Symbol>) -> Vec<usize> {
+        let mut state = self.state_mut();
+        let places = symbols.into_iter().map(|symbol| state.place(symbol));
+        places.collect()
+    }
+
+    /// The place of a code; `None` where the board never heard of it.
+    #[must_use]
+    pub fn known_place(&self, symbol: Symbol) -> Option<usize> {
+        self.state().places.get(&symbol).copied()
     }
 
     /// The levels of the indices that live.
@@ -262,6 +283,9 @@ impl QuoteBoard {
 
     fn set_heard(&self, is_heard: bool) {
         self.is_heard.store(is_heard, Ordering::Release);
+        if is_heard {
+            self.heard.notify_waiters();
+        }
     }
 
     fn state(&self) -> RwLockReadGuard<'_, State> {

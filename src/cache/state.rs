@@ -46,6 +46,9 @@ pub enum State {
 }
 
 impl State {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Healthy, Self::Degraded, Self::Failed];
+
     /// Its name, in small letters.
     #[must_use]
     pub fn as_str(self) -> &'static str {

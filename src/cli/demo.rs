@@ -95,7 +95,8 @@ pub(super) async fn run(arguments: DemoArguments) -> Outcome {
 }
 
 async fn watch(settings: Settings, sim: &Sim, stop: CancellationToken) -> Outcome {
-    let parts = Arc::new(Parts::new(settings, clock::system())?);
+    let (parts, scribe) = super::recorded_on(settings)?;
+    let parts = Arc::new(parts);
     let loaded = super::universe::load(&parts).await?;
     let Some(sweeper) = parts.sweeper(None) else {
         return Err(Failure::no_credentials());
@@ -130,7 +131,13 @@ async fn watch(settings: Settings, sim: &Sim, stop: CancellationToken) -> Outcom
         let ended = schedule.run(token).await;
         ended.map_err(|error| Failure::failed(format!("the cron loop: {error}")))
     };
-    let signal = daemon::run(work, api, stop).await;
+    let ended = CancellationToken::new();
+    let running = async {
+        let signal = daemon::run(work, api, stop).await;
+        ended.cancel();
+        signal
+    };
+    let (signal, ()) = tokio::join!(running, scribe.run(ended.clone()));
     show.abort();
     board.bar.finish_and_clear();
     Ok(signal?.exit_code())

@@ -204,6 +204,11 @@ fn redis(parts: &Parts) -> Result<Arc<RedisStore>, Failure> {
 fn recorded(layers: &Layers) -> Result<(Parts, Scribe), Failure> {
     let settings = Settings::new(layers)?;
     logging::start(&settings)?;
+    recorded_on(settings)
+}
+
+/// Parts whose doings are told to the journal.
+fn recorded_on(settings: Settings) -> Result<(Parts, Scribe), Failure> {
     let clock = clock::system();
     let (notebook, notes) = journal::notebook(Arc::clone(&clock));
     let outside = Outside {

@@ -47,8 +47,13 @@ impl Registrations {
             let Some(code) = self.held.iter().max_by_key(last).map(|held| held.code) else {
                 return;
             };
-            self.held.retain(|held| held.code != code);
+            self.take_back(code);
         }
+    }
+
+    /// Takes the place of a code back, however long it has had it.
+    pub fn take_back(&mut self, code: Symbol) {
+        self.held.retain(|held| held.code != code);
     }
 
     /// Gives the places for the codes that are watched now, the first before the last. `now` is the

@@ -4,6 +4,7 @@
 mod newest;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,6 +96,15 @@ pub struct Parts {
     pub registered: Registered,
 }
 
+/// What the broker makes room for.
+#[derive(Debug, Clone)]
+struct Room {
+    /// Codes at most.
+    most: usize,
+    /// Codes that it does not stream in this session: others get their places.
+    refused: BTreeSet<Symbol>,
+}
+
 /// Follows the watched codes.
 pub struct Feed {
     parts: Parts,
@@ -121,13 +131,20 @@ impl Feed {
     pub async fn run(self, stop: CancellationToken) {
         let (wants, wanted) = watch::channel(Arc::<[Symbol]>::from([]));
         let (told, hears) = mpsc::channel(QUEUE);
-        let (lowers, limit) = watch::channel(self.parts.manner.registrations);
+        let (says, room) = watch::channel(self.all_room());
         tokio::join!(
             self.parts.source.stream(wanted, told, stop.clone()),
-            self.follow(&wants, limit, &stop),
-            self.take(hears, &lowers, &stop),
+            self.follow(&wants, room, &stop),
+            self.take(hears, &says, &stop),
             self.tell_gaps(self.gaps(), &stop),
         );
+    }
+
+    fn all_room(&self) -> Room {
+        Room {
+            most: self.parts.manner.registrations,
+            refused: BTreeSet::new(),
+        }
     }
 
     /// Tells of gaps whoever follows the store, in any process.
@@ -148,7 +165,7 @@ impl Feed {
     async fn follow(
         &self,
         wants: &watch::Sender<Arc<[Symbol]>>,
-        mut limit: watch::Receiver<usize>,
+        mut room: watch::Receiver<Room>,
         stop: &CancellationToken,
     ) {
         let start = Instant::now();
@@ -171,8 +188,14 @@ impl Feed {
                         tracing::debug!(%error, "the watched codes cannot be read; the feed goes on with the last ones");
                     }
                 }
-                places.limit(*limit.borrow_and_update());
-                places.follow(&known, start.elapsed());
+                let Room { most, refused } = room.borrow_and_update().clone();
+                places.limit(most);
+                for code in &refused {
+                    places.take_back(*code);
+                }
+                let mut streamed = known.clone();
+                streamed.retain(|code| !refused.contains(code));
+                places.follow(&streamed, start.elapsed());
             } else {
                 places.clear();
             }
@@ -191,7 +214,7 @@ impl Feed {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep_until(again) => {}
-                changed = limit.changed() => if changed.is_err() { return },
+                changed = room.changed() => if changed.is_err() { return },
                 // Who leads no more leaves the app key to who does, at once.
                 () = changed(&mut posts) => {}
             }
@@ -218,7 +241,7 @@ impl Feed {
     async fn take(
         &self,
         mut hears: mpsc::Receiver<Told>,
-        lowers: &watch::Sender<usize>,
+        says: &watch::Sender<Room>,
         stop: &CancellationToken,
     ) {
         let mut writer = Writer::new(self.parts.manner.write_interval);
@@ -228,10 +251,10 @@ impl Feed {
                 () = stop.cancelled() => break,
                 told = hears.recv() => {
                     let Some(told) = told else { break };
-                    self.hear(told, &mut writer, lowers);
+                    self.hear(told, &mut writer, says);
                     for _ in 1..DRAINED {
                         let Ok(told) = hears.try_recv() else { break };
-                        self.hear(told, &mut writer, lowers);
+                        self.hear(told, &mut writer, says);
                     }
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
@@ -244,7 +267,7 @@ impl Feed {
         self.write(batch, &mut writer).await;
     }
 
-    fn hear(&self, told: Told, writer: &mut Writer, lowers: &watch::Sender<usize>) {
+    fn hear(&self, told: Told, writer: &mut Writer, says: &watch::Sender<Room>) {
         match told {
             Told::Tick(quote) => writer.note(*quote),
             Told::Gap(gap) => {
@@ -256,16 +279,18 @@ impl Feed {
             }
             Told::Registered(codes) => {
                 if codes.is_empty() {
-                    // There may be room for more in the next session.
-                    lowers.send_if_modified(|most| {
-                        let all = self.parts.manner.registrations;
-                        std::mem::replace(most, all) != all
-                    });
+                    // There may be room for more, and for others, in the next session.
+                    says.send_replace(self.all_room());
                 }
                 (self.parts.registered)(&codes);
             }
             Told::Full(most) => {
-                lowers.send_replace(most.min(self.parts.manner.registrations));
+                says.send_modify(|room| room.most = most.min(self.parts.manner.registrations));
+            }
+            Told::Refused(code) => {
+                says.send_modify(|room| {
+                    room.refused.insert(code);
+                });
             }
         }
     }

@@ -20,9 +20,14 @@ struct Script {
 }
 
 impl Script {
-    fn wanted(&self) -> usize {
+    fn codes(&self) -> Vec<Symbol> {
         let wanted = self.wanted.lock().unwrap();
-        wanted.as_ref().map_or(0, |wanted| wanted.borrow().len())
+        let wanted = wanted.as_ref();
+        wanted.map_or(Vec::new(), |wanted| wanted.borrow().to_vec())
+    }
+
+    fn wanted(&self) -> usize {
+        self.codes().len()
     }
 
     async fn tell(&self, told: Told) {
@@ -212,5 +217,21 @@ async fn gaps_are_told_and_a_lower_limit_holds_until_the_session_is_over() {
     scene.script.tell(Told::Registered(Arc::new([]))).await;
     sleep(Duration::from_secs(2)).await;
     assert_eq!(scene.script.wanted(), 10);
+    scene.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_place_of_a_code_that_is_not_streamed_goes_to_another() {
+    let scene = Scene::at(10, 0, 0).await;
+    scene.candidate.campaign().await;
+    sleep(Duration::from_secs(5)).await;
+    let before = scene.script.codes();
+    assert_eq!(before.len(), 10);
+    scene.script.tell(Told::Refused(before[0])).await;
+    sleep(Duration::from_secs(2)).await;
+    let after = scene.script.codes();
+    assert_eq!(after.len(), 10);
+    assert!(!after.contains(&before[0]));
+    assert!(before[1..].iter().all(|code| after.contains(code)));
     scene.end().await;
 }

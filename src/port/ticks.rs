@@ -34,6 +34,8 @@ pub enum Told {
     Registered(Arc<[Symbol]>),
     /// No more codes than these fit, whatever was thought.
     Full(usize),
+    /// This code is not streamed before the next session.
+    Refused(Symbol),
 }
 
 /// Codes of which trades may have been missed: whoever follows them needs to ask for their prices.

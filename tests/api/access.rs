@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::until;
 use crate::support::world::World;
-use crate::wire::{get, request};
+use crate::support::{PATIENCE, until};
+use crate::wire::{Stream, get, request, send};
 use crate::{Served, serve, small};
 
 /// An address of this machine that is not called loopback, so that tokens are asked for.
@@ -111,8 +111,86 @@ async fn a_client_that_asks_too_often_is_told_when_to_come_again() {
         }
     }
     assert!((1..40).contains(&refused), "{refused} of 40 refused");
-    // Health is for monitors, and is not counted.
+    // Health is for monitors, and is counted apart.
     assert_eq!(get(&served.address, "/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn who_guesses_tokens_is_held_off_and_who_has_one_is_not() {
+    let world = World::new(&["--limit", "0"]).await;
+    let made = small(&world, &["clients", "add", "agent"]).run().await;
+    let token = made.exits(0).stdout.trim().to_owned();
+    let settings = [
+        ("SISE__API__LISTEN", OTHER),
+        ("SISE__API__REQUESTS_PER_SECOND", "5"),
+    ];
+    let (_server, address) = serve(&world, &settings).await;
+    let address = address.replace("0.0.0.0", "127.0.0.1");
+    let bearer = format!("Bearer {token}");
+    let good = [("authorization", bearer.as_str())];
+    let answer = request(&address, "GET", "/v1/indices", &good, "").await;
+    assert_eq!(answer.status, 200);
+    let mut held_off = 0;
+    for guess in 0..40 {
+        let guess = format!("Bearer sise_{guess}");
+        let headers = [("authorization", guess.as_str())];
+        let answer = request(&address, "GET", "/v1/indices", &headers, "").await;
+        match answer.status {
+            429 => held_off += 1,
+            _ => drop(answer.is_problem(401, "unauthorized")),
+        }
+    }
+    assert!((1..40).contains(&held_off), "{held_off} of 40 held off");
+    until("a good token is let in from the same address", async || {
+        let answer = request(&address, "GET", "/v1/indices", &good, "").await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_access_token() {
+    let world = World::new(&["--limit", "0"]).await;
+    let made = small(&world, &["clients", "add", "agent"]).run().await;
+    let token = made.exits(0).stdout.trim().to_owned();
+    let (_server, address) = serve(&world, &[("SISE__API__LISTEN", OTHER)]).await;
+    let address = address.replace("0.0.0.0", "127.0.0.1");
+    let mut stream = Stream::open_with(&address, "?all=1", &token).await;
+    stream.next_of("subscribed").await;
+    let removed = small(&world, &["clients", "remove", "agent"]).run().await;
+    removed.exits(0);
+    let error = stream.next_of("error").await;
+    assert_eq!(error["problem"]["status"], 401, "{error}");
+    assert!(stream.next_or_end(PATIENCE).await.is_none());
+}
+
+#[tokio::test]
+async fn a_page_of_elsewhere_gets_neither_stream_nor_answer() {
+    let served = Served::new().await;
+    let address = &served.address;
+    let upgrade = |origin| {
+        [
+            ("connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("origin", origin),
+        ]
+    };
+    let refused = request(
+        address,
+        "GET",
+        "/v1/stream",
+        &upgrade("http://evil.example"),
+        "",
+    )
+    .await;
+    refused.is_problem(403, "forbidden");
+    // A name that was made to mean this machine.
+    let text = "GET /v1/market HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n";
+    send(address, text.as_bytes())
+        .await
+        .is_problem(403, "forbidden");
 }
 
 #[tokio::test]

@@ -131,8 +131,7 @@ async fn nonsense_is_a_problem_document() {
         let answer = request(address, "POST", "/v1/refresh", &[], body).await;
         answer.is_problem(status, kind);
     }
-    let text =
-        "POST /v1/refresh HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
+    let text = "POST /v1/refresh HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
     let untyped = send(address, text.as_bytes()).await;
     untyped.is_problem(415, "unsupported-media-type");
     let large = format!("{{\"codes\":[\"{}\"]}}", "0".repeat(70_000));
@@ -140,7 +139,14 @@ async fn nonsense_is_a_problem_document() {
     answer.is_problem(413, "too-large");
     let long = "x".repeat(20_000);
     let answer = request(address, "GET", "/v1/market", &[("x-long", &long)], "").await;
-    assert_eq!(answer.status, 431);
+    answer.is_problem(431, "headers-too-large");
+    let many: Vec<(String, &str)> = (0..110).map(|place| (format!("x-{place}"), "1")).collect();
+    let many: Vec<(&str, &str)> = many
+        .iter()
+        .map(|(name, one)| (name.as_str(), *one))
+        .collect();
+    let answer = request(address, "GET", "/v1/indices", &many, "").await;
+    assert_eq!(answer.status, 200);
 }
 
 #[tokio::test]
@@ -166,6 +172,16 @@ async fn the_whole_market_is_one_answer_with_a_tag_and_compressed() {
         assert_eq!(row[column("live")], true);
     }
     let tag = plain.header("etag").unwrap();
+    assert!(tag.starts_with("W/"), "{tag}");
+    // The page is made anew meanwhile, with other ages; no price is another one.
+    let at = market["at"].clone();
+    until("a page that was made later", async || {
+        (get(address, "/v1/market").await.json()["at"] != at).then_some(())
+    })
+    .await;
+    let headers = [("if-none-match", tag)];
+    let answer = request(address, "GET", "/v1/market", &headers, "").await;
+    assert_eq!(answer.status, 304);
     for coding in ["gzip", "br"] {
         let headers = [("accept-encoding", coding)];
         let answer = request(address, "GET", "/v1/universe", &headers, "").await;

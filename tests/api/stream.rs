@@ -46,7 +46,8 @@ async fn the_same_comes_as_events() {
     let wanted = codes(2);
     let mut socket = TcpStream::connect(&served.address).await.unwrap();
     let query = format!("/v1/stream?codes={}&indices=1", wanted.join(","));
-    let head = format!("GET {query} HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n");
+    let head =
+        format!("GET {query} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n");
     socket.write_all(head.as_bytes()).await.unwrap();
     let mut text = String::new();
     let mut buffer = vec![0; 65_536];
@@ -113,7 +114,8 @@ async fn watch_lists_and_all_codes_can_be_asked_for() {
     stream.prices_of("snapshot", &wanted).await;
     stream.say(&json!({"op": "subscribe", "all": true})).await;
     assert_eq!(stream.next_of("subscribed").await["codes"], CODES);
-    stream.prices_of("snapshot", &codes(CODES)).await;
+    // Of those that it had there is nothing new.
+    stream.prices_of("snapshot", &codes(CODES)[3..]).await;
     stream.say(&json!({"op": "unsubscribe", "all": true})).await;
     assert_eq!(stream.next_of("subscribed").await["codes"], 0);
 }
@@ -256,4 +258,86 @@ async fn a_server_that_stops_says_so() {
     served.server.signal("TERM");
     while stream.next_or_end(Duration::from_secs(20)).await.is_some() {}
     served.server.end().await.exits(143);
+}
+
+#[tokio::test]
+async fn a_code_that_nobody_heard_of_is_named_and_not_told() {
+    let served = Served::new().await;
+    let known = codes(1);
+    let mut stream = Stream::open(&served.address, "").await;
+    let wish = json!({"op": "subscribe", "codes": [known[0], "999999", "Q999999"]});
+    stream.say(&wish).await;
+    let subscribed = stream.next_of("subscribed").await;
+    assert_eq!(subscribed["codes"], 1);
+    assert_eq!(subscribed["unknown"], json!(["999999", "Q999999"]));
+    stream.prices_of("snapshot", &known).await;
+    let wish = json!({"op": "unsubscribe", "codes": ["999999"]});
+    stream.say(&wish).await;
+    let subscribed = stream.next_of("subscribed").await;
+    assert_eq!(subscribed["codes"], 1);
+    assert_eq!(subscribed["unknown"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_code_that_is_asked_for_twice_is_told_once() {
+    let served = Served::new().await;
+    let wanted = codes(CODES);
+    let query = format!("?market=KOSPI&codes={}", wanted[..3].join(","));
+    let mut stream = Stream::open(&served.address, &query).await;
+    assert_eq!(stream.next_of("subscribed").await["codes"], CODES);
+    stream.prices_of("snapshot", &wanted).await;
+    served.sweep().await;
+    stream.prices_of("changes", &wanted).await;
+    stream.say(&json!({"op": "ping"})).await;
+    loop {
+        let message = stream.next().await;
+        match message["type"].as_str().unwrap() {
+            "pong" => break,
+            "gap" => panic!("nothing was left out: {message}"),
+            _ => {}
+        }
+    }
+    let status = get(&served.address, "/v1/status").await.json();
+    assert_eq!(status["stream"]["skipped"], 0);
+    // The market ends, and what was asked for by name goes on.
+    let wish = json!({"op": "unsubscribe", "market": "KOSPI"});
+    stream.say(&wish).await;
+    assert_eq!(stream.next_of("subscribed").await["codes"], 3);
+    served.sweep().await;
+    stream.prices_of("changes", &wanted[..3]).await;
+}
+
+#[tokio::test]
+async fn what_is_not_wanted_any_more_is_not_told_any_more() {
+    let served = Served::new().await;
+    let mut stream = Stream::open(&served.address, "").await;
+    // Both at once: the snapshot of the first has not begun when the second comes.
+    let all = json!({"op": "subscribe", "all": true, "indices": true});
+    stream.say(&all).await;
+    let none = json!({"op": "unsubscribe", "all": true, "indices": true});
+    stream.say(&none).await;
+    while stream.next_of("subscribed").await["codes"] != 0 {}
+    stream.say(&json!({"op": "ping"})).await;
+    let next = stream.next().await;
+    assert_eq!(next["type"], "pong", "{next}");
+}
+
+#[tokio::test]
+async fn an_upgrade_to_what_nobody_here_speaks_is_passed_over() {
+    let served = Served::new().await;
+    let mut socket = TcpStream::connect(&served.address).await.unwrap();
+    let head = "GET /v1/stream HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade, http2-settings\r\n\
+                upgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n\r\n";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    let mut buffer = vec![0; 4_096];
+    while !text.contains("event: hello") {
+        let read = timeout(PATIENCE, socket.read(&mut buffer))
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(read > 0, "the stream ended: {text}");
+        text += &String::from_utf8_lossy(&buffer[..read]);
+    }
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
 }

@@ -6,8 +6,10 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::support::PATIENCE;
@@ -109,8 +111,20 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) async fn open(address: &str, query: &str) -> Self {
-        let url = format!("ws://{address}/v1/stream{query}");
-        let (socket, _) = connect_async(url).await.unwrap();
+        Self::by(format!("ws://{address}/v1/stream{query}").into_client_request()).await
+    }
+
+    /// As who has an access token.
+    pub(crate) async fn open_with(address: &str, query: &str, token: &str) -> Self {
+        let request = format!("ws://{address}/v1/stream{query}").into_client_request();
+        let mut request = request.unwrap();
+        let bearer = format!("Bearer {token}").parse().unwrap();
+        request.headers_mut().insert("authorization", bearer);
+        Self::by(Ok(request)).await
+    }
+
+    async fn by(request: tokio_tungstenite::tungstenite::Result<Request>) -> Self {
+        let (socket, _) = connect_async(request.unwrap()).await.unwrap();
         let mut stream = Self { socket, seq: 0 };
         let hello = stream.next().await;
         assert_eq!(hello["type"], "hello");
@@ -168,8 +182,10 @@ impl Stream {
     /// Reads on until every one of `codes` has come in a message of this kind; the last price of each.
     pub(crate) async fn prices_of(&mut self, kind: &str, codes: &[String]) -> Vec<i64> {
         let mut prices = vec![None; codes.len()];
+        let patience = Instant::now() + PATIENCE;
         while prices.iter().any(Option::is_none) {
-            let message = self.next_of(kind).await;
+            let message = timeout_at(patience, self.next_of(kind)).await;
+            let message = message.unwrap_or_else(|_| panic!("only {prices:?} of {codes:?}"));
             for price in message["prices"].as_array().unwrap() {
                 let code = price["stock_code"].as_str().unwrap();
                 let place = codes.iter().position(|held| held == code);

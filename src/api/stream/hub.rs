@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::message::GapReason;
 use super::places::Places;
+use super::subscription::Subscription;
 use crate::api::access::Client;
 use crate::board::{News, Onlooker, QuoteBoard};
 use crate::domain::{Index, Market, Symbol};
@@ -36,6 +37,10 @@ pub(super) struct Pending {
     pub(super) gaps: Vec<(GapReason, Vec<Symbol>)>,
     /// Everything is wanted anew: changes are heard again.
     pub(super) is_found: bool,
+    /// Told of all codes of the market, and so not once more of a single one.
+    kospi: bool,
+    /// Told of all codes of the market, and so not once more of a single one.
+    kosdaq: bool,
 }
 
 /// Gaps that wait for a stream at most; what comes on top is one with the last.
@@ -51,23 +56,6 @@ pub(super) struct Stream {
     client: Client,
     pending: Mutex<Pending>,
     wake: Notify,
-}
-
-/// What a stream is subscribed to.
-#[derive(Debug, Default)]
-pub(super) struct Subscription {
-    /// All codes.
-    pub(super) all: bool,
-    /// All codes of these markets.
-    pub(super) kospi: bool,
-    /// All codes of these markets.
-    pub(super) kosdaq: bool,
-    /// Single codes.
-    pub(super) places: Places,
-    /// The indices.
-    pub(super) indices: bool,
-    /// Alerts.
-    pub(super) alerts: bool,
 }
 
 /// Tells streams of what changes on the board.
@@ -172,6 +160,10 @@ impl Hub {
     /// Replaces what a stream is told of.
     pub(super) fn subscribe(&self, stream: &Arc<Stream>, old: &Subscription, new: &Subscription) {
         let mut listeners = self.listeners();
+        let mut pending = stream.pending();
+        pending.kospi = new.kospi;
+        pending.kosdaq = new.kosdaq;
+        drop(pending);
         listeners.forget(stream, old);
         listeners.note(stream, new);
     }
@@ -208,8 +200,8 @@ impl Listeners {
         if subscription.alerts {
             self.alerts.push(Arc::clone(stream));
         }
-        // A stream is in one list for each code, so that it is told of a change once.
         if subscription.all {
+            // Of everything, once.
             self.all.push(Arc::clone(stream));
             return;
         }
@@ -261,8 +253,14 @@ impl Onlooker for Hub {
                     };
                     let single = listeners.places.get(posted.place);
                     let single = single.map_or(&[][..], Vec::as_slice);
-                    for stream in listeners.all.iter().chain(market).chain(single) {
-                        stream.note(posted.place);
+                    for stream in listeners.all.iter().chain(market) {
+                        stream.pending().note(posted.place, stream);
+                    }
+                    for stream in single {
+                        let mut pending = stream.pending();
+                        if !pending.has_market(posted.quote.market) {
+                            pending.note(posted.place, stream);
+                        }
                     }
                 }
             }
@@ -299,20 +297,43 @@ impl Onlooker for Hub {
     }
 }
 
-impl Stream {
+impl Pending {
     /// A code at this place has a new price.
-    fn note(&self, place: usize) {
-        let mut pending = self.pending();
-        let is_first = pending.changed.is_empty();
-        if !pending.changed.add(place) {
-            pending.skipped += 1;
+    fn note(&mut self, place: usize, stream: &Stream) {
+        let is_first = self.changed.is_empty();
+        if !self.changed.add(place) {
+            self.skipped += 1;
         }
-        drop(pending);
         if is_first {
-            self.wake.notify_one();
+            stream.wake();
         }
     }
 
+    fn has_market(&self, market: Option<Market>) -> bool {
+        match market {
+            Some(Market::Kospi) => self.kospi,
+            Some(Market::Kosdaq) => self.kosdaq,
+            None => false,
+        }
+    }
+
+    /// Nothing but these is to be told any more.
+    pub(super) fn keep(&mut self, subscription: &Subscription, told: &Places) {
+        // Of everything: codes are heard of that are on no list.
+        if !subscription.all {
+            self.changed.keep(told);
+            self.wanted.keep(told);
+        }
+        if !subscription.indices {
+            self.indices.clear();
+        }
+        if !subscription.alerts {
+            self.alerts.clear();
+        }
+    }
+}
+
+impl Stream {
     fn note_alert(&self, json: &Arc<str>) {
         let mut pending = self.pending();
         pending.alerts.push_back(Arc::clone(json));

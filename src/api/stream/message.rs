@@ -114,12 +114,23 @@ impl Writer {
         })
     }
 
-    pub(super) fn subscribed(&mut self, codes: usize, indices: bool, alerts: bool) -> Message {
+    /// So many codes are told of now; `unknown` were asked for and nobody ever heard of them.
+    pub(super) fn subscribed(
+        &mut self,
+        codes: usize,
+        unknown: &[Symbol],
+        indices: bool,
+        alerts: bool,
+    ) -> Message {
         self.message("subscribed", 64, |json| {
             let _ = write!(
                 json,
                 r#","codes":{codes},"indices":{indices},"alerts":{alerts}"#
             );
+            if !unknown.is_empty() {
+                let texts: Vec<String> = unknown.iter().map(|code| format!("\"{code}\"")).collect();
+                list(json, "unknown", texts.iter().map(String::as_str));
+            }
         })
     }
 

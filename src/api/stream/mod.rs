@@ -4,6 +4,7 @@ mod hub;
 mod message;
 mod places;
 mod subscriber;
+mod subscription;
 mod websocket;
 
 use axum::Extension;
@@ -18,7 +19,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Api;
-use super::access::Client;
+use super::access::{Client, token};
 use super::extract::{Params, codes};
 use super::problem::{Document, Kind, Problem};
 use super::server::Room;
@@ -40,7 +41,10 @@ const MOST_CODES: usize = 500;
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
     /// Stock codes, separated by commas.
-    #[param(example = "005930,000660")]
+    #[param(
+        pattern = "^Q?[0-9A-Z]{6}(,Q?[0-9A-Z]{6}){0,499}$",
+        example = "005930,000660"
+    )]
     codes: Option<String>,
     /// The codes of a watch list, as it is now.
     watchlist: Option<String>,
@@ -78,11 +82,19 @@ pub(super) async fn stream(
     request: Request,
 ) -> Result<Response, Problem> {
     let wish = wanted.wish()?;
-    let mut subscriber = Subscriber::new(&api, client, room)?;
+    let token = match &client {
+        Client::User(_) => token(&headers),
+        Client::Address(_) | Client::Stranger(_) => None,
+    };
+    let is_upgrade = is_websocket(&headers);
+    if is_upgrade {
+        api.access.check_origin(&headers)?;
+    }
+    let mut subscriber = Subscriber::new(&api, client, token, room)?;
     if let Some(wish) = wish {
         subscriber.change(wish, true).await;
     }
-    if !headers.contains_key(UPGRADE) {
+    if !is_upgrade {
         return Ok(events(subscriber));
     }
     let (mut parts, _) = request.into_parts();
@@ -97,10 +109,24 @@ pub(super) async fn stream(
     Ok(upgrade.on_upgrade(|socket| websocket::run(socket, subscriber)))
 }
 
+/// Whether an upgrade to a WebSocket is asked for, and not one that nobody here knows, as to HTTP/2.
+fn is_websocket(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(UPGRADE).into_iter();
+    let texts = values.filter_map(|value| value.to_str().ok());
+    let mut protocols = texts.flat_map(|text| text.split(','));
+    protocols.any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
+}
+
 /// The messages as events.
 fn events(subscriber: Subscriber) -> Response {
     let events = unfold(subscriber, |mut subscriber| async move {
-        let message = subscriber.next().await?;
+        let message = match subscriber.next().await {
+            Ok(message) => message,
+            Err(over) => {
+                subscriber.ends(over.as_str());
+                return None;
+            }
+        };
         let event = format!(
             "id: {}\nevent: {}\ndata: {}\n\n",
             message.seq, message.kind, message.json

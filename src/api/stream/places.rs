@@ -47,6 +47,28 @@ impl Places {
         self.count
     }
 
+    /// Keeps what `other` has too.
+    pub(super) fn keep(&mut self, other: &Self) {
+        self.words.truncate(other.words.len());
+        for (held, other) in self.words.iter_mut().zip(&other.words) {
+            *held &= other;
+        }
+        self.recount();
+    }
+
+    /// Takes out what `other` has.
+    pub(super) fn take_out(&mut self, other: &Self) {
+        for (held, other) in self.words.iter_mut().zip(&other.words) {
+            *held &= !other;
+        }
+        self.recount();
+    }
+
+    fn recount(&mut self) {
+        let ones = self.words.iter().map(|word| word.count_ones());
+        self.count = usize::try_from(ones.sum::<u32>()).unwrap_or(usize::MAX);
+    }
+
     /// The places, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         let words = self.words.iter().enumerate();
@@ -95,6 +117,20 @@ mod tests {
                 prop_assert_eq!(places.contains(place), model.contains(&place));
             }
             prop_assert!(places.iter().eq(model.iter().copied()));
+            let (even, evens): (Places, BTreeSet<usize>) = {
+                let evens: BTreeSet<usize> = (0..200).step_by(2).collect();
+                let mut even = Places::default();
+                for place in &evens {
+                    even.add(*place);
+                }
+                (even, evens)
+            };
+            let (mut kept, mut left) = (places.clone(), places.clone());
+            kept.keep(&even);
+            left.take_out(&even);
+            prop_assert!(kept.iter().eq(model.intersection(&evens).copied()));
+            prop_assert!(left.iter().eq(model.difference(&evens).copied()));
+            prop_assert_eq!(kept.len() + left.len(), places.len());
             let taken = places.take(5);
             prop_assert!(taken.iter().eq(model.iter().take(5)));
             prop_assert!(places.iter().eq(model.iter().skip(5).copied()));

@@ -7,13 +7,14 @@ use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::hub::{Stream, Subscription};
+use super::hub::Stream;
 use super::message::{GapReason, Message, Operation, Wish, Writer};
+use super::subscription::Subscription;
 use crate::api::Api;
 use crate::api::access::Client;
 use crate::api::problem::{Kind, Problem};
 use crate::api::server::Room;
-use crate::domain::{Index, Market, Symbol};
+use crate::domain::{Index, Symbol};
 
 /// Where nothing else was sent for so long, a heartbeat is.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -35,6 +36,37 @@ const WAITING: usize = 32;
 /// Codes of one operation at most; who wants more wants all.
 const MOST_CODES: usize = 3_000;
 
+/// The access token of a stream is looked up this often.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// A message that a client does not take within this time ends its stream.
+pub(super) const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why a stream is over, where its client did not end it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// The server stops.
+    Stopped,
+    /// The access token has ended.
+    Expired,
+}
+
+impl Over {
+    /// One word, as in metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// An access token, and when it is looked up next.
+struct Pass {
+    token: String,
+    due: Instant,
+}
+
 /// A stream. Ends with its last use.
 pub(super) struct Subscriber {
     api: Api,
@@ -51,14 +83,26 @@ pub(super) struct Subscriber {
     told_skipped_at: Instant,
     beats: Interval,
     is_silent: bool,
+    /// When a message was handed out last.
+    handed_at: Instant,
+    /// The access token, where one was asked for.
+    pass: Option<Pass>,
+    /// It has ended.
+    is_expired: bool,
     stop: CancellationToken,
+    end: Option<&'static str>,
     /// The connection counts for as long as the stream lasts.
     _room: Room,
 }
 
 impl Subscriber {
-    /// Begins a stream of a client.
-    pub(super) fn new(api: &Api, client: Client, room: Room) -> Result<Self, Problem> {
+    /// Begins a stream of a client, for as long as its access token is good where it has one.
+    pub(super) fn new(
+        api: &Api,
+        client: Client,
+        token: Option<&str>,
+        room: Room,
+    ) -> Result<Self, Problem> {
         let Some(stream) = api.hub.begin(client) else {
             let why = "this client has as many streams as api.streams_per_client allows";
             return Err(Kind::TooManyRequests.because(why).retry_after(5));
@@ -80,31 +124,65 @@ impl Subscriber {
             told_skipped_at: Instant::now(),
             beats,
             is_silent: true,
+            handed_at: Instant::now(),
+            pass: token.map(|token| Pass {
+                token: token.to_owned(),
+                due: Instant::now() + LOOK,
+            }),
+            is_expired: false,
             stop: api.stop.clone(),
+            end: None,
             _room: room,
         })
     }
 
-    /// The next message, as soon as there is one; `None` where the server stops. What is not awaited
-    /// to its end loses nothing.
-    pub(super) async fn next(&mut self) -> Option<Message> {
+    /// The next message, as soon as there is one, or why there will be none. What is not awaited to
+    /// its end loses nothing.
+    pub(super) async fn next(&mut self) -> Result<Message, Over> {
+        let message = self.come().await;
+        self.handed_at = Instant::now();
+        message
+    }
+
+    async fn come(&mut self) -> Result<Message, Over> {
         loop {
+            let due = self.pass.as_ref().map(|pass| pass.due);
+            if due.is_some_and(|due| due <= Instant::now()) {
+                self.look().await;
+            }
+            if self.is_expired {
+                return self.waiting.pop_front().ok_or(Over::Expired);
+            }
             if let Some(message) = self.take() {
                 self.is_silent = false;
-                return Some(message);
+                return Ok(message);
             }
             tokio::select! {
-                () = self.stop.cancelled() => return None,
+                () = self.stop.cancelled() => return Err(Over::Stopped),
                 () = self.stream.woken() => {}
                 () = sleep_until(self.told_skipped_at + GAPS_EVERY), if self.skipped > 0 => {
-                    return Some(self.tell_skipped());
+                    return Ok(self.tell_skipped());
                 }
+                () = sleep_until(due.unwrap_or(self.handed_at)), if due.is_some() => {}
                 _ = self.beats.tick() => {
                     if std::mem::replace(&mut self.is_silent, true) {
-                        return Some(self.writer.heartbeat((self.api.parts.clock)()));
+                        return Ok(self.writer.heartbeat((self.api.parts.clock)()));
                     }
                 }
             }
+        }
+    }
+
+    /// Looks whether the access token is still good. Where the store does not answer nobody took it away.
+    async fn look(&mut self) {
+        let Some(pass) = &mut self.pass else {
+            return;
+        };
+        let found = self.api.access.user_of(&pass.token).await;
+        pass.due = Instant::now() + LOOK;
+        if let Ok(None) = found {
+            self.refuse(&Kind::Unauthorized.because("the access token has ended"));
+            self.is_expired = true;
         }
     }
 
@@ -132,7 +210,7 @@ impl Subscriber {
     }
 
     async fn try_change(&mut self, wish: Wish, is_wanted: bool) -> Result<(), Problem> {
-        let mut codes = wish.codes;
+        let mut codes = wish.codes.clone();
         if let Some(list) = &wish.watchlist {
             let of_list = self.api.watch_lists.codes(list).await?;
             if of_list.is_empty() {
@@ -145,109 +223,45 @@ impl Subscriber {
             let why = format!("{MOST_CODES} codes at once at most; or subscribe to all");
             return Err(Kind::Unprocessable.because(why));
         }
-        let api = self.api.clone();
-        let board = api.hub.board();
-        let mut new = Subscription {
-            places: self.subscription.places.clone(),
-            ..self.subscription
-        };
-        let mut wanted: Vec<usize> = Vec::new();
-        for code in &codes {
-            let place = board.place(*code);
-            if !is_wanted {
-                new.places.remove(place);
-            } else if new.places.add(place) {
-                wanted.push(place);
-            }
-        }
-        let of_market = |market: Option<Market>| {
-            let universe = api.parts.universe.load_full();
-            let listings = universe.listings().iter();
-            let listings =
-                listings.filter(|listing| market.is_none_or(|market| listing.market == market));
-            let codes: Vec<Symbol> = listings.map(|listing| listing.code).collect();
-            codes
-                .into_iter()
-                .map(|code| board.place(code))
-                .collect::<Vec<_>>()
-        };
-        if let Some(market) = wish.market {
-            let flag = match market {
-                Market::Kospi => &mut new.kospi,
-                Market::Kosdaq => &mut new.kosdaq,
-            };
-            if is_wanted && !*flag {
-                wanted.extend(of_market(Some(market)));
-            }
-            *flag = is_wanted;
-        }
-        if wish.all {
-            if is_wanted && !new.all {
-                wanted.extend(of_market(None));
-            }
-            if !is_wanted {
-                new = Subscription {
-                    indices: new.indices,
-                    alerts: new.alerts,
-                    ..Subscription::default()
-                };
-            }
-            new.all = is_wanted;
-        }
-        if wish.indices {
-            if is_wanted && !new.indices {
-                self.wanted_indices.extend(Index::ALL);
-            }
-            new.indices = is_wanted;
-        }
-        if wish.alerts {
-            new.alerts = is_wanted;
+        let universe = self.api.parts.universe.load_full();
+        let board = self.api.hub.board();
+        // A code that nobody ever heard of gets no place on the board: it would keep it for good.
+        let (known, unknown): (Vec<Symbol>, Vec<Symbol>) = codes
+            .into_iter()
+            .partition(|code| universe.get(*code).is_some() || board.known_place(*code).is_some());
+        let mut new = self.subscription.clone();
+        new.change(&wish, &board.places(known), is_wanted);
+        let told = new.told(&universe, board);
+        let mut wanted = told.clone();
+        wanted.take_out(&self.subscription.told(&universe, board));
+        if new.indices && !self.subscription.indices {
+            self.wanted_indices.extend(Index::ALL);
         }
         self.api
             .hub
             .subscribe(&self.stream, &self.subscription, &new);
         self.subscription = new;
-        let codes = match &self.subscription {
-            Subscription { all: true, .. } => self.api.parts.universe.load().len(),
-            Subscription {
-                kospi: false,
-                kosdaq: false,
-                places,
-                ..
-            } => places.len(),
-            _ => self.count(),
-        };
-        self.chunk = match codes {
+        self.chunk = match told.len() {
             ..=FEW => SMALL_CHUNK,
             _ => CHUNK,
         };
         let Subscription {
             indices, alerts, ..
         } = self.subscription;
-        let subscribed = self.writer.subscribed(codes, indices, alerts);
+        if !indices {
+            self.wanted_indices.clear();
+        }
+        let unknown = if is_wanted { &unknown[..] } else { &[] };
+        let subscribed = self.writer.subscribed(told.len(), unknown, indices, alerts);
         self.waiting.push_back(subscribed);
         let mut pending = self.stream.pending();
-        for place in wanted {
+        pending.keep(&self.subscription, &told);
+        for place in wanted.iter() {
             pending.wanted.add(place);
         }
         drop(pending);
         self.stream.wake();
         Ok(())
-    }
-
-    /// Codes of the markets and the single ones beside them.
-    fn count(&self) -> usize {
-        let universe = self.api.parts.universe.load();
-        let board = self.api.hub.board();
-        let has = |market| match market {
-            Market::Kospi => self.subscription.kospi,
-            Market::Kosdaq => self.subscription.kosdaq,
-        };
-        let listings = universe.listings().iter();
-        let is_told = |listing: &&crate::domain::Listing| {
-            has(listing.market) || self.subscription.places.contains(board.place(listing.code))
-        };
-        listings.filter(is_told).count()
     }
 
     fn refuse(&mut self, problem: &Problem) {
@@ -334,19 +348,7 @@ impl Subscriber {
     fn gap(&mut self, reason: GapReason, codes: Vec<Symbol>) -> Option<Message> {
         let board = self.api.hub.board();
         let universe = self.api.parts.universe.load();
-        let Subscription {
-            all,
-            kospi,
-            kosdaq,
-            places,
-            ..
-        } = &self.subscription;
-        let concerns = |code: &Symbol| {
-            let market = universe.get(*code).map(|listing| listing.market);
-            *all || (*kospi && market == Some(Market::Kospi))
-                || (*kosdaq && market == Some(Market::Kosdaq))
-                || places.contains(board.place(*code))
-        };
+        let concerns = |code: &Symbol| self.subscription.has(*code, &universe, board);
         let codes: Vec<Symbol> = codes.into_iter().filter(concerns).collect();
         if reason == GapReason::Feed && codes.is_empty() {
             self.stream.wake();
@@ -361,37 +363,27 @@ impl Subscriber {
         if self.subscription.indices {
             self.wanted_indices.extend(Index::ALL);
         }
-        let board = self.api.hub.board();
         let universe = self.api.parts.universe.load_full();
-        let Subscription {
-            all,
-            kospi,
-            kosdaq,
-            places,
-            ..
-        } = &self.subscription;
-        let of_lists = universe.listings().iter().filter(|listing| {
-            *all || match listing.market {
-                Market::Kospi => *kospi,
-                Market::Kosdaq => *kosdaq,
-            }
-        });
-        let of_lists: Vec<usize> = of_lists.map(|listing| board.place(listing.code)).collect();
-        let mut pending = self.stream.pending();
-        for place in of_lists.into_iter().chain(places.iter()) {
-            pending.wanted.add(place);
-        }
-        drop(pending);
+        let told = self.subscription.told(&universe, self.api.hub.board());
+        self.stream.pending().wanted = told;
         self.stream.wake();
     }
 
-    pub(super) fn count_end(&self, reason: &'static str) {
-        self.api.hub.count_end(reason);
+    /// Says why the stream ends, where it does not end because its client went.
+    pub(super) fn ends(&mut self, reason: &'static str) {
+        self.end = Some(reason);
     }
 }
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.api.hub.end(&self.stream, &self.subscription);
+        let hub = &self.api.hub;
+        hub.end(&self.stream, &self.subscription);
+        // Of events nobody tells why they are taken no more.
+        let is_slow = || {
+            self.handed_at.elapsed() >= TAKEN_WITHIN && !self.stream.pending().changed.is_empty()
+        };
+        let of_client = || if is_slow() { "slow" } else { "gone" };
+        hub.count_end(self.end.unwrap_or_else(of_client));
     }
 }

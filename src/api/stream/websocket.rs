@@ -6,10 +6,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::time::timeout;
 
-use super::subscriber::Subscriber;
-
-/// A message that a client does not take within this time ends its stream.
-const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+use super::subscriber::{Over, Subscriber, TAKEN_WITHIN};
 
 /// Operations of a client in a second, twice as many in a burst.
 const OPERATIONS: std::num::NonZeroU32 = match std::num::NonZeroU32::new(20) {
@@ -25,24 +22,29 @@ enum End {
     Slow,
     /// The client asked too much.
     Flood,
-    /// The server stops.
-    Stopped,
+    /// The server ends it.
+    Over(Over),
 }
 
 /// Serves a stream until client or server end it.
 pub(super) async fn run(mut socket: WebSocket, mut subscriber: Subscriber) {
     let end = exchange(&mut socket, &mut subscriber).await;
     let (reason, code, words) = match end {
-        End::Gone => return subscriber.count_end("gone"),
+        End::Gone => return subscriber.ends("gone"),
         End::Slow => (
             "slow",
             close_code::POLICY,
             "messages were not taken in time",
         ),
         End::Flood => ("flood", close_code::POLICY, "too many operations"),
-        End::Stopped => ("stopped", close_code::AWAY, "the server stops"),
+        End::Over(over @ Over::Stopped) => (over.as_str(), close_code::AWAY, "the server stops"),
+        End::Over(over @ Over::Expired) => (
+            over.as_str(),
+            close_code::POLICY,
+            "the access token has ended",
+        ),
     };
-    subscriber.count_end(reason);
+    subscriber.ends(reason);
     let frame = CloseFrame {
         code,
         reason: words.into(),
@@ -61,8 +63,9 @@ async fn exchange(socket: &mut WebSocket, subscriber: &mut Subscriber) -> End {
     loop {
         tokio::select! {
             message = subscriber.next() => {
-                let Some(message) = message else {
-                    return End::Stopped;
+                let message = match message {
+                    Ok(message) => message,
+                    Err(over) => return End::Over(over),
                 };
                 match timeout(TAKEN_WITHIN, socket.send(Message::Text(message.json.into()))).await {
                     Ok(Ok(())) => {}

@@ -363,6 +363,8 @@ impl<'a> Session<'a> {
                     "the broker does not stream this code: its price is asked for as before"
                 );
                 self.refused.insert(code);
+                self.teller.refused(code);
+                return Ok(());
             }
             // Whatever it says, it is of no use to ask once more.
             (false, _) => {

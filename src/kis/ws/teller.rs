@@ -15,6 +15,7 @@ pub(super) struct Teller {
     told: mpsc::Sender<Told>,
     registered: Option<Arc<[Symbol]>>,
     full: Option<usize>,
+    refused: BTreeSet<Symbol>,
     gaps: BTreeMap<GapReason, BTreeSet<Symbol>>,
 }
 
@@ -24,6 +25,7 @@ impl Teller {
             told,
             registered: None,
             full: None,
+            refused: BTreeSet::new(),
             gaps: BTreeMap::new(),
         }
     }
@@ -58,9 +60,18 @@ impl Teller {
         self.flush();
     }
 
+    /// Tells of a code that is not streamed.
+    pub(super) fn refused(&mut self, code: Symbol) {
+        self.refused.insert(code);
+        self.flush();
+    }
+
     /// Whether something waits for room.
     pub(super) fn owes(&self) -> bool {
-        self.registered.is_some() || self.full.is_some() || !self.gaps.is_empty()
+        self.registered.is_some()
+            || self.full.is_some()
+            || !self.refused.is_empty()
+            || !self.gaps.is_empty()
     }
 
     /// Tells what is owed, as far as there is room.
@@ -74,6 +85,12 @@ impl Teller {
             && self.send(Told::Full(most))
         {
             self.full = None;
+        }
+        while let Some(code) = self.refused.first().copied() {
+            if !self.send(Told::Refused(code)) {
+                return;
+            }
+            self.refused.remove(&code);
         }
         while let Some((reason, codes)) = self.gaps.first_key_value() {
             let reason = *reason;

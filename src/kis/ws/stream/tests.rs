@@ -507,9 +507,13 @@ async fn where_there_is_room_for_fewer_the_rest_is_not_asked_for_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_code_that_the_broker_does_not_stream_takes_no_other_along() {
-    let scene = Scene::new(&[refusing("OPSP8992")], &["000010", "000020"]);
+    let mut scene = Scene::new(&[refusing("OPSP8992")], &["000010", "000020"]);
     sleep(Duration::from_secs(60)).await;
     assert_eq!(scene.exchange.dials().len(), 1);
     assert_eq!(scene.exchange.phone().line(|line| line.heard.len()), 2);
+    // Each is told of, and no end of the session, which would make room for it again.
+    for code in codes(&["000010", "000020"]).iter() {
+        assert_eq!(scene.hears.recv().await, Some(Told::Refused(*code)));
+    }
     scene.end().await;
 }
