@@ -32,6 +32,7 @@ const FILES: &[(&str, &[u8])] = files! {
     "detail.js"
     "dom.js"
     "feed.js"
+    "figures.js"
     "finder.js"
     "frame.js"
     "hangul.js"

@@ -11,6 +11,7 @@
 
 import { checks as connection } from './checks/connection.mjs';
 import { checks as finding } from './checks/finding.mjs';
+import { checks as health } from './checks/health.mjs';
 import { checks as looks } from './checks/looks.mjs';
 import { checks as map } from './checks/map.mjs';
 import { checks as numbers } from './checks/numbers.mjs';
@@ -19,7 +20,7 @@ import { takePictures } from './pictures.mjs';
 import { Proxy } from './proxy.mjs';
 import { Conduct, launch } from './support.mjs';
 
-const ALL = [...numbers, ...finding, ...map, ...looks, ...connection, ...states];
+const ALL = [...numbers, ...finding, ...map, ...health, ...looks, ...connection, ...states];
 
 const server = process.env.SISE_URL;
 if (!server) {

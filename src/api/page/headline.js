@@ -8,8 +8,11 @@ const session = byId('session');
 const connection = byId('connection');
 const notice = byId('notice');
 
-/** Which session is on, until when; closed: why, and when it opens next. */
-export function showSession(isOpen, phase, reason, calendar, now) {
+/**
+ * Which session is on, until when; closed: why, whether the last closes are shown, and when it opens
+ * next.
+ */
+export function showSession({ isOpen, phase, reason, calendar, now, hasLive }) {
   session.classList.toggle('open', isOpen);
   if (isOpen) {
     const closes = calendar?.closes_at ? words('until', timeOfDay(calendar.closes_at, false)) : '';
@@ -19,7 +22,7 @@ export function showSession(isOpen, phase, reason, calendar, now) {
   const opens = calendar?.next_open ? words('opensAt', moment(calendar.next_open, now, spoken())) : '';
   const why = closedWords(reason);
   const first = why && why !== words('why.after_close') ? `${words('closedNow')} (${why})` : words('closedNow');
-  say(session, [first, words('closesShown'), opens].filter(Boolean).join(' · '));
+  say(session, [first, hasLive ? '' : words('closesShown'), opens].filter(Boolean).join(' · '));
 }
 
 /** `connecting`, `connected` or `lost`. */

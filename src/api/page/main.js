@@ -19,13 +19,13 @@ import { find } from './search.js';
 import { choose, follow, ground, setting } from './settings.js';
 import { Table } from './table.js';
 import { Treemap } from './treemap.js';
-import { label, speak, words } from './words.js';
+import { counted, label, speak, words } from './words.js';
 
 /** Movers and breadth follow the prices so often, milliseconds. */
 const RANK_AGAIN = 1_000;
 
 const market = new Market();
-const health = new Health();
+const health = new Health(market);
 let typed = '';
 let status;
 let calendar;
@@ -231,7 +231,9 @@ function showState() {
   const { connection, isSettled, failure, lastHeard } = feed;
   headline.showConnection(connection);
   if (isSettled) {
-    headline.showSession(market.isOpen, status?.phase ?? market.session, status?.reason, calendar, market.now());
+    const { isOpen, hasLive } = market;
+    const phase = status?.phase ?? market.session;
+    headline.showSession({ isOpen, phase, reason: status?.reason, calendar, now: market.now(), hasLive });
   }
   if (connection === 'lost' && isSettled) {
     headline.showNotice(lastHeard ? words('lostAt', timeOfDay(lastHeard)) : words('lostNow'));
@@ -259,7 +261,7 @@ function fillRanks() {
   const stocks = market.within(scope.value);
   movers.fill(stocks);
   fillBreadth(stocks);
-  map.host.setAttribute('aria-label', words('mapLabel', stocks.length));
+  map.host.setAttribute('aria-label', counted('mapLabel', stocks.length));
 }
 
 frame.drawWith(() => {
@@ -291,6 +293,7 @@ function grow() {
   market.grow();
   table.grow();
   detail.grow();
+  health.grow();
   if (mustRank || market.changed.size > 0) frame.ask();
 }
 setInterval(grow, 1_000);

@@ -195,6 +195,10 @@ export class Market {
     return this.list.filter(isIn);
   }
 
+  get hasLive() {
+    return this.list.some((stock) => stock.state === 'live');
+  }
+
   get hasPrices() {
     return this.list.some((stock) => stock.price !== undefined);
   }

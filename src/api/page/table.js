@@ -3,7 +3,7 @@
 import { COLUMNS, sorted } from './columns.js';
 import { colourBy, element, say } from './dom.js';
 import * as frame from './frame.js';
-import { spoken, words } from './words.js';
+import { counted, spoken, words } from './words.js';
 
 const ROW = 32;
 /** Rows beyond the edge, so that none is missing while the next frame is drawn. */
@@ -99,7 +99,7 @@ export class Table {
       else head.removeAttribute('aria-sort');
     }
     this.grid.setAttribute('aria-rowcount', this.rows.length + 1);
-    this.grid.setAttribute('aria-label', words('tableLabel', this.rows.length));
+    this.grid.setAttribute('aria-label', counted('tableLabel', this.rows.length));
     this.nothing.hidden = this.rows.length > 0;
     say(this.nothing, words('tableEmpty'));
   }

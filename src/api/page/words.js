@@ -3,8 +3,17 @@
 const WORDS = {
   title: ['시세 한눈에', 'The market on one page'],
   skip: ['표로 건너뛰기', 'Skip to the table'],
-  unreachable: ['서버에 닿지 않습니다', 'The server cannot be reached'],
-  unreadable: ['서버의 답을 읽을 수 없습니다', 'The server’s answer cannot be read'],
+  'problem.unreachable': ['서버에 닿지 않습니다', 'The server cannot be reached'],
+  'problem.unreadable': ['서버의 답을 읽을 수 없습니다', 'The server’s answer cannot be read'],
+  'problem.store-away': ['저장소(Redis)가 답하지 않습니다', 'The store does not answer'],
+  'problem.broker-away': ['증권사에 조회할 수 없습니다', 'The broker cannot be asked'],
+  'problem.too-many-requests': ['요청이 너무 잦습니다', 'Too many requests'],
+  'problem.timed-out': ['요청이 너무 오래 걸렸습니다', 'The request took too long'],
+  'problem.unauthorized': ['접근 토큰이 필요합니다', 'An access token is needed'],
+  'problem.no-price': ['이 종목의 시세를 아는 곳이 없습니다', 'Nobody knows a price of this code'],
+  'problem.not-found': ['찾는 것이 없습니다', 'There is nothing here'],
+  'problem.not-available': ['이 구성에서는 쓸 수 없습니다', 'This set-up cannot do it'],
+  'problem.internal': ['서버에 오류가 생겼습니다', 'The server failed'],
   loading: ['종목과 시세를 불러오는 중입니다', 'Loading the list and its prices'],
   failed: ['불러오지 못했습니다', 'This could not be loaded'],
   retry: ['다시 시도', 'Try again'],
@@ -71,6 +80,7 @@ const WORDS = {
   legend: ['등락률 색', 'Colours of the change rate'],
   stale: ['지연', 'Stale'],
   none: ['시세 없음', 'No price'],
+  'mapLabel.one': ['시가총액 지도, 1종목', 'Map by market cap, 1 stock'],
   mapLabel: ['시가총액 지도, {0}종목', 'Map by market cap, {0} stocks'],
   mapHelp: [
     '화살표로 이동하고 Enter로 종목을 엽니다. + 로 업종을 확대하고 − 로 되돌아갑니다. 같은 내용이 표 보기에 있습니다.',
@@ -92,6 +102,7 @@ const WORDS = {
   cap: ['시가총액', 'Market cap'],
   age: ['경과', 'Age'],
   tableLabel: ['모든 종목, {0}줄', 'All stocks, {0} rows'],
+  'tableLabel.one': ['모든 종목, 1줄', 'All stocks, 1 row'],
   tableEmpty: ['이 범위에 맞는 종목이 없습니다', 'No stock of this part fits'],
 
   details: ['종목', 'Stock'],
@@ -132,26 +143,45 @@ const WORDS = {
   indices: ['지수', 'Indices'],
   alerts: ['알림', 'Alerts'],
   noAlerts: ['받은 알림이 없습니다', 'No alerts so far'],
+  'alert.price_above': ['{0} 정한 값보다 오름: {1}원', '{0} rose above its level: {1} won'],
+  'alert.price_below': ['{0} 정한 값보다 내림: {1}원', '{0} fell below its level: {1} won'],
+  'alert.change_beyond': ['{0} 전일 대비 {1}', '{0} is {1} from the previous close'],
+  'alert.jump': ['{0} 짧은 시간에 {1} 움직임', '{0} moved by {1} within a short time'],
+  'alert.new_high': ['{0} 당일 최고가: {1}원', '{0} has a new high of the day: {1} won'],
+  'alert.new_low': ['{0} 당일 최저가: {1}원', '{0} has a new low of the day: {1} won'],
+  'alert.volume_times': ['{0} 거래량이 평소의 {1}배', '{0} trades {1} times as much as before'],
+  'alert.coverage_below': ['유효한 시세가 목록의 {1}뿐입니다', 'Only {1} of the list have a live price'],
+  'alert.leader_lost': ['{1}초째 조회하는 프로세스가 없습니다', 'Nobody has led for {1} s'],
+  'alert.test': ['시험 알림입니다. 실제로 일어난 일은 없습니다', 'This is a test; nothing happened'],
+  alertRule: ['{0} (규칙 {1})', '{0} (rule {1})'],
   dismiss: ['알림 닫기', 'Dismiss'],
 
   health: ['수집 상태', 'Health'],
-  healthFailed: ['상태를 알 수 없습니다', 'The state is not known'],
+  healthFailed: ['상태를 알 수 없습니다: {0}', 'The state is not known: {0}'],
+  healthSince: ['{0}부터 상태를 알 수 없습니다: {1}. 아래는 그때의 값입니다.', 'The state is not known since {0}: {1}. The figures below are of then.'],
   coverage: ['분별 수집률', 'Coverage by minute'],
-  coverageNow: ['최근 {0}', 'latest {0}'],
-  coverageWords: ['{0}부터 {1}까지 {2}분, 최근 {3}, 최저 {4}, {5} 아래 {6}분, 세지 못한 {7}분', '{0} to {1}, {2} minutes: latest {3}, lowest {4}, {6} below {5}, {7} not counted'],
+  coverageNow: ['최근 {0} ({1})', 'latest {0} ({1})'],
+  coverageSince: ['{0}부터 세지 못함', 'not counted since {0}'],
+  coverageWords: ['{0}부터 {1}까지 {2}분, {3}, 최저 {4}, {5} 아래 {6}분, 세지 못한 {7}분', '{0} to {1}, {2} minutes: {3}, lowest {4}, {6} below {5}, {7} not counted'],
   coverageNone: ['오늘 센 분이 없습니다', 'No minute was counted today'],
   notCounted: ['세지 못함', 'not counted'],
   ages: ['시세 경과', 'Ages'],
+  noLive: ['유효한 시세 없음', 'no live price'],
+  live: ['유효 시세', 'Live'],
+  liveOf: ['{0} / {1}', '{0} of {1}'],
   calls: ['호출', 'Calls'],
   callsOf: ['초당 {0} / {1}', '{0} of {1} a second'],
   callsMinute: ['최근 1분 {0}회', '{0} in the last minute'],
   leader: ['리더', 'Leader'],
   noLeader: ['없음', 'Nobody'],
   since: ['{0}부터', 'since {0}'],
+  alone: ['혼자 조회함', 'sweeps alone'],
   processes: ['프로세스 {0}개', '{0} processes'],
+  'processes.one': ['프로세스 1개', '1 process'],
   nextRun: ['다음 조회', 'Next run'],
+  notKnown: ['알 수 없음', 'not known'],
+  notNow: ['지금은 안 함: {0}', 'not now: {0}'],
   lastSweep: ['지난 조회 {0}, {1}', 'last sweep {0}, {1}'],
-  skipped: ['건너뜀: {0}', 'skipped: {0}'],
   bannedUntil: ['{0}까지 금지', 'banned until {0}'],
 
   tokenTitle: ['토큰이 필요합니다', 'A token is needed'],
@@ -189,6 +219,9 @@ export function words(key, ...values) {
   const text = WORDS[key]?.[language === 'ko' ? 0 : 1] ?? key;
   return text.replace(/\{(\d)\}/g, (_, place) => values[place] ?? '');
 }
+
+/** The words of a key for so many: one has words of its own. */
+export const counted = (key, count) => words(count === 1 ? `${key}.one` : key, count);
 
 /** The words of a key of a family, or the name itself where there are none. */
 export function wordsOf(family, name) {
