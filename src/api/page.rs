@@ -22,6 +22,7 @@ macro_rules! files {
 }
 
 const FILES: &[(&str, &[u8])] = files! {
+    "alert-words.js"
     "alerts.js"
     "api.js"
     "base.css"

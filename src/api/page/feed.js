@@ -1,6 +1,6 @@
 // What comes in: the market over HTTP first, then the stream, and the status every few seconds.
 
-import { get } from './api.js';
+import { get, problemWords } from './api.js';
 import { Stream } from './stream.js';
 import { askForToken } from './token.js';
 
@@ -158,7 +158,7 @@ export class Feed {
         this.#tell.alert(message.alert);
         break;
       case 'error':
-        this.#tell.trouble([message.problem?.title, message.problem?.detail].filter(Boolean).join(': '));
+        this.#tell.trouble(problemWords(message.problem));
         break;
       default:
         // Heartbeats and answers only show that the connection lives.
