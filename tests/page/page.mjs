@@ -10,6 +10,7 @@
 // CHROMIUM=...                         another browser than /usr/bin/chromium
 
 import { checks as connection } from './checks/connection.mjs';
+import { checks as drawing } from './checks/drawing.mjs';
 import { checks as finding } from './checks/finding.mjs';
 import { checks as health } from './checks/health.mjs';
 import { checks as looks } from './checks/looks.mjs';
@@ -20,7 +21,7 @@ import { takePictures } from './pictures.mjs';
 import { Proxy } from './proxy.mjs';
 import { Conduct, launch } from './support.mjs';
 
-const ALL = [...numbers, ...finding, ...map, ...health, ...looks, ...connection, ...states];
+const ALL = [...numbers, ...finding, ...map, ...drawing, ...health, ...looks, ...connection, ...states];
 
 const server = process.env.SISE_URL;
 if (!server) {

@@ -162,6 +162,6 @@ export class Health {
       return;
     }
     const value = cell.value === null ? words('notCounted') : share(cell.value);
-    tip.showText(`${timeOf(this.day.opens + cell.start)}  ${value}`, event.clientX, event.clientY);
+    tip.showText(() => `${timeOf(this.day.opens + cell.start)}  ${value}`, event.clientX, event.clientY);
   }
 }

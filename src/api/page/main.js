@@ -2,7 +2,7 @@
 
 import { Alerts } from './alerts.js';
 import { Detail } from './detail.js';
-import { byId, say } from './dom.js';
+import { byId } from './dom.js';
 import { Feed } from './feed.js';
 import { Finder } from './finder.js';
 import * as frame from './frame.js';
@@ -18,6 +18,8 @@ import { Scope } from './scope.js';
 import { find } from './search.js';
 import { choose, follow, ground, setting } from './settings.js';
 import { Table } from './table.js';
+import { showTab } from './tabs.js';
+import * as tip from './tip.js';
 import { Treemap } from './treemap.js';
 import { counted, label, speak, words } from './words.js';
 
@@ -126,28 +128,13 @@ function fillTable() {
 
 function showView() {
   const view = setting('view');
-  for (const one of ['map', 'table']) {
-    const isShown = one === view;
-    const tab = byId(`${one}-tab`);
-    tab.setAttribute('aria-selected', isShown);
-    tab.tabIndex = isShown ? 0 : -1;
-    byId(`${one}-panel`).hidden = !isShown;
-  }
+  showTab(view);
   document.documentElement.dataset.view = view;
   map.mustLayOut = true;
   fillTable();
   frame.ask();
 }
 
-for (const [one, other] of [['map', 'table'], ['table', 'map']]) {
-  const tab = byId(`${one}-tab`);
-  tab.addEventListener('click', () => choose('view', one));
-  tab.addEventListener('keydown', (event) => {
-    if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return;
-    choose('view', other);
-    byId(`${other}-tab`).focus();
-  });
-}
 byId('skip').addEventListener('click', (event) => {
   event.preventDefault();
   choose('view', 'table');
@@ -238,23 +225,7 @@ function showState() {
   if (connection === 'lost' && isSettled) {
     headline.showNotice(lastHeard ? words('lostAt', timeOfDay(lastHeard)) : words('lostNow'));
   } else headline.hideNotice();
-  showCover(isSettled, failure);
-}
-
-/** What stands in the map's place: that it is coming, that it failed, that there are no prices. */
-function showCover(isSettled, failure) {
-  const cover = byId('cover');
-  const isEmpty = isSettled && !market.hasPrices;
-  cover.hidden = isSettled && !isEmpty;
-  cover.classList.toggle('light', isEmpty);
-  cover.querySelector('button').hidden = isSettled || failure === undefined;
-  const [title, text] = isEmpty
-    ? [words('empty'), words('emptyWhy')]
-    : failure
-      ? [words('failed'), failure.message]
-      : [words('loading'), ''];
-  say(cover.querySelector('b'), title);
-  say(cover.querySelector('span'), text);
+  headline.showCover({ isSettled, failure, isEmpty: isSettled && !market.hasPrices });
 }
 
 function fillRanks() {
@@ -267,6 +238,7 @@ function fillRanks() {
 frame.drawWith(() => {
   const now = performance.now();
   const changed = market.takeChanged();
+  map.mustHead ||= market.indicesChanged;
   let drawn = 0;
   if (setting('view') === 'map') drawn = map.draw(changed, now);
   else {
@@ -275,6 +247,7 @@ frame.drawWith(() => {
     map.mustPaint = true;
   }
   detail.draw(changed);
+  tip.refresh(changed);
   if (market.indicesChanged) {
     market.indicesChanged = false;
     indices.fill(market.indices);
@@ -294,7 +267,9 @@ function grow() {
   table.grow();
   detail.grow();
   health.grow();
-  if (mustRank || market.changed.size > 0) frame.ask();
+  tip.refresh();
+  const mustLayOut = setting('view') === 'map' && map.grow(performance.now());
+  if (mustLayOut || mustRank || market.indicesChanged || market.changed.size > 0) frame.ask();
 }
 setInterval(grow, 1_000);
 document.addEventListener('visibilitychange', grow);
