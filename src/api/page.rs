@@ -61,6 +61,7 @@ const FILES: &[(&str, &[u8])] = files! {
     "search.js"
     "sequence.js"
     "settings.js"
+    "sorting.js"
     "stream.js"
     "table.js"
     "tabs.js"

@@ -103,6 +103,9 @@ const WORDS = {
   age: ['경과', 'Age'],
   tableLabel: ['모든 종목, {0}줄', 'All stocks, {0} rows'],
   'tableLabel.one': ['모든 종목, 1줄', 'All stocks, 1 row'],
+  sortBy: ['정렬', 'Sort by'],
+  ascending: ['오름차순', 'Ascending'],
+  descending: ['내림차순', 'Descending'],
   tableEmpty: ['이 범위에 맞는 종목이 없습니다', 'No stock of this part fits'],
 
   details: ['종목', 'Stock'],
