@@ -47,9 +47,8 @@ test('a life runs out while nothing comes', () => {
 test('closed, a last close is no stale price', () => {
   const held = market([row('000001', 100, 50_000_000, false)], { open: false });
   assert.equal(state(held, '000001'), 'close');
-  assert.equal(held.takeSession(true), true);
+  held.takeMarket(answer([row('000001', 100, 50_000_000, false)]), false);
   assert.equal(state(held, '000001'), 'stale');
-  assert.equal(held.takeSession(true), false);
 });
 
 test('the market fetched again does not overwrite what overtook it', () => {
@@ -155,7 +154,8 @@ test('an index lives as long as a price, and one that is not told any more is st
   mock.timers.tick(111_000);
   held.takeIndices([]);
   assert.deepEqual([states(), held.indicesChanged], [['stale', 'stale'], true]);
-  held.takeSession(false);
+  held.takeMarket(answer([], { open: false }), false);
+  held.grow();
   assert.deepEqual(states(), ['close', 'close']);
   held.takeIndices([level('KOSPI', 111)]);
   assert.equal(states()[0], 'live');

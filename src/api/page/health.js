@@ -61,7 +61,7 @@ export class Health {
   /** That the status cannot be had, and of when the figures are that are shown all the same. */
   #troubleWords() {
     if (!this.problem) return '';
-    const why = this.problem.message;
+    const why = this.problem.message.replace(/\.$/, '');
     return this.status ? words('healthSince', timeOfDay(this.status.at), why) : words('healthFailed', why);
   }
 

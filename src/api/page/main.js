@@ -218,7 +218,8 @@ function showState() {
   const { connection, isSettled, failure, lastHeard } = feed;
   headline.showConnection(connection);
   if (isSettled) {
-    const { isOpen, hasLive } = market;
+    const { hasLive } = market;
+    const isOpen = status?.open ?? market.isOpen;
     const phase = status?.phase ?? market.session;
     headline.showSession({ isOpen, phase, reason: status?.reason, calendar, now: market.now(), hasLive });
   }

@@ -28,6 +28,7 @@ export class Market {
     this.stocks = new Map();
     this.list = [];
     this.indices = new Map();
+    /** Whether prices are to be fresh: in the session, and always in a trial that asks no calendar. */
     this.isOpen = false;
     this.session = undefined;
     this.life = USUAL_LIFE;
@@ -159,14 +160,6 @@ export class Market {
       if (!held || held.level !== index.level) this.indicesChanged = true;
     }
     this.#judgeIndices();
-  }
-
-  /** Whether the session is on, as the status says. Returns whether that is news. */
-  takeSession(isOpen) {
-    if (isOpen === this.isOpen) return false;
-    this.isOpen = isOpen;
-    this.grow();
-    return true;
   }
 
   /** Time goes by: what has outlived itself is to be drawn anew. */

@@ -71,7 +71,7 @@ async function staleIndices({ open }) {
   });
   await page.evaluate(async () => {
     const { market } = await import('./main.js');
-    market.takeSession(true);
+    market.isOpen = true;
     market.life = 3_600_000;
     market.grow();
   });
