@@ -53,6 +53,14 @@ test('a closed market is a reason and no trouble; runs that go on all the same h
   assert.deepEqual(told({ idle: other }, 'nextRun'), ['10:01', 'not now: something else', true]);
 });
 
+test('calls are told with their limit, and what a refusal left of it', () => {
+  const calls = (change) => told({ calls: { ...STATUS.calls, share: 1, ...change } }, 'calls');
+  assert.deepEqual(calls({}), ['14 of 15 a second', '840 in the last minute', false]);
+  assert.deepEqual(calls({ last_second: null, last_minute: 0 }), ['limit 15 a second', '0 in the last minute', false]);
+  assert.deepEqual(calls({ last_second: 16 })[2], true);
+  assert.deepEqual(calls({ share: 0.5 }), ['14 of 15 a second', '840 in the last minute · 50.0% since a refusal', true]);
+});
+
 test('a ban is told with its end', () => {
   const bans = [{ until: '2026-03-10T10:09:00+09:00' }];
   assert.deepEqual(told({ bans, idle: { reason: 'banned', why: 'x' } }, 'nextRun').slice(1), ['banned until 10:09', true]);

@@ -28,11 +28,15 @@ function live({ open, coverage }, { live: alive, codes }) {
 
 function calls({ calls: held }) {
   if (!held) return undefined;
+  const limit = known(held.limit_per_second);
+  const isSlowed = held.share < 1;
+  const minute = words('callsMinute', known(held.last_minute));
   return {
     key: 'calls',
-    value: words('callsOf', known(held.last_second), known(held.limit_per_second)),
-    note: words('callsMinute', known(held.last_minute)),
-    isBad: held.last_second > held.limit_per_second,
+    // Who never asked is not known to have asked for nothing.
+    value: typeof held.last_second === 'number' ? words('callsOf', known(held.last_second), limit) : words('callsLimit', limit),
+    note: isSlowed ? `${minute} · ${words('callsShare', share(held.share))}` : minute,
+    isBad: isSlowed || held.last_second > held.limit_per_second,
   };
 }
 

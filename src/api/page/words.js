@@ -174,6 +174,8 @@ const WORDS = {
   liveOf: ['{0} / {1}', '{0} of {1}'],
   calls: ['호출', 'Calls'],
   callsOf: ['초당 {0} / {1}', '{0} of {1} a second'],
+  callsLimit: ['초당 최대 {0}', 'limit {0} a second'],
+  callsShare: ['거절된 뒤 {0}', '{0} since a refusal'],
   callsMinute: ['최근 1분 {0}회', '{0} in the last minute'],
   leader: ['리더', 'Leader'],
   noLeader: ['없음', 'Nobody'],
