@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 
 import { COLUMNS, sorted } from '../../src/api/page/columns.js';
-import { layOut, nearest } from '../../src/api/page/layout.js';
+import { drift, layOut, nearest } from '../../src/api/page/layout.js';
 import { Market } from '../../src/api/page/market.js';
 import { breadth, groupRate, ranked } from '../../src/api/page/ranks.js';
 
@@ -47,9 +47,8 @@ test('a life runs out while nothing comes', () => {
 test('closed, a last close is no stale price', () => {
   const held = market([row('000001', 100, 50_000_000, false)], { open: false });
   assert.equal(state(held, '000001'), 'close');
-  assert.equal(held.takeSession(true), true);
+  held.takeMarket(answer([row('000001', 100, 50_000_000, false)]), false);
   assert.equal(state(held, '000001'), 'stale');
-  assert.equal(held.takeSession(true), false);
 });
 
 test('the market fetched again does not overwrite what overtook it', () => {
@@ -108,4 +107,56 @@ test('tiles fill the map, have areas by market cap, and neighbours', () => {
   assert.equal(nearest(tiles, tiles[0], -1, 0), undefined);
   const whole = layOut(held.list, {}, 400, 300, () => 0);
   assert.deepEqual(whole.headings.filter(({ group }) => group.kind === 'market').map(({ group }) => group.market), ['KOSPI', 'KOSDAQ']);
+});
+
+test('headings and gaps take from all alike: equal value, equal area', () => {
+  const sectors = Array.from({ length: 25 }, (_, place) => `업종${place}`);
+  const stocks = [];
+  for (const market of ['KOSPI', 'KOSDAQ']) {
+    sectors.forEach((sector, rank) => {
+      // A few large sectors, many small ones, the second market a tenth of the first.
+      const size = (market === 'KOSPI' ? 1e13 : 1e12) / (rank + 1) ** 2;
+      for (let place = 0; place < 40; place += 1) stocks.push({ code: `${market}${rank}-${place}`, market, sector, cap: size / (place + 1) });
+    });
+  }
+  for (const [width, height] of [[1032, 667], [700, 500], [374, 590]]) {
+    const { tiles, headings } = layOut(stocks, {}, width, height, () => 60);
+    assert.equal(tiles.length, stocks.length);
+    assert.ok(headings.some(({ group }) => group.kind === 'sector'));
+    const shares = tiles.map(({ stock, x0, y0, x1, y1 }) => ((x1 - x0) * (y1 - y0)) / stock.cap).sort((a, b) => a - b);
+    const middle = shares[shares.length / 2];
+    assert.ok(drift(tiles) < 0.1, `${width}: ${drift(tiles)}`);
+    const visible = tiles.filter(({ x0, y0, x1, y1 }) => (x1 - x0) * (y1 - y0) > 4);
+    for (const { stock, x0, y0, x1, y1 } of visible) assert.ok(((x1 - x0) * (y1 - y0)) / stock.cap > middle / 2, stock.code);
+    for (const { x0, x1, y0, y1, group } of headings) {
+      if (group.kind === 'sector') assert.ok(x1 - x0 >= 60, `a heading of ${x1 - x0} px`);
+      assert.ok(y1 > y0);
+    }
+  }
+});
+
+test('areas become untrue as market caps move', () => {
+  const held = market([row('000001', 300, 0), row('000002', 200, 0), row('000003', 100, 0)]);
+  const { tiles } = layOut(held.list, {}, 400, 300, () => 0);
+  assert.equal(drift(tiles), 0);
+  held.stocks.get('000001').cap *= 1.3;
+  assert.ok(drift(tiles) > 0.3);
+  assert.equal(drift([]), 0);
+});
+
+test('an index lives as long as a price, and one that is not told any more is stale', () => {
+  const held = market([row('000001', 100, 0)]);
+  const level = (index, seconds) => ({ index, level: 2_700, change: 1, change_rate: 0.1, fetched_at: at(seconds) });
+  held.takeIndices([level('KOSPI', -10), level('KOSDAQ', -130)]);
+  const states = () => ['KOSPI', 'KOSDAQ'].map((index) => held.indices.get(index).state);
+  assert.deepEqual(states(), ['live', 'stale']);
+  held.indicesChanged = false;
+  mock.timers.tick(111_000);
+  held.takeIndices([]);
+  assert.deepEqual([states(), held.indicesChanged], [['stale', 'stale'], true]);
+  held.takeMarket(answer([], { open: false }), false);
+  held.grow();
+  assert.deepEqual(states(), ['close', 'close']);
+  held.takeIndices([level('KOSPI', 111)]);
+  assert.equal(states()[0], 'live');
 });

@@ -43,7 +43,9 @@ test('a share is whole only where nothing is missing', () => {
 test('ages in their largest unit', () => {
   assert.equal(numbers.length(812, 'ko'), '0.8초');
   assert.equal(numbers.length(12_900, 'en'), '12 s');
-  assert.equal(numbers.length(61_000, 'ko'), '1분');
+  assert.equal(numbers.length(61_000, 'ko'), '61초');
+  assert.equal(numbers.length(119_900, 'en'), '119 s');
+  assert.equal(numbers.length(120_000, 'ko'), '2분');
   assert.equal(numbers.length(3 * 86_400_000, 'en'), '3 d');
   assert.equal(numbers.length(-5, 'ko'), '0.0초');
 });

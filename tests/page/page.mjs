@@ -10,16 +10,19 @@
 // CHROMIUM=...                         another browser than /usr/bin/chromium
 
 import { checks as connection } from './checks/connection.mjs';
+import { checks as drawing } from './checks/drawing.mjs';
 import { checks as finding } from './checks/finding.mjs';
+import { checks as health } from './checks/health.mjs';
 import { checks as looks } from './checks/looks.mjs';
 import { checks as map } from './checks/map.mjs';
 import { checks as numbers } from './checks/numbers.mjs';
 import { checks as states } from './checks/states.mjs';
+import { checks as table } from './checks/table.mjs';
 import { takePictures } from './pictures.mjs';
 import { Proxy } from './proxy.mjs';
 import { Conduct, launch } from './support.mjs';
 
-const ALL = [...numbers, ...finding, ...map, ...looks, ...connection, ...states];
+const ALL = [...numbers, ...finding, ...map, ...drawing, ...table, ...health, ...looks, ...connection, ...states];
 
 const server = process.env.SISE_URL;
 if (!server) {

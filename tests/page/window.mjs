@@ -50,6 +50,13 @@ export const tileColour = (page, code) => page.evaluate(async (wanted) => {
   return { seen, asked: stock.rate === undefined ? undefined : map.colours.fills[step(stock.rate)], state: stock.state };
 }, code);
 
+/** Where a stock's tile lies on the map. */
+export const middleOf = (page, code) => page.evaluate(async (wanted) => {
+  const { map, market } = await import('./main.js');
+  const { x0, y0, x1, y1 } = map.boxOf(market.stocks.get(wanted));
+  return { x: (x0 + x1) / 2, y: (y0 + y1) / 2 };
+}, code);
+
 /** The real answers of a route, changed on the way. */
 export const changing = (page, route, change) => page.route(route, async (one) => {
   const response = await one.fetch();

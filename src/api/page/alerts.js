@@ -1,5 +1,6 @@
 // Alerts: each for a while at the edge of the page, and the last ones in a list.
 
+import { alertWords } from './alert-words.js';
 import { byId, element } from './dom.js';
 import { timeOfDay } from './numbers.js';
 import { words } from './words.js';
@@ -26,7 +27,7 @@ export class Alerts {
     this.held.unshift(alert);
     this.held.length = Math.min(this.held.length, KEPT);
     this.fill();
-    this.say(alert.text, alert.at);
+    this.say(alertWords(alert), alert.at);
   }
 
   /** Says something at the edge of the page, for a while. */
@@ -46,7 +47,9 @@ export class Alerts {
       this.list.replaceChildren(element('li', { class: 'nothing', text: words('noAlerts') }));
       return;
     }
-    this.list.replaceChildren(...this.held.map(({ at, text, code }) => {
+    this.list.replaceChildren(...this.held.map((alert) => {
+      const { at, code } = alert;
+      const text = alertWords(alert);
       const time = element('time', { text: timeOfDay(at, false) });
       const body = code ? element('button', { type: 'button', 'data-code': code, text }) : element('span', { text });
       return element('li', {}, time, body);

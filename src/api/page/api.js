@@ -1,16 +1,26 @@
 // The HTTP API: one way to ask, and what went wrong in words.
 
-import { words } from './words.js';
+import { hasWords, spoken, words } from './words.js';
 
 const KEPT = 'sise.token';
 
+/** A problem in words. The API's own are English; in Korean its type says the same, where it is known. */
+export function problemWords({ type, title, detail } = {}) {
+  const key = `problem.${type?.split('/').at(-1)}`;
+  if (hasWords(key) && (spoken() === 'ko' || !title)) return words(key);
+  return [title, detail].filter(Boolean).join(': ');
+}
+
 /** An answer that is none: what the API says is wrong, or that it cannot be reached. */
 export class Problem extends Error {
-  constructor({ status, title, detail }) {
-    super(detail ? `${title}: ${detail}` : title);
-    this.status = status;
-    this.title = title;
-    this.detail = detail;
+  constructor({ type, status, title, detail }) {
+    super();
+    Object.assign(this, { type, status, title, detail });
+  }
+
+  /** In the language in use, which may change while it is shown. */
+  get message() {
+    return problemWords(this);
   }
 }
 
@@ -47,13 +57,13 @@ export async function get(path, { within = 15_000 } = {}) {
     // Beyond this the answer would say nothing of the present.
     response = await fetch(address(path), { headers, signal: AbortSignal.timeout(within) });
   } catch {
-    throw new Problem({ status: 0, title: words('unreachable') });
+    throw new Problem({ type: 'unreachable', status: 0 });
   }
   if (response.ok) {
     try {
       return await response.json();
     } catch {
-      throw new Problem({ status: response.status, title: words('unreadable') });
+      throw new Problem({ type: 'unreadable', status: response.status });
     }
   }
   let problem = {};
@@ -63,6 +73,7 @@ export async function get(path, { within = 15_000 } = {}) {
     // Something on the way answered instead of the API.
   }
   throw new Problem({
+    type: problem.type,
     status: response.status,
     title: problem.title ?? `HTTP ${response.status}`,
     detail: problem.detail,

@@ -14,7 +14,7 @@ export const COLUMNS = [
   { key: 'name', show: (stock) => stock.name, sort: byText((stock) => stock.name), first: 'ascending' },
   { key: 'code', show: (stock) => stock.code, sort: byText((stock) => stock.code), first: 'ascending' },
   { key: 'market', show: (stock) => words(stock.market), sort: byText((stock) => stock.market), first: 'ascending' },
-  { key: 'sector', show: (stock) => sectorName(stock.sector), sort: byText((stock) => stock.sector || undefined), first: 'ascending' },
+  { key: 'sector', show: (stock) => sectorName(stock.sector), sort: byText((stock) => (stock.sector ? sectorName(stock.sector) : undefined)), first: 'ascending' },
   { key: 'price', isNumber: true, show: (stock) => whole(stock.price), sort: byNumber((stock) => stock.price), first: 'descending' },
   { key: 'change', isNumber: true, isColoured: true, show: (stock) => difference(stock.change), sort: byNumber((stock) => stock.change), first: 'descending' },
   { key: 'rate', isNumber: true, isColoured: true, show: (stock) => rate(stock.rate), sort: byNumber((stock) => stock.rate), first: 'descending' },

@@ -1,6 +1,6 @@
 // What comes in: the market over HTTP first, then the stream, and the status every few seconds.
 
-import { get } from './api.js';
+import { get, problemWords } from './api.js';
 import { Stream } from './stream.js';
 import { askForToken } from './token.js';
 
@@ -26,6 +26,7 @@ export class Feed {
   #listAt = -Infinity;
   #isFetchingAgain = false;
   #calendar;
+  #wasOpen;
 
   constructor(market, tell) {
     this.#market = market;
@@ -105,17 +106,19 @@ export class Feed {
     return true;
   }
 
-  /** Something was missed: the whole market again, without losing newer prices. */
+  /** Something was missed: the whole market again, without losing newer prices. Returns whether it is there. */
   async #again() {
-    if (this.#isFetchingAgain) return;
+    if (this.#isFetchingAgain) return false;
     this.#isFetchingAgain = true;
     try {
       const [all, levels] = await whole();
       this.#market.takeMarket(all, false);
       this.#market.takeIndices(levels.indices);
       this.#settle();
+      return true;
     } catch (problem) {
       this.#tell.trouble(problem.message);
+      return false;
     } finally {
       this.#isFetchingAgain = false;
     }
@@ -158,7 +161,7 @@ export class Feed {
         this.#tell.alert(message.alert);
         break;
       case 'error':
-        this.#tell.trouble([message.problem?.title, message.problem?.detail].filter(Boolean).join(': '));
+        this.#tell.trouble(problemWords(message.problem));
         break;
       default:
         // Heartbeats and answers only show that the connection lives.
@@ -168,11 +171,12 @@ export class Feed {
   async #fetchStatus() {
     try {
       const status = await get('v1/status');
-      const isNews = this.#market.takeSession(status.open);
+      const isNews = this.#wasOpen !== undefined && this.#wasOpen !== status.open;
       const isNewDay = this.#calendar?.at.slice(0, 10) !== status.at.slice(0, 10);
       if (isNews || isNewDay) this.#calendar = await get('v1/calendar');
       this.#tell.status(status, this.#calendar);
-      if (isNews && this.isSettled) await this.#again();
+      // Whether prices are to be fresh, the market itself says.
+      if (!isNews || (await this.#again())) this.#wasOpen = status.open;
     } catch (problem) {
       this.#tell.status(undefined, undefined, problem);
     }

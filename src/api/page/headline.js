@@ -1,4 +1,4 @@
-// What the head of the page says of session and connection, and the notice beneath it.
+// What the page says of session and connection, the notice beneath it, and what stands in the map's place.
 
 import { byId, say } from './dom.js';
 import { moment, timeOfDay } from './numbers.js';
@@ -7,9 +7,13 @@ import { closedWords, spoken, words, wordsOf } from './words.js';
 const session = byId('session');
 const connection = byId('connection');
 const notice = byId('notice');
+const cover = byId('cover');
 
-/** Which session is on, until when; closed: why, and when it opens next. */
-export function showSession(isOpen, phase, reason, calendar, now) {
+/**
+ * Which session is on, until when; closed: why, whether the last closes are shown, and when it opens
+ * next.
+ */
+export function showSession({ isOpen, phase, reason, calendar, now, hasLive }) {
   session.classList.toggle('open', isOpen);
   if (isOpen) {
     const closes = calendar?.closes_at ? words('until', timeOfDay(calendar.closes_at, false)) : '';
@@ -19,7 +23,7 @@ export function showSession(isOpen, phase, reason, calendar, now) {
   const opens = calendar?.next_open ? words('opensAt', moment(calendar.next_open, now, spoken())) : '';
   const why = closedWords(reason);
   const first = why && why !== words('why.after_close') ? `${words('closedNow')} (${why})` : words('closedNow');
-  say(session, [first, words('closesShown'), opens].filter(Boolean).join(' · '));
+  say(session, [first, hasLive ? '' : words('closesShown'), opens].filter(Boolean).join(' · '));
 }
 
 /** `connecting`, `connected` or `lost`. */
@@ -36,4 +40,18 @@ export function showNotice(text) {
 
 export function hideNotice() {
   notice.hidden = true;
+}
+
+/** That the market is coming, that it failed, that there are no prices; otherwise nothing. */
+export function showCover({ isSettled, failure, isEmpty }) {
+  cover.hidden = isSettled && !isEmpty;
+  cover.classList.toggle('light', isEmpty);
+  cover.querySelector('button').hidden = isSettled || failure === undefined;
+  const [title, text] = isEmpty
+    ? [words('empty'), words('emptyWhy')]
+    : failure
+      ? [words('failed'), failure.message]
+      : [words('loading'), ''];
+  say(cover.querySelector('b'), title);
+  say(cover.querySelector('span'), text);
 }

@@ -1,27 +1,32 @@
 // The strip that shows how the machine is doing.
 
-import { byId, colourOf, element, family } from './dom.js';
-import { fold, minuteOfTime, sessionOf, slots } from './minutes.js';
-import { length, moment, share, timeOfDay, whole } from './numbers.js';
+import { byId, colourOf, element, family, say } from './dom.js';
+import { figures } from './figures.js';
+import { fold, instantOfTime, latest, minuteOfTime, sessionOf, slots } from './minutes.js';
+import { share, timeOfDay } from './numbers.js';
 import { timeOf } from './points.js';
 import * as tip from './tip.js';
-import { closedWords, hasWords, spoken, words } from './words.js';
+import { spoken, words } from './words.js';
 
 const HEIGHT = 40;
 const HOURS = 14;
 
-/** Why the last run was skipped, in words. */
-function skipWords({ reason, why }) {
-  if (reason === 'holiday') return closedWords(why.replace(/^the market is closed: /, ''));
-  const key = `why.${reason}`;
-  return hasWords(key) ? words(key) : why;
+/** How coverage stands now, in words. */
+function newestWords(newest) {
+  if (!newest) return words('coverageNone');
+  if (newest.share === undefined) return words('coverageSince', timeOf(newest.since));
+  return words('coverageNow', share(newest.share), timeOf(newest.minute));
 }
 
 export class Health {
-  constructor() {
+  /** `market` is the market as the page holds it. */
+  constructor(market) {
+    this.market = market;
     this.canvas = byId('coverage');
     this.latest = byId('coverage-now');
+    this.trouble = byId('health-trouble');
     this.figures = byId('figures');
+    this.rows = new Map();
     this.status = undefined;
     this.calendar = undefined;
     this.cells = [];
@@ -39,52 +44,47 @@ export class Health {
 
   fill() {
     this.canvas.closest('.health').classList.toggle('stale', this.problem !== undefined);
+    say(this.trouble, this.#troubleWords());
     if (!this.status) {
       this.latest.textContent = '';
-      const told = this.problem && this.#figure('health', words('healthFailed'), this.problem.message);
-      this.figures.replaceChildren(...(told ? [told] : []));
       return;
     }
     this.#fillFigures();
     this.redraw();
   }
 
-  #figure(key, value, note, kind) {
-    return element('div', { class: kind },
-      element('dt', { text: words(key) }),
-      element('dd', {}, element('strong', { text: value }), element('small', { text: note ?? '' })));
+  /** A second went by: prices may have outlived themselves. */
+  grow() {
+    if (this.status) this.#fillFigures();
+  }
+
+  /** That the status cannot be had, and of when the figures are that are shown all the same. */
+  #troubleWords() {
+    if (!this.problem) return '';
+    const why = this.problem.message.replace(/\.$/, '');
+    return this.status ? words('healthSince', timeOfDay(this.status.at), why) : words('healthFailed', why);
   }
 
   #fillFigures() {
-    const { status } = this;
-    const language = spoken();
-    const now = status.at;
-    const { ages_ms: ages, calls, leader, sweeps, last_skip: skip, bans } = status;
-    const figures = [];
-    if (ages && ages.p50 !== undefined && ages.p50 !== null) {
-      const notes = ['p90', 'p99', 'max'].filter((name) => typeof ages[name] === 'number').map((name) => `${name} ${length(ages[name], language)}`);
-      figures.push(this.#figure('ages', `p50 ${length(ages.p50, language)}`, notes.join(' · ')));
+    const { list } = this.market;
+    const held = { codes: list.length, live: list.filter(({ state }) => state === 'live').length };
+    const shown = figures(this.status, held, spoken());
+    for (const { key, value, note, isBad } of shown) {
+      const row = this.rows.get(key) ?? this.#add(key);
+      say(row.name, words(key));
+      say(row.value, value);
+      say(row.note, note);
+      row.host.classList.toggle('bad', isBad);
     }
-    if (calls) {
-      const isOver = calls.last_second > calls.limit_per_second;
-      figures.push(this.#figure('calls', words('callsOf', whole(calls.last_second ?? undefined), whole(calls.limit_per_second ?? undefined)), words('callsMinute', whole(calls.last_minute ?? undefined)), isOver ? 'bad' : undefined));
-    }
-    const processes = status.processes?.length > 0 ? words('processes', status.processes.length) : '';
-    const since = leader?.since ? words('since', moment(leader.since, now, language)) : '';
-    figures.push(this.#figure('leader', leader?.process ?? words('noLeader'), [since, processes].filter(Boolean).join(' · '), leader ? undefined : 'bad'));
-    figures.push(this.#figure('nextRun', moment(status.next_run, now, language), this.#whyWords(now, language), bans?.length > 0 ? 'bad' : undefined));
-    this.figures.replaceChildren(...figures);
   }
 
-  /** Why no run is going: a ban, a skip, the closed market; otherwise how the last one went. */
-  #whyWords(now, language) {
-    const { bans, last_skip: skip, sweeps, open, reason } = this.status;
-    const ban = bans?.[0];
-    if (ban) return words('bannedUntil', moment(ban.until, now, language));
-    if (skip) return words('skipped', skipWords(skip));
-    if (!open && reason) return closedWords(reason);
-    const last = sweeps?.[0];
-    return last ? words('lastSweep', timeOfDay(last.started_at ?? last.at), share(last.coverage)) : '';
+  #add(key) {
+    const [name, value, note] = ['dt', 'strong', 'small'].map((tag) => element(tag));
+    const host = element('div', { id: `figure-${key}` }, name, element('dd', {}, value, note));
+    const row = { host, name, value, note };
+    this.rows.set(key, row);
+    this.figures.append(host);
+    return row;
   }
 
   /** Draws the bars anew: new figures, another width, other colours. */
@@ -138,16 +138,18 @@ export class Health {
   #words(below) {
     const { slots: all, opens, closes } = this.day;
     const shares = all.filter((value) => typeof value === 'number');
+    const newest = latest(this.day, instantOfTime(this.status.at));
+    const now = newestWords(newest);
+    say(this.latest, now);
+    const isBad = newest?.share === undefined ? this.status.open : newest.share < below;
+    this.latest.classList.toggle('bad', isBad && all.some((value) => value !== undefined));
     if (shares.length === 0) {
-      this.latest.textContent = words('coverageNone');
-      this.canvas.setAttribute('aria-label', words('coverageNone'));
+      this.canvas.setAttribute('aria-label', now);
       return;
     }
-    const [last, least] = [shares.at(-1), Math.min(...shares)];
-    this.latest.textContent = words('coverageNow', share(last));
     const low = shares.filter((value) => value < below).length;
     const uncounted = all.filter((value) => value === null).length;
-    this.canvas.setAttribute('aria-label', words('coverageWords', timeOf(opens), timeOf(closes), shares.length, share(last), share(least), share(below), low, uncounted));
+    this.canvas.setAttribute('aria-label', words('coverageWords', timeOf(opens), timeOf(closes), shares.length, now, share(Math.min(...shares)), share(below), low, uncounted));
   }
 
   #point(event) {
@@ -160,6 +162,6 @@ export class Health {
       return;
     }
     const value = cell.value === null ? words('notCounted') : share(cell.value);
-    tip.showText(`${timeOf(this.day.opens + cell.start)}  ${value}`, event.clientX, event.clientY);
+    tip.showText(() => `${timeOf(this.day.opens + cell.start)}  ${value}`, event.clientX, event.clientY);
   }
 }

@@ -13,9 +13,10 @@ const rows = new Map(
     const value = element('strong', { class: 'number' });
     const change = element('span', { class: 'number change' });
     const moved = element('span', { class: 'number' });
-    const item = element('li', { id: `index-${key}`, hidden: '' }, name, value, change, moved);
+    const late = element('span', { class: 'late' });
+    const item = element('li', { id: `index-${key}`, hidden: '' }, name, value, change, moved, late);
     host.append(item);
-    return [key, { item, name, value, change, moved }];
+    return [key, { item, name, value, change, moved, late }];
   }),
 );
 
@@ -28,6 +29,9 @@ export function fill(indices) {
     say(row.value, level(index.level));
     say(row.change, levelDifference(index.change));
     say(row.moved, rate(index.change_rate));
-    for (const part of [row.change, row.moved]) colourBy(part, index.change);
+    const isStale = index.state === 'stale';
+    row.item.classList.toggle('stale', isStale);
+    say(row.late, isStale ? words('stale') : '');
+    for (const part of [row.change, row.moved]) colourBy(part, isStale ? 0 : index.change);
   }
 }

@@ -1,5 +1,6 @@
 // Where each tile lies: squarified by market cap, within sectors, within markets.
 
+import { balance } from './balance.js';
 import { hierarchy, treemap, treemapSquarify } from './d3-hierarchy.js';
 
 /** Heights of the headings, CSS pixels. */
@@ -7,6 +8,9 @@ export const MARKET_HEADING = 24;
 export const SECTOR_HEADING = 16;
 /** A sector below this height gives no room to a heading. */
 const LEAST_SECTOR = 42;
+/** Between markets, and between sectors. */
+const MARKET_GAP = 8;
+const SECTOR_GAP = 2;
 
 /** Area of a code whose market cap is not known: that of a small company. */
 function usual(stocks) {
@@ -25,14 +29,11 @@ function grouped(stocks, key) {
   return groups;
 }
 
-/** Stocks as a tree: markets, sectors, codes, as far as the scope leaves more than one of them. */
+/** Groups as a tree: markets and sectors, as far as the scope leaves more than one of them. */
 function tree(stocks, scope) {
-  const leaves = (some) => some.map((stock) => ({ stock }));
   const sectors = (some, market) =>
-    [...grouped(some, (stock) => stock.sector)].map(([sector, members]) => ({
-      kind: 'sector', market, sector, stocks: members, children: leaves(members),
-    }));
-  if (scope.sector !== undefined) return { children: leaves(stocks) };
+    [...grouped(some, (stock) => stock.sector)].map(([sector, members]) => ({ kind: 'sector', market, sector, stocks: members }));
+  if (scope.sector !== undefined) return { children: [{ stocks }] };
   if (scope.market) return { children: sectors(stocks, scope.market) };
   const markets = [...grouped(stocks, (stock) => stock.market)].map(([market, members]) => ({
     kind: 'market', market, stocks: members, children: sectors(members, market),
@@ -40,41 +41,54 @@ function tree(stocks, scope) {
   return { children: markets };
 }
 
+const squarify = treemapSquarify.ratio(1.3);
+
 /**
  * Tiles and headings in CSS pixels. `headingWidth(group)` says how wide a group must be for its
  * heading.
  */
 export function layOut(stocks, scope, width, height, headingWidth) {
   const small = usual(stocks);
+  const valueOf = (stock) => Math.max(1, stock.cap ?? small);
   const root = hierarchy(tree(stocks, scope))
-    .sum((node) => (node.stock ? Math.max(1, node.stock.cap ?? small) : 0))
+    .sum(({ stocks: members, children }) => (children ? 0 : members.reduce((all, stock) => all + valueOf(stock), 0)))
     .sort((a, b) => b.value - a.value);
-  const headingOf = (node) => {
-    if (node.data.kind === 'market') return MARKET_HEADING;
+  root.each((node) => {
+    node.heading = node.data.kind === 'market' ? MARKET_HEADING : 0;
+  });
+  // Markets lie further apart than sectors, tiles of a sector touch.
+  const inner = ({ data }) => (data.kind === 'market' || scope.market ? SECTOR_GAP : MARKET_GAP);
+  const place = treemap().tile(squarify).size([width, height]).paddingInner(inner).paddingTop(({ heading }) => heading);
+  const headingFor = (node) => {
     if (node.data.kind !== 'sector') return 0;
     const isRoomy = node.y1 - node.y0 >= LEAST_SECTOR && node.x1 - node.x0 >= headingWidth(node.data);
     return isRoomy ? SECTOR_HEADING : 0;
   };
-  // Markets lie further apart than sectors, tiles of a sector touch.
-  const inner = ({ data }) => {
-    if (data.kind === 'sector' || scope.sector !== undefined) return 0;
-    return data.kind === 'market' || scope.market ? 2 : 8;
-  };
-  treemap()
-    .tile(treemapSquarify.ratio(1.3))
-    .size([width, height])
-    .paddingInner(inner)
-    .paddingTop(headingOf)(root);
+  balance(root, place, headingFor);
   const tiles = [];
   const headings = [];
   root.each((node) => {
-    const { x0, y0, x1, y1, data } = node;
-    if (data.stock) tiles.push({ stock: data.stock, x0, y0, x1, y1 });
-    else if (data.kind && headingOf(node) > 0) {
-      headings.push({ group: data, x0, y0, x1, y1: y0 + headingOf(node) });
-    }
+    const { x0, y0, x1, y1, data, heading } = node;
+    if (heading > 0) headings.push({ group: data, x0, y0, x1, y1: y0 + heading });
+    if (node.children) return;
+    const group = hierarchy({ children: data.stocks.map((stock) => ({ stock })) })
+      .sum(({ stock }) => (stock ? valueOf(stock) : 0))
+      .sort((one, other) => other.value - one.value);
+    squarify(group, x0, y0 + heading, x1, y1);
+    for (const tile of group.children) tiles.push({ stock: tile.data.stock, x0: tile.x0, y0: tile.y0, x1: tile.x1, y1: tile.y1 });
   });
   return { tiles, headings };
+}
+
+/** The share of tiles whose area is more than a tenth off what their market cap asks for by now. */
+export function drift(tiles) {
+  const shares = tiles
+    .filter(({ stock }) => stock.cap > 0)
+    .map(({ stock, x0, y0, x1, y1 }) => ((x1 - x0) * (y1 - y0)) / stock.cap)
+    .sort((a, b) => a - b);
+  const middle = shares[Math.floor(shares.length / 2)];
+  const off = shares.filter((share) => Math.abs(share / middle - 1) > 0.1);
+  return shares.length > 0 ? off.length / shares.length : 0;
 }
 
 /** The tile that lies nearest in a direction; `dx` and `dy` are -1, 0 or 1. */

@@ -2,7 +2,7 @@
 
 import { Alerts } from './alerts.js';
 import { Detail } from './detail.js';
-import { byId, say } from './dom.js';
+import { byId } from './dom.js';
 import { Feed } from './feed.js';
 import { Finder } from './finder.js';
 import * as frame from './frame.js';
@@ -18,14 +18,16 @@ import { Scope } from './scope.js';
 import { find } from './search.js';
 import { choose, follow, ground, setting } from './settings.js';
 import { Table } from './table.js';
+import { showTab } from './tabs.js';
+import * as tip from './tip.js';
 import { Treemap } from './treemap.js';
-import { label, speak, words } from './words.js';
+import { counted, label, speak, words } from './words.js';
 
 /** Movers and breadth follow the prices so often, milliseconds. */
 const RANK_AGAIN = 1_000;
 
 const market = new Market();
-const health = new Health();
+const health = new Health(market);
 let typed = '';
 let status;
 let calendar;
@@ -126,28 +128,13 @@ function fillTable() {
 
 function showView() {
   const view = setting('view');
-  for (const one of ['map', 'table']) {
-    const isShown = one === view;
-    const tab = byId(`${one}-tab`);
-    tab.setAttribute('aria-selected', isShown);
-    tab.tabIndex = isShown ? 0 : -1;
-    byId(`${one}-panel`).hidden = !isShown;
-  }
+  showTab(view);
   document.documentElement.dataset.view = view;
   map.mustLayOut = true;
   fillTable();
   frame.ask();
 }
 
-for (const [one, other] of [['map', 'table'], ['table', 'map']]) {
-  const tab = byId(`${one}-tab`);
-  tab.addEventListener('click', () => choose('view', one));
-  tab.addEventListener('keydown', (event) => {
-    if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return;
-    choose('view', other);
-    byId(`${other}-tab`).focus();
-  });
-}
 byId('skip').addEventListener('click', (event) => {
   event.preventDefault();
   choose('view', 'table');
@@ -231,40 +218,28 @@ function showState() {
   const { connection, isSettled, failure, lastHeard } = feed;
   headline.showConnection(connection);
   if (isSettled) {
-    headline.showSession(market.isOpen, status?.phase ?? market.session, status?.reason, calendar, market.now());
+    const { hasLive } = market;
+    const isOpen = status?.open ?? market.isOpen;
+    const phase = status?.phase ?? market.session;
+    headline.showSession({ isOpen, phase, reason: status?.reason, calendar, now: market.now(), hasLive });
   }
   if (connection === 'lost' && isSettled) {
     headline.showNotice(lastHeard ? words('lostAt', timeOfDay(lastHeard)) : words('lostNow'));
   } else headline.hideNotice();
-  showCover(isSettled, failure);
-}
-
-/** What stands in the map's place: that it is coming, that it failed, that there are no prices. */
-function showCover(isSettled, failure) {
-  const cover = byId('cover');
-  const isEmpty = isSettled && !market.hasPrices;
-  cover.hidden = isSettled && !isEmpty;
-  cover.classList.toggle('light', isEmpty);
-  cover.querySelector('button').hidden = isSettled || failure === undefined;
-  const [title, text] = isEmpty
-    ? [words('empty'), words('emptyWhy')]
-    : failure
-      ? [words('failed'), failure.message]
-      : [words('loading'), ''];
-  say(cover.querySelector('b'), title);
-  say(cover.querySelector('span'), text);
+  headline.showCover({ isSettled, failure, isEmpty: isSettled && !market.hasPrices });
 }
 
 function fillRanks() {
   const stocks = market.within(scope.value);
   movers.fill(stocks);
   fillBreadth(stocks);
-  map.host.setAttribute('aria-label', words('mapLabel', stocks.length));
+  map.host.setAttribute('aria-label', counted('mapLabel', stocks.length));
 }
 
 frame.drawWith(() => {
   const now = performance.now();
   const changed = market.takeChanged();
+  map.mustHead ||= market.indicesChanged;
   let drawn = 0;
   if (setting('view') === 'map') drawn = map.draw(changed, now);
   else {
@@ -273,6 +248,7 @@ frame.drawWith(() => {
     map.mustPaint = true;
   }
   detail.draw(changed);
+  tip.refresh(changed);
   if (market.indicesChanged) {
     market.indicesChanged = false;
     indices.fill(market.indices);
@@ -291,7 +267,10 @@ function grow() {
   market.grow();
   table.grow();
   detail.grow();
-  if (mustRank || market.changed.size > 0) frame.ask();
+  health.grow();
+  tip.refresh();
+  const mustLayOut = setting('view') === 'map' && map.grow(performance.now());
+  if (mustLayOut || mustRank || market.indicesChanged || market.changed.size > 0) frame.ask();
 }
 setInterval(grow, 1_000);
 document.addEventListener('visibilitychange', grow);

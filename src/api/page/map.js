@@ -29,8 +29,8 @@ export function handle(treemap, { market, open, zoom, zoomOut }) {
     const place = placeOf(event);
     if (treemap.point(place)) frame.ask();
     host.classList.toggle('on-something', place !== undefined);
-    if (place?.stock) tip.showStock(place.stock, market.age(place.stock), event.clientX, event.clientY);
-    else if (place?.heading) tip.showText(groupWords(place.heading), event.clientX, event.clientY);
+    if (place?.stock) tip.showStock(place.stock, () => market.age(place.stock), event.clientX, event.clientY);
+    else if (place?.heading) tip.showText(() => groupWords(place.heading), event.clientX, event.clientY);
     else tip.hide();
   });
   host.addEventListener('pointerleave', () => {
@@ -53,7 +53,7 @@ export function handle(treemap, { market, open, zoom, zoomOut }) {
     said.textContent = tip.sentence(stock);
     const tile = treemap.boxOf(stock);
     const box = host.getBoundingClientRect();
-    tip.showStock(stock, market.age(stock), box.left + (tile.x0 + tile.x1) / 2, box.top + (tile.y0 + tile.y1) / 2);
+    tip.showStock(stock, () => market.age(stock), box.left + (tile.x0 + tile.x1) / 2, box.top + (tile.y0 + tile.y1) / 2);
     frame.ask();
   };
   host.addEventListener('focus', () => {

@@ -28,6 +28,7 @@ export class Market {
     this.stocks = new Map();
     this.list = [];
     this.indices = new Map();
+    /** Whether prices are to be fresh: in the session, and always in a trial that asks no calendar. */
     this.isOpen = false;
     this.session = undefined;
     this.life = USUAL_LIFE;
@@ -154,22 +155,27 @@ export class Market {
   takeIndices(indices) {
     for (const index of indices) {
       const held = this.indices.get(index.index);
-      this.indices.set(index.index, { ...index, born: Date.parse(index.fetched_at) });
+      const fresh = { ...index, born: Date.parse(index.fetched_at), state: held?.state };
+      this.indices.set(index.index, fresh);
       if (!held || held.level !== index.level) this.indicesChanged = true;
     }
+    this.#judgeIndices();
   }
 
-  /** Whether the session is on, as the status says. Returns whether that is news. */
-  takeSession(isOpen) {
-    if (isOpen === this.isOpen) return false;
-    this.isOpen = isOpen;
-    for (const stock of this.list) this.#judge(stock, false);
-    return true;
-  }
-
-  /** Time goes by: prices whose life ran out are to be drawn anew. */
+  /** Time goes by: what has outlived itself is to be drawn anew. */
   grow() {
     for (const stock of this.list) this.#judge(stock, false);
+    this.#judgeIndices();
+  }
+
+  /** An index lives as long as a price; what the API leaves out since it expired is held and stale. */
+  #judgeIndices() {
+    for (const index of this.indices.values()) {
+      const before = index.state;
+      if (this.now() - index.born <= this.life) index.state = 'live';
+      else index.state = this.isOpen ? 'stale' : 'close';
+      if (index.state !== before) this.indicesChanged = true;
+    }
   }
 
   #judge(stock, isChanged) {
@@ -193,6 +199,10 @@ export class Market {
     const isIn = (stock) =>
       stock.market === market && (sector === undefined || stock.sector === sector);
     return this.list.filter(isIn);
+  }
+
+  get hasLive() {
+    return this.list.some((stock) => stock.state === 'live');
   }
 
   get hasPrices() {

@@ -5,6 +5,9 @@ import { minuteOf } from './points.js';
 /** The minute of a day, in Seoul, of an RFC 3339 time of that zone. */
 export const minuteOfTime = (time) => minuteOf(time.slice(11, 16));
 
+/** The same with the seconds as its fraction. */
+export const instantOfTime = (time) => minuteOfTime(time) + Number(time.slice(17, 19)) / 60;
+
 /** First and last minute of the session, as the calendar says, or the usual ones. */
 export function sessionOf(calendar) {
   const spans = (calendar?.phases ?? []).filter(({ phase }) => phase === 'regular' || phase === 'closing-auction');
@@ -27,6 +30,23 @@ export function slots(minutes, session, nowMinute) {
     found.push(counted.get(minute) ?? (isOver ? null : undefined));
   }
   return { opens, closes, slots: found };
+}
+
+/** A minute is counted when it is over, which takes a moment; minutes. */
+const COUNTING = 0.5;
+
+/**
+ * How it stands now: the newest minute that is over, with its share, or since which minute nobody
+ * counts. Undefined where none was counted. `now` is the minute of the day with its fraction.
+ */
+export function latest({ opens, slots: all }, now) {
+  let place = all.length - 1;
+  while (place >= 0 && all[place] === undefined) place -= 1;
+  if (all[place] === null && now - (opens + place + 1) < COUNTING) place -= 1;
+  let end = place;
+  while (all[end] === null) end -= 1;
+  if (end < 0) return undefined;
+  return end === place ? { minute: opens + end, share: all[end] } : { since: opens + end + 1 };
 }
 
 /** The worst of some minutes, as `sise status` has it: a bad share, then not counted, then a good one. */

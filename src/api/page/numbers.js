@@ -68,11 +68,15 @@ const LENGTHS = {
   en: [[86_400_000, ' d'], [3_600_000, ' h'], [60_000, ' min'], [1_000, ' s']],
 };
 
-/** A length of time in its largest unit: 0.8초, 12초, 3분. */
+/** Up to here seconds are told: a price of a minute and one of nearly two are not alike. */
+const SECONDS_UNTIL = 120_000;
+
+/** A length of time in its largest unit: 0.8초, 83초, 3분. */
 export function length(milliseconds, language) {
   if (!isKnown(milliseconds)) return UNKNOWN;
   const size = Math.max(0, milliseconds);
-  const [unit, word] = LENGTHS[language].find(([least]) => size >= least) ?? LENGTHS[language].at(-1);
+  const units = LENGTHS[language];
+  const [unit, word] = (size >= SECONDS_UNTIL && units.find(([least]) => size >= least)) || units.at(-1);
   const shown = size / unit;
   return (unit === 1000 && shown < 10 ? shown.toFixed(1) : String(Math.floor(shown))) + word;
 }

@@ -1,9 +1,10 @@
 // All codes as a table. Only the rows in sight exist; they are filled anew as one scrolls.
 
 import { COLUMNS, sorted } from './columns.js';
-import { colourBy, element, say } from './dom.js';
+import { byId, colourBy, element, say } from './dom.js';
 import * as frame from './frame.js';
-import { spoken, words } from './words.js';
+import { Sorting } from './sorting.js';
+import { counted, spoken, words } from './words.js';
 
 const ROW = 32;
 /** Rows beyond the edge, so that none is missing while the next frame is drawn. */
@@ -46,6 +47,7 @@ export class Table {
       this.body);
     this.nothing = element('p', { class: 'nothing', hidden: '' });
     this.host.replaceChildren(this.grid, this.nothing);
+    this.sorting = new Sorting(byId('sorting'), { sort: (key) => this.sortBy(COLUMNS.find((column) => column.key === key)), turn: () => this.sortBy(this.column) });
     this.host.addEventListener('scroll', () => frame.ask(), { passive: true });
     this.grid.addEventListener('keydown', (event) => this.#key(event));
     this.grid.addEventListener('focus', () => this.redraw());
@@ -54,7 +56,7 @@ export class Table {
       if (!row) return;
       this.active = Number(row.dataset.place);
       this.redraw();
-      if (this.rows[this.active]) this.open(this.rows[this.active]);
+      if (this.rows[this.active]) this.open(this.rows[this.active], this.grid);
     });
   }
 
@@ -66,6 +68,7 @@ export class Table {
   /** New words. */
   label() {
     for (const { column, button } of this.heads) button.textContent = words(column.key);
+    this.sorting.label();
     this.mustSort = true;
   }
 
@@ -98,8 +101,9 @@ export class Table {
       if (column === this.column) head.setAttribute('aria-sort', this.order);
       else head.removeAttribute('aria-sort');
     }
+    this.sorting.show(this.column.key, this.order);
     this.grid.setAttribute('aria-rowcount', this.rows.length + 1);
-    this.grid.setAttribute('aria-label', words('tableLabel', this.rows.length));
+    this.grid.setAttribute('aria-label', counted('tableLabel', this.rows.length));
     this.nothing.hidden = this.rows.length > 0;
     say(this.nothing, words('tableEmpty'));
   }

@@ -7,6 +7,9 @@ import { sectorName, spoken, words } from './words.js';
 const box = byId('tip');
 const GAP = 14;
 
+/** What the tip shows: `lines()` anew each time, beside a point. */
+let held;
+
 /** What the tip, and a screen reader, say of a stock. */
 export function sentence(stock) {
   const sector = sectorName(stock.sector);
@@ -19,8 +22,7 @@ function row(key, value) {
   return element('div', {}, element('dt', { text: words(key) }), element('dd', { text: value }));
 }
 
-/** Shows a stock's figures near a point of the window. */
-export function showStock(stock, age, x, y) {
+function stockLines(stock, age) {
   const language = spoken();
   const place = `${stock.code} · ${words(stock.market)} · ${sectorName(stock.sector)}`;
   const lines = [element('b', {}, nameOf(stock)), element('small', { text: place })];
@@ -40,16 +42,29 @@ export function showStock(stock, age, x, y) {
     );
   }
   if (stock.halted || stock.status === 'halted') lines.push(element('small', { class: 'warn', text: words('status.halted') }));
-  show(lines, x, y);
+  return lines;
+}
+
+/** Shows a stock's figures near a point of the window; `ageOf()` is its age when it is asked. */
+export function showStock(stock, ageOf, x, y) {
+  held = { stock, lines: () => stockLines(stock, ageOf()), x, y };
+  show();
 }
 
 /** Shows a line of text near a point of the window. */
-export function showText(text, x, y) {
-  show([element('small', { text })], x, y);
+export function showText(textOf, x, y) {
+  held = { lines: () => [element('small', { text: textOf() })], x, y };
+  show();
 }
 
-function show(lines, x, y) {
-  box.replaceChildren(...lines);
+/** What is shown went on: the stock is among `changed`, or, without these, a second went by. */
+export function refresh(changed) {
+  if (held && (!changed || changed.has(held.stock))) show();
+}
+
+function show() {
+  const { x, y } = held;
+  box.replaceChildren(...held.lines());
   box.hidden = false;
   const { offsetWidth: width, offsetHeight: height } = box;
   const left = x + GAP + width > innerWidth ? Math.max(4, x - GAP - width) : x + GAP;
@@ -58,5 +73,6 @@ function show(lines, x, y) {
 }
 
 export function hide() {
+  held = undefined;
   box.hidden = true;
 }

@@ -1,19 +1,16 @@
 // The map: tiles on one canvas, what is pointed at and chosen on another above it.
 
 import { palette, step } from './colours.js';
-import { family } from './dom.js';
-import { layOut, nearest } from './layout.js';
+import { fitWords, font } from './fit.js';
+import { hatch } from './hatch.js';
+import { drift, layOut, nearest } from './layout.js';
 import { rate as rateWords } from './numbers.js';
 import { groupRate } from './ranks.js';
 import { sectorName, words } from './words.js';
 
-const FAMILY = family();
-const LEAST_FONT = 9;
-const MOST_FONT = 30;
-/** The widest rate that is usual, to choose sizes by. */
-const USUAL_RATE = '+00.00%';
-
-const font = (size, weight = 500) => `${weight} ${size}px ${FAMILY}`;
+/** Areas are judged anew so often, milliseconds, and what share of the tiles may be off by then. */
+const JUDGE_AGAIN = 60_000;
+const MOST_OFF = 0.05;
 
 export class Treemap {
   constructor({ host, tiles, marks, market }) {
@@ -33,7 +30,9 @@ export class Treemap {
     this.mustLayOut = true;
     this.mustPaint = true;
     this.mustMark = true;
+    this.mustHead = true;
     this.headingsAt = 0;
+    this.laidAt = 0;
     this.use('red-blue', 'light');
   }
 
@@ -68,17 +67,30 @@ export class Treemap {
           drawn += 1;
         }
       }
-      if (now - this.headingsAt > 1000) {
+      if (this.mustHead || now - this.headingsAt > 1000) {
         for (const heading of this.headings) this.#paintHeading(heading);
         this.headingsAt = now;
       }
     }
+    this.mustHead = false;
     if (this.mustMark) this.#mark();
     return drawn;
   }
 
+  /**
+   * Lays out anew, at most once a minute, when market caps moved so far that areas are no longer true;
+   * never beneath a pointer or a reader. Returns whether it will.
+   */
+  grow(now) {
+    if (now - this.laidAt < JUDGE_AGAIN || this.hovered || this.host.matches(':focus')) return false;
+    this.laidAt = now;
+    this.mustLayOut ||= drift(this.tiles) > MOST_OFF;
+    return this.mustLayOut;
+  }
+
   #layOut() {
     this.mustLayOut = false;
+    this.laidAt = performance.now();
     const { clientWidth: width, clientHeight: height } = this.host;
     this.width = width;
     this.height = height;
@@ -101,8 +113,6 @@ export class Treemap {
     this.tiles = found.tiles;
     this.tileOf = new Map();
     const snap = (value) => Math.round(value * this.density);
-    this.ink.font = font(100, 600);
-    const rateWidth = this.ink.measureText(USUAL_RATE).width / 100;
     for (const tile of this.tiles) {
       this.tileOf.set(tile.stock, tile);
       const left = snap(tile.x0);
@@ -112,31 +122,11 @@ export class Treemap {
       // The line between two tiles; the smallest have none, or nothing would be left of them.
       const gap = Math.min(wide, high) > 5 * this.density ? Math.round(this.density) : 0;
       Object.assign(tile, { left, top, wide: Math.max(1, wide - gap), high: Math.max(1, high - gap) });
-      this.#fitWords(tile, rateWidth);
+      fitWords(tile, this.ink);
     }
     if (this.focused && !this.tileOf.has(this.focused)) this.focused = undefined;
     this.mustPaint = true;
     this.mustMark = true;
-  }
-
-  /** The largest sizes at which name and rate fit; what does not fit is left out. */
-  #fitWords(tile, rateWidth) {
-    const width = tile.x1 - tile.x0 - 6;
-    const height = tile.y1 - tile.y0 - 4;
-    tile.nameSize = 0;
-    tile.rateSize = 0;
-    if (width < 16 || height < LEAST_FONT + 1) return;
-    const { stock } = tile;
-    if (stock.nameWidth === undefined) {
-      this.ink.font = font(100, 600);
-      stock.nameWidth = this.ink.measureText(stock.name).width / 100;
-    }
-    const byArea = Math.sqrt((tile.x1 - tile.x0) * (tile.y1 - tile.y0)) / 6;
-    const name = Math.floor(Math.min(MOST_FONT, width / stock.nameWidth, height * 0.6, Math.max(byArea, 11)));
-    if (name < LEAST_FONT) return;
-    tile.nameSize = name;
-    const rate = Math.floor(Math.min(name, Math.max(LEAST_FONT, name * 0.72), width / rateWidth));
-    if (rate >= LEAST_FONT && height >= name * 1.15 + rate * 1.2) tile.rateSize = rate;
   }
 
   #paintAll() {
@@ -149,33 +139,14 @@ export class Treemap {
     return this.tiles.length;
   }
 
-  #hatch(pair) {
-    const size = Math.round(6 * this.density);
-    const small = document.createElement('canvas');
-    small.width = size;
-    small.height = size;
-    const ink = small.getContext('2d');
-    ink.fillStyle = pair[0];
-    ink.fillRect(0, 0, size, size);
-    ink.strokeStyle = pair[1];
-    ink.lineWidth = size / 4;
-    for (const shift of [-size, 0, size]) {
-      ink.beginPath();
-      ink.moveTo(shift - 1, size + 1);
-      ink.lineTo(shift + size + 1, -1);
-      ink.stroke();
-    }
-    return this.ink.createPattern(small, 'repeat');
-  }
-
   #look(stock) {
     const { colours } = this;
     if (stock.state === 'none' || stock.rate === undefined) {
-      this.hatches ??= { none: this.#hatch(colours.none), stale: this.#hatch(colours.stale) };
+      this.hatches ??= { none: hatch(colours.none, this.density), stale: hatch(colours.stale, this.density) };
       return [this.hatches.none, colours.noneInk];
     }
     if (stock.state === 'stale') {
-      this.hatches ??= { none: this.#hatch(colours.none), stale: this.#hatch(colours.stale) };
+      this.hatches ??= { none: hatch(colours.none, this.density), stale: hatch(colours.stale, this.density) };
       return [this.hatches.stale, colours.staleInk];
     }
     const place = step(stock.rate);
@@ -219,13 +190,14 @@ export class Treemap {
     const left = x0 * density + (isMarket ? 0 : 2 * density);
     const middle = ((y0 + y1) / 2) * density;
     ink.fillText(name, left, middle);
-    const rate = isMarket
-      ? (this.market.indices.get(group.market)?.change_rate ?? groupRate(group.stocks))
-      : groupRate(group.stocks);
+    const index = isMarket ? this.market.indices.get(group.market) : undefined;
+    const rate = index?.change_rate ?? groupRate(group.stocks);
     if (rate === undefined) return;
-    const shown = rateWords(rate);
+    const isStale = index?.state === 'stale';
+    const shown = isStale ? `${rateWords(rate)} · ${words('stale')}` : rateWords(rate);
     const start = left + ink.measureText(name).width + 6 * density;
     ink.font = font(size, 500);
+    if (isStale) ink.fillStyle = colours.staleInk;
     if (start + ink.measureText(shown).width < x1 * density) ink.fillText(shown, start, middle);
   }
 

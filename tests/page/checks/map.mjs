@@ -1,9 +1,9 @@
-// The map: zoom, keyboard, pointer, and what it takes to draw it.
+// The map: zoom, keyboard, pointer.
 
 import assert from 'node:assert/strict';
 
 import { until } from '../support.mjs';
-import { isThere, shown } from '../window.mjs';
+import { isThere, middleOf, quiet, shown } from '../window.mjs';
 
 async function zoom({ open }) {
   const page = await open();
@@ -60,64 +60,36 @@ async function hover({ open }) {
   const page = await open();
   await isThere(page);
   const [{ name, code }] = await shown(page);
-  const box = await page.evaluate(async (wanted) => {
-    const { map, market } = await import('./main.js');
-    const { x0, y0, x1, y1 } = map.boxOf(market.stocks.get(wanted));
-    return { x: (x0 + x1) / 2, y: (y0 + y1) / 2 };
-  }, code);
-  await page.hover('#map', { position: box });
+  await page.hover('#map', { position: await middleOf(page, code) });
   await until('the tip is there', () => page.isVisible('#tip'));
   assert.ok((await page.locator('#tip').textContent()).startsWith(name));
   await page.mouse.move(2, 2);
   await until('the tip is gone', async () => !(await page.isVisible('#tip')));
 }
 
-async function frames({ open }) {
-  const page = await open();
+/** What is shown in the tip goes on while the pointer rests. */
+async function restingTip({ open }) {
+  const page = await open({ prepare: quiet });
   await isThere(page);
-  const measure = (change) => page.evaluate(async (isWhole) => {
+  const [{ code }] = await shown(page);
+  const place = await middleOf(page, code);
+  await page.hover('#map', { position: place });
+  await until('the tip is there', () => page.isVisible('#tip'));
+  await page.evaluate(async (wanted) => {
     const { market, frame } = await import('./main.js');
-    frame.frames.length = 0;
-    const intervals = [];
-    let last;
-    for (let count = 0; count < 240; count += 1) {
-      const at = await new Promise((resolve) => requestAnimationFrame(resolve));
-      if (last !== undefined) intervals.push(at - last);
-      last = at;
-      if (isWhole) {
-        // Every price moves in every frame: more than any market does.
-        const sign = count % 2 === 0 ? 1 : -1;
-        market.takePrices(market.list.filter(({ price }) => price !== undefined).map((stock) => ({
-          stock_code: stock.code, price: stock.price + sign, change: (stock.change ?? 0) + sign, change_rate: (stock.rate ?? 0) + sign * 0.5,
-          volume: stock.volume, value: stock.value, prev_close: stock.previous, status: stock.status, source: 'kis.multi', fetched_at: new Date().toISOString(),
-        })));
-        frame.ask();
-      }
-    }
-    const sorted = (numbers) => numbers.sort((a, b) => a - b);
-    const at = (numbers, share) => numbers[Math.min(numbers.length - 1, Math.floor(numbers.length * share))] ?? 0;
-    const took = sorted(frame.frames.map((one) => one.took));
-    const spans = sorted(intervals);
-    return {
-      frames: took.length, tiles: Math.max(0, ...frame.frames.map(({ tiles }) => tiles)),
-      draw: [at(took, 0.5), at(took, 0.95), at(took, 1)], long: took.filter((one) => one > 1000 / 60).length,
-      interval: [at(spans, 0.5), at(spans, 0.95)],
-    };
-  }, change);
-  const say = ({ frames: count, tiles, draw, long, interval }) =>
-    `${count} frames of up to ${tiles} tiles, drawing ${draw.map((one) => one.toFixed(2)).join(', ')} ms (p50, p95, max), ${long} beyond 16.7 ms, a frame every ${interval.map((one) => one.toFixed(1)).join(', ')} ms (p50, p95)`;
-  const usual = await measure(false);
-  const whole = await measure(true);
-  // The page's own time alone, and generously: a machine under load is no failure.
-  assert.ok(whole.tiles > 0 && whole.frames > 100, say(whole));
-  assert.ok(usual.long <= usual.frames / 4, say(usual));
-  assert.ok(whole.long <= whole.frames / 2, say(whole));
-  return `as it comes ${say(usual)}; all at once ${say(whole)}`;
+    market.takePrices([{ stock_code: wanted, price: 7_654_321, change: 1, change_rate: 0.1, source: 'kis.multi', fetched_at: new Date(market.now() - 71_000).toISOString() }]);
+    frame.ask();
+  }, code);
+  await until('the tip shows the new price', async () => (await page.locator('#tip').textContent()).includes('7,654,321'));
+  const age = async () => Number(/(\d+)초/.exec(await page.locator('#tip dl div:last-child dd').textContent())[1]);
+  const before = await age();
+  assert.ok(before >= 71, 'seconds are told beyond a minute');
+  await until('its age goes on', async () => (await age()) > before);
 }
 
 export const checks = [
   ['zoom', zoom],
   ['keyboard', keyboard],
   ['hover', hover],
-  ['frames', frames],
+  ['a resting tip', restingTip],
 ];

@@ -30,6 +30,35 @@ async function closed({ open, conduct }) {
   await until('the closes are ranked', async () => (await page.locator('#movers li button').count()) > 0);
 }
 
+/** A trial that asks no calendar: the exchange is closed, the prices are fresh all the same. */
+async function trial({ open }) {
+  let markets = 0;
+  const page = await open({
+    prepare: async (one) => {
+      await changing(one, '**/v1/market', (body) => {
+        markets += 1;
+        body.open = true;
+        body.session = 'closed';
+      });
+      await changing(one, '**/v1/status', (body) => Object.assign(body, { open: false, phase: 'closed', reason: 'weekend', idle: null, last_skip: null }));
+      await quiet(one);
+    },
+  });
+  await isThere(page);
+  await page.locator('#figure-nextRun').waitFor();
+  await until('the exchange is closed', async () => (await page.locator('#session').textContent()).includes('장 마감 (주말)'));
+  assert.equal(await page.evaluate(() => document.querySelector('#session').classList.contains('open')), false);
+  assert.ok(!(await page.locator('#session').textContent()).includes('최근 종가'), 'these are no closes');
+  assert.ok(!(await page.locator('#figure-nextRun').textContent()).includes('주말'), 'the weekend keeps nobody');
+  for (let turn = 0; turn < 3; turn += 1) {
+    const answered = page.waitForResponse('**/v1/status');
+    await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+    await answered;
+  }
+  assert.equal(markets, 1, 'the status does not make it fetch the market again and again');
+  assert.equal(await page.evaluate(async () => (await import('./main.js')).market.isOpen), true);
+}
+
 async function noPrices({ open }) {
   const page = await open({
     prepare: async (one) => {
@@ -91,6 +120,7 @@ async function token({ open }) {
 
 export const checks = [
   ['a closed market', closed],
+  ['a trial out of session', trial],
   ['no prices yet', noPrices],
   ['a failing server', failing],
   ['a token', token],
