@@ -1,6 +1,7 @@
 //! The whole market in one answer.
 
 use std::fmt;
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -143,13 +144,17 @@ impl Api {
         let rows = universe.listings().iter().zip(latest);
         let rows = rows.map(|(listing, latest)| match latest {
             Some((posted, is_live)) => {
-                meaning.push_str(&posted.object());
-                meaning.push_str(if is_live { " live\n" } else { "\n" });
+                // Writing to a String cannot fail.
+                let _ = writeln!(
+                    meaning,
+                    "{} {:?} {is_live}",
+                    posted.object(),
+                    listing.shares
+                );
                 row(listing, &posted.quote, is_live, now)
             }
             None => {
-                meaning.push_str(listing.code.as_str());
-                meaning.push('\n');
+                let _ = writeln!(meaning, "{}", listing.code);
                 let nothing = std::iter::repeat_n(Value::Null, COLUMNS.len() - 2);
                 let code = std::iter::once(json!(listing.code));
                 code.chain(nothing).chain([Value::Bool(false)]).collect()
