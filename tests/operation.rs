@@ -55,7 +55,14 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
     rest.split_once('"')
 }
 
-/// What `src/telemetry.rs` describes.
+/// What every Prometheus client tells of its process, as far as anything of ours names it.
+const OF_PROCESS: [(&str, &str); 3] = [
+    ("counter", "process_cpu_seconds_total"),
+    ("gauge", "process_open_fds"),
+    ("gauge", "process_resident_memory_bytes"),
+];
+
+/// What `src/telemetry.rs` describes, and what is told of the process.
 fn described() -> Described {
     let text = shipped("src/telemetry.rs");
     let mut described = Described::new();
@@ -70,12 +77,17 @@ fn described() -> Described {
         }
     }
     assert!(described.len() > 50, "{described:?}");
+    for (kind, name) in OF_PROCESS {
+        let entry = (kind.to_owned(), "Of the process".to_owned());
+        described.insert(name.to_owned(), entry);
+    }
     described
 }
 
 /// The names of sise's metrics in a text.
 fn names(text: &str) -> BTreeSet<String> {
-    let starts = text.match_indices("sise_").map(|(at, _)| at);
+    let starts = ["sise_", "process_"].map(|start| text.match_indices(start));
+    let starts = starts.into_iter().flatten().map(|(at, _)| at);
     let free = starts.filter(|at| {
         let before = text[..*at].chars().next_back();
         !before.is_some_and(|before| before.is_alphanumeric() || before == '_')
@@ -323,6 +335,7 @@ fn metrics_are_named_by_convention_and_described() {
             used.insert(name);
         }
     }
+    used.extend(OF_PROCESS.map(|(_, name)| name.to_owned()));
     for name in described.keys() {
         assert!(used.contains(name), "{name} is described and never counted");
     }
@@ -359,7 +372,8 @@ async fn a_running_program_renders_what_is_described() {
             _ => {}
         }
     }
-    for (name, kind) in &kinds {
+    let is_ours = |name: &str| !name.starts_with("process_");
+    for (name, kind) in kinds.iter().filter(|(name, _)| is_ours(name)) {
         let (known, help) = described
             .get(*name)
             .unwrap_or_else(|| panic!("{name} is unknown"));
