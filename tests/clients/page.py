@@ -2,7 +2,8 @@
 
     python tests/clients/page.py target/debug/sise [--pictures DIR]
 
-Needs node and the packages of tests/page (npm ci).
+Needs node and the packages of tests/page (npm ci). The pictures are of a session of half an hour that
+begins now and is watched for ten minutes.
 """
 
 import json
@@ -13,9 +14,12 @@ import sys
 import tempfile
 import time
 import urllib.request
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from world import World
 
+WATCHED = timedelta(minutes=10)
 PAGE = pathlib.Path(__file__).resolve().parents[1] / "page"
 
 
@@ -38,6 +42,16 @@ def halted(world: World) -> dict[str, int]:
     raise SystemExit("no prices after a minute")
 
 
+def open_session(world: World) -> None:
+    """A session that has just begun, whatever the day."""
+    now = datetime.now(ZoneInfo("Asia/Seoul"))
+    close = now + timedelta(minutes=30)
+    row = f"{now:%Y-%m-%d},hours,{now:%H:%M},{close:%H:%M},"
+    file = pathlib.Path(world.home) / "calendar.csv"
+    file.write_text(f"date,kind,open,close,note\n{row}\n")
+    world.environment["SISE__CALENDAR__FILE"] = str(file)
+
+
 def main() -> None:
     sise = str(pathlib.Path(sys.argv[1]).resolve())
     with tempfile.TemporaryDirectory() as home:
@@ -45,13 +59,19 @@ def main() -> None:
         try:
             world.environment["SISE__SCHEDULE__INTERVAL"] = "2s"
             world.environment["SISE__KIS__RATE_PER_SECOND"] = "60"
-            world.start([sise, "run", "--always-open"], world.port)
+            is_picture = "--pictures" in sys.argv
+            if is_picture:
+                open_session(world)
+            run = [sise, "run"] if is_picture else [sise, "run", "--always-open"]
+            world.start(run, world.port)
             expected = ",".join(f"{code}={price}" for code, price in halted(world).items())
             environment = {
                 **os.environ,
                 "SISE_URL": f"http://{world.address}",
                 "SISE_EXPECT": expected,
             }
+            if is_picture:
+                time.sleep(WATCHED.total_seconds())
             command = ["node", "page.mjs", *sys.argv[2:]]
             ended = subprocess.run(command, cwd=PAGE, env=environment, timeout=900)
         finally:
