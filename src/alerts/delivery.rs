@@ -1,5 +1,6 @@
 //! All the ways that an alert takes.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +14,15 @@ use super::Webhook;
 use crate::domain::{Alert, Event};
 use crate::port::{Change, Changes, Recorder};
 
-/// Alerts told in a minute at most. Nobody reads more, and the journal is to hold other things too.
+/// Alerts of one rule told in a minute at most. Nobody reads more, the journal is to hold other things
+/// too, and a rule that is too wide takes nothing from the others.
 const MOST_A_MINUTE: u32 = 100;
 
 /// A minute.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Alerts that wait for the stream at most; a minute of them.
-const QUEUE: usize = 128;
+/// Alerts that wait for the stream at most.
+const QUEUE: usize = 1_024;
 
 /// After the stop what waits for the stream is told within this time.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -30,8 +32,8 @@ pub(super) struct Ways {
     recorder: Arc<dyn Recorder>,
     stream: mpsc::Sender<Alert>,
     webhook: Option<Arc<Webhook>>,
-    /// When the minute began, and what was told in it.
-    minute: (Instant, u32),
+    /// Of each rule when its minute began, and how many were told in it.
+    minutes: HashMap<String, (Instant, u32)>,
 }
 
 /// Tells the stream of all processes, one alert after the other.
@@ -51,7 +53,7 @@ pub(super) fn ways(
         recorder,
         stream,
         webhook,
-        minute: (Instant::now(), 0),
+        minutes: HashMap::new(),
     };
     (ways, Teller { alerts, changes })
 }
@@ -59,7 +61,7 @@ pub(super) fn ways(
 impl Ways {
     /// Tells of an alert everywhere. Never waits.
     pub(super) fn tell(&mut self, alert: Alert) {
-        if !self.has_room() {
+        if !self.has_room(&alert.rule) {
             counter!("sise_alerts_dropped_total", "what" => "alerts").increment(1);
             return;
         }
@@ -82,16 +84,18 @@ impl Ways {
         }
     }
 
-    fn has_room(&mut self) -> bool {
-        let (began, told) = &mut self.minute;
-        if began.elapsed() >= MINUTE {
-            self.minute = (Instant::now(), 1);
-            return true;
-        }
+    /// Whether one more of this rule is told.
+    fn has_room(&mut self, rule: &str) -> bool {
+        self.minutes
+            .retain(|_, (began, _)| began.elapsed() < MINUTE);
+        let now = Instant::now();
+        let (_, told) = self.minutes.entry(rule.to_owned()).or_insert((now, 0));
         *told += 1;
         if *told == MOST_A_MINUTE + 1 {
             tracing::warn!(
-                "more than {MOST_A_MINUTE} alerts within a minute: the rest of them are only counted"
+                rule,
+                "more than {MOST_A_MINUTE} alerts of this rule within a minute: the rest of them are \
+                 only counted; a narrower rule would tell all"
             );
         }
         *told <= MOST_A_MINUTE
@@ -132,5 +136,26 @@ impl fmt::Debug for Ways {
 impl fmt::Debug for Teller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Teller").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::port::Unrecorded;
+    use crate::store::MemoryStore;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rule_that_is_too_wide_takes_nothing_from_the_others() {
+        let changes = Arc::new(MemoryStore::default());
+        let (mut ways, _teller) = ways(Arc::new(Unrecorded), changes, None);
+        let mut told = |rule: &str, times: u32| (0..times).filter(|_| ways.has_room(rule)).count();
+        assert_eq!(told("wide", 250), 100);
+        assert_eq!(told("narrow", 3), 3);
+        assert_eq!(told("wide", 1), 0);
+        advance(MINUTE).await;
+        assert_eq!(told("wide", 101), 100);
     }
 }

@@ -216,7 +216,12 @@ pub(super) async fn guard(
     next: Next,
 ) -> Result<Response, Problem> {
     let client = api.access.admit(address.ip(), request.headers()).await?;
-    api.access.count(&client)?;
+    if request.uri().path() == "/metrics" {
+        // Other programs of the machine must not take the monitor's turn.
+        api.access.count(&Client::Stranger(address.ip()))?;
+    } else {
+        api.access.count(&client)?;
+    }
     request.extensions_mut().insert(client);
     Ok(next.run(request).await)
 }

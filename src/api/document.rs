@@ -2,8 +2,10 @@
 
 use axum::Router;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, License, OpenApi as Document};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ContentBuilder, InfoBuilder, License, OpenApi as Document, Ref, ResponseBuilder,
+};
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::shapes::PriceObject;
@@ -39,6 +41,41 @@ pub(super) fn head() -> Document {
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("token", bearer);
     document
+}
+
+/// Says of every guarded operation what the guard in front of it may answer.
+pub(super) fn say_guarded(document: &mut Document) {
+    let answers = [
+        ("401", "Without an access token, where one is needed"),
+        ("403", "From a page or a name that may not ask"),
+        ("429", "This client asks too often"),
+    ];
+    for item in document.paths.paths.values_mut() {
+        let operations = [
+            &mut item.get,
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+        ];
+        for operation in operations.into_iter().flatten() {
+            for (status, description) in answers {
+                let content = ContentBuilder::new()
+                    .schema(Some(Ref::from_schema_name("Document")))
+                    .build();
+                let response = ResponseBuilder::new()
+                    .description(description)
+                    .content("application/problem+json", content)
+                    .build();
+                let responses = &mut operation.responses.responses;
+                responses
+                    .entry(status.to_owned())
+                    .or_insert_with(|| response.into());
+            }
+            let token = SecurityRequirement::new("token", Vec::<String>::new());
+            // On loopback none is needed.
+            operation.security = Some(vec![SecurityRequirement::default(), token]);
+        }
+    }
 }
 
 /// The document under `/v1/openapi.json`, and a page to browse it under `/docs`.

@@ -299,9 +299,10 @@ impl Api {
             .routes(routes!(sessions::begin, sessions::list, sessions::end))
             .routes(routes!(metrics::metrics))
             .layer(timed);
-        let guarded = answered
+        let mut guarded = answered
             .routes(routes!(stream::stream))
             .layer(middleware::from_fn_with_state(self.clone(), access::guard));
+        document::say_guarded(guarded.get_openapi_mut());
         let limit = middleware::from_fn_with_state(self.clone(), access::limit);
         let all = OpenApiRouter::with_openapi(document::head())
             .routes(routes!(health::live))

@@ -40,6 +40,9 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// What a client does not take for so long ends its connection.
 const UNTAKEN: Duration = Duration::from_secs(20);
 
+/// Bytes that the system holds for a client at most, so that it is soon seen that one takes nothing.
+const HELD: usize = 128 * 1024;
+
 /// After an error of the listener, as where there are too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -121,6 +124,7 @@ async fn answer(
 ) {
     let socket = SockRef::from(&stream);
     let set = socket.set_tcp_nodelay(true);
+    let set = set.and_then(|()| socket.set_send_buffer_size(HELD));
     if let Err(error) = set.and_then(|()| socket.set_tcp_user_timeout(Some(UNTAKEN))) {
         tracing::debug!(%error, "options of a connection");
     }

@@ -1,6 +1,7 @@
 //! The live feed: the trades of the watched codes go to the store as they happen, and where some
 //! may have been missed the codes are named, so that their prices are asked for at once.
 
+mod gaps;
 mod newest;
 mod writer;
 
@@ -23,6 +24,7 @@ use crate::port::{
     Change, Changes, Gap, PriceStore, Shelf, StoreError, TickSource, Told, WatchedCodes,
 };
 
+use gaps::Gaps;
 pub use newest::Newest;
 use writer::Writer;
 
@@ -245,19 +247,24 @@ impl Feed {
         stop: &CancellationToken,
     ) {
         let mut writer = Writer::new(self.parts.manner.write_interval);
+        let mut gaps = Gaps::default();
         loop {
             let due = writer.next_due(Instant::now());
+            let due = due.into_iter().chain(gaps.next_due()).min();
             tokio::select! {
                 () = stop.cancelled() => break,
                 told = hears.recv() => {
                     let Some(told) = told else { break };
-                    self.hear(told, &mut writer, says);
+                    self.hear(told, &mut writer, &mut gaps, says);
                     for _ in 1..DRAINED {
                         let Ok(told) = hears.try_recv() else { break };
-                        self.hear(told, &mut writer, says);
+                        self.hear(told, &mut writer, &mut gaps, says);
                     }
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            }
+            for gap in gaps.take_due(Instant::now()) {
+                self.tell_gap(gap);
             }
             let batch = writer.take_due(Instant::now());
             self.write(batch, &mut writer).await;
@@ -267,15 +274,19 @@ impl Feed {
         self.write(batch, &mut writer).await;
     }
 
-    fn hear(&self, told: Told, writer: &mut Writer, says: &watch::Sender<Room>) {
+    fn tell_gap(&self, gap: Gap) {
+        let (reason, codes) = (gap.reason, gap.codes.len());
+        tracing::info!(%reason, codes, "trades may have been missed; the prices are asked for");
+        // Nobody may be there to hear it.
+        let _ = self.gaps.send(gap);
+    }
+
+    fn hear(&self, told: Told, writer: &mut Writer, gaps: &mut Gaps, says: &watch::Sender<Room>) {
         match told {
             Told::Tick(quote) => writer.note(*quote),
             Told::Gap(gap) => {
-                let (reason, codes) = (gap.reason, gap.codes.len());
-                counter!("sise_feed_gaps_total", "reason" => reason.slug()).increment(1);
-                tracing::info!(%reason, codes, "trades may have been missed; the prices are asked for");
-                // Nobody may be there to hear it.
-                let _ = self.gaps.send(gap);
+                counter!("sise_feed_gaps_total", "reason" => gap.reason.slug()).increment(1);
+                gaps.note(&gap, Instant::now());
             }
             Told::Registered(codes) => {
                 if codes.is_empty() {

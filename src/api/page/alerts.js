@@ -12,10 +12,10 @@ const SHOWN = 10_000;
 export class Alerts {
   constructor({ open }) {
     this.open = open;
-    this.list = byId('alerts');
+    this.host = byId('alerts');
     this.toasts = byId('toasts');
     this.held = [];
-    this.list.addEventListener('click', (event) => {
+    this.host.addEventListener('click', (event) => {
       const button = event.target.closest('button');
       if (button) this.open(button.dataset.code, button);
     });
@@ -24,10 +24,17 @@ export class Alerts {
 
   take(alert) {
     if (this.held.some(({ id }) => id === alert.id)) return;
-    this.held.unshift(alert);
+    this.list([alert]);
+    this.say(alertWords(alert), alert.at);
+  }
+
+  /** Puts alerts into the list, the newest first. */
+  list(told) {
+    const isNew = ({ id }) => this.held.every((alert) => alert.id !== id);
+    this.held.push(...told.filter(isNew));
+    this.held.sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
     this.held.length = Math.min(this.held.length, KEPT);
     this.fill();
-    this.say(alertWords(alert), alert.at);
   }
 
   /** Says something at the edge of the page, for a while. */
@@ -44,10 +51,10 @@ export class Alerts {
   /** The list, in the words of the language in use. */
   fill() {
     if (this.held.length === 0) {
-      this.list.replaceChildren(element('li', { class: 'nothing', text: words('noAlerts') }));
+      this.host.replaceChildren(element('li', { class: 'nothing', text: words('noAlerts') }));
       return;
     }
-    this.list.replaceChildren(...this.held.map((alert) => {
+    this.host.replaceChildren(...this.held.map((alert) => {
       const { at, code } = alert;
       const text = alertWords(alert);
       const time = element('time', { text: timeOfDay(at, false) });

@@ -7,6 +7,8 @@ import { askForToken } from './token.js';
 const STATUS_AGAIN = 10_000;
 /** A list that lacks codes is fetched anew so often at most, milliseconds. */
 const LIST_AGAIN = 300_000;
+/** Alerts of before that are asked for. */
+const ALERTS = 50;
 /** Codes that one call of `/v1/prices` may name. */
 const MOST_CODES = 500;
 
@@ -16,7 +18,7 @@ const whole = () =>
 
 /**
  * Keeps a market fresh. Tells `listed()` of another list, `settled()` once the market is whole,
- * `moved()` of new prices, `alert(alert)`, `trouble(text)`, `status(status, calendar, problem)` and
+ * `moved()` of new prices, `alert(alert)`, `alerts(alerts)` of those before, `trouble(text)`, `status(status, calendar, problem)` and
  * `changed()` when the connection became another: `connecting`, `connected` or `lost`.
  */
 export class Feed {
@@ -86,6 +88,13 @@ export class Feed {
     this.failure = undefined;
     this.#settle();
     void this.#fetchStatus();
+    void this.#fetchAlerts();
+  }
+
+  /** What was told before this connection; without it the next alert still comes. */
+  async #fetchAlerts() {
+    const { fired } = await get(`v1/alerts/fired?n=${ALERTS}`).catch(() => ({ fired: [] }));
+    this.#tell.alerts(fired);
   }
 
   #settle() {

@@ -68,6 +68,7 @@ const feed = new Feed(market, {
     else settle();
   },
   alert: (alert) => alerts.take(alert),
+  alerts: (told) => alerts.list(told),
   trouble: (text) => alerts.say(text),
   status: (newStatus, newCalendar, problem) => {
     status = newStatus ?? status;

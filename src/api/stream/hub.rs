@@ -33,7 +33,7 @@ pub(super) struct Pending {
     pub(super) skipped: u64,
     /// Alerts, as JSON.
     pub(super) alerts: VecDeque<Arc<str>>,
-    /// What was dropped or missed.
+    /// What was dropped or missed, each reason once.
     pub(super) gaps: Vec<(GapReason, Vec<Symbol>)>,
     /// Everything is wanted anew: changes are heard again.
     pub(super) is_found: bool,
@@ -42,9 +42,6 @@ pub(super) struct Pending {
     /// Told of all codes of the market, and so not once more of a single one.
     kosdaq: bool,
 }
-
-/// Gaps that wait for a stream at most; what comes on top is one with the last.
-const MOST_GAPS: usize = 8;
 
 /// Alerts that wait for a stream at most; the oldest go.
 const MOST_ALERTS: usize = 64;
@@ -350,11 +347,13 @@ impl Stream {
 
     fn note_gap(&self, reason: GapReason, codes: &[Symbol]) {
         let mut pending = self.pending();
-        if pending.gaps.len() < MOST_GAPS {
-            pending.gaps.push((reason, codes.to_vec()));
-        } else if let Some(last) = pending.gaps.last_mut() {
-            // Of so many at once no more is known than that there were some.
-            *last = (GapReason::Store, Vec::new());
+        match pending.gaps.iter_mut().find(|(held, _)| *held == reason) {
+            Some((_, held)) => {
+                held.extend_from_slice(codes);
+                held.sort_unstable();
+                held.dedup();
+            }
+            None => pending.gaps.push((reason, codes.to_vec())),
         }
         drop(pending);
         self.wake.notify_one();

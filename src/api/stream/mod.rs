@@ -92,7 +92,7 @@ pub(super) async fn stream(
     }
     let mut subscriber = Subscriber::new(&api, client, token, room)?;
     if let Some(wish) = wish {
-        subscriber.change(wish, true).await;
+        subscriber.try_change(wish, true).await?;
     }
     if !is_upgrade {
         return Ok(events(subscriber));

@@ -202,14 +202,14 @@ impl Subscriber {
         self.waiting.len() <= WAITING
     }
 
-    /// Subscribes or unsubscribes.
-    pub(super) async fn change(&mut self, wish: Wish, is_wanted: bool) {
+    async fn change(&mut self, wish: Wish, is_wanted: bool) {
         if let Err(problem) = self.try_change(wish, is_wanted).await {
             self.refuse(&problem);
         }
     }
 
-    async fn try_change(&mut self, wish: Wish, is_wanted: bool) -> Result<(), Problem> {
+    /// Subscribes or unsubscribes.
+    pub(super) async fn try_change(&mut self, wish: Wish, is_wanted: bool) -> Result<(), Problem> {
         let mut codes = wish.codes.clone();
         if let Some(list) = &wish.watchlist {
             let of_list = self.api.watch_lists.codes(list).await?;

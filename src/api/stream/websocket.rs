@@ -1,5 +1,7 @@
 //! A stream over a WebSocket.
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
@@ -24,6 +26,21 @@ enum End {
     Flood,
     /// The server ends it.
     Over(Over),
+}
+
+impl End {
+    /// The connection broke off: the system too gives up a client that takes nothing.
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            let error_of_system = error.downcast_ref::<io::Error>();
+            if error_of_system.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+                return Self::Slow;
+            }
+            cause = error.source();
+        }
+        Self::Gone
+    }
 }
 
 /// Serves a stream until client or server end it.
@@ -69,7 +86,7 @@ async fn exchange(socket: &mut WebSocket, subscriber: &mut Subscriber) -> End {
                 };
                 match timeout(TAKEN_WITHIN, socket.send(Message::Text(message.json.into()))).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(_)) => return End::Gone,
+                    Ok(Err(error)) => return End::of(&error),
                     Err(_) => return End::Slow,
                 }
             }
@@ -88,7 +105,8 @@ async fn exchange(socket: &mut WebSocket, subscriber: &mut Subscriber) -> End {
                         return End::Flood;
                     }
                 }
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return End::Gone,
+                Some(Err(error)) => return End::of(&error),
+                Some(Ok(Message::Close(_))) | None => return End::Gone,
             },
         }
     }

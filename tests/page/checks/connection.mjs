@@ -64,6 +64,8 @@ async function messages({ open }) {
   const page = await open({
     prepare: async (one) => {
       one.on('request', (request) => asked.push(new URL(request.url()).pathname + new URL(request.url()).search));
+      const early = { id: 'early', rule: 'r', kind: 'price', text: 'told before', at: '2026-01-02T10:00:00+09:00' };
+      await one.route('**/v1/alerts/fired*', (route) => route.fulfill({ json: { fired: [early] } }));
       await one.routeWebSocket(/v1\/stream/, (near) => {
         const far = near.connectToServer();
         let number = 0;
@@ -82,10 +84,15 @@ async function messages({ open }) {
   const [{ code, name }] = await shown(page);
   const count = (route) => asked.filter((one) => one.startsWith(route)).length;
 
+  const told = async () => (await page.locator('#alerts li').allTextContents()).map((text) => text.replace(/^[\d:]+/, ''));
+  await until('what was told before is listed', async () => (await told()).includes('told before'));
+  assert.equal(await page.locator('#toasts > div').count(), 0, 'what is old is not said again');
+
   say({ type: 'alert', alert: { id: 'one', rule: 'r', kind: 'price', code, name, text: `${name} <b>72,000</b>`, at: new Date().toISOString() } });
   await page.locator('#toasts > div').first().waitFor();
   assert.ok((await page.locator('#toasts').textContent()).includes('<b>72,000</b>'), 'text is text');
   assert.equal(await page.getAttribute('#toasts', 'aria-live'), 'polite');
+  assert.deepEqual((await told()).slice(1), ['told before'], 'the newest first');
   await page.locator('#alerts button').first().click();
   assert.equal(await openCode(page), code);
 
