@@ -37,8 +37,8 @@ pub(super) async fn run(_arguments: ServeArguments, layers: Layers) -> Outcome {
     parts.activity.set("serving the API".to_owned());
     if let Err(error) = parts.sweep_store.ping().await {
         tracing::warn!(
-            "{error}; serving all the same, without prices until it answers: is this the Redis \
-             that the daemon writes to (REDIS_URL)?"
+            "{error}; serving all the same, until it answers only what the broker gives where there \
+             is an app key: is this the Redis that the daemon writes to (REDIS_URL)?"
         );
     }
     parts.know_names().await;

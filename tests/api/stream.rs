@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use redis::AsyncCommands as _;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::support::{PATIENCE, until};
-use crate::wire::{Stream, get, request};
+use crate::wire::{Stream, get, read_until, request};
 use crate::{CODES, Served, codes, serve, small};
 
 #[tokio::test]
@@ -50,19 +49,9 @@ async fn the_same_comes_as_events() {
         format!("GET {query} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n");
     socket.write_all(head.as_bytes()).await.unwrap();
     let mut text = String::new();
-    let mut buffer = vec![0; 65_536];
-    let mut swept = false;
-    while !text.contains("event: changes") {
-        let read = timeout(PATIENCE, socket.read(&mut buffer))
-            .await
-            .unwrap()
-            .unwrap();
-        assert!(read > 0, "the stream ended: {text}");
-        text += &String::from_utf8_lossy(&buffer[..read]);
-        if text.contains("event: snapshot") && !std::mem::replace(&mut swept, true) {
-            served.sweep().await;
-        }
-    }
+    read_until(&mut socket, &mut text, "event: snapshot").await;
+    served.sweep().await;
+    read_until(&mut socket, &mut text, "event: changes").await;
     assert!(text.contains("content-type: text/event-stream"));
     let places: Vec<usize> = [
         "id: 1\nevent: hello",
@@ -330,14 +319,6 @@ async fn an_upgrade_to_what_nobody_here_speaks_is_passed_over() {
                 upgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n\r\n";
     socket.write_all(head.as_bytes()).await.unwrap();
     let mut text = String::new();
-    let mut buffer = vec![0; 4_096];
-    while !text.contains("event: hello") {
-        let read = timeout(PATIENCE, socket.read(&mut buffer))
-            .await
-            .unwrap()
-            .unwrap();
-        assert!(read > 0, "the stream ended: {text}");
-        text += &String::from_utf8_lossy(&buffer[..read]);
-    }
+    read_until(&mut socket, &mut text, "event: hello").await;
     assert!(text.starts_with("HTTP/1.1 200"), "{text}");
 }

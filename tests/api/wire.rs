@@ -78,6 +78,18 @@ pub(crate) async fn send(address: &str, request: &[u8]) -> Answer {
     }
 }
 
+/// Reads from a connection that stays, until `text`, which is what was read so far, has a part.
+pub(crate) async fn read_until(socket: &mut TcpStream, text: &mut String, part: &str) {
+    let mut buffer = vec![0; 65_536];
+    while !text.contains(part) {
+        let read = timeout(PATIENCE, socket.read(&mut buffer)).await;
+        let read = read.unwrap_or_else(|_| panic!("no '{part}' in {text}"));
+        let read = read.unwrap();
+        assert!(read > 0, "the stream ended: {text}");
+        *text += &String::from_utf8_lossy(&buffer[..read]);
+    }
+}
+
 /// A request with headers and a body.
 pub(crate) async fn request(
     address: &str,
