@@ -117,7 +117,7 @@ async fn trades_of_watched_codes_reach_redis_as_they_happen() {
             "low",
             "volume",
             "value",
-            "prev_close",
+            "base_price",
         ];
         for figure in figures {
             assert!(price[figure].as_i64().unwrap() > 0, "{price}");

@@ -122,7 +122,7 @@ async fn a_price_object_keeps_the_contract() {
         "open",
         "high",
         "low",
-        "prev_close",
+        "base_price",
         "value",
     ] {
         assert!(quote[field].is_i64(), "{field} in {quote}");

@@ -58,12 +58,14 @@ fn full(code: &str, price: i64) -> Quote {
         open: Some(71_000),
         high: Some(72_300),
         low: Some(70_900),
-        prev_close: Some(71_000),
+        base_price: Some(71_000),
         value: Some(1_093_000_000_000),
         venue: "KRX".into(),
         session: Phase::Regular,
         status: Status::Trading,
+        limit: None,
         source: "kis.multi".into(),
+        simulated: false,
         fetched_at: fetched_at + chrono::TimeDelta::milliseconds(123),
     }
 }
@@ -78,7 +80,7 @@ fn sparse(code: &str, price: i64) -> Quote {
         open: None,
         high: None,
         low: None,
-        prev_close: None,
+        base_price: None,
         value: None,
         status: Status::Halted,
         ..full(code, price)

@@ -47,7 +47,7 @@ def price_object(code, row, names, now):
         "open": whole(row.get(names["open"])),
         "high": whole(row.get(names["high"])),
         "low": whole(row.get(names["low"])),
-        "prev_close": whole(row.get(names["prev_close"])),
+        "base_price": whole(row.get(names["base_price"])),
         "value": whole(row.get("acml_tr_pbmn")),
         "venue": "KRX",
         "session": "regular",
@@ -64,7 +64,7 @@ MULTI = {
     "open": "inter2_oprc",
     "high": "inter2_hgpr",
     "low": "inter2_lwpr",
-    "prev_close": "inter2_prdy_clpr",
+    "base_price": "inter2_sdpr",
     "source": "kis.multi",
 }
 SINGLE = {
@@ -73,7 +73,7 @@ SINGLE = {
     "open": "stck_oprc",
     "high": "stck_hgpr",
     "low": "stck_lwpr",
-    "prev_close": "stck_sdpr",
+    "base_price": "stck_sdpr",
     "source": "kis.single",
 }
 

@@ -137,12 +137,14 @@ pub(crate) fn quotes(symbols: &[Symbol], round: i64) -> Vec<Quote> {
             open: Some(price - 50),
             high: Some(price + 50),
             low: Some(price - 70),
-            prev_close: Some(price - round),
+            base_price: Some(price - round),
             value: Some(12_345_678_900),
             venue: "KRX".into(),
             session: Phase::Regular,
             status: Status::Trading,
+            limit: None,
             source: "kis.multi".into(),
+            simulated: false,
             fetched_at: now,
         }
     };

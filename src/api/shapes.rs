@@ -40,8 +40,8 @@ pub(super) struct PriceObject {
     high: Option<i64>,
     /// Won.
     low: Option<i64>,
-    /// Won.
-    prev_close: Option<i64>,
+    /// What change and change rate are measured against, won.
+    base_price: Option<i64>,
     /// Won traded today.
     value: Option<i64>,
     /// Trading venue.
@@ -50,8 +50,13 @@ pub(super) struct PriceObject {
     session: String,
     /// `trading`, `halted` or `untraded`.
     status: String,
+    /// `upper` or `lower` where the price stands at that limit of the day.
+    limit: Option<String>,
     /// What gave the price.
     source: String,
+    /// True where a simulated broker gave it; else absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    simulated: Option<bool>,
     /// When it was asked for.
     fetched_at: String,
 }

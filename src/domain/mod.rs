@@ -48,7 +48,7 @@ pub use outlook::{Outlook, PhaseTimes};
 pub use phase::{Phase, Span, Venue};
 pub use plan::{Calling, Plan};
 pub use presence::{APART, Presence, RateMode, Role, Watching};
-pub use quote::{KrxTime, Quote, Status};
+pub use quote::{KrxTime, PriceLimit, Quote, Status};
 pub use reading::{Reading, Source};
 pub use reason::Reason;
 pub use registrations::Registrations;

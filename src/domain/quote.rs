@@ -79,13 +79,14 @@ pub struct Quote {
         deserialize_with = "readable"
     )]
     pub low: Option<i64>,
-    /// Previous close, won.
+    /// Base price (기준가), won: what `change` and `change_rate` are measured against. On ex-days it is
+    /// not the previous close.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "readable"
     )]
-    pub prev_close: Option<i64>,
+    pub base_price: Option<i64>,
     /// Won traded today.
     #[serde(
         default,
@@ -102,9 +103,24 @@ pub struct Quote {
     /// Whether it trades.
     #[serde(default, deserialize_with = "readable")]
     pub status: Status,
+    /// Which limit of the day the price stands at; absent where it stands at none.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "readable"
+    )]
+    pub limit: Option<PriceLimit>,
     /// What gave the price: `kis.multi`, `kis.single`, `kis.ws`.
     #[serde(default, deserialize_with = "readable")]
     pub source: Cow<'static, str>,
+    /// Whether a simulated broker gave it: a made-up price, for trials alone. Written only where it
+    /// is true.
+    #[serde(
+        default,
+        skip_serializing_if = "std::ops::Not::not",
+        deserialize_with = "readable"
+    )]
+    pub simulated: bool,
     /// When the broker was asked, with zone and milliseconds: the price is not older than that.
     #[serde(with = "zoned_millis")]
     pub fetched_at: KrxTime,
@@ -121,6 +137,16 @@ pub enum Status {
     Halted,
     /// No trade yet today, and the stock list says that it is not halted; the price is carried.
     Untraded,
+}
+
+/// A limit of the day's price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PriceLimit {
+    /// The highest price that the exchange allows today.
+    Upper,
+    /// The lowest price that the exchange allows today.
+    Lower,
 }
 
 impl Quote {
@@ -285,12 +311,14 @@ impl Quote {
             open: None,
             high: None,
             low: None,
-            prev_close: None,
+            base_price: None,
             value: None,
             venue: "KRX".into(),
             session: Phase::Regular,
             status: Status::Trading,
+            limit: None,
             source: "test".into(),
+            simulated: false,
             fetched_at,
         }
     }

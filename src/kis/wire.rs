@@ -27,8 +27,8 @@ row! {
         inter2_hgpr,
         inter2_lwpr,
         acml_tr_pbmn,
-        inter2_prdy_clpr,
         inter2_sdpr,
+        inter2_prdy_clpr,
     }
 }
 
@@ -79,8 +79,7 @@ struct Fields<'a> {
     open: &'a Text<'a>,
     high: &'a Text<'a>,
     low: &'a Text<'a>,
-    prev_close: Option<i64>,
-    base: Option<i64>,
+    base_price: Option<i64>,
     /// What the row itself says of a halt.
     halted: Option<bool>,
     source: &'static str,
@@ -88,8 +87,6 @@ struct Fields<'a> {
 
 impl MultiRow<'_> {
     pub(super) fn quote(&self, context: Context<'_>) -> Result<Quote, NoQuote> {
-        let base = self.inter2_sdpr.positive();
-        let prev_close = self.inter2_prdy_clpr.positive();
         quote(
             &Fields {
                 name: self.inter_kor_isnm.as_str(),
@@ -101,8 +98,7 @@ impl MultiRow<'_> {
                 open: &self.inter2_oprc,
                 high: &self.inter2_hgpr,
                 low: &self.inter2_lwpr,
-                prev_close,
-                base: base.or(prev_close),
+                base_price: self.inter2_sdpr.positive(),
                 halted: None,
                 source: "kis.multi",
             },
@@ -113,7 +109,6 @@ impl MultiRow<'_> {
 
 impl SingleRow<'_> {
     pub(super) fn quote(&self, context: Context<'_>) -> Result<Quote, NoQuote> {
-        let base = self.stck_sdpr.positive();
         let halted = self.iscd_stat_cls_code.as_str() == "58" || self.temp_stop_yn.as_str() == "Y";
         quote(
             &Fields {
@@ -126,9 +121,7 @@ impl SingleRow<'_> {
                 open: &self.stck_oprc,
                 high: &self.stck_hgpr,
                 low: &self.stck_lwpr,
-                // The base price is the previous close unless a right went off (contract 4.1).
-                prev_close: base,
-                base,
+                base_price: self.stck_sdpr.positive(),
                 halted: halted.then_some(true),
                 source: "kis.single",
             },
@@ -146,9 +139,9 @@ fn quote(fields: &Fields<'_>, context: Context<'_>) -> Result<Quote, NoQuote> {
     let change = fields
         .change
         .whole()
-        .or_else(|| fields.base.map(|base| price - base));
+        .or_else(|| fields.base_price.map(|base| price - base));
     let change_rate = fields.change_rate.percent().or_else(|| {
-        let (base, change) = (fields.base?, change?);
+        let (base, change) = (fields.base_price?, change?);
         #[expect(clippy::cast_precision_loss, reason = "won prices are far below 2^52")]
         percentage(change as f64 / base as f64 * 100.0)
     });
@@ -183,12 +176,14 @@ fn quote(fields: &Fields<'_>, context: Context<'_>) -> Result<Quote, NoQuote> {
         open,
         high: fields.high.positive(),
         low: fields.low.positive(),
-        prev_close: fields.prev_close,
+        base_price: fields.base_price,
         value: fields.value.whole().filter(|value| *value >= 0),
         venue: "KRX".into(),
         session: context.session,
         status,
+        limit: None,
         source: fields.source.into(),
+        simulated: false,
         fetched_at: context.asked_at,
     }
     .as_stored())
@@ -197,7 +192,7 @@ fn quote(fields: &Fields<'_>, context: Context<'_>) -> Result<Quote, NoQuote> {
 fn no_quote(fields: &Fields<'_>) -> NoQuote {
     let text = fields.price.as_str();
     let nothing = |text: &Text<'_>| text.positive().is_none();
-    let of_no_stock = fields.base.is_none() && nothing(fields.volume) && nothing(fields.high);
+    let of_no_stock = fields.base_price.is_none() && nothing(fields.volume) && nothing(fields.high);
     match text {
         "" | "0" if of_no_stock => NoQuote::Unknown,
         "" => NoQuote::Refused("blank price".to_owned()),

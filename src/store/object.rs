@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use chrono::{NaiveDate, NaiveDateTime, TimeZone as _, Timelike as _};
 
-use crate::domain::{KrxTime, Market, Phase, Quote, Seoul, Status, Symbol};
+use crate::domain::{KrxTime, Market, Phase, PriceLimit, Quote, Seoul, Status, Symbol};
 
 /// `2025-10-27T14:30:00`
 const SECONDS: usize = 19;
@@ -61,7 +61,7 @@ impl Decoder {
         let (open, rest) = optional_whole(rest, b",\"open\":")?;
         let (high, rest) = optional_whole(rest, b",\"high\":")?;
         let (low, rest) = optional_whole(rest, b",\"low\":")?;
-        let (prev_close, rest) = optional_whole(rest, b",\"prev_close\":")?;
+        let (base_price, rest) = optional_whole(rest, b",\"base_price\":")?;
         let (value, rest) = optional_whole(rest, b",\"value\":")?;
         let rest = rest.strip_prefix(b",\"venue\":\"KRX\",\"session\":")?;
         let (session, rest) = is(rest, b"\"regular\"", Phase::Regular)
@@ -72,9 +72,17 @@ impl Decoder {
         let (status, rest) = is(rest, b"\"trading\"", Status::Trading)
             .or_else(|| is(rest, b"\"halted\"", Status::Halted))
             .or_else(|| is(rest, b"\"untraded\"", Status::Untraded))?;
+        let (limit, rest) = optional(rest, b",\"limit\":", |rest| {
+            let upper = is(rest, b"\"upper\"", PriceLimit::Upper);
+            upper.or_else(|| is(rest, b"\"lower\"", PriceLimit::Lower))
+        })?;
         let rest = rest.strip_prefix(b",\"source\":")?;
         let (source, rest) = is(rest, b"\"kis.multi\"", "kis.multi")
             .or_else(|| is(rest, b"\"kis.single\"", "kis.single"))?;
+        let (simulated, rest) = match rest.strip_prefix(b",\"simulated\":true") {
+            Some(rest) => (true, rest),
+            None => (false, rest),
+        };
         let (fetched, rest) = self.second(rest.strip_prefix(b",\"fetched_at\":\"")?)?;
         let ([b'.', m1, m2, m3], rest) = rest.split_first_chunk()? else {
             return None;
@@ -100,12 +108,14 @@ impl Decoder {
             open,
             high,
             low,
-            prev_close,
+            base_price,
             value,
             venue: "KRX".into(),
             session,
             status,
+            limit,
             source: source.into(),
+            simulated,
             fetched_at,
         };
         Some((Box::new(quote), name))
@@ -392,12 +402,14 @@ mod tests {
                 open: numbers[2],
                 high: numbers[3],
                 low: numbers[4],
-                prev_close: numbers[5],
+                base_price: numbers[5],
                 value: numbers[6],
                 venue: ["KRX", "NXT", "KRX", "KRX"][choice].into(),
                 session: [Phase::Regular, Phase::Closed, Phase::AfterMarket, Phase::OpeningAuction][choice],
                 status: [Status::Trading, Status::Halted, Status::Untraded, Status::Trading][choice],
+                limit: [None, Some(PriceLimit::Upper), Some(PriceLimit::Lower), None][choice],
                 source: ["kis.multi", "kis.single", "kis.ws", "kis.multi"][choice].into(),
+                simulated: choice == 3,
                 fetched_at: at(fetched),
             }
         }
@@ -409,7 +421,7 @@ mod tests {
 
     #[test]
     fn what_sise_writes_is_read_by_hand() {
-        let text = r#"{"stock_code":"0126Z0","stock_name":"삼성에피스홀딩스","price":559000,"change":-7000,"change_rate":-1.27,"volume":0,"timestamp":"2026-11-20T14:30:00","market":"KOSPI","open":551000,"high":560000,"low":550000,"prev_close":552000,"value":6229000000,"venue":"KRX","session":"regular","status":"trading","source":"kis.multi","fetched_at":"2026-11-20T14:30:00.123+09:00"}"#;
+        let text = r#"{"stock_code":"0126Z0","stock_name":"삼성에피스홀딩스","price":559000,"change":-7000,"change_rate":-1.27,"volume":0,"timestamp":"2026-11-20T14:30:00","market":"KOSPI","open":551000,"high":560000,"low":550000,"base_price":552000,"value":6229000000,"venue":"KRX","session":"regular","status":"trading","source":"kis.multi","fetched_at":"2026-11-20T14:30:00.123+09:00"}"#;
         let mut decoder = Decoder::default();
         let (quote, name) = decoder.read_own(symbol(), text.as_bytes()).unwrap();
         assert_eq!(text.get(name), Some("삼성에피스홀딩스"));

@@ -334,7 +334,7 @@ const BESIDE: [&str; 7] = [
     "open",
     "high",
     "low",
-    "prev_close",
+    "base_price",
     "value",
 ];
 

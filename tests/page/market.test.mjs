@@ -9,7 +9,7 @@ import { breadth, groupRate, ranked } from '../../src/api/page/ranks.js';
 const NOW = Date.parse('2026-03-10T10:00:00+09:00');
 const at = (seconds) => new Date(NOW + seconds * 1000).toISOString();
 const listing = (code, market = 'KOSPI', sector = '전기·전자') => ({ code, name: `이름${code}`, market, sector, halted: false, shares: 100 });
-const COLUMN_NAMES = ['code', 'price', 'change', 'change_rate', 'volume', 'value', 'market_cap', 'open', 'high', 'low', 'prev_close', 'status', 'age_ms', 'live'];
+const COLUMN_NAMES = ['code', 'price', 'change', 'change_rate', 'volume', 'value', 'market_cap', 'open', 'high', 'low', 'base_price', 'status', 'age_ms', 'live'];
 const row = (code, price, age, live = true) => [code, price, 10, 1, 5, 6, price * 100, 1, 2, 3, price - 10, 'trading', age, live];
 const answer = (rows, more = {}) => ({ v: 1, at: at(0), session: 'regular', open: true, ttl_ms: 120_000, columns: COLUMN_NAMES, rows, ...more });
 const price = (code, won, seconds) => ({ stock_code: code, price: won, change: 20, change_rate: 2, fetched_at: at(seconds), source: 'kis.multi' });

@@ -18,12 +18,14 @@ pub(crate) fn quote(code: &str, price: i64, fetched_at: KrxTime) -> Quote {
         open: None,
         high: None,
         low: None,
-        prev_close: None,
+        base_price: None,
         value: None,
         venue: "KRX".into(),
         session: Phase::Regular,
         status: Status::Trading,
+        limit: None,
         source: "kis.multi".into(),
+        simulated: false,
         fetched_at,
     }
 }

@@ -114,7 +114,7 @@ export class Market {
       stock.open = known(row[place.open]);
       stock.high = known(row[place.high]);
       stock.low = known(row[place.low]);
-      stock.previous = known(row[place.prev_close]);
+      stock.previous = known(row[place.base_price]);
       stock.status = known(row[place.status]);
       stock.born = born;
       stock.isLive = row[place.live] === true;
@@ -139,7 +139,7 @@ export class Market {
       stock.open = known(price.open);
       stock.high = known(price.high);
       stock.low = known(price.low);
-      stock.previous = known(price.prev_close);
+      stock.previous = known(price.base_price);
       stock.status = known(price.status);
       stock.venue = known(price.venue);
       stock.session = known(price.session);

@@ -61,7 +61,7 @@ pub(crate) fn quotes(bytes: &[u8]) -> Vec<Quote> {
                             ("inter2_oprc", quote.open),
                             ("inter2_hgpr", quote.high),
                             ("inter2_lwpr", quote.low),
-                            ("inter2_prdy_clpr", quote.prev_close),
+                            ("inter2_sdpr", quote.base_price),
                         ]
                     }));
                 }
@@ -79,7 +79,7 @@ pub(crate) fn quotes(bytes: &[u8]) -> Vec<Quote> {
                             ("stck_oprc", quote.open),
                             ("stck_hgpr", quote.high),
                             ("stck_lwpr", quote.low),
-                            ("stck_sdpr", quote.prev_close),
+                            ("stck_sdpr", quote.base_price),
                         ]
                     }));
                 }

@@ -67,7 +67,7 @@ fn the_recorded_multi_price_body_decodes() {
         json,
         "{\"stock_code\":\"005930\",\"stock_name\":\"삼성전자\",\"price\":77400,\"change\":-800,\
          \"change_rate\":-1.02,\"volume\":15713440,\"timestamp\":\"2026-11-20T14:30:00\",\
-         \"open\":78600,\"high\":78800,\"low\":77200,\"prev_close\":78200,\"value\":1221686345500,\
+         \"open\":78600,\"high\":78800,\"low\":77200,\"base_price\":78200,\"value\":1221686345500,\
          \"venue\":\"KRX\",\"session\":\"regular\",\"status\":\"trading\",\"source\":\"kis.multi\",\
          \"fetched_at\":\"2026-11-20T14:30:00.000+09:00\"}"
     );
@@ -97,7 +97,7 @@ fn recorded_single_price_bodies_decode() {
         (Some(1_943_202), Some(127_737_129_950))
     );
     assert_eq!(
-        (quote.prev_close, quote.stock_name.as_str()),
+        (quote.base_price, quote.stock_name.as_str()),
         (Some(66_000), "목록의 이름")
     );
     assert_eq!(
@@ -255,7 +255,7 @@ fn a_field_that_is_there_twice_spoils_nothing() {
 
 /// Optional fields of `intstock-multprice`, each with the members of the price object that follow
 /// from it.
-const OF_MULTI: [(&str, &[&str]); 10] = [
+const OF_MULTI: [(&str, &[&str]); 9] = [
     ("inter_kor_isnm", &["stock_name"]),
     ("inter2_prdy_vrss", &["change"]),
     ("prdy_ctrt", &["change_rate"]),
@@ -264,8 +264,7 @@ const OF_MULTI: [(&str, &[&str]); 10] = [
     ("inter2_hgpr", &["high"]),
     ("inter2_lwpr", &["low"]),
     ("acml_tr_pbmn", &["value"]),
-    ("inter2_prdy_clpr", &["prev_close"]),
-    ("inter2_sdpr", &[]),
+    ("inter2_sdpr", &["base_price"]),
 ];
 
 /// The same of `inquire-price`.
@@ -279,7 +278,7 @@ const OF_SINGLE: [(&str, &[&str]); 10] = [
     ("stck_oprc", &["open"]),
     ("stck_hgpr", &["high"]),
     ("stck_lwpr", &["low"]),
-    ("stck_sdpr", &["prev_close"]),
+    ("stck_sdpr", &["base_price"]),
 ];
 
 /// Fields, each with members.

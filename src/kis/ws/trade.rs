@@ -47,8 +47,7 @@ pub(super) fn quote(record: &Record<'_>, context: Context<'_>) -> Option<Quote> 
         open: positive(8),
         high: positive(9),
         low: positive(10),
-        // The base price, which is the previous close unless a right went off.
-        prev_close: change
+        base_price: change
             .and_then(|change| price.checked_sub(change))
             .filter(|base| *base > 0),
         value: amount(15),
@@ -58,7 +57,9 @@ pub(super) fn quote(record: &Record<'_>, context: Context<'_>) -> Option<Quote> 
             "Y" => Status::Halted,
             _ => Status::Trading,
         },
+        limit: None,
         source: Quote::LIVE_FEED.into(),
+        simulated: false,
         fetched_at: arrived_at,
     };
     Some(quote.as_stored())
@@ -114,7 +115,7 @@ mod tests {
                 assert!(quote.price > 0 && quote.volume.is_some_and(|volume| volume > 0));
                 let (open, high, low) = (quote.open, quote.high, quote.low);
                 assert!(low <= open && open <= high && low <= Some(quote.price));
-                assert_eq!(quote.prev_close, Some(quote.price - quote.change.unwrap()));
+                assert_eq!(quote.base_price, Some(quote.price - quote.change.unwrap()));
                 assert_eq!(
                     (quote.source.as_ref(), quote.status),
                     ("kis.ws", Status::Trading)
@@ -150,7 +151,7 @@ mod tests {
             (quote.open, quote.high, quote.low),
             (Some(283_000), Some(283_500), Some(276_500))
         );
-        assert_eq!(quote.prev_close, Some(274_000));
+        assert_eq!(quote.base_price, Some(274_000));
     }
 
     #[test]
@@ -168,7 +169,7 @@ mod tests {
         let quote = quotes(&spoilt).remove(0);
         assert_eq!(quote.timestamp.to_string(), "2026-09-22 14:06:11");
         assert_eq!((quote.change, quote.change_rate), (None, None));
-        assert_eq!((quote.volume, quote.prev_close), (None, None));
+        assert_eq!((quote.volume, quote.base_price), (None, None));
         assert_eq!(quote.status, Status::Halted);
     }
 }

@@ -104,7 +104,7 @@ async function frames({ open }) {
         const sign = count % 2 === 0 ? 1 : -1;
         market.takePrices(market.list.filter(({ price }) => price !== undefined).map((stock) => ({
           stock_code: stock.code, price: stock.price + sign, change: (stock.change ?? 0) + sign, change_rate: (stock.rate ?? 0) + sign * 0.5,
-          volume: stock.volume, value: stock.value, prev_close: stock.previous, status: stock.status, source: 'kis.multi', fetched_at: new Date().toISOString(),
+          volume: stock.volume, value: stock.value, base_price: stock.previous, status: stock.status, source: 'kis.multi', fetched_at: new Date().toISOString(),
         })));
         frame.ask();
       }
