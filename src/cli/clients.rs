@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use clap::{Args, Subcommand};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
@@ -55,10 +55,13 @@ pub(super) async fn run(arguments: ClientsArguments, layers: Layers) -> Outcome 
                 .until
                 .with_timezone(&Seoul)
                 .format("%Y-%m-%d %H:%M KST");
+            output::line(token.expose_secret());
+            if let Err(unwritten) = output::written() {
+                return Err(take_back(&clients, &name, &token, unwritten).await);
+            }
             output::note(format!(
                 "{name} has access until {until}; the token is not shown again"
             ));
-            output::line(token.expose_secret());
             Ok(DONE)
         }
         ClientsCommand::Remove { name } => {
@@ -72,6 +75,24 @@ pub(super) async fn run(arguments: ClientsArguments, layers: Layers) -> Outcome 
         }
         ClientsCommand::List { json } => list(&clients, json).await,
     }
+}
+
+/// Ends the session of a token that could not be shown, a closed pipe included: nobody has it.
+async fn take_back(
+    clients: &Clients,
+    name: &str,
+    token: &SecretString,
+    unwritten: &std::io::Error,
+) -> Failure {
+    let end = match clients.remove(token.expose_secret()).await {
+        Ok(_) => format!("{name} was not given access"),
+        Err(error) => {
+            format!("nor can it be taken back ({error}): `sise clients remove {name}` ends it")
+        }
+    };
+    Failure::failed(format!(
+        "the token cannot be written to standard output ({unwritten}); {end}"
+    ))
 }
 
 async fn list(clients: &Clients, json: bool) -> Outcome {

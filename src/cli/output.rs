@@ -1,14 +1,49 @@
 //! Data goes to standard output, and nothing else does.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::sync::OnceLock;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-/// Writes bytes as they are. A reader that closed the pipe has enough.
+use super::failure::Failure;
+
+/// The first write that failed. Nothing is written after it, so that an answer with a hole never
+/// looks whole.
+static FAILED: OnceLock<io::Error> = OnceLock::new();
+
+/// Writes bytes as they are. Whether they arrived is told by [`check`] at the end of the command, or
+/// earlier by [`written`] if the next step depends on it.
 pub(super) fn raw(bytes: &[u8]) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    if FAILED.get().is_none()
+        && let Err(error) = write(bytes)
+    {
+        let _ = FAILED.set(error);
+    }
+}
+
+/// The standard library's own handle takes a descriptor that cannot be written for a success.
+fn write(bytes: &[u8]) -> io::Result<()> {
+    let descriptor = io::stdout().as_fd().try_clone_to_owned()?;
+    File::from(descriptor).write_all(bytes)
+}
+
+/// Why not everything was written.
+pub(super) fn written() -> Result<(), &'static io::Error> {
+    FAILED.get().map_or(Ok(()), Err)
+}
+
+/// Fails if not everything was written. A reader that closed the pipe has enough.
+pub(super) fn check() -> Result<(), Failure> {
+    match written() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(format!(
+            "the answer cannot be written to standard output: {error}; what the command changed \
+             stays changed"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a line.
@@ -20,13 +55,15 @@ pub(super) fn line(text: impl std::fmt::Display) {
 pub(super) fn json(value: &impl Serialize) {
     match serde_json::to_string(value) {
         Ok(text) => line(text),
-        Err(error) => tracing::error!(%error, "the answer is no JSON"),
+        Err(error) => {
+            let _ = FAILED.set(error.into());
+        }
     }
 }
 
 /// Writes a line for people to standard error.
 pub(super) fn note(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// An empty table in the house's look.

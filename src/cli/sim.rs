@@ -181,6 +181,8 @@ pub(super) async fn run(arguments: SimArguments) -> Outcome {
     output::line(format!(
         "simulated broker on http://{address} (its prices are no real prices)"
     ));
+    // Nobody could find it.
+    output::check()?;
     output::note(format!(
         "point sise at it: KIS_BASE_URL=http://{address} KIS_MASTER_URL=http://{address} \
          KIS_APP_KEY=any KIS_APP_SECRET=any"

@@ -71,6 +71,12 @@ impl Program {
         self
     }
 
+    /// Sends standard output there; the outcome has none of it.
+    pub(crate) fn onto(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.command.stdout(stdout);
+        self
+    }
+
     /// Runs it to its end.
     pub(crate) async fn run(self) -> Outcome {
         self.start().end().await
@@ -79,10 +85,12 @@ impl Program {
     /// Starts it.
     pub(crate) fn start(mut self) -> Running {
         let mut child = self.command.spawn().unwrap();
-        let mut stdout = child.stdout.take().unwrap();
+        let stdout = child.stdout.take();
         let stdout = tokio::spawn(async move {
             let mut text = String::new();
-            stdout.read_to_string(&mut text).await.unwrap();
+            if let Some(mut stdout) = stdout {
+                stdout.read_to_string(&mut text).await.unwrap();
+            }
             text
         });
         let stderr = Arc::new(Mutex::new(String::new()));
