@@ -102,6 +102,12 @@ impl Key {
         KEYS.iter().find(|key| key.name == name)
     }
 
+    /// The key that a variable sets.
+    pub(super) fn of_variable(name: &str) -> Option<&'static Self> {
+        KEYS.iter()
+            .find(|key| key.variable == Some(name) || key.general_variable() == name)
+    }
+
     /// The general variable, `SISE__STORE__TTL`.
     #[must_use]
     pub fn general_variable(&self) -> String {

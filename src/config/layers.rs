@@ -4,11 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::ConfigError;
+use toml::de::DeValue;
+
 use super::keys::{KEYS, Key};
+use super::{ConfigError, dot_env, strangers};
 
 /// The file that is read when none is named.
 const USUAL_FILE: &str = "config/sise.toml";
+
+/// The variable that names the settings file.
+pub(super) const CONFIG: &str = "SISE_CONFIG";
 
 /// The variables of a process, and its `.env` file.
 pub type Environment = BTreeMap<String, String>;
@@ -45,13 +50,14 @@ impl fmt::Display for Origin {
 pub struct Layers {
     pub(super) values: BTreeMap<&'static str, (String, Origin)>,
     environment: Environment,
+    strangers: Vec<String>,
 }
 
 impl Layers {
     /// Defaults alone. Of the environment only the place for state is taken.
     #[must_use]
     pub fn unset() -> Self {
-        Self::with_defaults(variables_of_process())
+        Self::with_defaults(variables_of_process().unwrap_or_default())
     }
 
     pub(super) fn with_defaults(environment: Environment) -> Self {
@@ -59,6 +65,7 @@ impl Layers {
         Self {
             values: KEYS.iter().map(default).collect(),
             environment,
+            strangers: Vec::new(),
         }
     }
 
@@ -68,7 +75,7 @@ impl Layers {
     ///
     /// A file cannot be read, or a key does not exist.
     pub fn of_process() -> Result<Self, ConfigError> {
-        Self::read(Path::new(""), variables_of_process())
+        Self::read(Path::new(""), variables_of_process()?)
     }
 
     /// As [`Layers::of_process`], with `file` instead of the usual settings file.
@@ -77,8 +84,8 @@ impl Layers {
     ///
     /// A file cannot be read, or a key does not exist.
     pub fn of_process_with_file(file: &Path) -> Result<Self, ConfigError> {
-        let mut environment = variables_of_process();
-        environment.insert("SISE_CONFIG".to_owned(), file.display().to_string());
+        let mut environment = variables_of_process()?;
+        environment.insert(CONFIG.to_owned(), file.display().to_string());
         Self::read(Path::new(""), environment)
     }
 
@@ -92,7 +99,7 @@ impl Layers {
         let dot_env = read_dot_env(&folder.join(".env"))?;
         let named = [&environment, &dot_env]
             .into_iter()
-            .find_map(|variables| variables.get("SISE_CONFIG"))
+            .find_map(|variables| variables.get(CONFIG))
             .filter(|path| !path.is_empty());
         match named {
             Some(path) => layers.lay_file(&folder.join(path))?,
@@ -103,6 +110,8 @@ impl Layers {
         }
         layers.lay_variables(&dot_env, Origin::DotEnv)?;
         layers.lay_variables(&environment, Origin::Variable)?;
+        layers.strangers =
+            strangers::look([(&dot_env, Origin::DotEnv), (&environment, Origin::Variable)])?;
         Ok(layers)
     }
 
@@ -125,17 +134,25 @@ impl Layers {
         })
     }
 
+    /// What is said of variables that look like settings, are none, and are ignored.
+    #[must_use]
+    pub fn strangers(&self) -> &[String] {
+        &self.strangers
+    }
+
     /// A variable of the environment that is no setting.
     pub(super) fn variable(&self, name: &str) -> Option<&String> {
         self.environment.get(name).filter(|value| !value.is_empty())
     }
 
     fn lay_file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::File {
+        let trouble = |trouble: String| ConfigError::File {
             path: path.display().to_string(),
-            trouble: error.to_string(),
-        })?;
-        self.lay_text(&text, path)
+            trouble,
+        };
+        let bytes = std::fs::read(path).map_err(|error| trouble(error.to_string()))?;
+        let text = utf8(&bytes).map_err(trouble)?;
+        self.lay_text(text, path)
     }
 
     /// Lays the text of the settings file at `path`.
@@ -144,35 +161,39 @@ impl Layers {
             path: path.display().to_string(),
             trouble,
         };
-        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            // The message quotes no line: it may be the one with the secret.
-            let line = error.span().map_or(0, |span| {
-                text.bytes()
-                    .take(span.start)
-                    .filter(|byte| *byte == b'\n')
-                    .count()
-                    + 1
-            });
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let line = |span: std::ops::Range<usize>| {
+            let before = text.bytes().take(span.start);
+            before.filter(|byte| *byte == b'\n').count() + 1
+        };
+        // No message quotes a line: it may be the one with the secret.
+        let table = toml::de::DeTable::parse(text).map_err(|error| {
+            let line = error.span().map_or(0, line);
             trouble(format!("line {line}: {}", error.message()))
         })?;
         let origin = Origin::File(path.to_owned());
-        for (section, values) in table {
-            let Some(values) = values.as_table() else {
-                return Err(unknown(&section, &origin));
+        for (section, values) in table.get_ref() {
+            let Some(entries) = values.get_ref().as_table() else {
+                let place = format!("{origin} line {}", line(section.span()));
+                return Err(unknown(section.get_ref(), &place));
             };
-            for (name, value) in values {
-                let full = format!("{section}.{name}");
-                let key = Key::of(&full).ok_or_else(|| unknown(&full, &origin))?;
-                let text = match value {
-                    toml::Value::String(text) => text.clone(),
-                    // A secret of digits would lose its leading zeros.
-                    _ if key.is_secret => {
-                        return Err(trouble(format!("{full} must stand in quotes")));
+            for (name, value) in entries {
+                let line = line(name.span());
+                let full = format!("{}.{}", section.get_ref(), name.get_ref());
+                let key = Key::of(&full)
+                    .ok_or_else(|| unknown(&full, &format!("{origin} line {line}")))?;
+                let text = match value.get_ref() {
+                    DeValue::String(text) => text.to_string(),
+                    DeValue::Integer(number) if !key.is_secret => number.to_string(),
+                    DeValue::Float(number) if !key.is_secret => number.to_string(),
+                    DeValue::Boolean(yes) if !key.is_secret => yes.to_string(),
+                    DeValue::Array(_) | DeValue::Table(_) => {
+                        return Err(trouble(format!("line {line}: {full} must be one value")));
                     }
-                    toml::Value::Integer(number) => number.to_string(),
-                    toml::Value::Float(number) => number.to_string(),
-                    toml::Value::Boolean(yes) => yes.to_string(),
-                    _ => return Err(trouble(format!("{full} must be one value"))),
+                    // A secret of digits would lose its leading zeros, a time its form.
+                    _ => {
+                        return Err(trouble(format!("line {line}: {full} must stand in quotes")));
+                    }
                 };
                 self.values.insert(key.name, (text, origin.clone()));
             }
@@ -186,60 +207,81 @@ impl Layers {
         origin: impl Fn(String) -> Origin,
     ) -> Result<(), ConfigError> {
         for key in KEYS {
-            // The fixed name wins: it is the one that other programs know too.
+            // A fixed name set to nothing, as compose files do, is not set.
+            let fixed = key
+                .variable
+                .filter(|name| variables.get(*name).is_some_and(|value| !value.is_empty()));
             let general = key.general_variable();
-            for name in [Some(general.as_str()), key.variable].into_iter().flatten() {
-                if let Some(value) = variables.get(name)
-                    // A fixed name set to nothing, as compose files do, is not set.
-                    && !(value.is_empty() && key.variable == Some(name))
-                {
-                    let from = origin(name.to_owned());
-                    self.values.insert(key.name, (value.clone(), from));
-                }
+            let general = Some(general.as_str()).filter(|name| variables.contains_key(*name));
+            if let (Some(fixed), Some(general)) = (fixed, general)
+                && variables.get(fixed) != variables.get(general)
+            {
+                let (fixed, general) = (origin(fixed.to_owned()), origin(general.to_owned()));
+                return Err(ConfigError::Combination(format!(
+                    "{fixed} and {general} are the same setting and differ: leave one of them"
+                )));
+            }
+            if let Some(name) = fixed.or(general)
+                && let Some(value) = variables.get(name)
+            {
+                let from = origin(name.to_owned());
+                self.values.insert(key.name, (value.clone(), from));
             }
         }
-        let known: Vec<String> = KEYS.iter().map(Key::general_variable).collect();
+        let is_known = |name: &String| Key::of_variable(name).is_some();
         match variables
             .keys()
-            .find(|name| name.starts_with("SISE__") && !known.contains(name))
+            .find(|name| name.starts_with("SISE__") && !is_known(name))
         {
-            Some(name) => Err(unknown(name, &origin(name.clone()))),
+            Some(name) => Err(unknown(name, &origin(name.clone()).to_string())),
             None => Ok(()),
         }
     }
 }
 
-fn variables_of_process() -> Environment {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
+/// A file's text, or what is wrong with it and on which line.
+pub(super) fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let good = bytes.iter().take(error.valid_up_to());
+        let line = good.filter(|byte| **byte == b'\n').count() + 1;
+        format!("line {line}: not UTF-8; save the file as UTF-8")
+    })
+}
+
+/// The variables of this process. Those of other programs may hold anything.
+fn variables_of_process() -> Result<Environment, ConfigError> {
+    let mut variables = Environment::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else {
+            continue;
+        };
+        match value.into_string() {
+            Ok(value) => {
+                variables.insert(name, value);
+            }
+            Err(_) if Key::of_variable(&name).is_some() || name == CONFIG => {
+                return Err(ConfigError::Combination(format!(
+                    "environment {name} is refused: it is not UTF-8; write it anew in UTF-8"
+                )));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(variables)
 }
 
 fn read_dot_env(path: &Path) -> Result<Environment, ConfigError> {
-    if !path.exists() {
-        return Ok(Environment::new());
+    match std::fs::read(path) {
+        Ok(text) => dot_env::read(&text, path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Environment::new()),
+        Err(error) => Err(ConfigError::File {
+            path: path.display().to_string(),
+            trouble: error.to_string(),
+        }),
     }
-    let text = std::fs::read(path).map_err(|error| ConfigError::File {
-        path: path.display().to_string(),
-        trouble: error.to_string(),
-    })?;
-    dot_env(&text, path)
 }
 
-/// The variables in the text of the `.env` file at `path`.
-pub(super) fn dot_env(text: &[u8], path: &Path) -> Result<Environment, ConfigError> {
-    dotenvy::from_read_iter(text)
-        .map(|pair| {
-            // The message would quote the line, and it may be the one with the secret.
-            pair.map_err(|_| ConfigError::File {
-                path: path.display().to_string(),
-                trouble: "a line that is not NAME=VALUE".to_owned(),
-            })
-        })
-        .collect()
-}
-
-fn unknown(written: &str, origin: &Origin) -> ConfigError {
+fn unknown(written: &str, place: &str) -> ConfigError {
     let plain = written
         .trim_start_matches("SISE__")
         .to_lowercase()
@@ -254,7 +296,7 @@ fn unknown(written: &str, origin: &Origin) -> ConfigError {
     });
     ConfigError::Unknown {
         key: written.to_owned(),
-        origin: origin.to_string(),
+        origin: place.to_owned(),
         hint: near.map_or_else(
             || ": `sise config` lists all settings".to_owned(),
             |key| format!(": did you mean {}?", key.name),

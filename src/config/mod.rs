@@ -5,11 +5,13 @@
 
 mod alerts;
 mod api;
+mod dot_env;
 mod feed;
 mod keys;
 mod kis;
 mod layers;
 mod profile;
+mod strangers;
 mod universe;
 mod value;
 mod watch;
@@ -180,6 +182,7 @@ impl Settings {
     ///
     /// The first value that is refused, with its key, its origin and what is allowed.
     pub fn new(layers: &Layers) -> Result<Self, ConfigError> {
+        whole_secrets(layers)?;
         let schedule = schedule(layers)?;
         let settings = Self {
             kis: kis::kis(layers)?,
@@ -256,6 +259,17 @@ impl Settings {
     }
 }
 
+/// A secret is taken as it is or not at all; of other values blanks around them are no part.
+fn whole_secrets(layers: &Layers) -> Result<(), ConfigError> {
+    let is_cut = |key: &&Key| key.is_secret && layers.has_blanks_around(key.name);
+    match KEYS.iter().find(is_cut) {
+        Some(key) => {
+            Err(layers.refuse(key.name, "a value without a blank or a line end around it"))
+        }
+        None => Ok(()),
+    }
+}
+
 fn schedule(layers: &Layers) -> Result<ScheduleSettings, ConfigError> {
     let interval = layers.duration("schedule.interval", "1s", "1h")?;
     let seconds = interval.as_secs();
@@ -301,18 +315,23 @@ fn namespace(layers: &Layers) -> Result<String, ConfigError> {
 fn store_url(layers: &Layers) -> Result<(), ConfigError> {
     let secret = layers.secret("store.url").unwrap_or_default();
     let url = secret.expose_secret();
-    if url == "memory" || RedisAddress::parse(url).is_some() {
+    if url == "memory" {
         return Ok(());
     }
-    let allowed = format!("{}, or memory", RedisAddress::FORMS);
-    Err(layers.refuse("store.url", &allowed))
+    match RedisAddress::parse(url) {
+        Ok(_) => Ok(()),
+        Err(trouble) => {
+            let allowed = format!("{}, or memory; {trouble}", RedisAddress::FORMS);
+            Err(layers.refuse("store.url", &allowed))
+        }
+    }
 }
 
 fn first_level(layers: &Layers) -> Result<bool, ConfigError> {
     let is_on = layers.one_of("reader.first_level", &[("off", false), ("on", true)])?;
     let store = layers.secret("store.url").unwrap_or_default();
     let address = RedisAddress::parse(store.expose_secret());
-    if is_on && address.is_some_and(|address| address.is_of_many()) {
+    if is_on && address.is_ok_and(|address| address.is_of_many()) {
         return Err(ConfigError::Combination(
             "reader.first_level = on works with one Redis only, not with a cluster or sentinels: \
              set it to off"

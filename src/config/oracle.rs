@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::layers::dot_env;
-use super::{Environment, Layers, Origin, Settings};
+use super::{Environment, Layers, Origin, Settings, dot_env};
 
 /// What the seeds of the fuzzer have for a secret.
 const MARK: &str = "S3CR3T-S3CR3T";
@@ -22,7 +21,7 @@ pub(crate) fn check(bytes: &[u8]) {
     let settings = layers
         .lay_text(file, Path::new("sise.toml"))
         .and_then(|()| {
-            let variables = dot_env(env.as_bytes(), Path::new(".env"))?;
+            let variables = dot_env::read(env.as_bytes(), Path::new(".env"))?;
             layers.lay_variables(&variables, Origin::DotEnv)
         })
         .and_then(|()| Settings::new(&layers));

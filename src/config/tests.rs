@@ -338,3 +338,81 @@ fn the_commented_file_shows_every_default() {
         assert_eq!(value, key.default, "{}", key.name);
     }
 }
+
+#[test]
+fn a_settings_file_is_taken_as_it_stands_or_refused_with_its_line() {
+    let laid = |text: &str| {
+        let mut layers = Layers::with_defaults(Environment::new());
+        let done = layers.lay_text(text, std::path::Path::new("sise.toml"));
+        done.map(|()| layers).map_err(|error| error.to_string())
+    };
+    let layers = laid("\u{feff}[store]\r\nttl = \"90s\"\r\nnamespace = 1.0\r\n").unwrap();
+    assert_eq!(layers.text("store.ttl"), "90s");
+    assert_eq!(layers.text("store.namespace"), "1.0");
+    for (text, words) in [
+        (
+            "[store]\nttl = \"1s\"\nttl = \"2s\"\n",
+            "line 3: duplicate key",
+        ),
+        (
+            "[kis]\n\napp_key = 36\n",
+            "line 3: kis.app_key must stand in quotes",
+        ),
+        (
+            "[schedule]\nreload_at = 08:20:00\n",
+            "line 2: schedule.reload_at must stand in quotes",
+        ),
+        (
+            "[universe]\nfile = [\"a\"]\n",
+            "line 2: universe.file must be one value",
+        ),
+        (
+            "[store]\nttl = \"1s\"\ntll = \"2s\"\n",
+            "(from sise.toml line 3)",
+        ),
+        ("\n[sotre]\nttl = \"1s\"\n", "(from sise.toml line 3)"),
+        ("ttl = \"1s\"\n", "(from sise.toml line 1)"),
+        ("[store\n", "line 1: "),
+    ] {
+        let error = laid(text).unwrap_err();
+        assert!(error.contains(words), "{text}: {error}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sise.toml");
+    std::fs::write(&file, b"[store]\n# \xb0\xa1\nttl = \"90s\"\n").unwrap();
+    let named = variables(&[("SISE_CONFIG", "sise.toml")]);
+    let error = Layers::read(folder.path(), named).unwrap_err().to_string();
+    assert!(error.contains("line 2: not UTF-8"), "{error}");
+}
+
+#[test]
+fn one_setting_by_two_names_and_a_secret_with_blanks_are_refused() {
+    let both = [("KIS_ENV", "paper"), ("SISE__KIS__ENV", "real")];
+    let error = settings(&both).unwrap_err().to_string();
+    assert!(
+        error.contains("KIS_ENV") && error.contains("SISE__KIS__ENV"),
+        "{error}"
+    );
+    assert!(error.contains("leave one of them"), "{error}");
+    let same = [("KIS_ENV", "paper"), ("SISE__KIS__ENV", "paper")];
+    assert_eq!(
+        settings(&same).unwrap().kis.environment,
+        KisEnvironment::Paper
+    );
+    for secret in ["hunter2 ", " hunter2", "hunter2\n", "hunter2\r"] {
+        let error = settings(&[("KIS_APP_SECRET", secret)])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("kis.app_secret"), "{error}");
+        assert!(error.contains("without a blank or a line end"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    // What is no secret is known by its words, and blanks are none.
+    assert_eq!(
+        settings(&[("SISE__STORE__TTL", " 90s ")])
+            .unwrap()
+            .store
+            .ttl,
+        Duration::from_secs(90)
+    );
+}

@@ -17,6 +17,11 @@ impl Layers {
         self.values.get(key).map_or("", |(text, _)| text.trim())
     }
 
+    pub(super) fn has_blanks_around(&self, key: &str) -> bool {
+        let text = self.values.get(key).map_or("", |(text, _)| text.as_str());
+        text.trim() != text
+    }
+
     /// The text; `None` where it is empty.
     pub(super) fn secret(&self, key: &str) -> Option<SecretString> {
         let text = self.text(key);
@@ -135,9 +140,13 @@ impl Layers {
 
 /// An address of Redis keeps what is no secret; everything else goes.
 fn redacted(text: &str) -> String {
+    // What is not understood may be a password from beginning to end.
+    let Ok(address) = RedisAddress::parse(text) else {
+        return "(set)".to_owned();
+    };
     // Several hosts are too many for the parser below. What is understood has no login behind
     // its last '@'.
-    if RedisAddress::parse(text).is_some_and(|address| address.is_of_many())
+    if address.is_of_many()
         && let Some((scheme, rest)) = text.split_once("://")
     {
         return match rest.rsplit_once('@') {
@@ -148,27 +157,10 @@ fn redacted(text: &str) -> String {
     let Ok(mut url) = reqwest::Url::parse(text) else {
         return "(set)".to_owned();
     };
-    if !url.has_host() || !matches!(url.scheme(), "redis" | "rediss") {
-        return "(set)".to_owned();
-    }
-    // A password with an unescaped '/' or '#' is taken for a path; a path is no more than a number.
-    let is_number = url
-        .path()
-        .bytes()
-        .all(|byte| byte == b'/' || byte.is_ascii_digit());
-    let beyond = [url.query(), url.fragment()]
-        .map(Option::unwrap_or_default)
-        .concat();
-    if !is_number || beyond.contains('@') {
-        return "(set)".to_owned();
-    }
     url.set_fragment(None);
-    // Both fail only for addresses that cannot have a login.
     if url.password().is_some() {
+        // It fails only for addresses that cannot have a login.
         let _ = url.set_password(Some("(redacted)"));
-    } else if !url.username().is_empty() {
-        // No server takes a user without a password: it is one whose colon was forgotten.
-        let _ = url.set_username("(redacted)");
     }
     url.set_query(None);
     format!("\"{url}\"")

@@ -32,45 +32,53 @@ impl RedisAddress {
         redis-sentinel://[user:password@]host:port,host:port/master[/db], \
         redis-cluster://[user:password@]host:port,host:port (with rediss for TLS)";
 
-    /// Understands an address; `None` where it is none.
-    pub(crate) fn parse(url: &str) -> Option<Self> {
-        let (scheme, rest) = url.split_once("://")?;
+    /// Understands an address, or says why not without a word of it: it may hold a password.
+    pub(crate) fn parse(url: &str) -> Result<Self, &'static str> {
+        let (scheme, rest) = url.split_once("://").ok_or(NOT_UNDERSTOOD)?;
         let (kind, encryption) = match scheme {
-            "redis" | "rediss" => return Some(Self::Server(url.into_connection_info().ok()?)),
+            "redis" | "rediss" => return Ok(Self::Server(one(url)?)),
             "redis-sentinel" | "redis-cluster" => (scheme.strip_prefix("redis-"), "redis"),
             "rediss-sentinel" | "rediss-cluster" => (scheme.strip_prefix("rediss-"), "rediss"),
-            _ => return None,
+            _ => return Err("its beginning is none of those"),
         };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if path.contains('@') {
+            return Err(UNESCAPED);
+        }
         let (login, hosts) = match authority.rsplit_once('@') {
             Some((login, hosts)) => (format!("{login}@"), hosts),
             None => (String::new(), authority),
         };
-        let info = |host: &str, db: u16| {
-            let url = format!("{encryption}://{login}{host}/{db}");
-            url.into_connection_info().ok()
-        };
+        let info = |host: &str, db: u16| one(&format!("{encryption}://{login}{host}/{db}"));
         let every = |default: Option<u16>| {
             let one = |host| {
-                let (host, port) = host_and_port(host)?;
+                let (host, port) = host_and_port(host).ok_or("a host or its port is none")?;
                 match port.or(default) {
                     Some(port) => info(&format!("{host}:{port}"), 0),
                     None => info(host, 0),
                 }
             };
-            hosts.split(',').map(one).collect::<Option<Vec<_>>>()
+            hosts.split(',').map(one).collect::<Result<Vec<_>, _>>()
         };
         if kind == Some("cluster") {
-            return matches!(path, "" | "0").then_some(Self::Cluster(every(None)?));
+            return match path {
+                "" | "0" => Ok(Self::Cluster(every(None)?)),
+                _ => Err("a cluster has no databases, so that nothing stands behind the hosts"),
+            };
         }
         let (name, db) = path.split_once('/').unwrap_or((path, ""));
         // What sentinels allow in a name.
         let fits = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
         if name.is_empty() || !name.chars().all(fits) {
-            return None;
+            return Err(
+                "the master's name is missing, or has a letter that sentinels do not allow",
+            );
         }
-        let db = if db.is_empty() { 0 } else { db.parse().ok()? };
-        Some(Self::Sentinels {
+        let db = match db {
+            "" => 0,
+            db => db.parse().map_err(|_| NO_DATABASE)?,
+        };
+        Ok(Self::Sentinels {
             name: name.to_owned(),
             master: info("master", db)?,
             sentinels: every(Some(SENTINEL_PORT))?,
@@ -85,10 +93,81 @@ impl RedisAddress {
         }
     }
 
+    /// The user that it names.
+    pub(super) fn user(&self) -> &str {
+        let user = self
+            .info()
+            .and_then(|info| info.redis_settings().username());
+        user.unwrap_or("default")
+    }
+
+    /// Whether it holds a password.
+    pub(super) fn has_password(&self) -> bool {
+        let password = self.info().map(|info| info.redis_settings().password());
+        password.flatten().is_some()
+    }
+
+    /// How any of its servers is reached.
+    fn info(&self) -> Option<&ConnectionInfo> {
+        match self {
+            Self::Server(info) | Self::Sentinels { master: info, .. } => Some(info),
+            Self::Cluster(nodes) => nodes.first(),
+        }
+    }
+
     /// Whether it names several hosts, which no parser of one address understands.
     pub(crate) fn is_of_many(&self) -> bool {
         !matches!(self, Self::Server(_))
     }
+}
+
+const NOT_UNDERSTOOD: &str = "it cannot be understood";
+const NO_DATABASE: &str = "the database is no number from 0 on";
+const UNESCAPED: &str = "user and password stand in it as they are; percent-encode them: write %40 \
+    for @, %2F for /, %3F for ?, %23 for #, %3A for :, %25 for %";
+
+/// The address of one server. The client would take a part of an unescaped password for the host,
+/// and drop what it does not know.
+fn one(url: &str) -> Result<ConnectionInfo, &'static str> {
+    let (_, rest) = url.split_once("://").ok_or(NOT_UNDERSTOOD)?;
+    if rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("a blank or a control character stands in it; in a password write %20");
+    }
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, beyond) = rest.split_at_checked(end).ok_or(NOT_UNDERSTOOD)?;
+    if beyond.contains('@') {
+        return Err(UNESCAPED);
+    }
+    let login = authority.rsplit_once('@').map(|(login, _)| login);
+    let login = login.filter(|login| !login.is_empty());
+    if login.is_some_and(|login| {
+        login
+            .split_once(':')
+            .is_none_or(|(_, password)| password.is_empty())
+    }) {
+        return Err(
+            "a user stands in it without a password; a password alone is written :password@",
+        );
+    }
+    let (path, query) = beyond.split_once('?').unwrap_or((beyond, ""));
+    let (query, fragment) = query.split_once('#').unwrap_or((query, ""));
+    let (path, fragment) = path.split_once('#').unwrap_or((path, fragment));
+    if !(query.is_empty() || query.starts_with("protocol=") && !query.contains('&')) {
+        return Err(
+            "what stands behind its ? is not understood: only protocol=resp3 may stand there",
+        );
+    }
+    if !(fragment.is_empty() || fragment == "insecure" && url.starts_with("rediss:")) {
+        return Err("what stands behind its # is not understood: a # in a password is written %23");
+    }
+    let database = path.trim_matches('/');
+    if !(database.is_empty() || database.parse::<u16>().is_ok()) {
+        return Err(NO_DATABASE);
+    }
+    url.into_connection_info().map_err(|_| match login {
+        Some(_) => UNESCAPED,
+        None => "its host or port is none",
+    })
 }
 
 /// Host, in brackets where it is an IPv6 address, and port where one is named.
@@ -150,7 +229,8 @@ mod tests {
     use super::*;
 
     fn shown(url: &str) -> Option<String> {
-        RedisAddress::parse(url).map(|address| address.to_string())
+        let address = RedisAddress::parse(url);
+        address.ok().map(|address| address.to_string())
     }
 
     #[test]
@@ -200,9 +280,70 @@ mod tests {
     }
 
     #[test]
+    fn a_password_that_is_not_escaped_is_taken_for_nothing_else() {
+        for url in [
+            "redis://:12/34@host:6379",
+            "redis://user:12/34@host:6379",
+            "redis://user:12#34@host",
+            "redis://user:12?34@host",
+            "redis://:p@ss/word@host",
+            "redis://:p@ss#word@host:6379",
+            "rediss://:p@ss?word@host",
+            "redis://user:1/2#3@host/4",
+            "redis-cluster://user:12/34@host:1",
+            "redis-cluster://user:12#34@host:1,b:2",
+            "redis-sentinel://user:12?34@host:1/mymaster",
+            "redis-sentinel://user:12/34@host:1/mymaster",
+        ] {
+            assert_eq!(RedisAddress::parse(url).err(), Some(UNESCAPED), "{url}");
+        }
+        // What can stand as it is, does.
+        for (url, password) in [
+            ("redis://:p@ss@host", "p@ss"),
+            ("redis://:50%off@host", "50%off"),
+            ("redis://:a:b$c@host", "a:b$c"),
+            ("redis://user:p%2Fa%23s%3Fs@host/3", "p/a#s?s"),
+        ] {
+            let Ok(RedisAddress::Server(info)) = RedisAddress::parse(url) else {
+                panic!("{url}");
+            };
+            assert_eq!(info.redis_settings().password(), Some(password), "{url}");
+            assert_eq!(info.addr().to_string(), "host:6379", "{url}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_an_address_is_dropped() {
+        for (url, cause) in [
+            (
+                "redis://hunter2@host",
+                "a user stands in it without a password",
+            ),
+            (
+                "redis://user:@host",
+                "a user stands in it without a password",
+            ),
+            ("redis://host?timeout=5", "behind its ?"),
+            ("redis://host?protocol=resp3&timeout=5", "behind its ?"),
+            ("redis://host#insecure", "behind its #"),
+            ("redis://host/prices", "the database is no number"),
+            ("redis://host/-1", "the database is no number"),
+            ("redis://host/1/2", "the database is no number"),
+            ("redis://:a b@host", "a blank"),
+            ("redis://:a\tb@host", "a blank"),
+            ("redis://host:port", "its host or port"),
+            ("redis-cluster://host/3", "a cluster has no databases"),
+            ("valkey://host", "its beginning"),
+        ] {
+            let trouble = RedisAddress::parse(url).err().unwrap();
+            assert!(trouble.contains(cause), "{url}: {trouble}");
+        }
+    }
+
+    #[test]
     fn login_database_and_encryption_reach_the_master() {
         let url = "rediss-sentinel://us%3Aer:p%2Fa@ss@a:1,b:2/mymaster/4";
-        let Some(RedisAddress::Sentinels {
+        let Ok(RedisAddress::Sentinels {
             master, sentinels, ..
         }) = RedisAddress::parse(url)
         else {

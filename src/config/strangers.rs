@@ -1,0 +1,149 @@
+//! Variables that look like settings and are none.
+
+use strsim::damerau_levenshtein;
+
+use super::ConfigError;
+use super::keys::KEYS;
+use super::layers::{CONFIG, Environment, Origin};
+
+/// Letters in which a name differs from the one that is meant.
+const SLIPS: usize = 2;
+
+/// How the variables begin that Kubernetes gives every container for services of these names.
+const OF_SERVICES: [&str; 4] = ["REDIS_SERVICE_", "REDIS_PORT", "SISE_SERVICE_", "SISE_PORT"];
+
+/// From the name of a variable to where it stands.
+type MakeOrigin = fn(String) -> Origin;
+
+/// What variables there are of which sise has none, beside the ones that it has. One that is nearly
+/// a setting which nobody set is refused: it is that setting. Of others a sentence is returned.
+pub(super) fn look(layers: [(&Environment, MakeOrigin); 2]) -> Result<Vec<String>, ConfigError> {
+    let known: Vec<String> = KEYS
+        .iter()
+        .flat_map(|key| {
+            [
+                key.variable.map(str::to_owned),
+                Some(key.general_variable()),
+            ]
+        })
+        .flatten()
+        .chain([CONFIG.to_owned()])
+        .collect();
+    let mut notes = Vec::new();
+    for (variables, origin) in layers {
+        for name in variables.keys().filter(|name| !known.contains(name)) {
+            let upper = name.to_uppercase();
+            let is_like_one = ["KIS_", "SISE_", "REDIS_"]
+                .iter()
+                .any(|prefix| upper.starts_with(prefix));
+            if !is_like_one || OF_SERVICES.iter().any(|start| upper.starts_with(start)) {
+                continue;
+            }
+            let slips = |known: &&String| damerau_levenshtein(&plain(known), &plain(name));
+            let nearest = known.iter().min_by_key(slips);
+            let nearest = nearest.filter(|known| slips(known) <= SLIPS);
+            let is_set = |name: &String| layers.iter().any(|(held, _)| held.contains_key(name));
+            match nearest {
+                Some(meant) if !is_set(meant) => {
+                    return Err(ConfigError::Unknown {
+                        key: name.clone(),
+                        origin: origin(name.clone()).to_string(),
+                        hint: format!(": did you mean {meant}?"),
+                    });
+                }
+                _ => notes.push(note(name, &origin(name.clone()), nearest, &known)),
+            }
+        }
+    }
+    Ok(notes)
+}
+
+/// A name without what is easily forgotten.
+fn plain(name: &str) -> String {
+    name.to_uppercase().replace('_', "")
+}
+
+fn note(name: &str, origin: &Origin, nearest: Option<&String>, known: &[String]) -> String {
+    let words = |name: &str| -> Vec<String> { name.split('_').map(str::to_owned).collect() };
+    // KIS_SECRET is KIS_APP_SECRET.
+    let is_part = |known: &&String| {
+        let known = words(known);
+        words(name).iter().all(|word| known.contains(word))
+    };
+    let hint = match (nearest, known.iter().find(is_part)) {
+        (Some(meant), _) => format!("{meant} is set, too, and counts"),
+        (None, _) if name.starts_with("REDIS_") => {
+            "host, user, password and database stand in REDIS_URL".to_owned()
+        }
+        (None, Some(meant)) => format!("did you mean {meant}?"),
+        (None, None) => "`sise config` lists what there is".to_owned(),
+    };
+    format!("{origin} is no setting of sise and is ignored: {hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looked(pairs: &[(&str, &str)]) -> Result<Vec<String>, String> {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let variables = pairs.iter().map(own).collect();
+        let nothing = Environment::new();
+        look([(&nothing, Origin::DotEnv), (&variables, Origin::Variable)])
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_variable_that_is_nearly_a_setting_is_refused() {
+        for (name, meant) in [
+            ("KIS_APPKEY", "KIS_APP_KEY"),
+            ("KIS_APPSECRET", "KIS_APP_SECRET"),
+            ("KIS_APP_SECERT", "KIS_APP_SECRET"),
+            ("kis_app_key", "KIS_APP_KEY"),
+            ("SISE_STORE_TTL", "SISE__STORE__TTL"),
+            ("SISE_KIS_RATE_PER_SECOND", "SISE__KIS__RATE_PER_SECOND"),
+            ("REDIS_URI", "REDIS_URL"),
+            ("SISE_CONFG", "SISE_CONFIG"),
+        ] {
+            let error = looked(&[(name, "hunter2")]).unwrap_err();
+            assert!(
+                error.contains(&format!("unknown setting {name} (from")),
+                "{error}"
+            );
+            assert!(
+                error.ends_with(&format!("did you mean {meant}?")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_variable_of_another_program_is_named() {
+        for (name, hint) in [
+            ("KIS_ACCOUNT_NO", "`sise config` lists"),
+            ("REDIS_PASSWORD", "stand in REDIS_URL"),
+            ("SISE_HOME", "`sise config` lists"),
+            ("KIS_SECRET", "did you mean KIS_APP_SECRET?"),
+            ("KIS_KEY", "did you mean KIS_APP_KEY?"),
+        ] {
+            let notes = looked(&[(name, "hunter2")]).unwrap();
+            assert_eq!(notes.len(), 1, "{notes:?}");
+            assert!(notes[0].starts_with(&format!("environment {name} is no setting")));
+            assert!(
+                notes[0].contains(hint) && !notes[0].contains("hunter2"),
+                "{notes:?}"
+            );
+        }
+        let both = looked(&[("KIS_APP_KEY", "a"), ("KIS_APPKEY", "b")]).unwrap();
+        assert!(both[0].contains("KIS_APP_KEY is set, too"), "{both:?}");
+        for name in [
+            "REDIS_PORT",
+            "REDIS_PORT_6379_TCP",
+            "REDIS_SERVICE_HOST",
+            "SISE_CONFIG",
+            "KISS",
+        ] {
+            assert_eq!(looked(&[(name, "x")]), Ok(vec![]), "{name}");
+        }
+    }
+}
