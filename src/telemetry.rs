@@ -102,6 +102,18 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "Codes a reader found in its process, so that Redis was not asked"
     );
     describe_counter!("sise_store_errors_total", "Commands that the store failed");
+    describe_gauge!(
+        "sise_store_rights_lacking",
+        "Rights that the user of Redis lacks"
+    );
+    describe_gauge!(
+        "sise_changes_heard",
+        "Whether this process hears what changes in the store (1) or reads it anew every 10 s (0)"
+    );
+    describe_counter!(
+        "sise_changes_untold_total",
+        "Writes that the store did not tell listeners of"
+    );
     describe_counter!(
         "sise_store_unreadable_total",
         "Values in the store that are not what should stand under their keys"
@@ -310,6 +322,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "sise_reader_stale_total",
         "sise_first_level_hits_total",
         "sise_store_errors_total",
+        "sise_changes_untold_total",
         "sise_store_unreadable_total",
         "sise_breaker_openings_total",
         "sise_coverage_gaps_total",
@@ -348,6 +361,8 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     }
     gauge!("sise_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
     gauge!("sise_rate_share_ratio").set(1);
+    gauge!("sise_changes_heard").set(0);
+    gauge!("sise_store_rights_lacking").set(0);
     gauge!("sise_http_connections").set(0);
     gauge!("sise_stream_connections").set(0);
     for reason in ["gone", "slow", "flood", "stopped", "expired"] {

@@ -20,6 +20,7 @@ use support::faked_time::FakedTime;
 use support::free_port;
 use support::list;
 use support::program::{Outcome, Program};
+use support::rights;
 use support::world::{APP_KEY, APP_SECRET, World};
 
 /// A command line away from every server: nobody listens where it would ask.
@@ -858,4 +859,466 @@ async fn a_broker_and_a_store_that_are_both_away_are_an_error() {
         .exits(1);
     assert!(outcome.stdout.is_empty(), "{outcome:?}");
     outcome.says(&["005930"]);
+}
+
+/// Commands that print data, each with a start of what it needs. Every subcommand is among them,
+/// but for those that run on and print addresses as logs.
+const PRINTING: &[&[&str]] = &[
+    &["--help"],
+    &["--version"],
+    &["help", "get"],
+    &["get", "--help"],
+    &["completions", "bash"],
+    &["config"],
+    &["config", "--json"],
+    &["calendar"],
+    &["calendar", "--json"],
+    &["calendar", "--days", "3"],
+    &["universe", "--source", "shipped"],
+    &["universe", "--source", "shipped", "--json"],
+    &["plan", "--codes", "10"],
+    &["plan", "--codes", "10", "--json"],
+    &["run", "--once", "--codes", "005930"],
+    &["run", "--once", "--codes", "005930", "--json"],
+    &["run", "--once", "--json", "--if-open"],
+    &["get", "005930"],
+    &["get", "005930", "000660", "--json"],
+    &["doctor"],
+    &["doctor", "--json"],
+    &["status"],
+    &["status", "--json"],
+    &["why", "005930"],
+    &["why", "005930", "--json"],
+    &["why", "--last-skip", "--json"],
+    &["why", "--at", "2026-11-20T10:15"],
+    &["top", "gainers"],
+    &["top", "gainers", "--json"],
+    &["watch", "add", "mine", "005930"],
+    &["watch", "list", "--json"],
+    &["watch", "remove", "mine", "005930"],
+    &[
+        "alert",
+        "add",
+        "low",
+        "--codes",
+        "005930",
+        "--price-below",
+        "1",
+    ],
+    &["alert", "list"],
+    &["alert", "list", "--json"],
+    &["alert", "list", "--fired", "--json"],
+    &["alert", "test", "low", "--json"],
+    &["alert", "remove", "low"],
+    &["clients", "add", "somebody"],
+    &["clients", "list", "--json"],
+    &["sim", "--listen", "127.0.0.1:0"],
+];
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_written_is_a_failure() {
+    // A Saturday: nothing is open.
+    let time = FakedTime::from("2026-11-21 10:00:00");
+    let world = World::at(time, &["--limit", "0"]).await;
+    world.fast_sise(&["run", "--once"]).run().await.exits(0);
+    for arguments in PRINTING {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let program = world.fast_sise(arguments).onto(full.unwrap());
+        let outcome = program.start().end().await;
+        let said = format!("{arguments:?}: {outcome:?}");
+        assert_eq!(outcome.code, Some(1), "{said}");
+        assert!(outcome.stderr.contains("No space left on device"), "{said}");
+    }
+    let help = alone(world.path(), &["--help"]).run().await.exits(0);
+    let commands = help.stdout.split_once("Commands:").unwrap().1;
+    let commands = commands.split_once("Options:").unwrap().0.lines();
+    let names = commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    for name in names.filter(|name| !name.is_empty() && !["serve", "demo"].contains(name)) {
+        assert!(PRINTING.iter().any(|words| words[0] == name), "{name}");
+    }
+    // Not even a descriptor that is open for something else passes for written.
+    let unwritable = std::fs::File::open("/dev/null").unwrap();
+    let config = alone(world.path(), &["config"]).onto(unwritable).run();
+    config.await.exits(1).says(&["Bad file descriptor"]);
+}
+
+#[tokio::test]
+async fn a_reader_that_has_enough_is_no_failure() {
+    let home = folder();
+    for arguments in [
+        ["universe", "--source", "shipped"].as_slice(),
+        &["calendar", "--json"],
+        &["--help"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let program = alone(home.path(), arguments).onto(writer);
+        let outcome = program.run().await.exits(0);
+        assert!(!outcome.stderr.contains("sise:"), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_nobody_saw_gives_no_access() {
+    let world = World::new(&[]).await;
+    let add = || world.sise(&["clients", "add", "somebody"]);
+    let sessions = async || {
+        let list = world.sise(&["clients", "list", "--json"]).run().await;
+        list.exits(0).json().as_array().unwrap().len()
+    };
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let outcome = add().onto(full.unwrap()).run().await.exits(1);
+    let outcome = outcome.says(&["No space left on device", "somebody was not given access"]);
+    assert!(!outcome.stderr.contains("has access until"), "{outcome:?}");
+    assert_eq!(sessions().await, 0);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let outcome = add().onto(writer).run().await.exits(1);
+    outcome.says(&["Broken pipe", "somebody was not given access"]);
+    assert_eq!(sessions().await, 0);
+    let outcome = add().run().await.exits(0);
+    assert!(outcome.stdout.starts_with("sise_"), "{outcome:?}");
+    assert_eq!(sessions().await, 1);
+}
+
+/// Commands that Redis has counted since it was started.
+async fn counted(connection: &mut redis::aio::MultiplexedConnection) -> Vec<String> {
+    let mut info = redis::cmd("INFO");
+    let stats: String = info
+        .arg("commandstats")
+        .query_async(connection)
+        .await
+        .unwrap();
+    let names = stats.lines().filter_map(|line| {
+        let name = line.strip_prefix("cmdstat_")?.split(':').next()?;
+        Some(name.to_owned())
+    });
+    names.collect()
+}
+
+#[tokio::test]
+async fn the_rights_in_the_readme_are_enough_for_everything() {
+    let world = World::new(&["--limit", "0"]).await;
+    let mut connection = world.redis.connection().await;
+    rights::change(&mut connection, &rights::listed()).await;
+    let url = rights::url(&world.redis);
+    let sise = |arguments: &[&str]| world.fast_sise(arguments).set("REDIS_URL", &url);
+    for arguments in [
+        ["run", "--once"].as_slice(),
+        &["get", "005930"],
+        &["watch", "add", "mine", "005930"],
+        &["watch", "list"],
+        &[
+            "alert",
+            "add",
+            "low",
+            "--codes",
+            "005930",
+            "--price-below",
+            "1",
+        ],
+        &["alert", "list"],
+        &["alert", "test", "low"],
+        &["clients", "add", "somebody"],
+        &["clients", "list"],
+        &["clients", "remove", "somebody"],
+        &["top", "gainers"],
+        &["why", "005930"],
+    ] {
+        sise(arguments).run().await.exits(0);
+    }
+    let daemon = sise(&[
+        "run",
+        "--always-open",
+        "--set",
+        "schedule.interval=2s",
+        "--set",
+        "watch.interval=1s",
+    ])
+    .set("SISE__WATCH__HOTTEST", "2")
+    .start();
+    daemon.says(&["sweep done"]).await;
+    let server = sise(&["serve"]).start();
+    for address in [daemon.health_address().await, server.health_address().await] {
+        let what = format!("{address} is ready");
+        support::until(&what, async || {
+            let ready = support::http::get(&address, "/ready")?;
+            (ready.status == 200).then_some(())
+        })
+        .await;
+        for path in [
+            "/v1/prices/005930",
+            "/v1/market",
+            "/v1/status",
+            "/v1/movers/gainers",
+            "/v1/lines/005930",
+        ] {
+            let answer = support::http::get(&address, path).unwrap();
+            assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        }
+        let metrics = support::http::get(&address, "/metrics").unwrap().body;
+        assert!(metrics.contains("sise_changes_heard 1"), "{metrics}");
+        assert!(
+            !metrics.contains("sise_changes_untold_total 1"),
+            "{metrics}"
+        );
+    }
+    sise(&["status"]).run().await.exits(0);
+    sise(&["alert", "remove", "low"]).run().await.exits(0);
+    sise(&["watch", "remove", "mine"]).run().await.exits(0);
+    for running in [daemon, server] {
+        running.signal("TERM");
+        let said = running.end().await.stderr;
+        assert!(!said.contains("lacks the right"), "{said}");
+    }
+    let outcome = sise(&["doctor", "--json"]).run().await.exits(0).json();
+    for name in ["redis", "memory", "rights", "price"] {
+        let check = check(&outcome, name);
+        assert_eq!(check["verdict"].as_str(), Some("ok"), "{check}");
+    }
+    let refused = rights::refused(&mut connection).await;
+    assert!(refused.is_empty(), "{refused:?}");
+    // And nothing is done, in scripts or out of them, that the line does not name.
+    let listed = rights::listed();
+    for name in counted(&mut connection).await {
+        let is_of_the_test = ["acl", "info", "hello", "auth", "client", "select"];
+        let command = name.split('|').next().unwrap();
+        let is_listed = [&name, command]
+            .iter()
+            .any(|name| listed.contains(&format!("+{name}")));
+        assert!(is_listed || is_of_the_test.contains(&command), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_right_that_is_lacking_is_named() {
+    let world = World::new(&["--limit", "0"]).await;
+    let mut connection = world.redis.connection().await;
+    let url = rights::url(&world.redis);
+    let store = support::redis::store_at(&url);
+    let listed = rights::listed();
+    // Each command by itself, as the daemon's own look at its start and the doctor find it.
+    for right in listed.iter().filter(|word| word.starts_with('+')) {
+        rights::change(&mut connection, &listed).await;
+        let taken = right.replacen('+', "-", 1);
+        let words = ["SETUSER", "sise", &taken].map(str::to_owned);
+        rights::change(&mut connection, &words).await;
+        let lacking = store.rights().await.unwrap();
+        let named: Vec<&str> = lacking
+            .iter()
+            .map(|lacking| lacking.right.as_str())
+            .collect();
+        assert_eq!(named, [right.as_str()], "without {right}");
+    }
+    let say = async |words: &[&str]| {
+        let mut connection = world.redis.connection().await;
+        rights::change(&mut connection, &listed).await;
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        if !words.is_empty() {
+            rights::change(&mut connection, &words).await;
+        }
+    };
+    let doctor = async |code: i32| {
+        let doctor = world
+            .fast_sise(&["doctor", "--json"])
+            .set("REDIS_URL", &url);
+        doctor.run().await.exits(code).json()
+    };
+    // Memory is all that is not known.
+    say(&["SETUSER", "sise", "-info"]).await;
+    let checks = doctor(0).await;
+    for (name, verdict, text) in [
+        ("redis", "ok", "version"),
+        ("memory", "warn", "+info"),
+        ("rights", "warn", "memory not watched without +info"),
+        ("price", "ok", "heard of"),
+    ] {
+        let check = check(&checks, name);
+        assert_eq!(check["verdict"].as_str(), Some(verdict), "{check}");
+        assert!(check["found"].as_str().unwrap().contains(text), "{check}");
+    }
+    // Redis gives a new user no channels.
+    say(&["SETUSER", "sise", "resetchannels"]).await;
+    let checks = doctor(0).await;
+    let lacking = check(&checks, "rights");
+    assert_eq!(lacking["mend"], "ACL SETUSER sise &sise:*", "{lacking}");
+    assert_eq!(check(&checks, "price")["verdict"], "warn");
+    for (words, right) in [
+        (&["SETUSER", "sise", "resetchannels"][..], "&sise:*"),
+        (&["SETUSER", "sise", "-publish"], "+publish"),
+    ] {
+        say(words).await;
+        let daemon = world
+            .fast_sise(&["run", "--always-open"])
+            .set("REDIS_URL", &url)
+            .start();
+        daemon.says(&["WARN", "lacks the right", right]).await;
+        let address = daemon.health_address().await;
+        daemon.says(&["sweep done"]).await;
+        let ready = support::http::get(&address, "/ready").unwrap();
+        assert_eq!(ready.status, 503, "{}", ready.body);
+        assert!(ready.body.contains(right), "{}", ready.body);
+        support::until("prices that are not told of", async || {
+            let metrics = support::http::get(&address, "/metrics").unwrap().body;
+            let untold = metrics
+                .lines()
+                .find(|line| line.starts_with("sise_changes_untold_total "));
+            untold.filter(|line| !line.ends_with(" 0")).map(drop)
+        })
+        .await;
+        // Given back, it is found at the next look.
+        say(&[]).await;
+        support::until("the daemon is ready", async || {
+            let ready = support::http::get(&address, "/ready").unwrap();
+            (ready.status == 200).then_some(())
+        })
+        .await;
+    }
+    // Prices cannot do without.
+    say(&["SETUSER", "sise", "-evalsha"]).await;
+    let lacking = doctor(1).await;
+    assert_eq!(check(&lacking, "rights")["verdict"], "fail");
+    say(&["SETUSER", "sise", "resetkeys", "~sise:*", "~close:*"]).await;
+    let lacking = doctor(1).await;
+    assert_eq!(
+        check(&lacking, "rights")["mend"],
+        "ACL SETUSER sise ~realtime:*"
+    );
+}
+
+#[tokio::test]
+async fn a_code_without_a_price_says_why() {
+    let world = World::new(&[]).await;
+    let outcome = world.sise(&["get", "069500"]).run().await.exits(3);
+    outcome.says(&[
+        "no price of 069500",
+        "the broker knows none",
+        "not in the stock list",
+        "universe.etf",
+    ]);
+    let outcome = world.sise(&["why", "069500"]).run().await.exits(3);
+    assert!(outcome.stdout.contains("universe.etf"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_password_is_what_stands_in_the_file() {
+    let world = World::new(&[]).await;
+    let password = "pa$$w0rd${HOME}";
+    let redis = support::redis::RedisServer::start_with(
+        &["--requirepass", password],
+        "default:pa$$w0rd$%7BHOME%7D@",
+    )
+    .await;
+    let port = redis.port();
+    let with = async |line: &str, code: i32| {
+        world.file(".env", line);
+        let program = world.sise(&["status"]).unset("REDIS_URL");
+        program.run().await.exits(code)
+    };
+    for line in [
+        format!("REDIS_URL=redis://:{password}@127.0.0.1:{port}\n"),
+        format!("\u{feff}REDIS_URL=\"redis://:{password}@127.0.0.1:{port}\"\r\n"),
+        format!("export REDIS_URL='redis://:{password}@127.0.0.1:{port}'  # prices\n"),
+    ] {
+        with(&line, 0).await;
+    }
+    let outcome = with("# first\nREDIS_URL=\"redis://host\n", 2).await;
+    outcome.says(&["line 2: REDIS_URL", "the quote is not closed"]);
+    let outcome = with(&format!("REDIS_URL=redis://127.0.0.1:{port}\n"), 1).await;
+    outcome.says(&["it wants a password", "set user and password in REDIS_URL"]);
+    let open = world.redis.port();
+    let outcome = with(
+        &format!("REDIS_URL=redis://:{password}@127.0.0.1:{open}\n"),
+        1,
+    )
+    .await;
+    outcome.says(&["it has no password", "take the password out of REDIS_URL"]);
+    let outcome = with(
+        &format!("REDIS_URL=redis://app:12/{password}@127.0.0.1:{port}\n"),
+        2,
+    )
+    .await;
+    outcome.says(&["percent-encode", "%2F"]);
+    world.file(".env", "SISE_STORE_TTL=90s\n");
+    let outcome = world.sise(&["status"]).run().await.exits(2);
+    outcome.says(&[
+        "SISE_STORE_TTL",
+        "(from .env",
+        "did you mean SISE__STORE__TTL?",
+    ]);
+    world.file(".env", "KIS_ACCOUNT=1\n");
+    let outcome = world.sise(&["status"]).run().await.exits(0);
+    outcome.says(&["WARN", "KIS_ACCOUNT is no setting of sise"]);
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster_is_told_from_a_server() {
+    let redis = support::redis::RedisServer::start_with(
+        &[
+            "--cluster-enabled",
+            "yes",
+            "--cluster-config-file",
+            "nodes.conf",
+        ],
+        "",
+    )
+    .await;
+    let mut connection = redis.connection().await;
+    let () = redis::cmd("CLUSTER")
+        .arg(&["ADDSLOTSRANGE", "0", "16383"])
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let world = World::new(&["--limit", "0"]).await;
+    let sise = |arguments: &[&str], url: String| world.fast_sise(arguments).set("REDIS_URL", url);
+    let write = "write redis-cluster:// instead of redis://";
+    let server = redis.url();
+    let doctor = sise(&["doctor"], server.clone()).run().await.exits(1);
+    assert!(doctor.stdout.contains(write), "{doctor:?}");
+    for arguments in [
+        ["run"].as_slice(),
+        &["run", "--once", "--codes", "005930"],
+        &["serve"],
+    ] {
+        let outcome = sise(arguments, server.clone()).run().await.exits(2);
+        outcome.says(&[write]);
+    }
+    sise(&["get", "005930", "000660"], server.clone())
+        .run()
+        .await
+        .exits(0);
+    let cluster = server.replace("redis://", "redis-cluster://");
+    support::until("the cluster is whole", async || {
+        let once = sise(&["run", "--once", "--codes", "005930"], cluster.clone());
+        (once.run().await.code == Some(0)).then_some(())
+    })
+    .await;
+    let checks = sise(&["doctor", "--json"], cluster)
+        .run()
+        .await
+        .exits(0)
+        .json();
+    assert_eq!(check(&checks, "price")["verdict"], "ok");
+}
+
+#[tokio::test]
+async fn every_line_of_the_log_has_day_time_and_zone_of_seoul() {
+    let home = folder();
+    let list = ["universe", "--source", "shipped"];
+    let said = async |format: &str| {
+        let program = alone(home.path(), &list)
+            .set("TZ", "America/New_York")
+            .set("SISE__LOG__FORMAT", format);
+        program.run().await.exits(0).stderr
+    };
+    let text = said("text").await;
+    let line = text.lines().find(|line| line.contains("WARN")).unwrap();
+    let time = line.split(' ').next().unwrap().to_owned();
+    let json = said("json").await;
+    let line = json.lines().find(|line| line.contains("\"WARN\"")).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    for time in [time.as_str(), line["timestamp"].as_str().unwrap()] {
+        let parsed = chrono::DateTime::parse_from_rfc3339(time).unwrap();
+        assert_eq!(parsed.offset().local_minus_utc(), 9 * 3_600, "{time}");
+    }
 }

@@ -5,6 +5,7 @@ mod support;
 use std::path::Path;
 
 use support::redis::RedisServer;
+use support::rights;
 use tokio::process::Command;
 
 #[tokio::test]
@@ -18,11 +19,13 @@ async fn every_example_runs() {
     names.sort();
     assert!(names.len() >= 7, "{names:?}");
     let server = RedisServer::start().await;
+    let mut connection = server.connection().await;
+    rights::change(&mut connection, &rights::listed()).await;
     let home = tempfile::tempdir().unwrap();
     for name in names {
         let run = Command::new(env!("CARGO"))
             .args(["run", "--locked", "--quiet", "--example", &name])
-            .env("REDIS_URL", server.url())
+            .env("REDIS_URL", rights::url(&server))
             .env("SISE_CONFIG", "")
             .env("TMPDIR", home.path())
             .kill_on_drop(true)
@@ -32,4 +35,7 @@ async fn every_example_runs() {
         assert!(run.status.success(), "{name}: {said}");
         assert!(!run.stdout.is_empty(), "{name} says nothing");
     }
+    // The rights that the README lists are enough.
+    let refused = rights::refused(&mut connection).await;
+    assert!(refused.is_empty(), "{refused:?}");
 }

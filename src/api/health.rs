@@ -36,6 +36,16 @@ pub(super) async fn ready(State(api): State<Api>) -> (StatusCode, String) {
     if let Err(error) = parts.reader_store.ping().await {
         failing.push(error.to_string());
     }
+    if let Some(redis) = &parts.redis {
+        let lacking = redis.lacking_rights().await;
+        if !lacking.is_empty() {
+            failing.push(format!(
+                "the user {} of Redis lacks rights: {}",
+                redis.user(),
+                lacking.join(" ")
+            ));
+        }
+    }
     if let Some(broker) = &parts.broker
         && let Some(ban) = broker.rest.bans().in_force().await
     {

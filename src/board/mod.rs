@@ -22,6 +22,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use chrono::{NaiveDate, TimeDelta};
+use metrics::gauge;
 use tokio::sync::Notify;
 
 use crate::domain::{Alert, Index, IndexQuote, KrxTime, Quote, Symbol};
@@ -283,6 +284,7 @@ impl QuoteBoard {
 
     fn set_heard(&self, is_heard: bool) {
         self.is_heard.store(is_heard, Ordering::Release);
+        gauge!("sise_changes_heard").set(u8::from(is_heard));
         if is_heard {
             self.heard.notify_waiters();
         }

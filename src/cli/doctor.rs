@@ -15,7 +15,7 @@ use crate::config::Layers;
 use crate::domain::{APART, Plan, Presence, Role};
 use crate::port::{CacheKeys as _, QuoteSource as _, Roster as _, StoreError};
 use crate::setup::Parts;
-use crate::store::RedisStore;
+use crate::store::{Need, RedisStore};
 
 /// Arguments of `sise doctor`.
 #[derive(Debug, Args)]
@@ -76,7 +76,7 @@ pub(super) async fn run(arguments: DoctorArguments, mut layers: Layers) -> Outco
     // The checks say everything themselves.
     layers.set("log.level", "off");
     let (parts, scribe) = super::recorded(&layers)?;
-    let mut checks = vec![Check::ok("settings", "every value is allowed")];
+    let mut checks = vec![settings(&layers)];
     checks.push(state_directory(&parts));
     checks.extend(store(&parts).await);
     match parts.broker.clone() {
@@ -121,6 +121,17 @@ fn print(checks: &[Check]) {
     }
 }
 
+fn settings(layers: &Layers) -> Check {
+    match layers.strangers() {
+        [] => Check::ok("settings", "every value is allowed"),
+        strangers => Check::warn(
+            "settings",
+            strangers.join("; "),
+            "rename them, or leave them if they are another program's",
+        ),
+    }
+}
+
 /// Token and last good list must outlive the process.
 fn state_directory(parts: &Parts) -> Check {
     let directory = &parts.settings.state_directory;
@@ -148,16 +159,42 @@ async fn store(parts: &Parts) -> Vec<Check> {
         )];
     };
     let start = Instant::now();
-    let health = match redis.health().await {
-        Ok(health) => health,
+    let greeting = match redis.greet().await {
+        Ok(greeting) => greeting,
         Err(error) => return vec![unreached("redis", &error)],
     };
+    if let Err(error) = redis.check_kind().await {
+        return vec![unreached("redis", &error)];
+    }
     let found = format!(
         "version {} at {}, answers in {:.1} ms",
-        health.version,
+        greeting.version,
         redis.address(),
         start.elapsed().as_secs_f64() * 1_000.0
     );
+    let found_redis = if parts.settings.sweep.shared && is_before_6_2(&greeting.version) {
+        Check::fail(
+            "redis",
+            format!("{found}: too old for sweep.shared"),
+            "use Redis 6.2 or newer, or set sweep.shared = false",
+        )
+    } else {
+        Check::ok("redis", found)
+    };
+    vec![
+        found_redis,
+        memory(redis).await,
+        rights(redis).await,
+        price(parts, redis).await,
+        processes(parts, redis).await,
+    ]
+}
+
+async fn memory(redis: &RedisStore) -> Check {
+    let health = match redis.health().await {
+        Ok(health) => health,
+        Err(error) => return unknown("memory", &error),
+    };
     let mebibytes = |bytes: u64| bytes / (1 << 20);
     let memory = format!(
         "{} MiB of {}, policy {}",
@@ -169,7 +206,7 @@ async fn store(parts: &Parts) -> Vec<Check> {
         health.maxmemory_policy
     );
     let is_tight = health.maxmemory > 0 && health.used_memory > health.maxmemory / 10 * 9;
-    let memory = if health.maxmemory > 0 && health.maxmemory_policy.starts_with("allkeys") {
+    if health.maxmemory > 0 && health.maxmemory_policy.starts_with("allkeys") {
         Check::warn(
             "memory",
             format!("{memory}: closes and the list's copy may be evicted in silence"),
@@ -183,17 +220,76 @@ async fn store(parts: &Parts) -> Vec<Check> {
         )
     } else {
         Check::ok("memory", memory)
+    }
+}
+
+/// Everything that sise does in Redis is tried once.
+async fn rights(redis: &RedisStore) -> Check {
+    let lacking = match redis.rights().await {
+        Ok(lacking) => lacking,
+        Err(error) => return unreached("rights", &error),
     };
-    let found_redis = if parts.settings.sweep.shared && is_before_6_2(&health.version) {
-        Check::fail(
-            "redis",
-            format!("{found}: too old for sweep.shared"),
-            "use Redis 6.2 or newer, or set sweep.shared = false",
-        )
-    } else {
-        Check::ok("redis", found)
+    let of = |need: Need| {
+        let rights = lacking.iter().filter(|lacking| lacking.need == need);
+        rights
+            .map(|lacking| lacking.right.as_str())
+            .collect::<Vec<_>>()
     };
-    vec![found_redis, memory, processes(parts, redis).await]
+    let all: Vec<&str> = lacking
+        .iter()
+        .map(|lacking| lacking.right.as_str())
+        .collect();
+    if all.is_empty() {
+        return Check::ok("rights", "its user may do all that sise does");
+    }
+    let effects = [
+        (Need::Prices, "no prices without"),
+        (Need::Changes, "streams and page up to 10 s late without"),
+        (Need::Memory, "memory not watched without"),
+        (
+            Need::Others,
+            "journal, alerts, lists or rankings do not work without",
+        ),
+    ];
+    let effects = effects.map(|(need, effect)| (effect, of(need)));
+    let effects = effects.iter().filter(|(_, rights)| !rights.is_empty());
+    let found: Vec<String> = effects
+        .map(|(effect, rights)| format!("{effect} {}", rights.join(" ")))
+        .collect();
+    let found = format!("its user lacks rights: {}", found.join("; "));
+    let mend = format!("ACL SETUSER {} {}", redis.user(), all.join(" "));
+    match of(Need::Prices).is_empty() {
+        true => Check::warn("rights", found, mend),
+        false => Check::fail("rights", found, mend),
+    }
+}
+
+/// A price of the doctor's own goes the way of all prices.
+async fn price(parts: &Parts, redis: &RedisStore) -> Check {
+    match redis.trial((parts.clock)()).await {
+        Err(error) => unreached("price", &error),
+        Ok(trial) if !trial.is_read => Check::fail(
+            "price",
+            "a price that was written is not read",
+            "see whether another program deletes keys, and whether reads go to a replica",
+        ),
+        Ok(trial) if !trial.is_heard => Check::warn(
+            "price",
+            "written, read and deleted, but not heard of: streams and page are up to 10 s late",
+            "give its user +publish, +subscribe and the channel pattern that the README names",
+        ),
+        Ok(_) => Check::ok("price", "written, read, heard of and deleted again"),
+    }
+}
+
+/// What cannot be known is no failure.
+fn unknown(name: &'static str, error: &StoreError) -> Check {
+    let Check { found, mend, .. } = unreached(name, error);
+    Check::warn(
+        name,
+        format!("not known: {found}"),
+        mend.unwrap_or_default(),
+    )
 }
 
 fn unreached(name: &'static str, error: &StoreError) -> Check {

@@ -8,10 +8,12 @@ mod demo;
 mod doctor;
 mod failure;
 mod get;
+mod log_fields;
 mod logging;
 mod output;
 mod plan;
 mod progress;
+mod reason;
 mod run;
 mod serve;
 mod sim;
@@ -24,6 +26,7 @@ mod watch;
 mod why;
 mod words;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,6 +37,7 @@ use clap_complete::Shell;
 use crate::clock;
 use crate::config::{KEYS, Layers, Settings};
 use crate::journal::{self, Scribe};
+use crate::port::{CacheKeys as _, StoreError};
 use crate::setup::{Outside, Parts};
 use crate::store::RedisStore;
 
@@ -105,8 +109,17 @@ pub fn run() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // clap words its own messages, and knows to which stream each belongs.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            if error.use_stderr() {
+                let _ = error.print();
+                return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            }
+            let text = error.render();
+            if logging::colours(std::io::stdout().is_terminal()) {
+                output::raw(text.ansi().to_string().as_bytes());
+            } else {
+                output::raw(text.to_string().as_bytes());
+            }
+            return finish(Ok(0));
         }
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -120,9 +133,20 @@ pub fn run() -> ExitCode {
     traces::finish();
     // What still runs in the background was stopped or is of no use any more.
     runtime.shutdown_background();
-    match outcome {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => failure.report(),
+    finish(outcome)
+}
+
+/// The exit code of a command. One whose answer was not written has failed.
+fn finish(outcome: Outcome) -> ExitCode {
+    match (outcome, output::check()) {
+        (Ok(code), Ok(())) => ExitCode::from(code),
+        (Ok(_), Err(unwritten)) => unwritten.report(),
+        (Err(failure), unwritten) => {
+            if let Err(unwritten) = unwritten {
+                output::note(format!("sise: {unwritten}"));
+            }
+            failure.report()
+        }
     }
 }
 
@@ -167,6 +191,7 @@ fn layers(file: Option<&PathBuf>, flags: &[String]) -> Result<Layers, Failure> {
                 "--set: write --set SECTION.KEY=VALUE; `sise config` lists the settings",
             ));
         };
+        let name = name.trim();
         let Some(key) = KEYS.iter().find(|key| key.name == name) else {
             let is_like_a_name = |c: char| c == '.' || c == '_' || c.is_ascii_lowercase();
             let shown = if name.chars().all(is_like_a_name) {
@@ -187,7 +212,15 @@ fn layers(file: Option<&PathBuf>, flags: &[String]) -> Result<Layers, Failure> {
 fn parts(layers: &Layers) -> Result<Parts, Failure> {
     let settings = Settings::new(layers)?;
     logging::start(&settings)?;
+    tell_strangers(layers);
     Ok(Parts::new(settings, clock::system())?)
+}
+
+/// Says which variables are ignored, once logs are on.
+fn tell_strangers(layers: &Layers) {
+    for stranger in layers.strangers() {
+        tracing::warn!("{stranger}");
+    }
 }
 
 /// Redis, which alone knows what other processes did.
@@ -200,10 +233,31 @@ fn redis(parts: &Parts) -> Result<Arc<RedisStore>, Failure> {
     })
 }
 
+/// Before the first write: whether Redis is of the kind that its address says, which no waiting
+/// would change, and what its user may not do.
+async fn look_at_redis(parts: &Parts) -> Result<(), Failure> {
+    let Some(redis) = &parts.redis else {
+        return Ok(());
+    };
+    match redis.check_kind().await {
+        Err(error @ StoreError::Refused { .. }) if redis.answers().await.is_ok() => {
+            return Err(Failure::usage(error.to_string()));
+        }
+        // Who pings says why there is no answer.
+        Err(_) => return Ok(()),
+        Ok(()) => {}
+    }
+    if let Err(error) = redis.rights().await {
+        tracing::debug!(%error, "the rights in Redis are not known");
+    }
+    Ok(())
+}
+
 /// As [`parts`], for a command that may do what belongs into the journal.
 fn recorded(layers: &Layers) -> Result<(Parts, Scribe), Failure> {
     let settings = Settings::new(layers)?;
     logging::start(&settings)?;
+    tell_strangers(layers);
     recorded_on(settings)
 }
 

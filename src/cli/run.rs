@@ -238,6 +238,7 @@ async fn prepare(
 ) -> Result<Vec<Symbol>, Failure> {
     // Before a call is spent: prices that cannot be kept are of no use.
     parts.sweep_store.ping().await?;
+    super::look_at_redis(parts).await?;
     let symbols = match codes {
         Some(codes) => {
             parts.know_names().await;
@@ -440,6 +441,7 @@ async fn make_ready(
     if let Err(error) = parts.sweep_store.ping().await {
         tracing::warn!("{error}; starting all the same, and writing as soon as it answers");
     }
+    super::look_at_redis(parts).await?;
     let loaded = super::universe::load(parts).await?;
     let codes = loaded.universe.len();
     refuse_gaps(arguments, parts, codes, broker.source.calling())?;

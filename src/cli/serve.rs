@@ -41,6 +41,7 @@ pub(super) async fn run(_arguments: ServeArguments, layers: Layers) -> Outcome {
              is an app key: is this the Redis that the daemon writes to (REDIS_URL)?"
         );
     }
+    super::look_at_redis(&parts).await?;
     parts.know_names().await;
     let parts = Arc::new(parts);
     let stop = CancellationToken::new();

@@ -55,9 +55,10 @@ impl fmt::Display for Skip {
                 f.write_str("the session is over and the close is not final yet")
             }
             Self::NotLeader(process) => write!(f, "{process} leads and sweeps; standing by"),
-            Self::NoLeader => {
-                f.write_str("who leads is not known: Redis was not asked yet, or does not answer")
-            }
+            Self::NoLeader => f.write_str(
+                "who leads is not known: Redis was not asked yet, does not answer, or refuses its \
+                 user a right (`sise doctor` says which)",
+            ),
             Self::Banned(ban) => write!(f, "{ban}"),
         }
     }

@@ -48,6 +48,14 @@ impl Keys {
         [self.prefix.as_str(), "sise:", name].concat()
     }
 
+    /// `name` in the namespace; what stands before a key in a rule of access stays in front.
+    pub(super) fn within(&self, name: &str) -> String {
+        match name.split_at_checked(1) {
+            Some((sign @ ("~" | "&"), name)) => [sign, self.prefix.as_str(), name].concat(),
+            _ => [self.prefix.as_str(), name].concat(),
+        }
+    }
+
     /// `sise:flight:<code>`
     #[must_use]
     pub fn flight(&self, symbol: Symbol) -> String {

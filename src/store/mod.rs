@@ -22,8 +22,8 @@ pub use keys::Keys;
 pub use memory::{MemoryBans, MemoryLease, MemoryStore, MemoryTokens, MemoryWork};
 pub(crate) use redis::RedisAddress;
 pub use redis::{
-    RedisBans, RedisBudget, RedisFirstLevel, RedisLease, RedisSettings, RedisStore, RedisTokens,
-    RedisWork,
+    Greeting, Lacking, Need, RedisBans, RedisBudget, RedisFirstLevel, RedisLease, RedisSettings,
+    RedisStore, RedisTokens, RedisWork, Trial,
 };
 
 /// The rules of what is parsed here, for tests and the fuzzer.

@@ -22,6 +22,7 @@ pub(crate) mod list;
 pub(crate) mod program;
 pub(crate) mod quote;
 pub(crate) mod redis;
+pub(crate) mod rights;
 pub(crate) mod scene;
 pub(crate) mod sentinel;
 pub(crate) mod silent_proxy;

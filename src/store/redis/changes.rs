@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
+use metrics::counter;
 use redis::aio::{PubSub, PubSubStream};
 use redis::{Cmd, Msg, RedisResult};
 use tokio::sync::mpsc;
@@ -18,8 +19,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::RedisStore;
 use super::link::Link;
+use super::rights;
 use crate::port::{Change, Changes, Heard, StoreError, WAITING};
-use crate::store::keys::Keys;
 
 /// How often a link is tried.
 const PULSE: Duration = Duration::from_secs(1);
@@ -31,10 +32,9 @@ const SILENCE: Duration = Duration::from_secs(3);
 const RETRY_MS: std::ops::RangeInclusive<u64> = 200..=1_000;
 
 impl RedisStore {
-    /// The channel on which changes are told. Channels know no databases, so that the number stands
-    /// in the name of all but the first.
+    /// The channel on which changes are told.
     pub(super) fn channel(&self) -> String {
-        channel(&self.keys, self.link.database())
+        self.link.channel()
     }
 
     /// Tells of a change whose write is done. Whoever does not hear of it reads it a little later, so
@@ -42,15 +42,20 @@ impl RedisStore {
     pub(super) async fn tell_written(&self, change: Vec<u8>) {
         let publish = Cmd::publish(self.channel(), change);
         if let Err(error) = self.link.ask::<i64>(&publish).await {
+            counter!("sise_changes_untold_total").increment(1);
             tracing::debug!(%error, "what was written is not told of");
         }
     }
-}
 
-fn channel(keys: &Keys, database: i64) -> String {
-    match database {
-        0 => keys.own("changes"),
-        database => keys.own(&format!("changes:{database}")),
+    /// A write was done and is not told of: streams come to know of it up to ten seconds later.
+    pub(super) fn untold(&self, said: &str) {
+        counter!("sise_changes_untold_total").increment(1);
+        match rights::of_script(said).as_deref() {
+            // Nothing but PUBLISH was asked for.
+            Some(rights::UNNAMED) => rights::note("+publish", self.address()),
+            Some(right) => rights::note(right, self.address()),
+            None => tracing::debug!(said, "what was written is not told of"),
+        }
     }
 }
 
@@ -90,21 +95,22 @@ struct Listener {
 
 impl Listener {
     async fn run(self) {
-        let mut was_heard = false;
+        // Said once, and once more each time after something was heard.
+        let mut is_news = true;
         while !self.sender.is_closed() {
             let limit = self.link.limits().both();
             let outcome = match timeout(limit, self.subscribe()).await {
-                Ok(Ok(channel)) => {
-                    was_heard = true;
-                    self.hear(channel.into_on_message()).await
-                }
+                Ok(Ok(channel)) => self.hear(channel.into_on_message(), &mut is_news).await,
                 Ok(Err(error)) => Err(self.link.error(&error).to_string()),
                 Err(_) => Err("no answer in time".to_owned()),
             };
             if let Err(trouble) = outcome
-                && std::mem::take(&mut was_heard)
+                && std::mem::take(&mut is_news)
             {
-                tracing::warn!(%trouble, "changes in the store are not heard; trying again");
+                tracing::warn!(
+                    "changes in the store are not heard, so that streams are up to 10 s late; \
+                     trying again: {trouble}"
+                );
             }
             tokio::select! {
                 () = sleep(Duration::from_millis(fastrand::u64(RETRY_MS))) => {}
@@ -120,10 +126,9 @@ impl Listener {
     }
 
     /// Hands on what is published, until the link drops or the receiver is gone.
-    async fn hear(&self, mut messages: PubSubStream) -> Result<(), String> {
-        if self.sender.send(Heard::Begin).await.is_err() {
-            return Ok(());
-        }
+    async fn hear(&self, mut messages: PubSubStream, is_news: &mut bool) -> Result<(), String> {
+        // Whoever hears nothing, not even its own pulses, does not hear of changes either.
+        let mut has_begun = false;
         let mut pulses = interval(PULSE);
         pulses.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard_at = Instant::now();
@@ -132,6 +137,12 @@ impl Listener {
                 message = messages.next() => match message {
                     Some(message) => {
                         heard_at = Instant::now();
+                        *is_news = true;
+                        if !std::mem::replace(&mut has_begun, true)
+                            && self.sender.send(Heard::Begin).await.is_err()
+                        {
+                            return Ok(());
+                        }
                         if !self.hand_on(&message).await {
                             return Ok(());
                         }
@@ -149,8 +160,10 @@ impl Listener {
                 () = self.sender.closed() => return Ok(()),
             }
         };
-        // The receiver is told also where it is behind.
-        let _ = self.sender.send(Heard::Lost).await;
+        if has_begun {
+            // The receiver is told also where it is behind.
+            let _ = self.sender.send(Heard::Lost).await;
+        }
         Err(trouble.to_owned())
     }
 

@@ -197,12 +197,6 @@ impl ConnectionLike for ClusterConnection {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
-            if pipeline.is_transaction() {
-                // As a whole to the node of its first key; others would be refused there.
-                let slot = pipeline.cmd_iter().find_map(key_of).map_or(0, slot_of);
-                let node = self.shared.node_of(slot).await?;
-                return node.ask_part(pipeline, offset, count).await;
-            }
             // What a server refused stands among the answers, as it does on one connection.
             let answers = self.send_each(pipeline).await.into_iter();
             let answers = answers.skip(offset).take(count);

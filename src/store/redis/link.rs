@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use metrics::counter;
 use redis::{
-    Client, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ToRedisArgs, Value,
+    Client, Cmd, ErrorKind, FromRedisValue, RedisConnectionInfo, RedisError, RedisResult, Script,
+    ToRedisArgs, Value,
 };
 
 use super::address::RedisAddress;
 use super::cluster::Cluster;
 use super::connection::Connection;
+use super::rights;
 use super::sentinels::Sentinels;
 use super::server::{Limits, Server, is_about_login};
 use crate::port::StoreError;
+use crate::store::keys::Keys;
 use crate::tls;
 
 /// How to reach Redis.
@@ -37,6 +40,9 @@ pub(super) struct Link {
     limits: Limits,
     address: String,
     database: i64,
+    user: String,
+    has_password: bool,
+    keys: Keys,
 }
 
 enum Way {
@@ -59,10 +65,12 @@ impl Link {
             connect: settings.connect_timeout,
             response: settings.response_timeout,
         };
-        let address = RedisAddress::parse(settings.url)
-            .ok_or_else(|| unusable(&format!("allowed is {}", RedisAddress::FORMS)))?;
+        let address = RedisAddress::parse(settings.url).map_err(|trouble| {
+            unusable(&format!("allowed is {}; {trouble}", RedisAddress::FORMS))
+        })?;
         let text = address.to_string();
-        let database = address.database();
+        let (database, user) = (address.database(), address.user().to_owned());
+        let has_password = address.has_password();
         let way = match address {
             RedisAddress::Server(info) => {
                 Server::new(info, limits).map(|server| Way::Server(Box::new(server)))
@@ -79,6 +87,9 @@ impl Link {
             address: text,
             limits,
             database,
+            user,
+            has_password,
+            keys: Keys::new(settings.namespace),
         })
     }
 
@@ -105,9 +116,23 @@ impl Link {
         }
     }
 
-    /// The number of the database, which keys are kept apart by, but not what is published.
-    pub(super) fn database(&self) -> i64 {
-        self.database
+    /// The names of the keys.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The channel on which changes are told. Channels know no databases, so that the number stands
+    /// in the name of all but the first.
+    pub(super) fn channel(&self) -> String {
+        match self.database {
+            0 => self.keys.own("changes"),
+            database => self.keys.own(&format!("changes:{database}")),
+        }
+    }
+
+    /// Who this is for Redis.
+    pub(super) fn user(&self) -> &str {
+        &self.user
     }
 
     /// How long anything may take.
@@ -124,6 +149,19 @@ impl Link {
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         self.run(|mut connection| async move { command.query_async(&mut connection).await })
             .await
+    }
+
+    /// The right that a command lacks, whatever else becomes of it.
+    pub(super) async fn refuses(&self, command: Cmd) -> Result<Option<String>, StoreError> {
+        let command = &command;
+        self.run(|mut connection| async move {
+            match command.query_async::<Value>(&mut connection).await {
+                Err(error) if error.is_io_error() || is_about_login(&error) => Err(error),
+                Err(error) => Ok(rights::of(&error, &error.to_string())),
+                Ok(_) => Ok(None),
+            }
+        })
+        .await
     }
 
     /// One command that reads a key of sise's own. What another program left there, or damage, is
@@ -204,10 +242,62 @@ impl Link {
             Way::Sentinels(sentinels) => sentinels.run(&request).await,
             Way::Cluster(cluster) => cluster.run(&request).await,
         };
-        outcome.map_err(|error| {
-            counter!("sise_store_errors_total").increment(1);
-            self.error(&error)
-        })
+        match outcome {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                counter!("sise_store_errors_total").increment(1);
+                if is_about_login(&error) && self.wants_no_password().await {
+                    return Err(self.refused(
+                        "it has no password, and REDIS_URL gives one".to_owned(),
+                        "take the password out of REDIS_URL",
+                    ));
+                }
+                let right = rights::of(&error, &error.to_string());
+                if right.as_deref() == Some(rights::UNNAMED) {
+                    let right = self.refused_in_script().await;
+                    return Err(self.lacks(&right));
+                }
+                Err(self.error(&error))
+            }
+        }
+    }
+
+    fn lacks(&self, right: &str) -> StoreError {
+        let trouble = format!("its user may not do this, for it lacks the right {right}");
+        self.refused(trouble, rights::MEND)
+    }
+
+    /// Whether the server takes commands from somebody without a password.
+    async fn wants_no_password(&self) -> bool {
+        let Way::Server(server) = &self.way else {
+            return false;
+        };
+        let info = server.client().get_connection_info();
+        let login = info.redis_settings();
+        // A user whose name is not known is another matter.
+        if login.username().is_some() || login.password().is_none() {
+            return false;
+        }
+        let ping = async {
+            let nobody = info
+                .clone()
+                .set_redis_settings(RedisConnectionInfo::default());
+            let client = Client::open(nobody)?;
+            let mut connection = client.get_multiplexed_async_connection().await?;
+            redis::cmd("PING")
+                .query_async::<Value>(&mut connection)
+                .await
+        };
+        let answer = tokio::time::timeout(self.limits.both(), ping).await;
+        answer.is_ok_and(|answer| answer.is_ok())
+    }
+
+    fn refused(&self, trouble: String, mend: &'static str) -> StoreError {
+        StoreError::Refused {
+            store: self.address.clone(),
+            trouble,
+            mend,
+        }
     }
 
     pub(super) fn error(&self, error: &RedisError) -> StoreError {
@@ -215,12 +305,12 @@ impl Link {
         let said: String = error.to_string().chars().take(200).collect();
         let said = without_arguments(&said).to_owned();
         let store = self.address.clone();
-        if let Some((trouble, mend)) = refusal(error, &said) {
-            return StoreError::Refused {
-                store,
-                trouble,
-                mend,
-            };
+        if let Some(right) = rights::of(error, &said) {
+            rights::note(&right, &store);
+            return self.lacks(&right);
+        }
+        if let Some((trouble, mend)) = refusal(error, &said, self.has_password) {
+            return self.refused(trouble, mend);
         }
         let trouble = match error.kind() {
             _ if error.is_timeout() => return StoreError::Late { store },
@@ -244,19 +334,22 @@ fn without_arguments(said: &str) -> &str {
     said.split(", with args").next().unwrap_or_default()
 }
 
+/// What a node of a cluster is, and how to reach it.
+pub(super) const NODE: (&str, &str) = (
+    "it is a node of a cluster",
+    "write redis-cluster:// instead of redis:// in REDIS_URL",
+);
+
 /// What a server refuses for a reason that people can mend, and how.
-fn refusal(error: &RedisError, said: &str) -> Option<(String, &'static str)> {
+fn refusal(error: &RedisError, said: &str, has_password: bool) -> Option<(String, &'static str)> {
     // Without a log-in a server takes no long request.
     if is_about_login(error) || said.contains("unauthenticated") {
+        let trouble = match has_password {
+            true => "it does not know this user and password",
+            false => "it wants a password, and REDIS_URL gives none",
+        };
         let mend = "set user and password in REDIS_URL";
-        return Some(("the log-in is refused".to_owned(), mend));
-    }
-    if error.code() == Some("NOPERM") {
-        let what = error.detail().unwrap_or("no permission");
-        return Some((
-            format!("its user may not do this ({what})"),
-            "let that user run scripts, use the keys sise:*, realtime:* and close:*, and the channels sise:*",
-        ));
+        return Some((trouble.to_owned(), mend));
     }
     [
         ("\"OOM\"", "its memory is full", "raise maxmemory"),
@@ -280,10 +373,12 @@ fn refusal(error: &RedisError, said: &str) -> Option<(String, &'static str)> {
             "it is no cluster",
             "set REDIS_URL to a redis:// address",
         ),
+        ("MOVED", NODE.0, NODE.1),
+        ("CrossSlot", NODE.0, NODE.1),
         (
-            "MOVED",
-            "it is a node of a cluster",
-            "set REDIS_URL to a redis-cluster:// address",
+            "refused to switch database",
+            "it has no database of that number, or its user lacks the right +select",
+            "write another number behind the last / of REDIS_URL, or none",
         ),
         (
             "'HELLO'",

@@ -20,6 +20,7 @@ mod link;
 mod lookout;
 mod node;
 mod prices;
+mod rights;
 mod roster;
 mod sentinels;
 mod server;
@@ -27,6 +28,7 @@ mod slot;
 mod slot_map;
 mod sorted_sets;
 mod tokens;
+mod trial;
 mod values;
 mod work;
 
@@ -47,7 +49,9 @@ pub use first_level::RedisFirstLevel;
 pub use lease::RedisLease;
 use link::Link;
 pub use link::RedisSettings;
+pub use rights::{Lacking, Need};
 pub use tokens::RedisTokens;
+pub use trial::{Greeting, Trial};
 pub use work::RedisWork;
 
 /// A script that writes the one key of `kind`. What another program left there goes first.

@@ -110,7 +110,7 @@ pub(super) fn quote(decoder: &mut Decoder, symbol: Symbol, value: Value) -> Opti
 ///
 /// KEYS: the last lead, then the prices. ARGV: the lead of the writer or nothing, life in
 /// milliseconds or 0, the channel, what kind they are told as, then the objects. Returns whether the
-/// writer was the last lead, or none.
+/// writer was the last lead, or none; and if so why the prices are not told, where that is refused.
 static SET: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r#"if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -122,8 +122,8 @@ static SET: LazyLock<Script> = LazyLock::new(|| {
           end
         end
         local change = '{"' .. ARGV[4] .. '":[' .. table.concat(ARGV, ',', 5) .. ']}'
-        redis.pcall('PUBLISH', ARGV[3], change)
-        return 1"#,
+        local told = redis.pcall('PUBLISH', ARGV[3], change)
+        return type(told) == 'table' and told.err or 1"#,
     )
 });
 
@@ -165,12 +165,16 @@ impl RedisStore {
             call.key(key).arg(json.as_slice());
         }
         let call = &call;
-        let is_done: bool = self
+        let answer: Value = self
             .link
             .run(|mut connection| async move { call.invoke_async(&mut connection).await })
             .await?;
-        match lead {
-            Some(lead) if !is_done => Err(StoreError::Superseded { lead }),
+        match (answer, lead) {
+            (Value::Int(0), Some(lead)) => Err(StoreError::Superseded { lead }),
+            (Value::BulkString(said), _) => {
+                self.untold(&String::from_utf8_lossy(&said));
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

@@ -1,9 +1,10 @@
 //! The sorted sets of a cache in Redis.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Cmd, Pipeline};
+use redis::{Cmd, Pipeline, Script};
 
 use super::RedisStore;
 use super::values::milliseconds;
@@ -56,6 +57,14 @@ fn replace(set: &Replacement, pipeline: &mut Pipeline) {
     swap.arg(set.life.map_or(0, milliseconds)).ignore();
 }
 
+/// Place and score of one moment. A script and no transaction, which would leave the connection that
+/// all share in its midst where its end is refused. KEYS: the set. ARGV: command of the place, member.
+static PLACE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "return {redis.call(ARGV[1], KEYS[1], ARGV[2]), redis.call('ZSCORE', KEYS[1], ARGV[2])}",
+    )
+});
+
 #[async_trait]
 impl SortedSets for RedisStore {
     async fn set_scores(&self, key: &str, members: &[Scored]) -> Result<(), StoreError> {
@@ -86,11 +95,8 @@ impl SortedSets for RedisStore {
             Order::Ascending => "ZRANK",
             Order::Descending => "ZREVRANK",
         };
-        let mut pipeline = Pipeline::with_capacity(2);
-        pipeline.atomic();
-        pipeline.cmd(rank).arg(key).arg(member);
-        pipeline.cmd("ZSCORE").arg(key).arg(member);
-        let (place, score): (Option<u64>, Option<f64>) = self.run_pipeline(&pipeline).await?;
+        let (place, score): (Option<u64>, Option<f64>) =
+            self.link.eval(&PLACE, &[key], (rank, member)).await?;
         Ok(place.zip(score))
     }
 

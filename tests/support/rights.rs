@@ -1,0 +1,40 @@
+//! A user of Redis with just the rights that the README lists.
+
+use redis::aio::MultiplexedConnection;
+
+use super::redis::RedisServer;
+
+/// Name and password of the user.
+const USER: &str = "sise";
+const PASSWORD: &str = "longpasswordlongpassword";
+
+/// The words of the README's line, from `SETUSER` on.
+pub(crate) fn listed() -> Vec<String> {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let text = std::fs::read_to_string(readme).unwrap();
+    let line = text.lines().find(|line| line.starts_with("ACL SETUSER "));
+    let words = line.expect("the README has the line").split(' ').skip(1);
+    let words = words.map(|word| word.replace("PASSWORD", PASSWORD));
+    words.collect()
+}
+
+/// Gives the user these rights, beyond those that it has, or takes them.
+pub(crate) async fn change(connection: &mut MultiplexedConnection, words: &[String]) {
+    let mut command = redis::cmd("ACL");
+    let () = command.arg(words).query_async(connection).await.unwrap();
+}
+
+/// The address of `server` for the user.
+pub(crate) fn url(server: &RedisServer) -> String {
+    format!("redis://{USER}:{PASSWORD}@127.0.0.1:{}", server.port())
+}
+
+/// What was refused since the server was started.
+pub(crate) async fn refused(connection: &mut MultiplexedConnection) -> Vec<String> {
+    let entries: Vec<std::collections::HashMap<String, redis::Value>> = redis::cmd("ACL")
+        .arg("LOG")
+        .query_async(connection)
+        .await
+        .unwrap();
+    entries.iter().map(|entry| format!("{entry:?}")).collect()
+}
