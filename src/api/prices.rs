@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -10,12 +10,15 @@ use utoipa::IntoParams;
 use super::Api;
 use super::extract::{Code, Params, codes};
 use super::problem::{Document, Kind, Problem};
-use super::shapes::{PricesAnswer, ReadingObject};
+use super::shapes::{FailedCode, PricesAnswer, ReadingObject};
 use crate::domain::{KrxTime, Phase, Symbol};
 use crate::port::ReadCounter as _;
 
 /// Codes of one request at most.
 const MOST: usize = 500;
+
+/// Why the broker cannot be asked, where nothing else is wrong.
+const NO_KEY: &str = "this process has no app key to ask the broker with";
 
 const SOURCE: HeaderName = HeaderName::from_static("sise-source");
 const SESSION: HeaderName = HeaderName::from_static("sise-session");
@@ -27,6 +30,14 @@ struct Read {
     age_ms: u64,
     source: &'static str,
     session: Phase,
+}
+
+/// The answer to a question for many codes.
+struct Many {
+    status: StatusCode,
+    body: String,
+    /// The oldest of the prices.
+    oldest: Option<Read>,
 }
 
 /// The price of one code
@@ -57,9 +68,12 @@ pub(super) async fn price(State(api): State<Api>, Code(code): Code) -> Result<Re
     }
     let reading = api.reader.price(code.as_str()).await?;
     let Some(reading) = reading else {
-        return Err(Kind::NoPrice.because(format!(
-            "neither the store nor the broker has a price of {code}"
-        )));
+        return Err(match api.parts.broker {
+            Some(_) => Kind::NoPrice.because(format!(
+                "neither the store nor the broker has a price of {code}"
+            )),
+            None => Kind::BrokerAway.because(format!("no price of {code} in the store; {NO_KEY}")),
+        });
     };
     let read = Read::new(&reading)?;
     Ok(respond(
@@ -81,21 +95,29 @@ pub(super) struct Wanted {
 }
 
 /// The prices of many codes
+///
+/// `missing` are codes of which nobody knows a price; `failed` those of which it is not known, for the
+/// broker could not be asked: ask for them again.
 #[utoipa::path(get, path = "/v1/prices", tag = "prices", params(Wanted), responses(
     (status = 200, description = "The prices in the order asked for, and the codes without one",
         body = PricesAnswer, headers(("Age" = u64, description = "Age of the oldest, seconds"))),
+    (status = 207, description = "The broker could not be asked for some of the codes: `failed` names them and why", body = PricesAnswer),
     (status = 400, description = "A text is no stock code, or there is none", body = Document, content_type = "application/problem+json"),
     (status = 422, description = "Too many codes", body = Document, content_type = "application/problem+json"),
-    (status = 503, description = "The broker cannot be asked", body = Document, content_type = "application/problem+json"),
+    (status = 503, description = "The broker cannot be asked, and nothing is known of any of the codes", body = Document, content_type = "application/problem+json"),
 ))]
 pub(super) async fn prices(
     State(api): State<Api>,
     Params(wanted): Params<Wanted>,
 ) -> Result<Response, Problem> {
     let codes = codes(wanted.codes.split(','), MOST)?;
-    let (body, oldest) = api.read_many(&codes).await?;
+    let Many {
+        status,
+        body,
+        oldest,
+    } = api.read_many(&codes).await?;
     let oldest = oldest.map(|read| (read.age_ms, read.source, read.session));
-    Ok(respond(body, oldest))
+    Ok((status, respond(body, oldest)).into_response())
 }
 
 impl Api {
@@ -115,8 +137,8 @@ impl Api {
         })
     }
 
-    /// The prices of `codes` as the body of an answer, and the oldest of them.
-    async fn read_many(&self, codes: &[Symbol]) -> Result<(String, Option<Read>), Problem> {
+    /// The prices of `codes`, and what is known of those without one.
+    async fn read_many(&self, codes: &[Symbol]) -> Result<Many, Problem> {
         let now = (self.parts.clock)();
         let on_board = codes.iter().map(|code| self.read_from_board(*code, now));
         let mut reads: Vec<Option<Read>> = on_board.collect();
@@ -125,16 +147,24 @@ impl Api {
         self.parts.reads.note(&found);
         let missing = codes.iter().zip(&reads).filter(|(_, read)| read.is_none());
         let missing: Vec<&str> = missing.map(|(code, _)| code.as_str()).collect();
+        let mut failed = Vec::new();
         if !missing.is_empty() {
             let readings = match self.reader.prices(&missing).await {
                 Ok(readings) => readings,
                 // What was found is worth more than the reason why the rest was not.
-                Err(mut error) => match error.take_found() {
-                    found if found.is_empty() && reads.iter().all(Option::is_none) => {
+                Err(mut error) => {
+                    let found = error.take_found();
+                    let detail = error.reason();
+                    let failure = |code: &Symbol| FailedCode {
+                        code: code.to_string(),
+                        detail: detail.clone(),
+                    };
+                    failed.extend(error.failed().iter().map(failure));
+                    if failed.len() == codes.len() || failed.is_empty() {
                         return Err(error.into());
                     }
-                    found => found,
-                },
+                    found
+                }
             };
             for reading in readings {
                 let code = reading.quote.stock_code;
@@ -145,8 +175,20 @@ impl Api {
             }
         }
         let without = codes.iter().zip(&reads).filter(|(_, read)| read.is_none());
-        let without: Vec<&str> = without.map(|(code, _)| code.as_str()).collect();
-        let missing = serde_json::to_string(&without).unwrap_or_default();
+        let without = without.map(|(code, _)| code.as_str());
+        let is_failed = |code: &&str| failed.iter().any(|failed| failed.code == *code);
+        let mut missing: Vec<&str> = without.filter(|code| !is_failed(code)).collect();
+        if self.parts.broker.is_none() {
+            let failure = |code: &str| FailedCode {
+                code: code.to_owned(),
+                detail: NO_KEY.to_owned(),
+            };
+            failed.extend(missing.drain(..).map(failure));
+            if failed.len() == codes.len() {
+                let detail = format!("the store has no price of these codes; {NO_KEY}");
+                return Err(Kind::BrokerAway.because(detail));
+            }
+        }
         let mut body = String::with_capacity(reads.len() * 400);
         body.push_str("{\"prices\":[");
         for (place, read) in reads.iter().flatten().enumerate() {
@@ -156,10 +198,18 @@ impl Api {
             body.push_str(&read.json);
         }
         body.push_str("],\"missing\":");
-        body.push_str(&missing);
+        body.push_str(&serde_json::to_string(&missing).unwrap_or_default());
+        body.push_str(",\"failed\":");
+        body.push_str(&serde_json::to_string(&failed).unwrap_or_default());
         body.push('}');
-        let oldest = reads.into_iter().flatten().max_by_key(|read| read.age_ms);
-        Ok((body, oldest))
+        Ok(Many {
+            status: match failed.is_empty() {
+                true => StatusCode::OK,
+                false => StatusCode::MULTI_STATUS,
+            },
+            body,
+            oldest: reads.into_iter().flatten().max_by_key(|read| read.age_ms),
+        })
     }
 }
 

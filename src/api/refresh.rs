@@ -79,7 +79,7 @@ impl Cached for Refresh {
     (status = 422, description = "Too many codes", body = Document, content_type = "application/problem+json"),
     (status = 429, description = "Too many refreshes are under way", body = Document, content_type = "application/problem+json"),
     (status = 501, description = "There is no app key", body = Document, content_type = "application/problem+json"),
-    (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
+    (status = 503, description = "The store does not answer, or the broker banned the app key", body = Document, content_type = "application/problem+json"),
 ))]
 pub(super) async fn refresh(
     State(api): State<Api>,
@@ -90,6 +90,12 @@ pub(super) async fn refresh(
         let why = "this process has no app key to ask the broker with: set KIS_APP_KEY and KIS_APP_SECRET";
         return Err(Kind::NotAvailable.because(why));
     };
+    // Told at once, not as the result that is asked for later.
+    if let Some(broker) = &api.parts.broker
+        && let Some(ban) = broker.rest.bans().in_force().await
+    {
+        return Err(Kind::BrokerAway.because(ban.to_string()));
+    }
     let Ok(permit) = api.refreshes.clone().try_acquire_owned() else {
         let why = format!("{UNDER_WAY} refreshes are under way, and no more are made at once");
         return Err(Kind::TooManyRequests.because(why).retry_after(1));

@@ -78,7 +78,19 @@ pub(super) struct ReadingObject {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PricesAnswer {
     prices: Vec<ReadingObject>,
+    /// Codes of which nobody knows a price.
     missing: Vec<String>,
+    /// Codes of which it is not known whether there is a price.
+    failed: Vec<FailedCode>,
+}
+
+/// A code for which the broker could not be asked.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FailedCode {
+    /// Stock code.
+    pub(super) code: String,
+    /// Why the broker could not be asked.
+    pub(super) detail: String,
 }
 
 /// The whole market: a row for each code of the list, in its order.

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
+use super::reason;
 use crate::config::Layers;
 use crate::domain::Reading;
 
@@ -81,12 +82,14 @@ pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
     if missing.is_empty() {
         return Ok(DONE);
     }
-    let hint = if parts.broker.is_none() {
-        " (the broker was not asked: KIS_APP_KEY and KIS_APP_SECRET are not set)"
-    } else {
-        ""
-    };
-    output::note(format!("no price of {}{hint}", missing.join(", ")));
+    for code in missing {
+        // Every code was understood: the reader would have refused it.
+        let reason = match code.parse() {
+            Ok(symbol) => reason::of_no_price(&parts, symbol).await,
+            Err(error) => error.to_string(),
+        };
+        output::note(format!("no price of {code}: {reason}"));
+    }
     Ok(INCOMPLETE)
 }
 

@@ -38,6 +38,27 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// The codes of which it is not known whether there is a price.
+    #[must_use]
+    pub fn failed(&self) -> &[Symbol] {
+        match self {
+            Self::Code(_) => &[],
+            Self::Source { failed, .. } | Self::Late { failed, .. } => failed,
+        }
+    }
+
+    /// Why, without naming the codes.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Code(error) => error.to_string(),
+            Self::Source { source, .. } => source.to_string(),
+            Self::Late { within, .. } => {
+                format!("no answer within {}", humantime::format_duration(*within))
+            }
+        }
+    }
+
     /// Takes out what was found for the other codes, in the order asked for.
     pub fn take_found(&mut self) -> Vec<Reading> {
         match self {

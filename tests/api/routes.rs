@@ -293,3 +293,39 @@ async fn what_needs_the_store_says_when_it_is_away() {
     assert!(price["price"].as_i64().unwrap() > 0);
     assert!(served.server.runs());
 }
+
+#[tokio::test]
+async fn a_broker_that_cannot_be_asked_is_no_code_without_a_price() {
+    let mut served = Served::new().await;
+    let code = codes(1).remove(0);
+    served.world.broker.kill().await;
+    let (_server, keyless) = crate::serve(
+        &served.world,
+        &[("KIS_APP_KEY", ""), ("KIS_APP_SECRET", "")],
+    )
+    .await;
+    for (address, why) in [(&served.address, ""), (&keyless, "no app key")] {
+        for path in [
+            "/v1/prices/999999",
+            "/v1/prices?codes=999999",
+            "/v1/prices?codes=999999,888888",
+        ] {
+            let document = get(address, path).await.is_problem(503, "broker-away");
+            assert!(
+                document["detail"].as_str().unwrap().contains(why),
+                "{document}"
+            );
+        }
+        let answer = get(address, &format!("/v1/prices?codes={code},999999")).await;
+        assert_eq!(answer.status, 207, "{:?}", answer.json());
+        let found = answer.json();
+        assert_eq!(found["prices"][0]["stock_code"], code, "{found}");
+        assert_eq!(found["missing"], json!([]), "{found}");
+        assert_eq!(found["failed"][0]["code"], "999999", "{found}");
+        let detail = found["failed"][0]["detail"].as_str().unwrap();
+        assert!(!detail.is_empty() && detail.contains(why), "{found}");
+        let known = get(address, &format!("/v1/prices?codes={code}")).await;
+        assert_eq!(known.status, 200);
+        assert_eq!(known.json()["failed"], json!([]));
+    }
+}

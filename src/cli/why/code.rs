@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::failure::{DONE, INCOMPLETE, Outcome};
 use super::super::output::{self, grouped};
+use super::super::reason::not_listed;
 use super::super::words::{self, as_json, length, sentence, short};
 use super::{ENTRIES, is_telling};
 use crate::domain::{Entry, Event, KrxTime, Missed, Quote, Row, Status, Symbol};
@@ -19,6 +20,8 @@ use crate::store::RedisStore;
 struct Code {
     symbol: Symbol,
     name: Option<String>,
+    /// What is said of it where it is not in the list.
+    not_listed: Option<String>,
     now: KrxTime,
     row: Option<Row>,
     price: Option<Box<Quote>>,
@@ -64,6 +67,7 @@ pub(super) async fn explain(
     let code = Code {
         symbol,
         name: list.get(symbol).map(|listing| listing.name.clone()),
+        not_listed: (!list.is_empty() && list.get(symbol).is_none()).then(|| not_listed(parts)),
         now: (parts.clock)(),
         price,
         life,
@@ -113,6 +117,9 @@ impl Code {
     fn print(&self) {
         let name = self.name.as_deref().unwrap_or("not in the stock list");
         output::line(format!("{} {name}: {}", self.symbol, self.state().1));
+        if let Some(not_listed) = &self.not_listed {
+            output::line(format!("why             {not_listed}"));
+        }
         if let Some(row) = &self.row {
             self.print_row(row);
         }
