@@ -201,7 +201,8 @@ async fn run_daemon(world: &World, watch: &Watch, change: impl Fn(Program) -> Pr
     if daemon.runs() {
         let address = daemon.health_address().await;
         for path in ["/metrics", "/ready", "/live", "/", "/status", "/debug"] {
-            let answer = http::get(&address, path).unwrap();
+            let answer = http::get(&address, path);
+            let answer = answer.unwrap_or_else(|| panic!("no {path}: {}", daemon.said()));
             watch.look(path, answer.body.as_bytes());
         }
         daemon.signal("TERM");

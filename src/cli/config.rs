@@ -35,6 +35,9 @@ pub(super) fn run(arguments: &ConfigArguments, layers: &Layers) -> Outcome {
         }
         output::line(table);
     }
+    for stranger in layers.strangers() {
+        output::note(stranger);
+    }
     // Shown first, so that a person sees what is refused and where it came from.
     let settings = Settings::new(layers)?;
     if !arguments.json {

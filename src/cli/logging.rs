@@ -3,14 +3,16 @@
 use std::io::IsTerminal as _;
 
 use tracing::Subscriber;
-use tracing_subscriber::fmt::time::ChronoLocal;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, filter, fmt};
 
 use super::failure::Failure;
-use super::traces;
+use super::{log_fields, traces};
+use crate::clock::{self, Clock};
 use crate::config::{LogFormat, Settings};
 use crate::spans;
 
@@ -56,14 +58,25 @@ fn logs<S>(settings: &Settings) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let logs = fmt::layer().with_writer(std::io::stderr);
+    let logs = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_timer(SeoulTime(clock::system()));
     match settings.log_format {
         LogFormat::Json => logs.json().flatten_event(true).boxed(),
         LogFormat::Text => logs
-            .with_timer(ChronoLocal::new("%H:%M:%S%.3f".to_owned()))
             .with_target(false)
             .with_ansi(colours(std::io::stderr().is_terminal()))
+            .fmt_fields(log_fields::NotSaid)
             .boxed(),
+    }
+}
+
+/// Day, time and zone of the exchange, whatever the machine's zone is.
+struct SeoulTime(Clock);
+
+impl FormatTime for SeoulTime {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{}", (self.0)().format("%Y-%m-%dT%H:%M:%S%.3f%:z"))
     }
 }
 

@@ -53,9 +53,9 @@ impl Rest {
         }
         let pause = self.pauses.next().unwrap_or(LONGEST);
         if self.until.is_none() {
-            tracing::warn!(%error, ?pause, "this key takes no shared work for a while");
+            tracing::warn!(%error, seconds = pause.as_secs(), "this key takes no shared work for a while");
         } else {
-            tracing::debug!(%error, ?pause, "still no shared work for this key");
+            tracing::debug!(%error, seconds = pause.as_secs(), "still no shared work for this key");
         }
         self.until = Some(Instant::now() + pause);
     }

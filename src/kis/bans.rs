@@ -194,7 +194,7 @@ impl Bans {
         }
         let ban = Ban::after(earlier.as_ref(), denial.clone(), now);
         tracing::error!(
-            kind = ban.kind.slug(), until = %ban.until, times = ban.times,
+            kind = ban.kind.slug(),
             "{ban}; mend it and restart, or let `sise doctor` try at once"
         );
         counter!("sise_bans_total", "kind" => ban.kind.slug()).increment(1);
@@ -294,7 +294,7 @@ impl Bans {
         let now = (self.clock)();
         match &record {
             BanRecord::Banned(ban) if ban.is_in_force(now) => {
-                tracing::warn!(kind = ban.kind.slug(), until = %ban.until, "the app key is banned: {ban}");
+                tracing::warn!(kind = ban.kind.slug(), "the app key is banned: {ban}");
             }
             BanRecord::Lifted { .. } if self.ban().is_some() => {
                 tracing::info!("another process found the ban lifted");

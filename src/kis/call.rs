@@ -78,7 +78,8 @@ impl Caller {
             let Some(pause) = pause.filter(|_| !self.rest.is_cut_off(urgency)) else {
                 return (Err(error), tally);
             };
-            tracing::debug!(tr_id = call.tr_id, %error, ?pause, "asking again");
+            let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+            tracing::debug!(tr_id = call.tr_id, %error, pause_ms, "asking again");
             tally.retries += 1;
             sleep(pause).await;
         }

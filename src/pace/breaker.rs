@@ -237,7 +237,7 @@ impl Pass<'_> {
             };
             gauge!("sise_breaker_state").set(CLOSED);
             tracing::info!(
-                seconds = now.duration_since(outage.began).as_secs_f64(),
+                seconds = now.duration_since(outage.began).as_secs(),
                 "the broker answers again"
             );
             true

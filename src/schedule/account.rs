@@ -24,6 +24,11 @@ pub(super) fn record(report: &Report) {
 /// Codes that a line of log names; the rest is counted.
 const NAMED: usize = 10;
 
+/// A share as the log has it: a hundredth of a percent.
+fn rounded(share: f64) -> f64 {
+    (share * 10_000.0).round() / 10_000.0
+}
+
 /// The line of a sweep: nothing missing is left out.
 pub(super) fn log(report: &Report) {
     let Report {
@@ -38,7 +43,7 @@ pub(super) fn log(report: &Report) {
     tracing::info!(
         universe,
         written,
-        coverage = report.coverage,
+        coverage = rounded(report.coverage),
         calls,
         refused_calls,
         retries,

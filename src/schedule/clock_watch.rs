@@ -67,19 +67,14 @@ pub(super) async fn watch(parts: Arc<Parts>, freshness: Arc<Freshness>, stop: Ca
                 // The monotonic clock stands while a host sleeps; prices die all the same.
                 freshness.age(by);
                 tracing::warn!(
-                    by_ms,
                     "the clock jumped ahead by {shown}: the host slept, or its clock was set; going on from the new time"
                 );
             }
             ClockJump::Back => {
-                tracing::warn!(
-                    by_ms,
-                    "the clock was set back by {shown}; going on from the new time"
-                );
+                tracing::warn!("the clock was set back by {shown}; going on from the new time");
             }
             ClockJump::Paused => {
                 tracing::warn!(
-                    by_ms,
                     "this process did not run for {shown}: it was stopped, or the machine is overloaded"
                 );
             }

@@ -205,7 +205,10 @@ impl TickSource for KisTicks {
             if matches!(attempt, Attempt::Ended(Ended::Stopped)) {
                 return;
             }
-            tracing::debug!(?pause, "no session of the live feed until then");
+            tracing::debug!(
+                seconds = pause.as_secs(),
+                "no session of the live feed until then"
+            );
         }
     }
 }
