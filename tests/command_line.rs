@@ -1124,8 +1124,21 @@ async fn a_right_that_is_lacking_is_named() {
             .set("REDIS_URL", &url);
         doctor.run().await.exits(code).json()
     };
-    // Memory is all that is not known.
+    // Memory is all that is not known, and a daemon has no need of it.
     say(&["SETUSER", "sise", "-info"]).await;
+    let daemon = world
+        .fast_sise(&["run", "--always-open"])
+        .set("REDIS_URL", &url)
+        .start();
+    let address = daemon.health_address().await;
+    support::until("a daemon without +info is ready", async || {
+        let ready = support::http::get(&address, "/ready")?;
+        (ready.status == 200).then_some(())
+    })
+    .await;
+    daemon.signal("TERM");
+    let said = daemon.end().await.stderr;
+    assert!(!said.contains("lacks the right"), "{said}");
     let checks = doctor(0).await;
     for (name, verdict, text) in [
         ("redis", "ok", "version"),

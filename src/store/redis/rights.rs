@@ -149,6 +149,10 @@ fn named(said: &str) -> String {
 
 /// Keeps in mind that a right is lacking, and says so the first time.
 pub(super) fn note(right: &str, store: &str) {
+    // The doctor and the cache's own health do without; nothing else asks.
+    if right == "+info" {
+        return;
+    }
     let is_new = known().insert(right.to_owned(), Instant::now()).is_none();
     if is_new {
         tracing::warn!("the user of Redis at {store} lacks the right {right}: {MEND}");
