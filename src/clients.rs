@@ -1,6 +1,7 @@
 //! Who may use the API where it is open to others: users with access tokens, each token a session of
 //! the cache service.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -8,7 +9,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::cache::{Cache, CacheError, Profiles, Sessions};
+use crate::cache::{Cache, CacheError, Profiles, Sessions, digest_of, name_of};
 
 /// Letters of a user's name.
 const LONGEST_NAME: usize = 64;
@@ -18,6 +19,9 @@ const NAMES: &str = "all";
 
 /// Every token begins so, that it is known for what it is where it turns up by mistake.
 const PREFIX: &str = "sise_";
+
+/// A session that was begun by one that was begun by another, and so on, so many times at most.
+const DEEPEST: usize = 8;
 
 /// Access tokens of the API.
 #[derive(Debug, Clone)]
@@ -31,6 +35,9 @@ pub struct Clients {
 pub struct Grant {
     /// When it ends.
     pub until: DateTime<Utc>,
+    /// The digests of the tokens that it was begun by, the first one first: it ends with each of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<String>,
 }
 
 /// A session of a user, as it is listed: nobody knows the token any more.
@@ -87,15 +94,61 @@ impl Clients {
         now: DateTime<Utc>,
     ) -> Result<(SecretString, Grant), ClientsError> {
         check_name(user)?;
-        let is_allowed = (Self::SHORTEST..=Self::LONGEST).contains(&life);
-        let until = TimeDelta::from_std(life).ok().map(|life| now + life);
-        let Some(until) = until.filter(|_| is_allowed) else {
-            return Err(ClientsError::Invalid(format!(
-                "a token lives between {} s and {} days",
-                Self::SHORTEST.as_secs(),
-                Self::LONGEST.as_secs() / 86_400
-            )));
+        let grant = Grant {
+            until: end_of(life, now)?,
+            parents: Vec::new(),
         };
+        let token = self.begin(user, life, grant.clone()).await?;
+        Ok((token, grant))
+    }
+
+    /// Gives the user of a token another one, that lives for `life` but not longer than the first:
+    /// with that it ends too. `None` where the first has ended.
+    ///
+    /// # Errors
+    ///
+    /// The life is not allowed, the token was itself begun by too many others, there are no random
+    /// numbers, or the store failed.
+    pub async fn add_under(
+        &self,
+        token: &str,
+        life: Duration,
+        now: DateTime<Utc>,
+    ) -> Result<Option<(SecretString, String, Grant)>, ClientsError> {
+        let until = end_of(life, now)?;
+        let found = self.sessions().find_living(token).await?;
+        let Some((session, left)) = found else {
+            return Ok(None);
+        };
+        let mut parents = session.value.parents;
+        if !(parents.is_empty() || self.sessions().live(&parents).await?) {
+            return Ok(None);
+        }
+        if parents.len() >= DEEPEST {
+            return Err(ClientsError::Invalid(format!(
+                "this token was begun by {DEEPEST} others in a row: begin one with the first of them"
+            )));
+        }
+        parents.push(digest_of(token));
+        // What is left of the first, by the store's clock and by its own word.
+        let lasts = left.and_then(|left| TimeDelta::from_std(left).ok());
+        let until = until.min(session.value.until);
+        let until = lasts.map_or(until, |left| until.min(now + left));
+        let Ok(life) = (until - now).to_std() else {
+            return Ok(None);
+        };
+        let grant = Grant { until, parents };
+        let begun = self.begin(&session.user, life, grant.clone()).await?;
+        Ok(Some((begun, session.user, grant)))
+    }
+
+    /// Begins a session of `user`, and says its token.
+    async fn begin(
+        &self,
+        user: &str,
+        life: Duration,
+        grant: Grant,
+    ) -> Result<SecretString, ClientsError> {
         let mut bytes = [0_u8; 32];
         SystemRandom::new()
             .fill(&mut bytes)
@@ -107,22 +160,35 @@ impl Clients {
         let token: String = PREFIX.chars().chain(digits).collect();
         // The name first: a session that nobody finds could not be ended.
         self.names.set(NAMES, user, &()).await?;
-        let grant = Grant { until };
-        self.sessions()
-            .life(life)
-            .set(&token, user, grant.clone())
-            .await?;
-        Ok((token.into(), grant))
+        self.sessions().life(life).set(&token, user, grant).await?;
+        Ok(token.into())
     }
 
-    /// Whose token this is; `None` where it is nobody's, or has ended.
+    /// Whose token this is; `None` where it is nobody's, or has ended, or one that it was begun by has.
     ///
     /// # Errors
     ///
     /// The store failed.
     pub async fn user_of(&self, token: &str) -> Result<Option<String>, CacheError> {
-        let session = self.sessions().try_get(token).await?;
-        Ok(session.map(|session| session.user))
+        let Some(session) = self.sessions().try_get(token).await? else {
+            return Ok(None);
+        };
+        let parents = &session.value.parents;
+        let lives = parents.is_empty() || self.sessions().live(parents).await?;
+        Ok(lives.then_some(session.user))
+    }
+
+    /// The digests of all tokens; some may have ended.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub async fn digests(&self) -> Result<HashSet<String>, CacheError> {
+        let mut digests = HashSet::new();
+        for user in self.users().await? {
+            digests.extend(self.sessions().digests_of(&user).await?);
+        }
+        Ok(digests)
     }
 
     /// The sessions of `user`, or of all users, the oldest first.
@@ -138,7 +204,15 @@ impl Clients {
         let mut all = Vec::new();
         for user in users {
             let sessions = self.sessions().try_of_user(&user).await?;
-            all.extend(sessions.into_iter().map(|listed| Listed {
+            let names: HashSet<String> =
+                sessions.iter().map(|listed| listed.name.clone()).collect();
+            let lives = |grant: &Grant| {
+                let mut parents = grant.parents.iter();
+                parents.all(|digest| names.contains(&name_of(digest)))
+            };
+            let living = sessions.into_iter();
+            let living = living.filter(|listed| lives(&listed.session.value));
+            all.extend(living.map(|listed| Listed {
                 id: listed.name,
                 user: listed.session.user,
                 since: listed.session.since,
@@ -148,7 +222,7 @@ impl Clients {
         Ok(all)
     }
 
-    /// Ends the session of a token. Says whether there was one.
+    /// Ends the session of a token, and those that it began. Says whether there was one.
     ///
     /// # Errors
     ///
@@ -176,6 +250,19 @@ impl Clients {
     fn sessions(&self) -> Sessions<Grant> {
         self.cache.sessions()
     }
+}
+
+/// When a token ends that begins `now`.
+fn end_of(life: Duration, now: DateTime<Utc>) -> Result<DateTime<Utc>, ClientsError> {
+    let is_allowed = (Clients::SHORTEST..=Clients::LONGEST).contains(&life);
+    let until = TimeDelta::from_std(life).ok().map(|life| now + life);
+    until.filter(|_| is_allowed).ok_or_else(|| {
+        ClientsError::Invalid(format!(
+            "a token lives between {} s and {} days",
+            Clients::SHORTEST.as_secs(),
+            Clients::LONGEST.as_secs() / 86_400
+        ))
+    })
 }
 
 fn check_name(name: &str) -> Result<(), ClientsError> {

@@ -27,7 +27,8 @@ pub(super) struct Begin {
     /// nobody begins one for another.
     #[schema(example = "page")]
     user: Option<String>,
-    /// Life of the token, seconds; 30 days where it is left out.
+    /// Life of the token, seconds; 30 days where it is left out. It ends with the token that is sent,
+    /// if not before.
     #[schema(minimum = 60, maximum = 34_560_000)]
     life_s: Option<u64>,
 }
@@ -66,6 +67,8 @@ pub(super) struct SessionObject {
 }
 
 /// Begins a session
+///
+/// By a token: one of the same user, which ends with that token.
 #[utoipa::path(post, path = "/v1/sessions", tag = "sessions", request_body = Begin, responses(
     (status = 201, description = "Begun", body = Begun),
     (status = 400, description = "The body is not understood", body = Document, content_type = "application/problem+json"),
@@ -76,22 +79,26 @@ pub(super) struct SessionObject {
 ))]
 pub(super) async fn begin(
     State(api): State<Api>,
-    Extension(client): Extension<Client>,
+    headers: HeaderMap,
     Body(body): Body<Begin>,
 ) -> Result<(StatusCode, Json<Begun>), Problem> {
-    let user = match (client, body.user) {
-        (Client::User(own), Some(other)) if own != other => {
-            return Err(Kind::Unprocessable.because("a session can be begun for yourself alone"));
-        }
-        (Client::User(own), _) => own,
-        (_, Some(user)) => user,
-        (_, None) => {
-            return Err(Kind::Unprocessable.because("say for which user"));
-        }
-    };
     let life = Duration::from_secs(body.life_s.unwrap_or(LIFE_S));
     let now = (api.parts.clock)().with_timezone(&Utc);
-    let (token, grant) = api.clients.add(&user, life, now).await?;
+    let (token, user, grant) = if let Some(own) = token(&headers) {
+        if let Some(other) = body.user
+            && api.access.user_of(own).await?.as_ref() != Some(&other)
+        {
+            return Err(Kind::Unprocessable.because("a session can be begun for yourself alone"));
+        }
+        let begun = api.clients.add_under(own, life, now).await?;
+        begun
+            .ok_or_else(|| Kind::Unauthorized.because("the access token that is sent has ended"))?
+    } else {
+        let user = body.user;
+        let user = user.ok_or_else(|| Kind::Unprocessable.because("say for which user"))?;
+        let (token, grant) = api.clients.add(&user, life, now).await?;
+        (token, user, grant)
+    };
     let begun = Begun {
         token: token.expose_secret().to_owned(),
         user,
@@ -111,13 +118,13 @@ pub(super) async fn list(
 ) -> Result<Json<SessionsAnswer>, Problem> {
     let user = match &client {
         Client::User(user) => Some(user.as_str()),
-        Client::Address(_) | Client::Stranger(_) => None,
+        _ => None,
     };
     let sessions = api.clients.list(user).await?;
     Ok(Json(SessionsAnswer { sessions }))
 }
 
-/// Ends the session of the token that is sent
+/// Ends the session of the token that is sent, and those that it began
 #[utoipa::path(delete, path = "/v1/sessions", tag = "sessions", responses(
     (status = 204, description = "It has ended"),
     (status = 404, description = "No token is sent, or it has no session", body = Document, content_type = "application/problem+json"),

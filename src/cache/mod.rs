@@ -61,6 +61,8 @@ pub use profiles::Profiles;
 pub use queue::{Behind, Full, Sink, Unwritten};
 pub use rankings::{NewRanking, Ranked, Ranking};
 pub use sessions::{ListedSession, Session, Sessions};
+#[cfg(feature = "daemon")]
+pub(crate) use sessions::{digest_of, name_of};
 pub use state::State;
 
 use flight::Flights;

@@ -274,7 +274,7 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
             let session: Option<Session<V>> = decode(SESSION, bytes.as_deref())?;
             match session.filter(|session| session.user == user) {
                 Some(session) => sessions.push(ListedSession {
-                    name: digest.chars().take(16).collect(),
+                    name: name_of(&digest),
                     session,
                 }),
                 None => ended.push(digest),
@@ -392,7 +392,30 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         decode(SESSION, found.pop().flatten().as_deref())
     }
 
-    async fn digests_of(&self, user: &str) -> Result<Vec<String>, CacheError> {
+    /// The session of a token, and how long it lives on.
+    pub(crate) async fn find_living(
+        &self,
+        token: &str,
+    ) -> Result<Option<(Session<V>, Option<Duration>)>, CacheError> {
+        let key = self.key(&digest_of(token));
+        let found = self.cache.shared.store.get_living(&key);
+        let Some((bytes, left)) = self.cache.run("get", found).await? else {
+            return Ok(None);
+        };
+        let session = decode(SESSION, Some(&bytes))?;
+        Ok(session.map(|session| (session, left)))
+    }
+
+    /// Whether all of these sessions live, each named by the digest of its token.
+    pub(crate) async fn live(&self, digests: &[String]) -> Result<bool, CacheError> {
+        let keys: Vec<String> = digests.iter().map(|digest| self.key(digest)).collect();
+        let lengths = self.cache.shared.store.lengths(&keys);
+        let lengths = self.cache.run("exists", lengths).await?;
+        Ok(lengths.iter().all(|length| *length > 0))
+    }
+
+    /// The digests of a user's tokens; some may have ended.
+    pub(crate) async fn digests_of(&self, user: &str) -> Result<Vec<String>, CacheError> {
         let list = self.list_key(user);
         let store = &self.cache.shared.store;
         let listed = store.range(&list, Order::Ascending, 0, MOST_SESSIONS);
@@ -449,7 +472,13 @@ fn count(digests: &[String]) -> u64 {
     u64::try_from(digests.len()).unwrap_or(u64::MAX)
 }
 
-fn digest_of(token: &str) -> String {
+/// What tells a session from the user's others, of its digest.
+pub(crate) fn name_of(digest: &str) -> String {
+    digest.chars().take(16).collect()
+}
+
+/// Under what a token is kept.
+pub(crate) fn digest_of(token: &str) -> String {
     let digest = digest(&SHA256, token.as_bytes());
     let digits = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
     digits.collect()
