@@ -73,6 +73,8 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;
+#[cfg(feature = "daemon")]
+pub mod descriptors;
 pub mod domain;
 pub mod feed;
 pub mod fleet;

@@ -1,12 +1,13 @@
 //! Who may ask, and how often.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
@@ -20,7 +21,8 @@ use tokio::time::Instant;
 use super::Api;
 use super::origin;
 use super::problem::{Kind, Problem};
-use crate::cache::CacheError;
+use super::room::{Room, network};
+use crate::cache::{CacheError, digest_of};
 use crate::clients::Clients;
 use crate::config::ApiSettings;
 
@@ -30,16 +32,25 @@ const BELIEVED: Duration = Duration::from_secs(2);
 /// Tokens that are remembered at most.
 const MOST_TOKENS: usize = 10_000;
 
-/// Of which client a request is: of a user, or, where none are asked for, of an address.
+/// Which tokens there are is found out anew this often at most.
+const LISTED_EVERY: Duration = Duration::from_secs(1);
+
+/// Of which client a request is: of a user, or, where none are asked for, of an address. Each has a
+/// room of its own: what one of them does takes nothing of another's. Of IPv6 an address is a network.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Client {
     /// Whoever is at this address.
     Address(IpAddr),
     /// A user, by an access token.
     User(String),
-    /// Whoever is at this address and asks for what everybody may, or brings no good token.
+    /// Whoever is at this address and brings no good token.
     Stranger(IpAddr),
+    /// Whoever is at this address and asks for health.
+    Monitor(IpAddr),
 }
+
+/// The digests of all tokens, and when they were read.
+type Listed = Option<(Instant, HashSet<String>)>;
 
 /// Who may ask, and how often.
 pub(super) struct Access {
@@ -49,8 +60,10 @@ pub(super) struct Access {
     origin: Option<String>,
     believed: Mutex<HashMap<String, (String, Instant)>>,
     limiter: Option<DefaultKeyedRateLimiter<Client>>,
-    /// Addresses that sent too many tokens which are none, and until when no other of theirs is looked up.
+    /// Addresses that sent too many tokens which are none, and until when.
     held_off: Mutex<HashMap<IpAddr, Instant>>,
+    /// Of these addresses no token is looked up but one of those that there are.
+    listed: tokio::sync::Mutex<Listed>,
 }
 
 impl Access {
@@ -71,6 +84,7 @@ impl Access {
             believed: Mutex::default(),
             limiter,
             held_off: Mutex::default(),
+            listed: tokio::sync::Mutex::default(),
         }
     }
 
@@ -98,10 +112,13 @@ impl Access {
         if let Some(user) = self.believed_user_of(token) {
             return Ok(Client::User(user));
         }
-        // Whoever guesses must not keep the store busy.
+        // Whoever guesses must not keep the store busy, nor lock others out who come from there.
         let held_off = self.held_off().get(&address).copied();
-        if let Some(until) = held_off.filter(|until| *until > Instant::now()) {
-            return Err(too_many(until - Instant::now()));
+        let wait = held_off.map(|until| until.saturating_duration_since(Instant::now()));
+        if let Some(wait) = wait.filter(|wait| !wait.is_zero())
+            && !self.is_listed(token).await?
+        {
+            return Err(too_many(wait));
         }
         match self.user_of(token).await? {
             Some(user) => Ok(Client::User(user)),
@@ -110,6 +127,19 @@ impl Access {
                 Err(self.turn_away(address, why))
             }
         }
+    }
+
+    /// Whether a token is one of those that there are, by a list that is read once in a while.
+    async fn is_listed(&self, token: &str) -> Result<bool, CacheError> {
+        let mut listed = self.listed.lock().await;
+        let digests = match listed.take() {
+            Some((at, digests)) if at.elapsed() < LISTED_EVERY => listed.insert((at, digests)),
+            _ => {
+                let digests = self.clients.digests().await?;
+                listed.insert((Instant::now(), digests))
+            }
+        };
+        Ok(digests.1.contains(&digest_of(token)))
     }
 
     /// The problem of who has no good token, and soon that there are too many of these.
@@ -163,6 +193,12 @@ impl Access {
         self.check(client).map_err(too_many)
     }
 
+    /// Counts a request for health from an address. `false` where it asks so often that what was found
+    /// out last will do.
+    pub(super) fn count_monitor(&self, address: IpAddr) -> bool {
+        self.check(&Client::Monitor(network(address))).is_ok()
+    }
+
     /// Counts a request, or says how long to wait for the next.
     fn check(&self, client: &Client) -> Result<(), Duration> {
         let Some(limiter) = &self.limiter else {
@@ -208,32 +244,32 @@ pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
         .find_map(|protocol| protocol.trim().strip_prefix("bearer."))
 }
 
+/// The problem of who has no claim to the last connections.
+pub(super) fn crowded() -> Problem {
+    counter!("sise_http_throttled_total").increment(1);
+    let why = "there is no room for more connections, or none from this address: close some, or send \
+               an access token";
+    Kind::TooManyRequests.because(why).retry_after(1)
+}
+
 /// Lets requests through that may be answered; the client is known behind it.
 pub(super) async fn guard(
     State(api): State<Api>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Extension(room): Extension<Room>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let client = api.access.admit(address.ip(), request.headers()).await?;
-    if request.uri().path() == "/metrics" {
-        // Other programs of the machine must not take the monitor's turn.
-        api.access.count(&Client::Stranger(address.ip()))?;
-    } else {
+    let address = network(address.ip());
+    let client = api.access.admit(address, request.headers()).await?;
+    // Of health each monitor has a room of its own.
+    if request.uri().path() != "/metrics" {
+        if room.is_spare() && !matches!(client, Client::User(_)) {
+            return Err(crowded());
+        }
         api.access.count(&client)?;
     }
     request.extensions_mut().insert(client);
-    Ok(next.run(request).await)
-}
-
-/// Lets requests through that everybody may make, of each address not too many: they ask the store.
-pub(super) async fn limit(
-    State(api): State<Api>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    api.access.count(&Client::Stranger(address.ip()))?;
     Ok(next.run(request).await)
 }
 

@@ -1,8 +1,9 @@
 //! Whether the process lives, and whether it does its work.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 
 use super::{Api, Sweeping};
@@ -30,7 +31,15 @@ pub(super) async fn live() -> &'static str {
     (status = 200, description = "Ready", content_type = "text/plain", body = String),
     (status = 503, description = "Not ready, and why", content_type = "text/plain", body = String),
 ))]
-pub(super) async fn ready(State(api): State<Api>) -> (StatusCode, String) {
+pub(super) async fn ready(
+    State(api): State<Api>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+) -> (StatusCode, String) {
+    let is_due = api.access.count_monitor(address.ip());
+    api.readiness.get(is_due, readiness(&api)).await
+}
+
+async fn readiness(api: &Api) -> (StatusCode, String) {
     let mut failing = Vec::new();
     let parts = &api.parts;
     if let Err(error) = parts.reader_store.ping().await {
@@ -52,7 +61,7 @@ pub(super) async fn ready(State(api): State<Api>) -> (StatusCode, String) {
         failing.push(ban.to_string());
     }
     let leads = match &api.sweeping {
-        Some(sweeping) => sweeper(&api, sweeping, &mut failing),
+        Some(sweeping) => sweeper(api, sweeping, &mut failing),
         None => {
             if !api.board.is_heard() {
                 failing.push("changes in the store are not heard".to_owned());

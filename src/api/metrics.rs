@@ -1,6 +1,9 @@
 //! Metrics, for Prometheus.
 
-use axum::extract::{MatchedPath, Request, State};
+use std::net::SocketAddr;
+
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -18,7 +21,18 @@ use crate::spans;
 #[utoipa::path(get, path = "/metrics", tag = "health", responses(
     (status = 200, description = "The metrics", content_type = "text/plain", body = String),
 ))]
-pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
+pub(super) async fn metrics(
+    State(api): State<Api>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+) -> impl IntoResponse {
+    let is_due = api.access.count_monitor(address.ip());
+    let text = api.scrape.get(is_due, async { collect(&api) }).await;
+    let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, text)
+}
+
+/// The metrics as they are now.
+fn collect(api: &Api) -> Bytes {
     metrics_process::Collector::default().collect();
     let universe = api.parts.universe.load();
     let tasks = Handle::current().metrics().num_alive_tasks();
@@ -44,8 +58,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
             }
         }
     }
-    let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, api.metrics.render())
+    api.metrics.render().into()
 }
 
 /// Counts, times and traces every request, by its route.

@@ -2,7 +2,7 @@
 //! default.
 //!
 //! ```text
-//!  server (connections) -> problem, measure -> access -> routes -> board, reader, store
+//!  server (connections: room, proxies) -> problem, measure -> access -> routes -> board, reader, store
 //!                                                  '---> stream <- hub <- board
 //! ```
 
@@ -14,6 +14,7 @@ mod encoded;
 mod extract;
 mod health;
 mod indices;
+mod latest;
 mod lines;
 mod market;
 mod metrics;
@@ -22,7 +23,9 @@ mod origin;
 mod page;
 mod prices;
 mod problem;
+mod proxies;
 mod refresh;
+mod room;
 mod server;
 mod sessions;
 mod shapes;
@@ -38,7 +41,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
+use axum::http::header::{
+    AGE, ALLOW, CONTENT_ENCODING, ETAG, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -54,13 +61,17 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::access::Access;
+use self::latest::Latest;
 use self::market::MarketPage;
+use self::proxies::Proxies;
+use self::room::House;
 use self::stream::Hub;
 use self::universe::UniversePage;
 use crate::alerts::{AlertRules, Alerts};
 use crate::board::{History, Onlooker, QuoteBoard};
 use crate::cache::CacheError;
 use crate::clients::Clients;
+use crate::descriptors::{Descriptors, RESERVE};
 use crate::freshness::Freshness;
 use crate::leadership::Candidate;
 use crate::reader::Reader;
@@ -75,6 +86,19 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 
 /// The first look at the store takes this long at most before questions are answered all the same.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
+
+/// What a page of another origin may read of an answer, beside what browsers show in any case.
+const EXPOSED: [HeaderName; 9] = [
+    AGE,
+    ALLOW,
+    CONTENT_ENCODING,
+    ETAG,
+    LOCATION,
+    RETRY_AFTER,
+    WWW_AUTHENTICATE,
+    prices::SOURCE,
+    prices::SESSION,
+];
 
 /// Bytes of a request's body at most.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -116,6 +140,9 @@ struct Shared {
     access: Access,
     market: MarketPage,
     universe_page: UniversePage,
+    readiness: Latest<(StatusCode, String)>,
+    scrape: Latest<Bytes>,
+    house: Arc<House>,
     refreshes: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -156,6 +183,13 @@ impl ApiServer {
             clients,
             market: MarketPage::default(),
             universe_page: UniversePage::default(),
+            readiness: Latest::default(),
+            scrape: Latest::default(),
+            house: House::new(
+                connections(settings.connections),
+                settings.streams_per_client,
+                Proxies::new(&settings.trusted_proxies),
+            ),
             refreshes: Arc::new(Semaphore::new(refresh::UNDER_WAY)),
             tasks: TaskTracker::new(),
             board,
@@ -222,11 +256,12 @@ impl ApiServer {
                 alerts.run(stop.clone()).await;
             }
         };
-        let connections = self.api.parts.settings.api.connections;
+        let proxies = Proxies::new(&self.api.parts.settings.api.trusted_proxies);
         let served = async {
             // Whoever asks before the first look at the store would be told that there is no price.
             let _ = timeout(FIRST_LOOK, self.api.board.heard()).await;
-            server::serve(listener, self.api.router(), connections, stop.clone()).await
+            let house = &self.api.house;
+            server::serve(listener, self.api.router(), house, proxies, stop.clone()).await
         };
         let history = History::new(
             Arc::clone(&self.api.board),
@@ -269,6 +304,7 @@ impl Api {
         while self.stop.run_until_cancelled(ticks.tick()).await.is_some() {
             self.metrics.run_upkeep();
             self.access.clear_out();
+            self.house.clear_out();
         }
     }
 
@@ -303,11 +339,9 @@ impl Api {
             .routes(routes!(stream::stream))
             .layer(middleware::from_fn_with_state(self.clone(), access::guard));
         document::say_guarded(guarded.get_openapi_mut());
-        let limit = middleware::from_fn_with_state(self.clone(), access::limit);
         let all = OpenApiRouter::with_openapi(document::head())
             .routes(routes!(health::live))
             .routes(routes!(health::ready))
-            .layer(limit)
             .merge(guarded);
         let (router, document) = all.split_for_parts();
         let mut router = router
@@ -316,18 +350,37 @@ impl Api {
             .route_layer(middleware::from_fn(metrics::measure))
             .layer(DefaultBodyLimit::max(LARGEST_BODY))
             .layer(CatchPanicLayer::new())
-            .layer(middleware::from_fn(server::limit_headers))
+            .layer(middleware::from_fn(server::check))
             .layer(middleware::from_fn(problem::dress));
         let origin = self.parts.settings.api.cors_origin.as_ref();
         if let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(origin).ok()) {
             let cors = CorsLayer::new()
                 .allow_origin(origin)
                 .allow_methods(AllowMethods::mirror_request())
-                .allow_headers(AllowHeaders::mirror_request());
+                .allow_headers(AllowHeaders::mirror_request())
+                .expose_headers(EXPOSED);
             router = router.layer(cors);
         }
         router.with_state(self.clone())
     }
+}
+
+/// Connections that the system has files for, of so many that are wanted.
+fn connections(wanted: usize) -> usize {
+    let Ok(limit) = Descriptors::get() else {
+        return wanted;
+    };
+    let room = limit.room(wanted);
+    if room < wanted {
+        tracing::warn!(
+            "there is room for {room} connections and not for {wanted} (api.connections): the system \
+             gives this process {} open files, and some are kept for Redis and the broker; raise the \
+             limit to {} (LimitNOFILE of the unit, ulimit -n in a shell)",
+            limit.soft,
+            wanted + RESERVE
+        );
+    }
+    room
 }
 
 impl Deref for Api {

@@ -6,11 +6,41 @@
 
 use std::net::IpAddr;
 
-use axum::http::HeaderMap;
+use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Version};
 
 use super::problem::{Kind, Problem};
+
+/// Refuses a request that does not say to whom it is, or says two things (RFC 9112, 3.2): who stands
+/// in front may have believed the other.
+pub(super) fn check_form(request: &Request) -> Result<(), Problem> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (host, other) = (hosts.next(), hosts.next());
+    if other.is_some() {
+        return Err(Kind::BadRequest.because("a request has one header Host, and this has more"));
+    }
+    let Some(host) = host else {
+        // Older than the header.
+        return match request.version() {
+            Version::HTTP_09 | Version::HTTP_10 => Ok(()),
+            _ => Err(Kind::BadRequest.because("a request has one header Host, and this has none")),
+        };
+    };
+    let host: Option<Authority> = host.to_str().ok().and_then(|host| host.parse().ok());
+    let Some(host) = host.filter(|host| !host.as_str().contains('@')) else {
+        return Err(Kind::BadRequest.because("the header Host is a name or address with a port"));
+    };
+    if request
+        .uri()
+        .authority()
+        .is_some_and(|target| *target != host)
+    {
+        return Err(Kind::BadRequest.because("the header Host is not the host of the request line"));
+    }
+    Ok(())
+}
 
 /// Refuses a request to a name that is not this machine's own, nor that of the origin which is `allowed`.
 pub(super) fn check_host(headers: &HeaderMap, allowed: Option<&str>) -> Result<(), Problem> {
@@ -104,6 +134,37 @@ mod tests {
         }
         assert!(check_host(&headers("sise.example.com", None), None).is_err());
         assert!(check_host(&HeaderMap::new(), None).is_ok());
+    }
+
+    #[test]
+    fn a_request_says_once_to_whom_it_is() {
+        let check = |version, target: &str, hosts: &[&str]| {
+            let mut request = Request::builder().version(version).uri(target);
+            for host in hosts {
+                request = request.header(HOST, *host);
+            }
+            check_form(&request.body(axum::body::Body::empty()).unwrap()).is_ok()
+        };
+        let new = Version::HTTP_11;
+        assert!(check(new, "/live", &["localhost:8787"]));
+        assert!(check(new, "/live", &["[::1]:8787"]));
+        assert!(check(
+            new,
+            "http://localhost:8787/live",
+            &["localhost:8787"]
+        ));
+        assert!(check(Version::HTTP_10, "/live", &[]));
+        assert!(!check(new, "/live", &[]));
+        assert!(!check(new, "/live", &["localhost", "localhost"]));
+        assert!(!check(
+            Version::HTTP_10,
+            "/live",
+            &["localhost", "evil.example"]
+        ));
+        assert!(!check(new, "http://evil.example/live", &["localhost"]));
+        for bad in ["", "not a host", "user@localhost", "localhost/path"] {
+            assert!(!check(new, "/live", &[bad]), "{bad}");
+        }
     }
 
     #[test]

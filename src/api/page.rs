@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use axum::routing::get;
 
 use super::encoded::Encoded;
@@ -83,7 +83,6 @@ pub(super) fn files<S: Clone + Send + Sync + 'static>() -> Router<S> {
             async move {
                 let headers = [
                     (CONTENT_SECURITY_POLICY, POLICY),
-                    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
                     (REFERRER_POLICY, "no-referrer"),
                 ];
                 (headers, file.respond(&asked))

@@ -20,8 +20,8 @@ const MOST: usize = 500;
 /// Why the broker cannot be asked, where nothing else is wrong.
 const NO_KEY: &str = "this process has no app key to ask the broker with";
 
-const SOURCE: HeaderName = HeaderName::from_static("sise-source");
-const SESSION: HeaderName = HeaderName::from_static("sise-session");
+pub(super) const SOURCE: HeaderName = HeaderName::from_static("sise-source");
+pub(super) const SESSION: HeaderName = HeaderName::from_static("sise-session");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A price as JSON, and what the headers say of it.

@@ -17,6 +17,9 @@ use crate::port::StoreError;
 use crate::reader::ReadError;
 use crate::watch::WatchListsError;
 
+/// Letters of a detail at most.
+const LONGEST_DETAIL: usize = 1_000;
+
 /// What is wrong with a request, or with what it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -156,11 +159,17 @@ impl Kind {
         }
     }
 
-    /// The problem with what happened in words.
+    /// The problem with what happened in words, which are cut where a client sent more to quote than
+    /// anybody reads.
     pub(super) fn because(self, detail: impl Into<String>) -> Problem {
+        let mut detail = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(LONGEST_DETAIL) {
+            detail.truncate(end);
+            detail.push_str("...");
+        }
         Problem {
             kind: self,
-            detail: detail.into(),
+            detail,
             retry_after: None,
         }
     }

@@ -9,23 +9,26 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::Request;
+use axum::http::header::{CONNECTION, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{Request, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use metrics::{counter, gauge};
+use metrics::counter;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::problem::{Kind, Problem};
+use super::proxies::Proxies;
+use super::room::{House, Room};
+use super::{access, origin};
 
 /// Path, query and headers of a request have this many bytes at most.
 const HEADERS: usize = 16 * 1024;
@@ -46,34 +49,20 @@ const HELD: usize = 128 * 1024;
 /// After an error of the listener, as where there are too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// An error of the listener that lasts is said this often.
+const SAID_EVERY: Duration = Duration::from_secs(60);
+
+/// What a client is told whom there is no room for at all.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\
+    connection: close\r\n\r\n";
+
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
 /// An open connection is cut this long after the stop.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The room of one connection, kept by whoever has it in use: a stream outlives its request.
-#[derive(Debug, Clone)]
-pub(super) struct Room {
-    _taken: Arc<Taken>,
-}
-
-#[derive(Debug)]
-struct Taken(#[expect(dead_code, reason = "held for its end")] OwnedSemaphorePermit);
-
-impl Room {
-    fn new(permit: OwnedSemaphorePermit) -> Self {
-        gauge!("sise_http_connections").increment(1);
-        Self {
-            _taken: Arc::new(Taken(permit)),
-        }
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        gauge!("sise_http_connections").decrement(1);
-    }
-}
-
-/// Serves `router` on `listener` until `stop`, over so many connections at once.
+/// Serves `router` on `listener` until `stop`, over as many connections at once as there is room for.
 ///
 /// # Errors
 ///
@@ -81,11 +70,13 @@ impl Drop for Taken {
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
-    connections: usize,
+    house: &Arc<House>,
+    proxies: Proxies,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let room = Arc::new(Semaphore::new(connections));
+    let proxies = Arc::new(proxies);
     let tasks = TaskTracker::new();
+    let mut complaint = Complaint::default();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -93,20 +84,27 @@ pub(super) async fn serve(
         };
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
+            // Of that one connection alone.
+            Err(error) if is_of_client(&error) => continue,
             Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
+                complaint.note(&error);
                 sleep(PAUSE).await;
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
-            // Closed at once: whoever waited here would hold a file for nothing.
+        let Some(room) = house.take(address.ip()) else {
+            // Answered and closed at once: whoever waited here would hold a file for nothing.
             counter!("sise_http_connections_refused_total").increment(1);
+            let _ = stream.try_write(FULL);
             continue;
         };
-        let (router, stop) = (router.clone(), stop.clone());
-        let room = Room::new(permit);
-        tasks.spawn(answer(stream, address, room, router, stop));
+        let service = Service {
+            address,
+            room,
+            router: router.clone(),
+            proxies: Arc::clone(&proxies),
+        };
+        tasks.spawn(service.answer(stream, stop.clone()));
     }
     tasks.close();
     // A client that keeps its connection open must not hold the process.
@@ -114,52 +112,111 @@ pub(super) async fn serve(
     Ok(())
 }
 
-/// Answers the requests of one connection.
-async fn answer(
-    stream: TcpStream,
-    address: SocketAddr,
-    room: Room,
-    router: Router,
-    stop: CancellationToken,
-) {
-    let socket = SockRef::from(&stream);
-    let set = socket.set_tcp_nodelay(true);
-    let set = set.and_then(|()| socket.set_send_buffer_size(HELD));
-    if let Err(error) = set.and_then(|()| socket.set_tcp_user_timeout(Some(UNTAKEN))) {
-        tracing::debug!(%error, "options of a connection");
-    }
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(address));
-        request.extensions_mut().insert(room.clone());
-        let router = router.clone();
-        async move {
-            let answered: Result<_, Infallible> = router.oneshot(request).await;
-            answered
+/// Whether it was the client that gave up its connection.
+fn is_of_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// What is said of a listener that fails: at once, and then once in a while.
+#[derive(Debug, Default)]
+struct Complaint {
+    said: Option<Instant>,
+    failures: u64,
+}
+
+impl Complaint {
+    fn note(&mut self, error: &io::Error) {
+        self.failures += 1;
+        if self.said.is_some_and(|said| said.elapsed() < SAID_EVERY) {
+            return;
         }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN)
-        .max_buf_size(READ)
-        .max_headers(READ_HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    tokio::pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => report(ended),
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            report(connection.await);
-        }
+        let failures = std::mem::take(&mut self.failures);
+        self.said = Some(Instant::now());
+        tracing::warn!(
+            %error,
+            failures,
+            "connections are not accepted; if there are too many open files, raise LimitNOFILE"
+        );
     }
 }
 
-/// Refuses requests with large headers.
-pub(super) async fn limit_headers(
+/// What answers the requests of one connection.
+struct Service {
+    address: SocketAddr,
+    room: Room,
+    router: Router,
+    proxies: Arc<Proxies>,
+}
+
+impl Service {
+    /// Answers until client, server or somebody with a better claim to the room end it.
+    async fn answer(self, stream: TcpStream, stop: CancellationToken) {
+        let socket = SockRef::from(&stream);
+        let set = socket.set_tcp_nodelay(true);
+        let set = set.and_then(|()| socket.set_send_buffer_size(HELD));
+        if let Err(error) = set.and_then(|()| socket.set_tcp_user_timeout(Some(UNTAKEN))) {
+            tracing::debug!(%error, "options of a connection");
+        }
+        let room = self.room.clone();
+        let service = service_fn(|request| self.call(request));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADERS_WITHIN)
+            .max_buf_size(READ)
+            .max_headers(READ_HEADERS)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        tokio::pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => report(ended),
+            () = room.is_wanted() => tracing::debug!("a connection made room for another"),
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                report(connection.await);
+            }
+        }
+    }
+
+    /// Answers one request.
+    async fn call(&self, request: Request<Incoming>) -> Result<Response, Infallible> {
+        self.room.work();
+        let mut request = request.map(Body::new);
+        let client = self.proxies.client(self.address.ip(), request.headers());
+        let client = SocketAddr::new(client, self.address.port());
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(client));
+        extensions.insert(self.room.clone());
+        let mut answer = self.router.clone().oneshot(request).await?;
+        let is_switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let headers = answer.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        if self.room.is_spare() && !is_switched {
+            headers.insert(CONNECTION, CLOSE);
+        }
+        self.room.rest();
+        Ok(answer)
+    }
+}
+
+/// Lets requests through that are well formed, and on the last connections those that they are kept for.
+pub(super) async fn check(
     request: axum::extract::Request,
     next: Next,
 ) -> Result<Response, Problem> {
+    check_size(&request)?;
+    origin::check_form(&request)?;
+    check_room(&request)?;
+    Ok(next.run(request).await)
+}
+
+/// Refuses requests with large headers.
+fn check_size(request: &axum::extract::Request) -> Result<(), Problem> {
     let headers = request.headers().iter();
     let sizes = headers.map(|(name, value)| name.as_str().len() + value.len());
     let uri = request.uri().path_and_query();
@@ -167,7 +224,20 @@ pub(super) async fn limit_headers(
     if size > HEADERS {
         return Err(Kind::HeadersTooLarge.because("path, query and headers have 16 kB at most"));
     }
-    Ok(next.run(request).await)
+    Ok(())
+}
+
+/// Refuses what the last connections are not kept for.
+fn check_room(request: &axum::extract::Request) -> Result<(), Problem> {
+    let room = request.extensions().get::<Room>();
+    if !room.is_some_and(Room::is_spare) {
+        return Ok(());
+    }
+    let is_health = matches!(request.uri().path(), "/live" | "/ready" | "/metrics");
+    if is_health || access::token(request.headers()).is_some() {
+        return Ok(());
+    }
+    Err(access::crowded())
 }
 
 fn report(ended: hyper::Result<()>) {

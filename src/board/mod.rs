@@ -228,7 +228,7 @@ impl QuoteBoard {
     }
 
     /// Puts live prices up; returns those that are new.
-    fn post(&self, quotes: Vec<Quote>, now: KrxTime) -> Vec<Arc<Posted>> {
+    pub(crate) fn post(&self, quotes: Vec<Quote>, now: KrxTime) -> Vec<Arc<Posted>> {
         let mut news = Vec::with_capacity(quotes.len());
         let mut state = self.state_mut();
         for quote in quotes {
@@ -270,7 +270,7 @@ impl QuoteBoard {
     }
 
     /// Takes down what is not in the store any more though its life is not over.
-    fn take_down(&self, symbols: &[Symbol]) {
+    pub(crate) fn take_down(&self, symbols: &[Symbol]) {
         let mut state = self.state_mut();
         for symbol in symbols {
             let place = state.place(*symbol);

@@ -12,6 +12,7 @@ use super::failure::{DONE, Failure, Outcome};
 use super::output::{self, grouped};
 use super::plan::remedies;
 use crate::config::Layers;
+use crate::descriptors::{Descriptors, RESERVE};
 use crate::domain::{APART, Plan, Presence, Role};
 use crate::port::{CacheKeys as _, QuoteSource as _, Roster as _, StoreError};
 use crate::setup::Parts;
@@ -78,6 +79,7 @@ pub(super) async fn run(arguments: DoctorArguments, mut layers: Layers) -> Outco
     let (parts, scribe) = super::recorded(&layers)?;
     let mut checks = vec![settings(&layers)];
     checks.push(state_directory(&parts));
+    checks.extend(files(&parts));
     checks.extend(store(&parts).await);
     match parts.broker.clone() {
         Some(broker) => checks.extend(broker::checks(&parts, &broker).await),
@@ -148,6 +150,42 @@ fn state_directory(parts: &Parts) -> Check {
             "make room or give the right, or set state.directory to another place",
         ),
     }
+}
+
+/// Connections of clients, and those to Redis and the broker, are open files.
+fn files(parts: &Parts) -> Option<Check> {
+    parts.settings.api.listen?;
+    let wanted = parts.settings.api.connections;
+    // A daemon raises the limit as far as it may.
+    let limit = match Descriptors::get() {
+        Ok(limit) => Descriptors {
+            soft: limit.hard,
+            ..limit
+        },
+        Err(error) => {
+            let mend = "look at `ulimit -n`, or set api.connections to what it allows";
+            return Some(Check::warn("files", error.to_string(), mend));
+        }
+    };
+    let room = limit.room(wanted);
+    let found = match limit.hard {
+        u64::MAX => {
+            format!("no limit of open files, {wanted} connections (api.connections) are served")
+        }
+        hard => format!(
+            "{hard} open files may be had here, {room} of {wanted} connections (api.connections) are served"
+        ),
+    };
+    Some(if room == wanted {
+        Check::ok("files", found)
+    } else {
+        let mend = format!(
+            "raise the limit to {} (LimitNOFILE of the unit, `ulimit -n` in a shell), or set \
+             api.connections = {room}",
+            wanted + RESERVE
+        );
+        Check::warn("files", found, mend)
+    })
 }
 
 async fn store(parts: &Parts) -> Vec<Check> {

@@ -12,6 +12,7 @@ use super::failure::{Failure, Outcome};
 use crate::api::ApiServer;
 use crate::config::Layers;
 use crate::daemon;
+use crate::descriptors::Descriptors;
 use crate::domain::Role;
 use crate::setup::Parts;
 use crate::telemetry;
@@ -84,6 +85,10 @@ pub(super) async fn listen(parts: &Parts) -> Result<Option<TcpListener>, Failure
     let Some(address) = parts.settings.api.listen else {
         return Ok(None);
     };
+    if let Err(error) = Descriptors::raise() {
+        // Fewer connections then: the API says how many.
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
     let listener = TcpListener::bind(address).await.map_err(|error| {
         Failure::failed(format!(
             "cannot listen on {address} for the API, health and metrics: {error}; set api.listen \

@@ -1,6 +1,8 @@
 //! The API.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
 
 use super::ConfigError;
 use super::layers::Layers;
@@ -18,6 +20,8 @@ pub struct ApiSettings {
     pub streams_per_client: usize,
     /// The origin whose pages may ask from a browser; `None` for this program's own alone.
     pub cors_origin: Option<String>,
+    /// Proxies that are believed when they say from where a request comes.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 pub(super) fn api(layers: &Layers) -> Result<ApiSettings, ConfigError> {
@@ -27,7 +31,24 @@ pub(super) fn api(layers: &Layers) -> Result<ApiSettings, ConfigError> {
         connections: layers.count("api.connections", 1..=1_000_000)?,
         streams_per_client: layers.count("api.streams_per_client", 1..=1_000_000)?,
         cors_origin: layers.address("api.cors_origin")?,
+        trusted_proxies: networks(layers, "api.trusted_proxies")?,
     })
+}
+
+/// Addresses and networks, separated by commas.
+fn networks(layers: &Layers, key: &'static str) -> Result<Vec<IpNet>, ConfigError> {
+    let texts = layers.text(key).split(',').map(str::trim);
+    let texts = texts.filter(|text| !text.is_empty());
+    let network = |text: &str| match text.parse::<IpAddr>() {
+        Ok(address) => Ok(IpNet::from(address.to_canonical())),
+        Err(_) => text.parse().map_err(|_| {
+            layers.refuse(
+                key,
+                "addresses and networks separated by commas, such as 127.0.0.1, 10.0.0.0/8",
+            )
+        }),
+    };
+    texts.map(network).collect()
 }
 
 fn listen(layers: &Layers) -> Result<Option<SocketAddr>, ConfigError> {

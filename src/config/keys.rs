@@ -89,6 +89,7 @@ pub const KEYS: &[Key] = &[
     key("api.connections", "16000"),
     key("api.streams_per_client", "32"),
     key("api.cors_origin", ""),
+    key("api.trusted_proxies", ""),
     key("log.level", "info"),
     key("log.format", "text"),
     hidden("telemetry.otlp_endpoint"),

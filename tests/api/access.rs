@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::world::World;
 use crate::support::{PATIENCE, until};
-use crate::wire::{Stream, get, request, send};
+use crate::wire::{Answer, Stream, get, request, send};
 use crate::{Served, serve, small};
 
 /// An address of this machine that is not called loopback, so that tokens are asked for.
@@ -98,6 +98,82 @@ async fn an_open_address_without_a_token_is_refused_at_the_start() {
     );
 }
 
+/// An access token of the world, made on the command line.
+async fn token(world: &World, user: &str, life: &str) -> String {
+    let made = small(world, &["clients", "add", user, "--life", life]);
+    made.run().await.exits(0).stdout.trim().to_owned()
+}
+
+/// As who has a token.
+async fn ask(address: &str, method: &str, path: &str, token: &str, body: &str) -> Answer {
+    let bearer = format!("Bearer {token}");
+    request(address, method, path, &[("authorization", &bearer)], body).await
+}
+
+#[tokio::test]
+async fn a_session_ends_with_the_one_that_began_it() {
+    let world = World::new(&["--limit", "0"]).await;
+    token(&world, "keeper", "90days").await;
+    let (_server, open) = serve(&world, &[("SISE__API__LISTEN", OTHER)]).await;
+    // Without a token nobody is asked for one here, but one that is sent counts all the same.
+    let (_here, here) = serve(&world, &[]).await;
+    let there = open.replace("0.0.0.0", "127.0.0.1");
+    let longest = json!({"life_s": 34_560_000}).to_string();
+    for address in [&here, &there] {
+        let first = token(&world, "agent", "60s").await;
+        let before = chrono::Utc::now();
+        let mut chain = vec![first.clone()];
+        for _ in 0..2 {
+            let last = chain.last().unwrap();
+            let begun = ask(address, "POST", "/v1/sessions", last, &longest).await;
+            assert_eq!(begun.status, 201);
+            let begun = begun.json();
+            assert_eq!(begun["user"], "agent");
+            let until: chrono::DateTime<chrono::Utc> =
+                begun["until"].as_str().unwrap().parse().unwrap();
+            assert!((until - before).num_seconds() <= 60, "{until}");
+            chain.push(begun["token"].as_str().unwrap().to_owned());
+        }
+        let boss = json!({"user": "boss"}).to_string();
+        let refused = ask(address, "POST", "/v1/sessions", &first, &boss).await;
+        refused.is_problem(422, "unprocessable");
+        let kept = world.redis.texts("*session:*").await.into_iter();
+        let kept = kept.filter(|(_, session)| session.contains("agent"));
+        let keys: Vec<String> = kept.map(|(key, _)| key).collect();
+        assert!(keys.len() >= chain.len(), "{keys:?}");
+        let lives = world.redis.lives(&keys).await;
+        assert!(
+            lives.iter().all(|life| (1..=60_000).contains(life)),
+            "{lives:?}"
+        );
+        for token in &chain {
+            assert_eq!(
+                ask(&there, "GET", "/v1/market", token, "").await.status,
+                200
+            );
+        }
+        let ended = ask(address, "DELETE", "/v1/sessions", &first, "").await;
+        assert_eq!(ended.status, 204);
+        for token in &chain {
+            until("it has ended with the first", async || {
+                let answer = ask(&there, "GET", "/v1/market", token, "").await;
+                (answer.status == 401).then_some(())
+            })
+            .await;
+            let begun = ask(&there, "POST", "/v1/sessions", token, "{}").await;
+            begun.is_problem(401, "unauthorized");
+        }
+        let listed = small(&world, &["clients", "list", "--json"]).run().await;
+        let listed = listed.exits(0).json();
+        let users = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|session| &session["user"]);
+        assert_eq!(users.collect::<Vec<_>>(), ["keeper"]);
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_asks_too_often_is_told_when_to_come_again() {
     let served = Served::with(&[("SISE__API__REQUESTS_PER_SECOND", "5")]).await;
@@ -111,41 +187,86 @@ async fn a_client_that_asks_too_often_is_told_when_to_come_again() {
         }
     }
     assert!((1..40).contains(&refused), "{refused} of 40 refused");
-    // Health is for monitors, and is counted apart.
-    assert_eq!(get(&served.address, "/live").await.status, 200);
+    // Health is for monitors, however often they ask.
+    for path in ["/live", "/ready", "/metrics"].repeat(40) {
+        assert_eq!(get(&served.address, path).await.status, 200, "{path}");
+    }
 }
 
 #[tokio::test]
 async fn who_guesses_tokens_is_held_off_and_who_has_one_is_not() {
     let world = World::new(&["--limit", "0"]).await;
-    let made = small(&world, &["clients", "add", "agent"]).run().await;
-    let token = made.exits(0).stdout.trim().to_owned();
+    let first = token(&world, "agent", "90days").await;
     let settings = [
         ("SISE__API__LISTEN", OTHER),
         ("SISE__API__REQUESTS_PER_SECOND", "5"),
     ];
     let (_server, address) = serve(&world, &settings).await;
     let address = address.replace("0.0.0.0", "127.0.0.1");
-    let bearer = format!("Bearer {token}");
-    let good = [("authorization", bearer.as_str())];
-    let answer = request(&address, "GET", "/v1/indices", &good, "").await;
-    assert_eq!(answer.status, 200);
-    let mut held_off = 0;
-    for guess in 0..40 {
-        let guess = format!("Bearer sise_{guess}");
-        let headers = [("authorization", guess.as_str())];
-        let answer = request(&address, "GET", "/v1/indices", &headers, "").await;
-        match answer.status {
-            429 => held_off += 1,
-            _ => drop(answer.is_problem(401, "unauthorized")),
+    let guess = async |number: u32| {
+        let answer = ask(
+            &address,
+            "GET",
+            "/v1/indices",
+            &format!("sise_{number}"),
+            "",
+        )
+        .await;
+        if answer.status != 429 {
+            answer.is_problem(401, "unauthorized");
         }
+        answer.status == 429
+    };
+    let mut held_off = 0;
+    for number in 0..40 {
+        held_off += u32::from(guess(number).await);
     }
     assert!((1..40).contains(&held_off), "{held_off} of 40 held off");
-    until("a good token is let in from the same address", async || {
-        let answer = request(&address, "GET", "/v1/indices", &good, "").await;
+    // From the same address, while the guesses go on: tokens that this server never saw before.
+    assert!(guess(40).await);
+    assert_eq!(
+        ask(&address, "GET", "/v1/indices", &first, "").await.status,
+        200
+    );
+    let second = token(&world, "other", "90days").await;
+    until("a new token is let in", async || {
+        guess(41).await;
+        let answer = ask(&address, "GET", "/v1/indices", &second, "").await;
         (answer.status == 200).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn clients_behind_a_trusted_proxy_are_told_apart() {
+    let settings = [
+        ("SISE__API__REQUESTS_PER_SECOND", "5"),
+        ("SISE__API__TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.1"),
+    ];
+    let served = Served::with(&settings).await;
+    let ask = async |name: &str, value: &str| {
+        let headers = [(name, value)];
+        request(&served.address, "GET", "/v1/indices", &headers, "").await
+    };
+    let of_loud = [
+        ("x-forwarded-for", "198.51.100.7, 192.0.2.1"),
+        ("x-forwarded-for", "192.0.2.1, 10.0.0.1"),
+        ("forwarded", "for=192.0.2.1;proto=https"),
+    ];
+    let mut refused = 0;
+    for (name, value) in of_loud.repeat(20) {
+        refused += u32::from(ask(name, value).await.status == 429);
+    }
+    assert!(refused > 0, "three ways to say one client");
+    assert_eq!(ask("x-forwarded-for", "192.0.2.2").await.status, 200);
+    assert_eq!(
+        ask("forwarded", "for=\"[2001:db8::1]:80\"").await.status,
+        200
+    );
+    let settings = [("SISE__API__TRUSTED_PROXIES", "10.0.0.0/33")];
+    let refused = small(&served.world, &["serve"]).set(settings[0].0, settings[0].1);
+    let refused = refused.run().await.exits(2);
+    refused.says(&["api.trusted_proxies", "10.0.0.0/8"]);
 }
 
 #[tokio::test]
@@ -204,4 +325,101 @@ async fn pages_of_other_origins_may_ask_only_where_that_is_set() {
     let answer = request(&address, "GET", "/v1/indices", &origin, "").await;
     let allowed = answer.header("access-control-allow-origin");
     assert_eq!(allowed, Some("https://example.org"));
+    // What is said in headers can be read.
+    let usual = ["cache-control", "content-length", "content-type"];
+    let exposed = answer.header("access-control-expose-headers").unwrap();
+    let exposed: Vec<&str> = exposed.split(',').map(str::trim).collect();
+    let of_transport = [
+        "date",
+        "connection",
+        "vary",
+        "transfer-encoding",
+        "x-content-type-options",
+    ];
+    for (method, path, body) in [
+        ("GET", "/v1/prices/005930", ""),
+        ("GET", "/v1/market", ""),
+        ("GET", "/v1/prices", ""),
+        ("DELETE", "/v1/market", ""),
+        ("POST", "/v1/refresh", "{\"codes\":[\"005930\"]}"),
+    ] {
+        let answer = request(&address, method, path, &origin, body).await;
+        for name in answer.names() {
+            let is_read = exposed.contains(&name) || usual.contains(&name);
+            let is_ours = !(of_transport.contains(&name) || name.starts_with("access-control-"));
+            assert!(is_read || !is_ours, "{name} of {path} is hidden");
+        }
+    }
+    for name in ["age", "etag", "retry-after", "sise-source", "sise-session"] {
+        assert!(exposed.contains(&name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_says_once_to_whom_it_is() {
+    let served = Served::new().await;
+    for (version, hosts, status) in [
+        ("1.1", &["localhost"][..], 200),
+        ("1.0", &[], 200),
+        ("1.1", &[], 400),
+        ("1.1", &["localhost", "localhost"], 400),
+        ("1.0", &["localhost", "evil.example"], 400),
+        ("1.1", &["local host"], 400),
+    ] {
+        for path in ["/live", "/v1/indices", "/"] {
+            let hosts: Vec<String> = hosts
+                .iter()
+                .map(|host| format!("host: {host}\r\n"))
+                .collect();
+            let hosts = hosts.concat();
+            let text = format!("GET {path} HTTP/{version}\r\n{hosts}connection: close\r\n\r\n");
+            let answer = send(&served.address, text.as_bytes()).await;
+            assert_eq!(answer.status, status, "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_browser_is_told_what_each_page_may_do() {
+    let served = Served::new().await;
+    let address = &served.address;
+    for path in [
+        "/",
+        "/main.js",
+        "/docs/",
+        "/docs/swagger-ui-bundle.js",
+        "/v1/openapi.json",
+    ] {
+        let answer = get(address, path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'none'"), "{path}: {policy}");
+        assert!(
+            policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+    }
+    for path in [
+        "/",
+        "/docs/",
+        "/docs",
+        "/live",
+        "/metrics",
+        "/v1/market",
+        "/v1/nothing",
+    ] {
+        let answer = get(address, path).await;
+        assert_eq!(
+            answer.header("x-content-type-options"),
+            Some("nosniff"),
+            "{path}"
+        );
+    }
+    // Nothing in it runs that the policy forbids.
+    let page = String::from_utf8(get(address, "/docs/").await.body).unwrap();
+    assert!(
+        !page.contains("<script>") && !page.contains("onload="),
+        "{page}"
+    );
 }

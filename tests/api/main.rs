@@ -13,6 +13,7 @@
 mod support;
 
 mod access;
+mod floods;
 mod routes;
 mod stream;
 mod wire;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use crate::support::nginx::Nginx;
 use crate::support::{PATIENCE, until};
 use crate::wire::{Stream, get, read_until, request};
 use crate::{CODES, Served, codes, serve, small};
@@ -65,6 +66,27 @@ async fn the_same_comes_as_events() {
     })
     .collect();
     assert!(places.is_sorted());
+}
+
+/// An nginx as it is installed holds back what it is not told to pass on.
+#[tokio::test]
+async fn events_come_at_once_through_a_proxy_as_it_is_installed() {
+    let served = Served::new().await;
+    let nginx = Nginx::in_front_of(&served.address).await;
+    let mut socket = TcpStream::connect(&nginx.address).await.unwrap();
+    let path = format!("/v1/stream?codes={}", codes(2).join(","));
+    let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept-encoding: gzip\r\n\r\n");
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    read_until(&mut socket, &mut text, "event: snapshot").await;
+    assert!(
+        text.contains("cache-control: no-store, no-transform"),
+        "{text}"
+    );
+    served.sweep().await;
+    read_until(&mut socket, &mut text, "event: changes").await;
+    let answer = get(&nginx.address, "/v1/prices/005930").await;
+    assert_eq!(answer.status, 200);
 }
 
 #[tokio::test]

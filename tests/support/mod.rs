@@ -19,6 +19,7 @@ pub(crate) mod echo;
 pub(crate) mod faked_time;
 pub(crate) mod http;
 pub(crate) mod list;
+pub(crate) mod nginx;
 pub(crate) mod program;
 pub(crate) mod quote;
 pub(crate) mod redis;

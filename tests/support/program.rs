@@ -66,6 +66,27 @@ impl Program {
         self
     }
 
+    /// The same, where the system gives the process so many open files and no more.
+    pub(crate) fn with_files(self, limit: usize) -> Self {
+        let plain = self.command.as_std();
+        let mut command = Command::new("sh");
+        let limited = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+        command
+            .args(["-c", &limited])
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .env_clear()
+            .current_dir(plain.get_current_dir().unwrap())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        for (name, value) in plain.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        Self { command }
+    }
+
     pub(crate) fn at(mut self, time: &FakedTime) -> Self {
         self.command.envs(time.variables());
         self
@@ -156,6 +177,15 @@ impl Running {
 
     pub(crate) fn process(&self) -> u32 {
         self.child.id().expect("it runs")
+    }
+
+    /// The most memory that it ever held, in bytes, as the system counts.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.unwrap().trim().trim_end_matches(" kB");
+        kibibytes.parse::<u64>().unwrap() * 1_024
     }
 
     /// Whether it has not ended.

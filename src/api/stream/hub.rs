@@ -17,7 +17,7 @@ use super::message::GapReason;
 use super::places::Places;
 use super::subscription::Subscription;
 use crate::api::access::Client;
-use crate::board::{News, Onlooker, QuoteBoard};
+use crate::board::{News, Onlooker, Posted, QuoteBoard};
 use crate::domain::{Index, Market, Symbol};
 
 /// What one stream is to be told.
@@ -165,9 +165,12 @@ impl Hub {
         listeners.note(stream, new);
     }
 
-    pub(super) fn count_message(&self, skipped: u64) {
+    pub(super) fn count_message(&self) {
         self.messages.fetch_add(1, Ordering::Relaxed);
         counter!("sise_stream_messages_total").increment(1);
+    }
+
+    pub(super) fn count_skipped(&self, skipped: u64) {
         if skipped > 0 {
             self.skipped.fetch_add(skipped, Ordering::Relaxed);
             counter!("sise_stream_coalesced_total").increment(skipped);
@@ -364,6 +367,50 @@ impl Stream {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The next prices of those that are wanted, perhaps none where something else `is_enough`.
+    pub(super) fn next_wanted(
+        &self,
+        board: &QuoteBoard,
+        most: usize,
+        is_enough: bool,
+    ) -> Vec<Arc<Posted>> {
+        self.next(board, is_enough, |pending| {
+            let places = pending.wanted.take(most);
+            for place in &places {
+                pending.changed.remove(*place);
+            }
+            places
+        })
+    }
+
+    /// The next prices of those that changed, perhaps none where something else `is_enough`.
+    pub(super) fn next_changed(
+        &self,
+        board: &QuoteBoard,
+        most: usize,
+        is_enough: bool,
+    ) -> Vec<Arc<Posted>> {
+        self.next(board, is_enough, |pending| pending.changed.take(most))
+    }
+
+    /// The prices at the next places that have one. Parts without a price are passed over: nothing
+    /// would wake the stream for what waits behind them.
+    fn next(
+        &self,
+        board: &QuoteBoard,
+        is_enough: bool,
+        take: impl Fn(&mut Pending) -> Vec<usize>,
+    ) -> Vec<Arc<Posted>> {
+        loop {
+            let places = take(&mut self.pending());
+            let is_last = places.is_empty();
+            let prices = board.at(places);
+            if is_last || is_enough || !prices.is_empty() {
+                return prices;
+            }
+        }
+    }
+
     /// Waits until there may be something to tell.
     pub(super) async fn woken(&self) {
         self.wake.notified().await;
@@ -385,5 +432,50 @@ impl fmt::Debug for Hub {
         f.debug_struct("Hub")
             .field("statistics", &self.statistics())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::time::Duration;
+
+    use chrono::TimeZone as _;
+
+    use super::*;
+    use crate::domain::{Quote, Seoul};
+
+    #[test]
+    fn codes_without_a_price_hide_none_of_those_behind_them() {
+        let now = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();
+        let board = Arc::new(QuoteBoard::new(Duration::from_secs(120)));
+        let hub = Hub::new(Arc::clone(&board), 1);
+        let client = Client::Address(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let stream = hub.begin(client).unwrap();
+        let all = Subscription {
+            all: true,
+            ..Subscription::default()
+        };
+        hub.subscribe(&stream, &Subscription::default(), &all);
+        let codes: Vec<Symbol> = (0..40)
+            .map(|code| format!("{code:06}").parse().unwrap())
+            .collect();
+        let quotes = codes.iter().map(|code| Quote::sample(*code, 1_000, now));
+        hub.told(&News::Prices(&board.post(quotes.collect(), now)));
+        let (gone, kept) = codes.split_at(30);
+        board.take_down(gone);
+        let told = |prices: Vec<Arc<Posted>>| -> Vec<Symbol> {
+            prices
+                .iter()
+                .map(|posted| posted.quote.stock_code)
+                .collect()
+        };
+        assert_eq!(told(stream.next_changed(&board, 10, false)), kept);
+        assert!(stream.next_changed(&board, 10, false).is_empty());
+        for place in board.places(codes.iter().copied()) {
+            stream.pending().wanted.add(place);
+        }
+        assert_eq!(told(stream.next_wanted(&board, 10, false)), kept);
+        assert!(stream.pending().wanted.is_empty());
     }
 }

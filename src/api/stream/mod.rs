@@ -1,5 +1,6 @@
 //! Streams: changes as they happen, over WebSocket or Server-Sent Events (`docs/stream.md`).
 
+mod frames;
 mod hub;
 mod message;
 mod places;
@@ -9,10 +10,9 @@ mod websocket;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
 use serde::Deserialize;
@@ -22,16 +22,13 @@ use super::Api;
 use super::access::{Client, token};
 use super::extract::{Params, codes};
 use super::problem::{Document, Kind, Problem};
-use super::server::Room;
+use super::room::Room;
 pub(super) use hub::{Hub, Statistics};
 use message::Wish;
 use subscriber::Subscriber;
 
-/// Bytes of a message of a client at most.
-const LARGEST: usize = 64 * 1024;
-
-/// Bytes that are read at once: operations are short, and there are thousands of streams.
-const READ_BUFFER: usize = 1024;
+/// Tells nginx to pass on what comes as it comes.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Codes in the query at most.
 const MOST_CODES: usize = 500;
@@ -84,7 +81,7 @@ pub(super) async fn stream(
     let wish = wanted.wish()?;
     let token = match &client {
         Client::User(_) => token(&headers),
-        Client::Address(_) | Client::Stranger(_) => None,
+        _ => None,
     };
     let is_upgrade = is_websocket(&headers);
     if is_upgrade {
@@ -97,16 +94,7 @@ pub(super) async fn stream(
     if !is_upgrade {
         return Ok(events(subscriber));
     }
-    let (mut parts, _) = request.into_parts();
-    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &api).await;
-    let upgrade = upgrade.map_err(|refused| Kind::BadRequest.because(refused.body_text()))?;
-    let upgrade = upgrade
-        .protocols(["sise.v1"])
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_message_size(LARGEST)
-        .max_frame_size(LARGEST);
-    Ok(upgrade.on_upgrade(|socket| websocket::run(socket, subscriber)))
+    websocket::upgrade(request, subscriber)
 }
 
 /// Whether an upgrade to a WebSocket is asked for, and not one that nobody here knows, as to HTTP/2.
@@ -136,7 +124,10 @@ fn events(subscriber: Subscriber) -> Response {
     let mut response = Body::from_stream(events).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // A proxy that waited for more, or packed it, would hold the events back.
+    let control = HeaderValue::from_static("no-store, no-transform");
+    headers.insert(CACHE_CONTROL, control);
+    headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
     response
 }
 

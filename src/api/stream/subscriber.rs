@@ -1,6 +1,8 @@
 //! One stream: what its client asks for, and what it is told.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,8 @@ use super::subscription::Subscription;
 use crate::api::Api;
 use crate::api::access::Client;
 use crate::api::problem::{Kind, Problem};
-use crate::api::server::Room;
+use crate::api::room::Room;
+use crate::cache::CacheError;
 use crate::domain::{Index, Symbol};
 
 /// Where nothing else was sent for so long, a heartbeat is.
@@ -29,9 +32,6 @@ const SMALL_CHUNK: usize = 10;
 
 /// Codes of a stream of few at most.
 const FEW: usize = 100;
-
-/// Answers that wait for a client at most: one that asks on without listening is no client.
-const WAITING: usize = 32;
 
 /// Codes of one operation at most; who wants more wants all.
 const MOST_CODES: usize = 3_000;
@@ -65,7 +65,12 @@ impl Over {
 struct Pass {
     token: String,
     due: Instant,
+    /// The look-up under way: kept here, so that whatever comes meanwhile does not begin it anew.
+    looking: Option<LookUp>,
 }
+
+/// Whose the token is.
+type LookUp = Pin<Box<dyn Future<Output = Result<Option<String>, CacheError>> + Send>>;
 
 /// A stream. Ends with its last use.
 pub(super) struct Subscriber {
@@ -92,7 +97,7 @@ pub(super) struct Subscriber {
     stop: CancellationToken,
     end: Option<&'static str>,
     /// The connection counts for as long as the stream lasts.
-    _room: Room,
+    room: Room,
 }
 
 impl Subscriber {
@@ -107,6 +112,7 @@ impl Subscriber {
             let why = "this client has as many streams as api.streams_per_client allows";
             return Err(Kind::TooManyRequests.because(why).retry_after(5));
         };
+        room.streams(true);
         let mut beats = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut writer = Writer::default();
@@ -128,11 +134,12 @@ impl Subscriber {
             pass: token.map(|token| Pass {
                 token: token.to_owned(),
                 due: Instant::now() + LOOK,
+                looking: None,
             }),
             is_expired: false,
             stop: api.stop.clone(),
             end: None,
-            _room: room,
+            room,
         })
     }
 
@@ -178,7 +185,12 @@ impl Subscriber {
         let Some(pass) = &mut self.pass else {
             return;
         };
-        let found = self.api.access.user_of(&pass.token).await;
+        let looking = pass.looking.get_or_insert_with(|| {
+            let (api, token) = (self.api.clone(), pass.token.clone());
+            Box::pin(async move { api.access.user_of(&token).await })
+        });
+        let found = looking.await;
+        pass.looking = None;
         pass.due = Instant::now() + LOOK;
         if let Ok(None) = found {
             self.refuse(&Kind::Unauthorized.because("the access token has ended"));
@@ -186,8 +198,14 @@ impl Subscriber {
         }
     }
 
-    /// Takes a message of the client. `false` where it is to be disconnected.
-    pub(super) async fn hear(&mut self, text: &str) -> bool {
+    /// Whether an answer waits for the client: nothing more is heard before it is taken, so that what
+    /// waits does not grow with what a client sends.
+    pub(super) fn has_answers(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Takes a message of the client.
+    pub(super) async fn hear(&mut self, text: &str) {
         match serde_json::from_str(text) {
             Ok(Operation::Subscribe(wish)) => self.change(wish, true).await,
             Ok(Operation::Unsubscribe(wish)) => self.change(wish, false).await,
@@ -199,7 +217,6 @@ impl Subscriber {
                 "the message is not understood: {error}; see docs/stream.md"
             ))),
         }
-        self.waiting.len() <= WAITING
     }
 
     async fn change(&mut self, wish: Wish, is_wanted: bool) {
@@ -272,13 +289,13 @@ impl Subscriber {
     /// What is to be told now.
     fn take(&mut self) -> Option<Message> {
         if let Some(message) = self.waiting.pop_front() {
-            self.api.hub.count_message(0);
+            self.api.hub.count_message();
             return Some(message);
         }
         let mut pending = self.stream.pending();
         if let Some(alert) = pending.alerts.pop_front() {
             drop(pending);
-            self.api.hub.count_message(0);
+            self.api.hub.count_message();
             return Some(self.writer.alert(&alert));
         }
         if !pending.gaps.is_empty() {
@@ -291,32 +308,43 @@ impl Subscriber {
             self.want_all();
             pending = self.stream.pending();
         }
-        if !(pending.wanted.is_empty() && self.wanted_indices.is_empty()) {
-            let places = pending.wanted.take(self.chunk);
-            for place in &places {
-                pending.changed.remove(*place);
-            }
-            drop(pending);
-            let indices = std::mem::take(&mut self.wanted_indices);
-            let indices = self.indices(&indices);
-            let prices = self.api.hub.board().at(places);
-            self.api.hub.count_message(0);
-            return Some(self.writer.prices("snapshot", &prices, &indices));
+        let is_asked = !(pending.wanted.is_empty() && self.wanted_indices.is_empty());
+        drop(pending);
+        if is_asked {
+            return Some(self.snapshot());
         }
+        self.changes()
+    }
+
+    /// The next part of what was asked for.
+    fn snapshot(&mut self) -> Message {
+        let indices = std::mem::take(&mut self.wanted_indices);
+        let indices = self.indices(&indices);
+        let board = self.api.hub.board();
+        let prices = self
+            .stream
+            .next_wanted(board, self.chunk, !indices.is_empty());
+        self.api.hub.count_message();
+        self.writer.prices("snapshot", &prices, &indices)
+    }
+
+    /// The next part of what has changed.
+    fn changes(&mut self) -> Option<Message> {
+        let mut pending = self.stream.pending();
         let indices = std::mem::take(&mut pending.indices);
-        if pending.changed.is_empty() && indices.is_empty() {
-            return None;
-        }
-        let places = pending.changed.take(self.chunk);
         let skipped = std::mem::take(&mut pending.skipped);
         drop(pending);
-        self.skipped += skipped;
-        let prices = self.api.hub.board().at(places);
         let indices = self.indices(&indices);
+        let board = self.api.hub.board();
+        let prices = self
+            .stream
+            .next_changed(board, self.chunk, !indices.is_empty());
+        self.skipped += skipped;
+        self.api.hub.count_skipped(skipped);
         if prices.is_empty() && indices.is_empty() {
             return None;
         }
-        self.api.hub.count_message(skipped);
+        self.api.hub.count_message();
         let changes = self.writer.prices("changes", &prices, &indices);
         if self.skipped > 0 && self.told_skipped_at.elapsed() >= GAPS_EVERY {
             let gap = self.tell_skipped();
@@ -354,7 +382,7 @@ impl Subscriber {
             self.stream.wake();
             return None;
         }
-        self.api.hub.count_message(0);
+        self.api.hub.count_message();
         Some(self.writer.gap(reason, 0, &codes))
     }
 
@@ -377,6 +405,7 @@ impl Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
+        self.room.streams(false);
         let hub = &self.api.hub;
         hub.end(&self.stream, &self.subscription);
         // Of events nobody tells why they are taken no more.

@@ -1,20 +1,43 @@
 //! A stream over a WebSocket.
 
-use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::SEC_WEBSOCKET_PROTOCOL;
+use axum::response::Response;
+use futures_util::{SinkExt as _, StreamExt as _};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::frames::Counted;
 use super::subscriber::{Over, Subscriber, TAKEN_WITHIN};
+use crate::api::problem::{Kind, Problem};
 
-/// Operations of a client in a second, twice as many in a burst.
-const OPERATIONS: std::num::NonZeroU32 = match std::num::NonZeroU32::new(20) {
-    Some(rate) => rate,
-    None => std::num::NonZeroU32::MIN,
-};
+/// The subprotocol: the version of the messages.
+const PROTOCOL: &str = "sise.v1";
+
+/// Bytes of a message of a client at most.
+const LARGEST: usize = 64 * 1024;
+
+/// Bytes that are read at once: operations are short, and there are thousands of streams.
+const READ_BUFFER: usize = 1024;
+
+/// Bytes that wait for a client at most, far more than the largest message has.
+const UNSENT: usize = 1 << 20;
+
+/// For the farewell of a client that takes nothing there is no more time.
+const FAREWELL: Duration = Duration::from_millis(100);
+
+type Socket = WebSocketStream<Counted<TokioIo<Upgraded>>>;
 
 /// Why a stream ended.
 enum End {
@@ -22,92 +45,117 @@ enum End {
     Gone,
     /// The client took nothing any more.
     Slow,
-    /// The client asked too much.
+    /// The client sent too much.
     Flood,
     /// The server ends it.
     Over(Over),
 }
 
 impl End {
-    /// The connection broke off: the system too gives up a client that takes nothing.
-    fn of(error: &(dyn Error + 'static)) -> Self {
-        let mut cause = Some(error);
-        while let Some(error) = cause {
-            let error_of_system = error.downcast_ref::<io::Error>();
-            if error_of_system.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
-                return Self::Slow;
-            }
-            cause = error.source();
+    fn of(error: &Error) -> Self {
+        match error {
+            Error::Io(error) if error.kind() == io::ErrorKind::QuotaExceeded => Self::Flood,
+            // The system too gives up a client that takes nothing.
+            Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => Self::Slow,
+            Error::WriteBufferFull(_) => Self::Slow,
+            _ => Self::Gone,
         }
-        Self::Gone
     }
 }
 
+/// Answers the request for an upgrade, and serves the stream on its connection afterwards.
+pub(super) fn upgrade(mut request: Request, subscriber: Subscriber) -> Result<Response, Problem> {
+    let mut response = create_response_with_body(&request, Body::empty)
+        .map_err(|error| Kind::BadRequest.because(error.to_string()))?;
+    let wanted = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let mut wanted = wanted.filter_map(|names| names.to_str().ok());
+    if wanted.any(|names| names.split(',').any(|name| name.trim() == PROTOCOL)) {
+        let protocol = HeaderValue::from_static(PROTOCOL);
+        response
+            .headers_mut()
+            .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    let upgraded = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        match upgraded.await {
+            Ok(upgraded) => run(upgraded, subscriber).await,
+            Err(error) => tracing::debug!(%error, "a connection did not become a stream"),
+        }
+    });
+    Ok(response)
+}
+
 /// Serves a stream until client or server end it.
-pub(super) async fn run(mut socket: WebSocket, mut subscriber: Subscriber) {
+async fn run(upgraded: Upgraded, mut subscriber: Subscriber) {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(UNSENT)
+        .max_message_size(Some(LARGEST))
+        .max_frame_size(Some(LARGEST));
+    let connection = Counted::new(TokioIo::new(upgraded));
+    let mut socket = WebSocketStream::from_raw_socket(connection, Role::Server, Some(config)).await;
     let end = exchange(&mut socket, &mut subscriber).await;
-    let (reason, code, words) = match end {
-        End::Gone => return subscriber.ends("gone"),
+    let (reason, frame) = match end {
+        End::Gone => ("gone", None),
         End::Slow => (
             "slow",
-            close_code::POLICY,
-            "messages were not taken in time",
+            Some((CloseCode::Policy, "messages were not taken in time")),
         ),
-        End::Flood => ("flood", close_code::POLICY, "too many operations"),
-        End::Over(over @ Over::Stopped) => (over.as_str(), close_code::AWAY, "the server stops"),
+        End::Flood => ("flood", Some((CloseCode::Policy, "too many messages"))),
+        End::Over(over @ Over::Stopped) => {
+            (over.as_str(), Some((CloseCode::Away, "the server stops")))
+        }
         End::Over(over @ Over::Expired) => (
             over.as_str(),
-            close_code::POLICY,
-            "the access token has ended",
+            Some((CloseCode::Policy, "the access token has ended")),
         ),
     };
     subscriber.ends(reason);
-    let frame = CloseFrame {
+    let frame = frame.map(|(code, words)| CloseFrame {
         code,
         reason: words.into(),
-    };
+    });
     // Whoever takes nothing does not take this either.
-    let _ = timeout(
-        Duration::from_millis(100),
-        socket.send(Message::Close(Some(frame))),
-    )
-    .await;
+    let _ = timeout(FAREWELL, socket.close(frame)).await;
 }
 
-async fn exchange(socket: &mut WebSocket, subscriber: &mut Subscriber) -> End {
-    let quota = Quota::per_second(OPERATIONS).allow_burst(OPERATIONS.saturating_add(20));
-    let mut operations: Option<Box<DefaultDirectRateLimiter>> = None;
+async fn exchange(socket: &mut Socket, subscriber: &mut Subscriber) -> End {
     loop {
+        let hears = !subscriber.has_answers();
         tokio::select! {
             message = subscriber.next() => {
                 let message = match message {
                     Ok(message) => message,
                     Err(over) => return End::Over(over),
                 };
-                match timeout(TAKEN_WITHIN, socket.send(Message::Text(message.json.into()))).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => return End::of(&error),
-                    Err(_) => return End::Slow,
+                let message = Message::Text(message.json.into());
+                if let Err(end) = taken(socket.send(message)).await {
+                    return end;
                 }
             }
-            heard = socket.recv() => match heard {
-                Some(Ok(Message::Text(text))) => {
-                    let operations =
-                        operations.get_or_insert_with(|| Box::new(RateLimiter::direct(quota)));
-                    if operations.check().is_err() || !subscriber.hear(&text).await {
-                        return End::Flood;
+            heard = socket.next(), if hears => match heard {
+                Some(Ok(Message::Text(text))) => subscriber.hear(&text).await,
+                Some(Ok(Message::Binary(_))) => subscriber.hear("").await,
+                Some(Ok(Message::Ping(_))) => {
+                    // Its answer is written below, and taken before anything more is heard.
+                    if let Err(end) = taken(socket.flush()).await {
+                        return end;
                     }
                 }
-                // Pings are answered below.
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Binary(_))) => {
-                    if !subscriber.hear("").await {
-                        return End::Flood;
-                    }
-                }
+                Some(Ok(Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Err(error)) => return End::of(&error),
                 Some(Ok(Message::Close(_))) | None => return End::Gone,
             },
         }
+    }
+}
+
+/// Waits until the client takes what it is sent.
+async fn taken(sending: impl Future<Output = Result<(), Error>>) -> Result<(), End> {
+    match timeout(TAKEN_WITHIN, sending).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(End::of(&error)),
+        Err(_) => Err(End::Slow),
     }
 }
