@@ -110,7 +110,8 @@ pub struct Quote {
         deserialize_with = "readable"
     )]
     pub limit: Option<PriceLimit>,
-    /// What gave the price: `kis.multi`, `kis.single`, `kis.ws`.
+    /// What gave the price: `kis.multi`, `kis.single`, `kis.ws`, or `other` where another program wrote
+    /// it and does not say.
     #[serde(default, deserialize_with = "readable")]
     pub source: Cow<'static, str>,
     /// Whether a simulated broker gave it: a made-up price, for trials alone. Written only where it
@@ -150,8 +151,24 @@ pub enum PriceLimit {
 }
 
 impl Quote {
+    /// What the multi-price call is called in [`Quote::source`].
+    pub const MULTI_PRICE: &str = "kis.multi";
+    /// What the single-price call is called in [`Quote::source`].
+    pub const SINGLE_PRICE: &str = "kis.single";
     /// What the live feed is called in [`Quote::source`].
     pub const LIVE_FEED: &str = "kis.ws";
+    /// What another program that does not say is called in [`Quote::source`].
+    pub const OTHER_PROGRAM: &str = "other";
+
+    /// The source of this name, without a copy of the names that sise gives itself.
+    #[must_use]
+    pub fn source_named(name: &str) -> Cow<'static, str> {
+        let own = [Self::MULTI_PRICE, Self::SINGLE_PRICE, Self::LIVE_FEED];
+        match own.into_iter().find(|own| *own == name) {
+            Some(own) => Cow::Borrowed(own),
+            None => Cow::Owned(name.to_owned()),
+        }
+    }
 
     /// Whether it tells of an earlier moment of the same stock than `other`. The volume of a day only
     /// grows; where it does not tell, the time does.

@@ -100,7 +100,7 @@ impl MultiRow<'_> {
                 low: &self.inter2_lwpr,
                 base_price: self.inter2_sdpr.positive(),
                 halted: None,
-                source: "kis.multi",
+                source: Quote::MULTI_PRICE,
             },
             context,
         )
@@ -123,7 +123,7 @@ impl SingleRow<'_> {
                 low: &self.stck_lwpr,
                 base_price: self.stck_sdpr.positive(),
                 halted: halted.then_some(true),
-                source: "kis.single",
+                source: Quote::SINGLE_PRICE,
             },
             context,
         )

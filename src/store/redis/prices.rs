@@ -97,9 +97,7 @@ pub(super) fn quote(decoder: &mut Decoder, symbol: Symbol, value: Value) -> Opti
     let Value::BulkString(bytes) = value else {
         return None;
     };
-    let quote = decoder
-        .read(symbol, bytes)
-        .filter(|quote| quote.price > 0 && quote.stock_code == symbol);
+    let quote = decoder.read(symbol, &bytes).filter(|quote| quote.price > 0);
     if quote.is_none() {
         counter!("sise_store_unreadable_total").increment(1);
     }
