@@ -112,7 +112,7 @@ pub struct Quote {
     pub limit: Option<PriceLimit>,
     /// What gave the price: `kis.multi`, `kis.single`, `kis.ws`, or `other` where another program wrote
     /// it and does not say.
-    #[serde(default, deserialize_with = "readable")]
+    #[serde(default = "other_program", deserialize_with = "readable_source")]
     pub source: Cow<'static, str>,
     /// Whether a simulated broker gave it: a made-up price, for trials alone. Written only where it
     /// is true.
@@ -200,6 +200,10 @@ fn krx() -> Cow<'static, str> {
     Cow::Borrowed("KRX")
 }
 
+fn other_program() -> Cow<'static, str> {
+    Cow::Borrowed(Quote::OTHER_PROGRAM)
+}
+
 /// A field that is no part of a price: what cannot be read is taken for absent, so that it does not
 /// spoil the rest.
 pub(super) fn readable<'de, T, D>(deserializer: D) -> Result<T, D::Error>
@@ -218,6 +222,13 @@ fn readable_venue<'de, D: Deserializer<'de>>(
     Ok(Lenient::deserialize(deserializer)?
         .value()
         .unwrap_or_else(krx))
+}
+
+fn readable_source<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Cow<'static, str>, D::Error> {
+    let source: Option<String> = Lenient::deserialize(deserializer)?.value();
+    Ok(source.map_or_else(other_program, |source| Quote::source_named(&source)))
 }
 
 #[derive(Deserialize)]

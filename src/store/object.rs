@@ -37,6 +37,9 @@ macro_rules! members {
                 _ => $scan.pass()?,
             }
         }
+        if !$scan.is_at_end() {
+            return None;
+        }
     };
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Scan<'a> {
 impl<'a> Scan<'a> {
     /// The members of the object in `text`; `None` if it holds none.
     pub(super) fn object(text: &'a [u8], names: &'static [&'static str]) -> Option<Self> {
-        let rest = after_blanks(text).strip_prefix(b"{")?;
+        let rest = after_blanks(text.trim_ascii_end()).strip_prefix(b"{")?;
         Some(Self { rest, names })
     }
 
@@ -130,7 +130,12 @@ impl<'a> Scan<'a> {
         Some(value)
     }
 
-    /// Goes on to the next member with a known name.
+    /// Whether what is left is the end of the object, and nothing is cut off.
+    pub(super) fn is_at_end(&self) -> bool {
+        after_blanks(self.rest) == b"}"
+    }
+
+    /// Goes on to the next member with a known name, or to the end of the object.
     fn find_member(&mut self) {
         let starts_member = |place: usize| {
             let rest = self.rest.get(place..)?.strip_prefix(b",")?;
@@ -139,7 +144,7 @@ impl<'a> Scan<'a> {
             (is_known && after_blanks(rest).starts_with(b":")).then_some(place)
         };
         let place = (0..self.rest.len()).find_map(starts_member);
-        let place = place.unwrap_or(self.rest.len());
+        let place = place.unwrap_or(self.rest.len().saturating_sub(1));
         self.rest = self.rest.get(place..).unwrap_or_default();
     }
 }
