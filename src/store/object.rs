@@ -32,7 +32,7 @@ macro_rules! members {
         })*
         // Of a name that stands twice the last value holds that can be read.
         while let Some(name) = $scan.name() {
-            match name {
+            match &*name {
                 $(name if name == $name.as_bytes() => $place = $value.or($place),)*
                 _ => $scan.pass()?,
             }

@@ -35,10 +35,17 @@ impl<'a> Scan<'a> {
     }
 
     /// The name of the next member; `None` if there is no other.
-    pub(super) fn name(&mut self) -> Option<&'a [u8]> {
+    pub(super) fn name(&mut self) -> Option<Cow<'a, [u8]>> {
         let rest = after_blanks(self.rest);
         let rest = after_blanks(rest.strip_prefix(b",").unwrap_or(rest));
-        let (name, rest) = quoted(rest)?;
+        let (name, rest) = match quoted(rest) {
+            Some((name, rest)) => (Cow::Borrowed(name), rest),
+            None => {
+                let (name, rest) = value(rest)?;
+                let name: String = serde_json::from_slice(name).ok()?;
+                (Cow::Owned(name.into_bytes()), rest)
+            }
+        };
         let rest = after_blanks(rest).strip_prefix(b":")?;
         self.rest = after_blanks(rest);
         Some(name)
@@ -120,9 +127,7 @@ impl<'a> Scan<'a> {
 
     /// A value, passed over, if it is whole.
     fn value(&mut self) -> Option<&'a [u8]> {
-        let mut values = serde_json::Deserializer::from_slice(self.rest).into_iter::<IgnoredAny>();
-        values.next()?.ok()?;
-        let (value, rest) = self.rest.split_at_checked(values.byte_offset())?;
+        let (value, rest) = value(self.rest)?;
         if !ends_value(rest) {
             return None;
         }
@@ -147,6 +152,13 @@ impl<'a> Scan<'a> {
         let place = place.unwrap_or(self.rest.len().saturating_sub(1));
         self.rest = self.rest.get(place..).unwrap_or_default();
     }
+}
+
+/// A value by serde, and what follows it.
+fn value(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    rest.split_at_checked(values.byte_offset())
 }
 
 /// A text up to its closing quote; `None` if something in it is escaped or cannot stand there.

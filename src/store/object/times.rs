@@ -99,7 +99,8 @@ impl Day {
 #[cold]
 fn odd_local(text: &[u8]) -> Option<NaiveDateTime> {
     let text = std::str::from_utf8(text).ok()?;
-    let local = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
+    let local = text
+        .parse()
         .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f"));
     match local {
         Ok(local) => Some(local),
