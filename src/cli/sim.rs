@@ -116,6 +116,18 @@ struct FeedArguments {
     /// Send nothing from then on
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     feed_silent: f64,
+    /// Begin the frame with the match that a VI is expected to end with, which is no trade
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    feed_expected: f64,
+    /// Begin the frame with a block trade, a tenth below the market
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    feed_block: f64,
+    /// Begin the frame with a record of a week ago, of a thousand times the volume
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    feed_other_day: f64,
+    /// Begin the frame with a record of another hour, of a thousand times the volume
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    feed_other_hour: f64,
 }
 
 /// What goes wrong, as shares of calls from 0 to 1.
@@ -149,6 +161,9 @@ struct FaultArguments {
     /// Rows whose price is zero
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     zero: f64,
+    /// Rows whose price is that of a match that a VI is expected to end with
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    expected: f64,
     /// Rows that lack optional fields
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     missing_fields: f64,
@@ -250,6 +265,7 @@ fn options(arguments: SimArguments) -> SimOptions {
             dead_token: faults.dead_token,
             short: faults.short,
             zero: faults.zero,
+            expected: faults.expected,
             missing_fields: faults.missing_fields,
             unknown_fields: faults.unknown_fields,
             renamed_fields: faults.renamed_fields,
@@ -269,6 +285,10 @@ fn options(arguments: SimArguments) -> SimOptions {
                 truncated: feed.feed_truncated,
                 miscounted: feed.feed_miscounted,
                 silent: feed.feed_silent,
+                expected: feed.feed_expected,
+                block: feed.feed_block,
+                other_day: feed.feed_other_day,
+                other_hour: feed.feed_other_hour,
             },
         },
     }

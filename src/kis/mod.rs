@@ -42,9 +42,9 @@ pub use rest::Rest;
 pub use token_file::TokenFile;
 pub use transport::{Http, Reply, Transport};
 #[cfg(feature = "daemon")]
-pub(crate) use ws::REFUSALS as FEED_REFUSALS;
-#[cfg(feature = "daemon")]
 pub use ws::{Dial, Incoming, KisTicks, Socket, WebSocket};
+#[cfg(feature = "daemon")]
+pub(crate) use ws::{NoTrade, REFUSALS as FEED_REFUSALS};
 
 /// The broker's hosts (contract 1.1).
 pub mod host {

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use metrics::counter;
 
 use super::call::{Call, Caller};
 use super::fields;
-use super::wire::{Context, MultiRow, NoQuote, SingleRow, rows};
+use super::wire::{Context, MultiRow, NoQuote, SingleRow, rows, shows_last_trades};
 use crate::domain::{
     Calendar, Calling, Index, IndexQuote, KrxTime, Quote, Symbol, Universe, Venue,
 };
@@ -83,13 +84,24 @@ impl KisQuotes {
                     let mut rows = rows.iter();
                     rows.find(|row| row.inter_shrn_iscd.as_str() == name)
                 };
+                // While a match is expected a price is only taken for the last trade's where the
+                // answer shows that it is.
+                let shows_last_trades = shows_last_trades(&rows);
+                let has_price =
+                    |row: &MultiRow<'_>| !row.is_of_expected_match() || shows_last_trades;
                 let answer = |symbol: &Symbol| {
-                    let row = named(symbol.as_str());
-                    let quote = row.map(|row| row.quote(self.context(*symbol, &universe, sent_at)));
+                    let context = self.context(*symbol, &universe, sent_at);
+                    let quote = named(symbol.as_str()).map(|row| match has_price(row) {
+                        true => row.quote(context),
+                        false => Err(NoQuote::Expected),
+                    });
                     (*symbol, answer_of(quote))
                 };
                 let session = self.calendar.load().phase(Venue::Krx, sent_at);
-                let level = |index: &Index| named(index.code())?.index(*index, sent_at, session);
+                let level = |index: &Index| {
+                    let row = named(index.code()).filter(|row| has_price(row))?;
+                    row.index(*index, sent_at, session)
+                };
                 let levels = indices.iter().filter_map(level).collect();
                 Ok((symbols.iter().map(answer).collect(), levels))
             })
@@ -129,6 +141,10 @@ fn answer_of(quote: Option<Result<Quote, NoQuote>>) -> Answer {
     match quote {
         Some(Ok(quote)) => Answer::Quote(Box::new(quote)),
         Some(Err(NoQuote::Refused(why))) => Answer::Refused(why),
+        Some(Err(NoQuote::Expected)) => {
+            counter!("sise_expected_matches_total").increment(1);
+            Answer::Refused("the price of an expected match, which is no trade".to_owned())
+        }
         Some(Err(NoQuote::Unknown)) | None => Answer::Unknown,
     }
 }

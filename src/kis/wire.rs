@@ -5,11 +5,13 @@
 
 mod body;
 mod index;
+mod match_phase;
 mod row;
 mod text;
 
 use crate::domain::{KrxTime, Listing, Phase, Quote, Status, Symbol};
 pub(super) use body::rows;
+pub(super) use match_phase::{is_expected_match, shows_last_trades};
 pub(super) use row::row;
 pub(super) use text::Text;
 pub(super) use text::{parse_whole, percentage};
@@ -17,6 +19,7 @@ pub(super) use text::{parse_whole, percentage};
 row! {
     /// One row of `intstock-multprice` (contract 4.3).
     MultiRow {
+        hour_cls_code,
         inter_shrn_iscd,
         inter_kor_isnm,
         inter2_prpr,
@@ -27,6 +30,8 @@ row! {
         inter2_hgpr,
         inter2_lwpr,
         acml_tr_pbmn,
+        intr_antc_cntg_vrss,
+        intr_antc_vol,
         inter2_sdpr,
         inter2_prdy_clpr,
     }
@@ -66,6 +71,8 @@ pub(super) enum NoQuote {
     Unknown,
     /// There is a stock, but no price.
     Refused(String),
+    /// The price may be that of a match that is only expected.
+    Expected,
 }
 
 /// The fields that both price calls share, under one name each.

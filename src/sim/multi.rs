@@ -45,8 +45,17 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
             Asked::Stock(stock, now) => {
                 let alteration = call.dice.alteration();
                 let zero = call.dice.strikes(faults.zero);
-                faulty |= zero || alteration.is_any();
-                stock_row(&mut payload, stock, now, zero, alteration);
+                let expected = call
+                    .dice
+                    .strikes(faults.expected)
+                    .then(|| expected_match(now));
+                faulty |= zero || expected.is_some() || alteration.is_any();
+                let seen = Seen {
+                    now,
+                    expected,
+                    zero,
+                };
+                stock_row(&mut payload, stock, &seen, alteration);
             }
             Asked::Index(index, now) => index_row(&mut payload, *index, now),
             Asked::Unknown(code) => unknown_row(&mut payload, code),
@@ -121,7 +130,29 @@ fn find<'a>(call: Call<'a>, slots: &[(&str, &'a str)]) -> Vec<Asked<'a>> {
         .collect()
 }
 
-fn stock_row(out: &mut String, stock: &Stock, now: &Figures, zero: bool, alteration: Alteration) {
+/// The figures of a stock as a row shows them.
+struct Seen<'a> {
+    now: &'a Figures,
+    /// Of the match that is expected in a VI, where there is one.
+    expected: Option<Figures>,
+    zero: bool,
+}
+
+/// What a VI is expected to end with: another price, at which nothing has traded yet.
+fn expected_match(now: &Figures) -> Figures {
+    let (lower, upper) = now.limits();
+    let up = now.price + 3 * tick_size(now.price);
+    let price = if up <= upper { up } else { lower };
+    Figures {
+        price,
+        rate: hundredths(price - now.base, now.base),
+        ..*now
+    }
+}
+
+fn stock_row(out: &mut String, stock: &Stock, seen: &Seen<'_>, alteration: Alteration) {
+    let zero = seen.zero;
+    let now = seen.expected.as_ref().unwrap_or(seen.now);
     let (lower, upper) = now.limits();
     let label = match stock.market {
         Market::Kospi => "거래소",
@@ -131,7 +162,10 @@ fn stock_row(out: &mut String, stock: &Stock, now: &Figures, zero: bool, alterat
     let mut row = Row::altered(out, alteration);
     row.text("kospi_kosdaq_cls_name", label)
         .text("mrkt_trtm_cls_name", label)
-        .text("hour_cls_code", "0")
+        .text(
+            "hour_cls_code",
+            if seen.expected.is_some() { "C" } else { "0" },
+        )
         .text("inter_shrn_iscd", stock.code.as_str())
         .text("inter_kor_isnm", &stock.name)
         .number("inter2_prpr", if zero { 0 } else { now.price })
@@ -156,12 +190,19 @@ fn stock_row(out: &mut String, stock: &Stock, now: &Figures, zero: bool, alterat
             "oprc_vrss_hgpr_rate",
             hundredths(now.high - now.open, now.open),
         )
-        .texts(&[
-            ("intr_antc_cntg_vrss", "0"),
-            ("intr_antc_cntg_vrss_sign", "3"),
-            ("intr_antc_cntg_prdy_ctrt", "0.00"),
-            ("intr_antc_vol", "0"),
-        ])
+        .number(
+            "intr_antc_cntg_vrss",
+            seen.expected.map_or(0, |figures| figures.change()),
+        )
+        .text(
+            "intr_antc_cntg_vrss_sign",
+            seen.expected.map_or("3", |figures| figures.sign()),
+        )
+        .decimal(
+            "intr_antc_cntg_prdy_ctrt",
+            seen.expected.map_or(0, |figures| figures.rate),
+        )
+        .number("intr_antc_vol", seen.expected.map_or(0, |_| book.ask_size))
         .number("inter2_sdpr", now.base);
     row.end();
 }

@@ -79,6 +79,9 @@ pub struct Faults {
     pub short: f64,
     /// Share of rows whose price is "0" while all else stands.
     pub zero: f64,
+    /// Share of multi-price rows that tell of a match that is expected in a VI: the price is that of the
+    /// match.
+    pub expected: f64,
     /// Share of rows that lack about half of their optional fields.
     pub missing_fields: f64,
     /// Share of rows with a field that is not documented.
@@ -101,6 +104,7 @@ impl Default for Faults {
             dead_token: 0.0,
             short: 0.0,
             zero: 0.0,
+            expected: 0.0,
             missing_fields: 0.0,
             unknown_fields: 0.0,
             renamed_fields: 0.0,
@@ -110,7 +114,7 @@ impl Default for Faults {
 }
 
 impl Faults {
-    fn shares(&self) -> [(&'static str, f64); 11] {
+    fn shares(&self) -> [(&'static str, f64); 12] {
         [
             ("refuse", self.refuse),
             ("http_500", self.http_500),
@@ -120,6 +124,7 @@ impl Faults {
             ("dead_token", self.dead_token),
             ("short", self.short),
             ("zero", self.zero),
+            ("expected", self.expected),
             ("missing_fields", self.missing_fields),
             ("unknown_fields", self.unknown_fields),
             ("renamed_fields", self.renamed_fields),

@@ -1,8 +1,9 @@
 //! The live feed: trades as they happen, over the broker's WebSocket (contract chapter 5).
 //!
-//! `frame` and `trade` read data, `reply` reads answers, `cipher` decrypts; `session` is one
+//! `frame` and `trade` read data, `admission` says which of it are trades, `reply` reads answers, `cipher` decrypts; `session` is one
 //! connection with its registrations over a `socket`, and `pace` says when there may be another.
 
+mod admission;
 mod frame;
 mod reply;
 mod trade;
@@ -11,6 +12,8 @@ mod trade;
 mod cipher;
 #[cfg(feature = "daemon")]
 mod pace;
+#[cfg(feature = "daemon")]
+mod refusals;
 #[cfg(feature = "daemon")]
 mod session;
 #[cfg(feature = "daemon")]
@@ -25,6 +28,8 @@ pub use socket::{Dial, Incoming, Socket, WebSocket};
 #[cfg(feature = "daemon")]
 pub use stream::KisTicks;
 
+#[cfg(feature = "daemon")]
+pub(crate) use admission::NoTrade;
 #[cfg(feature = "daemon")]
 pub(crate) use reply::REFUSALS;
 

@@ -36,7 +36,7 @@ pub(crate) fn messages(bytes: &[u8]) -> Vec<Quote> {
             arrived_at: now,
             session: Phase::Regular,
         };
-        let Some(quote) = quote(record, context) else {
+        let Ok(quote) = quote(record, context) else {
             continue;
         };
         let number = |place: usize| -> Option<i64> {

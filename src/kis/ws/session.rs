@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cipher::Cipher;
 use super::frame::{Dropped, Frame, Record, TRADES};
+use super::refusals::Refusals;
 use super::reply::{self, Reply, Said, Verdict};
 use super::socket::{Incoming, Socket};
 use super::teller::Teller;
@@ -74,6 +75,7 @@ pub(super) struct Session<'a> {
     approval_key: SecretString,
     reading: &'a Reading,
     teller: &'a mut Teller,
+    refusals: &'a mut Refusals,
     /// Codes that were registered in an earlier session, so that trades of theirs were missed.
     missed: &'a mut BTreeSet<Symbol>,
     /// Those of them that are registered again, until all are.
@@ -95,6 +97,7 @@ impl<'a> Session<'a> {
         approval_key: SecretString,
         reading: &'a Reading,
         teller: &'a mut Teller,
+        refusals: &'a mut Refusals,
         missed: &'a mut BTreeSet<Symbol>,
     ) -> Self {
         let now = Instant::now();
@@ -103,6 +106,7 @@ impl<'a> Session<'a> {
             approval_key,
             reading,
             teller,
+            refusals,
             missed,
             resumed: BTreeSet::new(),
             registered: BTreeSet::new(),
@@ -276,11 +280,11 @@ impl<'a> Session<'a> {
                 session,
             };
             match quote(record, context) {
-                Some(quote) => {
+                Ok(quote) => {
                     counter!("sise_feed_ticks_total").increment(1);
                     self.teller.tick(quote);
                 }
-                None => count_dropped("no_price"),
+                Err(why) => self.refusals.note(why, symbol, record.field(2), arrived_at),
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::pace::{After, Pace};
+use super::refusals::Refusals;
 use super::reply::Verdict;
 use super::session::{Ended, Reading, Session};
 use super::socket::Dial;
@@ -76,6 +77,7 @@ impl KisTicks {
         &self,
         wanted: &mut watch::Receiver<Arc<[Symbol]>>,
         teller: &mut Teller,
+        refusals: &mut Refusals,
         missed: &mut BTreeSet<Symbol>,
         stop: &CancellationToken,
     ) -> Attempt {
@@ -89,7 +91,7 @@ impl KisTicks {
             Some(Err(attempt)) => return attempt,
             Some(Ok(open)) => open,
         };
-        let session = Session::new(socket, key, &self.reading, teller, missed);
+        let session = Session::new(socket, key, &self.reading, teller, refusals, missed);
         Attempt::Ended(session.run(wanted, stop).await)
     }
 
@@ -174,6 +176,7 @@ impl TickSource for KisTicks {
             return;
         };
         let mut teller = Teller::new(told);
+        let mut refusals = Refusals::default();
         let mut missed = BTreeSet::new();
         let mut is_first = true;
         loop {
@@ -197,7 +200,7 @@ impl TickSource for KisTicks {
             }
             let began = Instant::now();
             let attempt = self
-                .attempt(&mut wanted, &mut teller, &mut missed, &stop)
+                .attempt(&mut wanted, &mut teller, &mut refusals, &mut missed, &stop)
                 .await;
             let after = self.settle(&attempt).await;
             let pause = spacing.pace.pause(after, began.elapsed(), fastrand::f64());

@@ -1,7 +1,6 @@
 //! Trades of the live feed as quotes (contract 5.5).
 
-use chrono::{NaiveDate, NaiveTime};
-
+use super::admission::{NoTrade, traded_at};
 use super::frame::Record;
 use crate::domain::{KrxTime, Listing, Phase, Quote, Status, Symbol};
 use crate::kis::wire::{parse_whole, percentage};
@@ -17,21 +16,14 @@ pub(super) struct Context<'a> {
     pub(super) session: Phase,
 }
 
-/// The quote in a record; `None` where it has no price.
-pub(super) fn quote(record: &Record<'_>, context: Context<'_>) -> Option<Quote> {
+/// The quote in a record, where it is a trade of this moment.
+pub(super) fn quote(record: &Record<'_>, context: Context<'_>) -> Result<Quote, NoTrade> {
     let whole = |number| parse_whole(record.field(number));
     let positive = |number| whole(number).filter(|amount| *amount > 0);
     let amount = |number| whole(number).filter(|amount| *amount >= 0);
-    let price = positive(3)?;
+    let timestamp = traded_at(record, context.arrived_at)?;
+    let price = positive(3).ok_or(NoTrade::NoPrice)?;
     let change = whole(5);
-    let arrived_at = context.arrived_at;
-    // A time that is none leaves that of the arrival, a moment later.
-    let time = NaiveTime::parse_from_str(record.field(2), "%H%M%S").ok();
-    let day = NaiveDate::parse_from_str(record.field(34), "%Y%m%d").ok();
-    let traded_at = time.map(|time| {
-        let day = day.unwrap_or_else(|| arrived_at.date_naive());
-        day.and_time(time)
-    });
     let quote = Quote {
         stock_code: context.symbol,
         stock_name: context
@@ -42,7 +34,7 @@ pub(super) fn quote(record: &Record<'_>, context: Context<'_>) -> Option<Quote> 
         change,
         change_rate: record.field(6).parse().ok().and_then(percentage),
         volume: amount(14),
-        timestamp: traded_at.unwrap_or_else(|| arrived_at.naive_local()),
+        timestamp,
         market: context.listing.map(|listing| listing.market),
         open: positive(8),
         high: positive(9),
@@ -60,9 +52,9 @@ pub(super) fn quote(record: &Record<'_>, context: Context<'_>) -> Option<Quote> 
         limit: None,
         source: Quote::LIVE_FEED.into(),
         simulated: false,
-        fetched_at: arrived_at,
+        fetched_at: context.arrived_at,
     };
-    Some(quote.as_stored())
+    Ok(quote.as_stored())
 }
 
 #[cfg(test)]
@@ -70,7 +62,7 @@ mod tests {
     use super::super::frame::Frame;
     use super::*;
     use crate::domain::{Group, Market, Seoul};
-    use chrono::TimeZone as _;
+    use chrono::{NaiveDateTime, TimeDelta, TimeZone as _};
 
     const FRAMES: &str = include_str!("../../../tests/fixtures/kis/H0STCNT0-frames.txt");
     const OFFICIAL: &str = include_str!("../../../tests/fixtures/kis/official-frame-H0STCNT0.txt");
@@ -79,6 +71,7 @@ mod tests {
         include_str!("../../../tests/fixtures/kis/official-frame-H0UPCNT0.txt"),
     ];
 
+    /// The quotes of a frame that arrived a second after its last trade, on the day of it.
     fn quotes(text: &str) -> Vec<Quote> {
         let frame = Frame::read(text).unwrap();
         let records = frame.records(frame.data).unwrap();
@@ -93,13 +86,19 @@ mod tests {
                 shares: None,
                 sector: None,
             };
+            let own = format!("{}{}", record.field(34), record.field(2));
+            let own = NaiveDateTime::parse_from_str(&own, "%Y%m%d%H%M%S");
+            let arrived_at = own.map_or_else(
+                |_| Seoul.with_ymd_and_hms(2026, 9, 22, 14, 6, 11).unwrap(),
+                |own| Seoul.from_local_datetime(&own).unwrap() + TimeDelta::seconds(1),
+            );
             let context = Context {
                 symbol,
                 listing: Some(&listing),
-                arrived_at: Seoul.with_ymd_and_hms(2026, 9, 22, 14, 6, 11).unwrap(),
+                arrived_at,
                 session: Phase::Regular,
             };
-            quote(record, context)
+            quote(record, context).ok()
         };
         records.iter().filter_map(read).collect()
     }

@@ -1,14 +1,16 @@
 //! The live feed of the simulated broker: contract chapter 5 at any path, with its faults.
 //!
 //! `options` is its set-up, `registry` who has a session and which approval keys are good,
-//! `message` the texts on the wire, `trade` the records, and `session` one connection.
+//! `message` the texts on the wire, `trade` the records, `oddity` those that are no trades, and `session` one connection.
 
 mod message;
+mod oddity;
 mod options;
 mod registry;
 mod session;
 mod trade;
 
+use oddity::Oddity;
 pub use options::{FeedFaults, FeedOptions};
 pub use registry::FeedStats;
 pub(super) use registry::Registry;
@@ -27,6 +29,8 @@ pub(super) enum Mishap {
     Miscounted,
     /// Nothing is sent any more; the connection stands.
     Silent,
+    /// A record that is no trade of this moment goes before the others.
+    Odd(Oddity),
 }
 
 impl Mishap {
@@ -38,7 +42,7 @@ impl Mishap {
             "truncated" => Self::Truncated,
             "miscounted" => Self::Miscounted,
             "silent" => Self::Silent,
-            _ => return None,
+            _ => Self::Odd(Oddity::named(name)?),
         })
     }
 }

@@ -40,6 +40,14 @@ pub struct FeedFaults {
     pub miscounted: f64,
     /// The session sends nothing from then on.
     pub silent: f64,
+    /// A record tells of a match that is only expected.
+    pub expected: f64,
+    /// A record is a block trade.
+    pub block: f64,
+    /// A record is of another day.
+    pub other_day: f64,
+    /// A record is of another hour.
+    pub other_hour: f64,
 }
 
 impl Default for FeedOptions {
@@ -65,6 +73,10 @@ impl FeedOptions {
             truncated,
             miscounted,
             silent,
+            expected,
+            block,
+            other_day,
+            other_hour,
         } = self.faults;
         for (name, share) in [
             ("feed_drop", drop),
@@ -72,6 +84,10 @@ impl FeedOptions {
             ("feed_truncated", truncated),
             ("feed_miscounted", miscounted),
             ("feed_silent", silent),
+            ("feed_expected", expected),
+            ("feed_block", block),
+            ("feed_other_day", other_day),
+            ("feed_other_hour", other_hour),
         ] {
             if !(0.0..=1.0).contains(&share) {
                 return Err(SimError::Share { name, share });

@@ -9,7 +9,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::super::broker::Sim;
 use super::Mishap;
 use super::message::{self, Answer, Input, Request};
-use super::trade::{Moment, record};
+use super::oddity::Oddity;
+use super::trade::record;
 use crate::domain::Symbol;
 
 /// How often it is looked for trades that are due.
@@ -235,6 +236,12 @@ impl Session<'_> {
                 Some(Mishap::Miscounted) => {
                     message::frame(records, records.len() + 1, feed.is_encrypted)
                 }
+                Some(Mishap::Odd(oddity)) => {
+                    let today = self.sim.now().date_naive();
+                    let odd = records.first().map(|record| oddity.applied(record, today));
+                    let records: Vec<String> = odd.into_iter().chain(records.to_vec()).collect();
+                    message::frame(&records, records.len(), feed.is_encrypted)
+                }
             };
             send(socket, text).await?;
         }
@@ -246,10 +253,7 @@ impl Session<'_> {
         let now = Instant::now();
         let market = self.sim.market();
         let pause = Duration::from_secs_f64(1.0 / ticks);
-        let moment = Moment {
-            now: self.sim.now(),
-            day: market.day(self.sim.now()),
-        };
+        let moment = self.sim.now();
         let mut records = Vec::new();
         if self
             .registered
@@ -294,6 +298,10 @@ impl Session<'_> {
             (faults.truncated, Mishap::Truncated),
             (faults.miscounted, Mishap::Miscounted),
             (faults.silent, Mishap::Silent),
+            (faults.expected, Mishap::Odd(Oddity::Expected)),
+            (faults.block, Mishap::Odd(Oddity::Block)),
+            (faults.other_day, Mishap::Odd(Oddity::OtherDay)),
+            (faults.other_hour, Mishap::Odd(Oddity::OtherHour)),
         ]
         .into_iter()
         .find_map(|(share, mishap)| self.sim.strikes(share).then_some(mishap))

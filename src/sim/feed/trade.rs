@@ -1,25 +1,17 @@
 //! One trade as a record (contract 5.5).
 
 use crate::domain::KrxTime;
-use chrono::NaiveDate;
 
 use super::super::multi::Book;
 use super::super::stock::{Figures, Stock, hundredths, sign_of};
 
-/// The moment of a trade.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
-    pub(super) now: KrxTime,
-    /// The business day of the market.
-    pub(super) day: NaiveDate,
-}
-
-/// The record of the last trade of `stock`, of so many shares and with so many fields.
+/// The record of the last trade of `stock`, of so many shares and with so many fields. It happens at
+/// this moment, whatever day the market replays.
 pub(super) fn record(
     stock: &Stock,
     now: &Figures,
     size: i64,
-    moment: Moment,
+    moment: KrxTime,
     fields: usize,
 ) -> String {
     let cents = |hundredths: i64| {
@@ -28,7 +20,7 @@ pub(super) fn record(
         format!("{sign}{}.{:02}", whole / 100, whole % 100)
     };
     let book = Book::of(now);
-    let time = moment.now.format("%H%M%S").to_string();
+    let time = moment.format("%H%M%S").to_string();
     let average = now.value.saturating_mul(100) / now.volume.max(1);
     let (sold, bought) = (now.volume / 2, now.volume - now.volume / 2);
     let trades = now.volume / 10 + 1;
@@ -68,7 +60,7 @@ pub(super) fn record(
         "090240".to_owned(),
         sign_of(from(now.low)).to_owned(),
         from(now.low).to_string(),
-        moment.day.format("%Y%m%d").to_string(),
+        moment.format("%Y%m%d").to_string(),
         "20".to_owned(),
         if stock.halted { "Y" } else { "N" }.to_owned(),
         book.ask_size.to_string(),

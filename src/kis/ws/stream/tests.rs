@@ -296,7 +296,49 @@ fn refusing(code: &'static str) -> Play {
 fn trade(code: &str, price: &str) -> String {
     let mut fields = vec!["1"; 47];
     (fields[0], fields[1], fields[2], fields[33]) = (code, "100000", price, "20261120");
+    (fields[34], fields[43]) = ("20", "0");
     format!("0|H0STCNT0|001|{}", fields.join("^"))
+}
+
+/// A trade with these fields beside code, time, price and day.
+fn odd(price: &str, changes: &[(usize, &str)]) -> String {
+    let text = trade("005930", price);
+    let mut fields: Vec<&str> = text.split('^').collect();
+    for (number, value) in changes {
+        fields[number - 1] = value;
+    }
+    fields.join("^")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_trade_of_this_moment_is_not_told() {
+    let mut scene = Scene::new(&[GOOD], &["005930"]);
+    scene.registered(1).await;
+    let phone = scene.exchange.phone();
+    let much = "900000000000";
+    for changes in [
+        &[(44, "A")][..],
+        &[(44, "B")],
+        &[(44, "C")],
+        &[(44, "D")],
+        &[(35, "22")],
+        &[(35, "32")],
+        &[(34, "20261113"), (14, much)],
+        &[(34, "20200102"), (14, much)],
+        &[(2, "000001"), (14, much)],
+        &[(2, "235959"), (14, much)],
+    ] {
+        phone.says(odd("666", changes));
+    }
+    phone.says(odd("700", &[]));
+    let told = scene
+        .hear(|told| match told {
+            Told::Tick(quote) => Some((quote.price, quote.volume)),
+            _ => None,
+        })
+        .await;
+    assert_eq!(told, (700, Some(1)));
+    scene.end().await;
 }
 
 /// Connections in the busiest minute.
