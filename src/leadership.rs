@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::domain::{Event, IndexQuote, KrxTime, LeadChange, Leading, Quote, Symbol};
 use crate::port::{
     IndexStore, Lead, Leader, Leadership, PriceStore, Recorder, Shelf, Standing, StoreError,
-    Unrecorded,
+    Unrecorded, Written,
 };
 
 /// Who follows looks this often whether the lead is free: a leader that stops in order is
@@ -316,7 +316,7 @@ impl<S: PriceStore + ?Sized> PriceStore for LeaderStore<S> {
         quotes: &[Quote],
         shelf: Shelf,
         lead: Option<Lead>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Written, StoreError> {
         let lead = self.lead_over(quotes.iter().map(|quote| quote.fetched_at), lead)?;
         self.store.write(quotes, shelf, Some(lead)).await
     }
@@ -327,6 +327,10 @@ impl<S: PriceStore + ?Sized> PriceStore for LeaderStore<S> {
 
     async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
         self.store.close(symbols).await
+    }
+
+    async fn lives(&self, symbols: &[Symbol]) -> Result<Vec<Option<Duration>>, StoreError> {
+        self.store.lives(symbols).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@ mod alerts;
 mod broker;
 mod cache;
 mod calendar;
+mod dated;
 mod feed;
 mod library;
 mod outside;
@@ -16,10 +17,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::cache::{self as caching, Cache};
-use crate::clock::Clock;
+use crate::clock::{Clock, ClocksApart};
 use crate::config::{ConfigError, Settings, UniverseSource};
 use crate::domain::{Calendar, CallsSeen, KrxTime, Presence, RateMode, Role, Shipped, Universe};
-use crate::feed::Newest;
+use crate::feed::Traded;
 use crate::fleet::{self, Dispatcher, Member, Worker};
 use crate::journal::{Notes, Scribe};
 use crate::kis::{BrokerDay, MasterFiles};
@@ -85,8 +86,8 @@ pub struct Parts {
     pub reader_store: Arc<dyn PriceStore>,
     /// For sweeps: a connection of its own, so that long pipelines delay no reader.
     pub sweep_store: Arc<dyn PriceStore>,
-    /// The way into the same that keeps the newer of streamed and swept prices.
-    pub newest: Arc<Newest>,
+    /// Which codes the live feed writes.
+    pub traded: Arc<Traded>,
     /// Where the indices are kept, for readers.
     pub indices: Arc<dyn IndexStore>,
     /// Redis, where that is the store.
@@ -158,7 +159,7 @@ impl Parts {
             universe,
             broker,
             reader_store: outside.reader_store,
-            newest: Arc::new(Newest::new(Arc::clone(&outside.sweep_store))),
+            traded: Arc::default(),
             sweep_store: outside.sweep_store,
             indices: outside.index_store,
             redis: outside.redis,
@@ -235,6 +236,27 @@ impl Parts {
         let candidate = Candidate::new(lease, self.process.clone(), life, clock);
         let recorder = Arc::clone(&self.recorder);
         Some(Arc::new(candidate.recorded_by(recorder)))
+    }
+
+    /// Has the clock learn the store's time, for programs that look at it before they look into the
+    /// store.
+    pub async fn learn_time(&self) {
+        if let Some(redis) = &self.redis {
+            redis.learn_time().await;
+        }
+    }
+
+    /// How this machine's clock and the store's are apart, as far as is known.
+    #[must_use]
+    pub fn clocks_apart(&self) -> Option<ClocksApart> {
+        self.redis.as_ref()?.clock()?.apart()
+    }
+
+    /// This machine's clock, which is corrected by nothing.
+    #[must_use]
+    pub fn own_clock(&self) -> Clock {
+        let clock = self.redis.as_ref().and_then(|redis| redis.clock());
+        clock.map_or_else(|| Arc::clone(&self.clock), |clock| clock.own())
     }
 
     /// Who leads the daemons of the store; `None` where nobody does, or nobody else can be there.
@@ -325,7 +347,7 @@ impl Parts {
             ttl: self.settings.store.ttl,
         };
         let source: Arc<dyn QuoteSource> = self.broker.as_ref()?.source.clone();
-        let mut store: Arc<dyn PriceStore> = self.newest.clone();
+        let mut store = Arc::clone(&self.sweep_store);
         let mut indices = Arc::clone(&self.indices);
         if let Some(candidate) = candidate {
             store = Arc::new(LeaderStore::new(store, Arc::clone(candidate)));

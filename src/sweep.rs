@@ -54,7 +54,7 @@ pub struct Task {
 /// What one batch brought.
 #[derive(Debug)]
 pub struct Step<'a> {
-    /// Quotes written just now.
+    /// Quotes written just now, or not because a newer one stands already.
     pub written: &'a [Quote],
     /// Codes settled so far.
     pub done: usize,
@@ -333,6 +333,7 @@ impl Sweeper {
         quotes: &[Quote],
         close_window: Option<(KrxTime, KrxTime)>,
     ) -> Result<(), StoreError> {
+        // Where a newer price stands, a sweep has its price as well.
         let realtime = Shelf::Realtime(self.manner.ttl);
         self.store.write(quotes, realtime, None).await?;
         if let Some((from, until)) = close_window {

@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use crate::cache::State as CacheState;
 use crate::domain::{AlertKind, ClockJump, Reason};
-use crate::kis::FEED_REFUSALS;
+use crate::kis::{FEED_REFUSALS, NoTrade};
 use crate::port::GapReason;
 
 /// Bounds of histograms of seconds.
@@ -234,6 +234,14 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "Messages and trades of the live feed that were not used, by reason"
     );
     describe_counter!(
+        "sise_store_older_total",
+        "Prices that were not written because a newer one of their code stands in the store"
+    );
+    describe_counter!(
+        "sise_expected_matches_total",
+        "Prices that were not taken because they may be those of matches that are only expected"
+    );
+    describe_counter!(
         "sise_feed_gaps_total",
         "Times that trades may have been missed, by reason"
     );
@@ -382,6 +390,8 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     for reason in Reason::ALL {
         counter!("sise_watched_missing_total", "reason" => reason.slug()).increment(0);
     }
+    counter!("sise_store_older_total").increment(0);
+    counter!("sise_expected_matches_total").increment(0);
     gauge!("sise_feed_connected").set(0);
     gauge!("sise_feed_registrations").set(0);
     for reason in [
@@ -392,12 +402,13 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "json",
         "other_stream",
         "unasked",
-        "no_price",
         "overflow",
         "older",
-        "swept_older",
         "unwritten",
-    ] {
+    ]
+    .into_iter()
+    .chain(NoTrade::ALL.map(NoTrade::slug))
+    {
         counter!("sise_feed_dropped_total", "reason" => reason).increment(0);
     }
     for reason in GapReason::ALL {

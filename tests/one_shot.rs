@@ -623,3 +623,70 @@ async fn after_the_close_the_prices_are_kept_as_the_close() {
     let keys: Vec<String> = close.keys().map(|c| format!("close:price:{c}")).collect();
     assert_eq!(world.redis.lives(&keys).await, [-1, -1]);
 }
+
+/// How far in the future the price of a code says it was asked for, milliseconds.
+async fn ahead(world: &World, code: &str) -> i64 {
+    let realtime = world.redis.realtime().await;
+    let fetched_at = realtime[code]["fetched_at"].as_str().unwrap();
+    let fetched_at = chrono::DateTime::parse_from_rfc3339(fetched_at).unwrap();
+    let now = (sise::clock::system())();
+    fetched_at.signed_duration_since(now).num_milliseconds()
+}
+
+#[tokio::test]
+async fn a_machine_whose_clock_is_wrong_reads_and_writes_as_the_others_do() {
+    let world = World::new(&[]).await;
+    let once = ["run", "--once", "--codes", "005930"];
+    world.sise(&once).run().await.exits(0);
+    let wrong = |offset: &str, arguments: &[&str]| {
+        let program = world.sise(arguments);
+        program.at(&FakedTime::off_by(offset)).run()
+    };
+    let calls = world.broker.stats().calls;
+    for (offset, words) in [
+        (
+            "+4m",
+            "4m ahead of Redis's, and by the broker's clock it is this machine's",
+        ),
+        (
+            "-4m",
+            "4m behind Redis's, and by the broker's clock it is this machine's",
+        ),
+    ] {
+        // What lives is not too old, nor from the future, and its age is known.
+        let outcome = wrong(offset, &["get", "005930", "--max-age", "100s", "--json"]).await;
+        let reading = outcome.exits(0).json();
+        assert_eq!(reading["source"], "redis", "{offset} {reading}");
+        assert!(reading["age_ms"].as_i64().unwrap() < 60_000, "{reading}");
+        let told = wrong(offset, &["status"]).await.exits(0);
+        told.says(&["Redis's, and one of the two is wrong"]);
+        let found = wrong(offset, &["doctor"]).await;
+        assert!(found.stdout.contains(words), "{offset} {found:?}");
+    }
+    for offset in ["+9h", "-9h"] {
+        // Too far off to be corrected: by its life.
+        let outcome = wrong(offset, &["get", "005930", "--json"]).await;
+        let reading = outcome.exits(0).json();
+        assert_eq!(reading["source"], "redis", "{offset} {reading}");
+        assert!(reading["age_ms"].as_i64().unwrap() < 60_000, "{reading}");
+    }
+    assert!(
+        world.broker.stats().calls <= calls + 4,
+        "the doctors alone asked"
+    );
+    for offset in ["+4m", "-4m"] {
+        let before = ahead(&world, "005930").await;
+        wrong(offset, &once).await.exits(0);
+        let after = ahead(&world, "005930").await;
+        assert!(
+            before < after && after <= 1_000,
+            "{offset} {before} {after}"
+        );
+        assert!(after > -60_000, "{offset} {after}");
+    }
+    let before = ahead(&world, "005930").await;
+    let outcome = wrong("+9h", &once).await;
+    assert_ne!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.stderr.contains("clock"), "{outcome:?}");
+    assert!(ahead(&world, "005930").await <= before);
+}

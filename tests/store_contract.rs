@@ -18,7 +18,8 @@ use ::redis::AsyncCommands as _;
 use chrono::TimeZone as _;
 use sise::domain::{Index, IndexQuote, Market, Phase, Quote, Seoul, Status, Symbol};
 use sise::port::{
-    CopyStore, IndexStore, Lead, Leadership, PriceStore, Shelf, Standing, StoreError,
+    Change, Changes as _, CopyStore, Heard, IndexStore, Lead, Leadership, PriceStore, Shelf,
+    Standing, StoreError,
 };
 use sise::store::{MemoryStore, RedisSettings, RedisStore};
 use tokio::time::{advance, timeout};
@@ -161,6 +162,97 @@ async fn a_newer_quote_takes_the_place_of_the_older(store: &dyn Store) {
     }
 }
 
+/// A price of one code: whose, at which second of the day's tenth hour it happened and was told, and
+/// the volume.
+fn moment(source: &'static str, happened: i64, told: f64, volume: i64) -> Quote {
+    let ten = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();
+    let after =
+        |seconds: f64| ten + chrono::TimeDelta::from_std(Duration::from_secs_f64(seconds)).unwrap();
+    let happened = ten + chrono::TimeDelta::seconds(happened);
+    Quote {
+        source: source.into(),
+        volume: Some(volume),
+        timestamp: happened.naive_local(),
+        fetched_at: after(told),
+        ..full("005930", 10_000 + volume % 1_000)
+    }
+}
+
+async fn the_newer_stands_whoever_writes(store: &dyn Store) {
+    let symbols = [symbol("005930")];
+    let (sweep, feed) = ("kis.multi", "kis.ws");
+    let mut stands = None;
+    for (source, happened, told, volume, is_newer) in [
+        (sweep, 0, 0.0, 50, true),
+        // Asked for later: as the broker says, whatever was said before.
+        (sweep, 1, 1.0, 40, true),
+        (sweep, 1, 1.0, 40, true),
+        (sweep, 0, 0.999, 45, false),
+        (feed, 2, 2.3, 100, true),
+        // Asked for before the trade came, and answered after it.
+        (sweep, 1, 1.5, 90, false),
+        (sweep, 2, 2.2, 100, false),
+        // Of one second: the one with more behind it.
+        (feed, 2, 2.4, 99, false),
+        (feed, 2, 2.4, 101, true),
+        (feed, 1, 2.5, 102, false),
+        (sweep, 3, 3.0, 110, true),
+        // A trade that was long on its way.
+        (feed, 3, 3.2, 105, false),
+        (feed, 4, 4.1, 120, true),
+        // The broker takes a trade back.
+        (sweep, 5, 5.0, 119, true),
+        (feed, 6, 6.2, 119, true),
+        // One bad record outranks nothing that follows in another second.
+        (feed, 7, 7.1, 9_000_000, true),
+        (feed, 7, 7.2, 121, false),
+        (feed, 8, 8.1, 122, true),
+        // A price with too much volume holds trades up for three seconds.
+        (sweep, 9, 9.0, 9_000_000, true),
+        (feed, 12, 12.1, 123, false),
+        (feed, 13, 13.1, 124, true),
+        // Its own time is ahead of when it was told.
+        (feed, 59, 14.0, 9_000_000, true),
+        (feed, 15, 15.2, 125, true),
+        // The next day begins at nothing.
+        (feed, 86_400, 86_400.2, 3, true),
+        (sweep, 16, 16.0, 9_000_000, false),
+    ] {
+        let quote = moment(source, happened, told, volume);
+        let quotes = [full("000660", 1), quote.clone()];
+        let written = store
+            .write(&quotes, Shelf::Realtime(LIFE), None)
+            .await
+            .unwrap();
+        let older = if is_newer { vec![] } else { vec![1] };
+        assert_eq!(written.older, older, "{source} {happened} {told} {volume}");
+        if is_newer {
+            stands = Some(Box::new(quote));
+        }
+        assert_eq!(store.realtime(&symbols).await.unwrap(), [stands.clone()]);
+    }
+    // Each shelf is judged by itself.
+    let (early, late) = (moment(sweep, 1, 1.0, 1), moment(sweep, 2, 2.0, 2));
+    for (quote, older) in [(&early, vec![]), (&late, vec![]), (&early, vec![0])] {
+        let quotes = std::slice::from_ref(quote);
+        let written = store.write(quotes, Shelf::Close, None).await.unwrap();
+        assert_eq!(written.older, older);
+    }
+    let close = store.close(&symbols).await.unwrap();
+    assert_eq!(close, [Some(Box::new(late))]);
+}
+
+async fn an_index_gives_way_to_a_newer_one_alone(store: &dyn Store) {
+    let newer = index(Index::Kospi, 2_725.0);
+    let mut older = index(Index::Kospi, 2_700.0);
+    older.fetched_at -= chrono::TimeDelta::milliseconds(1);
+    for level in [&newer, &older] {
+        let levels = std::slice::from_ref(level);
+        store.write_indices(levels, LIFE, None).await.unwrap();
+    }
+    assert_eq!(store.indices().await.unwrap(), [newer]);
+}
+
 async fn realtime_prices_die_and_closes_do_not(store: &dyn Store) {
     let quote = full("005930", 72_000);
     let symbols = [quote.stock_code];
@@ -294,6 +386,8 @@ support::contract::contract!(
     times_are_cut_to_what_the_contract_carries,
     many_are_read_in_order_with_gaps,
     a_newer_quote_takes_the_place_of_the_older,
+    the_newer_stands_whoever_writes,
+    an_index_gives_way_to_a_newer_one_alone,
     realtime_prices_die_and_closes_do_not,
     a_price_written_again_lives_anew,
     nothing_is_written_and_read_as_nothing,
@@ -373,6 +467,156 @@ async fn works(store: &RedisStore) {
         .unwrap();
     let read = store.realtime(&[quote.stock_code]).await.unwrap();
     assert_eq!(read, [Some(Box::new(quote))]);
+}
+
+/// What stands in Redis, and whether a price that was asked for at 10:00:01.123 takes its place.
+const OTHERS: [(&str, bool); 17] = [
+    // The seven fields that other programs write: of its timestamp.
+    (
+        r#"{"stock_code":"005930","stock_name":"x","price":1,"change":0,"change_rate":0.0,"volume":9,"timestamp":"2026-11-20T10:00:01"}"#,
+        true,
+    ),
+    (
+        r#"{"stock_code":"005930","stock_name":"x","price":1,"change":0,"change_rate":0.0,"volume":9,"timestamp":"2026-11-20T10:00:02"}"#,
+        false,
+    ),
+    (
+        r#"{ "price": 1, "stock_code": "005930", "timestamp": "2026-11-20T10:00:01.500" }"#,
+        false,
+    ),
+    // Other ways to write the same time.
+    (
+        r#"{"stock_code":"005930","price":1,"timestamp":"x","fetched_at":"2026-11-20T01:00:01.124Z"}"#,
+        false,
+    ),
+    (
+        r#"{"stock_code":"005930","price":1,"timestamp":"x","fetched_at":"2026-11-20T01:00:01.122Z"}"#,
+        true,
+    ),
+    (
+        r#"{"stock_code":"005930","price":1,"timestamp":"x","fetched_at":"2026-11-19T20:00:01.124-05:00"}"#,
+        false,
+    ),
+    // The time of something else.
+    (
+        r#"{"stock_code":"005930","price":1,"of":{"fetched_at":"2026-11-20T10:00:09.000+09:00"},"timestamp":"2026-11-20T09:00:00"}"#,
+        true,
+    ),
+    (
+        r#"{"of":{"fetched_at":"2026-11-20T09:00:00.000+09:00"},"stock_code":"005930","price":1,"fetched_at":"2026-11-20T10:00:09.000+09:00"}"#,
+        false,
+    ),
+    (
+        r#"{"stock_code":"005930","stock_name":"\"fetched_at\":\"2026-11-20T09:00:00.000+09:00\"","price":1,"fetched_at":"2026-11-20T10:00:09.000+09:00"}"#,
+        false,
+    ),
+    // No price of the code.
+    (
+        r#"{"stock_code":"000660","price":1,"fetched_at":"2026-11-20T10:00:09.000+09:00"}"#,
+        true,
+    ),
+    (
+        r#"{"stock_code":"005930","price":0,"fetched_at":"2026-11-20T10:00:09.000+09:00"}"#,
+        true,
+    ),
+    (
+        r#"{"stock_code":"005930","price":"1","fetched_at":"2026-11-20T10:00:09.000+09:00"}"#,
+        true,
+    ),
+    (
+        r#"{"stock_code":"005930","price":1,"fetched_at":"2026-11-20T10:00:09.000+09:00""#,
+        true,
+    ),
+    (
+        r#"{"stock_code":"005930","price":1,"fetched_at":"soon"}"#,
+        true,
+    ),
+    ("[]", true),
+    ("", true),
+    // From the future.
+    (
+        r#"{"stock_code":"005930","price":1,"fetched_at":"2100-11-20T10:00:09.000+09:00"}"#,
+        true,
+    ),
+];
+
+#[tokio::test]
+async fn what_others_wrote_is_judged_by_its_time_and_what_is_no_price_stops_nothing() {
+    let server = RedisServer::start().await;
+    let store = store_at(&server.url());
+    let mut connection = server.connection().await;
+    for (object, is_newer) in OTHERS {
+        let () = connection
+            .set("realtime:price:005930", object)
+            .await
+            .unwrap();
+        let quotes = [full("005930", 72_000)];
+        let life = Shelf::Realtime(LIFE);
+        let written = store.write(&quotes, life, None).await.unwrap();
+        assert_eq!(written.older.is_empty(), is_newer, "{object}");
+    }
+    let () = connection.del("realtime:price:005930").await.unwrap();
+    let () = connection
+        .hset("realtime:price:005930", "a", "b")
+        .await
+        .unwrap();
+    works(&store).await;
+}
+
+#[tokio::test]
+async fn nothing_is_written_from_the_future() {
+    let server = RedisServer::start().await;
+    let store = store_at(&server.url());
+    let mut connection = server.connection().await;
+    let time: (i64, i64) = ::redis::cmd("TIME")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let now = chrono::DateTime::from_timestamp(time.0, 0).unwrap();
+    for (ahead, is_written) in [(240, false), (10, false), (0, true), (-240, true)] {
+        let mut quote = full("005930", 72_000);
+        quote.fetched_at = (now + chrono::TimeDelta::seconds(ahead)).with_timezone(&Seoul);
+        let keys = ["realtime:price:005930", "close:price:005930"];
+        let () = connection.del(&keys).await.unwrap();
+        for shelf in [Shelf::Realtime(LIFE), Shelf::Close] {
+            let outcome = store.write(std::slice::from_ref(&quote), shelf, None).await;
+            match outcome {
+                Ok(written) => assert!(is_written && written.older.is_empty(), "{ahead}"),
+                Err(error) => {
+                    assert!(!is_written, "{ahead}");
+                    let said = error.to_string();
+                    assert!(
+                        said.contains("from the future") && said.contains("clock"),
+                        "{said}"
+                    );
+                }
+            }
+        }
+        let keys: Vec<String> = connection.keys("realtime:price:*").await.unwrap();
+        assert_eq!(keys.len(), usize::from(is_written), "{ahead}");
+    }
+}
+
+#[tokio::test]
+async fn only_what_was_written_is_told_of() {
+    let server = RedisServer::start().await;
+    let store = store_at(&server.url());
+    let mut heard = store.listen();
+    let mut next = async || timeout(PATIENCE, heard.recv()).await.unwrap().unwrap();
+    assert_eq!(next().await, Heard::Begin);
+    let life = Shelf::Realtime(LIFE);
+    let (early, late) = (moment("kis.multi", 1, 1.0, 1), moment("kis.ws", 2, 2.0, 2));
+    let other = full("000660", 1);
+    for quotes in [
+        vec![late.clone()],
+        vec![early.clone()],
+        vec![early, other.clone()],
+    ] {
+        store.write(&quotes, life, None).await.unwrap();
+    }
+    for told in [late, other] {
+        assert_eq!(next().await, Heard::Change(Change::Prices(vec![told])));
+    }
 }
 
 #[tokio::test]

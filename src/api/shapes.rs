@@ -189,6 +189,8 @@ pub(super) struct StatusAnswer {
     sweeps: Vec<serde_json::Value>,
     last_skip: Option<serde_json::Value>,
     coverage: serde_json::Value,
+    /// How the clocks of this machine and of Redis are apart, and which is wrong; null while they agree.
+    clock: Option<String>,
     bans: Vec<serde_json::Value>,
     rates: Vec<serde_json::Value>,
     calls: serde_json::Value,

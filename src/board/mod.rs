@@ -305,7 +305,7 @@ impl QuoteBoard {
 fn is_news(held: Option<&Posted>, quote: &Quote, now: KrxTime) -> bool {
     held.is_none_or(|held| {
         let held = &held.quote;
-        let is_older = quote.fetched_at < held.fetched_at;
+        let is_older = quote.is_outranked_by(held);
         let is_believed = held.fetched_at - now <= CLOCKS_DIFFER;
         held != quote && !(is_older && is_believed)
     })

@@ -219,6 +219,7 @@ async fn store(parts: &Parts) -> Vec<Check> {
     } else {
         Check::ok("redis", found)
     };
+    redis.learn_time().await;
     vec![
         found_redis,
         memory(redis).await,

@@ -120,6 +120,7 @@ struct Workers {
 /// pass within its grace.
 async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: Broker) -> Outcome {
     let codes = codes(arguments)?;
+    parts.learn_time().await;
     let moment = parts.calendar.load().moment((parts.clock)());
     if let (true, Some(closed)) = (arguments.if_open, &moment.closed) {
         let next = moment.next_open.map_or_else(

@@ -54,6 +54,9 @@ impl Told<'_> {
             "{}   session {session}   Redis {address}",
             long(now)
         ));
+        if let Some(clock) = &status.clock {
+            output::line(format!("clock      {clock}"));
+        }
         output::line(format!("\nleader     {}", self.leader_words()));
         self.print_processes();
         self.print_sweeps();

@@ -51,10 +51,11 @@ pub(super) async fn run(arguments: WhyArguments, layers: Layers) -> Outcome {
         .transpose();
     let symbol = symbol.map_err(|error| Failure::usage(error.to_string()))?;
     let parts = super::parts(&layers)?;
+    let redis = super::redis(&parts)?;
+    parts.learn_time().await;
     let now = (parts.clock)();
     let at = question.at.as_deref().map(|text| moment(text, now));
     let at = at.transpose()?;
-    let redis = super::redis(&parts)?;
     match (symbol, at) {
         (Some(symbol), _) => code::explain(symbol, &parts, &redis, json).await,
         (None, Some(at)) => then::explain(at, &parts, &redis, json).await,

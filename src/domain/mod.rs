@@ -15,6 +15,7 @@ mod listing;
 mod measure;
 mod moment;
 mod outlook;
+pub(crate) mod outrank;
 mod phase;
 mod plan;
 mod presence;

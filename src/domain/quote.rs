@@ -1,7 +1,6 @@
 //! The price object: the contract with every reader, in any language.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound};
 use chrono_tz::Tz;
@@ -167,22 +166,6 @@ impl Quote {
         match own.into_iter().find(|own| *own == name) {
             Some(own) => Cow::Borrowed(own),
             None => Cow::Owned(name.to_owned()),
-        }
-    }
-
-    /// Whether it tells of an earlier moment of the same stock than `other`. The volume of a day only
-    /// grows; where it does not tell, the time does.
-    #[must_use]
-    pub fn is_before(&self, other: &Self) -> bool {
-        let day = |quote: &Self| quote.fetched_at.date_naive();
-        match day(self).cmp(&day(other)) {
-            Ordering::Less => return true,
-            Ordering::Greater => return false,
-            Ordering::Equal => {}
-        }
-        match (self.volume, other.volume) {
-            (Some(own), Some(others)) => own < others,
-            _ => self.timestamp < other.timestamp,
         }
     }
 

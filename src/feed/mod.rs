@@ -2,7 +2,7 @@
 //! may have been missed the codes are named, so that their prices are asked for at once.
 
 mod gaps;
-mod newest;
+mod traded;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ use crate::port::{
 };
 
 use gaps::Gaps;
-pub use newest::Newest;
+pub use traded::Traded;
 use writer::Writer;
 
 /// Trades that wait to be written at most: a second of the busiest codes.
@@ -312,7 +312,10 @@ impl Feed {
         }
         let shelf = Shelf::Realtime(self.parts.manner.ttl);
         match self.parts.store.write(&batch, shelf, None).await {
-            Ok(()) => {
+            Ok(written) => {
+                let older = u64::try_from(written.older.len()).unwrap_or(u64::MAX);
+                counter!("sise_feed_dropped_total", "reason" => "older").increment(older);
+                let batch = written.taken(batch);
                 let written = u64::try_from(batch.len()).unwrap_or(u64::MAX);
                 counter!("sise_feed_written_total").increment(written);
                 (self.parts.observe)(&batch);

@@ -42,7 +42,7 @@ impl Writer {
         if !self.interval.is_zero() {
             let code = quote.stock_code;
             if let Some(held) = self.waiting.iter_mut().find(|held| held.stock_code == code) {
-                if quote.is_before(held) {
+                if quote.is_outranked_by(held) {
                     counter!("sise_feed_dropped_total", "reason" => "older").increment(1);
                 } else {
                     *held = quote;
@@ -122,6 +122,7 @@ mod tests {
         let at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();
         Quote {
             volume: Some(volume),
+            source: Quote::LIVE_FEED.into(),
             ..Quote::sample(code.parse().unwrap(), 1_000, at)
         }
     }

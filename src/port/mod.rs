@@ -26,7 +26,7 @@ pub use journal::{Chronicle, CoverageLog, Journal, Ledger, Place, Recorder, Rost
 pub use list::{ListError, ListSource};
 pub use shared::{Issue, Lead, Leader, Leadership, RateBudget, SharedToken, Standing, TokenStore};
 pub use source::{Answer, Answers, QuoteSource, Remedy, SourceError, Tally};
-pub use store::{CopyStore, IndexStore, PriceStore, Shelf, StoreError};
+pub use store::{CopyStore, IndexStore, PriceStore, Shelf, StoreError, Written};
 pub use ticks::{Gap, GapReason, TickSource, Told};
 pub use watched::{ReadCounter, WatchedCodes};
 pub use work::{Assignments, Batch, Finished, Postings, Taken, Ticket};

@@ -16,23 +16,46 @@ pub enum Shelf {
     Close,
 }
 
+/// What became of the quotes of a write.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The places, in order, of those that were not written: a newer price of their code stands.
+    pub older: Vec<usize>,
+}
+
+impl Written {
+    /// Those of `quotes`, which are those of the write, that were written.
+    #[must_use]
+    pub fn taken(&self, quotes: Vec<Quote>) -> Vec<Quote> {
+        if self.older.is_empty() {
+            return quotes;
+        }
+        let places = quotes.into_iter().enumerate();
+        let taken = places.filter(|(place, _)| self.older.binary_search(place).is_err());
+        taken.map(|(_, quote)| quote).collect()
+    }
+}
+
 /// Where prices are kept.
 #[async_trait]
 pub trait PriceStore: Send + Sync {
-    /// Writes quotes, all in one round trip. With `lead` the store takes them only while that lead
-    /// is the last one given ([`super::Leadership`]): a leader that was paused cannot overwrite
-    /// what came after it.
+    /// Writes quotes, all in one round trip, each unless a newer one stands in its place
+    /// ([`Quote::is_outranked_by`]), whoever wrote that. What cannot be read, and what is from the
+    /// future by the store's clock, does not stand in the way. With `lead` the store takes them
+    /// only while that lead is the last one given ([`super::Leadership`]): a leader that was paused
+    /// cannot overwrite what came after it.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused; some of the quotes may have been written. Or the
-    /// lead has ended; then none was, or, in a cluster, none over what a later leader wrote.
+    /// The store cannot be reached or refused; some of the quotes may have been written. It refuses
+    /// quotes from the future. Or the lead has ended; then none was, or, in a cluster, none over
+    /// what a later leader wrote.
     async fn write(
         &self,
         quotes: &[Quote],
         shelf: Shelf,
         lead: Option<Lead>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Written, StoreError>;
 
     /// Reads the live prices of `symbols`, in their order, in one round trip. What is there but
     /// is no price object counts as not there.
@@ -48,6 +71,14 @@ pub trait PriceStore: Send + Sync {
     ///
     /// The store cannot be reached or refused.
     async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError>;
+
+    /// The lives that the live prices of `symbols` have left, in their order; `None` for one that is
+    /// not there or stands without an end.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    async fn lives(&self, symbols: &[Symbol]) -> Result<Vec<Option<Duration>>, StoreError>;
 
     /// Whether the store answers.
     ///

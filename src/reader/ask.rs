@@ -108,11 +108,8 @@ impl<'a> Ask<'a> {
         if let Some(reads) = &shared.parts.reads {
             reads.note(&symbols);
         }
-        let deadline = Instant::now() + self.within;
-        let not_before = self.max_age.and_then(|age| {
-            let age = TimeDelta::from_std(age).ok()?;
-            (shared.parts.clock)().checked_sub_signed(age)
-        });
+        let began = Instant::now();
+        let deadline = began + self.within;
         let mut spare = Spare::new(self.allow_stale);
         let Some(mut look) = shared.look_up(&symbols, deadline).await else {
             spare.offer_last_seen(shared, &symbols);
@@ -121,10 +118,17 @@ impl<'a> Ask<'a> {
             let readings = vec![None; symbols.len()];
             return self.settle(&symbols, readings, &outcomes, &HashMap::new(), &spare);
         };
-        let is_old = |reading: &mut Reading| match not_before {
-            Some(not_before) => reading.quote.fetched_at < not_before,
-            None => !shared.lives(&reading.quote, look.now),
+        // The clock is right once the store has answered, if that tells the time.
+        let waited = began.elapsed();
+        let not_before = self.max_age.and_then(|age| {
+            let age = TimeDelta::from_std(age.saturating_add(waited)).ok()?;
+            look.now.checked_sub_signed(age)
+        });
+        let longest = match self.max_age {
+            Some(age) => age.saturating_add(waited),
+            None => shared.longest_life(),
         };
+        let is_old = |reading: &mut Reading| reading.age > longest;
         for reading in &mut look.readings {
             spare.offer(reading.take_if(is_old));
         }

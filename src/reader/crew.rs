@@ -99,7 +99,7 @@ impl Shared {
         for ((departure, claim), quote) in departures.into_iter().zip(claims).zip(found) {
             let symbol = departure.wanted.symbol;
             let quote = quote.filter(|quote| {
-                self.believes(quote, now) && self.lives(quote, now) && departure.wanted.takes(quote)
+                quote.price > 0 && self.can_live(quote, now) && departure.wanted.takes(quote)
             });
             match (quote, claim) {
                 (Some(quote), claim) => {

@@ -48,10 +48,11 @@ impl Shared {
             vec![None; symbols.len()]
         });
         let now = (self.parts.clock)();
-        let readings: Vec<_> = quotes
+        let mut readings: Vec<_> = quotes
             .into_iter()
             .map(|quote| self.reading(quote?, Source::Redis, now))
             .collect();
+        self.age_by_lives(&mut readings, now, deadline).await;
         let hits = readings.iter().flatten().count();
         counter!("sise_reader_hits_total").increment(u64::try_from(hits).unwrap_or(0));
         let misses = symbols.len().saturating_sub(hits);
@@ -67,39 +68,80 @@ impl Shared {
     pub(super) async fn look_up_closes(&self, symbols: &[Symbol]) -> Vec<Reading> {
         let quotes = self.parts.store.close(symbols).await.unwrap_or_default();
         let now = (self.parts.clock)();
+        let is_of_now = |quote: &Box<Quote>| !self.is_from_the_future(quote, now);
+        let quotes = quotes.into_iter().flatten().filter(is_of_now);
         let reading = |quote| self.reading(quote, Source::Close, now);
-        quotes.into_iter().flatten().filter_map(reading).collect()
+        quotes.filter_map(reading).collect()
     }
 
-    /// A reading of what stands in the store, unless it is none to believe.
+    /// A reading of what stands in the store, if it is a price.
     fn reading(&self, quote: Box<Quote>, source: Source, now: KrxTime) -> Option<Reading> {
-        let reading = Reading::new(quote, source, now);
-        // Only what has no age can be from the future.
-        let is_good = match reading.age {
-            Duration::ZERO => self.believes(&reading.quote, now),
-            _ => reading.quote.price > 0,
-        };
-        is_good.then_some(reading)
+        (quote.price > 0).then(|| Reading::new(quote, source, now))
     }
 
-    /// Whether what stands in the store is a price that has an age.
-    pub(super) fn believes(&self, quote: &Quote, now: KrxTime) -> bool {
-        let is_from_the_future = quote.fetched_at - now > CLOCKS_DIFFER;
-        if is_from_the_future && !self.said_clocks_differ.swap(true, Ordering::Relaxed) {
+    /// Judges those by the life that they have left in the store which are too old to live, or from
+    /// the future, by the clock here: a key that lives is no older than a price lives there. What
+    /// stands without such an end is of its own time, and not believed where that has not come.
+    async fn age_by_lives(
+        &self,
+        readings: &mut [Option<Reading>],
+        now: KrxTime,
+        deadline: Instant,
+    ) {
+        let is_doubtful = |reading: &&mut Option<Reading>| {
+            let quote = reading.as_ref().map(|reading| &reading.quote);
+            quote.is_some_and(|quote| !self.can_live(quote, now))
+        };
+        let mut doubtful: Vec<_> = readings.iter_mut().filter(is_doubtful).collect();
+        if doubtful.is_empty() {
+            return;
+        }
+        let symbols = doubtful.iter().filter_map(|reading| reading.as_ref());
+        let symbols: Vec<Symbol> = symbols.map(|reading| reading.quote.stock_code).collect();
+        let lives = timeout_at(deadline, self.parts.store.lives(&symbols)).await;
+        let lives = lives.ok().and_then(Result::ok).unwrap_or_default();
+        let lives = lives.into_iter().chain(std::iter::repeat(None));
+        for (place, left) in doubtful.iter_mut().zip(lives) {
+            let Some(reading) = place else { continue };
+            match left.and_then(|left| self.parts.ttl.checked_sub(left)) {
+                Some(age) => {
+                    self.say_clocks_differ(&reading.quote, "it lives, so that is its age");
+                    reading.age = age;
+                }
+                None if self.is_from_the_future(&reading.quote, now) => {
+                    self.say_clocks_differ(&reading.quote, "it is not believed");
+                    **place = None;
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn say_clocks_differ(&self, quote: &Quote, so: &str) {
+        if !self.said_clocks_differ.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 code = %quote.stock_code, fetched_at = %quote.fetched_at,
-                "a price in the store is from the future and not believed: a clock is wrong"
+                "a price in the store is from another time than this machine's clock shows: \
+                 a clock is wrong; {so}"
             );
         }
-        quote.price > 0 && !is_from_the_future
     }
 
-    /// Whether a price that stands in the store is of an age at which it can live: one that is
-    /// older was put there without an end, or too late, and is none to be given as fresh.
-    pub(super) fn lives(&self, quote: &Quote, now: KrxTime) -> bool {
-        let ttl = TimeDelta::from_std(self.parts.ttl).unwrap_or(TimeDelta::MAX);
-        let longest = ttl.checked_add(&CLOCKS_DIFFER).unwrap_or(TimeDelta::MAX);
-        now - quote.fetched_at <= longest
+    fn is_from_the_future(&self, quote: &Quote, now: KrxTime) -> bool {
+        quote.fetched_at - now > CLOCKS_DIFFER
+    }
+
+    /// Whether a price that stands in the store is of an age at which it can live by the clock here.
+    pub(super) fn can_live(&self, quote: &Quote, now: KrxTime) -> bool {
+        let age = (now - quote.fetched_at).to_std().unwrap_or_default();
+        age <= self.longest_life() && !self.is_from_the_future(quote, now)
+    }
+
+    /// The age of a price that lives, at most: one that is older was put there without an end, or too
+    /// late, and is none to be given as fresh.
+    pub(super) fn longest_life(&self) -> Duration {
+        let apart = CLOCKS_DIFFER.to_std().unwrap_or_default();
+        self.parts.ttl.saturating_add(apart)
     }
 
     /// Looks whether the store answers at all, one look at a time. The store leaves a way that

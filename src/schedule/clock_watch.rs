@@ -49,14 +49,19 @@ impl Clocks {
 
 /// Compares the clocks until `stop`; says and records how they came apart.
 pub(super) async fn watch(parts: Arc<Parts>, freshness: Arc<Freshness>, stop: CancellationToken) {
+    // As it is: one that Redis corrects does not show that it was set.
+    let clock = parts.own_clock();
     let mut clocks = Clocks {
-        told: (parts.clock)(),
+        told: clock(),
         at: Instant::now(),
     };
     while stop.run_until_cancelled(sleep(LOOK)).await.is_some() {
-        let Some((jump, by)) = clocks.look((parts.clock)(), Instant::now()) else {
+        let Some((jump, by)) = clocks.look(clock(), Instant::now()) else {
             continue;
         };
+        if let Some(redis) = &parts.redis {
+            redis.learn_time_anew().await;
+        }
         counter!("sise_clock_jumps_total", "kind" => jump.slug()).increment(1);
         let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         parts.recorder.note(Event::Clock { jump, by_ms });

@@ -250,9 +250,9 @@ impl Watched {
     /// The codes without a trade from the live feed since the last pass.
     fn not_streamed(&self) -> Vec<Symbol> {
         let Parts {
-            newest, settings, ..
+            traded, settings, ..
         } = self.parts.as_ref();
-        let is_due = |code: &&Symbol| !newest.is_live(**code, settings.watch.interval);
+        let is_due = |code: &&Symbol| !traded.is_live(**code, settings.watch.interval);
         self.known.iter().filter(is_due).copied().collect()
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::Parts;
 use crate::feed::{Feed, Manner, Observe, Parts as FeedParts};
 use crate::leadership::{Candidate, LeaderStore};
-use crate::port::PriceStore;
 
 impl Parts {
     /// The live feed of the watched codes, which writes as the leader where `candidate` is given;
@@ -19,11 +18,16 @@ impl Parts {
     ) -> Option<Feed> {
         let source = self.broker.as_ref()?.ticks.clone()?;
         let settings = &self.settings;
-        let mut store: Arc<dyn PriceStore> = self.newest.clone();
+        let mut store = Arc::clone(&self.sweep_store);
         if let Some(candidate) = candidate {
             store = Arc::new(LeaderStore::new(store, Arc::clone(candidate)));
         }
         let activity = self.activity.clone();
+        let traded = Arc::clone(&self.traded);
+        let observe: Observe = Arc::new(move |trades| {
+            traded.note(trades);
+            observe(trades);
+        });
         Some(Feed::new(FeedParts {
             source,
             store,

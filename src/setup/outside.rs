@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 
+use super::dated::Dated;
 use super::{SetupError, credentials};
-use crate::clock::Clock;
+use crate::clock::{Clock, StoreClock};
 use crate::config::Settings;
 use crate::kis::{BanFile, Http, TokenFile, Transport};
 use crate::pace::CallCount;
 use crate::port::{
     Assignments, BanStore, CacheStore, Changes, Chronicle, CopyStore, Flights, IndexStore,
-    Leadership, Postings, PriceStore, RateBudget, Recorder, TokenStore, Unrecorded, WatchedCodes,
+    Leadership, Postings, PriceStore, RateBudget, Recorder, StoreError, TokenStore, Unrecorded,
+    WatchedCodes,
 };
 use crate::store::{
     FileCopies, MemoryStore, RedisBans, RedisBudget, RedisFirstLevel, RedisLease, RedisSettings,
@@ -113,11 +115,21 @@ impl Outside {
             .as_ref()
             .map(|(_, identity)| BanFile::new(&settings.state_directory, identity));
         let files = Arc::new(FileCopies::new(&settings.state_directory));
+        let store_clock = StoreClock::new(clock);
+        let is_shared = settings.store.url.expose_secret() != "memory";
+        let clock = match is_shared {
+            true => store_clock.corrected(),
+            false => store_clock.own(),
+        };
         let own_clock = Arc::clone(&clock);
+        let hears = Arc::clone(&store_clock);
         let outside = |stores: Stores| Self {
             clock: own_clock,
             process: process_name(),
-            connect: Arc::new(|base, patience| Ok(Arc::new(Http::new(base, patience)?))),
+            connect: Arc::new(move |base, patience| {
+                let http = Http::new(base, patience)?;
+                Ok(Arc::new(Dated::new(http, Arc::clone(&hears))))
+            }),
             reader_store: stores.reader,
             sweep_store: stores.sweep,
             index_store: stores.index,
@@ -156,7 +168,10 @@ impl Outside {
             connect_timeout: store.connect_timeout,
             response_timeout: store.response_timeout,
         };
-        let connect = || RedisStore::new(&redis_settings);
+        let connect = || -> Result<RedisStore, StoreError> {
+            let store = RedisStore::new(&redis_settings)?;
+            Ok(store.telling(Arc::clone(&store_clock)))
+        };
         let (redis, sweeping) = (Arc::new(connect()?), Arc::new(connect()?));
         let work = match &identities {
             Some((identity, _)) if settings.sweep.shared => {

@@ -52,6 +52,9 @@ pub struct Status {
     pub last_skip: Option<Entry>,
     /// Today's session, minute by minute.
     pub coverage: DayCoverage,
+    /// How this machine's clock and the store's are apart, and which of them is wrong; `None` while
+    /// they agree.
+    pub clock: Option<String>,
     /// Bans in force.
     pub bans: Vec<Entry>,
     /// The calls of each app key.
@@ -115,6 +118,7 @@ impl Status {
         sweeps: usize,
         ages_ms: Option<Ages>,
     ) -> Result<Self, StoreError> {
+        parts.learn_time().await;
         let now = (parts.clock)();
         let leader = parts.leader().await?;
         let mut processes = parts.chronicle.present().await?;
@@ -164,6 +168,7 @@ impl Status {
             calls: Calls::new(&rates, of_sweeps.clone(), parts, now),
             sweeps: of_sweeps.take(sweeps).cloned().collect(),
             last_skip,
+            clock: parts.clocks_apart().map(|apart| apart.to_string()),
             bans,
             rates,
             processes,

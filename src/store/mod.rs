@@ -11,11 +11,19 @@ mod redis;
 
 use std::time::Duration;
 
+use metrics::counter;
+
 /// Entries that a journal keeps: about three weeks of a sweep a minute, in three megabytes.
 const JOURNAL_LENGTH: usize = 10_000;
 
 /// Coverage by minute is kept so long.
 const COVERAGE_LIFE: Duration = Duration::from_secs(7 * 86_400);
+
+/// Counts quotes that were not written because a newer one stands in their place.
+fn count_older(count: usize) {
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    counter!("sise_store_older_total").increment(count);
+}
 
 pub use files::FileCopies;
 pub use keys::Keys;

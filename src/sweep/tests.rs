@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::domain::{BanKind, Calling, Denial, Index, Phase, Seoul};
-use crate::port::{Answers, Lead};
+use crate::port::{Answers, Lead, Written};
 use crate::store::MemoryStore;
 
 /// A source that answers as the test says, and counts how often each code was asked for.
@@ -387,7 +387,7 @@ impl PriceStore for Failing {
         quotes: &[Quote],
         shelf: Shelf,
         lead: Option<Lead>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Written, StoreError> {
         let fails = self
             .failures
             .try_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
@@ -408,6 +408,10 @@ impl PriceStore for Failing {
 
     async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
         self.memory.close(symbols).await
+    }
+
+    async fn lives(&self, symbols: &[Symbol]) -> Result<Vec<Option<Duration>>, StoreError> {
+        self.memory.lives(symbols).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use sise::domain::{BanRecord, Booking, Coverage, Entry, Presence, Quote, Row, Sy
 use sise::port::{
     BanStore, Claim, CopyStore, CoverageLog, Flights, Issue, Journal, Landed, Lead, Leader,
     Leadership, Ledger, Place, PriceStore, RateBudget, Roster, SharedToken, Shelf, Standing,
-    StoreError, TokenStore, WatchedCodes,
+    StoreError, TokenStore, WatchedCodes, Written,
 };
 
 use super::link::{Kind, Link};
@@ -20,9 +20,9 @@ impl PriceStore for Link {
         quotes: &[Quote],
         shelf: Shelf,
         lead: Option<Lead>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Written, StoreError> {
         if quotes.is_empty() {
-            return Ok(());
+            return Ok(Written::default());
         }
         let (slot, quotes) = (self.slot, quotes.to_vec());
         self.ask("write", Kind::Writes, move |world, redis| {
@@ -45,6 +45,14 @@ impl PriceStore for Link {
             redis.close(world.timeline.now(), &symbols)
         })
         .await
+    }
+
+    async fn lives(&self, symbols: &[Symbol]) -> Result<Vec<Option<Duration>>, StoreError> {
+        let symbols = symbols.to_vec();
+        self.ask("lives", Kind::Reads, move |world, redis| {
+            redis.lives(world.timeline.now(), &symbols)
+        })
+        .await?
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

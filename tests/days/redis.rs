@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use sise::domain::{Cells, Quote, Symbol};
-use sise::port::{Lead, Leader, Leadership as _, PriceStore as _, Shelf, StoreError};
+use sise::port::{self, Lead, Leader, Leadership as _, PriceStore as _, Shelf, StoreError};
 use sise::store::{MemoryBans, MemoryStore, MemoryTokens};
 
 use super::timeline::Standing;
@@ -100,6 +100,15 @@ impl Redis {
             .unwrap()
     }
 
+    /// The lives that live prices have left.
+    pub(crate) fn lives(
+        &mut self,
+        now: Duration,
+        codes: &[Symbol],
+    ) -> Result<Vec<Option<Duration>>, StoreError> {
+        self.run(now, |shelves| shelves.store.lives(codes))
+    }
+
     /// When the broker gave the prices of codes.
     pub(crate) fn given(&self, codes: &[Symbol]) -> Vec<Option<Duration>> {
         let given = |code| Some(self.written.get(code)?.given);
@@ -120,15 +129,15 @@ impl Redis {
         given: &[Duration],
         shelf: Shelf,
         lead: Option<Lead>,
-    ) -> (Result<(), StoreError>, Option<String>) {
+    ) -> (Result<port::Written, StoreError>, Option<String>) {
         // One of before the restart is none of this incarnation's.
         let first = self.outer(0);
         let inner = lead.map(|lead| Lead(lead.0.saturating_sub(first)));
         let outcome = self.run(now, |shelves| shelves.store.write(quotes, shelf, inner));
-        if outcome.is_err() {
+        let Ok(taken) = outcome else {
             let lead = lead.unwrap_or(Lead(0));
             return (Err(StoreError::Superseded { lead }), None);
-        }
+        };
         let mut wrong = None;
         if let Some(lead) = lead {
             if lead < self.highest {
@@ -137,7 +146,9 @@ impl Redis {
             self.highest = self.highest.max(lead);
         }
         if matches!(shelf, Shelf::Realtime(_)) {
-            for (quote, given) in quotes.iter().zip(given) {
+            let places = quotes.iter().zip(given).enumerate();
+            let written = places.filter(|(place, _)| !taken.older.contains(place));
+            for (_, (quote, given)) in written {
                 let new = Written {
                     lead,
                     given: *given,
@@ -157,6 +168,6 @@ impl Redis {
                 }
             }
         }
-        (Ok(()), wrong)
+        (Ok(taken), wrong)
     }
 }

@@ -13,7 +13,7 @@ use reqwest::Request;
 use sise::clock::Clock;
 use sise::domain::{Calendar, KrxTime, Quote, Symbol};
 use sise::kis::Reply;
-use sise::port::{Lead, Shelf, SourceError, StoreError};
+use sise::port::{Lead, Shelf, SourceError, StoreError, Written};
 use sise::sim::Mode;
 
 use super::broker::{Broker, Told};
@@ -345,7 +345,7 @@ impl World {
         quotes: &[Quote],
         shelf: Shelf,
         lead: Option<Lead>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Written, StoreError> {
         let now = self.timeline.now();
         let given: Vec<Duration> = quotes
             .iter()

@@ -28,6 +28,7 @@ struct Found {
 }
 
 pub(super) async fn run(parts: &Parts, rule: &Rule, json: bool) -> Outcome {
+    parts.learn_time().await;
     let now = (parts.clock)();
     let mut found = if rule.terms.when.is_of_stocks() {
         of_stocks(parts, rule).await?

@@ -54,7 +54,9 @@ pub(super) async fn checks(parts: &Parts, broker: &Broker) -> Vec<Check> {
 /// Our clock against the broker's, and whether the broker is reached at all.
 async fn their_clock(parts: &Parts, broker: &Broker) -> (Vec<Check>, bool) {
     let check = match broker.rest.server_time().await {
-        Ok(theirs) => clock_skew((parts.clock)() - theirs.with_timezone(&crate::domain::Seoul)),
+        Ok(theirs) => {
+            clock_skew((parts.own_clock())() - theirs.with_timezone(&crate::domain::Seoul))
+        }
         Err(error @ SourceError::Unavailable(_)) => {
             return (vec![unreachable(broker, &error)], false);
         }
@@ -64,7 +66,25 @@ async fn their_clock(parts: &Parts, broker: &Broker) -> (Vec<Check>, bool) {
             "compare this machine's clock by hand",
         ),
     };
-    (vec![check], true)
+    let mut checks = vec![check];
+    // Now that all three clocks are known.
+    if parts.redis.is_some() {
+        checks.push(redis_clock(parts));
+    }
+    (checks, true)
+}
+
+/// Our clock against Redis's, which all processes go by.
+fn redis_clock(parts: &Parts) -> Check {
+    match parts.clocks_apart() {
+        None => Check::ok("redis clock", "agrees with this machine's"),
+        Some(apart) => Check::warn(
+            "redis clock",
+            apart.to_string(),
+            "switch time synchronisation on (timedatectl set-ntp true) on the machine whose clock is \
+             wrong; ages go by Redis's clock meanwhile",
+        ),
+    }
 }
 
 fn unreachable(broker: &Broker, error: &SourceError) -> Check {

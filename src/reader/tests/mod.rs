@@ -17,7 +17,7 @@ use super::*;
 use crate::domain::{Calling, Caps, KrxTime, Quote, Seoul, Source, Symbol};
 use crate::pace::{LocalBudget, Pacer, Rate};
 use crate::port::{
-    Answer, Answers, Claim, Landed, Lead, Shelf, SourceError, StoreError, Tally, Urgency,
+    Answer, Answers, Claim, Landed, Lead, Shelf, SourceError, StoreError, Tally, Urgency, Written,
 };
 use crate::store::MemoryStore;
 
@@ -146,7 +146,7 @@ impl PriceStore for Store {
         quotes: &[Quote],
         shelf: Shelf,
         lead: Option<Lead>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Written, StoreError> {
         self.check().await?;
         self.memory.write(quotes, shelf, lead).await
     }
@@ -159,6 +159,11 @@ impl PriceStore for Store {
     async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
         self.check().await?;
         self.memory.close(symbols).await
+    }
+
+    async fn lives(&self, symbols: &[Symbol]) -> Result<Vec<Option<Duration>>, StoreError> {
+        self.check().await?;
+        self.memory.lives(symbols).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -285,6 +290,10 @@ impl World {
     /// Has the store lose what lives for a time.
     async fn lose_prices(&self, code: &str) {
         let gone = Shelf::Realtime(Duration::ZERO);
-        self.keep_quote(quote(code, 1), gone).await;
+        let newest = Quote {
+            fetched_at: (self.clock)(),
+            ..quote(code, 1)
+        };
+        self.keep_quote(newest, gone).await;
     }
 }

@@ -87,6 +87,27 @@ async fn clocks_may_differ_a_little() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_lives_is_as_old_as_its_life_says_where_clocks_are_apart() {
+    for apart in [-9 * 3_600, -240, 240, 9 * 3_600] {
+        let world = world_at(noon());
+        let by_another_clock = Quote {
+            fetched_at: (world.clock)() + TimeDelta::seconds(apart),
+            ..quote("005930", 1_000)
+        };
+        world.keep_quote(by_another_clock, LIVE).await;
+        sleep(5 * SECOND).await;
+        for age in [5 * SECOND, Duration::MAX] {
+            let reading = one(world.reader.ask(&["005930"]).max_age(age).await);
+            assert_eq!(seen(&reading), (1_000, Source::Redis, false), "{apart}");
+            assert_eq!(reading.age, 5 * SECOND, "{apart}");
+        }
+        let reading = one(world.reader.ask(&["005930"]).await);
+        assert_eq!(seen(&reading), (1_000, Source::Redis, false), "{apart}");
+        assert_eq!(world.calls(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_price_as_of_now_is_asked_for_once_by_all_who_want_it() {
     let world = world_at(noon());
     world.keep("005930", LIVE).await;
@@ -218,6 +239,7 @@ async fn the_youngest_stands_in() {
             .allow_stale(HOUR)
     };
     ask().await.unwrap();
+    world.lose_prices("005930").await;
     world.keep_quote(at(10, 3), LIVE).await;
     world.broker.part.is(Mood::Down);
     sleep(5 * SECOND).await;

@@ -17,20 +17,32 @@ impl IndexStore for MemoryStore {
         life: Duration,
         lead: Option<Lead>,
     ) -> Result<(), StoreError> {
-        let dies_at = Instant::now() + life;
+        let now = Instant::now();
+        let dies_at = now + life;
         let mut shelves = self.change();
         if let Some(lead) = lead
             && shelves.last_lead() != Some(lead)
         {
             return Err(StoreError::Superseded { lead });
         }
+        let mut written = Vec::with_capacity(indices.len());
         for quote in indices {
             let quote = quote.clone().as_stored();
+            let held = shelves.indices.get(&quote.index);
+            let stands = |held: &&(IndexQuote, Instant)| held.1 > now;
+            if held
+                .filter(stands)
+                .is_some_and(|(held, _)| quote.fetched_at < held.fetched_at)
+            {
+                continue;
+            }
+            written.push(quote.clone());
             shelves.indices.insert(quote.index, (quote, dies_at));
         }
         drop(shelves);
-        let written = indices.iter().cloned().map(IndexQuote::as_stored).collect();
-        self.tell_written(Change::Indices(written));
+        if !written.is_empty() {
+            self.tell_written(Change::Indices(written));
+        }
         Ok(())
     }
 

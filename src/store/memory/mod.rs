@@ -19,7 +19,8 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use crate::domain::{Index, IndexQuote, Quote, Symbol};
-use crate::port::{Change, CopyStore, Lead, PriceStore, Shelf, StoreError, WAITING};
+use crate::port::{Change, CopyStore, Lead, PriceStore, Shelf, StoreError, WAITING, Written};
+use crate::store::count_older;
 
 pub use bans::MemoryBans;
 use cache::Cached;
@@ -31,6 +32,10 @@ pub use work::MemoryWork;
 /// Dead prices are cleared out this often, at the next write.
 const CLEAR_EVERY: Duration = Duration::from_secs(60);
 
+/// An answer is no longer on its way than this: what comes later than that after a price was written
+/// was asked for after it, whatever its time says. A clock that was set back stops nothing for longer.
+const LONGEST_WAY: Duration = Duration::from_secs(60);
+
 /// Prices with a life, in memory.
 #[derive(Debug)]
 pub struct MemoryStore {
@@ -40,7 +45,7 @@ pub struct MemoryStore {
 
 #[derive(Debug)]
 struct Shelves {
-    realtime: HashMap<Symbol, (Quote, Instant)>,
+    realtime: HashMap<Symbol, Live>,
     close: HashMap<Symbol, Quote>,
     indices: HashMap<Index, (IndexQuote, Instant)>,
     copies: HashMap<String, String>,
@@ -50,6 +55,14 @@ struct Shelves {
     cached: Cached,
     started: Instant,
     clear_at: Instant,
+}
+
+/// A price that lives.
+#[derive(Debug)]
+struct Live {
+    quote: Quote,
+    written_at: Instant,
+    dies_at: Instant,
 }
 
 impl Default for MemoryStore {
@@ -90,7 +103,7 @@ impl PriceStore for MemoryStore {
         quotes: &[Quote],
         shelf: Shelf,
         lead: Option<Lead>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Written, StoreError> {
         let now = Instant::now();
         let mut shelves = self.change();
         if let Some(lead) = lead
@@ -98,38 +111,60 @@ impl PriceStore for MemoryStore {
         {
             return Err(StoreError::Superseded { lead });
         }
-        for quote in quotes {
+        let mut written = Vec::with_capacity(quotes.len());
+        let mut older = Vec::new();
+        for (place, quote) in quotes.iter().enumerate() {
             let quote = quote.clone().as_stored();
+            let code = quote.stock_code;
+            let held = match shelf {
+                Shelf::Realtime(_) => {
+                    let held = shelves.realtime.get(&code);
+                    let stands =
+                        |held: &&Live| held.dies_at > now && now < held.written_at + LONGEST_WAY;
+                    held.filter(stands).map(|held| &held.quote)
+                }
+                Shelf::Close => shelves.close.get(&code),
+            };
+            if held.is_some_and(|held| quote.is_outranked_by(held)) {
+                older.push(place);
+                continue;
+            }
+            written.push(quote.clone());
             match shelf {
                 Shelf::Realtime(ttl) => {
-                    shelves
-                        .realtime
-                        .insert(quote.stock_code, (quote, now + ttl));
+                    let live = Live {
+                        quote,
+                        written_at: now,
+                        dies_at: now + ttl,
+                    };
+                    shelves.realtime.insert(code, live);
                 }
                 Shelf::Close => {
-                    shelves.close.insert(quote.stock_code, quote);
+                    shelves.close.insert(code, quote);
                 }
             }
         }
         if now >= shelves.clear_at {
-            shelves.realtime.retain(|_, (_, dies_at)| *dies_at > now);
+            shelves.realtime.retain(|_, live| live.dies_at > now);
             shelves.clear_at = now + CLEAR_EVERY;
         }
         drop(shelves);
-        let written = quotes.iter().cloned().map(Quote::as_stored).collect();
-        self.tell_written(match shelf {
-            Shelf::Realtime(_) => Change::Prices(written),
-            Shelf::Close => Change::Closes(written),
-        });
-        Ok(())
+        count_older(older.len());
+        if !written.is_empty() {
+            self.tell_written(match shelf {
+                Shelf::Realtime(_) => Change::Prices(written),
+                Shelf::Close => Change::Closes(written),
+            });
+        }
+        Ok(Written { older })
     }
 
     async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
         let now = Instant::now();
         Ok(self.read(|shelves| {
             let live = |symbol| {
-                let (quote, dies_at) = shelves.realtime.get(symbol)?;
-                (*dies_at > now).then(|| Box::new(quote.clone()))
+                let live = shelves.realtime.get(symbol)?;
+                (live.dies_at > now).then(|| Box::new(live.quote.clone()))
             };
             symbols.iter().map(live).collect()
         }))
@@ -141,6 +176,17 @@ impl PriceStore for MemoryStore {
                 .iter()
                 .map(|s| shelves.close.get(s).cloned().map(Box::new))
                 .collect()
+        }))
+    }
+
+    async fn lives(&self, symbols: &[Symbol]) -> Result<Vec<Option<Duration>>, StoreError> {
+        let now = Instant::now();
+        Ok(self.read(|shelves| {
+            let left = |symbol| {
+                let live = shelves.realtime.get(symbol)?;
+                live.dies_at.checked_duration_since(now)
+            };
+            symbols.iter().map(left).collect()
         }))
     }
 

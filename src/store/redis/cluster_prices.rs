@@ -9,6 +9,7 @@ use redis::{Cmd, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, Val
 use super::RedisStore;
 use super::cluster::ClusterConnection;
 use super::connection::Connection;
+use super::newer::{Answer, Outcome, with_rule};
 use super::prices::quote;
 use super::slot::by_slot;
 use crate::domain::{Quote, Symbol};
@@ -16,38 +17,47 @@ use crate::port::{Lead, StoreError};
 use crate::store::keys::Keys;
 use crate::store::object::Decoder;
 
-/// Writes the prices of one slot. The lead cannot be looked up here, it lies on another slot, so
+/// Writes the newer prices of one slot. The lead cannot be looked up here, it lies on another slot, so
 /// each object carries the number of the leader who wrote it last, at its end. Who is no leader
 /// leaves it as it was.
 ///
 /// KEYS: the prices. ARGV: the lead of the writer or nothing, life in milliseconds or 0, then the
-/// objects. Returns whether none carried a higher number.
-const SET_BY_LEAD: &str = r#"
-local fresh = 1
-for i, key in ipairs(KEYS) do
-  local held = redis.pcall('GET', key)
-  local last = type(held) == 'string' and string.match(held, ',"lead":(%d+)}$')
-  local lead = ARGV[1] ~= '' and ARGV[1] or last
-  if last and tonumber(last) > tonumber(lead) then
-    fresh = 0
-  else
-    local object = ARGV[i + 2]
-    if lead then object = string.sub(object, 1, -2) .. ',"lead":' .. lead .. '}' end
-    if ARGV[2] == '0' then
-      redis.call('SET', key, object)
-    else
-      redis.call('SET', key, object, 'PX', ARGV[2])
-    end
-  end
-end
-return fresh"#;
+/// objects. Returns an [`Answer`]; superseded is a writer for whom one carried a higher number.
+static SET_BY_LEAD: LazyLock<String> = LazyLock::new(|| {
+    with_rule(
+        r#"
+        for i = 3, #ARGV do
+          if is_ahead(ARGV[i]) then return { 2, time[1], time[2], '' } end
+        end
+        local answer = { 1, time[1], time[2], '' }
+        for i, key in ipairs(KEYS) do
+          local held = redis.pcall('GET', key)
+          local last = type(held) == 'string' and string.match(held, ',"lead":(%d+)}$')
+          local lead = ARGV[1] ~= '' and ARGV[1] or last
+          local object = ARGV[i + 2]
+          if last and tonumber(last) > tonumber(lead) then
+            answer[1] = 0
+          elseif not is_newer(object, held) then
+            answer[#answer + 1] = i
+          else
+            if lead then object = string.sub(object, 1, -2) .. ',"lead":' .. lead .. '}' end
+            if ARGV[2] == '0' then
+              redis.call('SET', key, object)
+            else
+              redis.call('SET', key, object, 'PX', ARGV[2])
+            end
+          end
+        end
+        return answer"#,
+    )
+});
 
-static DIGEST: LazyLock<String> = LazyLock::new(|| Script::new(SET_BY_LEAD).get_hash().to_owned());
+static DIGEST: LazyLock<String> = LazyLock::new(|| Script::new(&SET_BY_LEAD).get_hash().to_owned());
 
 /// Makes the script known.
 static LOAD: LazyLock<Cmd> = LazyLock::new(|| {
     let mut command = Cmd::new();
-    command.arg("SCRIPT").arg("LOAD").arg(SET_BY_LEAD);
+    command.arg("SCRIPT").arg("LOAD").arg(SET_BY_LEAD.as_str());
     command
 });
 
@@ -115,44 +125,54 @@ impl RedisStore {
     }
 
     /// Writes as the leader only if `lead` is the last that was given, and never over what a later
-    /// leader wrote.
+    /// leader wrote. Returns the places of what was not written, as a newer one stands there.
     pub(super) async fn set_by_slot(
         &self,
         objects: &[(String, Vec<u8>)],
         life: u64,
         lead: Option<Lead>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<usize>, StoreError> {
         if let Some(lead) = lead {
             let last: Option<u64> = self.link.ask_own(&Cmd::get(self.lead_key())).await?;
             if last != Some(lead.0) {
                 return Err(StoreError::Superseded { lead });
             }
         }
-        let pipeline = &writing(objects, life, lead);
-        let is_fresh = self
+        let slots = &by_slot(objects.iter().map(|(key, _)| key));
+        let pipeline = &writing(objects, slots, life, lead);
+        let (outcome, older) = self
             .link
             .run(|connection| async move {
                 let Connection::Cluster(cluster) = connection else {
-                    return Ok(true);
+                    return Ok((Outcome::Done, Vec::new()));
                 };
-                let mut is_fresh = true;
+                let mut worst = Outcome::Done;
+                let mut older = Vec::new();
                 let mut trouble: Option<RedisError> = None;
-                for answer in write(&cluster, pipeline).await {
-                    match answer {
-                        Ok(answer) => is_fresh &= answer == Value::Int(1),
+                for (places, answer) in slots.iter().zip(write(&cluster, pipeline).await) {
+                    match answer.and_then(Answer::read) {
+                        Ok(answer) => {
+                            let place = |of_slot: &usize| places.get(*of_slot).copied();
+                            older.extend(answer.older.iter().filter_map(place));
+                            if worst != Outcome::Superseded && answer.outcome != Outcome::Done {
+                                worst = answer.outcome;
+                            }
+                        }
                         Err(error) => trouble = Some(error),
                     }
                 }
+                older.sort_unstable();
                 // That another one leads is the more telling.
                 match trouble {
-                    Some(error) if is_fresh => Err(error),
-                    _ => Ok(is_fresh),
+                    Some(error) if worst != Outcome::Superseded => Err(error),
+                    _ => Ok((worst, older)),
                 }
             })
             .await?;
-        match lead {
-            Some(lead) if !is_fresh => Err(StoreError::Superseded { lead }),
-            _ => Ok(()),
+        match (outcome, lead) {
+            (Outcome::Superseded, Some(lead)) => Err(StoreError::Superseded { lead }),
+            (Outcome::Ahead, _) => Err(self.ahead()),
+            _ => Ok(older),
         }
     }
 }
@@ -177,12 +197,16 @@ async fn write(cluster: &ClusterConnection, pipeline: &Pipeline) -> Vec<RedisRes
     answers
 }
 
-/// The commands that write `objects`, one for each slot.
-fn writing(objects: &[(String, Vec<u8>)], life: u64, lead: Option<Lead>) -> Pipeline {
+/// The commands that write `objects`, one for each of `slots`.
+fn writing(
+    objects: &[(String, Vec<u8>)],
+    slots: &[Vec<usize>],
+    life: u64,
+    lead: Option<Lead>,
+) -> Pipeline {
     let lead = lead.map_or_else(String::new, |lead| lead.to_string());
-    let slots = by_slot(objects.iter().map(|(key, _)| key));
     let mut pipeline = Pipeline::with_capacity(slots.len());
-    for places in &slots {
+    for places in slots {
         let objects = || places.iter().filter_map(|place| objects.get(*place));
         pipeline.cmd("EVALSHA").arg(&*DIGEST).arg(places.len());
         for (key, _) in objects() {

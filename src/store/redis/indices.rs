@@ -31,7 +31,7 @@ impl IndexStore for RedisStore {
             objects.push((self.keys.index(quote.index), json));
         }
         let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
-        self.put(&objects, life, "indices", lead).await
+        self.put(&objects, life, "indices", lead).await.map(drop)
     }
 
     async fn indices(&self) -> Result<Vec<IndexQuote>, StoreError> {

@@ -18,6 +18,7 @@ mod lease;
 mod ledger;
 mod link;
 mod lookout;
+mod newer;
 mod node;
 mod prices;
 mod rights;
@@ -38,8 +39,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::{Cmd, FromRedisValue, Pipeline, Script};
+use tokio::time::Instant;
 
 use super::keys::Keys;
+use crate::clock::StoreClock;
 use crate::domain::Symbol;
 use crate::port::{CopyStore, StoreError};
 pub(crate) use address::RedisAddress;
@@ -73,6 +76,8 @@ static DELETE_OWN: LazyLock<Script> = LazyLock::new(|| {
 pub struct RedisStore {
     link: Arc<Link>,
     keys: Keys,
+    /// Learns the server's time.
+    clock: Option<Arc<StoreClock>>,
 }
 
 impl RedisStore {
@@ -86,7 +91,49 @@ impl RedisStore {
         Ok(Self {
             link: Arc::new(Link::new(settings)?),
             keys: Keys::new(settings.namespace),
+            clock: None,
         })
+    }
+
+    /// The same store, which tells `clock` the server's time now and then, on the way of other
+    /// requests.
+    #[must_use]
+    pub fn telling(mut self, clock: Arc<StoreClock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The clock that learns the server's time.
+    #[must_use]
+    pub fn clock(&self) -> Option<&Arc<StoreClock>> {
+        self.clock.as_ref()
+    }
+
+    /// Asks for the server's time now: this machine's clock was set.
+    pub async fn learn_time_anew(&self) {
+        if let Some(clock) = &self.clock {
+            clock.ask_again();
+        }
+        self.learn_time().await;
+    }
+
+    /// Asks for the server's time where it is due.
+    pub async fn learn_time(&self) {
+        let Some(clock) = self.clock.as_ref().filter(|clock| clock.is_due()) else {
+            return;
+        };
+        let asked = Instant::now();
+        let time: Result<(i64, i64), StoreError> = self.link.ask(&redis::cmd("TIME")).await;
+        clock.note_asked();
+        match time {
+            Ok((seconds, micros)) => {
+                clock.note(
+                    asked,
+                    seconds.saturating_mul(1_000_000).saturating_add(micros),
+                );
+            }
+            Err(error) => tracing::debug!(%error, "Redis does not tell its time"),
+        }
     }
 
     /// Host and port; of sentinels and clusters all that the address names.

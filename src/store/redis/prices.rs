@@ -1,18 +1,23 @@
 //! Price objects in Redis.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::try_join_all;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use metrics::counter;
 use redis::{Cmd, RedisResult, Script, Value};
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::RedisStore;
 use super::connection::Connection;
+use super::newer::{Answer, Outcome, with_rule};
 use crate::domain::{Quote, Symbol};
-use crate::port::{Lead, PriceStore, Shelf, StoreError};
+use crate::port::{Lead, PriceStore, Shelf, StoreError, Written};
 use crate::spans;
+use crate::store::count_older;
 use crate::store::keys::Keys;
 use crate::store::object::Decoder;
 
@@ -104,57 +109,78 @@ pub(super) fn quote(decoder: &mut Decoder, symbol: Symbol, value: Value) -> Opti
     quote
 }
 
-/// Writes prices and tells of them. Whether they are heard of is none of the write's.
+/// Writes the newer prices and tells of them. Whether they are heard of is none of the write's.
 ///
 /// KEYS: the last lead, then the prices. ARGV: the lead of the writer or nothing, life in
-/// milliseconds or 0, the channel, what kind they are told as, then the objects. Returns whether the
-/// writer was the last lead, or none; and if so why the prices are not told, where that is refused.
+/// milliseconds or 0, the channel, what kind they are told as, then the objects. Returns an
+/// [`Answer`]; superseded is a writer who is not the last lead.
 static SET: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        r#"if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+    Script::new(&with_rule(
+        r#"
+        if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then
+          return { 0, time[1], time[2], '' }
+        end
+        for i = 5, #ARGV do
+          if is_ahead(ARGV[i]) then return { 2, time[1], time[2], '' } end
+        end
+        local answer, told = { 1, time[1], time[2], '' }, {}
         for i = 2, #KEYS do
-          if ARGV[2] == '0' then
-            redis.call('SET', KEYS[i], ARGV[i + 3])
+          local object = ARGV[i + 3]
+          if not is_newer(object, redis.pcall('GET', KEYS[i])) then
+            answer[#answer + 1] = i - 1
           else
-            redis.call('SET', KEYS[i], ARGV[i + 3], 'PX', ARGV[2])
+            if ARGV[2] == '0' then
+              redis.call('SET', KEYS[i], object)
+            else
+              redis.call('SET', KEYS[i], object, 'PX', ARGV[2])
+            end
+            told[#told + 1] = object
           end
         end
-        local change = '{"' .. ARGV[4] .. '":[' .. table.concat(ARGV, ',', 5) .. ']}'
-        local told = redis.pcall('PUBLISH', ARGV[3], change)
-        return type(told) == 'table' and told.err or 1"#,
-    )
+        if #told > 0 then
+          local change = '{"' .. ARGV[4] .. '":[' .. table.concat(told, ',') .. ']}'
+          local heard = redis.pcall('PUBLISH', ARGV[3], change)
+          if type(heard) == 'table' and heard.err then answer[4] = heard.err end
+        end
+        return answer"#,
+    ))
 });
 
 impl RedisStore {
-    /// Writes objects that live for so many milliseconds, 0 for ever, and tells of them as of this
-    /// kind, the name of a [`crate::port::Change`].
+    /// Writes objects that live for so many milliseconds, 0 for ever, each unless a newer one
+    /// stands there, and tells of them as of this kind, the name of a [`crate::port::Change`].
+    /// Returns the places of those that were not written.
     pub(super) async fn put(
         &self,
         objects: &[(String, Vec<u8>)],
         life: u64,
         kind: &str,
         lead: Option<Lead>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<usize>, StoreError> {
         if !self.link.is_cluster() {
             return self.set(objects, life, kind, lead).await;
         }
-        self.set_by_slot(objects, life, lead).await?;
-        let objects = objects.iter().map(|(_, json)| json.as_slice());
-        let objects = objects.collect::<Vec<_>>().join(b",".as_slice());
-        let head = format!("{{\"{kind}\":[").into_bytes();
-        self.tell_written([head, objects, b"]}".to_vec()].concat())
-            .await;
-        Ok(())
+        let older = self.set_by_slot(objects, life, lead).await?;
+        let places = objects.iter().enumerate();
+        let written = places.filter(|(place, _)| older.binary_search(place).is_err());
+        let written: Vec<&[u8]> = written.map(|(_, (_, json))| json.as_slice()).collect();
+        if !written.is_empty() {
+            let head = format!("{{\"{kind}\":[").into_bytes();
+            let written = written.join(b",".as_slice());
+            self.tell_written([head, written, b"]}".to_vec()].concat())
+                .await;
+        }
+        Ok(older)
     }
 
-    /// Writes, as the leader only if `lead` is the last that was given, all or nothing.
+    /// Writes, as the leader only if `lead` is the last that was given.
     async fn set(
         &self,
         objects: &[(String, Vec<u8>)],
         life: u64,
         kind: &str,
         lead: Option<Lead>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<usize>, StoreError> {
         let mut call = SET.prepare_invoke();
         call.key(self.lead_key());
         call.arg(lead.map_or_else(String::new, |lead| lead.to_string()));
@@ -163,17 +189,32 @@ impl RedisStore {
             call.key(key).arg(json.as_slice());
         }
         let call = &call;
-        let answer: Value = self
-            .link
-            .run(|mut connection| async move { call.invoke_async(&mut connection).await })
-            .await?;
-        match (answer, lead) {
-            (Value::Int(0), Some(lead)) => Err(StoreError::Superseded { lead }),
-            (Value::BulkString(said), _) => {
-                self.untold(&String::from_utf8_lossy(&said));
-                Ok(())
-            }
-            _ => Ok(()),
+        let asked = Instant::now();
+        let answer =
+            self.link
+                .run(|mut connection| async move {
+                    Answer::read(call.invoke_async(&mut connection).await?)
+                })
+                .await?;
+        if let Some(clock) = &self.clock {
+            clock.note(asked, answer.time);
+        }
+        if !answer.untold.is_empty() {
+            self.untold(&answer.untold);
+        }
+        match (answer.outcome, lead) {
+            (Outcome::Ahead, _) => Err(self.ahead()),
+            (Outcome::Superseded, Some(lead)) => Err(StoreError::Superseded { lead }),
+            _ => Ok(answer.older),
+        }
+    }
+
+    /// That what was to be written is from the future.
+    pub(super) fn ahead(&self) -> StoreError {
+        StoreError::Refused {
+            store: self.link.address().to_owned(),
+            trouble: "the prices are from the future by its clock".to_owned(),
+            mend: "set the clock of this machine, or that of Redis's, by a time server",
         }
     }
 }
@@ -201,9 +242,9 @@ impl PriceStore for RedisStore {
         quotes: &[Quote],
         shelf: Shelf,
         lead: Option<Lead>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Written, StoreError> {
         if quotes.is_empty() {
-            return Ok(());
+            return Ok(Written::default());
         }
         let mut objects = Vec::with_capacity(quotes.len());
         for quote in quotes {
@@ -219,26 +260,30 @@ impl PriceStore for RedisStore {
         }
         let span = tracing::info_span!(target: spans::TARGET, "store_write", prices = quotes.len());
         let put = self.put(&objects, life(shelf), kind(shelf), lead);
-        put.instrument(span).await
+        let older = put.instrument(span).await?;
+        count_older(older.len());
+        Ok(Written { older })
     }
 
     async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
-        self.read(symbols, Keys::write_realtime).await
+        tokio::join!(self.learn_time(), self.read(symbols, Keys::write_realtime)).1
     }
 
     async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
         self.read(symbols, Keys::write_close).await
     }
 
+    async fn lives(&self, symbols: &[Symbol]) -> Result<Vec<Option<Duration>>, StoreError> {
+        try_join_all(symbols.iter().map(|symbol| self.life(*symbol))).await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
-        if self.link.is_cluster() {
-            // A node says PONG though its cluster is down, but tells whoever names a key. Of all
-            // nodes the one that has the lead is needed.
-            return self
-                .link
-                .ask(redis::cmd("EXISTS").arg(self.lead_key()))
-                .await;
-        }
-        self.link.ask(&redis::cmd("PING")).await
+        // A node says PONG though its cluster is down, but tells whoever names a key. Of all nodes
+        // the one that has the lead is needed.
+        let command = match self.link.is_cluster() {
+            true => redis::cmd("EXISTS").arg(self.lead_key()).to_owned(),
+            false => redis::cmd("PING"),
+        };
+        tokio::join!(self.learn_time(), self.link.ask(&command)).1
     }
 }

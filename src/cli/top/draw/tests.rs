@@ -44,6 +44,7 @@ fn status() -> Status {
             open,
             slots,
         },
+        clock: None,
         bans: Vec::new(),
         rates: Vec::new(),
         calls: Calls {

@@ -33,7 +33,7 @@ use super::RedisStore;
 use super::prices::decode;
 use crate::clock::Clock;
 use crate::domain::{Quote, Symbol};
-use crate::port::{Lead, PriceStore, Shelf, StoreError};
+use crate::port::{Lead, PriceStore, Shelf, StoreError, Written};
 use crate::store::keys::Keys;
 use crate::store::object::Decoder;
 
@@ -153,7 +153,7 @@ impl PriceStore for RedisFirstLevel {
         quotes: &[Quote],
         shelf: Shelf,
         lead: Option<Lead>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Written, StoreError> {
         let outcome = self.store.write(quotes, shelf, lead).await;
         // Redis tells of it too, but whoever wrote may read before that is heard.
         let mut held = self.level.held_mut();
@@ -193,6 +193,10 @@ impl PriceStore for RedisFirstLevel {
         self.store.close(symbols).await
     }
 
+    async fn lives(&self, symbols: &[Symbol]) -> Result<Vec<Option<Duration>>, StoreError> {
+        self.store.lives(symbols).await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.store.ping().await
     }
@@ -204,7 +208,7 @@ async fn keep_linked(level: Arc<Level>, store: Arc<RedisStore>) {
     loop {
         let number = level.held_mut().new_number();
         match level.link(number, &store).await {
-            Ok(connection) => level.watch(number, connection).await,
+            Ok(connection) => level.watch(number, connection, &store).await,
             Err(error) => {
                 let error = store.link.error(&error);
                 if std::mem::replace(&mut has_said, true) {
@@ -256,11 +260,12 @@ impl Level {
     }
 
     /// Asks the server again and again whether the link stands, until it does not.
-    async fn watch(&self, number: u64, mut connection: MultiplexedConnection) {
+    async fn watch(&self, number: u64, mut connection: MultiplexedConnection, store: &RedisStore) {
         for pulse in 1_u32.. {
             // Woken when the link drops; also by one that dropped before, which is one pulse more.
             let _ = timeout(PULSE, self.dropped.notified()).await;
             let then = self.now();
+            store.learn_time().await;
             let ping: RedisResult<String> = redis::cmd("PING").query_async(&mut connection).await;
             let mut held = self.held_mut();
             if ping.is_err() || !held.hear(number, then) {

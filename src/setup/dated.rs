@@ -1,0 +1,33 @@
+//! The way to the broker, on which its clock is seen.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use reqwest::Request;
+
+use crate::clock::StoreClock;
+use crate::kis::{Http, Reply, Transport};
+use crate::port::SourceError;
+
+/// Tells a clock the date of every answer, so that it can say which of two clocks is wrong.
+pub(super) struct Dated {
+    http: Http,
+    clock: Arc<StoreClock>,
+}
+
+impl Dated {
+    pub(super) fn new(http: Http, clock: Arc<StoreClock>) -> Self {
+        Self { http, clock }
+    }
+}
+
+#[async_trait]
+impl Transport for Dated {
+    async fn exchange(&self, request: Request) -> Result<Reply, SourceError> {
+        let reply = self.http.exchange(request).await?;
+        if let Some(date) = &reply.date {
+            self.clock.note_broker(date);
+        }
+        Ok(reply)
+    }
+}
