@@ -2,6 +2,7 @@
 //! may have been missed the codes are named, so that their prices are asked for at once.
 
 mod gaps;
+mod outranked;
 mod traded;
 mod writer;
 
@@ -25,6 +26,7 @@ use crate::port::{
 };
 
 use gaps::Gaps;
+use outranked::Outranked;
 pub use traded::Traded;
 use writer::Writer;
 
@@ -248,6 +250,7 @@ impl Feed {
     ) {
         let mut writer = Writer::new(self.parts.manner.write_interval);
         let mut gaps = Gaps::default();
+        let mut outranked = Outranked::default();
         loop {
             let due = writer.next_due(Instant::now());
             let due = due.into_iter().chain(gaps.next_due()).min();
@@ -267,11 +270,11 @@ impl Feed {
                 self.tell_gap(gap);
             }
             let batch = writer.take_due(Instant::now());
-            self.write(batch, &mut writer).await;
+            self.write(batch, &mut writer, &mut outranked).await;
         }
         // The last trade of each code is worth a write, whatever the interval.
         let batch = writer.take_all();
-        self.write(batch, &mut writer).await;
+        self.write(batch, &mut writer, &mut outranked).await;
     }
 
     fn tell_gap(&self, gap: Gap) {
@@ -306,15 +309,17 @@ impl Feed {
         }
     }
 
-    async fn write(&self, batch: Vec<Quote>, writer: &mut Writer) {
+    async fn write(&self, batch: Vec<Quote>, writer: &mut Writer, outranked: &mut Outranked) {
         if batch.is_empty() {
             return;
         }
         let shelf = Shelf::Realtime(self.parts.manner.ttl);
         match self.parts.store.write(&batch, shelf, None).await {
             Ok(written) => {
-                let older = u64::try_from(written.older.len()).unwrap_or(u64::MAX);
-                counter!("sise_feed_dropped_total", "reason" => "older").increment(older);
+                let last = written.older.last().and_then(|place| batch.get(*place));
+                if let Some(last) = last {
+                    outranked.note(written.older.len(), last.stock_code);
+                }
                 let batch = written.taken(batch);
                 let written = u64::try_from(batch.len()).unwrap_or(u64::MAX);
                 counter!("sise_feed_written_total").increment(written);

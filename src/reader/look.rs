@@ -50,7 +50,7 @@ impl Shared {
         let now = (self.parts.clock)();
         let mut readings: Vec<_> = quotes
             .into_iter()
-            .map(|quote| self.reading(quote?, Source::Redis, now))
+            .map(|quote| reading(quote?, Source::Redis, now))
             .collect();
         self.age_by_lives(&mut readings, now, deadline).await;
         let hits = readings.iter().flatten().count();
@@ -68,15 +68,10 @@ impl Shared {
     pub(super) async fn look_up_closes(&self, symbols: &[Symbol]) -> Vec<Reading> {
         let quotes = self.parts.store.close(symbols).await.unwrap_or_default();
         let now = (self.parts.clock)();
-        let is_of_now = |quote: &Box<Quote>| !self.is_from_the_future(quote, now);
-        let quotes = quotes.into_iter().flatten().filter(is_of_now);
-        let reading = |quote| self.reading(quote, Source::Close, now);
-        quotes.filter_map(reading).collect()
-    }
-
-    /// A reading of what stands in the store, if it is a price.
-    fn reading(&self, quote: Box<Quote>, source: Source, now: KrxTime) -> Option<Reading> {
-        (quote.price > 0).then(|| Reading::new(quote, source, now))
+        let reading = |quote| reading(quote, Source::Close, now);
+        let is_of_now = |reading: &Reading| !is_from_the_future(&reading.quote, now);
+        let readings = quotes.into_iter().flatten().filter_map(reading);
+        readings.filter(is_of_now).collect()
     }
 
     /// Judges those by the life that they have left in the store which are too old to live, or from
@@ -108,7 +103,7 @@ impl Shared {
                     self.say_clocks_differ(&reading.quote, "it lives, so that is its age");
                     reading.age = age;
                 }
-                None if self.is_from_the_future(&reading.quote, now) => {
+                None if is_from_the_future(&reading.quote, now) => {
                     self.say_clocks_differ(&reading.quote, "it is not believed");
                     **place = None;
                 }
@@ -127,14 +122,10 @@ impl Shared {
         }
     }
 
-    fn is_from_the_future(&self, quote: &Quote, now: KrxTime) -> bool {
-        quote.fetched_at - now > CLOCKS_DIFFER
-    }
-
     /// Whether a price that stands in the store is of an age at which it can live by the clock here.
     pub(super) fn can_live(&self, quote: &Quote, now: KrxTime) -> bool {
         let age = (now - quote.fetched_at).to_std().unwrap_or_default();
-        age <= self.longest_life() && !self.is_from_the_future(quote, now)
+        age <= self.longest_life() && !is_from_the_future(quote, now)
     }
 
     /// The age of a price that lives, at most: one that is older was put there without an end, or too
@@ -164,6 +155,15 @@ impl Shared {
             shared.is_probing.store(false, Ordering::Relaxed);
         });
     }
+}
+
+/// A reading of what stands in the store, if it is a price.
+fn reading(quote: Box<Quote>, source: Source, now: KrxTime) -> Option<Reading> {
+    (quote.price > 0).then(|| Reading::new(quote, source, now))
+}
+
+fn is_from_the_future(quote: &Quote, now: KrxTime) -> bool {
+    quote.fetched_at - now > CLOCKS_DIFFER
 }
 
 /// Requests without an answer after which a store leaves its way for another one.
