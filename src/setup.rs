@@ -94,6 +94,8 @@ pub struct Parts {
     pub redis: Option<Arc<RedisStore>>,
     /// What sise keeps beside the prices, under `sise:`.
     pub cache: Cache,
+    /// The same for what is large: the lines of the day.
+    pub bulk_cache: Cache,
     /// What this process calls itself where processes meet.
     pub process: String,
     /// Tells what changes in the store.
@@ -142,13 +144,17 @@ impl Parts {
         let broker = broker::put_together(&settings, &calendar, &universe, &outside)?;
         let last_good = LastGood::new(&settings.universe_origin(), outside.copies);
         let started_at = (outside.clock)();
-        let cache = Cache::new(caching::Parts {
-            store: outside.cache_store,
-            process: outside.process.clone(),
-            clock: Arc::clone(&outside.clock),
-            timeout: settings.store.connect_timeout + settings.store.response_timeout,
-            namespace: Keys::new(&settings.store.namespace).own(""),
-        });
+        let cache_on = |store| {
+            Cache::new(caching::Parts {
+                store,
+                process: outside.process.clone(),
+                clock: Arc::clone(&outside.clock),
+                timeout: settings.store.connect_timeout + settings.store.response_timeout,
+                namespace: Keys::new(&settings.store.namespace).own(""),
+            })
+        };
+        let cache = cache_on(outside.cache_store);
+        let bulk_cache = cache_on(outside.bulk_store);
         let reads = Reads::new(&cache);
         let watch = || Arc::new(Watch::new(&cache, reads.clone(), settings.watch.hottest));
         let watched = outside.watched.unwrap_or_else(|| watch());
@@ -164,6 +170,7 @@ impl Parts {
             indices: outside.index_store,
             redis: outside.redis,
             cache,
+            bulk_cache,
             process: outside.process,
             changes: outside.changes,
             chronicle: outside.chronicle,

@@ -265,7 +265,7 @@ impl ApiServer {
         };
         let history = History::new(
             Arc::clone(&self.api.board),
-            &self.api.parts.cache,
+            &self.api.parts.bulk_cache,
             Arc::clone(&self.api.parts.clock),
         );
         let ((), (), (), (), (), served) = tokio::join!(

@@ -20,6 +20,10 @@ const LIFE: Duration = Duration::from_secs(20 * 3_600);
 /// A minute is written so long after its end: what was fetched within it is there by then.
 const AFTER: Duration = Duration::from_secs(5);
 
+/// Minutes that are read at once: with the whole market some 200 kB, which come well within the time
+/// that an answer of the store may take.
+const AT_ONCE: usize = 5;
+
 /// Prices of one minute.
 type Prices = BTreeMap<String, i64>;
 
@@ -79,31 +83,41 @@ impl History {
             return Ok(());
         }
         let day = date.to_string();
-        let field = format!("{:02}{:02}", minute / 60, minute % 60);
-        self.days.set(&day, &field, &prices).await?;
+        self.days.set(&day, &field(minute), &prices).await?;
         self.days.expire(&day, LIFE).await?;
         Ok(())
     }
 
+    /// Reads what is kept of the day so far, a few minutes at a time.
     async fn read(&self, now: KrxTime) -> Result<(), CacheError> {
         let date = now.date_naive();
-        let minutes = self.days.try_get_all::<Prices>(&date.to_string()).await?;
-        for (field, prices) in minutes {
-            let (Some(hour), Some(minute)) = (number(field.get(..2)), number(field.get(2..)))
-            else {
-                continue;
+        let day = date.to_string();
+        let minutes: Vec<u32> = (0..=now.hour() * 60 + now.minute()).collect();
+        for minutes in minutes.chunks(AT_ONCE) {
+            let fields: Vec<String> = minutes.iter().copied().map(field).collect();
+            let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+            let found = match self.days.try_get_bulk::<Prices>(&day, &fields).await {
+                // A damaged minute costs that minute alone.
+                Err(CacheError::Decode { .. }) => self.days.get_bulk(&day, &fields).await,
+                found => found?,
             };
-            let prices = prices.into_iter();
-            let of_codes = prices.filter_map(|(code, price)| Some((code.parse().ok()?, price)));
-            let of_codes: Vec<(Symbol, i64)> = of_codes.collect();
-            self.board.restore(date, hour * 60 + minute, of_codes);
+            for (minute, prices) in minutes.iter().zip(found) {
+                let (Ok(minute), Some(prices)) = (u16::try_from(*minute), prices) else {
+                    continue;
+                };
+                let prices = prices.into_iter();
+                let of_codes = prices.filter_map(|(code, price)| Some((code.parse().ok()?, price)));
+                let of_codes: Vec<(Symbol, i64)> = of_codes.collect();
+                self.board.restore(date, minute, of_codes);
+            }
         }
         Ok(())
     }
 }
 
-fn number(text: Option<&str>) -> Option<u16> {
-    text?.parse().ok().filter(|number| *number < 60)
+/// What a minute of the day is called.
+fn field(minute: u32) -> String {
+    format!("{:02}{:02}", minute / 60, minute % 60)
 }
 
 impl fmt::Debug for History {

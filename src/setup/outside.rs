@@ -42,6 +42,8 @@ pub struct Outside {
     pub index_store: Arc<dyn IndexStore>,
     /// Where sise keeps what is hot beside the prices: watch lists, read counts, rankings.
     pub cache_store: Arc<dyn CacheStore>,
+    /// The same for what is large, on a connection where it delays no reader and no call.
+    pub bulk_store: Arc<dyn CacheStore>,
     /// Tells what changes in the store.
     pub changes: Arc<dyn Changes>,
     /// What is written down about the work, beside the prices.
@@ -134,6 +136,7 @@ impl Outside {
             sweep_store: stores.sweep,
             index_store: stores.index,
             cache_store: stores.cache,
+            bulk_store: stores.bulk,
             changes: stores.changes,
             chronicle: stores.chronicle,
             recorder: Arc::new(Unrecorded),
@@ -157,6 +160,7 @@ impl Outside {
                 sweep: memory.clone(),
                 index: memory.clone(),
                 cache: memory.clone(),
+                bulk: memory.clone(),
                 changes: memory.clone(),
                 chronicle: memory.clone(),
                 copies: memory,
@@ -216,6 +220,7 @@ impl Outside {
                 sweep: sweeping.clone(),
                 index: redis.clone(),
                 cache: redis.clone(),
+                bulk: sweeping.clone(),
                 changes: redis.clone(),
                 chronicle: sweeping,
                 copies: redis,
@@ -230,6 +235,7 @@ struct Stores {
     sweep: Arc<dyn PriceStore>,
     index: Arc<dyn IndexStore>,
     cache: Arc<dyn CacheStore>,
+    bulk: Arc<dyn CacheStore>,
     changes: Arc<dyn Changes>,
     chronicle: Arc<dyn Chronicle>,
     copies: Arc<dyn CopyStore>,

@@ -14,6 +14,7 @@ mod aside;
 mod behind;
 mod counters;
 mod faults;
+mod lines;
 mod rankings;
 mod sessions;
 mod values;

@@ -72,6 +72,7 @@ pub(crate) fn parts(
         sweep_store: link.clone(),
         index_store: Arc::new(MemoryStore::default()),
         cache_store: Arc::new(MemoryStore::default()),
+        bulk_store: Arc::new(MemoryStore::default()),
         changes: Arc::new(MemoryStore::default()),
         copies: vec![disk.clone(), link.clone()],
         lease: Some(link.clone()),
