@@ -20,7 +20,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use support::{Figures, Load, Outcome, PrivateRedis, Server, free_port, quotes, thousands, write};
+use support::{
+    Figures, Limit, Load, Outcome, PrivateRedis, Server, free_port, quotes, thousands, verdict,
+    write,
+};
 
 const CONNECTIONS: usize = 64;
 const SECONDS: u64 = 8;
@@ -51,24 +54,36 @@ async fn measure() -> Outcome {
         "{:10} {:>12} {:>10} {:>10} {:>10} {:>8}",
         "server", "requests/s", "p50 ms", "p99 ms", "most ms", "failed"
     );
-    let mut ratios = Figures::default();
+    let (mut ratios, mut rates, mut lates) =
+        (Figures::default(), Figures::default(), Figures::default());
     for round in 0..ROUNDS {
         // The prices live for two minutes.
         write(&parts, &quotes(&symbols, i64::try_from(round)? + 2)).await?;
-        let own = one("sise", &server.address).await?;
+        let (own, late) = one("sise", &server.address).await?;
+        rates.add(own);
+        lates.add(late);
         if let Some(reference) = &reference {
-            let other = one("FastAPI", &reference.address).await?;
+            let (other, _) = one("FastAPI", &reference.address).await?;
             ratios.add(own / other);
         }
     }
+    let what = format!("one price over HTTP, {CONNECTIONS} connections");
+    let rate = format!("{}/s", rates.spread_whole());
+    let limit = Limit::AtLeast(30_000.0, "/s");
+    verdict(&what, limit, rates.median(), &rate)?;
+    let late = format!("{} ms", lates.spread(1));
+    let limit = Limit::AtMost(10.0, " ms");
+    verdict(&format!("{what}: p99"), limit, lates.median(), &late)?;
     if reference.is_some() {
-        println!("sise answers {}x as many", ratios.spread(1));
+        let what = "the same by FastAPI and redis-py, two workers, taking turns: sise answers so many times as often";
+        let shown = format!("{}x", ratios.spread(1));
+        verdict(what, Limit::None, ratios.median(), &shown)?;
     }
     whole_market(&parts, &server).await
 }
 
-/// Loads a server once; requests a second.
-async fn one(name: &str, address: &str) -> Outcome<f64> {
+/// Loads a server once; requests a second, and the time within which 99 % were answered, ms.
+async fn one(name: &str, address: &str) -> Outcome<(f64, f64)> {
     let (_, line) = Load::start(&["--load", address])?.line().await?;
     let words: Vec<&str> = line.split(' ').collect();
     let [rate, p50, p99, most, failed] = words.as_slice() else {
@@ -78,7 +93,7 @@ async fn one(name: &str, address: &str) -> Outcome<f64> {
         "{name:10} {:>12} {p50:>10} {p99:>10} {most:>10} {failed:>8}",
         thousands(rate.parse()?)
     );
-    Ok(rate.parse()?)
+    Ok((rate.parse()?, p99.parse()?))
 }
 
 /// Asks for prices as fast as they come.
@@ -210,14 +225,18 @@ async fn ask_for_market(server: &Server) -> Outcome {
         }
         sleep(Duration::from_millis(50)).await;
     }
-    println!(
-        "the whole market, brotli: {} bytes; ms: p50 {:.2}, p99 {:.2}, most {:.2}",
-        thousands(f64::from(u32::try_from(size)?)),
-        times.median(),
-        times.quantile(0.99),
-        times.most()
-    );
-    Ok(())
+    let bytes = f64::from(u32::try_from(size)?);
+    let what = "the whole market over HTTP, compressed, while a sweep goes on";
+    let shown = format!("{} bytes", thousands(bytes));
+    verdict(what, Limit::AtMost(150_000.0, " bytes"), bytes, &shown)?;
+    let late = times.quantile(0.99);
+    let shown = format!("{late:.1} ms (p50 {:.1} ms)", times.median());
+    verdict(
+        &format!("{what}: p99"),
+        Limit::AtMost(5.0, " ms"),
+        late,
+        &shown,
+    )
 }
 
 /// The `FastAPI` server, as many workers as there are cores; ended with this.

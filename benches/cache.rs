@@ -24,7 +24,7 @@ use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use support::{Figures, Outcome, PrivateRedis};
+use support::{Figures, Limit, Outcome, PrivateRedis, verdict};
 
 /// Rounds of each pair; every round gives one ratio.
 const ROUNDS: usize = 9;
@@ -126,7 +126,12 @@ async fn compare(runtime: &str, redis_url: &str) -> Outcome {
             gets.add(by_cache, by_bare, GETS);
         }
     }
-    gets.say(runtime, "one value", "GET", LIMIT_GET);
+    gets.say(
+        runtime,
+        "one typed value",
+        "GET",
+        Limit::AtMost(LIMIT_GET, "x"),
+    )?;
 
     let encoded = positions.iter().map(serde_json::to_vec);
     let encoded = encoded.collect::<Result<Vec<_>, _>>()?;
@@ -160,8 +165,10 @@ async fn compare(runtime: &str, redis_url: &str) -> Outcome {
             bytes_alone.add(by_cache, by_bytes, SETS);
         }
     }
-    sets.say(runtime, "1,000 values", "serde and SET", LIMIT_SET);
-    bytes_alone.say(runtime, "1,000 values", "SET of ready bytes", LIMIT_SET);
+    let limit = Limit::AtMost(LIMIT_SET, "x");
+    sets.say(runtime, "1,000 typed values", "serde and SET", limit)?;
+    let by_bytes = "SET of bytes that are ready";
+    bytes_alone.say(runtime, "1,000 typed values", by_bytes, Limit::None)?;
     Ok(())
 }
 
@@ -182,13 +189,18 @@ impl Pair {
             .add(by_cache.as_secs_f64() / by_bare.as_secs_f64());
     }
 
-    fn say(&self, runtime: &str, what: &str, bare: &str, limit: f64) {
+    fn say(&self, runtime: &str, what: &str, bare: &str, limit: Limit) -> Outcome {
         println!(
-            "{runtime}: {what}: cache {} us, {bare} {} us, ratio {} (limit {limit})",
+            "{runtime}: {what}: cache {} us, {bare} {} us",
             self.cache.spread(1),
-            self.bare.spread(1),
-            self.ratio.spread(3)
+            self.bare.spread(1)
         );
+        verdict(
+            &format!("cache, {what} against {bare}, {runtime}"),
+            limit,
+            self.ratio.median(),
+            &format!("{}x", self.ratio.spread(2)),
+        )
     }
 }
 
@@ -215,11 +227,15 @@ async fn callers(redis_url: &str) -> Outcome {
     while let Some(caller) = callers.join_next().await {
         served += usize::from(caller??);
     }
-    println!(
-        "{served} callers of one cold value: {} load, all served in {:.0} ms, of which the load took {} ms",
-        loads.load(Ordering::Relaxed),
-        began.elapsed().as_secs_f64() * 1e3,
-        LOAD.as_millis()
-    );
-    Ok(())
+    let all = began.elapsed().as_secs_f64() * 1e3;
+    let loads = loads.load(Ordering::Relaxed);
+    verdict(
+        &format!("`get_or_set`, {served} callers of one cold value: loads"),
+        Limit::AtMost(1.0, ""),
+        f64::from(loads),
+        &format!(
+            "{loads}, all served after {all:.0} ms, of which {} ms were the load",
+            LOAD.as_millis()
+        ),
+    )
 }

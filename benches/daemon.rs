@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use support::{Outcome, PrivateRedis, SimProcess, Usage, sise_command, terminate};
+use support::{Limit, Outcome, PrivateRedis, SimProcess, Usage, sise_command, terminate, verdict};
 
 /// How long each case is watched, unless `--seconds` says otherwise.
 const WATCHED: u64 = 140;
@@ -95,6 +95,15 @@ async fn measure() -> Outcome {
             processor / elapsed * 100.0,
             processor / calls * 1e3
         );
+        let what = format!("daemon, whole list, sweeps {name}");
+        let memory = usage.most_resident / 1e6;
+        let shown = format!("{memory:.1} MB");
+        let limit = Limit::AtMost(40.0, " MB");
+        verdict(&format!("{what}: resident memory"), limit, memory, &shown)?;
+        let share = processor / elapsed * 100.0;
+        let shown = format!("{share:.2} %");
+        let limit = Limit::AtMost(2.0, " %");
+        verdict(&format!("{what}: share of one core"), limit, share, &shown)?;
         let code = terminate(&mut daemon.0).await?;
         if code != Some(143) {
             return Err(format!("the daemon ended with {code:?}").into());

@@ -20,7 +20,10 @@ use tokio::time::{Instant, sleep};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 
-use support::{Figures, Load, Outcome, PrivateRedis, Server, SimProcess, sise_command, thousands};
+use support::{
+    Figures, Limit, Load, Outcome, PrivateRedis, Server, SimProcess, sise_command, thousands,
+    verdict,
+};
 
 const CODES: usize = 41;
 
@@ -93,9 +96,14 @@ async fn measure() -> Outcome {
         "{CODES} codes, {ticks} trades a second each: {} prices a second told, {skipped} left out for later ones",
         thousands(told.parse::<f64>()? / length)
     );
-    println!(
-        "ms from the arrival at the daemon to the client: p50 {p50}, p99 {p99}, most {most} (limit p99 20)"
-    );
+    verdict(
+        &format!(
+            "{CODES} codes, {ticks} trades/s each, from the broker's WebSocket over Redis to a stream: p99"
+        ),
+        Limit::AtMost(20.0, " ms"),
+        p99.parse()?,
+        &format!("{p99} ms (p50 {p50} ms, most {most} ms)"),
+    )?;
     println!(
         "processor: daemon {:.2} of a core, server {:.2}",
         (after.0.processor - before.0.processor) / length,

@@ -4,7 +4,8 @@
 //!
 //! Reader and bare client take turns within one loop, so that drift of the machine hits both
 //! alike. The bare client is the one that the reader uses, with the same settings on a connection
-//! of its own, and does not look into the bytes. Limits: 1.15 times a GET for one price, 1.3
+//! of its own, and does not look into the bytes. Every phase and source that a price can have is
+//! measured. Limits: 1.15 times a GET for one price, 1.3
 //! times an MGET for the whole market, and one call for a thousand misses at once.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -14,9 +15,11 @@ mod support;
 use std::hint::black_box;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use redis::Cmd;
+use redis::aio::ConnectionManager;
 use sise::Reader;
-use sise::domain::Urgency;
+use sise::domain::{Phase, Quote, Urgency};
 use sise::sim::{Sim, SimOptions};
 use sise::sweep::Task;
 use tokio::net::TcpListener;
@@ -25,16 +28,16 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use support::{Figures, Outcome, PrivateRedis};
+use support::{Figures, Limit, Outcome, PrivateRedis, verdict};
 
 /// Rounds of each pair; every round gives one ratio.
 const ROUNDS: usize = 9;
 
 /// Looks for one price in a round.
-const LOOKS: usize = 4_000;
+const LOOKS: usize = 1_500;
 
 /// Looks for the whole market in a round.
-const WHOLE_LOOKS: usize = 150;
+const WHOLE_LOOKS: usize = 50;
 
 /// Callers that miss at the same time.
 const CALLERS: usize = 1_000;
@@ -124,7 +127,114 @@ async fn fill(redis_url: &str) -> Outcome {
     Ok(())
 }
 
-/// Both pairs on the runtime that this runs on.
+/// What may stand in Redis: a phase and a source, and how the times of the prices lie.
+#[derive(Debug, Clone, Copy)]
+struct Stock {
+    name: &'static str,
+    session: Phase,
+    source: &'static str,
+    /// Whether each price has a second of its own.
+    is_spread: bool,
+    /// Whether another program wrote no more than the seven fields of the contract.
+    is_others: bool,
+}
+
+impl Stock {
+    const fn new(name: &'static str, session: Phase, source: &'static str) -> Self {
+        Self {
+            name,
+            session,
+            source,
+            is_spread: false,
+            is_others: false,
+        }
+    }
+
+    /// The members that another program writes.
+    const SEVEN: [&str; 7] = [
+        "stock_code",
+        "stock_name",
+        "price",
+        "change",
+        "change_rate",
+        "volume",
+        "timestamp",
+    ];
+
+    /// Has every price in Redis stand there as this says.
+    async fn fill(self, prices: &[Quote], redis: &mut ConnectionManager) -> Outcome {
+        let now = (sise::clock::system())();
+        let mut set = redis::pipe();
+        for (place, price) in (0..).zip(prices) {
+            let back = if self.is_spread { place % 60 } else { 0 };
+            let fetched_at = now - TimeDelta::milliseconds(back * 1_001);
+            let price = Quote {
+                session: self.session,
+                source: self.source.into(),
+                fetched_at,
+                timestamp: fetched_at.naive_local(),
+                ..price.clone()
+            };
+            let mut object = serde_json::to_value(price.as_stored())?;
+            if self.is_others
+                && let Some(members) = object.as_object_mut()
+            {
+                members.retain(|name, _| Self::SEVEN.contains(&name.as_str()));
+            }
+            let code = prices
+                .get(usize::try_from(place)?)
+                .ok_or("no price")?
+                .stock_code;
+            // As sise writes it: the members in the order of the contract.
+            let text = match self.is_others {
+                true => object.to_string(),
+                false => serde_json::to_string(&serde_json::from_value::<Quote>(object)?)?,
+            };
+            set.set_ex(format!("realtime:price:{code}"), text, 3_600)
+                .ignore();
+        }
+        Ok(set.query_async(redis).await?)
+    }
+}
+
+/// Every phase and source that a price can have.
+fn stocks() -> Vec<Stock> {
+    let multi = Quote::MULTI_PRICE;
+    vec![
+        Stock::new("regular session, multi-price call", Phase::Regular, multi),
+        Stock::new(
+            "closing auction, multi-price call",
+            Phase::ClosingAuction,
+            multi,
+        ),
+        Stock::new("post-close, multi-price call", Phase::PostClosePrice, multi),
+        Stock::new("after-market, multi-price call", Phase::AfterMarket, multi),
+        Stock::new(
+            "closed, single-price call",
+            Phase::Closed,
+            Quote::SINGLE_PRICE,
+        ),
+        Stock {
+            is_spread: true,
+            ..Stock::new(
+                "regular session, live feed",
+                Phase::Regular,
+                Quote::LIVE_FEED,
+            )
+        },
+        Stock {
+            is_spread: true,
+            is_others: true,
+            ..Stock::new(
+                "another program, seven fields",
+                Phase::Regular,
+                Quote::OTHER_PROGRAM,
+            )
+        },
+    ]
+}
+
+/// Both pairs on the runtime that this runs on, for each of `stocks`.
 async fn compare(runtime: &str, redis_url: &str) -> Outcome {
     let reader = Reader::builder().redis_url(redis_url).build().await?;
     let mut bare = support::bare(redis_url)?;
@@ -134,50 +244,62 @@ async fn compare(runtime: &str, redis_url: &str) -> Outcome {
         .iter()
         .map(|code| format!("realtime:price:{code}"))
         .collect();
-    println!("{runtime}");
-
-    let mut table = Table::default();
-    for round in 0..=ROUNDS {
-        let mut pair = Pair::default();
-        for (look, (code, key)) in codes.iter().zip(&keys).cycle().take(LOOKS).enumerate() {
-            for is_reader in in_turn(look) {
-                let start = Instant::now();
-                if is_reader {
-                    let reading = reader.price(code).await?.ok_or("a miss")?;
-                    pair.reader.add(start.elapsed().as_secs_f64() * 1e6);
-                    black_box(reading);
-                } else {
-                    let bytes: Option<Vec<u8>> = Cmd::get(key).query_async(&mut bare).await?;
-                    pair.bare.add(start.elapsed().as_secs_f64() * 1e6);
-                    black_box(bytes.ok_or("a miss")?);
+    let prices = reader.prices(&codes).await?;
+    let prices: Vec<Quote> = prices.into_iter().map(|price| *price.quote).collect();
+    for stock in stocks() {
+        stock.fill(&prices, &mut bare).await?;
+        println!("{runtime}, {}", stock.name);
+        let mut table = Table::default();
+        for round in 0..=ROUNDS {
+            let mut pair = Pair::default();
+            for (look, (code, key)) in codes.iter().zip(&keys).cycle().take(LOOKS).enumerate() {
+                for is_reader in in_turn(look) {
+                    let start = Instant::now();
+                    if is_reader {
+                        let reading = reader.price(code).await?.ok_or("a miss")?;
+                        pair.reader.add(start.elapsed().as_secs_f64() * 1e6);
+                        black_box(reading);
+                    } else {
+                        let bytes: Option<Vec<u8>> = Cmd::get(key).query_async(&mut bare).await?;
+                        pair.bare.add(start.elapsed().as_secs_f64() * 1e6);
+                        black_box(bytes.ok_or("a miss")?);
+                    }
                 }
             }
+            table.add(round, &pair);
         }
-        table.add(round, &pair);
-    }
-    table.print("one price, us", "GET", LIMIT_ONE);
+        let what = format!(
+            "reader, one price against a bare GET, {}, {runtime}",
+            stock.name
+        );
+        table.judge(&what, LIMIT_ONE)?;
 
-    let mut table = Table::default();
-    for round in 0..=ROUNDS {
-        let mut pair = Pair::default();
-        for look in 0..WHOLE_LOOKS {
-            for is_reader in in_turn(look) {
-                let start = Instant::now();
-                if is_reader {
-                    let readings = reader.prices(&codes).await?;
-                    pair.reader.add(start.elapsed().as_secs_f64() * 1e6);
-                    assert_eq!(black_box(readings).len(), codes.len());
-                } else {
-                    let bytes: Vec<Option<Vec<u8>>> =
-                        Cmd::mget(&keys).query_async(&mut bare).await?;
-                    pair.bare.add(start.elapsed().as_secs_f64() * 1e6);
-                    assert_eq!(black_box(bytes).len(), codes.len());
+        let mut table = Table::default();
+        for round in 0..=ROUNDS {
+            let mut pair = Pair::default();
+            for look in 0..WHOLE_LOOKS {
+                for is_reader in in_turn(look) {
+                    let start = Instant::now();
+                    if is_reader {
+                        let readings = reader.prices(&codes).await?;
+                        pair.reader.add(start.elapsed().as_secs_f64() * 1e6);
+                        assert_eq!(black_box(readings).len(), codes.len());
+                    } else {
+                        let bytes: Vec<Option<Vec<u8>>> =
+                            Cmd::mget(&keys).query_async(&mut bare).await?;
+                        pair.bare.add(start.elapsed().as_secs_f64() * 1e6);
+                        assert_eq!(black_box(bytes).len(), codes.len());
+                    }
                 }
             }
+            table.add(round, &pair);
         }
-        table.add(round, &pair);
+        let what = format!(
+            "reader, whole list against a bare MGET, {}, {runtime}",
+            stock.name
+        );
+        table.judge(&what, LIMIT_WHOLE)?;
     }
-    table.print("whole market, us", "MGET", LIMIT_WHOLE);
     Ok(())
 }
 
@@ -217,19 +339,20 @@ impl Table {
         self.ratio.add(pair.reader.median() / pair.bare.median());
     }
 
-    fn print(&self, what: &str, command: &str, limit: f64) {
-        println!("  {what}");
+    fn judge(&self, what: &str, limit: f64) -> Outcome {
         println!(
-            "    reader p50 {}, p99 {:.0}",
+            "    reader p50 {} us, p99 {:.0} us",
             self.reader.spread(1),
             self.reader_late.median()
         );
         println!(
-            "    {command:6} p50 {}, p99 {:.0}",
+            "    bare   p50 {} us, p99 {:.0} us",
             self.bare.spread(1),
             self.bare_late.median()
         );
-        println!("    ratio  p50 {} (limit {limit})", self.ratio.spread(3));
+        let ratio = self.ratio.median();
+        let shown = format!("{}x", self.ratio.spread(2));
+        verdict(what, Limit::AtMost(limit, "x"), ratio, &shown)
     }
 }
 
@@ -265,11 +388,15 @@ async fn misses(redis_url: &str) -> Outcome {
         let made = broker.sim.stats().calls - before;
         calls.add(f64::from(u32::try_from(made)?));
     }
-    println!("  calls {} (limit 1)", calls.spread(0));
-    println!(
-        "  all answered after {} ms, with {} ms at the broker",
-        waits.spread(1),
-        LATENCY.as_millis()
-    );
-    Ok(())
+    verdict(
+        "1,000 callers miss one code at once: calls",
+        Limit::AtMost(1.0, ""),
+        calls.most(),
+        &format!(
+            "{}, all answered after {} ms, of which {} ms at the broker",
+            calls.spread(0),
+            waits.spread(1),
+            LATENCY.as_millis()
+        ),
+    )
 }

@@ -25,7 +25,9 @@ use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use support::{Figures, Load, Outcome, PrivateRedis, Server, quotes, thousands, write};
+use support::{
+    Figures, Limit, Load, Outcome, PrivateRedis, Server, quotes, thousands, verdict, write,
+};
 
 const CODES: usize = 30;
 const BATCH: usize = 30;
@@ -93,18 +95,42 @@ async fn measure() -> Outcome {
         thousands(messages.parse()?),
         thousands(prices.parse()?)
     );
-    println!("ms from the write to the client: p50 {p50}, p99 {p99}, most {most} (limit p99 250)");
     let each = |usage: &support::Usage| {
         #[expect(clippy::cast_precision_loss, reason = "thousands of clients")]
         let clients = clients as f64;
         (usage.resident - before.resident) / clients / 1e3
     };
     println!(
-        "memory: {:.1} MB without clients; {:.1} kB a client connected, {:.1} kB at the end (limit 12)",
+        "memory: {:.1} MB without clients; {:.1} kB a client connected, {:.1} kB at the end",
         before.resident / 1e6,
         each(&connected),
         each(&after)
     );
+    let clients = thousands(f64::from(u32::try_from(clients)?));
+    let what = format!("{clients} streams of {CODES} codes, whole market every 6 s");
+    let lost = Limit::AtMost(0.0, "");
+    verdict(
+        &format!("{what}: clients dropped"),
+        lost,
+        dropped.parse()?,
+        dropped,
+    )?;
+    let shown = format!("{p99} ms (p50 {p50} ms, most {most} ms)");
+    let late = Limit::AtMost(250.0, " ms");
+    verdict(
+        &format!("{what}: from the write to the client, p99"),
+        late,
+        p99.parse()?,
+        &shown,
+    )?;
+    let memory = each(&after);
+    let shown = format!("{memory:.1} kB");
+    verdict(
+        &format!("{what}: memory of each"),
+        Limit::AtMost(12.0, " kB"),
+        memory,
+        &shown,
+    )?;
     println!(
         "processor: {:.2} of a core while prices changed",
         (after.processor - connected.processor) / Duration::from_secs(seconds).as_secs_f64()

@@ -22,7 +22,7 @@ use sise::sweep::{Sweeper, Task};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use support::{Figures, Outcome, PrivateRedis, SimProcess, thousands};
+use support::{Figures, Limit, Outcome, PrivateRedis, SimProcess, thousands, verdict};
 
 /// Rounds; in each every contestant sweeps in turn.
 const ROUNDS: usize = 7;
@@ -126,20 +126,25 @@ async fn measure() -> Outcome {
     let mut best = 0.0_f64;
     for (name, _, figures) in &contestants {
         best = best.max(figures.median());
-        println!(
-            "  {name:44} {} (floor {})",
-            figures.spread_whole(),
-            thousands(FLOOR)
-        );
+        verdict(
+            &format!("whole market unlimited, into a real Redis, {name}"),
+            Limit::AtLeast(FLOOR, " codes/s"),
+            figures.median(),
+            &format!("{} codes/s", figures.spread_whole()),
+        )?;
     }
     if python.is_some() {
         for (reference, figures) in REFERENCES.iter().zip(&referees) {
-            println!(
-                "  {:44} {}: sise is {:.1} times as fast",
-                reference.name,
-                figures.spread_whole(),
-                best / figures.median()
-            );
+            let times = best / figures.median();
+            verdict(
+                &format!(
+                    "the same by {}, taking turns: sise is so many times as fast",
+                    reference.name
+                ),
+                Limit::None,
+                times,
+                &format!("{times:.1}x of {} codes/s", figures.spread_whole()),
+            )?;
         }
     }
     let usage = sim.usage()?;

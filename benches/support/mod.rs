@@ -6,6 +6,7 @@ mod bare;
 mod figures;
 mod processes;
 mod serving;
+mod verdict;
 
 use std::error::Error;
 use std::future::Future;
@@ -19,6 +20,7 @@ pub(crate) use bare::bare;
 pub(crate) use figures::{Figures, thousands};
 pub(crate) use processes::{PrivateRedis, SimProcess, Usage, free_port, sise_command, terminate};
 pub(crate) use serving::{Load, Server, quotes, write};
+pub(crate) use verdict::{Limit, verdict};
 
 /// How a benchmark ends; the words go to standard error.
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
