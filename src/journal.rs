@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::counter;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::domain::{Entry, Event, KrxTime};
 use crate::port::{Journal, Place, Recorder};
+use crate::supervisor::Tasks;
 
 /// Events between two looks of who writes.
 const QUEUE: usize = 1_024;
@@ -106,8 +107,17 @@ impl Scribe {
         }
     }
 
-    /// Writes until `stop`, and then what is left.
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// Writes under `tasks` until they stop, and then what is left.
+    pub fn start(self, tasks: &Tasks) {
+        // What is written and what is not outlives a run that broke off.
+        let this = Arc::new(Mutex::new(self));
+        tasks.lasting("journal", move |stop| {
+            let this = Arc::clone(&this);
+            async move { this.lock().await.run(stop).await }
+        });
+    }
+
+    async fn run(&mut self, stop: CancellationToken) {
         let mut again = Instant::now();
         loop {
             tokio::select! {
@@ -129,7 +139,7 @@ impl Scribe {
     }
 
     /// Writes what was noted, and ends.
-    pub async fn close(self) {
+    pub async fn close(mut self) {
         let stop = CancellationToken::new();
         stop.cancel();
         self.run(stop).await;

@@ -17,6 +17,7 @@ use crate::port::{
     IndexStore, Lead, Leader, Leadership, PriceStore, Recorder, Shelf, Standing, StoreError,
     Unrecorded, Written,
 };
+use crate::supervisor::Tasks;
 
 /// Who follows looks this often whether the lead is free: a leader that stops in order is
 /// followed within a second.
@@ -133,6 +134,14 @@ impl Candidate {
     /// of a lease, when somebody else has taken it or nobody wants it.
     pub fn step_back(&self) {
         self.steps_back.notify_one();
+    }
+
+    /// Takes part under `tasks`, as the task of this name; then gives the lead back.
+    pub fn start(self: Arc<Self>, task: &'static str, tasks: &Tasks) {
+        tasks.lasting(task, move |stop| {
+            let this = Arc::clone(&self);
+            async move { this.run(stop).await }
+        });
     }
 
     /// Takes part until `stop`, then gives the lead back.

@@ -54,7 +54,7 @@
 //!            alerts -> board, feed, watch, movers -> cache
 //!  port                         port
 //!  adapter             kis                store          (never meet)
-//!  tool                  pace    clock    tls    spans            sim stands apart
+//!  tool                  pace    clock    tls    spans    supervisor    sim stands apart
 //!  ground                       domain
 //! ```
 
@@ -103,6 +103,7 @@ mod spans;
 #[cfg(feature = "daemon")]
 pub mod status;
 pub mod store;
+pub mod supervisor;
 pub mod sweep;
 #[cfg(feature = "daemon")]
 pub mod telemetry;

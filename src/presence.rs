@@ -12,6 +12,7 @@ use crate::domain::{APART, Presence, RateMode, Role, Watching};
 use crate::leadership::{Candidate, Post};
 use crate::pace::Pacer;
 use crate::port::Roster;
+use crate::supervisor::Tasks;
 
 /// How often it is said.
 const EVERY: Duration = Duration::from_secs(3);
@@ -117,8 +118,14 @@ impl Attendance {
         self
     }
 
-    /// Says so until `stop`, then that it ends. A store that is away is asked again next time.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Says so under `tasks` until they stop, then that it ends.
+    pub fn start(self, tasks: &Tasks) {
+        let this = Arc::new(self);
+        tasks.lasting("attendance", move |stop| Arc::clone(&this).run(stop));
+    }
+
+    /// A store that is away is asked again next time.
+    async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut posts = self.candidate.as_ref().map(|candidate| candidate.changes());
         let mut pause = EVERY;
         let mut looked_at = None;

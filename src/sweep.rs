@@ -20,6 +20,7 @@ use crate::port::{
 };
 
 use crate::spans;
+use crate::supervisor::seen;
 
 /// After a stop, what is in flight gets this long to end.
 const GRACE: Duration = Duration::from_secs(4);
@@ -265,13 +266,15 @@ impl Sweeper {
                     let codes = batch.len();
                     let batch = self.clone().batch(batch.to_vec(), close_window, urgency);
                     let span = tracing::info_span!(target: spans::TARGET, "batch", codes);
-                    in_flight.spawn(batch.instrument(span));
+                    in_flight.spawn(seen("batch", batch.instrument(span)));
                     left = rest;
-                    next_start += self.manner.batch_pause;
+                    // From now on: after a stall, what was missed is not made up for.
+                    next_start = Instant::now() + self.manner.batch_pause;
                 }
                 Some(done) = in_flight.join_next() => {
-                    if let Ok(batch) = done {
-                        pass.absorb(batch);
+                    match done {
+                        Ok(batch) => pass.absorb(batch),
+                        Err(error) => tracing::error!(%error, "a batch broke off"),
                     }
                 }
             }

@@ -82,6 +82,10 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "Codes that the last sweep left without a new price, by reason"
     );
     describe_counter!(
+        "sise_task_failures_total",
+        "Tasks of the process that ended unasked or panicked, by task"
+    );
+    describe_counter!(
         "sise_reader_hits_total",
         "Codes a reader found in the store"
     );

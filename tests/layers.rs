@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// only where the table below says so.
 const LAYERS: &[&[&str]] = &[
     &["domain"],
-    &["clock", "tls", "spans"],
+    &["clock", "tls", "spans", "supervisor"],
     &["port"],
     &["pace"],
     &["kis", "store"],
@@ -116,4 +116,70 @@ fn no_module_imports_what_lies_above_it() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Where something is spawned beside `supervisor`, and why it may be. What is spawned there ends by
+/// itself, and whoever spawns it waits for it and hears of a panic.
+const SPAWNS: &[(&str, usize, &str)] = &[
+    ("api/market.rs", 2, "awaited: work for a thread of its own"),
+    ("api/server.rs", 1, "a connection, seen"),
+    (
+        "cache/count_file.rs",
+        1,
+        "awaited: work for a thread of its own",
+    ),
+    ("cli/get.rs", 1, "last words, which end by themselves"),
+    ("cli/top/screen.rs", 1, "the screen ends with it"),
+    ("cli/top/terminal.rs", 1, "a thread that reads keys"),
+    (
+        "cli/traces.rs",
+        1,
+        "awaited: the exporter has a thread without a runtime",
+    ),
+    ("fleet/worker.rs", 1, "a batch, joined"),
+    ("schedule/runs.rs", 1, "a sweep, joined"),
+    (
+        "store/redis/prices.rs",
+        2,
+        "two questions at once, which end by themselves",
+    ),
+    ("sweep.rs", 1, "a batch, joined"),
+];
+
+/// Whether a line starts something that runs by itself, or runs loops of which one may end unseen.
+fn spawns(line: &str) -> bool {
+    let starts = ["spawn(", "spawn_blocking(", "spawn_local(", "tokio::join!("];
+    let code = line.split("//").next().unwrap_or_default();
+    starts.iter().any(|start| code.contains(start))
+}
+
+/// A task that nobody looks after dies unseen.
+#[test]
+fn nothing_is_spawned_beside_the_supervisor() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&source, &mut found);
+    let mut wrong = Vec::new();
+    for path in found {
+        let inside = path
+            .strip_prefix(&source)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        if inside.contains("tests") || inside.starts_with("supervisor") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let count = code.lines().filter(|line| spawns(line)).count();
+        let allowed = SPAWNS.iter().find(|(file, ..)| *file == inside);
+        let allowed = allowed.map_or(0, |(_, count, _)| *count);
+        if count != allowed {
+            wrong.push(format!(
+                "{inside} spawns {count} times, {allowed} are known"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "use supervisor::Tasks: {wrong:#?}");
 }

@@ -27,9 +27,9 @@ use sise::port::{
 use sise::schedule::{Schedule, Ticks, Work};
 use sise::setup::{KeyShare, Outside, Parts};
 use sise::store::{MemoryBans, MemoryStore, MemoryTokens};
+use sise::supervisor::Supervisor;
 use sise::sweep::{Manner, Sweeper};
 use tokio::time::{Instant, sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 /// Codes of the list; the first of them are watched.
 const LISTED: usize = 70;
@@ -129,7 +129,7 @@ struct Daemon {
     bans: Arc<MemoryBans>,
     parts: Arc<Parts>,
     clock: Clock,
-    stop: CancellationToken,
+    supervisor: Supervisor,
     work: tokio::task::JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
@@ -201,6 +201,7 @@ impl Daemon {
             ttl: Duration::from_secs(120),
         };
         let candidate = parts.candidate();
+        let supervisor = Supervisor::default();
         let work = Work {
             sweeper: Sweeper::new(source.clone(), store.clone(), manner),
             candidate,
@@ -209,9 +210,10 @@ impl Daemon {
             always_open: false,
             gaps: None,
             watcher: None,
+            tasks: supervisor.tasks().clone(),
             parts: Arc::clone(&parts),
         };
-        let (ticks, stop) = (Ticks::default(), CancellationToken::new());
+        let (ticks, stop) = (Ticks::default(), supervisor.tasks().stop().clone());
         tokio::spawn(ring(ticks.clone(), start));
         let (schedule, token) = (Schedule::new(work).unwrap(), stop.clone());
         let work = tokio::spawn(async move { schedule.run_on(&ticks, token).await });
@@ -222,7 +224,7 @@ impl Daemon {
             bans,
             parts,
             clock,
-            stop,
+            supervisor,
             work,
             _folder: folder,
         }
@@ -254,7 +256,7 @@ impl Daemon {
     }
 
     async fn end(self) {
-        self.stop.cancel();
+        self.supervisor.finish().await;
         self.work.await.unwrap();
     }
 }

@@ -104,7 +104,7 @@ impl Ways {
 
 impl Teller {
     /// Tells until `stop`, and then what is left.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    pub(super) async fn run(&mut self, stop: CancellationToken) {
         while let Some(Some(alert)) = stop.run_until_cancelled(self.alerts.recv()).await {
             self.tell(alert).await;
         }

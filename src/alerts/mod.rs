@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::{Onlooker, QuoteBoard};
@@ -29,6 +30,7 @@ use crate::clock::Clock;
 use crate::domain::{Calendar, Universe};
 use crate::leadership::Candidate;
 use crate::port::{Changes, Leadership, Recorder};
+use crate::supervisor::Tasks;
 
 use delivery::Teller;
 use engine::Engine;
@@ -99,32 +101,32 @@ impl Alerts {
         self.inbox.clone()
     }
 
-    /// Watches and tells until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
-        let Self {
-            engine,
-            teller,
-            candidate,
-            webhook,
-            ..
-        } = self;
-        // What was told goes out after the last of it.
+    /// Watches and tells under `tasks`.
+    pub fn start(self, tasks: &Tasks) {
+        // What was told goes out after the last of it: the guard goes with the task that watches.
         let told = CancellationToken::new();
-        let watch = async {
-            engine.run(stop.clone()).await;
-            told.cancel();
-        };
-        let campaign = async {
-            if let Some(candidate) = &candidate {
-                candidate.run(stop.clone()).await;
-            }
-        };
-        let post = async {
-            if let Some(webhook) = &webhook {
-                webhook.run(told.clone()).await;
-            }
-        };
-        tokio::join!(watch, campaign, teller.run(told.clone()), post);
+        let telling = tasks.until(&told);
+        let told = told.drop_guard();
+        let engine = Arc::new(Mutex::new(self.engine));
+        tasks.lasting("alerts", move |stop| {
+            let _ = &told;
+            let engine = Arc::clone(&engine);
+            async move { engine.lock().await.run(stop).await }
+        });
+        if let Some(candidate) = self.candidate {
+            candidate.start("alert lease", tasks);
+        }
+        let teller = Arc::new(Mutex::new(self.teller));
+        telling.lasting("alert stream", move |stop| {
+            let teller = Arc::clone(&teller);
+            async move { teller.lock().await.run(stop).await }
+        });
+        if let Some(webhook) = self.webhook {
+            telling.lasting("alert webhook", move |stop| {
+                let webhook = Arc::clone(&webhook);
+                async move { webhook.run(stop).await }
+            });
+        }
     }
 }
 

@@ -35,7 +35,6 @@ mod universe;
 mod watchlists;
 
 use std::fmt;
-use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +52,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowMethods, CorsLayer};
 use tower_http::timeout::TimeoutLayer;
@@ -76,6 +74,7 @@ use crate::freshness::Freshness;
 use crate::leadership::Candidate;
 use crate::reader::Reader;
 use crate::setup::{Parts, SetupError};
+use crate::supervisor::Tasks;
 use crate::watch::WatchLists;
 
 /// Histograms are folded this often; without it they grow between two scrapes.
@@ -144,7 +143,7 @@ struct Shared {
     scrape: Latest<Bytes>,
     house: Arc<House>,
     refreshes: Arc<Semaphore>,
-    tasks: TaskTracker,
+    tasks: Tasks,
     stop: CancellationToken,
 }
 
@@ -160,13 +159,14 @@ pub enum ApiError {
 }
 
 impl ApiServer {
-    /// The API on `parts`; of a daemon with what it knows of its sweeps. Ends with `stop`.
+    /// The API on `parts`; of a daemon with what it knows of its sweeps. Its work goes on under
+    /// `tasks`.
     #[must_use]
     pub fn new(
         parts: Arc<Parts>,
         sweeping: Option<Sweeping>,
         metrics: PrometheusHandle,
-        stop: CancellationToken,
+        tasks: &Tasks,
     ) -> Self {
         let settings = &parts.settings.api;
         let board = Arc::new(QuoteBoard::new(parts.settings.store.ttl));
@@ -191,11 +191,11 @@ impl ApiServer {
                 Proxies::new(&settings.trusted_proxies),
             ),
             refreshes: Arc::new(Semaphore::new(refresh::UNDER_WAY)),
-            tasks: TaskTracker::new(),
+            tasks: tasks.clone(),
             board,
             sweeping,
             metrics,
-            stop,
+            stop: tasks.stop().clone(),
             parts,
         };
         let shared = Arc::new(shared);
@@ -241,44 +241,36 @@ impl ApiServer {
         }
     }
 
-    /// Serves until the stop.
-    ///
-    /// # Errors
-    ///
-    /// The listener fails.
-    pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
-        let mut onlookers: Vec<Arc<dyn Onlooker>> = vec![self.api.hub.clone()];
-        onlookers.extend(self.alerts.as_ref().map(Alerts::onlooker));
-        let keeper = self.api.parts.keeper(&self.api.board, onlookers);
-        let stop = &self.api.stop;
-        let alerts = async {
-            if let Some(alerts) = self.alerts {
-                alerts.run(stop.clone()).await;
-            }
-        };
-        let proxies = Proxies::new(&self.api.parts.settings.api.trusted_proxies);
-        let served = async {
-            // Whoever asks before the first look at the store would be told that there is no price.
-            let _ = timeout(FIRST_LOOK, self.api.board.heard()).await;
-            let house = &self.api.house;
-            server::serve(listener, self.api.router(), house, proxies, stop.clone()).await
-        };
+    /// Serves on `listener`, and does what belongs to that.
+    pub fn start(self, listener: TcpListener) {
+        let Self { api, alerts } = self;
+        let tasks = api.tasks.clone();
+        let mut onlookers: Vec<Arc<dyn Onlooker>> = vec![api.hub.clone()];
+        onlookers.extend(alerts.as_ref().map(Alerts::onlooker));
+        api.parts.keeper(&api.board, onlookers).start(&tasks);
+        if let Some(alerts) = alerts {
+            alerts.start(&tasks);
+        }
         let history = History::new(
-            Arc::clone(&self.api.board),
-            &self.api.parts.bulk_cache,
-            Arc::clone(&self.api.parts.clock),
+            Arc::clone(&api.board),
+            &api.parts.bulk_cache,
+            Arc::clone(&api.parts.clock),
         );
-        let ((), (), (), (), (), served) = tokio::join!(
-            keeper.run(stop.clone()),
-            history.run(|| self.api.leads(), stop),
-            alerts,
-            self.api.parts.reads.run(stop.clone()),
-            self.api.keep_up(),
-            served,
-        );
-        self.api.tasks.close();
-        self.api.tasks.wait().await;
-        served
+        let leads = api.clone();
+        history.start(move || leads.leads(), &tasks);
+        api.parts.reads.start(&tasks);
+        let kept = api.clone();
+        tasks.lasting("upkeep", move |stop| {
+            let api = kept.clone();
+            async move { api.keep_up(stop).await }
+        });
+        tasks.vital("API", async move {
+            // Whoever asks before the first look at the store would be told that there is no price.
+            let _ = timeout(FIRST_LOOK, api.board.heard()).await;
+            let proxies = Proxies::new(&api.parts.settings.api.trusted_proxies);
+            let house = &api.house;
+            server::serve(listener, api.router(), house, proxies, api.stop.clone()).await
+        });
     }
 }
 
@@ -298,10 +290,10 @@ impl Api {
     }
 
     /// Folds histograms and forgets what is over, until the stop.
-    async fn keep_up(&self) {
+    async fn keep_up(&self, stop: CancellationToken) {
         let mut ticks = interval(UPKEEP);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             self.metrics.run_upkeep();
             self.access.clear_out();
             self.house.clear_out();

@@ -109,7 +109,7 @@ pub(super) async fn refresh(
     api.parts.cache.set(&id, &waiting).await?;
     let location = format!("/v1/refresh/{id}");
     let stop = api.stop.child_token();
-    api.tasks.clone().spawn(async move {
+    api.tasks.clone().brief("refresh", async move {
         let done = api.make_refresh(id, codes, &sweeper, &stop).await;
         if let Err(error) = api.parts.cache.set(&done.id, &done).await {
             tracing::debug!(%error, "the result of a refresh is not kept");

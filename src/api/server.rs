@@ -29,6 +29,7 @@ use super::problem::{Kind, Problem};
 use super::proxies::Proxies;
 use super::room::{House, Room};
 use super::{access, origin};
+use crate::supervisor::seen;
 
 /// Path, query and headers of a request have this many bytes at most.
 const HEADERS: usize = 16 * 1024;
@@ -104,7 +105,7 @@ pub(super) async fn serve(
             router: router.clone(),
             proxies: Arc::clone(&proxies),
         };
-        tasks.spawn(service.answer(stream, stop.clone()));
+        tasks.spawn(seen("connection", service.answer(stream, stop.clone())));
     }
     tasks.close();
     // A client that keeps its connection open must not hold the process.

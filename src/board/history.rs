@@ -13,6 +13,7 @@ use super::QuoteBoard;
 use crate::cache::{Cache, CacheError, Profiles};
 use crate::clock::Clock;
 use crate::domain::{KrxTime, Symbol};
+use crate::supervisor::Tasks;
 
 /// The lines of a day are kept so long after its last minute.
 const LIFE: Duration = Duration::from_secs(20 * 3_600);
@@ -45,8 +46,16 @@ impl History {
         }
     }
 
-    /// Reads what is kept of today, then writes every minute until `stop`, where `writes` says so.
-    pub async fn run(&self, writes: impl Fn() -> bool, stop: &CancellationToken) {
+    /// Reads what is kept of today, then writes every minute under `tasks`, where `writes` says so.
+    pub fn start(self, writes: impl Fn() -> bool + Send + Sync + 'static, tasks: &Tasks) {
+        let this = Arc::new((self, writes));
+        tasks.lasting("lines", move |stop| {
+            let this = Arc::clone(&this);
+            async move { this.0.run(&this.1, &stop).await }
+        });
+    }
+
+    async fn run(&self, writes: impl Fn() -> bool, stop: &CancellationToken) {
         let mut is_read = self.read((self.clock)()).await.is_ok();
         loop {
             let now = (self.clock)();

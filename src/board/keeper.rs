@@ -12,6 +12,7 @@ use super::{News, Onlooker, QuoteBoard};
 use crate::clock::Clock;
 use crate::domain::{IndexQuote, Quote, Symbol, Universe};
 use crate::port::{Change, Changes, Heard, IndexStore, PriceStore, StoreError};
+use crate::supervisor::Tasks;
 
 /// All live prices are read anew this often: programs that are not sise tell of nothing.
 const READ_ANEW: Duration = Duration::from_secs(10);
@@ -39,7 +40,12 @@ pub struct Parts {
 
 /// Keeps the board as the store is.
 pub struct Keeper {
-    parts: Parts,
+    parts: Arc<Parts>,
+}
+
+/// One run of a keeper.
+struct Watch {
+    parts: Arc<Parts>,
     is_listening: bool,
     reads: u32,
 }
@@ -49,14 +55,29 @@ impl Keeper {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self {
-            parts,
-            is_listening: false,
-            reads: 0,
+            parts: Arc::new(parts),
         }
     }
 
-    /// Keeps the board until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// Keeps the board under `tasks`.
+    pub fn start(self, tasks: &Tasks) {
+        tasks.lasting("board", move |stop| {
+            let watch = Watch {
+                parts: Arc::clone(&self.parts),
+                is_listening: false,
+                reads: 0,
+            };
+            watch.run(stop)
+        });
+    }
+}
+
+impl Watch {
+    async fn run(mut self, stop: CancellationToken) {
+        if self.parts.board.is_heard() {
+            // The run before broke off, and what it did not hear is read anew.
+            self.take(Heard::Lost).await;
+        }
         let mut heard = self.parts.changes.listen();
         let mut ticks = interval(READ_ANEW);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -66,6 +87,7 @@ impl Keeper {
                 () = stop.cancelled() => return,
                 news = heard.recv() => match news {
                     Some(news) => self.take(news).await,
+                    // Who listened has died.
                     None => return,
                 },
                 _ = ticks.tick() => self.read_anew().await,

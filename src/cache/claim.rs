@@ -6,6 +6,7 @@ use super::Cache;
 use super::key::beside;
 use super::values::FLIGHT;
 use crate::port::{CacheEntry, ValueClaim};
+use crate::supervisor::spawn_brief;
 
 /// A claim that this flight has, or may have. It ends with the flight, also where its caller went
 /// away: nobody waits for a load that was given up.
@@ -35,11 +36,11 @@ impl Drop for Held {
             return;
         }
         // Without a runtime it ends by itself.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        if tokio::runtime::Handle::try_current().is_err() {
             return;
-        };
+        }
         let (cache, claim) = (self.cache.clone(), self.claim.clone());
-        runtime.spawn(async move {
+        spawn_brief("claim", async move {
             let ended = cache.shared.store.set_claimed(&claim, None, &[]);
             let _ = cache.run("set", ended).await;
         });

@@ -12,13 +12,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::key::{COUNTER, beside, key};
 use super::queue::{Behind, Full, Queue, Sink};
 use super::unsent::{Batch, Unsent};
 use super::{BoxError, Cache, CacheError};
 use crate::port::{Growth, Receipt};
+use crate::supervisor::Supervisor;
 
 /// A batch that was not answered is known again for so long. Each process leaves one behind.
 const RECEIPT_LIFE: Duration = Duration::from_secs(600);
@@ -107,7 +107,7 @@ struct Shared {
     /// Something waits that nobody is sending.
     left: Arc<Notify>,
     /// Ends the one who sends what is left.
-    _sending: DropGuard,
+    _sending: Supervisor,
 }
 
 /// Increments of a caller who may go away before they are sent.
@@ -148,7 +148,8 @@ impl Cache {
         // for it.
         let [handle, number] = [(); 2].map(|()| fastrand::u64(..1 << 52));
         let owner = format!("{}/{handle:x}", self.shared.process);
-        let stop = CancellationToken::new();
+        let sending = Supervisor::default();
+        let tasks = sending.tasks().within(Duration::ZERO);
         let left = Arc::new(Notify::new());
         let counters = Counters {
             shared: Arc::new(Shared {
@@ -161,11 +162,18 @@ impl Cache {
                 unsent: std::sync::Mutex::new(Unsent::new(behind.most, number)),
                 turn: Mutex::new(()),
                 left: Arc::clone(&left),
-                _sending: stop.clone().drop_guard(),
+                _sending: sending,
             }),
         };
-        let sending = send_left(Arc::downgrade(&counters.shared), left);
-        tokio::spawn(async move { stop.run_until_cancelled(sending).await });
+        let shared = Arc::downgrade(&counters.shared);
+        let mut has_begun = false;
+        tasks.lasting("counters", move |_| {
+            if std::mem::replace(&mut has_begun, true) {
+                // What the run that broke off was to send is left too.
+                left.notify_one();
+            }
+            send_left(Weak::clone(&shared), Arc::clone(&left))
+        });
         counters
     }
 }
@@ -178,7 +186,8 @@ async fn send_left(counters: Weak<Shared>, left: Arc<Notify>) {
         loop {
             sleep(pause.mul_f64(1.0 - fastrand::f64() / 2.0)).await;
             let Some(shared) = counters.upgrade() else {
-                return;
+                // The counters are gone, and this is about to be cut off.
+                return std::future::pending().await;
             };
             if shared.send_all().await.is_ok() {
                 break;

@@ -43,11 +43,11 @@ use std::time::Duration;
 
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::Clock;
 use crate::pace::FetchTime;
 use crate::port::{CacheStore, StoreError, StoreHealth};
+use crate::supervisor::Supervisor;
 
 pub use aside::{Aside, Loaded, Origin};
 pub use behind::WriteBehind;
@@ -115,7 +115,7 @@ struct Shared {
     flights: Flights,
     load_time: FetchTime,
     /// Ends the one who looks for the store.
-    _watching: DropGuard,
+    _watching: Supervisor,
 }
 
 /// What the store says of itself, and of the keys of this cache.
@@ -132,9 +132,12 @@ impl Cache {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let health = Arc::new(Health::default());
-        let stop = CancellationToken::new();
-        let watch = Arc::clone(&health).watch(Arc::clone(&parts.store), stop.clone());
-        tokio::spawn(watch);
+        let supervisor = Supervisor::default();
+        let (watched, store) = (Arc::clone(&health), Arc::clone(&parts.store));
+        let tasks = supervisor.tasks().within(Duration::ZERO);
+        tasks.lasting("cache state", move |stop| {
+            Arc::clone(&watched).watch(Arc::clone(&store), stop)
+        });
         let now = (parts.clock)();
         Self {
             prefix: prefix(&parts.namespace),
@@ -147,7 +150,7 @@ impl Cache {
                 counts: Counts::new(now),
                 flights: Flights::default(),
                 load_time: FetchTime::default(),
-                _watching: stop.drop_guard(),
+                _watching: supervisor,
             }),
         }
     }

@@ -11,11 +11,11 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use metrics::counter;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use super::{BoxError, LONGEST_WAIT};
+use crate::supervisor::Supervisor;
 
 /// Longest time of one write.
 const WRITE: Duration = Duration::from_secs(5);
@@ -81,8 +81,7 @@ pub struct Unwritten {
 /// Values that wait to be written, the last of each name.
 pub(super) struct Queue<V> {
     shared: Arc<Shared<V>>,
-    stop: DropGuard,
-    writer: JoinHandle<()>,
+    writer: Supervisor,
 }
 
 struct Shared<V> {
@@ -125,13 +124,14 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
             within: behind.within.min(LONGEST_WAIT),
             most: behind.most,
         });
-        let stop = CancellationToken::new();
-        let writer = Arc::clone(&shared).run(sink, stop.clone());
-        Self {
-            shared,
-            writer: tokio::spawn(writer),
-            stop: stop.drop_guard(),
-        }
+        let writer = Supervisor::default();
+        let queue = Arc::clone(&shared);
+        // It has its own deadline.
+        let tasks = writer.tasks().within(DRAIN * 2);
+        tasks.lasting("write-behind", move |stop| {
+            Arc::clone(&queue).run(Arc::clone(&sink), stop)
+        });
+        Self { shared, writer }
     }
 
     /// Takes a value in the place of an earlier one of its name. It is written when it is due, or
@@ -218,9 +218,7 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
 
     /// Writes what waits, and ends.
     pub(super) async fn close(self) -> Result<(), Unwritten> {
-        drop(self.stop);
-        // It has its own deadline.
-        let _ = self.writer.await;
+        self.writer.finish().await;
         match self.shared.waiting().count() {
             0 => Ok(()),
             count => Err(Unwritten { count }),

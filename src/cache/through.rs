@@ -8,6 +8,7 @@ use super::key::beside;
 use super::values::{STALE, entry};
 use super::{Cache, CacheError, Cached};
 use crate::port::CacheEntry;
+use crate::supervisor::spawn_brief;
 
 impl Cache {
     /// Has `write` write a value to where it is kept for good, and then writes it into the cache.
@@ -70,7 +71,7 @@ impl Cache {
         if let Err(error) = &set {
             tracing::debug!(%error, kind = T::KIND, "it is not cached");
             let cache = self.clone();
-            let deletion = tokio::spawn(async move { cache.delete_keys(&[key]).await });
+            let deletion = spawn_brief("deletion", async move { cache.delete_keys(&[key]).await });
             let _ = timeout_at(deadline, deletion).await;
         }
         set

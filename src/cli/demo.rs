@@ -10,7 +10,6 @@ use comfy_table::{Cell, CellAlignment, Color};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
 
 use super::failure::{Failure, Outcome};
 use super::logging::colours;
@@ -25,6 +24,7 @@ use crate::port::Urgency;
 use crate::schedule::{Schedule, Watcher, Work};
 use crate::setup::Parts;
 use crate::sim::{Sim, SimOptions};
+use crate::supervisor::{Supervisor, Tasks};
 use crate::sweep::{Report, Step};
 use crate::telemetry;
 
@@ -81,20 +81,19 @@ pub(super) async fn run(arguments: DemoArguments) -> Outcome {
     }
     let settings = Settings::new(&layers)?;
     super::logging::start(&settings)?;
-    let stop = CancellationToken::new();
-    let serving = tokio::spawn({
-        let (sim, stop) = (sim.clone(), stop.clone());
-        async move { sim.serve(listener, stop).await }
+    let supervisor = Supervisor::default();
+    let (broker, stop) = (sim.clone(), supervisor.tasks().stop().clone());
+    let tasks = supervisor.tasks().within(Duration::ZERO);
+    tasks.vital("simulated broker", async move {
+        broker.serve(listener, stop).await
     });
-    let outcome = watch(settings, &sim, stop.clone()).await;
-    stop.cancel();
-    serving.abort();
+    let outcome = watch(settings, &sim, supervisor).await;
     // Nothing of a demo stays behind.
     let _ = std::fs::remove_dir_all(&state);
     outcome
 }
 
-async fn watch(settings: Settings, sim: &Sim, stop: CancellationToken) -> Outcome {
+async fn watch(settings: Settings, sim: &Sim, supervisor: Supervisor) -> Outcome {
     let (parts, scribe) = super::recorded_on(settings)?;
     let parts = Arc::new(parts);
     let loaded = super::universe::load(&parts).await?;
@@ -103,7 +102,8 @@ async fn watch(settings: Settings, sim: &Sim, stop: CancellationToken) -> Outcom
     };
     let board = Arc::new(Board::new(loaded.universe.len()));
     let freshness = Arc::new(Freshness::default());
-    let api = serve(&parts, &freshness, &stop).await?;
+    let tasks = supervisor.tasks();
+    let api = serve(&parts, &freshness, tasks).await?;
     let watcher: Arc<dyn Watcher> = board.clone();
     let work = Work {
         sweeper,
@@ -114,6 +114,7 @@ async fn watch(settings: Settings, sim: &Sim, stop: CancellationToken) -> Outcom
         always_open: true,
         gaps: None,
         watcher: Some(watcher),
+        tasks: tasks.clone(),
     };
     let schedule = Schedule::new(work).map_err(Failure::usage)?;
     output::line(
@@ -124,21 +125,20 @@ async fn watch(settings: Settings, sim: &Sim, stop: CancellationToken) -> Outcom
     {
         output::line(format!("the market on one page: http://{address}/"));
     }
-    let show = show(Arc::clone(&board), sim.clone(), Arc::clone(&parts));
-    let show = tokio::spawn(show);
-    let token = stop.clone();
-    let work = async move {
-        let ended = schedule.run(token).await;
-        ended.map_err(|error| Failure::failed(format!("the cron loop: {error}")))
-    };
-    let ended = CancellationToken::new();
-    let running = async {
-        let signal = daemon::run(work, api, stop).await;
-        ended.cancel();
-        signal
-    };
-    let (signal, ()) = tokio::join!(running, scribe.run(ended.clone()));
-    show.abort();
+    let (shown, sim) = (Arc::clone(&board), sim.clone());
+    let screen = tasks.within(Duration::ZERO);
+    screen.lasting("screen", move |_| {
+        show(Arc::clone(&shown), sim.clone(), Arc::clone(&parts))
+    });
+    let telling = Supervisor::default();
+    scribe.start(telling.tasks());
+    if let Some((listener, api)) = api {
+        api.start(listener);
+    }
+    tasks.vital("schedule", schedule.run(tasks.stop().clone()));
+    let ready = async { Ok::<_, Failure>(()) };
+    let signal = daemon::run(ready, supervisor).await;
+    telling.finish().await;
     board.bar.finish_and_clear();
     Ok(signal?.exit_code())
 }
@@ -147,7 +147,7 @@ async fn watch(settings: Settings, sim: &Sim, stop: CancellationToken) -> Outcom
 async fn serve(
     parts: &Arc<Parts>,
     freshness: &Arc<Freshness>,
-    stop: &CancellationToken,
+    tasks: &Tasks,
 ) -> Result<Option<(TcpListener, ApiServer)>, Failure> {
     let Some(listener) = super::serve::listen(parts).await? else {
         return Ok(None);
@@ -159,7 +159,7 @@ async fn serve(
         candidate: None,
         always_open: true,
     };
-    let api = ApiServer::new(Arc::clone(parts), Some(sweeping), metrics, stop.clone());
+    let api = ApiServer::new(Arc::clone(parts), Some(sweeping), metrics, tasks);
     let api = api.with_alerts()?;
     api.check()
         .await
@@ -170,7 +170,7 @@ async fn serve(
 /// Draws the picture on a terminal; in a pipe the board writes a line a sweep instead.
 async fn show(board: Arc<Board>, sim: Sim, parts: Arc<Parts>) {
     if !board.is_terminal {
-        return;
+        return std::future::pending().await;
     }
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Skip);

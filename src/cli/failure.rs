@@ -150,8 +150,8 @@ impl From<ReadError> for Failure {
 impl From<DaemonError<Failure>> for Failure {
     fn from(error: DaemonError<Failure>) -> Self {
         match error {
-            DaemonError::Work(failure) => failure,
-            DaemonError::Ended { .. } | DaemonError::Signals(_) => Self::failed(error.to_string()),
+            DaemonError::Unprepared(failure) => failure,
+            DaemonError::Ended(_) | DaemonError::Signals(_) => Self::failed(error.to_string()),
         }
     }
 }

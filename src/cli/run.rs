@@ -27,6 +27,7 @@ use crate::ledger::LedgerKeeper;
 use crate::port::{QuoteSource as _, SourceError, Urgency};
 use crate::schedule::{self, Schedule};
 use crate::setup::{Broker, Parts};
+use crate::supervisor::{Supervisor, Tasks};
 use crate::sweep::{Report, Step, Sweeper, Task};
 use crate::telemetry;
 
@@ -78,34 +79,28 @@ pub(super) async fn run(arguments: RunArguments, layers: Layers) -> Outcome {
     let Some(mut sweeper) = parts.sweeper(candidate.as_ref()) else {
         return Err(Failure::no_credentials());
     };
-    let attendance = parts.attendance(Role::OneShot, candidate.as_ref());
-    let ended = CancellationToken::new();
-    let work = async {
-        let outcome = if arguments.once {
-            once(&arguments, parts, sweeper, broker).await
-        } else {
-            let member = candidate
-                .as_ref()
-                .and_then(|candidate| parts.member(candidate));
-            if let Some(member) = &member {
-                sweeper = sweeper.on(member.dispatcher.clone(), usize::from(fleet::POSTED));
-            }
-            let workers = Workers {
-                sweeper,
-                candidate,
-                member,
-            };
-            daemon(arguments, parts, workers, broker).await
-        };
-        ended.cancel();
-        outcome
-    };
     // What is said of the work ends after it.
-    let (outcome, (), ()) = tokio::join!(
-        work,
-        scribe.run(ended.clone()),
-        attendance.run(ended.clone())
-    );
+    let telling = Supervisor::default();
+    scribe.start(telling.tasks());
+    let attendance = parts.attendance(Role::OneShot, candidate.as_ref());
+    attendance.start(telling.tasks());
+    let outcome = if arguments.once {
+        once(&arguments, parts, sweeper, broker).await
+    } else {
+        let member = candidate
+            .as_ref()
+            .and_then(|candidate| parts.member(candidate));
+        if let Some(member) = &member {
+            sweeper = sweeper.on(member.dispatcher.clone(), usize::from(fleet::POSTED));
+        }
+        let workers = Workers {
+            sweeper,
+            candidate,
+            member,
+        };
+        daemon(arguments, parts, workers, broker).await
+    };
+    telling.finish().await;
     outcome
 }
 
@@ -349,35 +344,60 @@ async fn daemon(
         .transpose();
     let metrics =
         metrics.map_err(|error| Failure::failed(format!("metrics cannot be started: {error}")))?;
-    let stop = CancellationToken::new();
-    let api = listener.zip(metrics).map(|(listener, metrics)| {
+    let supervisor = Supervisor::default();
+    let tasks = supervisor.tasks().clone();
+    let always_open = arguments.always_open;
+    let alerts = if let Some((listener, metrics)) = listener.zip(metrics) {
         let sweeping = Sweeping {
             freshness: Arc::clone(&freshness),
             candidate: workers.candidate.clone(),
-            always_open: arguments.always_open,
+            always_open,
         };
-        let api = ApiServer::new(Arc::clone(&parts), Some(sweeping), metrics, stop.clone());
-        api.with_alerts().map(|api| (listener, api))
-    });
-    let api = api.transpose()?;
-    if let Some((_, api)) = &api {
+        let api = ApiServer::new(Arc::clone(&parts), Some(sweeping), metrics, &tasks);
+        let api = api.with_alerts()?;
         let checked = api.check().await;
         checked.map_err(|error| Failure::usage(error.to_string()))?;
-    }
-    let alerts = match &api {
+        api.start(listener);
         // The API has a board, and watches it.
-        Some(_) => None,
-        None => Some(board_of_alerts(&parts, arguments.always_open)?),
+        None
+    } else {
+        Some(board_of_alerts(&parts, always_open)?)
     };
-    let token = stop.clone();
-    let work = async move {
-        let ready = make_ready(&arguments, &parts, &broker);
-        match token.run_until_cancelled(ready).await {
-            None => return Ok(()),
-            Some(ready) => ready?,
-        }
-        let loader = parts.loader()?;
-        let always_open = arguments.always_open;
+    let prepare = async move {
+        make_ready(&arguments, &parts, &broker).await?;
+        let work = Work {
+            parts,
+            workers,
+            freshness,
+            alerts,
+            always_open,
+        };
+        work.start(&tasks)
+    };
+    let signal: Signal = daemon::run(prepare, supervisor).await?;
+    Ok(signal.exit_code())
+}
+
+/// What a daemon does beside its API.
+struct Work {
+    parts: Arc<Parts>,
+    workers: Workers,
+    freshness: Arc<Freshness>,
+    /// Where no API has a board.
+    alerts: Option<(Keeper, Alerts)>,
+    always_open: bool,
+}
+
+impl Work {
+    /// Does it under `tasks`.
+    fn start(self, tasks: &Tasks) -> Result<(), Failure> {
+        let Self {
+            parts,
+            workers,
+            freshness,
+            alerts,
+            always_open,
+        } = self;
         let observe = {
             let freshness = Arc::clone(&freshness);
             Arc::new(move |quotes: &[Quote]| freshness.note(quotes))
@@ -385,44 +405,38 @@ async fn daemon(
         let feed = parts.feed(workers.candidate.as_ref(), always_open, observe);
         let gaps = feed.as_ref().map(Feed::gaps);
         let work = schedule::Work {
+            loader: parts.loader()?,
             parts,
             sweeper: workers.sweeper,
             candidate: workers.candidate,
-            loader,
             freshness,
             always_open,
             watcher: None,
             gaps,
+            tasks: tasks.clone(),
         };
         let schedule = Schedule::new(work).map_err(Failure::usage)?;
-        // The work is shared for as long as the schedule runs.
-        let sharing = token.child_token();
-        let until = token.clone();
-        let scheduled = async {
-            let ended = schedule.run(token).await;
-            sharing.cancel();
-            ended
-        };
-        let shared = async {
-            if let Some(member) = &workers.member {
-                member.run(&sharing).await;
-            }
-        };
-        let live = async {
-            if let Some(feed) = feed {
-                feed.run(until).await;
-            }
-        };
-        let watched = async {
-            if let Some((keeper, alerts)) = alerts {
-                tokio::join!(keeper.run(sharing.clone()), alerts.run(sharing.clone()));
-            }
-        };
-        let (ended, (), (), ()) = tokio::join!(scheduled, shared, live, watched);
-        ended.map_err(|error| Failure::failed(format!("the cron loop: {error}")))
-    };
-    let signal: Signal = daemon::run(work, api, stop).await?;
-    Ok(signal.exit_code())
+        // The work is shared for as long as the schedule runs: the guard goes with it.
+        let sharing = CancellationToken::new();
+        let shared = tasks.until(&sharing);
+        let guard = sharing.drop_guard();
+        let stop = tasks.stop().clone();
+        tasks.vital("schedule", async move {
+            let _guard = guard;
+            schedule.run(stop).await
+        });
+        if let Some(member) = workers.member {
+            member.start(&shared);
+        }
+        if let Some((keeper, alerts)) = alerts {
+            keeper.start(&shared);
+            alerts.start(&shared);
+        }
+        if let Some(feed) = feed {
+            feed.start(tasks);
+        }
+        Ok(())
+    }
 }
 
 /// A board of its own for the alerts of a daemon without API.
@@ -501,3 +515,6 @@ fn refuse_gaps(
         remedies(&plan)
     )))
 }
+
+#[cfg(test)]
+mod tests;

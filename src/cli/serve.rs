@@ -15,6 +15,7 @@ use crate::daemon;
 use crate::descriptors::Descriptors;
 use crate::domain::Role;
 use crate::setup::Parts;
+use crate::supervisor::Supervisor;
 use crate::telemetry;
 
 /// The stock list is read anew this often: a daemon loads it at its start and every morning.
@@ -34,7 +35,6 @@ pub(super) async fn run(_arguments: ServeArguments, layers: Layers) -> Outcome {
     };
     let metrics = telemetry::install_metrics()
         .map_err(|error| Failure::failed(format!("metrics cannot be started: {error}")))?;
-    let attendance = parts.attendance(Role::Reader, None);
     parts.activity.set("serving the API".to_owned());
     if let Err(error) = parts.sweep_store.ping().await {
         tracing::warn!(
@@ -45,29 +45,23 @@ pub(super) async fn run(_arguments: ServeArguments, layers: Layers) -> Outcome {
     super::look_at_redis(&parts).await?;
     parts.know_names().await;
     let parts = Arc::new(parts);
-    let stop = CancellationToken::new();
-    let api = ApiServer::new(Arc::clone(&parts), None, metrics, stop.clone()).with_alerts()?;
+    let supervisor = Supervisor::default();
+    let tasks = supervisor.tasks();
+    let api = ApiServer::new(Arc::clone(&parts), None, metrics, tasks).with_alerts()?;
     api.check()
         .await
         .map_err(|error| Failure::usage(error.to_string()))?;
-    let work = {
-        let (parts, stop) = (Arc::clone(&parts), stop.clone());
-        async move {
-            keep_names(&parts, &stop).await;
-            Ok::<_, Failure>(())
-        }
-    };
-    let ended = CancellationToken::new();
-    let serving = async {
-        let signal = daemon::run(work, Some((listener, api)), stop).await;
-        ended.cancel();
-        signal
-    };
-    let (signal, (), ()) = tokio::join!(
-        serving,
-        scribe.run(ended.clone()),
-        attendance.run(ended.clone())
-    );
+    let telling = Supervisor::default();
+    scribe.start(telling.tasks());
+    parts.attendance(Role::Reader, None).start(telling.tasks());
+    api.start(listener);
+    tasks.lasting("stock list", move |stop| {
+        let parts = Arc::clone(&parts);
+        async move { keep_names(&parts, &stop).await }
+    });
+    let ready = async { Ok::<_, Failure>(()) };
+    let signal = daemon::run(ready, supervisor).await;
+    telling.finish().await;
     Ok(signal?.exit_code())
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chrono::TimeDelta;
+use futures_util::FutureExt as _;
 use metrics::counter;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -24,6 +25,7 @@ use crate::leadership::{Candidate, Post};
 use crate::port::{
     Change, Changes, Gap, PriceStore, Shelf, StoreError, TickSource, Told, WatchedCodes,
 };
+use crate::supervisor::{Tasks, together};
 
 use gaps::Gaps;
 use outranked::Outranked;
@@ -131,17 +133,26 @@ impl Feed {
         self.gaps.subscribe()
     }
 
-    /// Works until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Works under `tasks`.
+    pub fn start(self, tasks: &Tasks) {
+        let this = Arc::new(self);
+        tasks.lasting("feed", move |stop| Arc::clone(&this).run(stop));
+    }
+
+    async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), String> {
+        // Nothing is streamed yet, whatever a run that broke off had.
+        (self.parts.registered)(&[]);
         let (wants, wanted) = watch::channel(Arc::<[Symbol]>::from([]));
         let (told, hears) = mpsc::channel(QUEUE);
         let (says, room) = watch::channel(self.all_room());
-        tokio::join!(
-            self.parts.source.stream(wanted, told, stop.clone()),
-            self.follow(&wants, room, &stop),
-            self.take(hears, &says, &stop),
-            self.tell_gaps(self.gaps(), &stop),
-        );
+        let stream = self.parts.source.stream(wanted, told, stop.clone());
+        let loops = vec![
+            ("stream", stream.boxed()),
+            ("follow", self.follow(&wants, room, &stop).boxed()),
+            ("take", self.take(hears, &says, &stop).boxed()),
+            ("gaps", self.tell_gaps(self.gaps(), &stop).boxed()),
+        ];
+        together(&stop, loops).await
     }
 
     fn all_room(&self) -> Room {

@@ -66,7 +66,7 @@ struct Scene {
     candidate: Arc<Candidate>,
     gaps: broadcast::Receiver<Gap>,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), String>>,
 }
 
 fn code(number: usize) -> Symbol {
@@ -112,7 +112,7 @@ impl Scene {
         });
         let gaps = feed.gaps();
         let stop = CancellationToken::new();
-        let task = tokio::spawn(feed.run(stop.clone()));
+        let task = tokio::spawn(Arc::new(feed).run(stop.clone()));
         Self {
             script,
             store,
@@ -138,7 +138,7 @@ impl Scene {
 
     async fn end(self) {
         self.stop.cancel();
-        self.task.await.unwrap();
+        self.task.await.unwrap().unwrap();
     }
 }
 

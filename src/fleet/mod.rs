@@ -12,7 +12,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
+use crate::supervisor::Tasks;
 
 pub use dispatcher::Dispatcher;
 pub use worker::Worker;
@@ -31,10 +31,18 @@ pub struct Member {
 }
 
 impl Member {
-    /// Takes part until `stop`. What waits for answers of others is then told so at once; what
+    /// Takes part under `tasks`. What waits for answers of others is told of a stop at once; what
     /// this process took is asked for to its end.
-    pub async fn run(&self, stop: &CancellationToken) {
-        tokio::join!(self.dispatcher.run(stop), self.worker.run(stop));
+    pub fn start(self, tasks: &Tasks) {
+        let Self { dispatcher, worker } = self;
+        tasks.lasting("dispatcher", move |stop| {
+            let dispatcher = Arc::clone(&dispatcher);
+            async move { dispatcher.run(&stop).await }
+        });
+        tasks.lasting("worker", move |stop| {
+            let worker = worker.clone();
+            async move { worker.run(&stop).await }
+        });
     }
 }
 

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use chrono::{TimeDelta, TimeZone as _};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock::Clock;
@@ -153,7 +154,10 @@ impl Shared {
         let stop = CancellationToken::new();
         let running = tokio::spawn({
             let (member, stop) = (member.clone(), stop.clone());
-            async move { member.run(&stop).await }
+            async move {
+                let Member { dispatcher, worker } = &*member;
+                tokio::join!(dispatcher.run(&stop), worker.run(&stop));
+            }
         });
         Process {
             member,

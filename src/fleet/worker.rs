@@ -19,6 +19,7 @@ use crate::leadership::{Candidate, Post};
 use crate::port::{
     Answer, Answers, Assignments, Lead, QuoteSource, SourceError, Taken, Ticket, Urgency,
 };
+use crate::supervisor::seen;
 
 /// While the store is away, it is looked for about this often.
 const STORE_AGAIN: Duration = Duration::from_millis(500);
@@ -91,7 +92,8 @@ impl Worker {
                     if let Some(taken) = taken {
                         let worker = self.clone();
                         let (begin, begun) = oneshot::channel();
-                        in_flight.spawn(async move { worker.serve(&taken, begin).await });
+                        let serving = async move { worker.serve(&taken, begin).await };
+                        in_flight.spawn(seen("batch", serving));
                         // It stands in line now, so that the next one waits for it.
                         let _ = begun.await;
                     }
@@ -105,7 +107,11 @@ impl Worker {
                 }
             }
         }
-        while in_flight.join_next().await.is_some() {}
+        while let Some(done) = in_flight.join_next().await {
+            if let Err(error) = done {
+                tracing::error!(%error, "a batch broke off");
+            }
+        }
     }
 
     /// Waits until another batch may be taken: only when it can go out soon, for what waits here

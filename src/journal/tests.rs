@@ -53,9 +53,10 @@ impl Desk {
         });
         let paper = Arc::new(Paper::default());
         let (notebook, notes) = notebook(Arc::clone(&clock));
-        let scribe = Scribe::new(notes, paper.clone(), "here".to_owned(), clock);
+        let mut scribe = Scribe::new(notes, paper.clone(), "here".to_owned(), clock);
         let stop = CancellationToken::new();
-        let writing = tokio::spawn(scribe.run(stop.clone()));
+        let until = stop.clone();
+        let writing = tokio::spawn(async move { scribe.run(until).await });
         Self {
             paper,
             notebook,

@@ -11,6 +11,7 @@ use super::Shared;
 use super::board::Departure;
 use super::crew::{LONGEST_FLIGHT, Orders};
 use crate::domain::Calling;
+use crate::supervisor::spawn_brief;
 
 /// Codes that go into one call (contract 4.3).
 const CODES_A_CALL: usize = 30;
@@ -56,7 +57,7 @@ impl Shared {
     /// the others' answer along.
     pub(super) fn depart(self: &Arc<Self>, departures: Vec<Departure>, orders: Orders) {
         if !departures.is_empty() && self.boarding.add(departures, orders) {
-            tokio::spawn(Arc::clone(self).call_up(orders));
+            spawn_brief("boarding", Arc::clone(self).call_up(orders));
         }
     }
 
@@ -75,7 +76,7 @@ impl Shared {
                 return;
             };
             let is_full = batch.len() == most;
-            tokio::spawn(Arc::clone(&self).fly(batch, orders));
+            spawn_brief("flight", Arc::clone(&self).fly(batch, orders));
             if !is_full {
                 sleep(GATHER).await;
             }

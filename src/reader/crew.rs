@@ -12,6 +12,7 @@ use super::board::Departure;
 use super::landing::{Landing, land};
 use crate::domain::{Quote, Source, Symbol};
 use crate::port::{Claim, Flights, Landed, Shelf, SourceError, Urgency};
+use crate::supervisor::spawn_brief;
 
 /// An unknown code is remembered this long, by all processes.
 const UNKNOWN_FOR: Duration = Duration::from_secs(30);
@@ -64,7 +65,7 @@ impl Shared {
             };
             if !own.is_empty() {
                 let claims = Some(Arc::clone(flights));
-                tokio::spawn(Arc::clone(&self).call(own, claims, orders));
+                spawn_brief("call", Arc::clone(&self).call(own, claims, orders));
             }
             if Instant::now() >= ends_at {
                 let late = "another process asks for it and gets no answer";

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Shared;
 use crate::domain::{KrxTime, Quote, Reading, Source, Symbol};
 use crate::port::StoreError;
+use crate::supervisor::spawn_brief;
 
 /// Clocks may differ so much. A price from further ahead has no age: what stands in the store for
 /// ever would be shown as of now for as long.
@@ -139,20 +140,19 @@ impl Shared {
     /// swallows everything after requests that had no answer in time, and a request that its caller
     /// gave up sooner is none of those.
     fn probe(self: &Arc<Self>) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        if tokio::runtime::Handle::try_current().is_err() {
             return;
-        };
+        }
         if self.is_probing.swap(true, Ordering::Relaxed) {
             return;
         }
-        let shared = Arc::clone(self);
-        runtime.spawn(async move {
+        let probe = Probe(Arc::clone(self));
+        spawn_brief("probe", async move {
             for _ in 0..PROBES {
-                if shared.parts.store.ping().await.is_ok() {
+                if probe.0.parts.store.ping().await.is_ok() {
                     break;
                 }
             }
-            shared.is_probing.store(false, Ordering::Relaxed);
         });
     }
 }
@@ -164,6 +164,15 @@ fn reading(quote: Box<Quote>, source: Source, now: KrxTime) -> Option<Reading> {
 
 fn is_from_the_future(quote: &Quote, now: KrxTime) -> bool {
     quote.fetched_at - now > CLOCKS_DIFFER
+}
+
+/// A look under way; the next one may begin when it goes, however it ends.
+struct Probe(Arc<Shared>);
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.0.is_probing.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Requests without an answer after which a store leaves its way for another one.

@@ -23,12 +23,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::Clock;
 use crate::domain::{Calendar, Reading};
 use crate::pace::FetchTime;
 use crate::port::{Flights, PriceStore, QuoteSource, ReadCounter};
+use crate::supervisor::Supervisor;
 
 pub use ask::Ask;
 pub use error::ReadError;
@@ -62,7 +62,7 @@ pub struct Parts {
 pub struct Reader {
     shared: Arc<Shared>,
     /// Ends, with the last handle, what goes on beside the reads.
-    _beside: Option<Arc<DropGuard>>,
+    _beside: Option<Arc<Supervisor>>,
 }
 
 struct Shared {
@@ -94,8 +94,8 @@ impl Reader {
     }
 
     /// The same reader, which ends `beside` when its last handle goes.
-    pub(crate) fn ending(mut self, beside: CancellationToken) -> Self {
-        self._beside = Some(Arc::new(beside.drop_guard()));
+    pub(crate) fn ending(mut self, beside: Supervisor) -> Self {
+        self._beside = Some(Arc::new(beside));
         self
     }
 

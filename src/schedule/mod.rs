@@ -28,6 +28,7 @@ use crate::ledger::LedgerKeeper;
 use crate::ping::Ping;
 use crate::port::{Gap, QuoteSource as _};
 use crate::setup::Parts;
+use crate::supervisor::Tasks;
 use crate::sweep::{Report, Step, Sweeper};
 use crate::universe::Loader;
 pub use cron::{Ticks, Timetable};
@@ -65,6 +66,8 @@ pub struct Work {
     pub watcher: Option<Arc<dyn Watcher>>,
     /// Codes whose prices are to be asked for at once, where there is a live feed.
     pub gaps: Option<broadcast::Receiver<Gap>>,
+    /// What goes on beside the sweeps does so under these.
+    pub tasks: Tasks,
 }
 
 /// Decides for every tick whether to sweep, and does it.
@@ -81,6 +84,7 @@ pub struct Schedule {
     always_open: bool,
     timetable: Timetable,
     gaps: Option<broadcast::Receiver<Gap>>,
+    tasks: Tasks,
 }
 
 impl Schedule {
@@ -121,6 +125,7 @@ impl Schedule {
             parts: work.parts,
             always_open: work.always_open,
             gaps: work.gaps,
+            tasks: work.tasks,
         })
     }
 
@@ -146,7 +151,7 @@ impl Schedule {
             candidate.campaign().await;
             posts = Some(candidate.changes());
         }
-        self.start_chores(&mut state, &stop);
+        self.start_chores();
         if !self.always_open {
             let check = self.morning.check_calendar((self.parts.clock)());
             stop.run_until_cancelled(check).await;
@@ -167,10 +172,8 @@ impl Schedule {
                 Some(done) = state.sweeps.join_next() => {
                     match done {
                         Ok(report) => self.finish(&mut state, &report, &stop).await,
-                        Err(error) => {
-                            state.running = None;
-                            tracing::error!(%error, "a sweep broke off");
-                        }
+                        // What broke off was said; the next tick tries again.
+                        Err(_) => state.running = None,
                     }
                     if std::mem::take(&mut state.owed) {
                         self.tick(&mut state, &stop).await;
@@ -194,11 +197,10 @@ impl Schedule {
                 }
                 () = ticks.reload.notified() => {
                     let (morning, stop) = (Arc::clone(&self.morning), stop.clone());
-                    state.chores.spawn(async move {
+                    self.tasks.brief("morning", async move {
                         stop.run_until_cancelled(morning.reload()).await;
                     });
                 }
-                Some(_) = state.chores.join_next(), if !state.chores.is_empty() => {}
                 () = sleep_until(store_again), if state.store_again.is_some() => {
                     self.tick(&mut state, &stop).await;
                 }
@@ -210,38 +212,43 @@ impl Schedule {
                 }
             }
         }
-        // Sweep and chores see the same stop and end within their grace.
+        // The sweep sees the same stop and ends within its grace.
         while let Some(done) = state.sweeps.join_next().await {
             if let Ok(report) = done {
                 self.finish(&mut state, &report, &stop).await;
             }
         }
-        while state.chores.join_next().await.is_some() {}
     }
 
-    /// What goes on beside the sweeps until `stop`: the campaign for the lead, the watch over the
-    /// clock, the count of live prices, the passes over the watched codes.
-    fn start_chores(&mut self, state: &mut State, stop: &CancellationToken) {
+    /// What goes on beside the sweeps: the campaign for the lead, the watch over the clock, the count
+    /// of live prices, the passes over the watched codes.
+    fn start_chores(&mut self) {
+        let tasks = &self.tasks;
         if let Some(candidate) = self.candidate.clone() {
-            let stop = stop.clone();
-            state.chores.spawn(async move { candidate.run(stop).await });
+            candidate.start("lease", tasks);
         }
         let parts = Arc::clone(&self.parts);
         let freshness = Arc::clone(&self.passes.freshness);
-        state
-            .chores
-            .spawn(clock_watch::watch(parts, freshness, stop.clone()));
-        let parts = Arc::clone(&self.parts);
-        let minutes = Minutes::new(parts, self.candidate.clone(), self.always_open);
-        state.chores.spawn(minutes.run(stop.clone()));
+        tasks.lasting("clock watch", move |stop| {
+            clock_watch::watch(Arc::clone(&parts), Arc::clone(&freshness), stop)
+        });
+        let (parts, candidate) = (Arc::clone(&self.parts), self.candidate.clone());
+        let always_open = self.always_open;
+        tasks.lasting("minutes", move |stop| {
+            Minutes::new(Arc::clone(&parts), candidate.clone(), always_open).run(stop)
+        });
         let passes = Passes {
             sweeper: self.own_sweeper.clone(),
             ..self.passes.clone()
         };
         let (parts, count) = (Arc::clone(&self.parts), Arc::clone(&self.watched));
-        let watched = Watched::new(parts, passes, self.always_open, count);
-        let watched = watched.told_of(self.gaps.take());
-        state.chores.spawn(watched.run(stop.clone()));
+        let gaps = self.gaps.take();
+        tasks.lasting("watched codes", move |stop| {
+            let (parts, count) = (Arc::clone(&parts), Arc::clone(&count));
+            let watched = Watched::new(parts, passes.clone(), always_open, count);
+            let gaps = gaps.as_ref().map(broadcast::Receiver::resubscribe);
+            watched.told_of(gaps).run(stop)
+        });
     }
 }
 

@@ -16,6 +16,7 @@ use super::{Schedule, account, plan};
 use crate::domain::{Closed, Event, KrxTime, Plan, Presence, Role, Skipped, Symbol};
 use crate::leadership::Candidate;
 use crate::port::Urgency;
+use crate::supervisor::seen;
 use crate::sweep::{Missing, Reason, Report, Task};
 
 /// While the store is away, it is looked for this often.
@@ -98,7 +99,7 @@ impl Schedule {
         });
         let (passes, stop) = (self.passes.clone(), stop.clone());
         let sweep = async move { passes.make(&task, now, &stop).await };
-        state.sweeps.spawn(sweep);
+        state.sweeps.spawn(seen("sweep", sweep));
     }
 
     /// Whether the close of `day` is kept, by this process or another one. The store knows: one that
@@ -226,7 +227,7 @@ impl Schedule {
             let parts = Arc::clone(&self.parts);
             let ranking = account::rank(parts, closed.is_some());
             let stop = stop.clone();
-            state.chores.spawn(async move {
+            self.tasks.brief("ranking", async move {
                 stop.run_until_cancelled(ranking).await;
             });
         }
@@ -234,7 +235,7 @@ impl Schedule {
             && let Some(ping) = self.ping.clone()
         {
             let stop = stop.clone();
-            state.chores.spawn(async move {
+            self.tasks.brief("ping", async move {
                 stop.run_until_cancelled(ping.call()).await;
             });
         }

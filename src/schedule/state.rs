@@ -17,7 +17,7 @@ pub(super) struct Run {
     pub(super) began: Instant,
 }
 
-/// What the loop remembers between ticks, and the tasks that it owns.
+/// What the loop remembers between ticks, and the sweep that it owns.
 pub(super) struct State {
     /// The last tick of any kind, by the monotonic clock.
     pub(super) ticked_at: Instant,
@@ -41,8 +41,6 @@ pub(super) struct State {
     pub(super) store_said: bool,
     /// The sweep that is under way.
     pub(super) sweeps: JoinSet<Report>,
-    /// What goes on beside it.
-    pub(super) chores: JoinSet<()>,
 }
 
 impl State {
@@ -59,7 +57,6 @@ impl State {
             store_again: None,
             store_said: false,
             sweeps: JoinSet::new(),
-            chores: JoinSet::new(),
         }
     }
 }

@@ -4,14 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use super::{Outside, Parts, SetupError};
 use crate::clock;
 use crate::config::{Layers, Settings};
 use crate::domain::Role;
 use crate::journal;
 use crate::reader::Reader;
+use crate::supervisor::Supervisor;
 
 impl Reader {
     /// A reader by the settings of this process: `config/sise.toml` or `SISE_CONFIG`, `.env`,
@@ -51,18 +50,11 @@ impl Reader {
         }
         // Whoever watches the store sees this process too, for as long as the reader lives.
         parts.activity.set("reads prices");
-        let stop = CancellationToken::new();
-        let scribe = parts.scribe(notes);
-        let attendance = parts.attendance(Role::Reader, None);
-        let reads = parts.reads.clone();
-        tokio::spawn({
-            let stop = stop.clone();
-            async move {
-                let telling = reads.run(stop.clone());
-                tokio::join!(scribe.run(stop.clone()), attendance.run(stop), telling);
-            }
-        });
-        Ok(reader.ending(stop))
+        let telling = Supervisor::default();
+        parts.scribe(notes).start(telling.tasks());
+        parts.attendance(Role::Reader, None).start(telling.tasks());
+        parts.reads.start(telling.tasks());
+        Ok(reader.ending(telling))
     }
 }
 

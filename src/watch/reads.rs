@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cache::{Behind, Cache, CountError, Counters, HashCounts};
 use crate::domain::Symbol;
 use crate::port::ReadCounter;
+use crate::supervisor::Tasks;
 
 /// Reads are told to the store this often.
 const TELL: Duration = Duration::from_secs(5);
@@ -48,8 +49,13 @@ impl Reads {
         }
     }
 
-    /// Tells the store what was counted, again and again until `stop`, and then what is left.
-    pub async fn run(&self, stop: CancellationToken) {
+    /// Tells the store what was counted, again and again under `tasks`, and then what is left.
+    pub fn start(&self, tasks: &Tasks) {
+        let this = self.clone();
+        tasks.lasting("read counts", move |stop| this.clone().run(stop));
+    }
+
+    async fn run(self, stop: CancellationToken) {
         let mut ticks = interval(TELL);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             self.tell().await;

@@ -11,9 +11,9 @@ use sise::leadership::Candidate;
 use sise::port::SourceError;
 use sise::schedule::{Schedule, Ticks, Timetable, Watcher, Work};
 use sise::setup::Parts;
+use sise::supervisor::{Supervisor, Tasks};
 use sise::sweep::{Report, Step};
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 use super::process::{Disk, RELOAD_AT, parts};
 use super::world::World;
@@ -31,28 +31,25 @@ pub(crate) async fn run(
     let parts = Arc::new(parts);
     let scribe = parts.scribe(notes);
     let candidate = parts.candidate();
+    let telling = Supervisor::default();
+    scribe.start(telling.tasks());
     let attendance = parts.attendance(Role::OneShot, candidate.as_ref());
-    let stop = CancellationToken::new();
+    attendance.start(telling.tasks());
+    let working = Supervisor::default();
+    let tasks = working.tasks();
     if let Some(stop_at) = stop_at {
-        let (stop, timeline) = (stop.clone(), Arc::clone(&world.timeline));
+        let (stop, timeline) = (tasks.stop().clone(), Arc::clone(&world.timeline));
         tokio::spawn(async move {
             sleep(stop_at.saturating_sub(timeline.now())).await;
             stop.cancel();
         });
     }
-    let ended = CancellationToken::new();
-    let work = async {
-        if let Err(trouble) = work(&world, slot, parts, candidate, &stop).await {
-            let words = format!("{name} does not start: {trouble}");
-            world.record().say(world.timeline.now(), &words);
-        }
-        ended.cancel();
-    };
-    tokio::join!(
-        work,
-        scribe.run(ended.clone()),
-        attendance.run(ended.clone())
-    );
+    if let Err(trouble) = work(&world, slot, parts, candidate, tasks).await {
+        let words = format!("{name} does not start: {trouble}");
+        world.record().say(world.timeline.now(), &words);
+    }
+    working.finish().await;
+    telling.finish().await;
 }
 
 async fn work(
@@ -60,8 +57,9 @@ async fn work(
     slot: usize,
     parts: Arc<Parts>,
     candidate: Option<Arc<Candidate>>,
-    stop: &CancellationToken,
+    tasks: &Tasks,
 ) -> Result<(), String> {
+    let stop = tasks.stop();
     match stop.run_until_cancelled(make_ready(&parts)).await {
         None => return Ok(()),
         Some(ready) => ready?,
@@ -77,6 +75,7 @@ async fn work(
         freshness: Arc::new(Freshness::default()),
         always_open: false,
         gaps: None,
+        tasks: tasks.clone(),
         watcher: Some(Arc::new(Witness {
             world: Arc::clone(world),
             slot,

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{TimeDelta, TimeZone as _};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::*;
@@ -20,6 +19,7 @@ use crate::domain::{
 use crate::leadership::Duty;
 use crate::port::{PriceStore as _, Shelf};
 use crate::store::{MemoryLease, MemoryStore};
+use crate::supervisor::Supervisor;
 
 const LEASE: Duration = Duration::from_secs(10);
 const LIFE: Duration = Duration::from_secs(120);
@@ -57,8 +57,7 @@ struct World {
 /// A process that watches.
 struct Process {
     told: Arc<Memory>,
-    stop: CancellationToken,
-    tasks: [JoinHandle<()>; 2],
+    supervisor: Supervisor,
 }
 
 impl World {
@@ -131,12 +130,10 @@ impl World {
             clock: Arc::clone(&self.clock),
             onlookers: vec![alerts.onlooker()],
         });
-        let stop = CancellationToken::new();
-        let tasks = [
-            tokio::spawn(keeper.run(stop.clone())),
-            tokio::spawn(alerts.run(stop.clone())),
-        ];
-        Process { told, stop, tasks }
+        let supervisor = Supervisor::default();
+        keeper.start(supervisor.tasks());
+        alerts.start(supervisor.tasks());
+        Process { told, supervisor }
     }
 
     /// Writes a price of a code, and lets it be seen.
@@ -169,16 +166,11 @@ impl Process {
 
     /// Ends it at once, as a crash does.
     fn crash(&self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.supervisor.cut_off();
     }
 
     /// Ends it in order.
     async fn end(self) {
-        self.stop.cancel();
-        for task in self.tasks {
-            task.await.unwrap();
-        }
+        self.supervisor.finish().await;
     }
 }

@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::frames::Counted;
 use super::subscriber::{Over, Subscriber, TAKEN_WITHIN};
 use crate::api::problem::{Kind, Problem};
+use crate::supervisor::spawn_brief;
 
 /// The subprotocol: the version of the messages.
 const PROTOCOL: &str = "sise.v1";
@@ -76,7 +77,7 @@ pub(super) fn upgrade(mut request: Request, subscriber: Subscriber) -> Result<Re
             .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     let upgraded = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
+    spawn_brief("stream", async move {
         match upgraded.await {
             Ok(upgraded) => run(upgraded, subscriber).await,
             Err(error) => tracing::debug!(%error, "a connection did not become a stream"),

@@ -6,13 +6,14 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::MemoryStore;
 use crate::port::{Change, Changes, Heard, StoreError, WAITING};
+use crate::supervisor::spawn_brief;
 
 #[async_trait]
 impl Changes for MemoryStore {
     fn listen(&self) -> mpsc::Receiver<Heard> {
         let (sender, receiver) = mpsc::channel(WAITING);
         let changes = self.changes.subscribe();
-        tokio::spawn(hand_on(changes, sender));
+        spawn_brief("listener", hand_on(changes, sender));
         receiver
     }
 

@@ -21,6 +21,7 @@ use super::RedisStore;
 use super::link::Link;
 use super::rights;
 use crate::port::{Change, Changes, Heard, StoreError, WAITING};
+use crate::supervisor::spawn_brief;
 
 /// How often a link is tried.
 const PULSE: Duration = Duration::from_secs(1);
@@ -70,7 +71,7 @@ impl Changes for RedisStore {
             channel,
             sender,
         };
-        tokio::spawn(listener.run());
+        spawn_brief("listener", listener.run());
         receiver
     }
 

@@ -15,7 +15,6 @@ use redis::{
     Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisFuture,
     RedisResult, ServerError, ServerErrorKind, Value,
 };
-use tokio::task::JoinSet;
 
 use super::connection::Connection;
 use super::lookout::Lookout;
@@ -23,6 +22,7 @@ use super::node::{Node, View};
 use super::server::Limits;
 use super::slot::{key_of, slot_of};
 use super::slot_map::{Range, SlotMap};
+use crate::supervisor::Supervisor;
 
 /// The nodes are asked this often who has which slot.
 const EVERY: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ const REDIRECTS: u32 = 3;
 pub(super) struct Cluster {
     connection: ClusterConnection,
     /// The one who asks who has which slot; ends with this.
-    _lookout: JoinSet<()>,
+    _lookout: Supervisor,
 }
 
 /// What a request to a cluster is sent over. Cheap to clone.
@@ -77,8 +77,10 @@ impl Cluster {
             slots: ArcSwap::default(),
             lookout: Lookout::default(),
         });
-        let mut lookout = JoinSet::new();
-        lookout.spawn(Arc::clone(&shared).follow());
+        let lookout = Supervisor::default();
+        let followed = Arc::clone(&shared);
+        let tasks = lookout.tasks().within(Duration::ZERO);
+        tasks.lasting("cluster", move |_| Arc::clone(&followed).follow());
         Ok(Self {
             connection: ClusterConnection { shared },
             _lookout: lookout,

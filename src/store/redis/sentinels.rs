@@ -15,13 +15,13 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use redis::aio::PubSub;
 use redis::{Client, Cmd, ConnectionInfo, ErrorKind, RedisError, RedisResult};
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::address::at;
 use super::connection::Connection;
 use super::lookout::Lookout;
 use super::server::{Limits, Server, is_about_login};
+use crate::supervisor::Supervisor;
 
 /// The sentinels are asked this often.
 const EVERY: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ const CHANGE: &str = "+switch-master";
 pub(super) struct Sentinels {
     shared: Arc<Shared>,
     /// Those who ask and listen; they end with this.
-    _tasks: JoinSet<()>,
+    _tasks: Supervisor,
 }
 
 struct Shared {
@@ -88,14 +88,17 @@ impl Sentinels {
             lookout: Lookout::default(),
             in_doubt: AtomicBool::new(false),
         });
-        let mut tasks = JoinSet::new();
+        let supervisor = Supervisor::default();
+        let tasks = supervisor.tasks().within(Duration::ZERO);
         for place in 0..shared.sentinels.len() {
-            tasks.spawn(Arc::clone(&shared).listen(place));
+            let heard = Arc::clone(&shared);
+            tasks.lasting("sentinel", move |_| Arc::clone(&heard).listen(place));
         }
-        tasks.spawn(Arc::clone(&shared).follow());
+        let followed = Arc::clone(&shared);
+        tasks.lasting("sentinels", move |_| Arc::clone(&followed).follow());
         Ok(Self {
             shared,
-            _tasks: tasks,
+            _tasks: supervisor,
         })
     }
 

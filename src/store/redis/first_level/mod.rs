@@ -25,7 +25,6 @@ use redis::{
     RedisResult, Value,
 };
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::held::{Held, Now, Question};
@@ -36,6 +35,7 @@ use crate::domain::{Quote, Symbol};
 use crate::port::{Lead, PriceStore, Shelf, StoreError, Written};
 use crate::store::keys::Keys;
 use crate::store::object::Decoder;
+use crate::supervisor::Supervisor;
 
 /// How often the server is asked whether the link stands.
 const PULSE: Duration = Duration::from_millis(500);
@@ -54,7 +54,8 @@ const RETRY_MS: std::ops::RangeInclusive<u64> = 200..=1_000;
 pub struct RedisFirstLevel {
     store: Arc<RedisStore>,
     level: Arc<Level>,
-    keeper: AbortHandle,
+    /// Keeps the link.
+    _keeper: Supervisor,
 }
 
 struct Level {
@@ -75,11 +76,16 @@ impl RedisFirstLevel {
             clock,
             dropped: Notify::new(),
         });
-        let keeper = tokio::spawn(keep_linked(Arc::clone(&level), Arc::clone(&store)));
+        let keeper = Supervisor::default();
+        let (kept, way) = (Arc::clone(&level), Arc::clone(&store));
+        let tasks = keeper.tasks().within(Duration::ZERO);
+        tasks.lasting("first level", move |_| {
+            keep_linked(Arc::clone(&kept), Arc::clone(&way))
+        });
         Self {
             store,
             level,
-            keeper: keeper.abort_handle(),
+            _keeper: keeper,
         }
     }
 
@@ -325,12 +331,6 @@ impl Level {
 
     fn held_mut(&self) -> RwLockWriteGuard<'_, Held> {
         self.held.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for RedisFirstLevel {
-    fn drop(&mut self) {
-        self.keeper.abort();
     }
 }
 

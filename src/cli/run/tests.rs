@@ -1,0 +1,232 @@
+//! Kills each task of a daemon, and sees what it promised.
+
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::*;
+use crate::clock;
+use crate::config::Settings;
+use crate::daemon::DaemonError;
+use crate::journal::notebook;
+use crate::leadership::Post;
+use crate::setup::{Outside, WorkShare};
+use crate::sim::{Sim, SimOptions};
+use crate::store::{MemoryLease, MemoryStore, MemoryWork};
+use crate::supervisor::TaskEnded;
+
+/// Those that begin again.
+const LASTING: [&str; 16] = [
+    "alert lease",
+    "alert stream",
+    "alert webhook",
+    "alerts",
+    "board",
+    "clock watch",
+    "dispatcher",
+    "feed",
+    "lease",
+    "lines",
+    "minutes",
+    "read counts",
+    "upkeep",
+    "watched codes",
+    "worker",
+    "attendance",
+];
+
+/// A daemon on a simulated broker, with all that the settings can ask for, whose Redis is memory.
+struct World {
+    parts: Arc<Parts>,
+    candidate: Arc<Candidate>,
+    working: Supervisor,
+    telling: Supervisor,
+    /// Of the broker.
+    _broker: Supervisor,
+    _state: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let broker = format!("http://{}", listener.local_addr().unwrap());
+        let sim = Sim::new(SimOptions::default(), clock::system()).unwrap();
+        let simulating = Supervisor::default();
+        let stop = simulating.tasks().stop().clone();
+        let serving = async move { sim.serve(listener, stop).await };
+        simulating.tasks().vital("broker", serving);
+        let state = tempfile::tempdir().unwrap();
+        let mut layers = Layers::unset();
+        for (key, value) in [
+            ("kis.base_url", broker.as_str()),
+            ("kis.ws_url", &broker.replace("http", "ws")),
+            ("kis.app_key", "key"),
+            ("kis.app_secret", "secret"),
+            ("store.url", "memory"),
+            ("universe.source", "shipped"),
+            ("schedule.interval", "1s"),
+            ("alerts.webhook_url", &broker),
+            ("state.directory", state.path().to_str().unwrap()),
+        ] {
+            layers.set(key, value);
+        }
+        let settings = Settings::new(&layers).unwrap();
+        let clock = clock::system();
+        let (notebook, notes) = notebook(Arc::clone(&clock));
+        let store = Arc::new(MemoryStore::default());
+        let work = Arc::new(MemoryWork::new(Duration::from_secs(10)));
+        let outside = Outside {
+            recorder: Arc::new(notebook),
+            lease: Some(store.clone()),
+            alert_lease: Some(Arc::new(MemoryLease::new(store.clone(), "alerts"))),
+            reader_store: store.clone(),
+            sweep_store: store,
+            work: Some(WorkShare {
+                postings: work.clone(),
+                assignments: work,
+            }),
+            ..Outside::new(&settings, clock).unwrap()
+        };
+        let parts = Arc::new(Parts::on(settings, outside).unwrap());
+        let telling = Supervisor::default();
+        parts.scribe(notes).start(telling.tasks());
+        let world = Self {
+            working: Supervisor::default(),
+            telling,
+            candidate: parts.candidate().unwrap(),
+            parts,
+            _broker: simulating,
+            _state: state,
+        };
+        world.start().await;
+        world
+    }
+
+    /// As `sise run` does.
+    async fn start(&self) {
+        let (parts, tasks) = (Arc::clone(&self.parts), self.working.tasks());
+        let candidate = Some(Arc::clone(&self.candidate));
+        let member = parts.member(&self.candidate).unwrap();
+        let attendance = parts.attendance(Role::OneShot, candidate.as_ref());
+        attendance.start(self.telling.tasks());
+        let freshness = Arc::new(Freshness::default());
+        let sweeping = Sweeping {
+            freshness: Arc::clone(&freshness),
+            candidate: candidate.clone(),
+            always_open: true,
+        };
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let api = ApiServer::new(Arc::clone(&parts), Some(sweeping), metrics, tasks);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        api.with_alerts().unwrap().start(listener);
+        let sweeper = parts.sweeper(candidate.as_ref()).unwrap();
+        let workers = Workers {
+            sweeper: sweeper.on(member.dispatcher.clone(), usize::from(fleet::POSTED)),
+            candidate,
+            member: Some(member),
+        };
+        let work = Work {
+            parts,
+            workers,
+            freshness,
+            alerts: None,
+            always_open: true,
+        };
+        work.start(tasks).unwrap();
+    }
+
+    /// How often the task of a name has begun, if it runs.
+    fn begun(&self, task: &str) -> Option<u64> {
+        let of = |tasks: &Tasks| tasks.running().get(task).copied();
+        of(self.working.tasks()).or_else(|| of(self.telling.tasks()))
+    }
+
+    fn kill(&self, task: &str) {
+        self.working.tasks().break_off(task);
+        self.telling.tasks().break_off(task);
+    }
+
+    fn lead_ends_at(&self) -> Option<Instant> {
+        match self.candidate.post() {
+            Post::Leads { until, .. } => Some(until),
+            Post::Follows(_) | Post::Unknown => None,
+        }
+    }
+
+    /// When a price was written last.
+    async fn swept_at(&self) -> Option<KrxTime> {
+        let codes: Vec<Symbol> = self.parts.universe.load().symbols().collect();
+        let prices = self.parts.sweep_store.realtime(&codes).await.unwrap();
+        prices
+            .into_iter()
+            .flatten()
+            .map(|price| price.fetched_at)
+            .max()
+    }
+
+    /// Waits until a price is newer than all of now.
+    async fn sweeps_on(&self) {
+        let before = self.swept_at().await;
+        until(async || self.swept_at().await > before).await;
+    }
+}
+
+async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), waiting).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_daemon_whose_tasks_die_has_them_back_and_sweeps_on() {
+    let world = World::new().await;
+    world.sweeps_on().await;
+    let lasting = [&LASTING[..], &["journal"]].concat();
+    for task in &lasting {
+        assert_eq!(world.begun(task), Some(1), "{task}");
+    }
+    for task in &lasting {
+        world.kill(task);
+    }
+    for task in &lasting {
+        until(async || world.begun(task) == Some(2)).await;
+    }
+    // The new task has the lead go on: else nothing would be swept when it ends.
+    let ends_at = world.lead_ends_at();
+    until(async || world.lead_ends_at() > ends_at).await;
+    world.sweeps_on().await;
+    // None is left out here.
+    let running = world.working.tasks().running();
+    let vital = |name: &&str| ["schedule", "API"].contains(name);
+    let others = running
+        .keys()
+        .filter(|name| !vital(name) && !lasting.contains(*name));
+    assert_eq!(others.collect::<Vec<_>>(), Vec::<&&str>::new());
+    world.working.finish().await;
+    world.telling.finish().await;
+}
+
+#[tokio::test]
+async fn a_daemon_ends_with_an_error_when_what_is_vital_dies() {
+    for task in ["schedule", "API"] {
+        let world = World::new().await;
+        until(async || world.begun(task) == Some(1)).await;
+        world.kill(task);
+        let ready = async { Ok::<_, Failure>(()) };
+        let tasks = world.working.tasks().clone();
+        let ended = daemon::run(ready, world.working).await;
+        let expected = TaskEnded {
+            task,
+            trouble: "panicked: broken off".to_owned(),
+        };
+        assert!(matches!(&ended, Err(DaemonError::Ended(ended)) if *ended == expected));
+        assert!(tasks.running().is_empty(), "{tasks:?}");
+        let failure = format!("{:?}", Failure::from(ended.unwrap_err()));
+        assert!(failure.contains("code: 1,"), "{failure}");
+    }
+}
