@@ -7,7 +7,6 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::Extension;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
@@ -256,7 +255,6 @@ pub(super) fn crowded() -> Problem {
 pub(super) async fn guard(
     State(api): State<Api>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
-    Extension(room): Extension<Room>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
@@ -264,7 +262,8 @@ pub(super) async fn guard(
     let client = api.access.admit(address, request.headers()).await?;
     // Of health each monitor has a room of its own.
     if request.uri().path() != "/metrics" {
-        if room.is_spare() && !matches!(client, Client::User(_)) {
+        let room = request.extensions().get::<Room>();
+        if room.is_some_and(Room::is_spare) && !matches!(client, Client::User(_)) {
             return Err(crowded());
         }
         api.access.count(&client)?;
