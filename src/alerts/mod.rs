@@ -12,6 +12,7 @@ mod delivery;
 mod engine;
 mod inbox;
 mod marks;
+mod outlook;
 mod rules;
 mod signature;
 mod webhook;
@@ -35,8 +36,9 @@ use crate::supervisor::Tasks;
 use delivery::Teller;
 use engine::Engine;
 use inbox::Inbox;
+pub use outlook::Outlook;
 pub use rules::{AlertRules, AlertRulesError, KeptRules};
-pub use webhook::{Delivery, Webhook};
+pub use webhook::{Delivery, Try, Webhook};
 
 /// What the profiles are called under which rules and marks are kept.
 const PROFILES: &str = "alerts";

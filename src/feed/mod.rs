@@ -14,7 +14,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use chrono::TimeDelta;
 use futures_util::FutureExt as _;
-use metrics::counter;
+use metrics::{counter, gauge};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -142,6 +142,7 @@ impl Feed {
     async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), String> {
         // Nothing is streamed yet, whatever a run that broke off had.
         (self.parts.registered)(&[]);
+        gauge!("sise_feed_connected").set(0);
         let (wants, wanted) = watch::channel(Arc::<[Symbol]>::from([]));
         let (told, hears) = mpsc::channel(QUEUE);
         let (says, room) = watch::channel(self.all_room());
