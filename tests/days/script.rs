@@ -241,6 +241,10 @@ fn faults(rng: &mut Rng) -> Faults {
         missing_fields: share(5),
         unknown_fields: share(3),
         renamed_fields: share(2),
+        misnamed: share(2),
+        implausible: share(2),
+        damaged: share(3),
+        unsigned: share(2),
         no_multi: false,
     }
 }
