@@ -154,7 +154,15 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(
         "sise_schema_drift_total",
-        "Fields found not to be as documented, each counted once"
+        "Fields found not to be as documented, each counted once, and values that contradict price and base price"
+    );
+    describe_counter!(
+        "sise_rows_refused_total",
+        "Rows of the broker that are no price, by call and reason"
+    );
+    describe_counter!(
+        "sise_answers_mended_total",
+        "Answers of the broker whose bytes were damaged"
     );
     describe_counter!(
         "sise_cache_operations_total",
@@ -405,6 +413,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "json",
         "other_stream",
         "unasked",
+        "refused",
         "overflow",
         "older",
         "unwritten",
@@ -431,6 +440,11 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
             counter!("sise_schema_drift_total", "call" => call, "kind" => kind).increment(0);
         }
     }
+    for call in ["multi", "single", "trades"] {
+        let kind = "contradictory";
+        counter!("sise_schema_drift_total", "call" => call, "kind" => kind).increment(0);
+    }
+    counter!("sise_answers_mended_total").increment(0);
     for outcome in ["ok", "throttled", "unreachable"] {
         counter!("sise_calls_total", "outcome" => outcome).increment(0);
     }

@@ -184,6 +184,8 @@ impl Daemon {
             halted: None,
             shares: None,
             sector: None,
+            listed: None,
+            in_liquidation: None,
         });
         parts
             .universe

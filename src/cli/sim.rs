@@ -173,6 +173,18 @@ struct FaultArguments {
     /// Rows in which some optional fields have another name
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     renamed_fields: f64,
+    /// Rows of another stock than the one asked for, which say so
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    misnamed: f64,
+    /// Rows, and trades of the live feed, whose price cannot be: 1 won, or 2^63-1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    implausible: f64,
+    /// Rows in which fields are no JSON
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    damaged: f64,
+    /// Rows whose change lacks its sign
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    unsigned: f64,
     /// Refuse the multi-price call as unavailable
     #[arg(long)]
     no_multi: bool,
@@ -269,6 +281,10 @@ fn options(arguments: SimArguments) -> SimOptions {
             missing_fields: faults.missing_fields,
             unknown_fields: faults.unknown_fields,
             renamed_fields: faults.renamed_fields,
+            misnamed: faults.misnamed,
+            implausible: faults.implausible,
+            damaged: faults.damaged,
+            unsigned: faults.unsigned,
             no_multi: faults.no_multi,
         },
         feed: FeedOptions {

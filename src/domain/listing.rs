@@ -7,7 +7,7 @@ use std::str::FromStr;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use super::Symbol;
+use super::{PriceRange, Symbol};
 
 /// The two markets whose stocks sise keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -140,6 +140,28 @@ pub struct Listing {
     /// not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sector: Option<String>,
+    /// First trading day; absent where the list does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<NaiveDate>,
+    /// Whether it trades for the last time, before it is delisted, without price limits; absent where
+    /// the list does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_liquidation: Option<bool>,
+}
+
+impl Listing {
+    /// How far its price may go on `day`.
+    #[must_use]
+    pub fn price_range(&self, day: NaiveDate) -> PriceRange {
+        match (self.group, self.in_liquidation) {
+            // Some move twice as far as what they follow.
+            (Group::Etf | Group::ForeignEtf | Group::Etn, _) => PriceRange::Unknown,
+            (_, Some(true)) => PriceRange::Unlimited,
+            _ if self.listed == Some(day) => PriceRange::FirstDay,
+            (_, Some(false)) => PriceRange::Usual,
+            (_, None) => PriceRange::Unknown,
+        }
+    }
 }
 
 /// Which groups of a list are kept fresh. All that the exchange lists as stocks always are:

@@ -71,6 +71,8 @@ mod tests {
             halted: None,
             shares: None,
             sector: None,
+            listed: None,
+            in_liquidation: None,
         };
         (quote.change_rate, quote.volume, quote.value) = (None, None, None);
         for measure in Measure::ALL {

@@ -90,6 +90,8 @@ impl Shipped {
             halted: None,
             shares: row.shares.try_into().ok().filter(|shares| *shares > 0),
             sector: row.sector.clone(),
+            listed: Some(row.listed),
+            in_liquidation: None,
         });
         Universe::new(Some(self.date), listings)
     }

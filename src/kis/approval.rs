@@ -15,7 +15,7 @@ use super::auth::Credentials;
 use super::codes::error_of;
 use super::rest::Rest;
 use super::transport::Reply;
-use super::wire::row;
+use super::wire::{Body, row};
 use super::words;
 use crate::clock::Clock;
 use crate::domain::KrxTime;
@@ -140,7 +140,9 @@ impl Approvals {
 fn issued(status: u16, body: &[u8]) -> Result<SecretString, SourceError> {
     let unusable = |what: &str| format!("Approval: HTTP {status} {what}");
     // The body may hold a key, so no word of it goes into the error.
-    let issued: Issued<'_> = serde_json::from_slice(body)
+    let body = Body::new(body);
+    let issued: Issued<'_> = body
+        .read()
         .map_err(|_| SourceError::Unavailable(unusable("without usable JSON")))?;
     let key = issued.approval_key.as_str();
     if key.is_empty() {

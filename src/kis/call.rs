@@ -12,6 +12,7 @@ use super::drift::{Drift, Drifted};
 use super::fields::Fields;
 use super::rest::Rest;
 use super::transport::Reply;
+use super::wire::Contradicted;
 use crate::domain::KrxTime;
 use crate::pace::Retries;
 use crate::port::{Remedy, SourceError, Tally, Urgency};
@@ -47,6 +48,11 @@ impl Caller {
     #[must_use]
     pub fn drifted(&self) -> Vec<Drifted> {
         self.drift.found()
+    }
+
+    /// Counts what a row of `call` says otherwise than its price and base price.
+    pub(super) fn contradicted(&self, call: &Call, what: &[Contradicted]) {
+        self.drift.contradicted(call.fields.call, what);
     }
 
     /// Waits until a call would go out without standing in line.

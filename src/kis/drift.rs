@@ -1,7 +1,7 @@
 //! Schema drift: fields of the broker that are not, or not any more, as documented. An answer is
 //! looked at now and then, never on the way of every call.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use strsim::normalized_levenshtein;
 use tokio::time::Instant;
 
 use super::fields::{ENVELOPE, Fields, Shape};
+use super::wire::Contradicted;
 
 /// One answer of each call is looked at in this time.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -33,10 +34,13 @@ pub enum DriftKind {
     Missing,
     /// It is likely one that is documented under another name.
     Renamed,
+    /// Its value contradicts price and base price, which decide.
+    Contradictory,
 }
 
 impl DriftKind {
-    const ALL: [Self; 3] = [Self::Unknown, Self::Missing, Self::Renamed];
+    /// What a look at an answer finds.
+    const LOOKED_FOR: [Self; 3] = [Self::Unknown, Self::Missing, Self::Renamed];
 
     /// One word, for metrics.
     #[must_use]
@@ -45,6 +49,7 @@ impl DriftKind {
             Self::Unknown => "unknown",
             Self::Missing => "missing",
             Self::Renamed => "renamed",
+            Self::Contradictory => "contradictory",
         }
     }
 }
@@ -60,7 +65,7 @@ pub struct Drifted {
     pub field: String,
     /// Its documented name, where it was renamed.
     pub documented: Option<&'static str>,
-    /// What its value looks like: each digit is shown as 9, each letter as x or 가.
+    /// What its value looks like, or how often it was contradictory: each digit is shown as 9, each letter as x or 가.
     pub sample: String,
 }
 
@@ -73,6 +78,12 @@ impl fmt::Display for Drifted {
             ..
         } = self;
         match (self.kind, self.documented) {
+            (DriftKind::Contradictory, _) => {
+                write!(
+                    f,
+                    "{call}: {field} contradicts price and base price, {sample}"
+                )
+            }
             (DriftKind::Missing, _) => write!(f, "{call}: {field} is missing"),
             (DriftKind::Renamed, Some(documented)) => write!(
                 f,
@@ -87,6 +98,8 @@ impl fmt::Display for Drifted {
 #[derive(Debug, Default)]
 pub(super) struct Drift {
     looks: Mutex<HashMap<&'static str, Look>>,
+    /// How often each value of a call was contradictory.
+    contradictions: Mutex<BTreeMap<(&'static str, Contradicted), u64>>,
 }
 
 /// What was found in the answers to one call.
@@ -116,7 +129,7 @@ impl Drift {
         let Some(found) = drifted(fields, body) else {
             return;
         };
-        for kind in DriftKind::ALL {
+        for kind in DriftKind::LOOKED_FOR {
             let count = found.iter().filter(|drifted| drifted.kind == kind).count();
             let count = u32::try_from(count).unwrap_or(u32::MAX);
             gauge!("sise_schema_drift_fields", "call" => fields.call, "kind" => kind.slug())
@@ -130,13 +143,48 @@ impl Drift {
         }
     }
 
-    /// What the last look at each call found.
+    /// Counts what a row says otherwise than its price and base price.
+    pub(super) fn contradicted(&self, call: &'static str, what: &[Contradicted]) {
+        if what.is_empty() {
+            return;
+        }
+        let mut counts = self.contradictions();
+        for what in what {
+            let kind = DriftKind::Contradictory.slug();
+            counter!("sise_schema_drift_total", "call" => call, "kind" => kind).increment(1);
+            let count = counts.entry((call, *what)).or_default();
+            *count += 1;
+            if *count == 1 {
+                let field = what.slug();
+                tracing::warn!(
+                    call,
+                    field,
+                    "the broker contradicts itself: price and base price decide"
+                );
+            }
+        }
+    }
+
+    /// What the last look at each call found, and what was contradictory.
     pub(super) fn found(&self) -> Vec<Drifted> {
         let looks = self.looks();
         let mut calls: Vec<_> = looks.iter().collect();
         calls.sort_unstable_by_key(|(call, _)| **call);
         let found = calls.into_iter().flat_map(|(_, look)| look.last.clone());
-        found.collect()
+        let contradictions = self.contradictions();
+        let contradicted = contradictions.iter().map(|((call, what), count)| Drifted {
+            call,
+            kind: DriftKind::Contradictory,
+            field: what.slug().to_owned(),
+            documented: None,
+            sample: format!("{count} times"),
+        });
+        found.chain(contradicted).collect()
+    }
+
+    fn contradictions(&self) -> MutexGuard<'_, BTreeMap<(&'static str, Contradicted), u64>> {
+        let counts = self.contradictions.lock();
+        counts.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn looks(&self) -> MutexGuard<'_, HashMap<&'static str, Look>> {

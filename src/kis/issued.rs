@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::codes::error_of;
-use super::wire::row;
+use super::wire::{Body, row};
 use crate::domain::KrxTime;
 use crate::port::SourceError;
 
@@ -43,7 +43,9 @@ row! {
 pub(super) fn issued(status: u16, body: &[u8], now: KrxTime) -> Result<StoredToken, SourceError> {
     let unusable = |what: &str| format!("tokenP: HTTP {status} {what}");
     // The body may hold a token, so no word of it goes into the error.
-    let issued: IssuedToken<'_> = serde_json::from_slice(body)
+    let body = Body::new(body);
+    let issued: IssuedToken<'_> = body
+        .read()
         .map_err(|_| SourceError::Unavailable(unusable("without usable JSON")))?;
     let access_token = issued.access_token.as_str();
     if access_token.is_empty() {

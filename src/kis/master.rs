@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::NaiveDate;
 use encoding_rs::EUC_KR;
+use metrics::counter;
 use reqwest::{Method, Request, Url};
 
 use super::transport::{Transport, address};
@@ -20,13 +22,19 @@ const LARGEST_FILE: u64 = 32 << 20;
 
 /// Short code, name, group and sectors stand at the same place in both files.
 const CODE: Range<usize> = 0..9;
+const STANDARD_CODE: Range<usize> = 9..21;
 const NAME: Range<usize> = 21..61;
 const GROUP: Range<usize> = 61..63;
 /// Index sectors, large and medium.
 const LARGE_SECTOR: Range<usize> = 64..68;
 const MEDIUM_SECTOR: Range<usize> = 68..72;
-/// So wide is the number of listed shares.
+/// So wide is the number of listed shares, and a date.
 const SHARES_WIDTH: usize = 15;
+const DATE_WIDTH: usize = 8;
+
+/// Of a file this share of records may be damaged, one in so many; with more it is refused, for a list
+/// must not get shorter in silence.
+const FEW: usize = 100;
 
 /// One of the two files and where its records keep what differs.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +43,10 @@ struct Layout {
     market: Market,
     width: usize,
     halted: usize,
+    /// `sltr_yn`, in liquidation.
+    liquidation: usize,
+    /// `stck_lstn_date`, first trading day.
+    listed: usize,
     /// `lstn_stcn`, listed shares in thousands, truncated.
     shares: usize,
 }
@@ -45,6 +57,8 @@ const LAYOUTS: [Layout; 2] = [
         market: Market::Kospi,
         width: 288,
         halted: 121,
+        liquidation: 122,
+        listed: 166,
         shares: 174,
     },
     Layout {
@@ -52,6 +66,8 @@ const LAYOUTS: [Layout; 2] = [
         market: Market::Kosdaq,
         width: 282,
         halted: 116,
+        liquidation: 117,
+        listed: 161,
         shares: 169,
     },
 ];
@@ -185,85 +201,151 @@ fn unpack(file: &'static str, archive: Vec<u8>) -> Result<Vec<u8>, MasterError> 
     Ok(bytes)
 }
 
-/// Slices bytes at fixed places, then decodes: decoded first, a name would have no fixed width.
+/// What a record holds.
+enum Record {
+    Listed(Box<Listing>),
+    /// A group that sise does not know.
+    Unknown(String),
+    /// None that is kept.
+    LeftOut,
+}
+
+/// Where a record is damaged, in bytes from its start, and how.
+type Damage = (usize, String);
+
+/// A record that is damaged is left out, loudly, and the others are read; a file with many of them is
+/// none.
 fn read(layout: Layout, bytes: &[u8]) -> Result<Vec<Listing>, MasterError> {
     let file = layout.file;
     let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let mut listings = Vec::new();
     let mut seen = HashSet::new();
     let mut unknown: BTreeMap<String, usize> = BTreeMap::new();
+    let mut damaged = Vec::new();
+    let mut records = 0;
     let mut start = 0;
     for (record, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
-        let broken = |byte: usize, trouble: String| MasterError::Record {
+        records = record;
+        let read = read_record(layout, line.strip_suffix(b"\r").unwrap_or(line));
+        let trouble = match read {
+            Ok(Record::Listed(listing)) if seen.insert(listing.code) => {
+                listings.push(*listing);
+                None
+            }
+            Ok(Record::Listed(listing)) => {
+                let twice = format!("{} stands in the file twice", listing.code);
+                Some((CODE.start, twice))
+            }
+            Ok(Record::Unknown(group)) => {
+                *unknown.entry(group).or_default() += 1;
+                None
+            }
+            Ok(Record::LeftOut) => None,
+            Err(damage) => Some(damage),
+        };
+        damaged.extend(trouble.map(|(byte, trouble)| MasterError::Record {
             file,
             record,
             byte: start + byte,
             trouble,
-        };
-        let length = line.len();
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.len() != layout.width {
-            let trouble = format!("{} bytes long, not {}", line.len(), layout.width);
-            return Err(broken(line.len().min(layout.width), trouble));
-        }
-        let slice = |range: Range<usize>| {
-            let at = range.start;
-            let piece = line.get(range).unwrap_or_default();
-            let (text, malformed) = EUC_KR.decode_without_bom_handling(piece);
-            if malformed {
-                return Err(broken(at, "not cp949 text".to_owned()));
-            }
-            // Fields are filled up with spaces, and with nothing else.
-            Ok(text.trim_matches(' ').to_owned())
-        };
-        let group = slice(GROUP)?;
-        let Some(group) = Group::from_code(&group) else {
-            let is_group = group.len() == 2 && group.bytes().all(|byte| byte.is_ascii_uppercase());
-            if !is_group {
-                return Err(broken(
-                    GROUP.start,
-                    format!("'{group}' is no security group"),
-                ));
-            }
-            if !LEFT_OUT.contains(&group.as_str()) {
-                *unknown.entry(group).or_default() += 1;
-            }
-            start += length + 1;
-            continue;
-        };
-        let code = slice(CODE)?
-            .parse::<Symbol>()
-            .map_err(|error| broken(CODE.start, error.to_string()))?;
-        if !seen.insert(code) {
-            return Err(broken(
-                CODE.start,
-                format!("{code} stands in the file twice"),
-            ));
-        }
-        let name = slice(NAME)?;
-        if name.trim().is_empty() {
-            return Err(broken(NAME.start, format!("{code} has no name")));
-        }
-        let halted = match line.get(layout.halted) {
-            Some(b'Y') => Some(true),
-            Some(b'N') => Some(false),
-            _ => None,
-        };
-        listings.push(Listing {
-            code,
-            name,
-            market: layout.market,
-            group,
-            halted,
-            shares: shares(line.get(layout.shares..layout.shares + SHARES_WIDTH)),
-            sector: sector(layout.market, code, line),
-        });
-        start += length + 1;
+        }));
+        start += line.len() + 1;
+    }
+    if damaged.len() * FEW > records {
+        let first = damaged.into_iter().next();
+        return first.map_or(Ok(listings), Err);
+    }
+    for error in damaged {
+        counter!("sise_rows_refused_total", "call" => "master", "reason" => "damaged").increment(1);
+        tracing::warn!(%error, "a record of the stock list is left out");
     }
     for (group, records) in unknown {
         tracing::warn!(file, %group, records, "a security group that sise does not know is left out");
     }
     Ok(listings)
+}
+
+/// Slices bytes at fixed places, then decodes: decoded first, a name would have no fixed width.
+fn read_record(layout: Layout, line: &[u8]) -> Result<Record, Damage> {
+    if line.len() != layout.width {
+        let trouble = format!("{} bytes long, not {}", line.len(), layout.width);
+        return Err((line.len().min(layout.width), trouble));
+    }
+    let decode = |range: Range<usize>| {
+        let piece = line.get(range).unwrap_or_default();
+        let (text, malformed) = EUC_KR.decode_without_bom_handling(piece);
+        // Fields are filled up with spaces, and with nothing else.
+        (text.trim_matches(' ').to_owned(), malformed)
+    };
+    let slice = |range: Range<usize>| match decode(range.clone()) {
+        (text, false) => Ok(text),
+        (_, true) => Err((range.start, "not cp949 text".to_owned())),
+    };
+    let group = slice(GROUP)?;
+    let Some(group) = Group::from_code(&group) else {
+        let is_group = group.len() == 2 && group.bytes().all(|byte| byte.is_ascii_uppercase());
+        if !is_group {
+            return Err((GROUP.start, format!("'{group}' is no security group")));
+        }
+        return Ok(match LEFT_OUT.contains(&group.as_str()) {
+            true => Record::LeftOut,
+            false => Record::Unknown(group),
+        });
+    };
+    let code = slice(CODE)?
+        .parse::<Symbol>()
+        .map_err(|error| (CODE.start, error.to_string()))?;
+    let standard = slice(STANDARD_CODE)?;
+    if names_another(code, &standard) {
+        let trouble = format!("{code} has the standard code {standard} of another");
+        return Err((STANDARD_CODE.start, trouble));
+    }
+    let name = match decode(NAME) {
+        (name, false) if name.trim().is_empty() => {
+            return Err((NAME.start, format!("{code} has no name")));
+        }
+        (name, false) => name,
+        // A stock is one by its code; what can be read of its name is better than no stock.
+        (name, true) => match Shipped::get().listing(code) {
+            Some(known) => known.name.clone(),
+            None => name,
+        },
+    };
+    let flag = |place| match line.get(place) {
+        Some(b'Y') => Some(true),
+        Some(b'N') => Some(false),
+        _ => None,
+    };
+    let field = |place: usize, width| line.get(place..place + width);
+    Ok(Record::Listed(Box::new(Listing {
+        code,
+        name,
+        market: layout.market,
+        group,
+        halted: flag(layout.halted),
+        shares: shares(field(layout.shares, SHARES_WIDTH)),
+        sector: sector(layout.market, code, line),
+        listed: date(field(layout.listed, DATE_WIDTH)),
+        in_liquidation: flag(layout.liquidation),
+    })))
+}
+
+/// Whether the standard code is that of another issuer. Those of domestic shares and funds hold the
+/// short code but for its last letter, which tells the kind of share.
+fn names_another(code: Symbol, standard: &str) -> bool {
+    let issuer = standard.strip_prefix("KR7").and_then(|rest| rest.get(..5));
+    let own = code.as_str().get(..5);
+    let is_note = code.as_str().len() != 6;
+    issuer.is_some_and(|issuer| !is_note && Some(issuer) != own)
+}
+
+/// A date of digits; what is none is absent.
+fn date(field: Option<&[u8]>) -> Option<NaiveDate> {
+    let digits = str::from_utf8(field?).ok()?;
+    let is_date = digits.bytes().all(|byte| byte.is_ascii_digit());
+    NaiveDate::parse_from_str(digits, "%Y%m%d")
+        .ok()
+        .filter(|_| is_date)
 }
 
 /// Shares from a count in thousands. Like the flag of a halt it is no part of what makes a list: what
@@ -312,7 +394,14 @@ pub(crate) mod oracle {
                     std::str::from_utf8(group).is_ok_and(|text| Group::from_code(text).is_some())
                 })
                 .collect();
-            assert_eq!(stocks.len(), listings.len());
+            assert!(listings.len() <= stocks.len());
+            let lost = stocks.len() - listings.len();
+            if lost > 0 {
+                // Each with a word, and few of many.
+                let records = bytes.split(|byte| *byte == b'\n').count();
+                assert!(lost * super::FEW <= records);
+                continue;
+            }
             let mut seen = HashSet::new();
             for (line, listing) in stocks.into_iter().zip(&listings) {
                 let code = str::from_utf8(line.get(CODE).unwrap_or_default()).unwrap_or_default();
@@ -416,10 +505,10 @@ mod tests {
         );
 
         let mut garbled = KOSPI.to_vec();
-        garbled[289 * 2 + 21] = 0xFF;
+        garbled[289 * 2 + 61] = 0xFF;
         let error = listings(0, &garbled).unwrap_err().to_string();
         assert!(
-            error.starts_with("kospi_code.mst: record 3, byte 599: not cp949"),
+            error.starts_with("kospi_code.mst: record 3, byte 639: not cp949"),
             "{error}"
         );
 
@@ -457,6 +546,86 @@ mod tests {
 
         assert!(listings(0, b"").is_err());
         assert!(listings(0, &KOSPI[..KOSPI.len() - 10]).is_err());
+    }
+
+    /// As many records as a file has, so that a damaged one is one of many.
+    fn whole_file() -> Vec<u8> {
+        let record = &KOSPI[289 * 7..289 * 8];
+        let numbered = |number: usize| {
+            let mut record = record.to_vec();
+            record[..6].copy_from_slice(format!("{number:05}0").as_bytes());
+            record[12..17].copy_from_slice(format!("{number:05}").as_bytes());
+            record
+        };
+        (0..500).flat_map(numbered).collect()
+    }
+
+    #[test]
+    fn one_damaged_record_takes_no_other_along() {
+        let whole = whole_file();
+        assert_eq!(listings(0, &whole).unwrap().len(), 500);
+        let damages: [&[(usize, u8)]; 6] = [
+            // A group, a code, a code of another, a standard code of another,
+            &[(61, 0xFF)],
+            &[(0, b'*')],
+            &[(4, b'9'), (3, b'9')],
+            &[(14, b'9')],
+            // a record in two, and bytes that are no text.
+            &[(100, b'\n')],
+            &[(61, 0x80), (62, 0x80)],
+        ];
+        for damage in damages {
+            let mut file = whole.clone();
+            for (byte, with) in damage {
+                file[289 * 7 + byte] = *with;
+            }
+            let read = listings(0, &file).unwrap();
+            assert_eq!(read.len(), 499, "{damage:?}");
+            assert!(
+                read.iter().all(|l| l.code.as_str() != "000070"),
+                "{damage:?}"
+            );
+        }
+        // What is no part of a stock damages none.
+        for damage in [
+            (21, 0xFF),
+            (60, 0x81),
+            (64, 0xFF),
+            (121, 0),
+            (122, b'?'),
+            (166, b'x'),
+            (174, 0xFF),
+        ] {
+            let mut file = whole.clone();
+            file[289 * 7 + damage.0] = damage.1;
+            let read = listings(0, &file).unwrap();
+            assert_eq!(read.len(), 500, "{damage:?}");
+            let damaged = read.iter().find(|l| l.code.as_str() == "000070").unwrap();
+            assert!(!damaged.name.is_empty(), "{damage:?}");
+        }
+        // A file of which much is damaged is none.
+        let mut file = whole.clone();
+        for record in 0..6 {
+            file[289 * record] = b'*';
+        }
+        let error = listings(0, &file).unwrap_err().to_string();
+        assert!(
+            error.starts_with("kospi_code.mst: record 1, byte 0: "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn first_day_and_liquidation_are_read() {
+        let mut record = KOSPI[289 * 7..289 * 8].to_vec();
+        let read = listings(0, &record).unwrap();
+        assert_eq!(read[0].listed, NaiveDate::from_ymd_opt(1975, 6, 11));
+        assert_eq!(read[0].in_liquidation, Some(false));
+        record[122] = b'Y';
+        record[166..174].copy_from_slice(b"20261120");
+        let read = listings(0, &record).unwrap();
+        let day = NaiveDate::from_ymd_opt(2026, 11, 20);
+        assert_eq!((read[0].listed, read[0].in_liquidation), (day, Some(true)));
     }
 
     #[test]

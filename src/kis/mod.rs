@@ -4,7 +4,8 @@
 //! `codes` knows what each of the broker's error codes means; `auth` keeps the access token, sealed
 //! by `seal`, on disk in `token_file`; `approval` gets the key of the live feed, which is `ws`; `bans` keeps a refused key quiet; `call` puts all that
 //! together; `quotes` is the port's implementation; `wire` and `master` turn the broker's bytes into
-//! values, and `drift` finds where those are not as documented.
+//! values; `bases` knows what the day's prices are measured against, `refusal` why a row is no price,
+//! and `drift` finds where answers are not as documented.
 
 #[cfg(feature = "daemon")]
 mod approval;
@@ -12,6 +13,7 @@ mod asked;
 mod auth;
 mod ban_file;
 mod bans;
+mod bases;
 mod call;
 mod codes;
 mod drift;
@@ -20,6 +22,7 @@ mod holidays;
 mod issued;
 mod master;
 mod quotes;
+mod refusal;
 mod rest;
 mod seal;
 mod token;
@@ -35,6 +38,7 @@ pub use approval::Approvals;
 pub use auth::{Auth, Credentials, Keep};
 pub use ban_file::BanFile;
 pub use bans::{BanKeep, Bans};
+pub use bases::Bases;
 pub use call::Caller;
 pub use drift::{DriftKind, Drifted};
 pub use holidays::BrokerDay;

@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use metrics::counter;
 
+use super::bases::Bases;
 use super::call::{Call, Caller};
 use super::fields;
-use super::wire::{Context, MultiRow, NoQuote, SingleRow, rows, shows_last_trades};
-use crate::domain::{
-    Calendar, Calling, Index, IndexQuote, KrxTime, Quote, Symbol, Universe, Venue,
-};
+use super::refusal::Refusal;
+use super::wire::{Body, Context, MultiRow, NoQuote, Read, SingleRow, names, shows_last_trades};
+use crate::domain::{Calendar, Calling, Index, IndexQuote, KrxTime, Symbol, Universe, Venue};
 use crate::port::{Answer, Answers, QuoteSource, SourceError, Tally, Urgency};
 
 const MULTI: Call = Call {
@@ -36,6 +36,7 @@ pub struct KisQuotes {
     caller: Caller,
     calendar: Arc<ArcSwap<Calendar>>,
     universe: Arc<ArcSwap<Universe>>,
+    bases: Arc<Bases>,
     multi: AtomicBool,
 }
 
@@ -47,12 +48,14 @@ impl KisQuotes {
         caller: Caller,
         calendar: Arc<ArcSwap<Calendar>>,
         universe: Arc<ArcSwap<Universe>>,
+        bases: Arc<Bases>,
         calling: Calling,
     ) -> Self {
         Self {
             caller,
             calendar,
             universe,
+            bases,
             multi: AtomicBool::new(calling == Calling::Multi),
         }
     }
@@ -78,7 +81,8 @@ impl KisQuotes {
         let universe = self.universe.load();
         self.caller
             .call(&MULTI, &query, urgency, |sent_at, reply| {
-                let rows: Vec<MultiRow<'_>> = rows(reply.status, &reply.body)?;
+                let body = Body::new(&reply.body);
+                let rows: Vec<MultiRow<'_>> = body.rows(reply.status)?;
                 // Joined by code, never by place: an answer may be short (contract 4.3).
                 let named = |name: &str| {
                     let mut rows = rows.iter();
@@ -89,13 +93,38 @@ impl KisQuotes {
                 let shows_last_trades = shows_last_trades(&rows);
                 let has_price =
                     |row: &MultiRow<'_>| !row.is_of_expected_match() || shows_last_trades;
-                let answer = |symbol: &Symbol| {
-                    let context = self.context(*symbol, &universe, sent_at);
-                    let quote = named(symbol.as_str()).map(|row| match has_price(row) {
-                        true => row.quote(context),
-                        false => Err(NoQuote::Expected),
-                    });
-                    (*symbol, answer_of(quote))
+                // A row that was not asked for, or a second one, stands where one that was should.
+                let code = |row: &MultiRow<'_>| row.inter_shrn_iscd.as_str().parse::<Symbol>().ok();
+                let is_stray = |(place, row): &(usize, &MultiRow<'_>)| {
+                    let name = row.inter_shrn_iscd.as_str();
+                    let is_asked = symbols.iter().any(|symbol| names(name, *symbol))
+                        || indices.iter().any(|index| index.code() == name);
+                    let mut before = rows.iter().take(*place).filter_map(code);
+                    code(row).is_some_and(|code| !is_asked || before.any(|other| other == code))
+                };
+                let mut stray = rows.iter().enumerate().filter(is_stray);
+                let mut answer = |symbol: &Symbol| {
+                    let is_own = |row: &&MultiRow<'_>| names(row.inter_shrn_iscd.as_str(), *symbol);
+                    let mut own = rows.iter().filter(is_own);
+                    let read = match (own.next(), own.next()) {
+                        (Some(row), second)
+                            if second.is_none_or(|other| row.tells_the_same(other)) =>
+                        {
+                            match has_price(row) {
+                                true => row.read(self.context(*symbol, &universe, sent_at)),
+                                false => Err(NoQuote::Expected),
+                            }
+                        }
+                        (Some(_), _) => Err(NoQuote::Refused(Refusal::Twice)),
+                        (None, _) => Err(match stray.next() {
+                            Some((_, row)) => {
+                                let other = row.inter_shrn_iscd.as_str().to_owned();
+                                NoQuote::Refused(Refusal::OtherCode(other))
+                            }
+                            None => NoQuote::Unknown,
+                        }),
+                    };
+                    (*symbol, self.answer_of(&MULTI, read))
                 };
                 let session = self.calendar.load().phase(Venue::Krx, sent_at);
                 let level = |index: &Index| {
@@ -103,7 +132,7 @@ impl KisQuotes {
                     row.index(*index, sent_at, session)
                 };
                 let levels = indices.iter().filter_map(level).collect();
-                Ok((symbols.iter().map(answer).collect(), levels))
+                Ok((symbols.iter().map(&mut answer).collect(), levels))
             })
             .await
     }
@@ -117,11 +146,13 @@ impl KisQuotes {
         let (answer, tally) = self
             .caller
             .call(&SINGLE, &query, urgency, |sent_at, reply| {
-                let rows: Vec<SingleRow<'_>> = rows(reply.status, &reply.body)?;
-                let quote = rows
-                    .first()
-                    .map(|row| row.quote(self.context(symbol, &universe, sent_at)));
-                Ok(answer_of(quote))
+                let body = Body::new(&reply.body);
+                let rows: Vec<SingleRow<'_>> = body.rows(reply.status)?;
+                let read = match rows.first() {
+                    Some(row) => row.read_of(self.context(symbol, &universe, sent_at)),
+                    None => Err(NoQuote::Unknown),
+                };
+                Ok(self.answer_of(&SINGLE, read))
             })
             .await;
         ((symbol, answer.unwrap_or_else(Answer::Failed)), tally)
@@ -133,19 +164,38 @@ impl KisQuotes {
             listing: universe.get(symbol),
             asked_at: sent_at,
             session: self.calendar.load().phase(Venue::Krx, sent_at),
+            basis: self.bases.of(symbol, sent_at.date_naive()),
         }
     }
-}
 
-fn answer_of(quote: Option<Result<Quote, NoQuote>>) -> Answer {
-    match quote {
-        Some(Ok(quote)) => Answer::Quote(Box::new(quote)),
-        Some(Err(NoQuote::Refused(why))) => Answer::Refused(why),
-        Some(Err(NoQuote::Expected)) => {
-            counter!("sise_expected_matches_total").increment(1);
-            Answer::Refused("the price of an expected match, which is no trade".to_owned())
-        }
-        Some(Err(NoQuote::Unknown)) | None => Answer::Unknown,
+    /// What a row says of its code; what it says of itself is counted.
+    fn answer_of(&self, call: &Call, read: Result<Read, NoQuote>) -> Answer {
+        let refused = match read {
+            Ok(Read {
+                quote,
+                basis,
+                contradicted,
+            }) => {
+                let day = quote.fetched_at.date_naive();
+                let take = |basis| self.bases.take(quote.stock_code, day, basis);
+                match basis.map_or(Ok(()), take) {
+                    Ok(()) => {
+                        self.caller.contradicted(call, &contradicted);
+                        return Answer::Quote(Box::new(quote));
+                    }
+                    Err(why) => Refusal::from(why),
+                }
+            }
+            Err(NoQuote::Refused(refused)) => refused,
+            Err(NoQuote::Expected) => {
+                counter!("sise_expected_matches_total").increment(1);
+                let words = "the price of an expected match, which is no trade";
+                return Answer::Refused(words.to_owned());
+            }
+            Err(NoQuote::Unknown) => return Answer::Unknown,
+        };
+        refused.count(call.fields.call);
+        Answer::Refused(refused.to_string())
     }
 }
 
@@ -222,3 +272,6 @@ impl fmt::Debug for KisQuotes {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

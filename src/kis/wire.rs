@@ -6,13 +6,18 @@
 mod body;
 mod index;
 mod match_phase;
+mod mend;
 mod row;
+mod settle;
 mod text;
 
+use super::bases::Basis;
+use super::refusal::Refusal;
 use crate::domain::{KrxTime, Listing, Phase, Quote, Status, Symbol};
-pub(super) use body::rows;
+pub(super) use body::Body;
 pub(super) use match_phase::{is_expected_match, shows_last_trades};
 pub(super) use row::row;
+pub(super) use settle::{Contradicted, Known, Told};
 pub(super) use text::Text;
 pub(super) use text::{parse_whole, percentage};
 
@@ -20,15 +25,19 @@ row! {
     /// One row of `intstock-multprice` (contract 4.3).
     MultiRow {
         hour_cls_code,
+        mrkt_trtm_cls_name,
         inter_shrn_iscd,
         inter_kor_isnm,
         inter2_prpr,
         inter2_prdy_vrss,
+        prdy_vrss_sign,
         prdy_ctrt,
         acml_vol,
         inter2_oprc,
         inter2_hgpr,
         inter2_lwpr,
+        inter2_llam,
+        inter2_mxpr,
         acml_tr_pbmn,
         intr_antc_cntg_vrss,
         intr_antc_vol,
@@ -42,17 +51,25 @@ row! {
     SingleRow {
         iscd_stat_cls_code,
         temp_stop_yn,
+        sltr_yn,
+        stck_shrn_iscd,
         stck_prpr,
         prdy_vrss,
+        prdy_vrss_sign,
         prdy_ctrt,
         acml_vol,
         acml_tr_pbmn,
         stck_oprc,
         stck_hgpr,
         stck_lwpr,
+        stck_llam,
+        stck_mxpr,
         stck_sdpr,
     }
 }
+
+/// The words of the exchange for a stock that trades for the last time.
+const LIQUIDATION: &str = "정리매매";
 
 /// What a conversion needs beside the row.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +79,18 @@ pub(super) struct Context<'a> {
     /// When the broker was asked.
     pub(super) asked_at: KrxTime,
     pub(super) session: Phase,
+    /// What earlier answers of the day told of base price and limits.
+    pub(super) basis: Option<Basis>,
+}
+
+/// A quote, and what comes with it.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) quote: Quote,
+    /// Base price and limits that the row itself tells.
+    pub(super) basis: Option<Basis>,
+    /// What the row says otherwise than the quote.
+    pub(super) contradicted: Vec<Contradicted>,
 }
 
 /// Why a row gives no quote.
@@ -70,7 +99,7 @@ pub(super) enum NoQuote {
     /// Nothing in the row speaks of a stock (contract 4.0.7).
     Unknown,
     /// There is a stock, but no price.
-    Refused(String),
+    Refused(Refusal),
     /// The price may be that of a match that is only expected.
     Expected,
 }
@@ -80,6 +109,7 @@ struct Fields<'a> {
     name: &'a str,
     price: &'a Text<'a>,
     change: &'a Text<'a>,
+    sign: &'a Text<'a>,
     change_rate: &'a Text<'a>,
     volume: &'a Text<'a>,
     value: &'a Text<'a>,
@@ -87,18 +117,22 @@ struct Fields<'a> {
     high: &'a Text<'a>,
     low: &'a Text<'a>,
     base_price: Option<i64>,
+    lower: &'a Text<'a>,
+    upper: &'a Text<'a>,
+    in_liquidation: bool,
     /// What the row itself says of a halt.
     halted: Option<bool>,
     source: &'static str,
 }
 
 impl MultiRow<'_> {
-    pub(super) fn quote(&self, context: Context<'_>) -> Result<Quote, NoQuote> {
-        quote(
+    pub(super) fn read(&self, context: Context<'_>) -> Result<Read, NoQuote> {
+        read(
             &Fields {
-                name: self.inter_kor_isnm.as_str(),
+                name: self.inter_kor_isnm.readable(),
                 price: &self.inter2_prpr,
                 change: &self.inter2_prdy_vrss,
+                sign: &self.prdy_vrss_sign,
                 change_rate: &self.prdy_ctrt,
                 volume: &self.acml_vol,
                 value: &self.acml_tr_pbmn,
@@ -106,6 +140,9 @@ impl MultiRow<'_> {
                 high: &self.inter2_hgpr,
                 low: &self.inter2_lwpr,
                 base_price: self.inter2_sdpr.positive(),
+                lower: &self.inter2_llam,
+                upper: &self.inter2_mxpr,
+                in_liquidation: self.mrkt_trtm_cls_name.as_str().contains(LIQUIDATION),
                 halted: None,
                 source: Quote::MULTI_PRICE,
             },
@@ -114,14 +151,41 @@ impl MultiRow<'_> {
     }
 }
 
+impl MultiRow<'_> {
+    /// Whether both rows tell the same price.
+    pub(super) fn tells_the_same(&self, other: &Self) -> bool {
+        let figures = |row: &Self| {
+            [
+                row.inter2_prpr.whole(),
+                row.inter2_sdpr.whole(),
+                row.acml_vol.whole(),
+                row.inter2_hgpr.whole(),
+                row.inter2_lwpr.whole(),
+            ]
+        };
+        figures(self) == figures(other)
+    }
+}
+
 impl SingleRow<'_> {
-    pub(super) fn quote(&self, context: Context<'_>) -> Result<Quote, NoQuote> {
+    /// The quote, if the row names no other code than the one that was asked for.
+    pub(super) fn read_of(&self, context: Context<'_>) -> Result<Read, NoQuote> {
+        let named = self.stck_shrn_iscd.as_str();
+        if named.parse::<Symbol>().is_ok() && !names(named, context.symbol) {
+            let other = named.to_owned();
+            return Err(NoQuote::Refused(Refusal::OtherCode(other)));
+        }
+        self.read(context)
+    }
+
+    pub(super) fn read(&self, context: Context<'_>) -> Result<Read, NoQuote> {
         let halted = self.iscd_stat_cls_code.as_str() == "58" || self.temp_stop_yn.as_str() == "Y";
-        quote(
+        read(
             &Fields {
                 name: "",
                 price: &self.stck_prpr,
                 change: &self.prdy_vrss,
+                sign: &self.prdy_vrss_sign,
                 change_rate: &self.prdy_ctrt,
                 volume: &self.acml_vol,
                 value: &self.acml_tr_pbmn,
@@ -129,6 +193,9 @@ impl SingleRow<'_> {
                 high: &self.stck_hgpr,
                 low: &self.stck_lwpr,
                 base_price: self.stck_sdpr.positive(),
+                lower: &self.stck_llam,
+                upper: &self.stck_mxpr,
+                in_liquidation: self.sltr_yn.as_str() == "Y",
                 halted: halted.then_some(true),
                 source: Quote::SINGLE_PRICE,
             },
@@ -137,21 +204,45 @@ impl SingleRow<'_> {
     }
 }
 
-fn quote(fields: &Fields<'_>, context: Context<'_>) -> Result<Quote, NoQuote> {
+/// Whether `named` is the code that was asked for. Notes may be named without the `Q` that they are
+/// asked for with.
+pub(super) fn names(named: &str, asked: Symbol) -> bool {
+    let asked = asked.as_str();
+    named == asked || Some(named) == asked.strip_prefix('Q')
+}
+
+fn read(fields: &Fields<'_>, context: Context<'_>) -> Result<Read, NoQuote> {
     let Some(price) = fields.price.positive() else {
         return Err(no_quote(fields));
     };
     let volume = fields.volume.whole().filter(|volume| *volume >= 0);
-    let open = fields.open.positive();
-    let change = fields
-        .change
-        .whole()
-        .or_else(|| fields.base_price.map(|base| price - base));
-    let change_rate = fields.change_rate.percent().or_else(|| {
-        let (base, change) = (fields.base_price?, change?);
-        #[expect(clippy::cast_precision_loss, reason = "won prices are far below 2^52")]
-        percentage(change as f64 / base as f64 * 100.0)
+    let value = fields.value.whole().filter(|value| *value >= 0);
+    let (open, high, low) = (
+        fields.open.positive(),
+        fields.high.positive(),
+        fields.low.positive(),
+    );
+    let told = Told {
+        price,
+        base: fields.base_price,
+        change: fields.change.whole(),
+        sign: fields.sign.as_str(),
+        rate: fields.change_rate.percent(),
+        open,
+        high,
+        low,
+        volume,
+        value,
+        limits: fields.lower.positive().zip(fields.upper.positive()),
+        in_liquidation: fields.in_liquidation,
+    };
+    let settled = told.settle(&Known {
+        listing: context.listing,
+        basis: context.basis,
+        at: context.asked_at,
+        session: context.session,
     });
+    let settled = settled.map_err(|why| NoQuote::Refused(why.into()))?;
     // Neither volume nor open: not traded today (contract 4.0.8, 4.0.9). Where the answer lacks
     // both, that is not known.
     let has_traded = match (volume, open) {
@@ -171,43 +262,51 @@ fn quote(fields: &Fields<'_>, context: Context<'_>) -> Result<Quote, NoQuote> {
         ("", Some(listing)) => listing.name.clone(),
         (name, _) => name.to_owned(),
     };
-    Ok(Quote {
+    let quote = Quote {
         stock_code: context.symbol,
         stock_name: name,
         price,
-        change,
-        change_rate,
+        change: settled.change,
+        change_rate: settled.rate,
         volume,
         timestamp: context.asked_at.naive_local(),
         market: context.listing.map(|listing| listing.market),
         open,
-        high: fields.high.positive(),
-        low: fields.low.positive(),
-        base_price: fields.base_price,
-        value: fields.value.whole().filter(|value| *value >= 0),
+        high,
+        low,
+        base_price: settled.base,
+        value,
         venue: "KRX".into(),
         session: context.session,
         status,
-        limit: None,
+        limit: settled.limit,
         source: fields.source.into(),
         simulated: false,
         fetched_at: context.asked_at,
-    }
-    .as_stored())
+    };
+    Ok(Read {
+        quote: quote.as_stored(),
+        basis: fields.base_price.map(|base| Basis {
+            base,
+            limits: settled.limits,
+        }),
+        contradicted: settled.contradicted,
+    })
 }
 
 fn no_quote(fields: &Fields<'_>) -> NoQuote {
     let text = fields.price.as_str();
+    let refused = |what| NoQuote::Refused(Refusal::NoPrice(what));
     let nothing = |text: &Text<'_>| text.positive().is_none();
     let of_no_stock = fields.base_price.is_none() && nothing(fields.volume) && nothing(fields.high);
     match text {
         "" | "0" if of_no_stock => NoQuote::Unknown,
-        "" => NoQuote::Refused("blank price".to_owned()),
-        _ if parse_whole(text) == Some(0) => NoQuote::Refused("zero price".to_owned()),
+        "" => refused("blank price".to_owned()),
+        _ if parse_whole(text) == Some(0) => refused("zero price".to_owned()),
         _ => {
             // A long text may be anything, and nothing that should be shown.
             let is_short = text.len() <= 20 && !text.contains(char::is_control);
-            NoQuote::Refused(if is_short {
+            refused(if is_short {
                 format!("unparsable price '{text}'")
             } else {
                 format!("unparsable price, a text of {} bytes", text.len())

@@ -58,11 +58,19 @@ pub enum GapReason {
     Unreadable,
     /// They came faster than they were taken.
     Overflow,
+    /// A trade told of no price, or of one that cannot be.
+    Refused,
 }
 
 impl GapReason {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Lost, Self::Resumed, Self::Unreadable, Self::Overflow];
+    pub const ALL: [Self; 5] = [
+        Self::Lost,
+        Self::Resumed,
+        Self::Unreadable,
+        Self::Overflow,
+        Self::Refused,
+    ];
 
     /// One word, for metrics.
     #[must_use]
@@ -72,6 +80,7 @@ impl GapReason {
             Self::Resumed => "resumed",
             Self::Unreadable => "unreadable",
             Self::Overflow => "overflow",
+            Self::Refused => "refused",
         }
     }
 }
@@ -83,6 +92,7 @@ impl fmt::Display for GapReason {
             Self::Resumed => "the session was away for a while",
             Self::Unreadable => "a message could not be read",
             Self::Overflow => "trades came faster than they were taken",
+            Self::Refused => "a trade told of no price that can be",
         })
     }
 }

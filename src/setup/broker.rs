@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::domain::{Calendar, Universe};
 #[cfg(feature = "daemon")]
 use crate::kis::{Approvals, KisTicks, WebSocket};
-use crate::kis::{Auth, BanKeep, Bans, Caller, Credentials, Keep, KisQuotes, Rest};
+use crate::kis::{Auth, BanKeep, Bans, Bases, Caller, Credentials, Keep, KisQuotes, Rest};
 use crate::pace::{Fallback, LocalBudget, Pacer};
 use crate::port::TickSource;
 use crate::store::{MemoryBans, MemoryTokens};
@@ -104,7 +104,16 @@ pub(super) fn put_together(
         file: outside.token_file.clone(),
         process: outside.process.clone(),
     };
-    let ticks = ticks(settings, calendar, universe, &rest, &credentials, clock);
+    let bases = Arc::new(Bases::default());
+    let ticks = ticks(
+        settings,
+        calendar,
+        universe,
+        &bases,
+        &rest,
+        &credentials,
+        clock,
+    );
     let auth = Auth::new(Arc::clone(&rest), credentials, keep, Arc::clone(clock));
     let auth = Arc::new(auth.recorded_by(Arc::clone(&outside.recorder)));
     let caller = Caller::new(Arc::clone(&rest), Arc::clone(&auth));
@@ -112,6 +121,7 @@ pub(super) fn put_together(
         caller.clone(),
         Arc::clone(calendar),
         Arc::clone(universe),
+        bases,
         settings.calling(),
     );
     Ok(Some(Broker {
@@ -130,6 +140,7 @@ fn ticks(
     settings: &Settings,
     calendar: &Arc<ArcSwap<Calendar>>,
     universe: &Arc<ArcSwap<Universe>>,
+    bases: &Arc<Bases>,
     rest: &Arc<Rest>,
     credentials: &Credentials,
     clock: &Clock,
@@ -144,6 +155,7 @@ fn ticks(
         Arc::new(approvals),
         Arc::clone(calendar),
         Arc::clone(universe),
+        Arc::clone(bases),
         Arc::clone(clock),
     )))
 }
@@ -154,6 +166,7 @@ fn ticks(
     _: &Settings,
     _: &Arc<ArcSwap<Calendar>>,
     _: &Arc<ArcSwap<Universe>>,
+    _: &Arc<Bases>,
     _: &Arc<Rest>,
     _: &Credentials,
     _: &Clock,

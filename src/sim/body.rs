@@ -11,6 +11,9 @@ const KEPT: [&str; 4] = [
     "stck_prpr",
 ];
 
+/// Fields that may lose their sign.
+const CHANGES: [&str; 2] = ["inter2_prdy_vrss", "prdy_vrss"];
+
 /// One object, field by field.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
@@ -38,6 +41,11 @@ impl<'a> Row<'a> {
             // A fault of its own, which the others leave alone.
             self.alteration = Alteration::default();
             self.text("nxt_trad_psbl_yn", "Y");
+        }
+        if self.alteration.is_damaged {
+            // Half of a character, a line feed in a text, and what is no number.
+            self.out
+                .push_str(",\"mrkt_trtm_cls_name\":\"\\ud83d\n\",\"elw_pblc_yn\":NaN");
         }
         self.out.push('}');
     }
@@ -70,6 +78,10 @@ impl<'a> Row<'a> {
 
     /// A field of a whole number.
     pub(super) fn number(&mut self, name: &str, value: i64) -> &mut Self {
+        let value = match self.alteration.is_unsigned && CHANGES.contains(&name) {
+            true => value.abs(),
+            false => value,
+        };
         if self.begin(name) {
             push_number(self.out, value);
             self.out.push('"');

@@ -137,6 +137,11 @@ impl Sim {
         self.inner.dice.strikes(share)
     }
 
+    /// What a trade says where the price is `price`.
+    pub(super) fn price_of_trade(&self, price: i64) -> i64 {
+        self.inner.dice.implausible().unwrap_or(price)
+    }
+
     pub(super) fn options(&self) -> &SimOptions {
         &self.inner.options
     }

@@ -4,6 +4,7 @@ use super::answer::{Answer, Refusal};
 use super::faults::Dice;
 use super::market::Market;
 use super::query::Query;
+use super::stock::{Figures, Stock};
 use super::{chart, flags, holiday, index_price, info, multi, price};
 use crate::domain::KrxTime;
 
@@ -77,6 +78,14 @@ impl Endpoint {
             Self::ProductInfo => info::product(call, query),
         }
     }
+}
+
+/// Another stock than the one asked for, and its figures.
+pub(super) fn another<'a>(call: Call<'a>, asked: &Stock) -> Option<(&'a Stock, Figures)> {
+    let stocks = call.market.stocks().len();
+    let place = call.market.place(asked.code.as_str())?;
+    let place = (place + 1 + call.dice.below(stocks.saturating_sub(1))) % stocks;
+    Some((call.market.stock(place)?, call.market.figures(place)?))
 }
 
 /// The place of the stock that a call about one stock asks for; `None` for an unknown code.

@@ -29,12 +29,20 @@ pub(super) struct Alteration {
     pub(super) renaming: Option<Rng>,
     /// A field is there that is not documented.
     pub(super) is_widened: bool,
+    /// Fields are no JSON.
+    pub(super) is_damaged: bool,
+    /// The change lacks its sign.
+    pub(super) is_unsigned: bool,
 }
 
 impl Alteration {
     /// Whether anything is changed.
     pub(super) fn is_any(&self) -> bool {
-        self.thinning.is_some() || self.renaming.is_some() || self.is_widened
+        self.thinning.is_some()
+            || self.renaming.is_some()
+            || self.is_widened
+            || self.is_damaged
+            || self.is_unsigned
     }
 }
 
@@ -85,7 +93,24 @@ impl Dice {
             thinning: rng(self.faults().missing_fields),
             renaming: rng(self.faults().renamed_fields),
             is_widened: self.strikes(self.faults().unknown_fields),
+            is_damaged: self.strikes(self.faults().damaged),
+            is_unsigned: self.strikes(self.faults().unsigned),
         }
+    }
+
+    /// What a row says where the price is `price`, and whether that is a fault.
+    pub(super) fn price(&self, price: i64) -> (i64, bool) {
+        if self.strikes(self.faults().zero) {
+            return (0, true);
+        }
+        self.implausible()
+            .map_or((price, false), |wrong| (wrong, true))
+    }
+
+    /// A price that cannot be, where one is to be said.
+    pub(super) fn implausible(&self) -> Option<i64> {
+        let strikes = self.strikes(self.faults().implausible);
+        strikes.then(|| if self.rng().bool() { 1 } else { i64::MAX })
     }
 
     /// A number below `end`; 0 where that is 0.

@@ -29,8 +29,8 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
         return Ok(Answer::new(payload));
     };
     let alteration = call.dice.alteration();
-    let zero = call.dice.strikes(call.dice.faults().zero);
-    let faulty = zero || alteration.is_any();
+    let (price, is_wrong) = call.dice.price(now.price);
+    let faulty = is_wrong || alteration.is_any();
     let mut row = Row::altered(&mut payload, alteration);
     let (lower, upper) = now.limits();
     row.text("rprs_mrkt_kor_name", represented_by(stock))
@@ -53,7 +53,7 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
     ])
     .number("stck_llam", lower)
     .texts(&[("new_lstn_cls_name", ""), ("vlnt_deal_cls_name", " ")]);
-    trading(&mut row, stock, &now, if zero { 0 } else { now.price });
+    trading(&mut row, stock, &now, price);
     row.end();
     Ok(Answer {
         faulty,
@@ -103,7 +103,7 @@ fn trading(row: &mut Row<'_>, stock: &Stock, now: &Figures, price: i64) {
             "bstp_kor_isnm",
             stock.sector.map_or("", |sector| sector.name),
         )
-        .text("sltr_yn", "N")
+        .flag("sltr_yn", now.is_in_liquidation())
         .flag("trht_yn", stock.halted)
         .texts(&[("oprc_rang_cont_yn", "N"), ("vlnt_fin_cls_code", "")])
         .number("prdy_vol", stock.previous_volume);

@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Refusal};
 use super::body::Row;
-use super::endpoint::Call;
+use super::endpoint::{Call, another};
 use super::faults::Alteration;
 use super::index::{Index, IndexFigures};
 use super::query::Query;
@@ -43,17 +43,21 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
         }
         match asked {
             Asked::Stock(stock, now) => {
+                let other = call.dice.strikes(faults.misnamed);
+                let other = other.then(|| another(call, stock)).flatten();
+                let (stock, now) = other.as_ref().map_or((*stock, now), |(s, now)| (*s, now));
                 let alteration = call.dice.alteration();
-                let zero = call.dice.strikes(faults.zero);
                 let expected = call
                     .dice
                     .strikes(faults.expected)
                     .then(|| expected_match(now));
-                faulty |= zero || expected.is_some() || alteration.is_any();
+                let shown = expected.as_ref().map_or(now.price, |now| now.price);
+                let (price, is_wrong) = call.dice.price(shown);
+                faulty |= is_wrong || other.is_some() || expected.is_some() || alteration.is_any();
                 let seen = Seen {
                     now,
                     expected,
-                    zero,
+                    price,
                 };
                 stock_row(&mut payload, stock, &seen, alteration);
             }
@@ -135,7 +139,8 @@ struct Seen<'a> {
     now: &'a Figures,
     /// Of the match that is expected in a VI, where there is one.
     expected: Option<Figures>,
-    zero: bool,
+    /// What the row says the price is.
+    price: i64,
 }
 
 /// What a VI is expected to end with: another price, at which nothing has traded yet.
@@ -151,7 +156,7 @@ fn expected_match(now: &Figures) -> Figures {
 }
 
 fn stock_row(out: &mut String, stock: &Stock, seen: &Seen<'_>, alteration: Alteration) {
-    let zero = seen.zero;
+    let price = seen.price;
     let now = seen.expected.as_ref().unwrap_or(seen.now);
     let (lower, upper) = now.limits();
     let label = match stock.market {
@@ -160,15 +165,19 @@ fn stock_row(out: &mut String, stock: &Stock, seen: &Seen<'_>, alteration: Alter
     };
     let book = Book::of(now);
     let mut row = Row::altered(out, alteration);
+    let treatment = match now.is_in_liquidation() {
+        true => "정리매매",
+        false => label,
+    };
     row.text("kospi_kosdaq_cls_name", label)
-        .text("mrkt_trtm_cls_name", label)
+        .text("mrkt_trtm_cls_name", treatment)
         .text(
             "hour_cls_code",
             if seen.expected.is_some() { "C" } else { "0" },
         )
         .text("inter_shrn_iscd", stock.code.as_str())
         .text("inter_kor_isnm", &stock.name)
-        .number("inter2_prpr", if zero { 0 } else { now.price })
+        .number("inter2_prpr", price)
         .number("inter2_prdy_vrss", now.change())
         .text("prdy_vrss_sign", now.sign())
         .decimal("prdy_ctrt", now.rate)

@@ -88,6 +88,14 @@ pub struct Faults {
     pub unknown_fields: f64,
     /// Share of rows in which about an eighth of the optional fields have another name.
     pub renamed_fields: f64,
+    /// Share of rows that are of another stock than the one asked for, and say so.
+    pub misnamed: f64,
+    /// Share of rows, and of trades of the live feed, whose price cannot be: 1 won, or 2^63-1.
+    pub implausible: f64,
+    /// Share of rows in which fields are no JSON.
+    pub damaged: f64,
+    /// Share of rows whose change lacks its sign.
+    pub unsigned: f64,
     /// Multi-price calls are refused with `EGW02006`.
     pub no_multi: bool,
 }
@@ -108,13 +116,17 @@ impl Default for Faults {
             missing_fields: 0.0,
             unknown_fields: 0.0,
             renamed_fields: 0.0,
+            misnamed: 0.0,
+            implausible: 0.0,
+            damaged: 0.0,
+            unsigned: 0.0,
             no_multi: false,
         }
     }
 }
 
 impl Faults {
-    fn shares(&self) -> [(&'static str, f64); 12] {
+    fn shares(&self) -> [(&'static str, f64); 16] {
         [
             ("refuse", self.refuse),
             ("http_500", self.http_500),
@@ -128,6 +140,10 @@ impl Faults {
             ("missing_fields", self.missing_fields),
             ("unknown_fields", self.unknown_fields),
             ("renamed_fields", self.renamed_fields),
+            ("misnamed", self.misnamed),
+            ("implausible", self.implausible),
+            ("damaged", self.damaged),
+            ("unsigned", self.unsigned),
         ]
     }
 

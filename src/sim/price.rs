@@ -4,7 +4,7 @@ use chrono::{Days, NaiveDate};
 
 use super::answer::{Answer, Refusal};
 use super::body::Row;
-use super::endpoint::{Call, place};
+use super::endpoint::{Call, another, place};
 use super::query::Query;
 use super::stock::{Figures, Stock, hundredths};
 use crate::domain::{Market, tick_size};
@@ -22,18 +22,20 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
     let Some((stock, now)) = found else {
         return Ok(Answer::new(unknown()));
     };
+    let is_misnamed = call.dice.strikes(call.dice.faults().misnamed);
+    let other = is_misnamed.then(|| another(call, stock)).flatten();
+    let (stock, now) = other.unwrap_or((stock, now));
     let alteration = call.dice.alteration();
-    let zero = call.dice.strikes(call.dice.faults().zero);
-    let faulty = zero || alteration.is_any();
+    let (price, is_wrong) = call.dice.price(now.price);
+    let faulty = is_wrong || other.is_some() || alteration.is_any();
     let mut payload = String::with_capacity(3_600);
     payload.push_str("\"output\":");
     let mut row = Row::altered(&mut payload, alteration);
     state(&mut row, stock);
-    let price = if zero { 0 } else { now.price };
     trading(&mut row, stock, &now, price);
     figures(&mut row, stock, &now);
     extremes(&mut row, &now, call.market.day(call.now));
-    warnings(&mut row, stock);
+    warnings(&mut row, stock, &now);
     row.end();
     Ok(Answer {
         faulty,
@@ -136,7 +138,7 @@ fn figures(row: &mut Row<'_>, stock: &Stock, now: &Figures) {
         .number("dmrs_val", now.base + 3 * tick)
         .number("dmsp_val", now.base - 3 * tick)
         .number("cpfn", capital)
-        .number("rstc_wdth_prc", upper - now.base)
+        .number("rstc_wdth_prc", (upper - now.base).max(0))
         .number("stck_fcam", PAR)
         .number("stck_sspr", now.base * 78 / 100 / 10 * 10)
         .number("aspr_unit", tick_size(now.price))
@@ -208,7 +210,7 @@ fn extremes(row: &mut Row<'_>, now: &Figures, day: NaiveDate) {
         .text("w52_lwpr_date", &low_date);
 }
 
-fn warnings(row: &mut Row<'_>, stock: &Stock) {
+fn warnings(row: &mut Row<'_>, stock: &Stock, now: &Figures) {
     let capital = stock.shares.saturating_mul(PAR) / EOK;
     row.texts(&[("whol_loan_rmnd_rate", "0.28"), ("ssts_yn", "Y")])
         .text("stck_shrn_iscd", stock.code.as_str())
@@ -222,9 +224,9 @@ fn warnings(row: &mut Row<'_>, stock: &Stock) {
             ("invt_caful_yn", "N"),
             ("mrkt_warn_cls_code", "00"),
             ("short_over_yn", "N"),
-            ("sltr_yn", "N"),
             ("mang_issu_cls_code", "N"),
-        ]);
+        ])
+        .flag("sltr_yn", now.is_in_liquidation());
 }
 
 fn with_commas(number: i64) -> String {

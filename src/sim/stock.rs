@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use crate::domain::{Group, Market, Sector, ShippedListing, Symbol, price_limits};
+use crate::domain::{Group, Market, PriceRange, Sector, ShippedListing, Symbol, price_limits};
 
 /// What stays the same all day.
 #[derive(Debug, Clone)]
@@ -117,9 +117,33 @@ impl Figures {
         self.price - self.base
     }
 
-    /// Lower and upper limit of the day, won.
+    /// How far the price may go today, read off how far it went.
+    pub(super) fn range(&self) -> PriceRange {
+        let traded = [self.price, self.open, self.high, self.low];
+        let within = |(lower, upper): (i64, i64)| {
+            let mut prices = traded.into_iter().filter(|price| *price > 0);
+            prices.all(|price| (lower..=upper).contains(&price))
+        };
+        if within(price_limits(self.base)) {
+            PriceRange::Usual
+        } else if within(first_day_limits(self.base)) {
+            PriceRange::FirstDay
+        } else {
+            PriceRange::Unlimited
+        }
+    }
+
+    pub(super) fn is_in_liquidation(&self) -> bool {
+        self.range() == PriceRange::Unlimited
+    }
+
+    /// Lower and upper limit of the day, won; 0 where there are none.
     pub(super) fn limits(&self) -> (i64, i64) {
-        price_limits(self.base)
+        match self.range() {
+            PriceRange::FirstDay => first_day_limits(self.base),
+            PriceRange::Unlimited => (0, 0),
+            PriceRange::Usual | PriceRange::Unknown => price_limits(self.base),
+        }
     }
 
     /// The direction code (contract 4.0.6).
@@ -133,6 +157,11 @@ impl Figures {
             _ => "5",
         }
     }
+}
+
+/// The limits of a stock's first day.
+fn first_day_limits(base: i64) -> (i64, i64) {
+    (base * 6 / 10, base * 4)
 }
 
 /// The direction code of a difference that knows no limits.
@@ -168,6 +197,19 @@ mod tests {
         ] {
             assert_eq!(hundredths(change, base), rate, "{change} of {base}");
         }
+    }
+
+    #[test]
+    fn a_first_day_and_a_liquidation_have_limits_of_their_own() {
+        let at = |price| Figures {
+            price,
+            ..Figures::untraded(10_000)
+        };
+        assert_eq!(at(13_000).limits(), (7_000, 13_000));
+        assert_eq!(at(40_000).limits(), (6_000, 40_000));
+        assert_eq!(at(40_000).sign(), "1");
+        assert_eq!(at(100).limits(), (0, 0));
+        assert!(at(100).is_in_liquidation() && !at(40_000).is_in_liquidation());
     }
 
     #[test]

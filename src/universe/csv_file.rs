@@ -198,6 +198,8 @@ impl Columns {
             halted,
             shares: shares.filter(|shares| *shares > 0),
             sector: sector.map(str::to_owned),
+            listed: known.map(|known| known.listed),
+            in_liquidation: None,
         })
     }
 }

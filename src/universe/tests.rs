@@ -40,6 +40,8 @@ fn listing(number: usize) -> Listing {
             .ok()
             .filter(|shares| *shares > 0),
         sector: (number != 1).then(|| format!("업종{}", number % 3)),
+        listed: None,
+        in_liquidation: None,
     }
 }
 

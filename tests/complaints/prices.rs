@@ -383,3 +383,75 @@ async fn one_missing_field_spoiling_a_good_quote() {
         }
     }
 }
+
+/// Rows of other instruments, prices of 1 won and of 2^63-1.
+#[tokio::test]
+async fn a_row_of_another_code_or_a_price_that_cannot_be_taken_for_the_price() {
+    let folder = tempfile::tempdir().unwrap();
+    let (day, right) = still_day(folder.path(), CODES);
+    let still = ["--limit", "0", "--replay", &day, "--speed", "0"];
+    let codes = list::codes(CODES);
+    for (mode, asked) in [("real", CODES), ("paper", 4)] {
+        let asked = codes[..asked].join(",");
+        let once = ["run", "--once", "--json", "--codes", &asked];
+        for (fault, words) in [
+            ("--misnamed", "the broker's row is of another code"),
+            ("--implausible", "implausible: price "),
+        ] {
+            let always = [&still[..], &["--mode", mode, fault, "1"]].concat();
+            let world = World::new(&always).await;
+            let report = world.fast_sise(&once).run().await.exits(3).json();
+            // Rows of others that were asked for beside it are good ones.
+            if (mode, fault) != ("real", "--misnamed") {
+                assert_eq!(number(&report, "written"), 0);
+            }
+            // Each was asked for once more.
+            assert!(number(&report, "retries") > 0, "{report}");
+            for missing in report["missing"].as_array().unwrap() {
+                assert_eq!(missing["reason"], "refused", "{missing}");
+                let detail = missing["detail"].as_str().unwrap();
+                assert!(detail.starts_with(words), "{missing}");
+            }
+            let found = prices(&world.redis.realtime().await);
+            assert_eq!(found.len() as u64, number(&report, "written"));
+            assert!(
+                found.iter().all(|(code, price)| right[code] == *price),
+                "{found:?}"
+            );
+            drop(world);
+
+            let often = [&still[..], &["--mode", mode, fault, "0.5"]].concat();
+            let world = World::new(&often).await;
+            for _ in 0..3 {
+                let _ = world.fast_sise(&once).run().await;
+            }
+            let found = prices(&world.redis.realtime().await);
+            assert!(!found.is_empty());
+            assert!(
+                found.iter().all(|(code, price)| right[code] == *price),
+                "{found:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn damaged_bytes_and_a_change_without_its_sign_spoil_no_price() {
+    let world = World::new(&["--limit", "0", "--damaged", "1", "--unsigned", "1"]).await;
+    let codes = list::codes(CODES).join(",");
+    let once = ["run", "--once", "--json", "--codes", &codes];
+    let report = world.fast_sise(&once).run().await.exits(0).json();
+    assert_eq!(number(&report, "written"), CODES as u64);
+    let found = world.redis.realtime().await;
+    assert_eq!(found.len(), CODES);
+    let number = |object: &Value, member: &str| object[member].as_i64().unwrap();
+    for object in found.values() {
+        let change = number(object, "price") - number(object, "base_price");
+        assert_eq!(number(object, "change"), change, "{object}");
+        let rate = object["change_rate"].as_f64().unwrap();
+        assert!(rate * change as f64 >= 0.0, "{object}");
+    }
+    assert!(found.values().any(|object| number(object, "change") < 0));
+    let measured = codes.split(',').next().unwrap();
+    world.fast_sise(&["get", measured]).run().await.exits(0);
+}

@@ -238,9 +238,14 @@ fn faults(rng: &mut Rng) -> Faults {
         dead_token: share(2) / 10.0,
         short: share(4),
         zero: share(5),
+        expected: share(2),
         missing_fields: share(5),
         unknown_fields: share(3),
         renamed_fields: share(2),
+        misnamed: share(2),
+        implausible: share(2),
+        damaged: share(3),
+        unsigned: share(2),
         no_multi: false,
     }
 }

@@ -98,6 +98,8 @@ impl World {
             halted: None,
             shares: None,
             sector: None,
+            listed: None,
+            in_liquidation: None,
         };
         let universe = Universe::new(None, (1..=self.codes).map(listing));
         let universe = Arc::new(ArcSwap::from_pointee(universe));

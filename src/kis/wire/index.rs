@@ -1,6 +1,8 @@
 //! Indices in the rows of the multi-price call (contract 4.3).
 
-use super::{MultiRow, Text};
+use metrics::counter;
+
+use super::{MultiRow, Text, percentage};
 use crate::domain::{Index, IndexQuote, KrxTime, Phase};
 
 /// An index has its volume in thousands of shares,
@@ -8,6 +10,9 @@ const SHARES: i64 = 1_000;
 
 /// and its value in millions of won, unlike stocks (recorded: 561,107 and 10,288,958 for KOSPI).
 const WON: i64 = 1_000_000;
+
+/// No share moves farther in a day, so that no index does.
+const FARTHEST: f64 = 0.3;
 
 impl MultiRow<'_> {
     /// The level of `index`, where the row tells one.
@@ -21,18 +26,37 @@ impl MultiRow<'_> {
             let amount = text.whole().filter(|amount| *amount >= 0)?;
             amount.checked_mul(unit)
         };
+        let level = self.inter2_prpr.points()?;
+        let (high, low) = (self.inter2_hgpr.points(), self.inter2_lwpr.points());
+        let prev_close = self.inter2_prdy_clpr.points();
+        let is_inside = high.is_none_or(|high| level <= high) && low.is_none_or(|low| low <= level);
+        let moved = prev_close.map(|prev_close| level / prev_close - 1.0);
+        if !is_inside || moved.is_some_and(|moved| moved.abs() > FARTHEST) {
+            let (call, reason) = ("multi", "index");
+            counter!("sise_rows_refused_total", "call" => call, "reason" => reason).increment(1);
+            return None;
+        }
+        // As with prices, the level and what it is measured against decide.
+        let change = match prev_close {
+            Some(prev_close) => percentage(level - prev_close),
+            None => self.inter2_prdy_vrss.percent(),
+        };
+        let change_rate = match moved {
+            Some(moved) => percentage(moved * 100.0),
+            None => self.prdy_ctrt.percent(),
+        };
         let quote = IndexQuote {
             index,
             name: index.korean_name().into(),
-            level: self.inter2_prpr.points()?,
-            change: self.inter2_prdy_vrss.percent(),
-            change_rate: self.prdy_ctrt.percent(),
+            level,
+            change,
+            change_rate,
             volume: amount(&self.acml_vol, SHARES),
             value: amount(&self.acml_tr_pbmn, WON),
             open: self.inter2_oprc.points(),
-            high: self.inter2_hgpr.points(),
-            low: self.inter2_lwpr.points(),
-            prev_close: self.inter2_prdy_clpr.points(),
+            high,
+            low,
+            prev_close,
             timestamp: asked_at.naive_local(),
             session,
             source: "kis.multi".into(),
@@ -44,7 +68,7 @@ impl MultiRow<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{MultiRow, rows};
+    use super::super::{Body, MultiRow};
     use super::*;
     use crate::domain::Seoul;
     use chrono::TimeZone as _;
@@ -54,7 +78,8 @@ mod tests {
 
     fn read(body: &[u8]) -> Option<IndexQuote> {
         let at = Seoul.with_ymd_and_hms(2024, 11, 20, 15, 0, 1).unwrap();
-        let rows: Vec<MultiRow<'_>> = rows(200, body).unwrap();
+        let body = Body::new(body);
+        let rows: Vec<MultiRow<'_>> = body.rows(200).unwrap();
         let row = rows
             .iter()
             .find(|row| row.inter_shrn_iscd.as_str() == "0001");
@@ -93,7 +118,27 @@ mod tests {
             .replace("\"2751.47\"", "\"0\"")
             .replace("\"-28.38\"", "\" \"");
         let quote = read(body.as_bytes()).unwrap();
-        assert_eq!((quote.volume, quote.open, quote.change), (None, None, None));
-        assert_eq!(quote.level, 2_724.62);
+        assert_eq!((quote.volume, quote.open), (None, None));
+        assert_eq!((quote.level, quote.change), (2_724.62, Some(-28.38)));
+    }
+
+    #[test]
+    fn a_level_that_cannot_be_is_none() {
+        let recorded = std::str::from_utf8(RECORDED).unwrap();
+        for level in [
+            "1.00",
+            "27246.20",
+            "2724.61",
+            "2752.18",
+            "9223372036854775807",
+        ] {
+            let body = recorded.replacen(
+                "\"inter2_prpr\": \"2724.62\"",
+                &format!("\"inter2_prpr\": \"{level}\""),
+                1,
+            );
+            assert_ne!(body, recorded);
+            assert_eq!(read(body.as_bytes()), None, "{level}");
+        }
     }
 }

@@ -38,7 +38,7 @@ impl MultiRow<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kis::wire::rows;
+    use crate::kis::wire::Body;
 
     fn shows(rows_of: &[(&str, &str, &str, &str)]) -> bool {
         let rows_of = rows_of.iter().map(|(code, price, change, volume)| {
@@ -50,7 +50,8 @@ mod tests {
         let output: Vec<serde_json::Value> = rows_of.collect();
         let body = serde_json::json!({"rt_cd": "0", "msg_cd": "MCA00000", "output": output});
         let body = serde_json::to_vec(&body).unwrap();
-        let rows: Vec<MultiRow<'_>> = rows(200, &body).unwrap();
+        let body = Body::new(&body);
+        let rows: Vec<MultiRow<'_>> = body.rows(200).unwrap();
         shows_last_trades(&rows)
     }
 

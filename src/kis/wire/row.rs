@@ -1,6 +1,6 @@
 //! Rows of texts.
 
-/// A row of texts. Unlike a derived one it takes a field that is there twice, the last one counts.
+/// A row of texts. Unlike a derived one it takes a field that is there twice.
 macro_rules! row {
     ($(#[$about:meta])* $name:ident { $($field:ident),* $(,)? }) => {
         $(#[$about])*
@@ -34,7 +34,7 @@ macro_rules! row {
                         let mut row = $name::default();
                         while let Some(name) = map.next_key::<$crate::kis::wire::Text<'de>>()? {
                             match name.as_str() {
-                                $(stringify!($field) => row.$field = map.next_value()?,)*
+                                $(stringify!($field) => row.$field.take(map.next_value()?),)*
                                 _ => {
                                     map.next_value::<::serde::de::IgnoredAny>()?;
                                 }

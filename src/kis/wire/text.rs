@@ -16,9 +16,32 @@ const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
 #[derive(Debug, Default, Clone)]
 pub(in crate::kis) struct Text<'a>(Option<Cow<'a, str>>);
 
-impl Text<'_> {
+impl<'a> Text<'a> {
+    /// Takes what stands in the field. Where something stood there before, what can be read stays;
+    /// of two that differ nobody knows which is right, so that neither can be read.
+    pub(in crate::kis) fn take(&mut self, new: Text<'a>) {
+        let is_number = |text: &Self| text.as_str().parse().is_ok_and(f64::is_finite);
+        if new.as_str().is_empty() || (is_number(self) && !is_number(&new)) {
+            return;
+        }
+        let is_better = self.as_str().is_empty() || (!is_number(self) && is_number(&new));
+        if is_better || self.as_str() == new.as_str() {
+            *self = new;
+        } else {
+            let both = format!("{} / {}", self.as_str(), new.as_str());
+            *self = Text(Some(Cow::Owned(both)));
+        }
+    }
+
     pub(in crate::kis) fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default().trim()
+    }
+
+    /// The text, where nothing of it is damaged.
+    pub(super) fn readable(&self) -> &str {
+        let text = self.as_str();
+        let is_damaged = text.contains(|c: char| c.is_control() || c == '\u{fffd}');
+        if is_damaged { "" } else { text }
     }
 
     /// A whole number; `None` where the text is blank or no number.

@@ -31,7 +31,7 @@ pub(super) enum Dropped {
     Shape,
     /// The count is none, or does not divide the fields.
     Count,
-    /// A record does not begin with a code.
+    /// No record begins with a code.
     Code,
     /// It cannot be decrypted.
     Cipher,
@@ -110,7 +110,8 @@ impl<'a> Frame<'a> {
             .chunks_exact(width)
             .map(|fields| Record(fields.to_vec()))
             .collect();
-        if records.iter().all(Record::begins_with_a_code) {
+        // One whose code is damaged takes no other along.
+        if records.iter().any(Record::begins_with_a_code) {
             Ok(records)
         } else {
             Err(Dropped::Code)
@@ -130,7 +131,7 @@ impl<'a> Record<'a> {
         field.copied().unwrap_or_default().trim()
     }
 
-    fn begins_with_a_code(&self) -> bool {
+    pub(super) fn begins_with_a_code(&self) -> bool {
         self.field(1).parse::<crate::domain::Symbol>().is_ok()
     }
 }
@@ -164,6 +165,16 @@ mod tests {
     }
 
     #[test]
+    fn a_record_whose_code_is_damaged_takes_no_other_along() {
+        let one = trade("005930", 46);
+        for damaged in ["", "삼성", "0059\u{fffd}0", "1"] {
+            let other = trade(damaged, 46);
+            let frame = format!("0|H0STCNT0|003|{one}^{other}^{one}");
+            assert_eq!(read(&frame).unwrap(), ["005930", damaged, "005930"]);
+        }
+    }
+
+    #[test]
     fn a_frame_that_does_not_come_out_even_is_dropped() {
         let one = trade("005930", 46);
         let cut = one.strip_suffix("^1").unwrap();
@@ -183,10 +194,6 @@ mod tests {
             (format!("0|H0STCNT0|001|{cut}"), Dropped::Count),
             (format!("0|H0STCNT0|002|{one}"), Dropped::Count),
             (format!("0|H0STCNT0|002|{one}^{two}"), Dropped::Count),
-            (
-                format!("0|H0STCNT0|002|{one}^{}", trade("1^2", 45)),
-                Dropped::Code,
-            ),
             (
                 format!("0|H0STCNT0|001|{}", trade("삼성", 46)),
                 Dropped::Code,

@@ -4,7 +4,7 @@ use chrono::TimeZone as _;
 
 use super::frame::Frame;
 use super::reply;
-use super::trade::{Context, quote};
+use super::trade::{Context, read};
 use crate::domain::{Phase, Quote, Seoul};
 
 /// Reads `bytes` as a message and panics where a price is another than the one that stands there.
@@ -28,15 +28,15 @@ pub(crate) fn messages(bytes: &[u8]) -> Vec<Quote> {
     let mut quotes = Vec::new();
     for (record, fields) in records.iter().zip(fields.chunks(width)) {
         let symbol = record.field(1).parse();
-        assert!(symbol.is_ok(), "{record:?}");
         let Ok(symbol) = symbol else { continue };
         let context = Context {
             symbol,
             listing: None,
             arrived_at: now,
             session: Phase::Regular,
+            basis: None,
         };
-        let Ok(quote) = quote(record, context) else {
+        let Ok((quote, _)) = read(record, context) else {
             continue;
         };
         let number = |place: usize| -> Option<i64> {

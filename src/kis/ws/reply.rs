@@ -1,45 +1,9 @@
 //! What the broker says on the stream beside the data (contract 5.2, 5.3, 5.7).
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::cipher::Cipher;
-use crate::kis::wire::Text;
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow, default)]
-    header: Head<'a>,
-    #[serde(borrow, default)]
-    body: Body<'a>,
-}
-
-#[derive(Default, Deserialize)]
-struct Head<'a> {
-    #[serde(borrow, default)]
-    tr_id: Text<'a>,
-    #[serde(borrow, default)]
-    tr_key: Text<'a>,
-}
-
-#[derive(Default, Deserialize)]
-struct Body<'a> {
-    #[serde(borrow, default)]
-    rt_cd: Text<'a>,
-    #[serde(borrow, default)]
-    msg_cd: Text<'a>,
-    #[serde(borrow, default)]
-    msg1: Text<'a>,
-    #[serde(borrow, default)]
-    output: Option<Keys<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-struct Keys<'a> {
-    #[serde(borrow, default)]
-    iv: Text<'a>,
-    #[serde(borrow, default)]
-    key: Text<'a>,
-}
+use crate::kis::wire::Body;
 
 /// A JSON message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,22 +85,27 @@ impl Reply {
 
 /// Reads a JSON message; `None` for what is none of the broker's.
 pub(super) fn read(text: &str) -> Option<Said> {
-    let Message { header, body } = serde_json::from_str(text).ok()?;
-    if header.tr_id.as_str() == "PINGPONG" {
+    let body = Body::new(text.as_bytes());
+    let message: Value = body.read().ok()?;
+    let text = |path| match message.pointer(path) {
+        Some(Value::String(text)) => text.trim().to_owned(),
+        Some(Value::Number(number)) => number.to_string(),
+        _ => String::new(),
+    };
+    if text("/header/tr_id") == "PINGPONG" {
         return Some(Said::PingPong);
     }
-    let (code, rt_cd) = (body.msg_cd.as_str(), body.rt_cd.as_str());
+    let (code, rt_cd) = (text("/body/msg_cd"), text("/body/rt_cd"));
     if code.is_empty() && rt_cd.is_empty() {
         return None;
     }
-    let keys = body.output.unwrap_or_default();
-    let (iv, key) = (keys.iv.as_str(), keys.key.as_str());
+    let (iv, key) = (text("/body/output/iv"), text("/body/output/key"));
     Some(Said::Reply(Reply {
-        tr_key: header.tr_key.as_str().to_owned(),
-        verdict: Verdict::of(code, rt_cd),
-        code: code.to_owned(),
-        words: body.msg1.as_str().to_owned(),
-        cipher: Cipher::new(iv, key),
+        tr_key: text("/header/tr_key"),
+        verdict: Verdict::of(&code, &rt_cd),
+        code,
+        words: text("/body/msg1"),
+        cipher: Cipher::new(&iv, &key),
     }))
 }
 

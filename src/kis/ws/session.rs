@@ -18,9 +18,11 @@ use super::refusals::Refusals;
 use super::reply::{self, Reply, Said, Verdict};
 use super::socket::{Incoming, Socket};
 use super::teller::Teller;
-use super::trade::{Context, quote};
+use super::trade::{Context, NoPrice, read};
 use crate::clock::Clock;
 use crate::domain::{Calendar, KrxTime, Symbol, Universe, Venue};
+use crate::kis::Bases;
+use crate::kis::refusal::Refusal;
 use crate::port::GapReason;
 
 /// Time between two requests (contract 5.8).
@@ -41,6 +43,7 @@ const TELL_AGAIN: Duration = Duration::from_millis(50);
 pub(super) struct Reading {
     pub(super) calendar: Arc<ArcSwap<Calendar>>,
     pub(super) universe: Arc<ArcSwap<Universe>>,
+    pub(super) bases: Arc<Bases>,
     pub(super) clock: Clock,
 }
 
@@ -269,6 +272,13 @@ impl<'a> Session<'a> {
         let universe = self.reading.universe.load();
         let session = calendar.phase(Venue::Krx, arrived_at);
         for record in &records {
+            if !record.begins_with_a_code() {
+                // It may have been any of them.
+                count_dropped(Dropped::Code.slug());
+                let codes = self.registered.clone();
+                self.teller.gap(GapReason::Unreadable, codes);
+                continue;
+            }
             let Some(symbol) = self.code_of(record) else {
                 count_dropped("unasked");
                 continue;
@@ -278,13 +288,26 @@ impl<'a> Session<'a> {
                 listing: universe.get(symbol),
                 arrived_at,
                 session,
+                basis: self.reading.bases.of(symbol, arrived_at.date_naive()),
             };
-            match quote(record, context) {
-                Ok(quote) => {
+            match read(record, context) {
+                Ok((quote, contradicted)) => {
+                    for _ in contradicted {
+                        counter!("sise_schema_drift_total", "call" => "trades", "kind" => "contradictory").increment(1);
+                    }
                     counter!("sise_feed_ticks_total").increment(1);
                     self.teller.tick(quote);
                 }
-                Err(why) => self.refusals.note(why, symbol, record.field(2), arrived_at),
+                Err(NoPrice::NoTrade(why)) => {
+                    self.refusals.note(why, symbol, record.field(2), arrived_at);
+                }
+                Err(NoPrice::Implausible(why)) => {
+                    Refusal::from(why).count("trades");
+                    count_dropped("refused");
+                    tracing::debug!(%symbol, %why, "a trade of the live feed cannot be");
+                    // Its price is asked for.
+                    self.teller.gap(GapReason::Refused, [symbol]);
+                }
             }
         }
         Ok(())

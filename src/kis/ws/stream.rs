@@ -19,7 +19,7 @@ use super::socket::Dial;
 use super::teller::Teller;
 use crate::clock::Clock;
 use crate::domain::{Calendar, Symbol, Universe};
-use crate::kis::Approvals;
+use crate::kis::{Approvals, Bases};
 use crate::port::{SourceError, TickSource, Told};
 
 /// The trades of the broker's WebSocket.
@@ -55,6 +55,7 @@ impl KisTicks {
         approvals: Arc<Approvals>,
         calendar: Arc<ArcSwap<Calendar>>,
         universe: Arc<ArcSwap<Universe>>,
+        bases: Arc<Bases>,
         clock: Clock,
     ) -> Self {
         Self {
@@ -63,6 +64,7 @@ impl KisTicks {
             reading: Reading {
                 calendar,
                 universe,
+                bases,
                 clock,
             },
             pace: Mutex::new(Spacing {

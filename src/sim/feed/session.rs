@@ -282,7 +282,8 @@ impl Session<'_> {
                 for _ in 0..owed {
                     let size = (figures.volume - registered.volume).max(1);
                     registered.volume = figures.volume;
-                    records.push(record(stock, &figures, size, moment, fields));
+                    let price = self.sim.price_of_trade(figures.price);
+                    records.push(record(stock, &figures, price, size, moment, fields));
                 }
             }
         });

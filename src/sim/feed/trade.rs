@@ -5,11 +5,12 @@ use crate::domain::KrxTime;
 use super::super::multi::Book;
 use super::super::stock::{Figures, Stock, hundredths, sign_of};
 
-/// The record of the last trade of `stock`, of so many shares and with so many fields. It happens at
-/// this moment, whatever day the market replays.
+/// The record of the last trade of `stock`, at `price`, of so many shares and with so many fields. It
+/// happens at this moment, whatever day the market replays.
 pub(super) fn record(
     stock: &Stock,
     now: &Figures,
+    price: i64,
     size: i64,
     moment: KrxTime,
     fields: usize,
@@ -29,7 +30,7 @@ pub(super) fn record(
     let mut texts: Vec<String> = vec![
         stock.code.as_str().trim_start_matches('Q').to_owned(),
         time.clone(),
-        now.price.to_string(),
+        price.to_string(),
         now.sign().to_owned(),
         now.change().to_string(),
         cents(now.rate),
@@ -61,7 +62,7 @@ pub(super) fn record(
         sign_of(from(now.low)).to_owned(),
         from(now.low).to_string(),
         moment.format("%Y%m%d").to_string(),
-        "20".to_owned(),
+        if now.is_in_liquidation() { "27" } else { "20" }.to_owned(),
         if stock.halted { "Y" } else { "N" }.to_owned(),
         book.ask_size.to_string(),
         book.bid_size.to_string(),

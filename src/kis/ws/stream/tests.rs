@@ -229,6 +229,7 @@ impl Scene {
             Arc::new(approvals),
             Arc::new(ArcSwap::from_pointee(Calendar::shipped())),
             Arc::new(ArcSwap::from_pointee(Universe::default())),
+            Arc::default(),
             clock,
         );
         let (wants, receiver) = watch::channel(codes(wanted));
@@ -297,6 +298,11 @@ fn trade(code: &str, price: &str) -> String {
     let mut fields = vec!["1"; 47];
     (fields[0], fields[1], fields[2], fields[33]) = (code, "100000", price, "20261120");
     (fields[34], fields[43]) = ("20", "0");
+    // One share at this price, the first of the day, and no change.
+    (fields[3], fields[4], fields[5]) = ("3", "0", "0.00");
+    for place in [7, 8, 9, 14] {
+        fields[place] = price;
+    }
     format!("0|H0STCNT0|001|{}", fields.join("^"))
 }
 
@@ -557,5 +563,49 @@ async fn a_code_that_the_broker_does_not_stream_takes_no_other_along() {
     for code in codes(&["000010", "000020"]).iter() {
         assert_eq!(scene.hears.recv().await, Some(Told::Refused(*code)));
     }
+    scene.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trade_that_cannot_be_is_not_told_and_its_price_is_asked_for() {
+    let mut scene = Scene::new(&[GOOD], &["005930", "000660"]);
+    scene.registered(2).await;
+    let phone = scene.exchange.phone();
+    let good = trade("005930", "1500");
+    for price in ["1", "9223372036854775807", "1501"] {
+        // The high, the low and all else say 1,500.
+        phone.says(good.replacen("^1500^", &format!("^{price}^"), 1));
+        let gap = scene.gap().await;
+        assert_eq!(
+            gap,
+            (GapReason::Refused, vec!["005930".to_owned()]),
+            "{price}"
+        );
+    }
+    phone.says(good);
+    let price = scene.hear(|told| match told {
+        Told::Tick(quote) => Some(quote.price),
+        _ => None,
+    });
+    assert_eq!(price.await, 1_500);
+    scene.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_whose_code_is_damaged_takes_no_other_along() {
+    let mut scene = Scene::new(&[GOOD], &["005930", "000660"]);
+    scene.registered(2).await;
+    let phone = scene.exchange.phone();
+    let fields = |code: &str| trade(code, "1500").rsplit_once('|').unwrap().1.to_owned();
+    let records = ["005930", "00\u{fffd}66", "000660"].map(fields).join("^");
+    phone.says(format!("0|H0STCNT0|003|{records}"));
+    let tick = |told| match told {
+        Told::Tick(quote) => Some(quote.stock_code.to_string()),
+        _ => None,
+    };
+    assert_eq!(scene.hear(tick).await, "005930");
+    let all = vec!["000660".to_owned(), "005930".to_owned()];
+    assert_eq!(scene.gap().await, (GapReason::Unreadable, all));
+    assert_eq!(scene.hear(tick).await, "000660");
     scene.end().await;
 }

@@ -1,0 +1,371 @@
+//! Whether the figures of a stock can be: they contradict neither each other nor the rules of the
+//! exchange.
+
+use std::fmt;
+
+use super::{Group, price_limits, tick_size};
+
+/// No share ever cost so many won; a number beyond it is no price.
+const MOST_WON: i64 = 1_000_000_000;
+
+/// Shares of one stock traded in a day, and won, where the listed shares are not known: some hundred
+/// times the most that ever were.
+const MOST_SHARES: i64 = 100_000_000_000;
+const MOST_VALUE: i64 = 1_000_000_000_000_000;
+
+/// A day's volume is below the listed shares times this; the most in four years was 33 times.
+const MOST_TURNOVER: i64 = 200;
+
+/// The average price of a day's trades may lie outside its high and low: block trades and those
+/// outside the session count, and may be as far away as the limits allow.
+const AVERAGE_SLACK: i64 = 2;
+/// In liquidation there are no limits, and a price may fall to a tenth at the open.
+const AVERAGE_SLACK_UNLIMITED: i64 = 20;
+
+/// This far above a step of the grid, in hundredths, the grid below it shows: a trade half way
+/// between a bid below the step and an ask above it.
+const STEP_REACH: i64 = 5;
+
+/// How far a price may go on a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PriceRange {
+    /// 30 percent either way.
+    Usual,
+    /// From 60 to 400 percent of the offering price.
+    FirstDay,
+    /// As far as it likes: in liquidation.
+    Unlimited,
+    /// Nobody says which.
+    #[default]
+    Unknown,
+}
+
+/// What is told of a stock, won and shares; what is not known is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    /// Last price.
+    pub price: i64,
+    /// Base price.
+    pub base: Option<i64>,
+    /// First price of the day.
+    pub open: Option<i64>,
+    /// Highest price of the day.
+    pub high: Option<i64>,
+    /// Lowest price of the day.
+    pub low: Option<i64>,
+    /// Shares traded today.
+    pub volume: Option<i64>,
+    /// Won traded today.
+    pub value: Option<i64>,
+}
+
+/// What the figures are held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// Lowest and highest price of the day, as the broker says them.
+    pub limits: Option<(i64, i64)>,
+    /// How far a price may go where the broker says no limits.
+    pub range: PriceRange,
+    /// What it is; the price grid of funds and notes is another.
+    pub group: Option<Group>,
+    /// Listed shares.
+    pub shares: Option<u64>,
+    /// High and low may be those of the regular session alone, and the price a later one.
+    pub is_evening: bool,
+}
+
+/// Why figures cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Implausible {
+    /// No price is so high.
+    #[error("{which} {number} is no price")]
+    TooHigh {
+        /// Which price.
+        which: Figure,
+        /// What it is.
+        number: i64,
+    },
+    /// The highest price of the day is below the lowest.
+    #[error("high {high} is below low {low}")]
+    HighBelowLow {
+        /// Highest price.
+        high: i64,
+        /// Lowest price.
+        low: i64,
+    },
+    /// A price of the day is above its highest or below its lowest.
+    #[error("{which} {number} is not between low {low} and high {high}")]
+    OutsideDay {
+        /// Which price.
+        which: Figure,
+        /// What it is.
+        number: i64,
+        /// Lowest price.
+        low: i64,
+        /// Highest price.
+        high: i64,
+    },
+    /// A price is beyond the limits of the day.
+    #[error("{which} {number} is outside the limits {lower} to {upper}")]
+    OutsideLimits {
+        /// Which price.
+        which: Figure,
+        /// What it is.
+        number: i64,
+        /// Lower limit.
+        lower: i64,
+        /// Upper limit.
+        upper: i64,
+    },
+    /// No order can be at such a price.
+    #[error("{which} {number} is off the grid of {tick} won")]
+    OffGrid {
+        /// Which price.
+        which: Figure,
+        /// What it is.
+        number: i64,
+        /// Tick size there.
+        tick: i64,
+    },
+    /// So many shares cannot be traded.
+    #[error("volume {volume} is more than can be traded")]
+    Volume {
+        /// Shares.
+        volume: i64,
+    },
+    /// So many won cannot be traded.
+    #[error("value {value} is more than can be traded")]
+    Value {
+        /// Won.
+        value: i64,
+    },
+    /// Volume and value do not belong together, or not to the prices of the day.
+    #[error("value {value} is not that of {volume} shares")]
+    Average {
+        /// Won.
+        value: i64,
+        /// Shares.
+        volume: i64,
+    },
+    /// There is no base price that the price could have changed so much from.
+    #[error("change {change} is none of price {price}")]
+    Change {
+        /// Won.
+        change: i64,
+        /// Price.
+        price: i64,
+    },
+    /// The base price is another than the one of the same day before.
+    #[error("base price {base} was {before} before")]
+    Base {
+        /// What it is now.
+        base: i64,
+        /// What it was.
+        before: i64,
+    },
+}
+
+/// A price among the figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Figure {
+    /// Last price.
+    Price,
+    /// Base price.
+    Base,
+    /// First price of the day.
+    Open,
+    /// Highest price of the day.
+    High,
+    /// Lowest price of the day.
+    Low,
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Price => "price",
+            Self::Base => "base price",
+            Self::Open => "open",
+            Self::High => "high",
+            Self::Low => "low",
+        })
+    }
+}
+
+impl Implausible {
+    /// One word, for metrics.
+    #[must_use]
+    pub fn slug(&self) -> &'static str {
+        match self {
+            Self::TooHigh { .. } => "too_high",
+            Self::HighBelowLow { .. } => "high_below_low",
+            Self::OutsideDay { .. } => "outside_day",
+            Self::OutsideLimits { .. } => "outside_limits",
+            Self::OffGrid { .. } => "off_grid",
+            Self::Volume { .. } => "volume",
+            Self::Value { .. } => "value",
+            Self::Average { .. } => "average",
+            Self::Change { .. } => "change",
+            Self::Base { .. } => "base",
+        }
+    }
+}
+
+impl Figures {
+    /// Whether the figures can be.
+    ///
+    /// # Errors
+    ///
+    /// They cannot; the first thing that is wrong with them.
+    pub fn check(&self, rules: &Rules) -> Result<(), Implausible> {
+        self.check_sizes()?;
+        self.check_shares(rules)?;
+        self.check_day(rules)?;
+        self.check_limits(rules)?;
+        self.check_grid(rules)?;
+        self.check_average(rules)
+    }
+
+    /// The prices that are known, those of trades first.
+    fn prices(&self) -> impl Iterator<Item = (Figure, i64)> {
+        [
+            (Figure::Price, Some(self.price)),
+            (Figure::Open, self.open),
+            (Figure::High, self.high),
+            (Figure::Low, self.low),
+            (Figure::Base, self.base),
+        ]
+        .into_iter()
+        .filter_map(|(which, number)| Some((which, number?)))
+    }
+
+    /// Whether the numbers are small enough to be reckoned with.
+    ///
+    /// # Errors
+    ///
+    /// One is not.
+    pub fn check_sizes(&self) -> Result<(), Implausible> {
+        if let Some((which, number)) = self.prices().find(|(_, number)| *number > MOST_WON) {
+            return Err(Implausible::TooHigh { which, number });
+        }
+        if let Some(volume) = self.volume.filter(|volume| *volume > MOST_SHARES) {
+            return Err(Implausible::Volume { volume });
+        }
+        match self.value.filter(|value| *value > MOST_VALUE) {
+            Some(value) => Err(Implausible::Value { value }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_shares(&self, rules: &Rules) -> Result<(), Implausible> {
+        let shares = rules.shares.and_then(|shares| i64::try_from(shares).ok());
+        let most = shares.map_or(MOST_SHARES, |shares| shares.saturating_mul(MOST_TURNOVER));
+        match self.volume.filter(|volume| *volume > most) {
+            Some(volume) => Err(Implausible::Volume { volume }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_day(&self, rules: &Rules) -> Result<(), Implausible> {
+        if let (Some(high), Some(low)) = (self.high, self.low)
+            && high < low
+        {
+            return Err(Implausible::HighBelowLow { high, low });
+        }
+        let (low, high) = (self.low.unwrap_or(0), self.high.unwrap_or(MOST_WON));
+        let price = Some(self.price).filter(|_| !rules.is_evening);
+        for (which, number) in [(Figure::Price, price), (Figure::Open, self.open)] {
+            if let Some(number) = number.filter(|number| !(low..=high).contains(number)) {
+                return Err(Implausible::OutsideDay {
+                    which,
+                    number,
+                    low,
+                    high,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self, rules: &Rules) -> Result<(), Implausible> {
+        let Some((lower, upper)) = self.limits(rules) else {
+            return Ok(());
+        };
+        let outside = |(_, number): &(Figure, i64)| !(lower..=upper).contains(number);
+        match self.prices().find(outside) {
+            Some((which, number)) => Err(Implausible::OutsideLimits {
+                which,
+                number,
+                lower,
+                upper,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Lowest and highest price of the day; `None` where there are none, or nobody knows.
+    fn limits(&self, rules: &Rules) -> Option<(i64, i64)> {
+        match (rules.range, rules.limits, self.base) {
+            (PriceRange::Unlimited, ..) => None,
+            (_, Some(limits), _) => Some(limits),
+            (PriceRange::Usual, None, Some(base)) => Some(price_limits(base)),
+            (PriceRange::FirstDay, None, Some(base)) => Some((base * 6 / 10, base * 4)),
+            _ => None,
+        }
+    }
+
+    fn check_grid(&self, rules: &Rules) -> Result<(), Implausible> {
+        let has_grid = rules
+            .group
+            .is_some_and(|group| !matches!(group, Group::Etf | Group::ForeignEtf | Group::Etn));
+        if !has_grid {
+            return Ok(());
+        }
+        // The base price is none that was traded at.
+        let mut traded = self.prices().filter(|(which, _)| *which != Figure::Base);
+        match traded.find(|(_, number)| !is_on_grid(*number)) {
+            Some((which, number)) => Err(Implausible::OffGrid {
+                which,
+                number,
+                tick: tick_size(number),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_average(&self, rules: &Rules) -> Result<(), Implausible> {
+        let (Some(volume), Some(value)) = (self.volume, self.value) else {
+            return Ok(());
+        };
+        let slack = match rules.range {
+            PriceRange::Unlimited => AVERAGE_SLACK_UNLIMITED,
+            _ => AVERAGE_SLACK,
+        };
+        let low = self.low.unwrap_or(self.price).min(self.price);
+        let high = self.high.unwrap_or(self.price).max(self.price);
+        let [value_wide, volume_wide] = [value, volume].map(i128::from);
+        let [least, most] = [low, high].map(|price| i128::from(price) * volume_wide);
+        let slack = i128::from(slack);
+        if value_wide * slack < least || value_wide > most * slack {
+            return Err(Implausible::Average { value, volume });
+        }
+        Ok(())
+    }
+}
+
+/// Whether a trade can be at `price`: on the grid, or half way between two of its prices, cut or
+/// rounded to whole won.
+fn is_on_grid(price: i64) -> bool {
+    let fits = |tick: i64| {
+        let doubled = price * 2;
+        // Half of five won is no whole number.
+        [doubled, doubled + 1, doubled - 1]
+            .into_iter()
+            .any(|doubled| doubled % tick == 0)
+    };
+    let below = tick_size(price * 100 / (100 + STEP_REACH));
+    fits(tick_size(price)) || fits(below)
+}
+
+#[cfg(test)]
+mod tests;
