@@ -9,7 +9,7 @@ mod match_phase;
 mod row;
 mod text;
 
-use crate::domain::{KrxTime, Listing, Phase, Quote, Status, Symbol};
+use crate::domain::{KrxTime, Listing, Market, Phase, Quote, Status, Symbol};
 pub(super) use body::rows;
 pub(super) use match_phase::{is_expected_match, shows_last_trades};
 pub(super) use row::row;
@@ -20,6 +20,7 @@ row! {
     /// One row of `intstock-multprice` (contract 4.3).
     MultiRow {
         hour_cls_code,
+        kospi_kosdaq_cls_name,
         inter_shrn_iscd,
         inter_kor_isnm,
         inter2_prpr,
@@ -41,6 +42,7 @@ row! {
     /// The body of `inquire-price` (contract 4.1).
     SingleRow {
         iscd_stat_cls_code,
+        rprs_mrkt_kor_name,
         temp_stop_yn,
         stck_prpr,
         prdy_vrss,
@@ -78,6 +80,8 @@ pub(super) enum NoQuote {
 /// The fields that both price calls share, under one name each.
 struct Fields<'a> {
     name: &'a str,
+    /// What the row calls the market.
+    market: &'a str,
     price: &'a Text<'a>,
     change: &'a Text<'a>,
     change_rate: &'a Text<'a>,
@@ -97,6 +101,7 @@ impl MultiRow<'_> {
         quote(
             &Fields {
                 name: self.inter_kor_isnm.as_str(),
+                market: self.kospi_kosdaq_cls_name.as_str(),
                 price: &self.inter2_prpr,
                 change: &self.inter2_prdy_vrss,
                 change_rate: &self.prdy_ctrt,
@@ -120,6 +125,7 @@ impl SingleRow<'_> {
         quote(
             &Fields {
                 name: "",
+                market: self.rprs_mrkt_kor_name.as_str(),
                 price: &self.stck_prpr,
                 change: &self.prdy_vrss,
                 change_rate: &self.prdy_ctrt,
@@ -179,7 +185,10 @@ fn quote(fields: &Fields<'_>, context: Context<'_>) -> Result<Quote, NoQuote> {
         change_rate,
         volume,
         timestamp: context.asked_at.naive_local(),
-        market: context.listing.map(|listing| listing.market),
+        market: match context.listing {
+            Some(listing) => Some(listing.market),
+            None => market_called(fields.market),
+        },
         open,
         high: fields.high.positive(),
         low: fields.low.positive(),
@@ -194,6 +203,16 @@ fn quote(fields: &Fields<'_>, context: Context<'_>) -> Result<Quote, NoQuote> {
         fetched_at: context.asked_at,
     }
     .as_stored())
+}
+
+/// The market of a code that is not in the list, where the row calls it by a name that is known: the
+/// broker has several for each (contract 4.1, 4.3).
+fn market_called(name: &str) -> Option<Market> {
+    match name {
+        "KOSPI" | "코스피" | "거래소" | "유가증권" | "KOSPI200" => Some(Market::Kospi),
+        "KOSDAQ" | "코스닥" | "KOSDAQ150" | "KSQ150" => Some(Market::Kosdaq),
+        _ => None,
+    }
 }
 
 fn no_quote(fields: &Fields<'_>) -> NoQuote {
