@@ -11,6 +11,7 @@ use metrics::counter;
 
 use super::call::{Call, Caller};
 use super::fields;
+use super::transport::Reply;
 use super::wire::{Context, MultiRow, NoQuote, SingleRow, rows, shows_last_trades};
 use crate::domain::{
     Calendar, Calling, Index, IndexQuote, KrxTime, Quote, Symbol, Universe, Venue,
@@ -95,12 +96,16 @@ impl KisQuotes {
                         true => row.quote(context),
                         false => Err(NoQuote::Expected),
                     });
-                    (*symbol, answer_of(quote))
+                    (*symbol, answer_of(quote, reply))
                 };
                 let session = self.calendar.load().phase(Venue::Krx, sent_at);
                 let level = |index: &Index| {
                     let row = named(index.code()).filter(|row| has_price(row))?;
-                    row.index(*index, sent_at, session)
+                    let quote = row.index(*index, sent_at, session)?;
+                    Some(IndexQuote {
+                        simulated: reply.simulated,
+                        ..quote
+                    })
                 };
                 let levels = indices.iter().filter_map(level).collect();
                 Ok((symbols.iter().map(answer).collect(), levels))
@@ -121,7 +126,7 @@ impl KisQuotes {
                 let quote = rows
                     .first()
                     .map(|row| row.quote(self.context(symbol, &universe, sent_at)));
-                Ok(answer_of(quote))
+                Ok(answer_of(quote, reply))
             })
             .await;
         ((symbol, answer.unwrap_or_else(Answer::Failed)), tally)
@@ -137,9 +142,13 @@ impl KisQuotes {
     }
 }
 
-fn answer_of(quote: Option<Result<Quote, NoQuote>>) -> Answer {
+/// What came of a code in `reply`. A price says so where a simulated broker gave it.
+fn answer_of(quote: Option<Result<Quote, NoQuote>>, reply: &Reply) -> Answer {
     match quote {
-        Some(Ok(quote)) => Answer::Quote(Box::new(quote)),
+        Some(Ok(quote)) => Answer::Quote(Box::new(Quote {
+            simulated: reply.simulated,
+            ..quote
+        })),
         Some(Err(NoQuote::Refused(why))) => Answer::Refused(why),
         Some(Err(NoQuote::Expected)) => {
             counter!("sise_expected_matches_total").increment(1);

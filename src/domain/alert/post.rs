@@ -84,6 +84,7 @@ impl Post {
             at: quote.fetched_at,
             value: Some(value),
             list: terms.of.list().map(str::to_owned),
+            simulated: quote.simulated,
         })
     }
 
@@ -141,6 +142,7 @@ impl Post {
             at: now,
             value: Some(value),
             list: None,
+            simulated: false,
         })
     }
 

@@ -20,7 +20,7 @@ use super::socket::{Incoming, Socket};
 use super::teller::Teller;
 use super::trade::{Context, quote};
 use crate::clock::Clock;
-use crate::domain::{Calendar, KrxTime, Symbol, Universe, Venue};
+use crate::domain::{Calendar, KrxTime, Quote, Symbol, Universe, Venue};
 use crate::port::GapReason;
 
 /// Time between two requests (contract 5.8).
@@ -282,7 +282,10 @@ impl<'a> Session<'a> {
             match quote(record, context) {
                 Ok(quote) => {
                     counter!("sise_feed_ticks_total").increment(1);
-                    self.teller.tick(quote);
+                    self.teller.tick(Quote {
+                        simulated: self.socket.is_simulated(),
+                        ..quote
+                    });
                 }
                 Err(why) => self.refusals.note(why, symbol, record.field(2), arrived_at),
             }
