@@ -50,7 +50,7 @@
 //!
 //! ```text
 //!  edge      cli -> daemon -> api -> status -> schedule -> freshness, telemetry      setup, config
-//!  service   universe  sweep -> ledger  reader  fleet, presence -> leadership  journal  ping
+//!  service   universe  sweep -> ledger  reader  fleet, presence -> leadership, provenance  journal  ping
 //!            alerts -> board, feed, watch, movers -> cache
 //!  port                         port
 //!  adapter             kis                store          (never meet)
@@ -94,6 +94,7 @@ pub mod pace;
 pub mod ping;
 pub mod port;
 pub mod presence;
+pub mod provenance;
 pub mod reader;
 #[cfg(feature = "daemon")]
 pub mod schedule;

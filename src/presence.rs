@@ -12,6 +12,7 @@ use crate::domain::{APART, Presence, RateMode, Role, Watching};
 use crate::leadership::{Candidate, Post};
 use crate::pace::Pacer;
 use crate::port::Roster;
+use crate::provenance::Provenance;
 use crate::supervisor::Tasks;
 
 /// How often it is said.
@@ -89,6 +90,7 @@ pub struct Attendance {
     activity: Activity,
     pacer: Option<Arc<Pacer>>,
     candidate: Option<Arc<Candidate>>,
+    provenance: Option<Arc<Provenance>>,
 }
 
 impl Attendance {
@@ -101,6 +103,7 @@ impl Attendance {
             activity,
             pacer: None,
             candidate: None,
+            provenance: None,
         }
     }
 
@@ -115,6 +118,13 @@ impl Attendance {
     #[must_use]
     pub fn of(mut self, candidate: Arc<Candidate>) -> Self {
         self.candidate = Some(candidate);
+        self
+    }
+
+    /// As long as it is there the prices of the store are of its broker.
+    #[must_use]
+    pub fn holding(mut self, provenance: Arc<Provenance>) -> Self {
+        self.provenance = Some(provenance);
         self
     }
 
@@ -136,6 +146,7 @@ impl Attendance {
             pause = match stop.run_until_cancelled(said).await {
                 None => break,
                 Some(Ok(())) => {
+                    stop.run_until_cancelled(self.renew_claim()).await;
                     let is_due = looked_at.is_none_or(|at: Instant| at.elapsed() >= LOOK_EVERY);
                     if is_due && self.presence.scope.is_some() {
                         looked_at = Some(Instant::now());
@@ -177,6 +188,15 @@ impl Attendance {
             tracing::warn!("{found}; {APART}");
         }
         *trouble = found;
+    }
+
+    /// Renews the claim on the prices. That they are another's is said where one is written.
+    async fn renew_claim(&self) {
+        if let Some(provenance) = &self.provenance
+            && let Err(error) = provenance.renew().await
+        {
+            tracing::debug!(%error, "the prices are not claimed");
+        }
     }
 
     /// What is said now.

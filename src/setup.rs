@@ -19,7 +19,9 @@ use arc_swap::ArcSwap;
 use crate::cache::{self as caching, Cache};
 use crate::clock::{Clock, ClocksApart};
 use crate::config::{ConfigError, Settings, UniverseSource};
-use crate::domain::{Calendar, CallsSeen, KrxTime, Presence, RateMode, Role, Shipped, Universe};
+use crate::domain::{
+    BrokerIdentity, Calendar, CallsSeen, KrxTime, Presence, RateMode, Role, Shipped, Universe,
+};
 use crate::feed::Traded;
 use crate::fleet::{self, Dispatcher, Member, Worker};
 use crate::journal::{Notes, Scribe};
@@ -27,10 +29,11 @@ use crate::kis::{BrokerDay, MasterFiles};
 use crate::leadership::{Candidate, LeaderStore};
 use crate::movers::Movers;
 use crate::port::{
-    Changes, Chronicle, Flights, IndexStore, Leader, Leadership, ListSource, PriceStore,
-    QuoteSource, Recorder, StoreError, WatchedCodes,
+    BrokerClaims, Changes, Chronicle, Flights, IndexStore, Leader, Leadership, ListSource,
+    PriceStore, QuoteSource, Recorder, StoreError, WatchedCodes,
 };
 use crate::presence::{Activity, Attendance};
+use crate::provenance::{OwnBrokerStore, Provenance};
 use crate::reader::{self, Reader};
 use crate::store::{Keys, RedisBudget, RedisStore};
 use crate::sweep::{Manner, Sweeper};
@@ -91,6 +94,9 @@ pub struct Parts {
     pub traded: Arc<Traded>,
     /// Where the indices are kept, for readers.
     pub indices: Arc<dyn IndexStore>,
+    /// The claim that the prices of the store are of this broker; `None` where nobody else can be there,
+    /// or without a broker.
+    pub provenance: Option<Arc<Provenance>>,
     /// Redis, where that is the store.
     pub redis: Option<Arc<RedisStore>>,
     /// What sise keeps beside the prices, under `sise:`.
@@ -112,6 +118,7 @@ pub struct Parts {
     /// Is told what this process is doing.
     pub activity: Activity,
     started_at: KrxTime,
+    brokers: Option<Arc<dyn BrokerClaims>>,
     lease: Option<Arc<dyn Leadership>>,
     #[cfg(feature = "daemon")]
     alert_lease: Option<Arc<dyn Leadership>>,
@@ -143,6 +150,28 @@ impl Parts {
         let calendar = Arc::new(ArcSwap::from_pointee(read_calendar(&settings)?));
         let universe = Arc::new(ArcSwap::from_pointee(Shipped::get().universe()));
         let broker = broker::put_together(&settings, &calendar, &universe, &outside)?;
+        let provenance = broker
+            .as_ref()
+            .zip(outside.brokers.clone())
+            .map(|(broker, claims)| {
+                let identify = broker.identify(&settings.kis);
+                let process = outside.process.clone();
+                let ttl = settings.store.ttl;
+                Arc::new(Provenance::new(claims, identify, process, ttl))
+            });
+        let (reader_store, sweep_store, indices) = match &provenance {
+            Some(provenance) => own_stores(
+                outside.reader_store,
+                outside.sweep_store,
+                outside.index_store,
+                provenance,
+            ),
+            None => (
+                outside.reader_store,
+                outside.sweep_store,
+                outside.index_store,
+            ),
+        };
         let last_good = LastGood::new(&settings.universe_origin(), outside.copies);
         let started_at = (outside.clock)();
         let cache_on = |store| {
@@ -165,10 +194,12 @@ impl Parts {
             calendar,
             universe,
             broker,
-            reader_store: outside.reader_store,
+            reader_store,
             traded: Arc::default(),
-            sweep_store: outside.sweep_store,
-            indices: outside.index_store,
+            sweep_store,
+            indices,
+            provenance,
+            brokers: outside.brokers,
             redis: outside.redis,
             cache,
             bulk_cache,
@@ -279,6 +310,20 @@ impl Parts {
         }
     }
 
+    /// Of which broker the prices in the store are; `None` where nobody wrote any lately. Where nobody else
+    /// can be there it is this process's own.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    pub async fn broker_of_prices(&self) -> Result<Option<BrokerIdentity>, StoreError> {
+        match (&self.brokers, &self.broker) {
+            (Some(claims), _) => Ok(claims.broker_holder().await?.map(|held| held.broker)),
+            (None, Some(broker)) => Ok(Some((broker.identify(&self.settings.kis))())),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// How the calls of the app key of a digest go, by the budget that its processes share; `None`
     /// where none is shared.
     ///
@@ -320,6 +365,9 @@ impl Parts {
         }
         if let Some(candidate) = candidate {
             attendance = attendance.of(Arc::clone(candidate));
+        }
+        if let (Some(provenance), true) = (&self.provenance, role != Role::Reader) {
+            attendance = attendance.holding(Arc::clone(provenance));
         }
         attendance
     }
@@ -428,8 +476,28 @@ impl Parts {
             calendar: Arc::clone(&self.calendar),
             clock: Arc::clone(&self.clock),
             ttl: self.settings.store.ttl,
+            universe: Arc::clone(&self.universe),
+            unlisted_interval: self.settings.kis.rate.part(reader::UNLISTED_SHARE),
         })
     }
+}
+
+/// The same stores, into which prices of this process's broker alone are written.
+fn own_stores(
+    reader: Arc<dyn PriceStore>,
+    sweep: Arc<dyn PriceStore>,
+    indices: Arc<dyn IndexStore>,
+    provenance: &Arc<Provenance>,
+) -> (
+    Arc<dyn PriceStore>,
+    Arc<dyn PriceStore>,
+    Arc<dyn IndexStore>,
+) {
+    (
+        Arc::new(OwnBrokerStore::new(reader, Arc::clone(provenance))),
+        Arc::new(OwnBrokerStore::new(sweep, Arc::clone(provenance))),
+        Arc::new(OwnBrokerStore::new(indices, Arc::clone(provenance))),
+    )
 }
 
 impl fmt::Debug for Parts {

@@ -658,6 +658,8 @@ async fn the_doctor_finds_a_good_set_up_good() {
         assert_eq!(check["verdict"].as_str(), Some("ok"), "{check}");
         assert!(!check["found"].as_str().unwrap().is_empty(), "{check}");
     }
+    let simulated = check(&checks, "simulated");
+    assert_eq!(simulated["verdict"].as_str(), Some("warn"), "{simulated}");
     world.sise(&["doctor"]).run().await.exits(0);
 }
 

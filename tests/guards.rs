@@ -73,6 +73,8 @@ async fn a_broker_that_is_away_is_left_alone() {
     let (address, knocks) = closed_door().await;
     // With a token at hand, so that prices are asked for.
     world.sise(&["get", "005930"]).run().await.exits(0);
+    // Else its prices would be those of another address.
+    world.redis.delete("sise:broker").await;
     let daemon = daemon(&world).set("KIS_BASE_URL", &address).start();
     daemon.says(&["WARN", "calls to the broker stop"]).await;
     let health = daemon.health_address().await;

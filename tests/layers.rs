@@ -22,6 +22,7 @@ const LAYERS: &[&[&str]] = &[
         "sweep",
         "reader",
         "leadership",
+        "provenance",
         "journal",
         "ping",
     ],

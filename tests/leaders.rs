@@ -49,15 +49,15 @@ async fn two(world: &World) -> [Running; 2] {
 }
 
 /// A leader and one that stands by, each with its own key; that of the leader is `key`, and its way
-/// to the broker `url`.
+/// to the broker goes over `way`. Both reach the same broker at the same address, each by a proxy.
 async fn two_keys(
     world: &World,
     homes: &[tempfile::TempDir; 2],
     key: &str,
-    url: &str,
+    way: &str,
 ) -> [Running; 2] {
     let codes = list::codes(CODES).join("\n");
-    let start = |home: &tempfile::TempDir, key: &str, url: &str| {
+    let start = |home: &tempfile::TempDir, key: &str, way: &str| {
         std::fs::write(home.path().join("list.csv"), format!("code\n{codes}\n")).unwrap();
         world
             .sise_in(home.path(), &["run", "--always-open"])
@@ -68,10 +68,12 @@ async fn two_keys(
             .set("SISE__SCHEDULE__LEASE", format!("{LEASE}s"))
             .set("SISE__KIS__TIMEOUT", "500ms")
             .set("KIS_APP_KEY", key)
-            .set("KIS_BASE_URL", url)
+            .set("KIS_BASE_URL", "http://broker.test:9080")
+            .set("http_proxy", way)
+            .set("SISE__FEED__REGISTRATIONS", "0")
             .start()
     };
-    let leader = start(&homes[0], key, url);
+    let leader = start(&homes[0], key, way);
     leader.says(&["sweep done", "written=60"]).await;
     let standby = start(
         &homes[1],
@@ -119,8 +121,8 @@ async fn a_leader_that_alone_is_cut_off_from_the_broker_leaves_the_lead() {
         .parse()
         .unwrap();
     let proxy = SilentProxy::to(port).await;
-    let url = format!("http://127.0.0.1:{}", proxy.port());
-    let [leader, standby] = two_keys(&world, &homes, APP_KEY, &url).await;
+    let way = format!("http://127.0.0.1:{}", proxy.port());
+    let [leader, standby] = two_keys(&world, &homes, APP_KEY, &way).await;
     proxy.swallow();
     leader
         .says(&["is not reached from here: leaving the lead"])
@@ -133,31 +135,43 @@ async fn a_leader_that_alone_is_cut_off_from_the_broker_leaves_the_lead() {
 #[tokio::test]
 async fn daemons_that_sweep_different_things_are_told_so() {
     let world = World::new(&["--limit", "0"]).await;
-    let [real, other] = two(&world).await;
-    let paper = daemon(&world).set("KIS_ENV", "paper").start();
+    let [one, other] = two(&world).await;
+    let codes = list::codes(CODES - 1).join("\n");
+    world.file("fewer.csv", &format!("code\n{codes}\n"));
+    let fewer = daemon(&world).set("SISE__UNIVERSE__FILE", "fewer.csv");
+    let fewer = fewer.start();
     let differ = [
         "real account's list list.csv",
-        "paper account's list list.csv",
+        "real account's list fewer.csv",
     ];
     let words = [&["sweeps on one Redis differ: "][..], &differ].concat();
-    paper.says(&words).await;
+    fewer.says(&words).await;
     let shown = |outcome: Outcome, words: &[&str]| {
-        let shown = outcome.exits(0).stdout;
+        let shown = outcome.stdout;
         for word in words {
             assert!(shown.contains(word), "{word} in: {shown}");
         }
     };
-    shown(world.sise(&["status"]).run().await, &words);
-    paper.signal("TERM");
-    paper.end().await.exits(143);
-    let doctor = |account| {
+    shown(world.sise(&["status"]).run().await.exits(0), &words);
+    fewer.signal("TERM");
+    fewer.end().await.exits(143);
+    let doctor = |account, list| {
         let doctor = world.sise(&["doctor"]).set("KIS_ENV", account);
         let doctor = doctor.set("SISE__UNIVERSE__SOURCE", "csv");
-        doctor.set("SISE__UNIVERSE__FILE", "list.csv").run()
+        doctor.set("SISE__UNIVERSE__FILE", list).run()
     };
-    shown(doctor("real").await, &["2 on this Redis, all of one list"]);
-    shown(doctor("paper").await, &words);
-    for daemon in [real, other] {
+    let well = doctor("real", "list.csv").await.exits(0);
+    shown(well, &["2 on this Redis, all of one list"]);
+    shown(doctor("real", "fewer.csv").await.exits(0), &words);
+    // Of another account are other prices: they are not mixed.
+    let paper = daemon(&world).set("KIS_ENV", "paper").run().await;
+    let apart = ["(real account)", "(paper account)", "store.namespace"];
+    paper.exits(2).says(&apart);
+    shown(
+        doctor("paper", "list.csv").await.exits(1),
+        &["(real account), which"],
+    );
+    for daemon in [one, other] {
         assert_eq!(daemon.count(&["differ"]), 0);
     }
 }

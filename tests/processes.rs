@@ -11,10 +11,12 @@
 
 mod support;
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use support::program::Program;
 use support::redis::RedisServer;
+use support::simulated_broker::SimulatedBroker;
 use support::world::World;
 use support::{http, list, until};
 
@@ -156,11 +158,12 @@ async fn a_token_that_dies_is_replaced_once_for_all() {
     );
 }
 
-/// Real and paper never mix: the same Redis, the same key, another environment, another token.
+/// Real and paper never mix: the same Redis, the same key, another environment, another token, and no
+/// price of the one over those of the other.
 #[tokio::test]
 async fn real_and_paper_have_tokens_of_their_own() {
     let world = World::new(&[]).await;
-    let paper = support::simulated_broker::SimulatedBroker::start(&["--mode", "paper"]).await;
+    let paper = SimulatedBroker::start(&["--mode", "paper"]).await;
     once(&world, &world.home, &list::codes(1))
         .run()
         .await
@@ -168,8 +171,10 @@ async fn real_and_paper_have_tokens_of_their_own() {
     let on_paper = once(&world, &world.home, &list::codes(1))
         .set("KIS_ENV", "paper")
         .set("KIS_BASE_URL", paper.url());
-    on_paper.run().await.exits(0);
+    let mixed = on_paper.run().await.exits(2);
+    mixed.says(&["(real account)", "(paper account)", "store.namespace"]);
     assert_eq!(paper.stats().tokens_issued, 1);
+    assert_eq!(paper.stats().calls, 0);
     assert_eq!(world.broker.stats().tokens_issued, 1);
     until("both are kept", async || {
         let mut connection = world.redis.connection().await;
@@ -208,4 +213,132 @@ async fn a_redis_that_keeps_nothing_has_no_token_asked_for_twice_a_minute() {
         server.signal("TERM");
         server.end().await.exits(143);
     }
+}
+
+/// The prices that stand, by code.
+async fn prices(world: &World) -> Vec<(String, i64, String)> {
+    let realtime = world.redis.realtime().await.into_iter();
+    let price = |(code, quote): (String, Value)| {
+        let fetched_at = quote["fetched_at"].as_str().unwrap().to_owned();
+        (code, quote["price"].as_i64().unwrap(), fetched_at)
+    };
+    realtime.map(price).collect()
+}
+
+/// Live prices stand, and somebody starts a second broker, a simulated one, on the same Redis.
+#[tokio::test]
+async fn prices_of_another_broker_are_not_written_over() {
+    let world = World::new(&["--limit", "0"]).await;
+    let other = SimulatedBroker::start(&["--limit", "0", "--seed", "9"]).await;
+    let codes = list::codes(30);
+    once(&world, &world.home, &codes).run().await.exits(0);
+    let before = prices(&world).await;
+    assert_eq!(before.len(), 30);
+    let home = tempfile::tempdir().unwrap();
+    let elsewhere = |program: Program| {
+        program
+            .set("KIS_BASE_URL", other.url())
+            .set("KIS_MASTER_URL", other.url())
+    };
+    let (ours, theirs) = (other.url(), world.broker.url());
+    let said = [
+        "the prices in this Redis are those of",
+        &theirs,
+        &ours,
+        "store.namespace",
+    ];
+
+    let refused = elsewhere(once(&world, &home, &codes)).run().await;
+    refused.exits(2).says(&said);
+    // Its token is at hand now, so that nothing was heard of the broker yet.
+    let again = elsewhere(once(&world, &home, &codes)).run().await;
+    again.exits(2).says(&said);
+    let daemon = world.sise_in(home.path(), &["run", "--always-open"]);
+    elsewhere(daemon).run().await.exits(2).says(&said);
+    // A reader is answered, and writes nothing back.
+    let get = ["get", &codes[0], "--max-age", "0s", "--json"];
+    let reading = elsewhere(world.sise_in(home.path(), &get)).run().await;
+    let reading = reading.exits(0).json();
+    assert_eq!(
+        (&reading["source"], &reading["simulated"]),
+        (&json!("api"), &json!(true))
+    );
+    let doctor = elsewhere(world.sise_in(home.path(), &["doctor"]))
+        .run()
+        .await;
+    let doctor = doctor.exits(1);
+    assert!(
+        doctor.stdout.contains("`sise run` would be refused"),
+        "{}",
+        doctor.stdout
+    );
+    assert_eq!(other.stats().ok, 2, "the reader and the doctor asked");
+    assert_eq!(prices(&world).await, before);
+
+    // Beside them, under a name of its own, it may.
+    let beside = elsewhere(once(&world, &home, &codes)).set("SISE__STORE__NAMESPACE", "trial");
+    beside.run().await.exits(0);
+    assert_eq!(prices(&world).await, before);
+    // And where they have gone.
+    world.redis.delete("realtime:price:*").await;
+    world.redis.delete("sise:broker").await;
+    elsewhere(once(&world, &home, &codes)).run().await.exits(0);
+    assert_eq!(prices(&world).await.len(), 30);
+    let back = once(&world, &world.home, &codes).run().await;
+    back.exits(2).says(&[&ours]);
+}
+
+/// The record of whose prices they are ends with them, and is kept while a daemon is there.
+#[tokio::test]
+async fn a_daemon_holds_its_brokers_prices_and_another_broker_follows_when_it_has_gone() {
+    let world = World::new(&["--limit", "0"]).await;
+    let other = SimulatedBroker::start(&["--limit", "0"]).await;
+    let codes = list::codes(30).join(",");
+    // Nothing is written after the close of a day: it is there, and that is enough.
+    let daemon = world
+        .fast_sise(&["run", "--always-open"])
+        .set("SISE__STORE__TTL", "8s")
+        .set("SISE__SCHEDULE__INTERVAL", "2s");
+    let daemon = daemon.start();
+    daemon.says(&["sweep done"]).await;
+    daemon.says(&["is a simulated broker"]).await;
+    let again = || {
+        let once = world.fast_sise(&["run", "--once", "--codes", &codes]);
+        once.set("KIS_BASE_URL", other.url()).run()
+    };
+    again().await.exits(2).says(&[&world.broker.url()]);
+    daemon.signal("TERM");
+    daemon.end().await.exits(143);
+    until("another broker's prices can be written", async || {
+        (again().await.code == Some(0)).then_some(())
+    })
+    .await;
+}
+
+/// Whatever shows a price of a simulated broker says so.
+#[tokio::test]
+async fn simulated_prices_say_so_wherever_they_are_shown() {
+    let world = World::new(&["--limit", "0"]).await;
+    world.fast_sise(&["run", "--once"]).run().await.exits(0);
+    for quote in world.redis.realtime().await.values() {
+        assert_eq!(quote["simulated"], true, "{quote}");
+    }
+    for index in world.redis.texts("realtime:index:*").await.values() {
+        assert!(index.contains("\"simulated\":true"), "{index}");
+    }
+    let shown = async |arguments: &[&str], words: &str| {
+        let outcome = world.sise(arguments).run().await;
+        let said = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(said.contains(words), "{words} in {arguments:?}: {said}");
+    };
+    shown(&["get", "005930"], "redis, simulated").await;
+    shown(&["get", "005930"], "these prices are simulated").await;
+    shown(&["get", "005930", "--json"], "\"simulated\":true").await;
+    shown(&["top", "gainers"], "these prices are simulated").await;
+    shown(&["top", "gainers", "--json"], "\"simulated\":true").await;
+    shown(&["status"], "these prices are simulated").await;
+    shown(&["status"], "the simulated broker at").await;
+    shown(&["status", "--json"], "\"simulated\":true").await;
+    shown(&["why", "005930"], "given by a simulated broker").await;
+    shown(&["doctor"], "is a simulated broker").await;
 }

@@ -44,7 +44,6 @@ const FIFTEEN: Caps = Caps {
     per_second: 15.0,
     per_minute: None,
     per_day: None,
-    burst: 1,
 };
 
 fn store(server: &RedisServer) -> Arc<RedisStore> {
@@ -502,7 +501,7 @@ type Reply = (String, u64, u64, i64, u32, i64, u32);
 #[tokio::test]
 async fn the_script_in_redis_is_the_rule_of_the_library() {
     let rule = include_str!("../src/store/redis/budget.lua");
-    let script = Script::new(&format!("local now = tonumber(ARGV[15])\n{rule}"));
+    let script = Script::new(&format!("local now = tonumber(ARGV[14])\n{rule}"));
     let server = RedisServer::start().await;
     let mut connection = server.connection().await;
     let mut numbers = Numbers(7);
@@ -511,7 +510,6 @@ async fn the_script_in_redis_is_the_rule_of_the_library() {
             per_second: [0.909, 2.5, 15.0, 18.0, 400.0, 20_000.0][case % 6],
             per_minute: (case % 4 == 1).then_some(40),
             per_day: (case % 5 == 2).then_some(60),
-            burst: [1, 2, 5][case % 3],
         };
         let mut cells = Cells::forgotten();
         let mut now = 1_795_100_000_000_000_i64;
@@ -544,7 +542,6 @@ async fn the_script_in_redis_is_the_rule_of_the_library() {
                 .arg(urgency.reach())
                 .arg(urgency.lane_periods())
                 .arg(urgency.index() + 1)
-                .arg(caps.burst)
                 .arg((known.day, known.today))
                 .arg((known.heard_at, known.last_minute, known.uncounted))
                 .arg(now);

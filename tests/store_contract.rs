@@ -328,6 +328,7 @@ fn index(index: Index, level: f64) -> IndexQuote {
         timestamp: fetched_at.naive_local(),
         session: Phase::Regular,
         source: "kis.multi".into(),
+        simulated: false,
         fetched_at,
     }
 }

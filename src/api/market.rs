@@ -62,6 +62,7 @@ struct Market {
     session: &'static str,
     open: bool,
     ttl_ms: u64,
+    simulated: bool,
     columns: [&'static str; 14],
     rows: Vec<Vec<Value>>,
 }
@@ -141,9 +142,11 @@ impl Api {
         let latest = self.board.latest_of(universe.symbols(), now);
         let is_open = moment.is_open() || self.is_always_open();
         let mut meaning = format!("{} {is_open}\n", moment.phase.as_str());
+        let mut simulated = false;
         let rows = universe.listings().iter().zip(latest);
         let rows = rows.map(|(listing, latest)| match latest {
             Some((posted, is_live)) => {
+                simulated |= posted.quote.simulated;
                 // Writing to a String cannot fail.
                 let _ = writeln!(
                     meaning,
@@ -168,6 +171,7 @@ impl Api {
             session: moment.phase.as_str(),
             open: is_open,
             ttl_ms: u64::try_from(ttl).unwrap_or(u64::MAX),
+            simulated,
             columns: COLUMNS,
             rows,
         };

@@ -70,7 +70,7 @@ impl Cached for Refresh {
 
 /// Asks the broker for these codes anew
 ///
-/// Within the rate limit, before sweeps; the answer comes at once, and the result under its id.
+/// Within the rate limit, before sweeps, unless a code is not in the list; the answer comes at once, and the result under its id.
 #[utoipa::path(post, path = "/v1/refresh", tag = "prices", request_body = Codes, responses(
     (status = 202, description = "Under way", body = Refresh, headers(("Location" = String, description = "Where its result will be"))),
     (status = 400, description = "The body is not understood, or has a text that is no code", body = Document, content_type = "application/problem+json"),
@@ -152,11 +152,17 @@ impl Api {
         sweeper: &crate::sweep::Sweeper,
         stop: &CancellationToken,
     ) -> Refresh {
+        let universe = self.parts.universe.load();
+        let is_listed = |code: &Symbol| universe.get(*code).is_some();
         let task = Task {
+            // What is not in the list may be anything, and goes behind the sweep.
+            urgency: match codes.iter().all(is_listed) {
+                true => Urgency::Reader,
+                false => Urgency::Sweep,
+            },
             symbols: codes,
             close_window: None,
             deadline: WITHIN,
-            urgency: Urgency::Reader,
         };
         let prices = std::sync::Mutex::new(std::collections::HashMap::new());
         let observe = |step: crate::sweep::Step<'_>| {

@@ -106,6 +106,8 @@ pub(super) struct MarketAnswer {
     open: bool,
     /// Life of a price, milliseconds.
     ttl_ms: u64,
+    /// Whether a simulated broker gave some of the prices: they are not the market's.
+    simulated: bool,
     /// What stands where in a row.
     columns: Vec<String>,
     /// The rows; null where something is not known.
@@ -169,6 +171,9 @@ pub(super) struct IndexObject {
     session: String,
     /// What gave the level.
     source: String,
+    /// True where a simulated broker gave it; else absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    simulated: Option<bool>,
     /// When it was asked for.
     fetched_at: String,
     /// Age, milliseconds.
@@ -185,6 +190,8 @@ pub(super) struct StatusAnswer {
     market_open_at: Option<String>,
     closes_at: Option<String>,
     leader: Option<serde_json::Value>,
+    /// Of which broker the prices are: `address`, `account`, and `simulated` where that is known.
+    broker: Option<serde_json::Value>,
     processes: Vec<serde_json::Value>,
     sweeps: Vec<serde_json::Value>,
     last_skip: Option<serde_json::Value>,
@@ -223,6 +230,9 @@ pub(super) struct AlertObject {
     value: Option<f64>,
     /// The watch list of the rule.
     list: Option<String>,
+    /// True where a simulated broker gave the price; else absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    simulated: Option<bool>,
 }
 
 /// A rule of alerts.

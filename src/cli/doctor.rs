@@ -14,7 +14,9 @@ use super::plan::remedies;
 use crate::config::Layers;
 use crate::descriptors::{Descriptors, RESERVE};
 use crate::domain::{APART, Plan, Presence, Role};
-use crate::port::{CacheKeys as _, QuoteSource as _, Roster as _, StoreError};
+use crate::port::{
+    BrokerClaims as _, BrokerHolder, CacheKeys as _, QuoteSource as _, Roster as _, StoreError,
+};
 use crate::setup::Parts;
 use crate::store::{Need, RedisStore};
 
@@ -362,6 +364,25 @@ async fn processes(parts: &Parts, redis: &RedisStore) -> Check {
         process: "these settings".to_owned(),
         ..own
     });
+    let other = match redis.broker_holder().await {
+        Ok(holder) => holder.filter(|holder| {
+            let ours = parts.settings.kis.identity();
+            parts.broker.is_some() && ours.differs_from(&holder.broker)
+        }),
+        Err(error) => return unreached("processes", &error),
+    };
+    if let Some(BrokerHolder {
+        broker, process, ..
+    }) = other
+    {
+        return Check::fail(
+            "processes",
+            format!(
+                "the prices in this Redis are those of {broker}, which {process} writes: `sise run` would be refused"
+            ),
+            APART,
+        );
+    }
     match Presence::at_odds(&processes) {
         Some(trouble) => Check::warn("processes", trouble, APART),
         None if count == 0 => Check::ok("processes", "none has been heard of lately"),

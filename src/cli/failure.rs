@@ -75,8 +75,11 @@ impl From<SetupError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        if matches!(error, StoreError::Refused { .. }) {
-            return Self::failed(error.to_string());
+        match error {
+            StoreError::Refused { .. } => return Self::failed(error.to_string()),
+            // Nothing failed: it is set up for another broker.
+            StoreError::OtherBroker { .. } => return Self::usage(error.to_string()),
+            _ => {}
         }
         Self::failed(format!(
             "{error}; check that Redis runs there and that REDIS_URL is right (`sise doctor` tells more)"

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout};
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
 use super::reason;
+use super::words;
 use crate::config::Layers;
 use crate::domain::Reading;
 
@@ -103,6 +104,7 @@ fn print(readings: &[Reading]) {
     let absent = || "-".to_owned();
     for reading in readings {
         let quote = &reading.quote;
+        let simulated = if quote.simulated { ", simulated" } else { "" };
         let stale = if reading.is_stale { ", stale" } else { "" };
         table.add_row([
             quote.stock_code.to_string(),
@@ -114,7 +116,7 @@ fn print(readings: &[Reading]) {
                 .map_or_else(absent, |rate| format!("{rate:+.2}")),
             quote.volume.map_or_else(absent, grouped),
             age(reading.age),
-            format!("{}{stale}", reading.source.as_str()),
+            format!("{}{stale}{simulated}", reading.source.as_str()),
         ]);
     }
     for column in 2..=6 {
@@ -123,6 +125,9 @@ fn print(readings: &[Reading]) {
         }
     }
     output::line(table);
+    if readings.iter().any(|reading| reading.quote.simulated) {
+        output::note(words::SIMULATED);
+    }
 }
 
 fn age(age: Duration) -> String {

@@ -24,7 +24,7 @@ use crate::fleet::{self, Member};
 use crate::freshness::Freshness;
 use crate::leadership::Candidate;
 use crate::ledger::LedgerKeeper;
-use crate::port::{QuoteSource as _, SourceError, Urgency};
+use crate::port::{QuoteSource as _, SourceError, StoreError, Urgency};
 use crate::schedule::{self, Schedule};
 use crate::setup::{Broker, Parts};
 use crate::supervisor::{Supervisor, Tasks};
@@ -250,7 +250,16 @@ async fn prepare(
         return Err(SourceError::Banned(ban).into());
     }
     broker.auth.token().await?;
+    claim_prices(parts).await?;
     Ok(symbols)
+}
+
+/// Prices of another broker are not written over.
+async fn claim_prices(parts: &Parts) -> Result<(), StoreError> {
+    match &parts.provenance {
+        Some(provenance) => provenance.claim().await,
+        None => Ok(()),
+    }
 }
 
 #[derive(Serialize)]
@@ -457,6 +466,10 @@ async fn make_ready(
         tracing::warn!("{error}; starting all the same, and writing as soon as it answers");
     }
     super::look_at_redis(parts).await?;
+    // Where Redis cannot be asked, that is found out with the first price.
+    if let Err(error @ StoreError::OtherBroker { .. }) = claim_prices(parts).await {
+        return Err(error.into());
+    }
     let loaded = super::universe::load(parts).await?;
     let codes = loaded.universe.len();
     refuse_gaps(arguments, parts, codes, broker.source.calling())?;
@@ -468,7 +481,15 @@ async fn make_ready(
         broker = broker.rest.base(),
         "sise starts"
     );
-    match broker.auth.token().await {
+    let token = broker.auth.token().await;
+    if broker.rest.is_simulated() == Some(true) {
+        let address = broker.rest.base();
+        tracing::warn!(
+            "{address} is a simulated broker: {}",
+            super::words::SIMULATED
+        );
+    }
+    match token {
         Ok(_) => Ok(()),
         Err(error @ SourceError::Denied(_)) => Err(error.into()),
         // The schedule says it with every run that it skips.

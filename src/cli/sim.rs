@@ -60,7 +60,8 @@ pub(super) struct SimArguments {
         requires = "replay"
     )]
     speed: f64,
-    /// Time of the recorded day to begin at, HH:MM or HH:MM:SS; the first prices by default
+    /// Time of the recorded day to begin at, HH:MM or HH:MM:SS; the first prices by default. Where nothing has a
+    /// price yet, none is given
     #[arg(long, value_name = "TIME", requires = "replay", value_parser = parse_time)]
     from: Option<NaiveTime>,
     #[command(flatten)]

@@ -57,7 +57,13 @@ impl Told<'_> {
         if let Some(clock) = &status.clock {
             output::line(format!("clock      {clock}"));
         }
+        if status.is_simulated() {
+            output::line(format!("warning    {}", words::SIMULATED));
+        }
         output::line(format!("\nleader     {}", self.leader_words()));
+        if let Some(broker) = &status.broker {
+            output::line(format!("prices of  {broker}"));
+        }
         self.print_processes();
         self.print_sweeps();
         self.print_coverage();

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
+use super::words;
 use crate::clock;
 use crate::config::{Layers, Settings};
 use crate::domain::{Market, Measure};
@@ -165,6 +166,7 @@ fn object(place: &Place, top: &Top, parts: &Parts) -> serde_json::Value {
         "change_rate": quote.and_then(|quote| quote.change_rate),
         "volume": quote.and_then(|quote| quote.volume),
         "value": quote.and_then(|quote| quote.value),
+        "simulated": quote.is_some_and(|quote| quote.simulated),
         "fetched_at": quote.map(|quote| quote.fetched_at.to_rfc3339()),
     })
 }
@@ -203,6 +205,10 @@ fn print(top: &Top, measure: Measure, parts: &Parts) {
         }
     }
     output::line(table);
+    let mut quotes = top.places.iter().filter_map(|place| place.quote.as_ref());
+    if quotes.any(|quote| quote.simulated) {
+        output::note(words::SIMULATED);
+    }
     let newest = top
         .places
         .iter()

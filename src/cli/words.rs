@@ -10,6 +10,10 @@ use crate::domain::{
 };
 use crate::port::Leader;
 
+/// What is said wherever a simulated broker's price is shown.
+pub(super) const SIMULATED: &str =
+    "these prices are simulated: a simulated broker made them up, they are not the market's";
+
 /// Day and time of day.
 pub(super) fn long(time: KrxTime) -> String {
     time.format("%Y-%m-%d %H:%M:%S KST").to_string()

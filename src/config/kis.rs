@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::layers::Layers;
 use super::{ConfigError, profile};
-use crate::domain::Caps;
+use crate::domain::{BrokerIdentity, Caps};
 use crate::kis::host;
 use crate::pace::Rate;
 
@@ -19,6 +19,17 @@ pub enum KisEnvironment {
     Real,
     /// A paper account: one call a second, no multi-price call.
     Paper,
+}
+
+impl KisEnvironment {
+    /// Its name, as in the settings.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Real => "real",
+            Self::Paper => "paper",
+        }
+    }
 }
 
 /// The broker.
@@ -49,15 +60,47 @@ pub struct KisSettings {
 }
 
 impl KisSettings {
+    /// Whether the host is the broker's own, and not one set by hand.
+    #[must_use]
+    pub fn is_of_the_broker(&self) -> bool {
+        let own = match self.environment {
+            KisEnvironment::Real => host::REAL,
+            KisEnvironment::Paper => host::PAPER,
+        };
+        self.base_url.trim_end_matches('/') == own
+    }
+
+    /// The broker as processes tell it from another; whether it is a simulator is not known yet.
+    #[must_use]
+    pub fn identity(&self) -> BrokerIdentity {
+        BrokerIdentity {
+            address: self.shown_address(),
+            account: self.environment.as_str().to_owned(),
+            simulated: None,
+        }
+    }
+
+    /// The host's address as it may be shown, and the same however it is written.
+    #[must_use]
+    pub fn shown_address(&self) -> String {
+        let Ok(mut url) = Url::parse(&self.base_url) else {
+            return "an address that is none".to_owned();
+        };
+        // What a person put in front of the host is no part of it.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_query(None);
+        url.set_fragment(None);
+        url.as_str().trim_end_matches('/').to_owned()
+    }
+
     /// What all processes of the app key may call together.
     #[must_use]
     pub fn caps(&self) -> Caps {
         Caps {
-            per_second: self.rate.per_second,
+            per_second: self.rate.booked_per_second(),
             per_minute: self.calls_per_minute,
             per_day: self.calls_per_day,
-            // More than two at once is for hosts of one's own, where many calls share a cell.
-            burst: self.rate.burst.get().min(2),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::layers::Layers;
-use super::{ConfigError, KisEnvironment, Settings};
+use super::{ConfigError, Settings};
 use crate::domain::Selection;
 
 /// Where the stock list comes from.
@@ -53,10 +53,7 @@ impl Settings {
     /// the same.
     #[must_use]
     pub fn scope(&self) -> String {
-        let account = match self.kis.environment {
-            KisEnvironment::Real => "real",
-            KisEnvironment::Paper => "paper",
-        };
+        let account = self.kis.environment.as_str();
         let UniverseSettings {
             source,
             file,
@@ -78,7 +75,11 @@ impl Settings {
             (false, true) => ", ETN too",
             (true, true) => ", ETF and ETN too",
         };
-        format!("{account} account's {list}{also}")
+        let at = match self.kis.is_of_the_broker() {
+            true => String::new(),
+            false => format!(" at {}", self.kis.shown_address()),
+        };
+        format!("{account} account's {list}{also}{at}")
     }
 }
 

@@ -70,8 +70,6 @@ pub struct Caps {
     pub per_minute: Option<u32>,
     /// Calls in a day, midnight to midnight in Seoul, where capped.
     pub per_day: Option<u32>,
-    /// Calls that may go together after a rest, at least one.
-    pub burst: u32,
 }
 
 /// A cap that is spent.
@@ -268,14 +266,12 @@ impl Cells {
         let period = (f64::from(calls) * SECOND as f64 / (caps.per_second * share)).ceil() as i64;
         let period = period.max(1);
         self.booked.retain(|start| start + period > now);
-        // A call may go this much before its cell, so that after a rest some go together.
-        let early = i64::from(caps.burst.saturating_sub(1)) * period;
-        let settles = (SETTLES * period).clamp(SECOND, SETTLES_WITHIN) + early;
+        let settles = (SETTLES * period).clamp(SECOND, SETTLES_WITHIN);
         let opens_at = self.opens_at.unwrap_or(i64::MAX).min(now + settles);
         self.opens_at = Some(opens_at);
         let from = now.max(opens_at);
         let mut at = self.first_gap(from, period);
-        let reach = from + urgency.reach() * period + early;
+        let reach = from + urgency.reach() * period;
         let on_lane = at > reach;
         let mut want = at;
         let lane = self.lanes.get(urgency.index()).copied().unwrap_or(now);
@@ -323,7 +319,7 @@ impl Cells {
         let place = self.booked.partition_point(|start| *start < at);
         self.booked.insert(place, at);
         Booking::Cell {
-            wait: micros((at - early - now).max(0)),
+            wait: micros((at - now).max(0)),
             calls,
             length: micros(period),
         }

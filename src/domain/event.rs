@@ -402,6 +402,7 @@ mod tests {
                     at: at(0),
                     value: Some(50.5),
                     list: None,
+                    simulated: false,
                 }),
             },
             Event::Lost { count: 7 },

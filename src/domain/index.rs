@@ -161,6 +161,14 @@ pub struct IndexQuote {
     /// What gave it: `kis.multi`.
     #[serde(default, deserialize_with = "readable")]
     pub source: Cow<'static, str>,
+    /// Whether a simulated broker gave it: a made-up level, for trials alone. Written only where it is
+    /// true.
+    #[serde(
+        default,
+        skip_serializing_if = "std::ops::Not::not",
+        deserialize_with = "readable"
+    )]
+    pub simulated: bool,
     /// When the broker was asked, with zone and milliseconds.
     #[serde(with = "zoned_millis")]
     pub fetched_at: KrxTime,
@@ -212,6 +220,7 @@ mod tests {
             timestamp: at.naive_local(),
             session: Phase::Regular,
             source: "kis.multi".into(),
+            simulated: false,
             fetched_at: at,
         };
         let json = serde_json::to_string(&quote).unwrap();
@@ -227,6 +236,19 @@ mod tests {
         assert_eq!(
             (read.change, read.volume, read.level),
             (None, None, 2_724.62)
+        );
+        let simulated = IndexQuote {
+            simulated: true,
+            ..quote
+        };
+        let json = serde_json::to_string(&simulated).unwrap();
+        assert!(
+            json.contains(r#""source":"kis.multi","simulated":true,"#),
+            "{json}"
+        );
+        assert_eq!(
+            serde_json::from_str::<IndexQuote>(&json).unwrap(),
+            simulated
         );
     }
 }

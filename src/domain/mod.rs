@@ -5,6 +5,7 @@
 
 mod alert;
 mod ban;
+mod broker;
 mod budget;
 mod calendar;
 mod event;
@@ -34,6 +35,7 @@ pub use alert::{
     Terms, WINDOWS, check_name,
 };
 pub use ban::{Ban, BanKind, BanRecord, Denial};
+pub use broker::{BrokerIdentity, SIMULATOR_HEADER};
 pub use budget::{Booking, CallsMade, CallsSeen, Cap, Caps, Cells, Urgency, share_after};
 pub use calendar::{Calendar, CalendarError};
 pub use chrono_tz::Asia::Seoul;

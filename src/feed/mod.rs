@@ -337,8 +337,8 @@ impl Feed {
                 counter!("sise_feed_written_total").increment(written);
                 (self.parts.observe)(&batch);
             }
-            // Another process leads, and its trades are as new.
-            Err(StoreError::Superseded { .. }) => writer.clear(),
+            // Another process leads, and its trades are as new; or the prices are of another broker.
+            Err(StoreError::Superseded { .. } | StoreError::OtherBroker { .. }) => writer.clear(),
             Err(error) => {
                 tracing::debug!(%error, "trades were not written; the next ones will be");
                 writer.give_back(batch, Instant::now());

@@ -66,7 +66,6 @@ impl Key {
     ) -> Arc<Self> {
         let caps = Caps {
             per_second,
-            burst: 1,
             per_minute: None,
             per_day: None,
         };

@@ -13,8 +13,11 @@ use super::bases::Bases;
 use super::call::{Call, Caller};
 use super::fields;
 use super::refusal::Refusal;
+use super::transport::Reply;
 use super::wire::{Body, Context, MultiRow, NoQuote, Read, SingleRow, names, shows_last_trades};
-use crate::domain::{Calendar, Calling, Index, IndexQuote, KrxTime, Symbol, Universe, Venue};
+use crate::domain::{
+    Calendar, Calling, Index, IndexQuote, KrxTime, Quote, Symbol, Universe, Venue,
+};
 use crate::port::{Answer, Answers, QuoteSource, SourceError, Tally, Urgency};
 
 const MULTI: Call = Call {
@@ -124,12 +127,16 @@ impl KisQuotes {
                             None => NoQuote::Unknown,
                         }),
                     };
-                    (*symbol, self.answer_of(&MULTI, read))
+                    (*symbol, self.answer_of(&MULTI, read, reply))
                 };
                 let session = self.calendar.load().phase(Venue::Krx, sent_at);
                 let level = |index: &Index| {
                     let row = named(index.code()).filter(|row| has_price(row))?;
-                    row.index(*index, sent_at, session)
+                    let quote = row.index(*index, sent_at, session)?;
+                    Some(IndexQuote {
+                        simulated: reply.simulated,
+                        ..quote
+                    })
                 };
                 let levels = indices.iter().filter_map(level).collect();
                 Ok((symbols.iter().map(&mut answer).collect(), levels))
@@ -152,7 +159,7 @@ impl KisQuotes {
                     Some(row) => row.read_of(self.context(symbol, &universe, sent_at)),
                     None => Err(NoQuote::Unknown),
                 };
-                Ok(self.answer_of(&SINGLE, read))
+                Ok(self.answer_of(&SINGLE, read, reply))
             })
             .await;
         ((symbol, answer.unwrap_or_else(Answer::Failed)), tally)
@@ -168,8 +175,9 @@ impl KisQuotes {
         }
     }
 
-    /// What a row says of its code; what it says of itself is counted.
-    fn answer_of(&self, call: &Call, read: Result<Read, NoQuote>) -> Answer {
+    /// What a row of `reply` says of its code; what it contradicts is counted. A price says so where a
+    /// simulated broker gave it.
+    fn answer_of(&self, call: &Call, read: Result<Read, NoQuote>, reply: &Reply) -> Answer {
         let refused = match read {
             Ok(Read {
                 quote,
@@ -181,7 +189,10 @@ impl KisQuotes {
                 match basis.map_or(Ok(()), take) {
                     Ok(()) => {
                         self.caller.contradicted(call, &contradicted);
-                        return Answer::Quote(Box::new(quote));
+                        return Answer::Quote(Box::new(Quote {
+                            simulated: reply.simulated,
+                            ..quote
+                        }));
                     }
                     Err(why) => Refusal::from(why),
                 }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics::{counter, histogram};
@@ -31,6 +31,8 @@ pub struct Rest {
     breaker: Breaker,
     bans: Arc<Bans>,
     clock: Clock,
+    /// Whether it is a simulator, as its last answer says.
+    simulated: Mutex<Option<bool>>,
 }
 
 /// The right to send one request, now.
@@ -60,6 +62,7 @@ impl Rest {
             breaker: Breaker::default(),
             bans: Arc::new(Bans::of_this_process()),
             clock,
+            simulated: Mutex::default(),
         })
     }
 
@@ -73,6 +76,17 @@ impl Rest {
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Whether the broker is a simulated one; `None` before its first answer.
+    #[must_use]
+    pub fn is_simulated(&self) -> Option<bool> {
+        *self.simulated()
+    }
+
+    fn simulated(&self) -> MutexGuard<'_, Option<bool>> {
+        let simulated = self.simulated.lock();
+        simulated.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The bans of the app key.
@@ -177,7 +191,10 @@ impl Rest {
             ..reply
         });
         match &reply {
-            Ok(reply) if is_of_the_broker(reply) => pass.answered(),
+            Ok(reply) if is_of_the_broker(reply) => {
+                *self.simulated() = Some(reply.simulated);
+                pass.answered();
+            }
             Ok(reply) => pass.failed(&format!("HTTP {} without JSON", reply.status)),
             Err(error) => {
                 counter!("sise_calls_total", "outcome" => "unreachable").increment(1);
@@ -246,6 +263,7 @@ mod tests {
                 status,
                 body: body.to_vec(),
                 date: None,
+                simulated: false,
             };
             assert_eq!(is_of_the_broker(&reply), expected, "{status}");
         }

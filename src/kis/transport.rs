@@ -8,6 +8,7 @@ use reqwest::header::DATE;
 use reqwest::{Client, Request, Url, redirect};
 
 use crate::causes::causes;
+use crate::domain::SIMULATOR_HEADER;
 use crate::port::SourceError;
 use crate::tls;
 
@@ -38,6 +39,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// The `Date` header.
     pub date: Option<String>,
+    /// Whether a simulated broker named itself in it.
+    pub simulated: bool,
 }
 
 /// Over HTTP, with TLS where the address says so.
@@ -99,6 +102,7 @@ impl Transport for Http {
             .get(DATE)
             .and_then(|date| date.to_str().ok())
             .map(str::to_owned);
+        let simulated = response.headers().contains_key(SIMULATOR_HEADER);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(trouble)? {
             if body.len() + chunk.len() > LARGEST_BODY {
@@ -106,7 +110,12 @@ impl Transport for Http {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Reply { status, body, date })
+        Ok(Reply {
+            status,
+            body,
+            date,
+            simulated,
+        })
     }
 }
 

@@ -13,7 +13,7 @@ mod text;
 
 use super::bases::Basis;
 use super::refusal::Refusal;
-use crate::domain::{KrxTime, Listing, Phase, Quote, Status, Symbol};
+use crate::domain::{KrxTime, Listing, Market, Phase, Quote, Status, Symbol};
 pub(super) use body::Body;
 pub(super) use match_phase::{is_expected_match, shows_last_trades};
 pub(super) use row::row;
@@ -26,6 +26,7 @@ row! {
     MultiRow {
         hour_cls_code,
         mrkt_trtm_cls_name,
+        kospi_kosdaq_cls_name,
         inter_shrn_iscd,
         inter_kor_isnm,
         inter2_prpr,
@@ -50,6 +51,7 @@ row! {
     /// The body of `inquire-price` (contract 4.1).
     SingleRow {
         iscd_stat_cls_code,
+        rprs_mrkt_kor_name,
         temp_stop_yn,
         sltr_yn,
         stck_shrn_iscd,
@@ -107,6 +109,8 @@ pub(super) enum NoQuote {
 /// The fields that both price calls share, under one name each.
 struct Fields<'a> {
     name: &'a str,
+    /// What the row calls the market.
+    market: &'a str,
     price: &'a Text<'a>,
     change: &'a Text<'a>,
     sign: &'a Text<'a>,
@@ -130,6 +134,7 @@ impl MultiRow<'_> {
         read(
             &Fields {
                 name: self.inter_kor_isnm.readable(),
+                market: self.kospi_kosdaq_cls_name.as_str(),
                 price: &self.inter2_prpr,
                 change: &self.inter2_prdy_vrss,
                 sign: &self.prdy_vrss_sign,
@@ -183,6 +188,7 @@ impl SingleRow<'_> {
         read(
             &Fields {
                 name: "",
+                market: self.rprs_mrkt_kor_name.as_str(),
                 price: &self.stck_prpr,
                 change: &self.prdy_vrss,
                 sign: &self.prdy_vrss_sign,
@@ -270,7 +276,10 @@ fn read(fields: &Fields<'_>, context: Context<'_>) -> Result<Read, NoQuote> {
         change_rate: settled.rate,
         volume,
         timestamp: context.asked_at.naive_local(),
-        market: context.listing.map(|listing| listing.market),
+        market: match context.listing {
+            Some(listing) => Some(listing.market),
+            None => market_called(fields.market),
+        },
         open,
         high,
         low,
@@ -292,6 +301,16 @@ fn read(fields: &Fields<'_>, context: Context<'_>) -> Result<Read, NoQuote> {
         }),
         contradicted: settled.contradicted,
     })
+}
+
+/// The market of a code that is not in the list, where the row calls it by a name that is known: the
+/// broker has several for each (contract 4.1, 4.3).
+fn market_called(name: &str) -> Option<Market> {
+    match name {
+        "KOSPI" | "코스피" | "거래소" | "유가증권" | "KOSPI200" => Some(Market::Kospi),
+        "KOSDAQ" | "코스닥" | "KOSDAQ150" | "KSQ150" => Some(Market::Kosdaq),
+        _ => None,
+    }
 }
 
 fn no_quote(fields: &Fields<'_>) -> NoQuote {

@@ -39,7 +39,6 @@ impl Fallback {
             per_second: caps.per_second * share,
             per_minute: caps.per_minute.map(part),
             per_day: caps.per_day.map(part),
-            burst: 1,
         };
         Self {
             budget: LocalBudget::new(caps, clock),

@@ -12,9 +12,8 @@ use super::{Fallback, Limiter, Rate};
 use crate::domain::{Booking, Cap, Urgency, share_after};
 use crate::port::{RateBudget, SourceError};
 
-/// A cell that was slept through for this long is given up: the process was paused, or the calls of
-/// cells that the budget forgot go first, and what was booked for then must not fall together with
-/// what is booked for now.
+/// A call is never later in its cell than this: then the process was paused, or the calls of cells that
+/// the budget forgot go first.
 const LATE: Duration = Duration::from_millis(250);
 
 /// Nobody waits longer than this for a cap that is spent,
@@ -59,6 +58,9 @@ pub struct Pacer {
     budget: Arc<dyn RateBudget>,
     fallback: Option<Fallback>,
     limiter: Limiter,
+    /// How late in its cell a call may go. What is later is booked anew: it would fall together with what
+    /// is booked for then.
+    latest: Duration,
     /// When it was said last that calls wait for the next minute.
     said_at: std::sync::Mutex<Option<Instant>>,
     /// Share of the set rate that the last refusal left, and when.
@@ -101,6 +103,7 @@ impl Pacer {
             budget,
             fallback,
             limiter: Limiter::new(rate),
+            latest: rate.latest_in_a_cell().min(LATE),
             said_at: std::sync::Mutex::default(),
             cut: ArcSwapOption::empty(),
         }
@@ -141,6 +144,7 @@ impl Pacer {
     ) -> Result<(), SourceError> {
         while cell.calls == 0 || Instant::now() >= cell.ends_at {
             cell.calls = 0;
+            let asked = Instant::now();
             match self.book(urgency).await {
                 Booking::Cell {
                     wait,
@@ -148,11 +152,15 @@ impl Pacer {
                     length,
                 } => {
                     let due = Instant::now() + wait;
+                    // The wait is from when the budget was asked at the earliest. One that takes long to
+                    // answer must not have all calls come too late.
+                    let on_its_way = asked.elapsed().min(self.latest / 2);
+                    let latest = due + self.latest.saturating_sub(on_its_way);
                     sleep(wait).await;
-                    if due.elapsed() < LATE {
+                    if Instant::now() < latest {
                         cell.calls = calls;
                         cell.ends_at = Instant::now() + length;
-                        cell.latest = due + LATE;
+                        cell.latest = latest;
                     }
                 }
                 Booking::Spent { cap, again } if again <= patience => {

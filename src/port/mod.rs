@@ -1,6 +1,7 @@
 //! What the services need of the outside: narrow traits, and errors that say what to do next.
 
 mod bans;
+mod brokers;
 mod cache;
 mod changes;
 mod flights;
@@ -15,6 +16,7 @@ mod work;
 
 pub use crate::domain::Urgency;
 pub use bans::BanStore;
+pub use brokers::{BrokerClaims, BrokerHolder};
 pub use cache::{
     CacheEntry, CacheKeys, CacheStore, Growth, Hashes, Living, Order, Receipt, Replacement, Scored,
     SortedSets, StoreHealth, ValueClaim, Values,

@@ -166,6 +166,23 @@ pub enum StoreError {
         /// What happened.
         trouble: String,
     },
+    /// The prices in the store are of another broker than the one that this process asks; nothing was
+    /// written.
+    #[error(
+        "the prices in this Redis are those of {theirs}, which {process} writes; this process asks \
+         {ours}: give it a Redis or a store.namespace of its own, or end the others and try again in \
+         {seconds} s"
+    )]
+    OtherBroker {
+        /// The broker of this process.
+        ours: String,
+        /// The broker whose prices are there.
+        theirs: String,
+        /// The process that said so last.
+        process: String,
+        /// When that is over, if it ends now.
+        seconds: u64,
+    },
     /// The writer is not the leader any more; nothing newer was overwritten.
     #[error("another process leads now and writes the prices (lead {lead} has ended)")]
     Superseded {

@@ -12,7 +12,6 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
 use super::board::Wanted;
-use super::crew::Orders;
 use super::landing::Landing;
 use super::{ReadError, Reader, Shared};
 use crate::domain::{Reading, Source, Symbol};
@@ -149,6 +148,7 @@ impl<'a> Ask<'a> {
             .filter(|(reading, _)| reading.is_none())
             .map(|(_, symbol)| Wanted {
                 symbol: *symbol,
+                is_listed: shared.is_listed(*symbol),
                 not_before,
             })
             .collect();
@@ -275,14 +275,10 @@ impl Shared {
         if self.parts.source.is_none() {
             return outcomes;
         }
-        let orders = Orders {
-            urgency: Urgency::Reader,
-            store_answers,
-        };
         let mut wanted = missing;
         for _ in 0..ROUNDS {
             let (seats, departures) = self.board.take_seats(&wanted);
-            self.depart(departures, orders);
+            self.depart(departures, Urgency::Reader, store_answers);
             wanted.clear();
             for (code, seat) in seats {
                 let landing = match seat {

@@ -18,10 +18,16 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Codes in flight or remembered at most. More at once is a flood, not a need.
 pub(super) const MOST_FLIGHTS: usize = 8_192;
 
+/// Codes in flight that are not in the list at most: more than go out in the time of a read. Those that
+/// are have the rest for themselves.
+pub(super) const MOST_UNLISTED: usize = 1_024;
+
 /// A code that is wanted, and how fresh.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
     pub(super) symbol: Symbol,
+    /// Whether it is in the list.
+    pub(super) is_listed: bool,
     /// A price fetched before this is too old; `None` where any that lives will do.
     pub(super) not_before: Option<KrxTime>,
 }
@@ -47,8 +53,16 @@ pub(super) struct Seat(watch::Receiver<Option<Landing>>);
 #[derive(Debug)]
 struct Flight {
     landing: watch::Receiver<Option<Landing>>,
+    is_listed: bool,
     /// When it is forgotten; `None` while it is under way.
     forget_at: Option<Instant>,
+}
+
+impl Departure {
+    /// Whether anybody waits for it still, other than the board.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.news.receiver_count() > 1
+    }
 }
 
 impl Flight {
@@ -90,15 +104,28 @@ impl Board {
         if flights.len() + wanted.len() > MOST_FLIGHTS {
             flights.retain(|_, flight| flight.is_alive(now));
         }
+        let mut unlisted = match wanted.iter().all(|wanted| wanted.is_listed) {
+            true => 0,
+            false => {
+                let is_under_way = |flight: &&Flight| flight.forget_at.is_none();
+                let flights = flights.values().filter(is_under_way);
+                flights
+                    .filter(|flight| !flight.is_listed && flight.is_alive(now))
+                    .count()
+            }
+        };
         for wanted in wanted {
             let known = flights.get(&wanted.symbol);
             let seat = match known.filter(|flight| flight.serves(wanted, now)) {
                 Some(flight) => Some(Seat(flight.landing.clone())),
                 None if known.is_none() && flights.len() >= MOST_FLIGHTS => None,
+                None if !wanted.is_listed && unlisted >= MOST_UNLISTED => None,
                 None => {
+                    unlisted += usize::from(!wanted.is_listed);
                     let (news, landing) = watch::channel(None);
                     let flight = Flight {
                         landing: landing.clone(),
+                        is_listed: wanted.is_listed,
                         forget_at: None,
                     };
                     flights.insert(wanted.symbol, flight);

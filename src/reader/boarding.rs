@@ -5,12 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Shared;
 use super::board::Departure;
 use super::crew::{LONGEST_FLIGHT, Orders};
-use crate::domain::Calling;
+use crate::domain::{Calling, Urgency};
 use crate::supervisor::spawn_brief;
 
 /// Codes that go into one call (contract 4.3).
@@ -24,6 +24,8 @@ const GATHER: Duration = Duration::from_millis(5);
 #[derive(Debug, Default)]
 pub(super) struct Boarding {
     queues: Mutex<HashMap<Orders, VecDeque<Departure>>>,
+    /// When the next call for codes that are not in the list may go out.
+    unlisted_from: Mutex<Option<Instant>>,
 }
 
 impl Boarding {
@@ -35,15 +37,43 @@ impl Boarding {
         is_new
     }
 
+    /// Whether nobody waits any more; then nobody calls up.
+    fn is_over(&self, orders: Orders) -> bool {
+        let mut queues = self.queues();
+        let is_over = queues.get(&orders).is_none_or(VecDeque::is_empty);
+        if is_over {
+            queues.remove(&orders);
+        }
+        is_over
+    }
+
     /// The next ones, `most` at most; `None` where there are none, and then nobody calls up.
     fn next(&self, orders: Orders, most: usize) -> Option<Vec<Departure>> {
         let mut queues = self.queues();
         let queue = queues.get_mut(&orders)?;
+        if !orders.is_listed {
+            // They may have waited for long: no call is spent on what nobody wants to know any more.
+            queue.retain(Departure::is_awaited);
+        }
         if queue.is_empty() {
             queues.remove(&orders);
             return None;
         }
         Some(queue.drain(..queue.len().min(most)).collect())
+    }
+
+    /// Waits until a call for codes that are not in the list may go out again, `interval` after the one
+    /// before.
+    async fn until_unlisted_may_go(&self, interval: Duration) {
+        let now = Instant::now();
+        let goes_at = {
+            let from = self.unlisted_from.lock();
+            let mut from = from.unwrap_or_else(PoisonError::into_inner);
+            let goes_at = from.map_or(now, |from| from.max(now));
+            *from = Some(goes_at + interval);
+            goes_at
+        };
+        sleep_until(goes_at).await;
     }
 
     fn queues(&self) -> MutexGuard<'_, HashMap<Orders, VecDeque<Departure>>> {
@@ -55,9 +85,32 @@ impl Boarding {
 impl Shared {
     /// Sends flights off, each batch as a task of its own: a caller who gives up must not take
     /// the others' answer along.
-    pub(super) fn depart(self: &Arc<Self>, departures: Vec<Departure>, orders: Orders) {
-        if !departures.is_empty() && self.boarding.add(departures, orders) {
-            spawn_brief("boarding", Arc::clone(self).call_up(orders));
+    pub(super) fn depart(
+        self: &Arc<Self>,
+        departures: Vec<Departure>,
+        urgency: Urgency,
+        store_answers: bool,
+    ) {
+        let is_listed = |departure: &Departure| departure.wanted.is_listed;
+        let (listed, unlisted) = departures.into_iter().partition(is_listed);
+        for (departures, is_listed) in [(listed, true), (unlisted, false)] {
+            let departures: Vec<Departure> = departures;
+            let orders = Orders {
+                urgency,
+                store_answers,
+                is_listed,
+            };
+            if !departures.is_empty() && self.boarding.add(departures, orders) {
+                spawn_brief("boarding", Arc::clone(self).call_up(orders));
+            }
+        }
+    }
+
+    /// Waits until a call for such codes may go out: those of the list need not wait.
+    pub(super) async fn may_go(&self, orders: Orders) {
+        if !orders.is_listed {
+            let interval = self.parts.unlisted_interval;
+            self.boarding.until_unlisted_may_go(interval).await;
         }
     }
 
@@ -68,6 +121,12 @@ impl Shared {
         // Where each code is a call of its own, each lands by itself.
         let most = calling.codes_a_call(CODES_A_CALL);
         loop {
+            if !orders.is_listed {
+                if self.boarding.is_over(orders) {
+                    return;
+                }
+                self.may_go(orders).await;
+            }
             if let Some(source) = source {
                 // Why nothing can be asked is for each flight to find out.
                 let _ = timeout(LONGEST_FLIGHT, source.ready(orders.urgency)).await;

@@ -40,6 +40,8 @@ pub(super) struct Orders {
     pub(super) urgency: Urgency,
     /// Whether the store answered just now.
     pub(super) store_answers: bool,
+    /// Whether the codes are in the list.
+    pub(super) is_listed: bool,
 }
 
 impl Shared {
@@ -134,7 +136,7 @@ impl Shared {
     ) {
         let symbols = symbols_of(&departures);
         let start = Instant::now();
-        let asked = timeout(LONGEST_FLIGHT, self.ask(&symbols, orders.urgency));
+        let asked = timeout(LONGEST_FLIGHT, self.ask(&symbols, orders));
         let landings = match &claims {
             Some(claims) => self.holding(claims, &symbols, asked).await,
             None => asked.await,
@@ -215,16 +217,17 @@ impl Shared {
     }
 
     /// Asks, and once more for those that the answer left out or spoiled.
-    async fn ask(&self, symbols: &[Symbol], urgency: Urgency) -> HashMap<Symbol, Landing> {
+    async fn ask(&self, symbols: &[Symbol], orders: Orders) -> HashMap<Symbol, Landing> {
         let Some(source) = &self.parts.source else {
             return HashMap::new();
         };
         let mut landings = HashMap::new();
-        land(source.quotes(symbols, urgency).await, &mut landings);
+        land(source.quotes(symbols, orders.urgency).await, &mut landings);
         let is_doubtful = |symbol: &Symbol| landings.get(symbol).is_some_and(Landing::is_doubtful);
         let again: Vec<Symbol> = symbols.iter().copied().filter(is_doubtful).collect();
         if !again.is_empty() {
-            land(source.quotes(&again, urgency).await, &mut landings);
+            self.may_go(orders).await;
+            land(source.quotes(&again, orders.urgency).await, &mut landings);
         }
         landings
     }

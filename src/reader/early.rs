@@ -7,7 +7,6 @@ use metrics::counter;
 
 use super::Shared;
 use super::board::Wanted;
-use super::crew::Orders;
 use crate::domain::{KrxTime, Reading};
 use crate::pace::{HIGHEST_THROW, head_start};
 use crate::port::Urgency;
@@ -32,6 +31,8 @@ impl Shared {
             .filter(|reading| reading.age.as_secs_f64() + head_start(fetch, fastrand::f64()) >= ttl)
             .map(|reading| Wanted {
                 symbol: reading.quote.stock_code,
+                // It has a price, so it is known.
+                is_listed: true,
                 // Newer than this one, in the milliseconds that a store keeps.
                 not_before: Some(reading.quote.fetched_at + chrono::TimeDelta::milliseconds(1)),
             })
@@ -42,11 +43,7 @@ impl Shared {
         let (_, departures) = self.board.take_seats(&wanted);
         let count = u64::try_from(departures.len()).unwrap_or(0);
         counter!("sise_reader_early_refreshes_total").increment(count);
-        let orders = Orders {
-            // Nobody waits for it; a miss goes first.
-            urgency: Urgency::Watched,
-            store_answers: true,
-        };
-        self.depart(departures, orders);
+        // Nobody waits for it; a miss goes first.
+        self.depart(departures, Urgency::Watched, true);
     }
 }

@@ -25,7 +25,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
-use crate::domain::{Calendar, Reading};
+use crate::domain::{Calendar, Reading, Symbol, Universe};
 use crate::pace::FetchTime;
 use crate::port::{Flights, PriceStore, QuoteSource, ReadCounter};
 use crate::supervisor::Supervisor;
@@ -36,6 +36,10 @@ pub use error::ReadError;
 use board::Board;
 use boarding::Boarding;
 use last_seen::LastSeen;
+
+/// Share of the rate for codes that are not in the list: the sweep keeps most of it, and a code that is
+/// new or of another list is still answered soon.
+pub const UNLISTED_SHARE: f64 = 0.2;
 
 /// What a reader is made of.
 pub struct Parts {
@@ -55,6 +59,11 @@ pub struct Parts {
     pub clock: Clock,
     /// Life of a price that is written back.
     pub ttl: Duration,
+    /// The list: what is asked for and not in it may be anything.
+    pub universe: Arc<ArcSwap<Universe>>,
+    /// Time between two calls for codes that are not in the list, which nobody can count: they must not
+    /// take the broker's limit from those that are.
+    pub unlisted_interval: Duration,
 }
 
 /// Looks prices up. A cheap handle: clones share everything.
@@ -125,6 +134,13 @@ impl Reader {
     /// for them, and by when.
     pub fn ask<'a>(&'a self, codes: &'a [&'a str]) -> Ask<'a> {
         Ask::new(self, codes)
+    }
+}
+
+impl Shared {
+    /// Whether a code is in the list.
+    fn is_listed(&self, symbol: Symbol) -> bool {
+        self.parts.universe.load().get(symbol).is_some()
     }
 }
 

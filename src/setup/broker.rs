@@ -7,13 +7,14 @@ use arc_swap::ArcSwap;
 
 use super::{KeyShare, Outside, SetupError};
 use crate::clock::Clock;
-use crate::config::Settings;
-use crate::domain::{Calendar, Universe};
+use crate::config::{KisSettings, Settings};
+use crate::domain::{BrokerIdentity, Calendar, Universe};
 #[cfg(feature = "daemon")]
 use crate::kis::{Approvals, KisTicks, WebSocket};
 use crate::kis::{Auth, BanKeep, Bans, Bases, Caller, Credentials, Keep, KisQuotes, Rest};
 use crate::pace::{Fallback, LocalBudget, Pacer};
 use crate::port::TickSource;
+use crate::provenance::Identify;
 use crate::store::{MemoryBans, MemoryTokens};
 
 /// The broker's side: there only where key and secret are set.
@@ -31,6 +32,18 @@ pub struct Broker {
     pub source: Arc<KisQuotes>,
     /// Streams trades, where the host does.
     pub ticks: Option<Arc<dyn TickSource>>,
+}
+
+impl Broker {
+    /// Says which broker this is.
+    pub(super) fn identify(&self, kis: &KisSettings) -> Identify {
+        let rest = Arc::clone(&self.rest);
+        let identity = kis.identity();
+        Arc::new(move || BrokerIdentity {
+            simulated: rest.is_simulated(),
+            ..identity.clone()
+        })
+    }
 }
 
 /// App key and secret, where both are set.

@@ -13,9 +13,9 @@ use crate::config::Settings;
 use crate::kis::{BanFile, Http, TokenFile, Transport};
 use crate::pace::CallCount;
 use crate::port::{
-    Assignments, BanStore, CacheStore, Changes, Chronicle, CopyStore, Flights, IndexStore,
-    Leadership, Postings, PriceStore, RateBudget, Recorder, StoreError, TokenStore, Unrecorded,
-    WatchedCodes,
+    Assignments, BanStore, BrokerClaims, CacheStore, Changes, Chronicle, CopyStore, Flights,
+    IndexStore, Leadership, Postings, PriceStore, RateBudget, Recorder, StoreError, TokenStore,
+    Unrecorded, WatchedCodes,
 };
 use crate::store::{
     FileCopies, MemoryStore, RedisBans, RedisBudget, RedisFirstLevel, RedisLease, RedisSettings,
@@ -58,6 +58,8 @@ pub struct Outside {
     pub alert_lease: Option<Arc<dyn Leadership>>,
     /// Codes that some process asks the broker for; `None` where this one is alone.
     pub flights: Option<Arc<dyn Flights>>,
+    /// Of which broker the prices in the store are; `None` where nobody else can be there.
+    pub brokers: Option<Arc<dyn BrokerClaims>>,
     /// What all processes of the app key share; `None` where this one is alone.
     pub key: Option<KeyShare>,
     /// The sweeps that processes of several app keys share; `None` where they do not.
@@ -144,6 +146,7 @@ impl Outside {
             lease: None,
             alert_lease: None,
             flights: None,
+            brokers: None,
             key: None,
             work: None,
             watched: None,
@@ -212,6 +215,7 @@ impl Outside {
             lease: Some(redis.clone()),
             alert_lease: Some(Arc::new(RedisLease::new(Arc::clone(&redis), "alerts"))),
             flights: Some(redis.clone()),
+            brokers: Some(redis.clone()),
             key,
             work,
             redis: Some(Arc::clone(&redis)),

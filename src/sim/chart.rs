@@ -16,7 +16,7 @@ const ROWS: usize = 100;
 
 /// Length of a bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Period {
+pub(super) enum Period {
     Day,
     Week,
     Month,
@@ -24,7 +24,7 @@ enum Period {
 }
 
 impl Period {
-    fn with_code(code: &str) -> Option<Self> {
+    pub(super) fn with_code(code: &str) -> Option<Self> {
         Some(match code {
             "D" => Self::Day,
             "W" => Self::Week,
@@ -69,7 +69,7 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
         .chain(past())
         .skip_while(|bar| bar.date > until)
         .take_while(|bar| bar.date >= from);
-    let bars = in_periods(days, period);
+    let bars = in_periods(days, period, ROWS);
     for (number, bar) in bars.iter().enumerate() {
         if number > 0 {
             payload.push(',');
@@ -86,19 +86,19 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
     Ok(Answer::new(payload))
 }
 
-fn date(text: &str) -> Result<NaiveDate, Refusal> {
+pub(super) fn date(text: &str) -> Result<NaiveDate, Refusal> {
     NaiveDate::parse_from_str(text, "%Y%m%d").map_err(|_| Refusal::WRONG_FIELD)
 }
 
-/// The newest periods of `days`, each dated by its first day: the next page then begins before
+/// The newest periods of `days`, so many at most, each dated by its first day: the next page then begins before
 /// the whole of the oldest.
-fn in_periods(days: impl Iterator<Item = Bar>, period: Period) -> Vec<Bar> {
+pub(super) fn in_periods(days: impl Iterator<Item = Bar>, period: Period, most: usize) -> Vec<Bar> {
     let mut bars: Vec<Bar> = Vec::new();
     for day in days {
         let same = |bar: &&mut Bar| period.of(bar.date) == period.of(day.date);
         if let Some(bar) = bars.last_mut().filter(same) {
             lengthen(bar, &day);
-        } else if bars.len() < ROWS {
+        } else if bars.len() < most {
             bars.push(day);
         } else {
             break;

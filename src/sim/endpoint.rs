@@ -5,7 +5,7 @@ use super::faults::Dice;
 use super::market::Market;
 use super::query::Query;
 use super::stock::{Figures, Stock};
-use super::{chart, flags, holiday, index_price, info, multi, price};
+use super::{chart, daily, flags, holiday, index_chart, index_price, info, multi, price, rank};
 use crate::domain::KrxTime;
 
 /// A quotation call (contract chapter 4).
@@ -15,10 +15,14 @@ pub(super) enum Endpoint {
     Flags,
     Multi,
     Chart,
+    Daily,
     IndexPrice,
+    IndexChart,
     Holiday,
     StockInfo,
     ProductInfo,
+    VolumeRank,
+    CapitalRank,
 }
 
 /// What an answer is made from, besides the query.
@@ -32,17 +36,21 @@ pub(super) struct Call<'a> {
 }
 
 impl Endpoint {
-    /// The call behind the last part of a path.
+    /// The call behind the last part of a path below `quotations`, or behind `ranking/` and that.
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "inquire-price" => Self::Price,
             "inquire-price-2" => Self::Flags,
             "intstock-multprice" => Self::Multi,
             "inquire-daily-itemchartprice" => Self::Chart,
+            "inquire-daily-price" => Self::Daily,
             "inquire-index-price" => Self::IndexPrice,
+            "inquire-daily-indexchartprice" => Self::IndexChart,
             "chk-holiday" => Self::Holiday,
             "search-stock-info" => Self::StockInfo,
             "search-info" => Self::ProductInfo,
+            "volume-rank" => Self::VolumeRank,
+            "ranking/market-cap" => Self::CapitalRank,
             _ => return None,
         })
     }
@@ -54,16 +62,23 @@ impl Endpoint {
             Self::Flags => "FHPST01010000",
             Self::Multi => "FHKST11300006",
             Self::Chart => "FHKST03010100",
+            Self::Daily => "FHKST01010400",
             Self::IndexPrice => "FHPUP02100000",
+            Self::IndexChart => "FHKUP03500100",
             Self::Holiday => "CTCA0903R",
             Self::StockInfo => "CTPF1002R",
             Self::ProductInfo => "CTPF1604R",
+            Self::VolumeRank => "FHPST01710000",
+            Self::CapitalRank => "FHPST01740000",
         }
     }
 
     /// Whether paper trading has it (contract 1.2).
     pub(super) fn is_on_paper(self) -> bool {
-        matches!(self, Self::Price | Self::Chart)
+        matches!(
+            self,
+            Self::Price | Self::Chart | Self::Daily | Self::IndexChart
+        )
     }
 
     pub(super) fn answer(self, call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusal> {
@@ -72,10 +87,14 @@ impl Endpoint {
             Self::Flags => flags::answer(call, query),
             Self::Multi => multi::answer(call, query),
             Self::Chart => chart::answer(call, query),
+            Self::Daily => daily::answer(call, query),
             Self::IndexPrice => index_price::answer(call, query),
+            Self::IndexChart => index_chart::answer(call, query),
             Self::Holiday => holiday::answer(call, query),
             Self::StockInfo => info::stock(call, query),
             Self::ProductInfo => info::product(call, query),
+            Self::VolumeRank => rank::volume(call, query),
+            Self::CapitalRank => rank::capital(call, query),
         }
     }
 }

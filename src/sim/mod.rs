@@ -5,14 +5,19 @@
 //! see [`Faults`]. Its market is a random walk or a recorded day, see [`MarketSource`]; neither
 //! knows closing hours.
 //!
-//! Paths of its own stand beside the broker's: `GET /sim/stats`, `GET /sim/prices`,
-//! `POST /sim/tokens/kill`, and `POST /sim/feed/<fault>`, which lets something go wrong once in every
+//! Every answer has a header of its own, `Sise-Simulator`, which the broker has not: no client has to
+//! take its prices for the market's.
+//!
+//! Paths of its own stand beside the broker's: `GET /sim`, which names it, `GET /sim/stats`,
+//! `GET /sim/prices`, `POST /sim/tokens/kill`, and `POST /sim/feed/<fault>`, which lets something go wrong once in every
 //! session of the live feed: `drop`, `close`, `truncated`, `miscounted` or `silent`.
 
 mod answer;
 mod body;
 mod broker;
 mod chart;
+mod connections;
+mod daily;
 mod endpoint;
 mod faults;
 mod feed;
@@ -20,6 +25,7 @@ mod flags;
 mod history;
 mod holiday;
 mod index;
+mod index_chart;
 mod index_price;
 mod info;
 mod keys;
@@ -29,8 +35,10 @@ mod multi;
 mod options;
 mod price;
 mod query;
+mod rank;
 mod replay;
 mod server;
+mod spelling;
 mod stats;
 mod stock;
 mod walk;

@@ -18,6 +18,8 @@ const ROW: usize = 960;
 /// What a slot asks for.
 enum Asked<'a> {
     Stock(&'a Stock, Figures),
+    /// A stock that has no price.
+    Unpriced(&'a Stock),
     Index(Index, IndexFigures),
     Unknown(&'a str),
 }
@@ -61,8 +63,9 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
                 };
                 stock_row(&mut payload, stock, &seen, alteration);
             }
+            Asked::Unpriced(stock) => empty_row(&mut payload, stock.code.as_str(), Some(stock)),
             Asked::Index(index, now) => index_row(&mut payload, *index, now),
-            Asked::Unknown(code) => unknown_row(&mut payload, code),
+            Asked::Unknown(code) => empty_row(&mut payload, code, None),
         }
     }
     payload.push(']');
@@ -124,6 +127,7 @@ fn find<'a>(call: Call<'a>, slots: &[(&str, &'a str)]) -> Vec<Asked<'a>> {
             let index = Index::with_code(code).filter(|_| *division == "U");
             match (place.and_then(|place| market.stock(place)), figures, index) {
                 (Some(stock), Some(figures), _) => Asked::Stock(stock, figures),
+                (Some(stock), None, _) => Asked::Unpriced(stock),
                 (_, _, Some(index)) => match market.index(index) {
                     Some(now) => Asked::Index(index, now),
                     None => Asked::Unknown(code),
@@ -132,6 +136,14 @@ fn find<'a>(call: Call<'a>, slots: &[(&str, &'a str)]) -> Vec<Asked<'a>> {
             }
         })
         .collect()
+}
+
+/// What the rows call a market.
+fn label(market: Market) -> &'static str {
+    match market {
+        Market::Kospi => "거래소",
+        Market::Kosdaq => "코스닥",
+    }
 }
 
 /// The figures of a stock as a row shows them.
@@ -159,10 +171,7 @@ fn stock_row(out: &mut String, stock: &Stock, seen: &Seen<'_>, alteration: Alter
     let price = seen.price;
     let now = seen.expected.as_ref().unwrap_or(seen.now);
     let (lower, upper) = now.limits();
-    let label = match stock.market {
-        Market::Kospi => "거래소",
-        Market::Kosdaq => "코스닥",
-    };
+    let label = label(stock.market);
     let book = Book::of(now);
     let mut row = Row::altered(out, alteration);
     let treatment = match now.is_in_liquidation() {
@@ -259,14 +268,17 @@ fn index_row(out: &mut String, index: Index, now: &IndexFigures) {
 
 /// What the broker answers for a code it does not know is not documented (contract 4.3): here
 /// the code, blanks and zeros.
-fn unknown_row(out: &mut String, code: &str) {
+///
+/// One of a stock that has no price says whose it is, and what it closed at.
+fn empty_row(out: &mut String, code: &str, stock: Option<&Stock>) {
+    let market = stock.map_or("", |stock| label(stock.market));
     let mut row = Row::new(out);
     row.texts(&[
-        ("kospi_kosdaq_cls_name", ""),
-        ("mrkt_trtm_cls_name", ""),
+        ("kospi_kosdaq_cls_name", market),
+        ("mrkt_trtm_cls_name", market),
         ("hour_cls_code", ""),
         ("inter_shrn_iscd", code),
-        ("inter_kor_isnm", ""),
+        ("inter_kor_isnm", stock.map_or("", |stock| &stock.name)),
         ("inter2_prpr", "0"),
         ("inter2_prdy_vrss", "0"),
         ("prdy_vrss_sign", "3"),
@@ -284,14 +296,17 @@ fn unknown_row(out: &mut String, code: &str) {
         ("total_askp_rsqn", "0"),
         ("total_bidp_rsqn", "0"),
         ("acml_tr_pbmn", "0"),
-        ("inter2_prdy_clpr", "0"),
-        ("oprc_vrss_hgpr_rate", ""),
-        ("intr_antc_cntg_vrss", "0"),
-        ("intr_antc_cntg_vrss_sign", "3"),
-        ("intr_antc_cntg_prdy_ctrt", ""),
-        ("intr_antc_vol", "0"),
-        ("inter2_sdpr", "0"),
     ]);
+    let base = stock.map_or(0, |stock| stock.base);
+    row.number("inter2_prdy_clpr", base)
+        .texts(&[
+            ("oprc_vrss_hgpr_rate", ""),
+            ("intr_antc_cntg_vrss", "0"),
+            ("intr_antc_cntg_vrss_sign", "3"),
+            ("intr_antc_cntg_prdy_ctrt", ""),
+            ("intr_antc_vol", "0"),
+        ])
+        .number("inter2_sdpr", base);
     row.end();
 }
 

@@ -36,6 +36,16 @@ impl Mode {
             Self::NewCustomer => 3,
         }
     }
+
+    /// Its name, as on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Real => "real",
+            Self::Paper => "paper",
+            Self::NewCustomer => "new-customer",
+        }
+    }
 }
 
 /// Where the prices come from.

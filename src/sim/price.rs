@@ -17,10 +17,11 @@ pub(super) const PAR: i64 = 500;
 
 pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusal> {
     let place = place(call.market, query)?;
-    let found =
-        place.and_then(|place| Some((call.market.stock(place)?, call.market.figures(place)?)));
-    let Some((stock, now)) = found else {
-        return Ok(Answer::new(unknown()));
+    let Some(stock) = place.and_then(|place| call.market.stock(place)) else {
+        return Ok(Answer::new(empty(None)));
+    };
+    let Some(now) = place.and_then(|place| call.market.figures(place)) else {
+        return Ok(Answer::new(empty(Some(stock))));
     };
     let is_misnamed = call.dice.strikes(call.dice.faults().misnamed);
     let other = is_misnamed.then(|| another(call, stock)).flatten();
@@ -43,13 +44,14 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
     })
 }
 
-/// Contract 8.15: only the price of "0" is known for certain.
-fn unknown() -> String {
+/// Contract 8.15: only the price of "0" is known for certain. One of a stock that has no price says whose
+/// it is, and what it closed at.
+fn empty(stock: Option<&Stock>) -> String {
     let mut payload = String::from("\"output\":");
     let mut row = Row::new(&mut payload);
     row.texts(&[
         ("iscd_stat_cls_code", "00"),
-        ("rprs_mrkt_kor_name", ""),
+        ("rprs_mrkt_kor_name", stock.map_or("", represented_by)),
         ("bstp_kor_isnm", ""),
         ("stck_prpr", "0"),
         ("prdy_vrss", "0"),
@@ -62,10 +64,15 @@ fn unknown() -> String {
         ("stck_lwpr", "0"),
         ("stck_mxpr", "0"),
         ("stck_llam", "0"),
-        ("stck_sdpr", "0"),
+    ])
+    .number("stck_sdpr", stock.map_or(0, |stock| stock.base))
+    .texts(&[
         ("lstn_stcn", "0"),
         ("hts_avls", "0"),
-        ("stck_shrn_iscd", ""),
+        (
+            "stck_shrn_iscd",
+            stock.map_or("", |stock| stock.code.as_str()),
+        ),
     ]);
     row.end();
     payload

@@ -14,7 +14,7 @@ use super::options::SimError;
 use super::stock::{Figures, Stock, mark_large};
 use crate::domain::{Group, KrxTime, Market, Seoul, Shipped, ShippedListing, Symbol};
 
-/// A recorded day: whole-market snapshots in order of time, the empty ones left out.
+/// A recorded day: whole-market snapshots in order of time.
 #[derive(Debug)]
 pub(super) struct Replay {
     snapshots: Vec<Snapshot>,
@@ -121,7 +121,8 @@ impl Replay {
         let stocks = stocks(&rows, day);
         let snapshots = snapshots(&rows, &stocks);
         let first = snapshots
-            .first()
+            .iter()
+            .find(|shot| shot.figures.iter().any(Option::is_some))
             .ok_or_else(|| wrong("no row of it holds a price"))?;
         let from = match from {
             Some(time) => Seoul
@@ -143,8 +144,8 @@ impl Replay {
         self.from.date_naive()
     }
 
-    /// The latest snapshot at or before the recorded instant that is reached after `elapsed`;
-    /// the first one before that.
+    /// The latest snapshot at or before the recorded instant that is reached after `elapsed`; `None`
+    /// before the first.
     pub(super) fn after(&self, elapsed: Duration) -> Option<&Snapshot> {
         let played = whole(elapsed.as_secs_f64() * self.speed * 1_000.0);
         let now = TimeDelta::try_milliseconds(played)
@@ -153,7 +154,7 @@ impl Replay {
             Some(now) => self.snapshots.partition_point(|shot| shot.at <= now),
             None => self.snapshots.len(),
         };
-        self.snapshots.get(passed.saturating_sub(1))
+        self.snapshots.get(passed.checked_sub(1)?)
     }
 }
 
@@ -213,7 +214,8 @@ fn stocks(rows: &[Row], day: NaiveDate) -> Vec<Stock> {
     stocks
 }
 
-/// The snapshots that hold a price. A code without one in a later snapshot keeps its last.
+/// The snapshots. A code that has a price keeps it where a later snapshot has none; before its first
+/// one it has none.
 fn snapshots(rows: &[Row], stocks: &[Stock]) -> Vec<Snapshot> {
     let places: HashMap<Symbol, usize> = stocks
         .iter()
@@ -231,6 +233,7 @@ fn snapshots(rows: &[Row], stocks: &[Stock]) -> Vec<Snapshot> {
     let mut snapshots: Vec<Snapshot> = Vec::with_capacity(moments.len());
     let mut figures: Vec<Option<Figures>> = vec![None; stocks.len()];
     let mut levels = Index::ALL.map(Level::at_base);
+    let mut is_open = false;
     for moment in moments {
         let mut priced = false;
         for row in by_moment.get(&moment).into_iter().flatten() {
@@ -240,11 +243,9 @@ fn snapshots(rows: &[Row], stocks: &[Stock]) -> Vec<Snapshot> {
                 priced = true;
             }
         }
-        if !priced {
-            continue;
-        }
         let of = |place: usize| figures.get(place).copied().flatten();
-        if snapshots.is_empty() {
+        if priced && !is_open {
+            is_open = true;
             let opened = ratios(stocks, |place| of(place).map(|now| now.open));
             for (level, ratio) in levels.iter_mut().zip(opened) {
                 level.open_at(ratio);
@@ -326,7 +327,20 @@ mod tests {
         let (later, _) = read(0.0, Some("12:00:00"));
         assert_eq!(at(&later, 0), "11:29:56");
         let (early, _) = read(1.0, Some("09:10:58"));
-        assert_eq!(at(&early, 0), "10:32:57", "the first snapshot is empty");
+        assert_eq!(at(&early, 0), "09:10:58");
+        assert_eq!(at(&early, 4_918), "09:10:58");
+        assert_eq!(at(&early, 4_919), "10:32:57");
+        let (before, _) = read(1.0, Some("09:00:00"));
+        assert!(before.after(Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn a_snapshot_of_blank_prices_has_none_of_later() {
+        let (blank, stocks) = read(0.0, Some("09:10:58"));
+        let shot = blank.after(Duration::from_secs(1)).unwrap();
+        let priced = (0..stocks.len()).filter(|place| shot.figures(*place).is_some());
+        assert_eq!(priced.count(), 0);
+        assert_eq!(*shot.levels(), Index::ALL.map(Level::at_base));
     }
 
     #[test]

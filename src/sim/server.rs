@@ -1,8 +1,6 @@
 //! The simulated broker over HTTP: its paths, tokens and symbol files.
 
-use std::future::IntoFuture;
 use std::io;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -10,11 +8,10 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{CONTENT_TYPE, DATE};
-use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::ListenerExt;
 use chrono::Utc;
 use serde::Deserialize;
 use serde_json::json;
@@ -24,13 +21,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::Refusal;
 use super::broker::{JSON, Sim};
+use super::connections;
 use super::feed::{self, Mishap};
 use super::keys::{Keys, TokenRefusal};
-use super::options::{Clock, SimOptions};
+use super::options::{Clock, MarketSource, SimOptions};
 use super::stats::{Counters, KeyStats};
+use crate::domain::SIMULATOR_HEADER;
 
-/// How long answers under way may take after the stop.
-const GRACE: Duration = Duration::from_secs(1);
+/// The simulator's name.
+const NAME: &str = concat!("sise/", env!("CARGO_PKG_VERSION"));
+
+/// Every answer names the simulator here, so that no client takes its prices for the market's.
+const SIMULATOR: HeaderName = HeaderName::from_static(SIMULATOR_HEADER);
 
 /// Serves a simulated broker on `listener` until `stop`.
 ///
@@ -54,27 +56,14 @@ impl Sim {
     ///
     /// The listener fails.
     pub async fn serve(&self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(?error, "sim: TCP_NODELAY");
-            }
-        });
-        let serving = axum::serve(listener, self.router())
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
-        let overdue = async {
+        let serving = connections::serve(listener, self.router(), stop.clone());
+        // Sessions of the live feed would last for ever.
+        let ending = async {
             stop.cancelled().await;
-            sleep(GRACE).await;
+            self.feed().end_sessions();
         };
-        tokio::select! {
-            served = serving.into_future() => served,
-            () = overdue => Ok(()),
-            // Sessions of the live feed would last for ever.
-            never = async {
-                stop.cancelled().await;
-                self.feed().end_sessions();
-                std::future::pending().await
-            } => never,
-        }
+        let (served, ()) = tokio::join!(serving, ending);
+        served
     }
 
     /// The routes: the broker's, the symbol files under any path, and `/sim/..`.
@@ -84,13 +73,15 @@ impl Sim {
             .route("/oauth2/revokeP", post(revoke_token))
             .route("/oauth2/Approval", post(approve))
             .route("/uapi/domestic-stock/v1/quotations/{name}", get(quotation))
+            .route("/uapi/domestic-stock/v1/ranking/{name}", get(ranking))
+            .route("/sim", get(itself))
             .route("/sim/stats", get(stats))
             .route("/sim/prices", get(prices))
             .route("/sim/tokens", get(tokens))
             .route("/sim/tokens/kill", post(kill_tokens))
             .route("/sim/feed/{mishap}", post(strike))
             .fallback(other)
-            .layer(middleware::from_fn_with_state(self.clone(), date))
+            .layer(middleware::from_fn_with_state(self.clone(), sign))
             .with_state(self.clone())
     }
 }
@@ -101,6 +92,17 @@ async fn quotation(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
+    sim.quote(&name, &headers, query.as_deref().unwrap_or_default())
+        .await
+}
+
+async fn ranking(
+    State(sim): State<Sim>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let name = format!("ranking/{name}");
     sim.quote(&name, &headers, query.as_deref().unwrap_or_default())
         .await
 }
@@ -189,6 +191,21 @@ fn token_answer(
     (status, [(CONTENT_TYPE, JSON)], body.to_string()).into_response()
 }
 
+/// What answers here, for whoever asks.
+async fn itself(State(sim): State<Sim>) -> Response {
+    let options = sim.options();
+    let body = json!({
+        "simulator": NAME,
+        "mode": options.mode.as_str(),
+        "market": match &options.market {
+            MarketSource::Walk => "random walk",
+            MarketSource::Replay { .. } => "replay of a recorded day",
+        },
+        "day": sim.market().day(sim.now()),
+    });
+    ([(CONTENT_TYPE, JSON)], body.to_string()).into_response()
+}
+
 async fn stats(State(sim): State<Sim>) -> Response {
     let stats = sim.stats();
     let of_key = |(end, stats): (String, KeyStats)| {
@@ -270,13 +287,16 @@ async fn other(
     }
 }
 
-/// Stamps every response with the simulator's time, by which clients check their clocks.
-async fn date(State(sim): State<Sim>, request: Request<Body>, next: Next) -> Response {
+/// Stamps every response with the simulator's time, by which clients check their clocks, and with
+/// its name.
+async fn sign(State(sim): State<Sim>, request: Request<Body>, next: Next) -> Response {
     let mut response = next.run(request).await;
+    let headers = response.headers_mut();
     let now = sim.now().with_timezone(&Utc);
     let now = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     if let Ok(now) = HeaderValue::from_str(&now) {
-        response.headers_mut().insert(DATE, now);
+        headers.insert(DATE, now);
     }
+    headers.insert(SIMULATOR, HeaderValue::from_static(NAME));
     response
 }

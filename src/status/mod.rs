@@ -12,7 +12,9 @@ use std::collections::BTreeSet;
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::{Entry, Event, KrxTime, Phase, Presence, Role, Seoul, Skipped, Symbol};
+use crate::domain::{
+    BrokerIdentity, Entry, Event, KrxTime, Phase, Presence, Role, Seoul, Skipped, Symbol,
+};
 use crate::port::{Leader, StoreError};
 use crate::setup::Parts;
 
@@ -44,6 +46,8 @@ pub struct Status {
     pub closes_at: Option<KrxTime>,
     /// Who leads; `None` where nobody does, and on a store that one process has alone.
     pub leader: Option<LeaderSince>,
+    /// Of which broker the prices are; `None` where none was written lately.
+    pub broker: Option<BrokerIdentity>,
     /// The processes on the store.
     pub processes: Vec<Presence>,
     /// The last sweeps, newest first.
@@ -94,6 +98,13 @@ impl From<&Leader> for LeaderSince {
 }
 
 impl Status {
+    /// Whether the prices are those of a simulated broker.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        let broker = self.broker.as_ref();
+        broker.is_some_and(|broker| broker.simulated == Some(true))
+    }
+
     /// What the store of `parts` tells, with the last `sweeps` sweeps. The ages are those of the
     /// list in use, whose prices are read for it.
     ///
@@ -164,6 +175,7 @@ impl Status {
             },
             closes_at: moment.closes_at,
             leader: leader.as_ref().map(LeaderSince::from),
+            broker: parts.broker_of_prices().await?,
             coverage: DayCoverage::new(parts, now, counted),
             calls: Calls::new(&rates, of_sweeps.clone(), parts, now),
             sweeps: of_sweeps.take(sweeps).cloned().collect(),

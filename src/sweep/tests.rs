@@ -106,6 +106,7 @@ fn level(index: Index, level: f64) -> IndexQuote {
         timestamp: ten_and(0).naive_local(),
         session: Phase::Regular,
         source: "test".into(),
+        simulated: false,
         fetched_at: ten_and(0),
     }
 }

@@ -7,41 +7,16 @@ with what the simulator says it would answer (GET /sim/prices). Ends with status
 where they differ. The simulator needs its own app key or any; its limit may stand.
 """
 
-import json
 import sys
-import urllib.request
 from datetime import date, timedelta
 
 import pykis.kis
 from pykis import PyKis
 
-# A common share, a preferred share with a letter in its code, and one of the growth market.
-CODES = ["005930", "00104K", "247540"]
+from simulator import APP_SECRET, CODES, Different, expect, near, prices
 
-# The walk may step between two questions: so many percent a price may have moved meanwhile.
-MOVED = 5
-
-# The library checks the lengths of both.
+# The library checks its length.
 APP_KEY = "P" * 36
-APP_SECRET = "s" * 180
-
-
-class Different(Exception):
-    """What the library got is not what the simulator has."""
-
-
-def expect(what, holds):
-    if not holds:
-        raise Different(what)
-
-
-def prices(base):
-    with urllib.request.urlopen(f"{base}/sim/prices", timeout=10) as answer:
-        return json.load(answer)
-
-
-def near(price, known):
-    return abs(price - known) * 100 <= known * MOVED
 
 
 def check_quote(kis, base, code):

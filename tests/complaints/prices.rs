@@ -55,6 +55,8 @@ async fn a_price_of_0_that_fired_a_stop_loss() {
         let program = world.fast_sise(arguments);
         program.set("KIS_BASE_URL", zeros.url()).run()
     };
+    // For the same broker, though it is found at another port.
+    world.redis.delete("sise:broker").await;
     let report = sise(&once).await.exits(3).json();
     assert_eq!(number(&report, "written"), 0);
     let missing = report["missing"].as_array().unwrap();

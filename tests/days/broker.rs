@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use futures_util::FutureExt as _;
 use reqwest::{Method, Request};
 use serde_json::{Value, json};
-use sise::domain::Symbol;
+use sise::domain::{SIMULATOR_HEADER, Symbol};
 use sise::kis::Reply;
 use sise::port::SourceError;
 use sise::sim::{Clock, Faults, Mode, Sim, SimOptions, SimStats};
@@ -282,6 +282,7 @@ fn serve(router: Router, request: Request) -> Result<Reply, SourceError> {
     let response = served.expect("the simulator waited").unwrap();
     let status = response.status().as_u16();
     let date = response.headers().get("date").cloned();
+    let simulated = response.headers().contains_key(SIMULATOR_HEADER);
     let body = to_bytes(response.into_body(), usize::MAX).now_or_never();
     let Ok(body) = body.expect("the body waited") else {
         return Err(SourceError::Unavailable("connection reset".to_owned()));
@@ -290,5 +291,6 @@ fn serve(router: Router, request: Request) -> Result<Reply, SourceError> {
         status,
         body: body.to_vec(),
         date: date.and_then(|date| Some(date.to_str().ok()?.to_owned())),
+        simulated,
     })
 }

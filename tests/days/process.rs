@@ -78,6 +78,7 @@ pub(crate) fn parts(
         lease: Some(link.clone()),
         alert_lease: None,
         flights: Some(link.clone()),
+        brokers: None,
         work: None,
         watched: (!world.setup.watched.is_empty()).then(|| link.clone() as _),
         chronicle: link.clone(),

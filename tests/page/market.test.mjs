@@ -32,6 +32,20 @@ test('prices, last closes and codes without a price', () => {
   assert.equal(held.age(held.stocks.get('000001')), 1_000);
 });
 
+test('the prices of a simulated broker are told from the market’s', () => {
+  const held = market([row('000001', 100, 1_000)], { simulated: true });
+  assert.equal(held.isSimulated, true);
+  held.takePrices([price('000001', 110, 1)]);
+  assert.equal(held.isSimulated, false);
+  held.takePrices([{ ...price('000001', 120, 2), simulated: true }]);
+  assert.equal(held.isSimulated, true);
+  assert.equal(market([row('000001', 100, 1_000)]).isSimulated, false);
+  const index = { index: 'KOSPI', level: 2_800, fetched_at: at(0), simulated: true };
+  const levels = market([row('000001', 100, 1_000)]);
+  levels.takeIndices([index]);
+  assert.equal(levels.isSimulated, true);
+});
+
 test('a life runs out while nothing comes', () => {
   const held = market([row('000001', 100, 60_000)]);
   held.takeChanged();

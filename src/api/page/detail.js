@@ -122,7 +122,7 @@ export class Detail {
     colourBy(this.price, stock.change);
     colourBy(this.change, stock.change);
     const isHalted = stock.halted || stock.status === 'halted';
-    const flags = [stock.state === 'live' ? '' : words(`state.${stock.state}`), isHalted ? words('status.halted') : ''];
+    const flags = [stock.isSimulated ? words('simulatedShort') : '', stock.state === 'live' ? '' : words(`state.${stock.state}`), isHalted ? words('status.halted') : ''];
     say(this.flags, flags.filter(Boolean).join(' · '));
     const figures = {
       opening: whole(stock.open), high: whole(stock.high), low: whole(stock.low), previous: whole(stock.previous),

@@ -8,6 +8,7 @@ const session = byId('session');
 const connection = byId('connection');
 const notice = byId('notice');
 const cover = byId('cover');
+const simulated = byId('simulated');
 
 /**
  * Which session is on, until when; closed: why, whether the last closes are shown, and when it opens
@@ -36,6 +37,11 @@ export function showConnection(state) {
 export function showNotice(text) {
   notice.hidden = false;
   say(notice.firstElementChild, text);
+}
+
+/** Says, for as long as that is so, that the prices are not the market's. */
+export function showSimulated(isSimulated) {
+  simulated.hidden = !isSimulated;
 }
 
 export function hideNotice() {

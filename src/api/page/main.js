@@ -227,6 +227,7 @@ function showState() {
   if (connection === 'lost' && isSettled) {
     headline.showNotice(lastHeard ? words('lostAt', timeOfDay(lastHeard)) : words('lostNow'));
   } else headline.hideNotice();
+  headline.showSimulated(market.isSimulated || status?.broker?.simulated === true);
   headline.showCover({ isSettled, failure, isEmpty: isSettled && !market.hasPrices });
 }
 

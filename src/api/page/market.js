@@ -13,7 +13,7 @@ function newStock({ code, name, market, sector, halted, shares, group }) {
     price: undefined, change: undefined, rate: undefined, volume: undefined, value: undefined,
     cap: undefined, open: undefined, high: undefined, low: undefined, previous: undefined,
     status: undefined, source: undefined, session: undefined, venue: undefined,
-    timestamp: undefined,
+    timestamp: undefined, isSimulated: false,
     // When it was fetched, by the server's clock.
     born: undefined, isLive: false,
     // 'none', 'live', 'stale' or 'close': what it is drawn as.
@@ -116,6 +116,8 @@ export class Market {
       stock.low = known(row[place.low]);
       stock.previous = known(row[place.base_price]);
       stock.status = known(row[place.status]);
+      // The answer says it of all together; the stream then of each.
+      stock.isSimulated = answer.simulated === true;
       stock.born = born;
       stock.isLive = row[place.live] === true;
     }
@@ -144,6 +146,7 @@ export class Market {
       stock.venue = known(price.venue);
       stock.session = known(price.session);
       stock.timestamp = known(price.timestamp);
+      stock.isSimulated = price.simulated === true;
       stock.source = known(price.quote_source ?? price.source);
       if (stock.price !== undefined && stock.shares) stock.cap = stock.price * stock.shares;
       stock.born = price.fetched_at ? Date.parse(price.fetched_at) : this.now() - (price.age_ms ?? 0);
@@ -203,6 +206,12 @@ export class Market {
 
   get hasLive() {
     return this.list.some((stock) => stock.state === 'live');
+  }
+
+  /** Whether a simulated broker gave some of what is shown. */
+  get isSimulated() {
+    return this.list.some((stock) => stock.isSimulated && stock.price !== undefined)
+      || [...this.indices.values()].some((index) => index.simulated === true);
   }
 
   get hasPrices() {

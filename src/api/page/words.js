@@ -20,6 +20,8 @@ const WORDS = {
   empty: ['아직 시세가 없습니다', 'There are no prices yet'],
   emptyWhy: ['첫 조회가 끝나면 여기에 나타납니다.', 'They appear here once the first sweep has ended.'],
 
+  simulated: ['모의 시세: 모의 증권사가 만들어 낸 가격이며 실제 시세가 아닙니다', 'Simulated prices: a simulated broker made them up, they are not the market’s'],
+  simulatedShort: ['모의 시세', 'Simulated'],
   connecting: ['연결 중', 'Connecting'],
   connected: ['연결됨', 'Connected'],
   lost: ['연결 끊김', 'Disconnected'],

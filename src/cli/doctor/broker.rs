@@ -153,8 +153,15 @@ async fn token_and_prices(broker: &Broker) -> Vec<Check> {
             ),
         });
     }
+    if broker.rest.is_simulated() == Some(true) {
+        checks.push(Check::warn(
+            "simulated",
+            format!("{} is a simulated broker: its prices are made up", broker.rest.base()),
+            "for the market's prices unset KIS_BASE_URL (kis.base_url) and give the broker's own app key",
+        ));
+    }
     let drifted = broker.caller.drifted();
-    if !drifted.is_empty() || checks.iter().all(|check| check.verdict == Verdict::Ok) {
+    if !drifted.is_empty() || checks.iter().all(|check| check.verdict != Verdict::Fail) {
         checks.push(fields(&drifted));
     }
     checks

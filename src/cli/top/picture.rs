@@ -39,6 +39,17 @@ pub(super) struct Picture {
     pub(super) trouble: Option<Trouble>,
 }
 
+impl Picture {
+    /// Whether something of it comes from a simulated broker.
+    pub(super) fn is_simulated(&self) -> bool {
+        let status = self.status.as_ref();
+        let places = self.movers.iter().flat_map(|movers| &movers.places);
+        status.is_some_and(Status::is_simulated)
+            || self.indices.iter().any(|index| index.simulated)
+            || places.into_iter().any(|place| place.is_simulated)
+    }
+}
+
 /// Why there is nothing newer.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Trouble {
@@ -63,6 +74,8 @@ pub(super) struct Place {
     pub(super) price: Option<i64>,
     /// Percent.
     pub(super) rate: Option<f64>,
+    /// Whether a simulated broker gave the price.
+    pub(super) is_simulated: bool,
     /// What it is ranked by.
     pub(super) number: f64,
 }
@@ -152,6 +165,7 @@ fn places(top: Top, parts: &Parts) -> Vec<Place> {
             code: place.code,
             name,
             price: quote.as_ref().map(|quote| quote.price),
+            is_simulated: quote.as_ref().is_some_and(|quote| quote.simulated),
             rate: quote.and_then(|quote| quote.change_rate),
             number: place.number,
         }

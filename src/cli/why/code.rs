@@ -129,7 +129,11 @@ impl Code {
                     format!(", lives another {}", length(life))
                 });
                 let given = self.at(quote.fetched_at);
-                format!("{} won, given {given}{life}", grouped(quote.price))
+                let by = match quote.simulated {
+                    true => " by a simulated broker",
+                    false => "",
+                };
+                format!("{} won, given{by} {given}{life}", grouped(quote.price))
             }
             (None, Some(_)) => "something that is no price".to_owned(),
             (None, None) => "no live price".to_owned(),

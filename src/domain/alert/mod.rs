@@ -50,6 +50,10 @@ pub struct Alert {
     /// The watch list of the rule, where it is of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
+    /// Whether a simulated broker gave the price, so that nothing happened in the market. Written only
+    /// where it is true.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub simulated: bool,
 }
 
 /// What an alert is about.
@@ -125,6 +129,7 @@ impl Alert {
             at,
             value: None,
             list: rule.terms.of.list().map(str::to_owned),
+            simulated: false,
         }
     }
 }

@@ -80,6 +80,7 @@ impl Post {
             at: quote.fetched_at,
             value: Some(value),
             list: terms.of.list().map(str::to_owned),
+            simulated: quote.simulated,
         })
     }
 
@@ -137,6 +138,7 @@ impl Post {
             at: now,
             value: Some(value),
             list: None,
+            simulated: false,
         })
     }
 

@@ -5,7 +5,6 @@ const RATE: Caps = Caps {
     per_second: 15.0,
     per_minute: None,
     per_day: None,
-    burst: 1,
 };
 /// 2026-11-20 09:00 in Seoul.
 const START: i64 = 1_795_132_800 * SECOND;
@@ -132,31 +131,6 @@ fn minute_and_day_have_their_caps() {
     let midnight = now + i64::try_from(again.as_micros()).unwrap();
     assert_eq!(midnight, START + 15 * 3_600 * SECOND);
     assert!(start_of(cells.book(&caps, Urgency::Reader, midnight), midnight).is_some());
-}
-
-#[test]
-fn after_a_rest_a_burst_goes_together_and_no_second_holds_more_than_that() {
-    let caps = Caps { burst: 2, ..RATE };
-    let mut cells = Cells::default();
-    let mut now = START;
-    let mut starts = Vec::new();
-    for call in 0..93 {
-        if call == 50 {
-            now += 5 * SECOND;
-        }
-        now = start_of(cells.book(&caps, Urgency::Sweep, now), now).unwrap();
-        starts.push(now);
-    }
-    assert_eq!(starts[0], starts[1]);
-    assert_eq!(starts[50], starts[51]);
-    // The rest aside: 49 periods less the burst, and 42 less the burst.
-    assert_eq!(starts[92] - START - 5 * SECOND, (48 + 41) * 66_667);
-    let within = |from: &i64| {
-        let second = *from..*from + SECOND;
-        starts.iter().filter(|start| second.contains(start)).count()
-    };
-    let most = starts.iter().map(within).max().unwrap();
-    assert!(most <= 16, "{most}");
 }
 
 proptest! {

@@ -66,7 +66,6 @@ impl World {
             per_second: 1_000.0,
             per_minute: None,
             per_day: None,
-            burst: 1,
         };
         let budget = Arc::new(LocalBudget::new(caps, clock::system()));
         let pacer = Arc::new(Pacer::new(budget, None, Rate::new(1_000.0, 100)));

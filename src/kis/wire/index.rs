@@ -60,6 +60,7 @@ impl MultiRow<'_> {
             timestamp: asked_at.naive_local(),
             session,
             source: "kis.multi".into(),
+            simulated: false,
             fetched_at: asked_at,
         };
         Some(quote.as_stored())

@@ -76,7 +76,7 @@ fn the_recorded_multi_price_body_decodes() {
         json,
         "{\"stock_code\":\"005930\",\"stock_name\":\"삼성전자\",\"price\":77400,\"change\":-800,\
          \"change_rate\":-1.02,\"volume\":15713440,\"timestamp\":\"2026-11-20T14:30:00\",\
-         \"open\":78600,\"high\":78800,\"low\":77200,\"base_price\":78200,\"value\":1221686345500,\
+         \"market\":\"KOSPI\",\"open\":78600,\"high\":78800,\"low\":77200,\"base_price\":78200,\"value\":1221686345500,\
          \"venue\":\"KRX\",\"session\":\"regular\",\"status\":\"trading\",\"source\":\"kis.multi\",\
          \"fetched_at\":\"2026-11-20T14:30:00.000+09:00\"}"
     );
@@ -86,6 +86,36 @@ fn the_recorded_multi_price_body_decodes() {
         rows[2].read(context("000001")).unwrap_err(),
         NoQuote::Refused(Refusal::NoPrice("unparsable price '2724.62'".to_owned()))
     );
+}
+
+/// The list knows better where it knows the code.
+#[test]
+fn a_code_of_no_list_keeps_the_market_that_its_row_names() {
+    let listed = listing("005930", None);
+    let of = |name: &str, listing| {
+        let row = format!(r#"{{"inter2_prpr":"1000","kospi_kosdaq_cls_name":"{name}"}}"#);
+        multi(&row, listing).unwrap().market
+    };
+    for (name, market) in [
+        ("거래소", Some(Market::Kospi)),
+        ("KOSPI", Some(Market::Kospi)),
+        ("코스닥", Some(Market::Kosdaq)),
+        ("KOSDAQ", Some(Market::Kosdaq)),
+        ("", None),
+        ("업종", None),
+    ] {
+        assert_eq!(of(name, None), market, "{name}");
+        assert_eq!(of(name, Some(&listed)), Some(listed.market), "{name}");
+    }
+    let body = r#"{"output":{"stck_prpr":"1000","rprs_mrkt_kor_name":"KSQ150"},"rt_cd":"0"}"#;
+    let rows: Vec<SingleRow<'_>> = rows(200, body.as_bytes()).unwrap();
+    let quote = rows[0].quote(Context {
+        symbol: "999990".parse().unwrap(),
+        listing: None,
+        asked_at: now(),
+        session: Phase::Regular,
+    });
+    assert_eq!(quote.unwrap().market, Some(Market::Kosdaq));
 }
 
 #[test]

@@ -20,7 +20,7 @@ use super::socket::{Incoming, Socket};
 use super::teller::Teller;
 use super::trade::{Context, NoPrice, read};
 use crate::clock::Clock;
-use crate::domain::{Calendar, KrxTime, Symbol, Universe, Venue};
+use crate::domain::{Calendar, KrxTime, Quote, Symbol, Universe, Venue};
 use crate::kis::Bases;
 use crate::kis::refusal::Refusal;
 use crate::port::GapReason;
@@ -296,7 +296,10 @@ impl<'a> Session<'a> {
                         counter!("sise_schema_drift_total", "call" => "trades", "kind" => "contradictory").increment(1);
                     }
                     counter!("sise_feed_ticks_total").increment(1);
-                    self.teller.tick(quote);
+                    self.teller.tick(Quote {
+                        simulated: self.socket.is_simulated(),
+                        ..quote
+                    });
                 }
                 Err(NoPrice::NoTrade(why)) => {
                     self.refusals.note(why, symbol, record.field(2), arrived_at);

@@ -11,6 +11,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
+use crate::domain::SIMULATOR_HEADER;
+
 /// Longest wait for a connection, and for a message to leave.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -47,6 +49,9 @@ pub trait Socket: Send {
     ///
     /// The connection broke; the words for it.
     async fn receive(&mut self) -> Result<Option<Incoming>, String>;
+
+    /// Whether a simulated broker is at the other end.
+    fn is_simulated(&self) -> bool;
 
     /// Ends the connection in order, so that the broker does not take it for one that lasts.
     async fn close(&mut self);
@@ -88,26 +93,32 @@ impl Dial for WebSocket {
             .max_frame_size(Some(LARGEST_MESSAGE));
         let connecting = connect_async_with_config(self.address.as_str(), Some(config), true);
         match timeout(PATIENCE, connecting).await {
-            Ok(Ok((stream, _))) => Ok(Box::new(Open(stream))),
+            Ok(Ok((stream, answer))) => Ok(Box::new(Open {
+                stream,
+                is_simulated: answer.headers().contains_key(SIMULATOR_HEADER),
+            })),
             Ok(Err(error)) => Err(format!("{}: {error}", self.address)),
             Err(_) => Err(format!("{}: no connection in time", self.address)),
         }
     }
 }
 
-struct Open(WebSocketStream<MaybeTlsStream<TcpStream>>);
+struct Open {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    is_simulated: bool,
+}
 
 #[async_trait]
 impl Socket for Open {
     async fn send(&mut self, text: String) -> Result<(), String> {
-        match timeout(PATIENCE, self.0.send(Message::text(text))).await {
+        match timeout(PATIENCE, self.stream.send(Message::text(text))).await {
             Ok(sent) => sent.map_err(|error| error.to_string()),
             Err(_) => Err("it takes no messages".to_owned()),
         }
     }
 
     async fn receive(&mut self) -> Result<Option<Incoming>, String> {
-        Ok(match self.0.next().await {
+        Ok(match self.stream.next().await {
             None | Some(Ok(Message::Close(_))) => None,
             Some(Ok(Message::Text(text))) => Some(Incoming::Text(text.as_str().to_owned())),
             Some(Ok(Message::Binary(bytes))) => {
@@ -122,10 +133,14 @@ impl Socket for Open {
         })
     }
 
+    fn is_simulated(&self) -> bool {
+        self.is_simulated
+    }
+
     async fn close(&mut self) {
         let closing = async {
-            if self.0.close(None).await.is_ok() {
-                while let Some(Ok(_)) = self.0.next().await {}
+            if self.stream.close(None).await.is_ok() {
+                while let Some(Ok(_)) = self.stream.next().await {}
             }
         };
         let _ = timeout(CLOSING, closing).await;

@@ -5,16 +5,17 @@ mod early;
 mod reads;
 mod sharing;
 mod staleness;
+mod unlisted;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex};
 
 use async_trait::async_trait;
 use chrono::{TimeDelta, TimeZone as _};
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::domain::{Calling, Caps, KrxTime, Quote, Seoul, Source, Symbol};
+use crate::domain::{Calling, Caps, KrxTime, Listing, Quote, Seoul, Shipped, Source, Symbol};
 use crate::pace::{LocalBudget, Pacer, Rate};
 use crate::port::{
     Answer, Answers, Claim, Landed, Lead, Shelf, SourceError, StoreError, Tally, Urgency, Written,
@@ -240,7 +241,6 @@ fn pacer(clock: &Clock, per_second: f64) -> Pacer {
         per_second,
         per_minute: None,
         per_day: None,
-        burst: 1,
     };
     let budget = Arc::new(LocalBudget::new(caps, Arc::clone(clock)));
     Pacer::new(budget, None, Rate::new(per_second, 20))
@@ -256,7 +256,24 @@ fn parts(broker: &Arc<Broker>, store: &Arc<Store>, clock: &Clock, process: &str)
         calendar: Arc::new(ArcSwap::from_pointee(Calendar::shipped())),
         clock: Arc::clone(clock),
         ttl: TTL,
+        universe: Arc::new(ArcSwap::new(list())),
+        unlisted_interval: Duration::ZERO,
     }
+}
+
+/// The list that ships with sise, and all codes of five digits.
+fn list() -> Arc<Universe> {
+    static LIST: LazyLock<Arc<Universe>> = LazyLock::new(|| {
+        let shipped = Shipped::get().universe();
+        let shipped = shipped.listings().to_vec();
+        let example = shipped[0].clone();
+        let invented = (0..20_000).map(move |number| Listing {
+            code: format!("{number:06}").parse().unwrap(),
+            ..example.clone()
+        });
+        Arc::new(Universe::new(None, shipped.into_iter().chain(invented)))
+    });
+    Arc::clone(&LIST)
 }
 
 fn quote(code: &str, price: i64) -> Quote {

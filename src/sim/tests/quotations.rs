@@ -183,3 +183,184 @@ async fn a_recorded_day_is_answered_as_recorded() {
     assert_eq!(rows[3]["inter2_prpr"], "0", "not recorded, so unknown");
     assert_eq!(world.own("/sim/prices").await.as_object().unwrap().len(), 9);
 }
+
+#[tokio::test]
+async fn the_last_thirty_days_weeks_and_months_are_those_of_the_chart() {
+    let world = World::start(unlimited()).await;
+    let of = "FID_COND_MRKT_DIV_CODE=J&FID_INPUT_ISCD=005930&FID_ORG_ADJ_PRC=0";
+    for (period, since) in [("D", "20260101"), ("W", "20250401"), ("M", "20230401")] {
+        let query = format!("{of}&FID_PERIOD_DIV_CODE={period}");
+        let call = "inquire-daily-price";
+        let (status, daily) = world.call(call, "FHKST01010400", &query).await;
+        assert_eq!((status, &daily["rt_cd"]), (StatusCode::OK, &json!("0")));
+        let rows = daily["output"].as_array().unwrap();
+        assert_eq!(rows.len(), 30, "{period}");
+        let query = format!("{query}&FID_INPUT_DATE_1={since}&FID_INPUT_DATE_2=20260323");
+        let call = "inquire-daily-itemchartprice";
+        let (_, chart) = world.call(call, "FHKST03010100", &query).await;
+        let bars = chart["output2"].as_array().unwrap();
+        // The newest one runs, and may have moved between the two calls.
+        for (row, bar) in rows.iter().zip(bars).skip(1) {
+            assert_eq!(row.as_object().unwrap().len(), 14);
+            for name in [
+                "stck_bsop_date",
+                "stck_oprc",
+                "stck_hgpr",
+                "stck_lwpr",
+                "stck_clpr",
+                "acml_vol",
+                "prdy_vrss",
+                "prdy_vrss_sign",
+            ] {
+                assert_eq!(row[name], bar[name], "{period} {name}");
+            }
+        }
+    }
+    let unknown = of.replace("005930", "999999");
+    let query = format!("{unknown}&FID_PERIOD_DIV_CODE=D");
+    let (_, none) = world
+        .call("inquire-daily-price", "FHKST01010400", &query)
+        .await;
+    assert_eq!((&none["rt_cd"], &none["output"]), (&json!("0"), &json!([])));
+    let query = format!("{of}&FID_PERIOD_DIV_CODE=Y");
+    let (_, refused) = world
+        .call("inquire-daily-price", "FHKST01010400", &query)
+        .await;
+    assert_eq!(refused["msg_cd"], "OPSQ2003");
+    let paper = World::start(SimOptions {
+        mode: Mode::Paper,
+        ..unlimited()
+    })
+    .await;
+    let query = format!("{of}&FID_PERIOD_DIV_CODE=D");
+    let (status, _) = paper
+        .call("inquire-daily-price", "FHKST01010400", &query)
+        .await;
+    assert_eq!(status, StatusCode::OK, "paper accounts have it");
+}
+
+/// The recorded day begins with a snapshot of blank prices: nothing of later is told then.
+#[tokio::test]
+async fn a_stock_without_a_price_yet_has_a_name_and_a_market_and_no_price() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/sim/recorded-day.csv"
+    );
+    let world = World::start(SimOptions {
+        market: MarketSource::Replay {
+            path: path.into(),
+            speed: 0.0,
+            from: Some("09:10:58".parse().unwrap()),
+        },
+        ..unlimited()
+    })
+    .await;
+    assert_eq!(world.own("/sim/prices").await, json!({}));
+    let (_, multi) = world.multi(&["005930", "999990", "999999"]).await;
+    let rows = multi["output"].as_array().unwrap();
+    let of = |row: &Value| {
+        let text = |name: &str| row[name].as_str().unwrap().to_owned();
+        (
+            text("inter_kor_isnm"),
+            text("kospi_kosdaq_cls_name"),
+            text("inter2_prpr"),
+        )
+    };
+    let row = |name: &str, market: &str| (name.to_owned(), market.to_owned(), "0".to_owned());
+    assert_eq!(of(&rows[0]), row("삼성전자", "거래소"));
+    assert_eq!(of(&rows[1]), row("999990", "코스닥"));
+    assert_eq!(of(&rows[2]), row("", ""));
+    assert_ne!(rows[0]["inter2_sdpr"], "0");
+    for (code, market) in [("005930", "KOSPI200"), ("999990", "KOSDAQ")] {
+        let (_, single) = world.price(code).await;
+        let output = &single["output"];
+        assert_eq!(output["stck_prpr"], "0", "{code}");
+        assert_eq!(output["rprs_mrkt_kor_name"], market, "{code}");
+        assert_eq!(output["stck_shrn_iscd"], code);
+    }
+}
+
+#[tokio::test]
+async fn rankings_have_the_first_thirty() {
+    let world = World::start(unlimited()).await;
+    let narrowed_by_nothing = "FID_COND_MRKT_DIV_CODE=J&FID_TRGT_CLS_CODE=0&FID_TRGT_EXLS_CLS_CODE=0\
+        &FID_INPUT_PRICE_1=&FID_INPUT_PRICE_2=&FID_VOL_CNT=&FID_INPUT_DATE_1=";
+    for of in ["0000", "1001"] {
+        let query = format!(
+            "{narrowed_by_nothing}&FID_COND_SCR_DIV_CODE=20171&FID_DIV_CLS_CODE=0&FID_BLNG_CLS_CODE=3&FID_INPUT_ISCD={of}"
+        );
+        let (status, ranked) = world.call("volume-rank", "FHPST01710000", &query).await;
+        assert_eq!(
+            (status, &ranked["rt_cd"]),
+            (StatusCode::OK, &json!("0")),
+            "{of}"
+        );
+        let rows = ranked["output"].as_array().unwrap();
+        assert_eq!(rows.len(), 30);
+        let values = rows.iter().map(|row| row["acml_tr_pbmn"].as_str().unwrap());
+        let values: Vec<i64> = values.map(|value| value.parse().unwrap()).collect();
+        assert!(
+            values.is_sorted_by(|higher, lower| higher >= lower),
+            "{values:?}"
+        );
+        assert_eq!(rows[0].as_object().unwrap().len(), 19);
+        assert_eq!(rows[29]["data_rank"], "30");
+    }
+    let query = format!(
+        "{narrowed_by_nothing}&FID_COND_SCR_DIV_CODE=20174&FID_DIV_CLS_CODE=1&FID_INPUT_ISCD=0000"
+    )
+    .to_lowercase()
+    .replace("=j", "=J");
+    let request = world.client.get(world.url(&format!(
+        "/uapi/domestic-stock/v1/ranking/market-cap?{query}"
+    )));
+    let request = request
+        .header("authorization", format!("Bearer {}", world.token))
+        .header("appkey", KEY)
+        .header("appsecret", "secret")
+        .header("tr_id", "FHPST01740000");
+    let (status, ranked) = read(request.send().await.unwrap()).await;
+    assert_eq!((status, &ranked["rt_cd"]), (StatusCode::OK, &json!("0")));
+    let rows = ranked["output"].as_array().unwrap();
+    assert_eq!(
+        (rows.len(), &rows[0]["mksc_shrn_iscd"]),
+        (30, &json!("005930"))
+    );
+    assert_eq!(rows[0].as_object().unwrap().len(), 11);
+    assert!(
+        rows.iter().all(|row| row["mksc_shrn_iscd"] != "005935"),
+        "no preferred share"
+    );
+}
+
+#[tokio::test]
+async fn the_chart_of_an_index_goes_back_by_pages_of_fifty() {
+    let world = World::start(unlimited()).await;
+    let (call, transaction) = ("inquire-daily-indexchartprice", "FHKUP03500100");
+    let (mut until, mut days) = ("20260323".to_owned(), Vec::new());
+    for _ in 0..3 {
+        let query = format!(
+            "FID_COND_MRKT_DIV_CODE=U&FID_INPUT_ISCD=0001&FID_INPUT_DATE_1=20250101&FID_INPUT_DATE_2={until}&FID_PERIOD_DIV_CODE=D"
+        );
+        let (status, body) = world.call(call, transaction, &query).await;
+        assert_eq!((status, &body["rt_cd"]), (StatusCode::OK, &json!("0")));
+        let bars = body["output2"].as_array().unwrap();
+        assert_eq!(bars.len(), 50);
+        for bar in bars {
+            assert_eq!(bar.as_object().unwrap().len(), 8);
+            let level = |name: &str| bar[name].as_str().unwrap().parse::<f64>().unwrap();
+            let (open, close) = (level("bstp_nmix_oprc"), level("bstp_nmix_prpr"));
+            assert!(
+                0.0 < level("bstp_nmix_lwpr") && level("bstp_nmix_lwpr") <= open.min(close),
+                "{bar}"
+            );
+            assert!(level("bstp_nmix_hgpr") >= open.max(close), "{bar}");
+            days.push(bar["stck_bsop_date"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(body["output1"]["bstp_cls_code"], "0001");
+        assert_eq!(body["output1"].as_object().unwrap().len(), 16);
+        let oldest = chrono::NaiveDate::parse_from_str(days.last().unwrap(), "%Y%m%d").unwrap();
+        until = oldest.pred_opt().unwrap().format("%Y%m%d").to_string();
+    }
+    assert!(days.is_sorted_by(|newer, older| newer > older), "{days:?}");
+}

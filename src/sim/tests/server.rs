@@ -1,6 +1,7 @@
 //! Headers, files, start and stop.
 
 use super::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::test]
 async fn headers_carry_the_simulators_time_and_the_transaction() {
@@ -15,6 +16,80 @@ async fn headers_carry_the_simulators_time_and_the_transaction() {
     assert_eq!(header("tr_id"), "FHKST01010100");
     assert_eq!(header("tr_cont"), "");
     assert_eq!(header("gt_uid").len(), 32);
+}
+
+/// The first part of an answer, as it comes over the wire.
+async fn head(world: &World, request: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// The broker's samples tell its own headers by their small letters.
+#[tokio::test]
+async fn names_of_headers_are_written_as_the_broker_writes_them() {
+    let world = World::start(unlimited()).await;
+    let token = &world.token;
+    let query = "FID_COND_MRKT_DIV_CODE=J&FID_INPUT_ISCD=005930";
+    let asked = |path: &str| {
+        format!(
+            "GET {path} HTTP/1.1\r\nhost: sim\r\nAUTHORIZATION: Bearer {token}\r\nappKey: {KEY}\r\n\
+             appSecret: secret\r\nTr_Id: FHKST01010100\r\n\r\n"
+        )
+    };
+    let found = asked(&format!("{QUOTATIONS}/inquire-price?{query}"));
+    // One slash of the host's, one of the path's.
+    let twice = asked(&format!("/{QUOTATIONS}//inquire-price?{query}"));
+    assert!(head(&world, &twice).await.starts_with("HTTP/1.1 200"));
+    for (request, is_call) in [
+        (found, true),
+        (asked("/nowhere"), true),
+        (asked("/sim/stats"), false),
+    ] {
+        let head = head(&world, &request).await;
+        let names = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        let names: Vec<&str> = names.map(|(name, _)| name).collect();
+        let own = ["tr_id", "tr_cont", "gt_uid"];
+        for name in own {
+            assert_eq!(names.contains(&name), is_call, "{name} in: {head}");
+        }
+        for name in ["Content-Type", "Content-Length", "Date", "Sise-Simulator"] {
+            assert!(names.contains(&name), "{name} in: {head}");
+        }
+        let is_small = |name: &&str| name.chars().all(|letter| !letter.is_ascii_uppercase());
+        let small: Vec<&str> = names.into_iter().filter(is_small).collect();
+        assert!(small.iter().all(|name| own.contains(name)), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn it_names_itself_in_every_answer_and_when_it_is_asked() {
+    let world = World::start(unlimited()).await;
+    let name = concat!("sise/", env!("CARGO_PKG_VERSION"));
+    for path in [
+        "/sim",
+        "/nowhere",
+        "/kospi_code.mst.zip",
+        QUOTATIONS,
+        "/oauth2/tokenP",
+    ] {
+        let answer = world.client.get(world.url(path)).send().await.unwrap();
+        assert_eq!(answer.headers()["sise-simulator"], name, "{path}");
+    }
+    let itself = world.own("/sim").await;
+    let expected = json!({
+        "simulator": name, "mode": "real", "market": "random walk", "day": "2026-03-23",
+    });
+    assert_eq!(itself, expected);
+    let shaken = "GET /tryitout HTTP/1.1\r\nHost: sim\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let head = head(&world, shaken).await;
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    assert!(head.contains(&format!("Sise-Simulator: {name}")), "{head}");
 }
 
 #[tokio::test]

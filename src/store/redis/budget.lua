@@ -2,14 +2,13 @@
 -- KEYS[1] the budget. `now` is set by what stands before: the server's clock, so that the clocks
 -- of the processes do not matter.
 -- ARGV: what ('book', 'refused' or 'look'), calls a second, calls a minute or 0, calls a day or 0,
--- calls a cell, reach, periods of a lane, number of the lane, burst, and what the caller knows of the
--- calls of all: the day and the calls of it, an instant and the calls of the minute before it, and how
--- many there were since that this budget did not count.
+-- calls a cell, reach, periods of a lane, number of the lane, and what the caller knows of the calls of
+-- all: the day and the calls of it, an instant and the calls of the minute before it, and how many
+-- there were since that this budget did not count.
 local what, rate, most_minute, most_day = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local calls, reach, lane_periods, lane = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local burst = tonumber(ARGV[9])
-local known_day, known_today = tonumber(ARGV[10]), tonumber(ARGV[11])
-local known_at, known_minute, uncounted = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
+local known_day, known_today = tonumber(ARGV[9]), tonumber(ARGV[10])
+local known_at, known_minute, uncounted = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
 local SECOND, DAY, SEOUL = 1e6, 86400e6, 32400e6
 local now_second = math.floor(now / SECOND)
 
@@ -141,12 +140,11 @@ local function first_gap(from)
   return at
 end
 
-local early = (burst - 1) * period
-local settles = math.max(SECOND, math.min(5 * period, 6e6)) + early
+local settles = math.max(SECOND, math.min(5 * period, 6e6))
 state.opens_at = math.min(state.opens_at or now + settles, now + settles)
 local from = math.max(now, state.opens_at)
 local at = first_gap(from)
-local limit = from + reach * period + early
+local limit = from + reach * period
 local on_lane, want = at > limit, at
 if on_lane then
   local step = from
@@ -183,7 +181,7 @@ if on_lane then state.lanes[lane] = want + math.floor(period * lane_periods) end
 local place = 1
 while booked[place] and booked[place] < at do place = place + 1 end
 table.insert(booked, place, at)
-local goes = math.floor(math.max(at - early, now) / SECOND)
+local goes = math.floor(at / SECOND)
 local kept, entry = {}, nil
 for _, past in ipairs(paced) do
   if past[1] >= now_second - 60 and past[1] <= now_second + 60 then
@@ -195,4 +193,4 @@ if entry then entry[2] = entry[2] + calls else kept[#kept + 1] = { goes, calls }
 state.paced = kept
 keep()
 local held = made_since(state, now_second - 60)
-return { 'cell', math.max(at - early - now, 0), period, day, made + calls, now, held }
+return { 'cell', math.max(at - now, 0), period, day, made + calls, now, held }

@@ -73,7 +73,6 @@ impl RedisBudget {
             per_second,
             per_minute,
             per_day,
-            burst,
         } = self.caps;
         let link = &self.store.link;
         link.eval(
@@ -89,7 +88,6 @@ impl RedisBudget {
                 urgency.lane_periods(),
                 // Lua counts from one.
                 urgency.index() + 1,
-                burst.max(1),
                 (known.day, known.today),
                 (known.heard_at, known.last_minute, known.uncounted),
             ),

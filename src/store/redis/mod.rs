@@ -2,6 +2,7 @@
 
 mod address;
 mod bans;
+mod brokers;
 mod budget;
 mod cache_keys;
 mod changes;

@@ -88,6 +88,31 @@ async function failing({ open, conduct }) {
   assert.equal(await page.locator('#cover').isVisible(), false);
 }
 
+/** A simulated broker gave the prices: the page says so, and no more once they are the market's. */
+async function simulated({ open }) {
+  let isReal = false;
+  const page = await open({
+    prepare: async (one) => {
+      await changing(one, '**/v1/market', (body) => {
+        assert.equal(body.simulated, true, 'the API says so');
+        body.simulated = !isReal;
+      });
+      await changing(one, '**/v1/indices', (body) => {
+        for (const index of body.indices ?? []) delete index.simulated;
+      });
+      await changing(one, '**/v1/status', (body) => { body.broker = isReal ? null : body.broker; });
+      await quiet(one);
+    },
+  });
+  await isThere(page);
+  assert.equal(await page.locator('#simulated').isVisible(), true);
+  assert.match(await page.locator('#simulated').textContent(), /실제 시세가 아닙니다/);
+  isReal = true;
+  await page.reload();
+  await isThere(page);
+  assert.equal(await page.locator('#simulated').isVisible(), false);
+}
+
 async function token({ open }) {
   let seen;
   const page = await open({
@@ -123,5 +148,6 @@ export const checks = [
   ['a trial out of session', trial],
   ['no prices yet', noPrices],
   ['a failing server', failing],
+  ['simulated prices', simulated],
   ['a token', token],
 ];

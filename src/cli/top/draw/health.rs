@@ -29,8 +29,15 @@ pub(super) fn title(shown: &Shown<'_>, paint: Paint) -> Line<'static> {
                 }
                 (None, None) => status.phase.to_string(),
             });
+    let is_simulated = shown.picture.is_simulated();
+    let simulated = if is_simulated {
+        "  SIMULATED PRICES"
+    } else {
+        ""
+    };
     Line::from(vec![
         Span::styled("sise", Paint::strong()),
+        Span::styled(simulated, paint.bad()),
         Span::raw(format!(
             "  {}  {}  ",
             shown.now.format("%Y-%m-%d %H:%M:%S KST"),

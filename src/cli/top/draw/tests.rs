@@ -29,6 +29,7 @@ fn status() -> Status {
         reason: None,
         market_open_at: Some(open),
         closes_at: Some(open + TimeDelta::minutes(390)),
+        broker: None,
         leader: Some(LeaderSince {
             process: "host-1-00ff".to_owned(),
             lead: 3,
@@ -71,6 +72,7 @@ fn picture() -> Picture {
         name: name.to_owned(),
         price: Some(72_000),
         rate: Some(-1.41),
+        is_simulated: false,
         number,
     };
     let movers = |kind, number| Movers {
@@ -107,6 +109,7 @@ fn picture() -> Picture {
             timestamp: now().naive_local(),
             session: Phase::Regular,
             source: "kis.multi".into(),
+            simulated: false,
             fetched_at: now(),
         }],
         trouble: None,

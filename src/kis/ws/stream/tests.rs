@@ -120,6 +120,10 @@ impl Socket for Phone {
         }
     }
 
+    fn is_simulated(&self) -> bool {
+        false
+    }
+
     async fn close(&mut self) {}
 }
 
@@ -177,6 +181,7 @@ impl Transport for Exchange {
             status: 200,
             body: format!("{{\"approval_key\":\"approval-{count}\"}}").into_bytes(),
             date: None,
+            simulated: false,
         })
     }
 }
@@ -213,7 +218,6 @@ impl Scene {
             per_second: 15.0,
             per_minute: None,
             per_day: None,
-            burst: 2,
         };
         let budget = Arc::new(LocalBudget::new(caps, Arc::clone(&clock)));
         let pacer = Arc::new(Pacer::new(budget, None, rate));

@@ -1,0 +1,109 @@
+//! Connections of the simulated broker's clients.
+
+use std::convert::Infallible;
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Extensions, Request, Uri};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use super::spelling;
+
+/// How long answers under way may take after the stop.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// After an error of the listener, as where there are too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `router` on `listener` until `stop`; answers under way then have a second to finish.
+///
+/// # Errors
+///
+/// The server cannot be set up.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let spelling = spelling::of_the_broker().await?;
+    let tasks = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (router, spelling, stop) = (router.clone(), spelling.clone(), stop.clone());
+                tasks.spawn(answer(stream, router, spelling, stop));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "sim: a connection was not accepted");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+    tasks.close();
+    // Whoever waits for a slow answer does not hold the process.
+    let _ = timeout(GRACE, tasks.wait()).await;
+    Ok(())
+}
+
+/// Answers the requests of one connection.
+async fn answer(stream: TcpStream, router: Router, spelling: Extensions, stop: CancellationToken) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "sim: TCP_NODELAY");
+    }
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let (router, spelling) = (router.clone(), spelling.clone());
+        if let Some(uri) = without_double_slashes(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        async move {
+            let Ok(mut response) = router.oneshot(request.map(Body::new)).await;
+            response.extensions_mut().extend(spelling);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        // Clients go when they like, and some faults cut them off.
+        tracing::debug!(%error, "sim: a connection broke off");
+    }
+}
+
+/// The same address with single slashes, where it has double ones: some clients put a slash behind the
+/// host and one before the path, and the broker does not mind.
+fn without_double_slashes(uri: &Uri) -> Option<Uri> {
+    if !uri.path().contains("//") {
+        return None;
+    }
+    let parts = uri.path().split('/').filter(|part| !part.is_empty());
+    let path: String = parts.flat_map(|part| ["/", part]).collect();
+    let query = uri
+        .query()
+        .map_or_else(String::new, |query| format!("?{query}"));
+    format!("{path}{query}").parse().ok()
+}
