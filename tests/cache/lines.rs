@@ -9,7 +9,7 @@ use redis::{cmd, pipe};
 use sise::board::{History, QuoteBoard};
 use sise::clock::Clock;
 use sise::domain::{Seoul, Shipped, Symbol};
-use tokio_util::sync::CancellationToken;
+use sise::supervisor::Supervisor;
 
 use crate::cache_within;
 use crate::support::redis::RedisServer;
@@ -49,9 +49,8 @@ async fn a_whole_day_of_the_whole_market_is_read_in_small_pieces() {
     let clock: Clock = Arc::new(|| Seoul.with_ymd_and_hms(2026, 11, 20, 15, 30, 10).unwrap());
     let cache = cache_within(&redis.url(), Duration::from_secs(5));
     let history = History::new(Arc::clone(&board), &cache, clock);
-    let stop = CancellationToken::new();
-    let stopped = stop.clone();
-    let reading = tokio::spawn(async move { history.run(|| false, &stopped).await });
+    let supervisor = Supervisor::default();
+    history.start(|| false, supervisor.tasks());
     let last = symbols[symbols.len() - 1];
     let line = until("the whole line", async || {
         let line = board.line(last)?;
@@ -60,8 +59,7 @@ async fn a_whole_day_of_the_whole_market_is_read_in_small_pieces() {
     .await;
     assert_eq!((line.points[0].minute, line.points[0].price), (540, 10_000));
     assert_eq!(line.points[388].price, 10_389);
-    stop.cancel();
-    reading.await.unwrap();
+    supervisor.finish().await;
 
     let (commands, replied): (String, String) = pipe()
         .cmd("INFO")

@@ -285,6 +285,7 @@ impl Counter {
             status,
             body: body.into(),
             date: None,
+            simulated: false,
         }
     }
 
@@ -375,7 +376,6 @@ fn counted(counter: &Arc<Counter>, shared: Arc<dyn TokenStore>) -> Arc<Auth> {
         per_second: 15.0,
         per_minute: None,
         per_day: None,
-        burst: 1,
     };
     let budget = Arc::new(LocalBudget::new(caps, Arc::clone(&clock)));
     let pacer = Arc::new(Pacer::new(budget, None, Rate::new(15.0, 1)));

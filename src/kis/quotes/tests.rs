@@ -28,6 +28,7 @@ impl Transport for Broker {
             status: 200,
             body: body.to_string().into_bytes(),
             date: None,
+            simulated: false,
         })
     }
 }
@@ -41,7 +42,6 @@ fn source(calling: Calling, rows: Value) -> (KisQuotes, Arc<Broker>) {
         per_second: 1_000.0,
         per_minute: None,
         per_day: None,
-        burst: 1,
     };
     let budget = Arc::new(LocalBudget::new(caps, Arc::clone(&clock)));
     let pacer = Arc::new(Pacer::new(budget, None, Rate::new(1_000.0, 100)));

@@ -108,14 +108,16 @@ fn a_code_of_no_list_keeps_the_market_that_its_row_names() {
         assert_eq!(of(name, Some(&listed)), Some(listed.market), "{name}");
     }
     let body = r#"{"output":{"stck_prpr":"1000","rprs_mrkt_kor_name":"KSQ150"},"rt_cd":"0"}"#;
-    let rows: Vec<SingleRow<'_>> = rows(200, body.as_bytes()).unwrap();
-    let quote = rows[0].quote(Context {
+    let body = Body::new(body.as_bytes());
+    let rows: Vec<SingleRow<'_>> = body.rows(200).unwrap();
+    let read = rows[0].read(Context {
         symbol: "999990".parse().unwrap(),
         listing: None,
         asked_at: now(),
         session: Phase::Regular,
+        basis: None,
     });
-    assert_eq!(quote.unwrap().market, Some(Market::Kosdaq));
+    assert_eq!(read.unwrap().quote.market, Some(Market::Kosdaq));
 }
 
 #[test]

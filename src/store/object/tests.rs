@@ -153,7 +153,7 @@ fn a_damaged_value_costs_that_value_alone() {
                 before.as_bytes(),
                 format!("\"{name}\":").as_bytes(),
                 damage,
-                after[end..].as_bytes(),
+                &after.as_bytes()[end..],
             ]
             .concat();
             let shown = String::from_utf8_lossy(&text).into_owned();
