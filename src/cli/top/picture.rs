@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::super::standing::Standing;
 use super::Kind;
 use crate::domain::{IndexQuote, KrxTime, Market, Symbol};
 use crate::movers::{End, Prices, Top};
@@ -65,6 +66,8 @@ pub(super) struct Place {
     pub(super) rate: Option<f64>,
     /// What it is ranked by.
     pub(super) number: f64,
+    /// Why its price is no usual one.
+    pub(super) standing: Option<Standing>,
 }
 
 /// Looks every second, and at once when another market is picked, for as long as somebody sees it.
@@ -152,6 +155,7 @@ fn places(top: Top, parts: &Parts) -> Vec<Place> {
             code: place.code,
             name,
             price: quote.as_ref().map(|quote| quote.price),
+            standing: quote.as_deref().and_then(Standing::of),
             rate: quote.and_then(|quote| quote.change_rate),
             number: place.number,
         }
