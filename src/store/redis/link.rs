@@ -345,8 +345,8 @@ fn refusal(error: &RedisError, said: &str, has_password: bool) -> Option<(String
     // Without a log-in a server takes no long request.
     if is_about_login(error) || said.contains("unauthenticated") {
         let trouble = match has_password {
-            true => "it does not know this user and password",
-            false => "it wants a password, and REDIS_URL gives none",
+            true => "the log-in is refused: it does not know this user and password",
+            false => "the log-in is refused: it wants a password, and REDIS_URL gives none",
         };
         let mend = "set user and password in REDIS_URL";
         return Some((trouble.to_owned(), mend));
