@@ -65,6 +65,7 @@ pub mod api;
 #[cfg(feature = "daemon")]
 pub mod board;
 pub mod cache;
+mod causes;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "daemon")]

@@ -9,6 +9,7 @@ use metrics::counter;
 use reqwest::{Client, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::causes::causes;
 use crate::tls;
 
 /// Longest time a call may take.
@@ -53,7 +54,7 @@ impl Ping {
             Ok(answer) if answer.status().is_success() => None,
             Ok(answer) => Some(format!("HTTP {}", answer.status().as_u16())),
             // The address is the secret.
-            Err(error) => Some(error.without_url().to_string()),
+            Err(error) => Some(causes(&error.without_url())),
         };
         let outcome = if trouble.is_none() { "ok" } else { "failed" };
         counter!("sise_pings_total", "outcome" => outcome).increment(1);

@@ -22,6 +22,7 @@ use sise::domain::{Booking, Cap, Caps, Urgency};
 use sise::port::{CopyStore as _, PriceStore as _, RateBudget as _};
 use sise::store::RedisBudget;
 
+use support::faked_time::MovedTime;
 use support::program::{Program, Running};
 use support::redis::{RedisServer, store_at};
 use support::world::World;
@@ -234,11 +235,14 @@ async fn sweeps_again(world: &World, daemon: &Running, why: &str) {
 
 #[tokio::test]
 async fn a_daemon_goes_on_whatever_stands_under_sises_own_keys() {
-    let world = World::new(&["--limit", "0"]).await;
+    let time = MovedTime::at("2026-11-17 10:00:00");
+    let world = World::at(time.faked(), &["--limit", "0"]).await;
     let daemon = daemon(&world).start();
     sweeps_again(&world, &daemon, "the first sweeps").await;
     let mut connection = world.redis.connection().await;
-    for foreign in ALL {
+    for (round, foreign) in ALL.into_iter().enumerate() {
+        // A token may be asked for once a minute.
+        time.set(&format!("2026-11-17 10:{:02}:00", 2 * (round + 1)));
         let keys = overwrite(&mut connection, "sise:*", foreign).await;
         for part in ["sise:budget:", "sise:token:", "sise:{lead}:"] {
             assert!(

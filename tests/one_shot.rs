@@ -16,7 +16,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
-use support::faked_time::FakedTime;
+use support::faked_time::{FakedTime, MovedTime};
 use support::list;
 use support::program::{Outcome, Program};
 use support::world::{APP_KEY, APP_SECRET, World};
@@ -362,14 +362,6 @@ async fn answers_that_come_too_late_are_repeated() {
 }
 
 #[tokio::test]
-async fn tokens_that_die_are_renewed() {
-    let (report, missing) = with_fault(&["--dead-token", "0.05"]).await;
-    assert!(number(&report, "retries") > 0, "{report}");
-    // A call that meets two dead tokens in a row gives up: real ones come once a minute.
-    assert!(missing.len() < 1_000, "{report}");
-}
-
-#[tokio::test]
 async fn codes_that_a_short_answer_left_out_are_asked_for_again() {
     let (report, missing) = with_fault(&["--short", "0.5"]).await;
     assert!(number(&report, "calls") > 93, "{report}");
@@ -419,8 +411,6 @@ async fn all_faults_at_once_lose_no_code_in_silence() {
         "0.05",
         "--slow",
         "0.05",
-        "--dead-token",
-        "0.02",
         "--short",
         "0.1",
         "--zero",
@@ -474,9 +464,12 @@ fn long_pass(world: &World) -> Program {
 
 #[tokio::test]
 async fn a_token_that_dies_in_the_middle_is_renewed_once() {
-    let world = World::new(&[]).await;
+    let time = MovedTime::at("2026-11-17 10:00:00");
+    let world = World::at(time.faked(), &[]).await;
     let running = long_pass(&world).start();
     world.broker.has_seen(10).await;
+    // A token may be asked for once a minute.
+    time.set("2026-11-17 10:02:00");
     world.broker.kill_tokens();
     let report = running.end().await.exits(0).json();
     assert_eq!(number(&report, "written"), 300);

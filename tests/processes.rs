@@ -14,8 +14,9 @@ mod support;
 use tempfile::TempDir;
 
 use support::program::Program;
+use support::redis::RedisServer;
 use support::world::World;
-use support::{list, until};
+use support::{http, list, until};
 
 /// Folders of their own, as on machines of their own.
 fn homes(count: usize) -> Vec<TempDir> {
@@ -181,4 +182,30 @@ async fn real_and_paper_have_tokens_of_their_own() {
         (tokens == 2).then_some(())
     })
     .await;
+}
+
+/// Redis is full, or evicts what it was told a moment ago: it keeps neither claim nor token.
+#[tokio::test]
+async fn a_redis_that_keeps_nothing_has_no_token_asked_for_twice_a_minute() {
+    for policy in ["noeviction", "allkeys-random"] {
+        let mut world = World::new(&["--limit", "0"]).await;
+        let asks = ["--maxmemory", "1", "--maxmemory-policy", policy];
+        world.redis = RedisServer::start_with(&asks, "").await;
+        let server = world.sise(&["serve"]).start();
+        let address = server.health_address().await;
+        let price = |code: &str| http::get(&address, &format!("/v1/prices/{code}"));
+        let codes = list::codes(2);
+        assert_eq!(price(&codes[0]).unwrap().status, 200, "{policy}");
+        // This broker would give another token at once, and is not asked.
+        world.broker.kill_tokens();
+        price(&codes[1]);
+        let stats = world.broker.stats();
+        assert_eq!(
+            (stats.token_requests, stats.unauthorized),
+            (1, 1),
+            "{policy} {stats:?}"
+        );
+        server.signal("TERM");
+        server.end().await.exits(143);
+    }
 }

@@ -217,6 +217,11 @@ impl Scene {
             "list.csv",
             &format!("code\n{}\n", list::codes(CODES).join("\n")),
         );
+        // The daemons did not ask for the token that dies first, so that they may ask for the next.
+        world
+            .sise(&["run", "--once", "--codes", "005930"])
+            .run()
+            .await;
         let steady = daemon(&world).start();
         let steady_address = steady.health_address().await;
         let other = daemon(&world).start();

@@ -33,8 +33,8 @@ pub(super) struct Begin {
     life_s: Option<u64>,
 }
 
-/// A new session.
-#[derive(Debug, Serialize, ToSchema)]
+/// A new session. Nothing prints it: it holds the token.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Begun {
     /// The access token. It is told here and never again.
     token: String,

@@ -10,9 +10,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use tokio::sync::Mutex;
 
+use super::asked::Asked;
 use super::auth::Credentials;
 use super::codes::error_of;
 use super::rest::Rest;
+use super::transport::Reply;
 use super::wire::row;
 use super::words;
 use crate::clock::Clock;
@@ -44,6 +46,7 @@ pub struct Approvals {
     credentials: Credentials,
     clock: Clock,
     current: Mutex<Option<(SecretString, KrxTime)>>,
+    asked: Asked,
 }
 
 impl Approvals {
@@ -55,10 +58,12 @@ impl Approvals {
             credentials,
             clock,
             current: Mutex::new(None),
+            asked: Asked::default(),
         }
     }
 
-    /// A key to open a session with: the one in use, or a new one where that is hours old.
+    /// A key to open a session with: the one in use, or a new one where that is hours old. It is
+    /// asked for once a minute at most: who asks more often is refused, or locked out.
     ///
     /// # Errors
     ///
@@ -71,6 +76,16 @@ impl Approvals {
             && now - *issued_at < YOUNG
         {
             return Ok(key.clone());
+        }
+        if let Some(refused) = self.asked.refusal(now) {
+            return Err(refused);
+        }
+        if let Some(left) = self.asked.wait(now) {
+            let seconds = left.as_secs_f64().ceil();
+            return Err(SourceError::Rejected(format!(
+                "the approval key of a moment ago is not known any more; another is asked for in \
+                 {seconds:.0} s"
+            )));
         }
         let key = self.issue().await?;
         *current = Some((key.clone(), now));
@@ -97,11 +112,13 @@ impl Approvals {
         });
         *request.body_mut() = Some(body.to_string().into());
         let turn = self.rest.turn(Urgency::Watched).await?;
-        self.rest
-            .ask(turn, request, |_, reply| {
-                issued(reply.status, &reply.body).map_err(|error| self.without_secrets(error))
-            })
-            .await
+        self.asked.begin((self.clock)());
+        let read = |_, reply: &Reply| {
+            issued(reply.status, &reply.body).map_err(|error| self.without_secrets(error))
+        };
+        let outcome = self.rest.ask(turn, request, read).await;
+        self.asked.end(&outcome);
+        outcome
     }
 
     /// The error in words that give no secret away, whoever answered.

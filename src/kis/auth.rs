@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use chrono::{TimeDelta, TimeZone as _};
+use chrono::TimeDelta;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use ring::digest::{SHA256, digest};
@@ -15,25 +15,24 @@ use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
+use super::asked::{Asked, SPACING};
 use super::issued::{StoredToken, issued};
 use super::rest::Rest;
 use super::seal::Seal;
+use super::token::Token;
 use super::token_file::TokenFile;
 use super::transport::Reply;
 use super::words;
 use crate::clock::Clock;
-use crate::domain::{Event, KrxTime, Seoul, TokenChange};
+use crate::domain::{Event, KrxTime, TokenChange};
 use crate::port::{Issue, Recorder, SharedToken, SourceError, TokenStore, Unrecorded, Urgency};
 
-/// A token is renewed this long before its end, or after nine tenths of a shorter life.
-const EARLY: TimeDelta = TimeDelta::minutes(10);
-
-/// One issue a minute (EGW00133). Who comes second waits for what the first one got, at the
-/// longest until the minute is over.
-const ISSUE_SPACING: Duration = Duration::from_secs(60);
-/// How often the waiting ones look for it, and how often one of them asks the broker.
+/// Who may not ask waits for what another gets, and looks for it this often,
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// until the minute is over and another has had this time to answer.
+const GRACE: Duration = Duration::from_secs(10);
+/// An early renewal that failed is tried again after this time.
+const RENEW_AGAIN: TimeDelta = TimeDelta::minutes(2);
 
 /// What the broker gave its customer.
 #[derive(Debug, Clone)]
@@ -42,19 +41,6 @@ pub struct Credentials {
     pub app_key: SecretString,
     /// The app secret, 180 characters.
     pub app_secret: SecretString,
-}
-
-/// An access token in use.
-pub struct Token {
-    bearer: HeaderValue,
-    value: SecretString,
-    refresh_at: KrxTime,
-    expires_at: KrxTime,
-    /// Which of the tokens that are shared it is, where it is shared.
-    generation: Option<u64>,
-    /// The broker called it dead. It is kept until another takes its place, so that the same one
-    /// is not taken for new.
-    dead: bool,
 }
 
 /// Where a token is kept beside the memory of this process.
@@ -76,8 +62,11 @@ pub struct Auth {
     clock: Clock,
     recorder: Arc<dyn Recorder>,
     current: ArcSwapOption<Token>,
-    /// Held while a token is fetched, so that all wait for one.
+    /// Held while a token is fetched, so that all wait for one. Nothing else changes the current one.
     fetching: Mutex<()>,
+    asked: Asked,
+    /// Until when a token that lives is used although it should be renewed by now.
+    put_off: ArcSwapOption<KrxTime>,
 }
 
 fn digest_of(text: &str) -> String {
@@ -107,34 +96,6 @@ impl Credentials {
     }
 }
 
-impl Token {
-    fn new(stored: &StoredToken, generation: Option<u64>, now: KrxTime) -> Option<Self> {
-        let expires_at = Seoul.from_local_datetime(&stored.expires_at).earliest()?;
-        let life = expires_at - now;
-        if life <= TimeDelta::zero() {
-            return None;
-        }
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", stored.access_token)).ok()?;
-        bearer.set_sensitive(true);
-        Some(Self {
-            bearer,
-            value: stored.access_token.clone().into(),
-            refresh_at: expires_at - EARLY.min(life / 10),
-            expires_at,
-            generation,
-            dead: false,
-        })
-    }
-
-    fn lives(&self, now: KrxTime) -> bool {
-        !self.dead && now < self.expires_at
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        self.value.expose_secret() == other.value.expose_secret()
-    }
-}
-
 impl Auth {
     /// Tokens for `credentials` on `rest`, kept in `keep`.
     #[must_use]
@@ -148,6 +109,8 @@ impl Auth {
             recorder: Arc::new(Unrecorded),
             current: ArcSwapOption::empty(),
             fetching: Mutex::new(()),
+            asked: Asked::default(),
+            put_off: ArcSwapOption::empty(),
         }
     }
 
@@ -193,46 +156,37 @@ impl Auth {
             return Ok(token);
         }
         let old = self.current.load_full();
-        let may_wait = !old
-            .as_ref()
-            .is_some_and(|token| token.lives((self.clock)()));
-        let token = match self.fetch(old.as_deref(), may_wait).await {
+        let living = old.clone().filter(|token| token.lives((self.clock)()));
+        let token = match self.fetch(old.as_deref(), living.is_none()).await {
             Ok(token) => Arc::new(token),
             Err(error) => {
-                // Early renewal failed, but the old one still lives.
-                let usable = old.filter(|token| token.lives((self.clock)()));
-                let Some(token) = usable else {
+                // It may have been called dead meanwhile.
+                let Some(token) = living.filter(|token| token.lives((self.clock)())) else {
                     return Err(error);
                 };
                 tracing::warn!(%error, "the access token could not be renewed early; using the old one");
-                let again = (self.clock)() + TimeDelta::minutes(2);
-                Arc::new(Token {
-                    bearer: token.bearer.clone(),
-                    value: token.value.clone(),
-                    refresh_at: again.min(token.expires_at),
-                    ..*token
-                })
+                let until = (self.clock)() + RENEW_AGAIN;
+                self.put_off.store(Some(Arc::new(until)));
+                return Ok(token);
             }
         };
         self.current.store(Some(Arc::clone(&token)));
         Ok(token)
     }
 
-    /// Drops a token that the broker called dead, unless it was replaced already.
+    /// Whether a call may still be made with `token`: it may have died while the call waited.
+    pub(super) fn holds(&self, token: &Token) -> bool {
+        token.lives((self.clock)())
+    }
+
+    /// The broker called a token dead: no other call is made with it.
     pub(super) fn forget(&self, dead: &Arc<Token>) {
+        let is_news = dead.dies();
         let current = self.current.load();
-        // The very one that the call was made with: a call that comes home late must not take the
-        // one that was issued meanwhile along, which may read the same.
-        if current
+        let is_current = current
             .as_ref()
-            .is_some_and(|token| Arc::ptr_eq(token, dead))
-        {
-            self.current.store(Some(Arc::new(Token {
-                bearer: dead.bearer.clone(),
-                value: dead.value.clone(),
-                dead: true,
-                ..**dead
-            })));
+            .is_some_and(|token| Arc::ptr_eq(token, dead));
+        if is_news && is_current {
             tracing::warn!("the broker calls the access token dead; getting another");
             self.recorder.note(Event::Token(TokenChange::Dead));
         }
@@ -269,65 +223,84 @@ impl Auth {
     }
 
     fn fresh(&self) -> Option<Arc<Token>> {
+        let now = (self.clock)();
         let token = self.current.load_full()?;
-        (!token.dead && (self.clock)() < token.refresh_at).then_some(token)
+        let is_put_off = || {
+            self.put_off
+                .load()
+                .as_ref()
+                .is_some_and(|until| now < **until)
+        };
+        (token.is_fresh(now) || token.lives(now) && is_put_off()).then_some(token)
     }
 
     /// A token that another process got, if it is another than `old`, else a new one.
     /// With a token that still lives nobody waits for the minute to be over.
     async fn fetch(&self, old: Option<&Token>, may_wait: bool) -> Result<Token, SourceError> {
-        let deadline = Instant::now() + ISSUE_SPACING + ASK_AGAIN;
-        // While the shared store is away each process paces itself.
-        let mut alone_until = Instant::now();
+        let deadline = Instant::now() + SPACING + GRACE;
         loop {
             if let Some(token) = self.kept(old).await {
                 return Ok(token);
             }
             // Who may not ask must not hold the turn of those who will.
             self.rest.bans().refusal().await?;
-            let (shared, process) = (&self.keep.shared, &self.keep.process);
-            let replacing = old.and_then(|old| old.generation).unwrap_or(0);
-            let turn = shared.claim(process, replacing, ISSUE_SPACING).await;
-            let asks = match turn {
-                Ok(Issue::Ask) => true,
-                Ok(Issue::Wait(_)) => false,
-                Err(_) => Instant::now() >= alone_until,
-            };
-            if asks {
-                alone_until = Instant::now() + ASK_AGAIN;
-                let issued = self.issue().await;
-                self.recorder.note(Event::Token(match &issued {
-                    Ok(StoredToken { expires_at, .. }) => TokenChange::Issued {
-                        expires_at: *expires_at,
-                    },
-                    Err(error) => TokenChange::Refused {
-                        said: error.to_string(),
-                    },
-                }));
-                match issued {
+            let refused = if self.may_ask(old).await {
+                match self.ask(old).await {
                     Ok(stored) => return self.adopt(&stored).await,
-                    Err(SourceError::Throttled(said)) => {
-                        // Somebody who does not share was faster. One asks again in a while.
-                        let _ = shared.unclaim(process, replacing).await;
-                        let _ = shared.claim(process, replacing, ASK_AGAIN).await;
-                        if !may_wait || Instant::now() >= deadline {
-                            return Err(SourceError::Rejected(said));
-                        }
-                        tracing::info!(%said, "a token was issued within the minute; waiting");
-                    }
-                    Err(error) => {
-                        // No token was issued, so another may try.
-                        let _ = shared.unclaim(process, replacing).await;
-                        return Err(error);
-                    }
+                    Err(error) => Some(error),
                 }
-            } else if !may_wait || Instant::now() >= deadline {
-                return Err(SourceError::Rejected(
-                    "another process asked for a token and has not shared it yet".to_owned(),
-                ));
+            } else {
+                self.asked.refusal((self.clock)())
+            };
+            let waited = match refused {
+                // Somebody who does not share was faster, and the minute is not over.
+                Some(SourceError::Throttled(said)) => said,
+                Some(error) => return Err(error),
+                None => {
+                    "a token was asked for within the minute, and none is at hand yet".to_owned()
+                }
+            };
+            if !may_wait || Instant::now() >= deadline {
+                return Err(SourceError::Rejected(waited));
             }
             sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// Whether this process asks the broker now. It knows by itself when it asked last, whatever the
+    /// shared store keeps.
+    async fn may_ask(&self, old: Option<&Token>) -> bool {
+        if self.asked.wait((self.clock)()).is_some() {
+            return false;
+        }
+        let (shared, process) = (&self.keep.shared, &self.keep.process);
+        let turn = shared.claim(process, replaced(old), SPACING).await;
+        // While the store is away each process asks by itself.
+        !matches!(turn, Ok(Issue::Wait(_)))
+    }
+
+    /// Asks the broker, and keeps the turn for a minute where anything arrived there.
+    async fn ask(&self, old: Option<&Token>) -> Result<StoredToken, SourceError> {
+        let issued = self.issue().await;
+        self.recorder.note(Event::Token(match &issued {
+            Ok(StoredToken { expires_at, .. }) => TokenChange::Issued {
+                expires_at: *expires_at,
+            },
+            Err(error) => TokenChange::Refused {
+                said: error.to_string(),
+            },
+        }));
+        match &issued {
+            Err(SourceError::Throttled(said)) => {
+                tracing::info!(%said, "a token was issued within the minute; waiting");
+            }
+            Err(_) if self.asked.wait((self.clock)()).is_none() => {
+                let (shared, process) = (&self.keep.shared, &self.keep.process);
+                let _ = shared.unclaim(process, replaced(old)).await;
+            }
+            _ => {}
+        }
+        issued
     }
 
     /// The token that is shared, or the one on disk, if it is of use and another than `old`.
@@ -336,7 +309,7 @@ impl Auth {
         let shared = self.keep.shared.load().await;
         if let Ok(Some(SharedToken { generation, sealed })) = &shared
             && let Some(token) = self.open(sealed, Some(*generation), now)
-            && now < token.refresh_at
+            && token.is_fresh(now)
         {
             // The broker may give the same token again: it is its word against its own, and the
             // generation tells it from the one that died.
@@ -350,7 +323,7 @@ impl Auth {
         }
         let text = self.keep.file.as_ref()?.load()?;
         let token = self.open(&text, None, now)?;
-        if now >= token.refresh_at || old.is_some_and(|old| old.is(&token)) {
+        if !token.is_fresh(now) || old.is_some_and(|old| old.is(&token)) {
             return None;
         }
         if matches!(shared, Ok(None)) {
@@ -414,7 +387,10 @@ impl Auth {
             let issued = issued(reply.status, &reply.body, (self.clock)());
             issued.map_err(|error| self.without_secrets(error, None))
         };
-        let stored = self.rest.ask(turn, request, read).await?;
+        self.asked.begin((self.clock)());
+        let stored = self.rest.ask(turn, request, read).await;
+        self.asked.end(&stored);
+        let stored = stored?;
         tracing::info!(expires_at = %stored.expires_at, "the broker issued an access token");
         Ok(stored)
     }
@@ -432,21 +408,9 @@ impl Auth {
     }
 }
 
-/// For the rules of `issued`: whatever is issued is a token, or refused, and never a panic.
-#[cfg(any(test, fuzzing))]
-pub(super) fn check_token(stored: &StoredToken, now: KrxTime) {
-    if let Some(token) = Token::new(stored, None, now) {
-        assert!(now < token.refresh_at && token.refresh_at <= token.expires_at);
-        assert!(token.lives(now) && !token.lives(token.expires_at));
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("expires_at", &self.expires_at)
-            .finish_non_exhaustive()
-    }
+/// Which of the shared tokens is replaced; 0 for none.
+fn replaced(old: Option<&Token>) -> u64 {
+    old.and_then(|old| old.generation).unwrap_or(0)
 }
 
 impl fmt::Debug for Keep {

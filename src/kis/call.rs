@@ -93,11 +93,17 @@ impl Caller {
         read: impl Fn(KrxTime, &Reply) -> Result<T, SourceError>,
         tally: &mut Tally,
     ) -> Result<T, SourceError> {
-        let token = self.auth.token().await?;
+        let (token, turn) = loop {
+            let token = self.auth.token().await?;
+            let turn = self.rest.turn(urgency).await?;
+            // Those who stood in line when it died wait for the next one.
+            if self.auth.holds(&token) {
+                break (token, turn);
+            }
+        };
         let mut request = self.rest.request(Method::GET, call.path);
         request.url_mut().query_pairs_mut().extend_pairs(query);
         *request.headers_mut() = self.auth.headers(&token, call.tr_id);
-        let turn = self.rest.turn(urgency).await?;
         tally.calls += 1;
         let read = |sent_at: KrxTime, reply: &Reply| {
             let outcome = read(sent_at, reply);

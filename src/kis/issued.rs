@@ -2,7 +2,8 @@
 
 use chrono::{NaiveDateTime, TimeDelta};
 use reqwest::header::HeaderValue;
-use serde::{Deserialize, Serialize};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::codes::error_of;
 use super::wire::row;
@@ -13,10 +14,16 @@ use crate::port::SourceError;
 const LONGEST_LIFE: TimeDelta = TimeDelta::days(100);
 
 /// A token as it is kept.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredToken {
-    pub(super) access_token: String,
+    #[serde(serialize_with = "exposed")]
+    pub(super) access_token: SecretString,
     pub(super) expires_at: NaiveDateTime,
+}
+
+/// What is kept is sealed next.
+fn exposed<S: Serializer>(token: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(token.expose_secret())
 }
 
 row! {
@@ -58,7 +65,7 @@ pub(super) fn issued(status: u16, body: &[u8], now: KrxTime) -> Result<StoredTok
     // An answer that does not say how long it lives has no token of use.
     let expires_at = expires_at.unwrap_or(now).min(now + LONGEST_LIFE);
     Ok(StoredToken {
-        access_token: access_token.to_owned(),
+        access_token: access_token.to_owned().into(),
         expires_at,
     })
 }
@@ -69,6 +76,7 @@ pub(crate) mod oracle {
     use super::{LONGEST_LIFE, issued};
     use crate::domain::Seoul;
     use chrono::TimeZone as _;
+    use secrecy::ExposeSecret as _;
     use serde_json::Value;
 
     /// Reads `bytes` as the answer of the token endpoint and panics where a token is not the one
@@ -86,7 +94,7 @@ pub(crate) mod oracle {
                     // A number out of any range elsewhere in the body says nothing of the token.
                     if let Ok(plain) = serde_json::from_slice::<Value>(bytes) {
                         let fields = plain.as_object().into_iter().flatten();
-                        let said = token.access_token.as_str();
+                        let said = token.access_token.expose_secret();
                         let mut tokens = fields.filter(|(name, _)| name.trim() == "access_token");
                         let is_there = tokens.any(|(_, value)| match value {
                             Value::String(text) => text.trim() == said,
@@ -98,7 +106,7 @@ pub(crate) mod oracle {
                         assert!(is_there, "{plain}");
                     }
                     assert!(token.expires_at <= now.naive_local() + LONGEST_LIFE);
-                    crate::kis::auth::check_token(&token, now);
+                    crate::kis::token::check_token(&token, now);
                 }
                 Err(error) => {
                     let said = error.to_string();
@@ -123,7 +131,7 @@ mod tests {
     #[test]
     fn recorded_bodies_decode() {
         let token = read(include_str!("../../tests/fixtures/kis/oauth2-tokenP.json")).unwrap();
-        assert!(token.access_token.len() > 100);
+        assert!(token.access_token.expose_secret().len() > 100);
         assert_eq!(token.expires_at.to_string(), "2023-12-22 08:16:59");
         let refused = include_str!("../../tests/fixtures/kis/EGW00133-http403-2026-04-06.json");
         let error = read(refused).unwrap_err();
@@ -158,7 +166,8 @@ mod tests {
             ("\"x\":1", 0),
         ] {
             let token = read(&format!(r#"{{"access_token":"abc",{fields}}}"#)).unwrap();
-            assert_eq!(token.access_token, "abc");
+            assert_eq!(token.access_token.expose_secret(), "abc");
+            assert!(!format!("{token:?}").contains("abc"), "{token:?}");
             let now = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();
             let life = token.expires_at - now.naive_local();
             assert_eq!(life.num_hours(), hours, "{fields}");

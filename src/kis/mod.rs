@@ -8,6 +8,7 @@
 
 #[cfg(feature = "daemon")]
 mod approval;
+mod asked;
 mod auth;
 mod ban_file;
 mod bans;
@@ -21,6 +22,7 @@ mod master;
 mod quotes;
 mod rest;
 mod seal;
+mod token;
 mod token_file;
 mod transport;
 mod wire;

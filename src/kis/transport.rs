@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use reqwest::header::DATE;
 use reqwest::{Client, Request, Url, redirect};
 
+use crate::causes::causes;
 use crate::port::SourceError;
 use crate::tls;
 
@@ -84,13 +85,12 @@ impl Transport for Http {
         // The address in reqwest's errors carries no secret, but it is long and known.
         let trouble = |error: reqwest::Error| {
             let error = error.without_url();
-            let mut said = error.to_string();
-            let mut cause = std::error::Error::source(&error);
-            while let Some(inner) = cause {
-                said = format!("{said}: {inner}");
-                cause = inner.source();
+            let said = causes(&error);
+            if error.is_connect() {
+                SourceError::Unreachable(said)
+            } else {
+                SourceError::Unavailable(said)
             }
-            SourceError::Unavailable(said)
         };
         let mut response = self.client.execute(request).await.map_err(trouble)?;
         let status = response.status().as_u16();

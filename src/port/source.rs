@@ -97,6 +97,9 @@ pub enum SourceError {
     /// The call itself is wrong; the same call will be refused again.
     #[error("the broker rejected the call ({0})")]
     Rejected(String),
+    /// There is no way to the broker: nothing arrived there.
+    #[error("the broker cannot be reached ({0})")]
+    Unreachable(String),
     /// The broker or the way to it is in trouble.
     #[error("the broker cannot be reached ({0})")]
     Unavailable(String),
@@ -127,7 +130,9 @@ impl SourceError {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Throttled(_) => Remedy::AskAgainSoon,
-            Self::Unavailable(_) | Self::Malformed(_) => Remedy::AskAgainLater,
+            Self::Unreachable(_) | Self::Unavailable(_) | Self::Malformed(_) => {
+                Remedy::AskAgainLater
+            }
             Self::Unauthorized(_) => Remedy::RenewToken,
             Self::Exhausted(_)
             | Self::Denied(_)
@@ -151,6 +156,7 @@ impl SourceError {
             }),
             Self::Unsupported(words) => Self::Unsupported(change(words)),
             Self::Rejected(words) => Self::Rejected(change(words)),
+            Self::Unreachable(words) => Self::Unreachable(change(words)),
             Self::Unavailable(words) => Self::Unavailable(change(words)),
             Self::Malformed(words) => Self::Malformed(change(words)),
             Self::Banned(_) | Self::Stopped => self,
@@ -168,7 +174,7 @@ impl SourceError {
             Self::Banned(_) => "banned",
             Self::Unsupported(_) => "unsupported",
             Self::Rejected(_) => "rejected",
-            Self::Unavailable(_) => "unavailable",
+            Self::Unreachable(_) | Self::Unavailable(_) => "unavailable",
             Self::Malformed(_) => "malformed",
             Self::Stopped => "stopped",
         }

@@ -108,6 +108,7 @@ fn failure(error: &SourceError) -> Failure {
         | SourceError::Unauthorized(said)
         | SourceError::Unsupported(said)
         | SourceError::Rejected(said)
+        | SourceError::Unreachable(said)
         | SourceError::Unavailable(said)
         | SourceError::Malformed(said) => said.as_str(),
         SourceError::Denied(denial) => {

@@ -21,39 +21,13 @@ mod schedule;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use support::faked_time::FakedTime;
+use support::faked_time::MovedTime;
 use support::program::{Program, Running};
 use support::world::World;
 use support::{list, until};
 
 /// Codes of the small list: two calls a sweep, of which the second has room for the indices.
 const CODES: usize = 57;
-
-/// A time of day that is moved by hand, for a broker and all programs.
-struct MovedTime {
-    folder: TempDir,
-}
-
-impl MovedTime {
-    fn at(start: &str) -> Self {
-        let time = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        time.set(start);
-        time
-    }
-
-    fn set(&self, time: &str) {
-        // Written beside and renamed: a clock is read all the time.
-        let beside = self.folder.path().join("beside");
-        std::fs::write(&beside, FakedTime::to(time)).unwrap();
-        std::fs::rename(beside, self.folder.path().join("offset")).unwrap();
-    }
-
-    fn faked(&self) -> FakedTime {
-        FakedTime::of_file(&self.folder.path().join("offset"))
-    }
-}
 
 /// `run` over a small list, every second, on a machine of its own.
 fn daemon(world: &World, home: &TempDir, arguments: &[&str]) -> Program {

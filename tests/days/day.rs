@@ -228,7 +228,11 @@ impl Day {
                 ways.broker_lies = faults != Faults::default();
                 world.broker().set_faults(faults);
             }
-            Event::KillTokens => world.broker().kill_tokens(),
+            Event::KillTokens => {
+                // A process that asked a moment ago waits until the minute is over.
+                world.ways().broker_was_well_since = now;
+                world.broker().kill_tokens();
+            }
             Event::RevokeToken => {
                 world.ways().broker_was_well_since = now;
                 world.broker().revoke_token();

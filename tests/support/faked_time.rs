@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use chrono::NaiveDateTime;
+use tempfile::TempDir;
 
 /// Wall time of the processes that are given its variables.
 ///
@@ -78,6 +79,33 @@ impl FakedTime {
             }
         }
         variables
+    }
+}
+
+/// A time of day that is moved by hand, for a broker and all programs.
+#[derive(Debug)]
+pub(crate) struct MovedTime {
+    folder: TempDir,
+}
+
+impl MovedTime {
+    pub(crate) fn at(start: &str) -> Self {
+        let time = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        time.set(start);
+        time
+    }
+
+    pub(crate) fn set(&self, time: &str) {
+        // Written beside and renamed: a clock is read all the time.
+        let beside = self.folder.path().join("beside");
+        std::fs::write(&beside, FakedTime::to(time)).unwrap();
+        std::fs::rename(beside, self.folder.path().join("offset")).unwrap();
+    }
+
+    pub(crate) fn faked(&self) -> FakedTime {
+        FakedTime::of_file(&self.folder.path().join("offset"))
     }
 }
 

@@ -57,7 +57,7 @@ async fn their_clock(parts: &Parts, broker: &Broker) -> (Vec<Check>, bool) {
         Ok(theirs) => {
             clock_skew((parts.own_clock())() - theirs.with_timezone(&crate::domain::Seoul))
         }
-        Err(error @ SourceError::Unavailable(_)) => {
+        Err(error @ (SourceError::Unreachable(_) | SourceError::Unavailable(_))) => {
             return (vec![unreachable(broker, &error)], false);
         }
         Err(error) => Check::warn(
@@ -99,7 +99,9 @@ async fn token_and_prices(broker: &Broker) -> Vec<Check> {
     let mut checks = Vec::new();
     match broker.auth.token().await {
         Ok(_) => {}
-        Err(error @ SourceError::Unavailable(_)) => return vec![unreachable(broker, &error)],
+        Err(error @ (SourceError::Unreachable(_) | SourceError::Unavailable(_))) => {
+            return vec![unreachable(broker, &error)];
+        }
         Err(error) => {
             return vec![Check::fail(
                 "token",

@@ -17,6 +17,8 @@ struct World {
     base: String,
     folder: tempfile::TempDir,
     shared: Arc<dyn TokenStore>,
+    /// How far the clock of the processes is moved, seconds.
+    moved: Arc<AtomicI64>,
     _stop: tokio_util::sync::DropGuard,
 }
 
@@ -38,12 +40,21 @@ impl World {
             base,
             folder: tempfile::tempdir().unwrap(),
             shared: Arc::new(MemoryTokens::default()),
+            moved: Arc::default(),
             _stop: stop.drop_guard(),
         }
     }
 
     fn auth(&self, secret: &str) -> Auth {
-        self.auth_at(secret, clock::system())
+        let moved = Arc::clone(&self.moved);
+        let by = move || TimeDelta::seconds(moved.load(Ordering::SeqCst));
+        self.auth_at(secret, Arc::new(move || (clock::system())() + by()))
+    }
+
+    /// The broker ends all tokens, when those who asked for them may ask again.
+    fn kill_tokens(&self) {
+        self.sim.kill_tokens();
+        self.moved.fetch_add(61, Ordering::SeqCst);
     }
 
     fn auth_at(&self, secret: &str, clock: Clock) -> Auth {
@@ -87,8 +98,9 @@ async fn under_a_ban_nobody_waits_for_the_turn_to_ask() {
     let denied = auth.token().await.unwrap_err();
     assert!(matches!(denied, SourceError::Denied(_)), "{denied}");
     let life = Duration::from_secs(600);
+    // The turn of the minute is not given back: something arrived at the broker.
     let turn = world.shared.claim("another", 0, life).await.unwrap();
-    assert_eq!(turn, Issue::Ask);
+    assert!(matches!(turn, Issue::Wait(_)), "{turn:?}");
     let banned = timeout(Duration::from_secs(20), auth.token()).await;
     let banned = banned.unwrap().unwrap_err();
     assert!(matches!(banned, SourceError::Banned(_)), "{banned}");
@@ -141,7 +153,7 @@ async fn a_dead_token_is_replaced_once_however_many_met_it() {
     let world = World::new(SimOptions::default()).await;
     let auth = world.auth("the-secret");
     let dead = auth.token().await.unwrap();
-    world.sim.kill_tokens();
+    world.kill_tokens();
     auth.forget(&dead);
     assert!(!auth.has_valid_token());
     let next = auth.token().await.unwrap();
@@ -157,7 +169,7 @@ async fn a_dead_token_that_another_process_replaced_is_taken_from_disk() {
     let world = World::new(SimOptions::default()).await;
     let (ours, theirs) = (world.auth("the-secret"), world.auth("the-secret"));
     let dead = ours.token().await.unwrap();
-    world.sim.kill_tokens();
+    world.kill_tokens();
     theirs.forget(&theirs.token().await.unwrap());
     let next = theirs.token().await.unwrap();
     ours.forget(&dead);
@@ -171,9 +183,9 @@ async fn a_call_gets_through_where_the_token_of_another_process_is_as_dead_as_it
     let (ours, theirs) = (world.auth("the-secret"), world.auth("the-secret"));
     ours.token().await.unwrap();
     theirs.forget(&theirs.token().await.unwrap());
-    world.sim.kill_tokens();
+    world.kill_tokens();
     theirs.token().await.unwrap();
-    world.sim.kill_tokens();
+    world.kill_tokens();
     let caller = Caller::new(Arc::clone(&ours.rest), Arc::new(ours));
     let today = (clock::system())().date_naive();
     caller.open_days(today).await.unwrap();
@@ -201,6 +213,7 @@ async fn the_same_token_given_again_is_tried_again() {
     let auth = world.auth("the-secret");
     let first = auth.token().await.unwrap();
     auth.forget(&first);
+    world.moved.store(61, Ordering::SeqCst);
     let second = auth.token().await.unwrap();
     assert!(second.is(&first) && auth.has_valid_token());
     // A call that was made with the first comes home late: it says nothing of the second.
@@ -241,25 +254,223 @@ async fn an_early_renewal_that_comes_too_soon_waits_for_nothing() {
     let patience = Duration::from_secs(30);
     let second = timeout(patience, auth.token()).await.expect("no wait");
     assert!(second.unwrap().is(&first));
-    assert_eq!(world.sim.stats().token_requests, 2, "it was tried");
-    // And not with every call from then on.
     assert!(auth.token().await.unwrap().is(&first));
-    assert_eq!(world.sim.stats().token_requests, 2);
+    assert_eq!(
+        world.sim.stats().token_requests,
+        1,
+        "the minute is not over"
+    );
 }
 
-#[test]
-fn a_token_is_renewed_before_it_ends() {
-    let now = (clock::system())();
-    let token = |life: TimeDelta| {
-        let stored = StoredToken {
-            access_token: "x".to_owned(),
-            expires_at: (now + life).naive_local(),
+/// A broker that answers in memory, in paused time.
+#[derive(Default)]
+struct Counter {
+    /// When a token was asked for.
+    asked: std::sync::Mutex<Vec<Instant>>,
+    /// What is answered to that; a new token where there is nothing.
+    refusal: Option<(u16, &'static str)>,
+    /// Calls with tokens before this one are refused.
+    first_good: AtomicI64,
+    /// Calls that met a dead token.
+    dead_calls: AtomicI64,
+    /// The second request for a token is answered late, and in vain.
+    second_fails: bool,
+}
+
+impl Counter {
+    fn asked(&self) -> Vec<Instant> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    fn reply(status: u16, body: impl Into<Vec<u8>>) -> Reply {
+        Reply {
+            status,
+            body: body.into(),
+            date: None,
+        }
+    }
+
+    async fn token(&self) -> Reply {
+        let number = {
+            let mut asked = self.asked.lock().unwrap();
+            asked.push(Instant::now());
+            asked.len()
         };
-        Token::new(&stored, None, now)
+        if self.second_fails && number == 2 {
+            sleep(Duration::from_secs(2)).await;
+            return Self::reply(500, "out of order");
+        }
+        match self.refusal {
+            Some((status, body)) => Self::reply(status, body),
+            None => Self::reply(
+                200,
+                format!(r#"{{"access_token":"{number}","expires_in":3600}}"#),
+            ),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl crate::kis::Transport for Counter {
+    async fn exchange(&self, request: reqwest::Request) -> Result<Reply, SourceError> {
+        sleep(Duration::from_millis(50)).await;
+        if request.url().path() == "/oauth2/tokenP" {
+            return Ok(self.token().await);
+        }
+        let bearer = request.headers()[AUTHORIZATION].to_str().unwrap();
+        let number: i64 = bearer.trim_start_matches("Bearer ").parse().unwrap();
+        if number >= self.first_good.load(Ordering::SeqCst) {
+            return Ok(Self::reply(200, r#"{"rt_cd":"0","output":[]}"#));
+        }
+        self.dead_calls.fetch_add(1, Ordering::SeqCst);
+        let dead = r#"{"rt_cd":"1","msg_cd":"EGW00121","msg1":"dead"}"#;
+        Ok(Self::reply(500, dead))
+    }
+}
+
+/// A store that forgets what it is told, or takes nothing.
+struct Useless {
+    takes: bool,
+}
+
+impl Useless {
+    fn answer<T>(&self, value: T) -> Result<T, crate::port::StoreError> {
+        if self.takes {
+            return Ok(value);
+        }
+        Err(crate::port::StoreError::Failed {
+            store: "redis".to_owned(),
+            trouble: "OOM command not allowed when used memory > 'maxmemory'".to_owned(),
+        })
+    }
+}
+
+#[async_trait::async_trait]
+impl TokenStore for Useless {
+    async fn load(&self) -> Result<Option<SharedToken>, crate::port::StoreError> {
+        self.answer(None)
+    }
+
+    async fn claim(&self, _: &str, _: u64, _: Duration) -> Result<Issue, crate::port::StoreError> {
+        self.answer(Issue::Ask)
+    }
+
+    async fn unclaim(&self, _: &str, _: u64) -> Result<(), crate::port::StoreError> {
+        self.answer(())
+    }
+
+    async fn save(&self, _: &str, _: Duration) -> Result<u64, crate::port::StoreError> {
+        self.answer(1)
+    }
+}
+
+/// With the clock that tests move.
+fn counted(counter: &Arc<Counter>, shared: Arc<dyn TokenStore>) -> Arc<Auth> {
+    let begin = (clock::system())();
+    let started = Instant::now();
+    let clock: Clock = Arc::new(move || begin + TimeDelta::from_std(started.elapsed()).unwrap());
+    let credentials = Credentials {
+        app_key: "the-app-key".to_owned().into(),
+        app_secret: "the-secret".to_owned().into(),
     };
-    let day = token(TimeDelta::hours(24)).unwrap();
-    assert_eq!(day.expires_at - day.refresh_at, TimeDelta::minutes(10));
-    let short = token(TimeDelta::seconds(30)).unwrap();
-    assert_eq!(short.expires_at - short.refresh_at, TimeDelta::seconds(3));
-    assert!(token(TimeDelta::seconds(-1)).is_none());
+    let caps = Caps {
+        per_second: 15.0,
+        per_minute: None,
+        per_day: None,
+        burst: 1,
+    };
+    let budget = Arc::new(LocalBudget::new(caps, Arc::clone(&clock)));
+    let pacer = Arc::new(Pacer::new(budget, None, Rate::new(15.0, 1)));
+    let transport = Arc::clone(counter) as Arc<dyn crate::kis::Transport>;
+    let rest = Rest::new("http://broker", transport, pacer, Arc::clone(&clock)).unwrap();
+    let keep = Keep {
+        shared,
+        file: None,
+        process: "a-process".to_owned(),
+    };
+    Arc::new(Auth::new(Arc::new(rest), credentials, keep, clock))
+}
+
+/// However often it is asked, whatever the broker answers, and whether the store keeps a claim or not.
+#[tokio::test(start_paused = true)]
+async fn no_process_asks_more_than_once_a_minute() {
+    let throttled = r#"{"error_code":"EGW00133","error_description":"wait"}"#;
+    for refusal in [
+        None,
+        Some((403, throttled)),
+        Some((500, "out of order")),
+        Some((200, "{}")),
+        Some((
+            200,
+            r#"{"error_code":"EGW00002","error_description":"out"}"#,
+        )),
+    ] {
+        // Full, and evicting at once.
+        for takes in [false, true] {
+            let counter = Arc::new(Counter {
+                refusal,
+                ..Counter::default()
+            });
+            let auth = counted(&counter, Arc::new(Useless { takes }));
+            let ends = Instant::now() + Duration::from_secs(600);
+            let callers = (0..8).map(|_| async {
+                while Instant::now() < ends {
+                    // Each token is called dead at once.
+                    if let Ok(token) = auth.token().await {
+                        auth.forget(&token);
+                    }
+                    sleep(Duration::from_secs(1)).await;
+                }
+            });
+            futures_util::future::join_all(callers).await;
+            let asked = counter.asked();
+            assert!(asked.len() >= 3, "{refusal:?} {}", asked.len());
+            for pair in asked.windows(2) {
+                let apart = pair[1] - pair[0];
+                assert!(apart >= SPACING, "{refusal:?} takes: {takes} {apart:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_token_costs_one_call_not_all_that_stand_in_line() {
+    let counter = Arc::new(Counter::default());
+    let auth = counted(&counter, Arc::new(MemoryTokens::default()));
+    let caller = Caller::new(Arc::clone(&auth.rest), Arc::clone(&auth));
+    let today = (clock::system())().date_naive();
+    caller.open_days(today).await.unwrap();
+    sleep(Duration::from_secs(100)).await;
+    counter.first_good.store(2, Ordering::SeqCst);
+    let calls = (0..32).map(|_| caller.open_days(today));
+    for outcome in futures_util::future::join_all(calls).await {
+        outcome.unwrap();
+    }
+    assert_eq!(counter.dead_calls.load(Ordering::SeqCst), 1);
+    assert_eq!(counter.asked().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_called_dead_while_its_renewal_fails_is_not_taken_up_again() {
+    let counter = Arc::new(Counter {
+        second_fails: true,
+        ..Counter::default()
+    });
+    let auth = counted(&counter, Arc::new(MemoryTokens::default()));
+    let token = auth.token().await.unwrap();
+    // In the last tenth of its hour.
+    sleep(Duration::from_secs(3_300)).await;
+    let dies = async {
+        sleep(Duration::from_secs(1)).await;
+        auth.forget(&token);
+    };
+    let (renewed, ()) = tokio::join!(auth.token(), dies);
+    renewed.unwrap_err();
+    assert!(!auth.has_valid_token());
+    // Nor does a call that comes home late say anything of the next one.
+    sleep(SPACING).await;
+    auth.token().await.unwrap();
+    auth.forget(&token);
+    assert!(auth.has_valid_token());
+    assert_eq!(counter.asked().len(), 3);
 }

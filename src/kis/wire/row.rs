@@ -4,9 +4,16 @@
 macro_rules! row {
     ($(#[$about:meta])* $name:ident { $($field:ident),* $(,)? }) => {
         $(#[$about])*
-        #[derive(Debug, Default)]
+        #[derive(Default)]
         pub(super) struct $name<'a> {
             $(pub(super) $field: $crate::kis::wire::Text<'a>,)*
+        }
+
+        /// A row may hold a token or a key.
+        impl ::std::fmt::Debug for $name<'_> {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
         }
 
         impl<'de: 'a, 'a> ::serde::Deserialize<'de> for $name<'a> {

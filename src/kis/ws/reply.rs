@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::cipher::Cipher;
 use crate::kis::wire::Text;
 
 #[derive(Deserialize)]
@@ -60,8 +61,8 @@ pub(super) struct Reply {
     pub(super) code: String,
     /// Its words.
     pub(super) words: String,
-    /// Vector and key of encrypted frames, where the answer has them.
-    pub(super) cipher: Option<(String, String)>,
+    /// Decrypts the frames to come, where the answer has vector and key.
+    pub(super) cipher: Option<Cipher>,
 }
 
 /// What to do after an answer.
@@ -130,13 +131,12 @@ pub(super) fn read(text: &str) -> Option<Said> {
     }
     let keys = body.output.unwrap_or_default();
     let (iv, key) = (keys.iv.as_str(), keys.key.as_str());
-    let has_cipher = iv.len() == 16 && key.len() == 32;
     Some(Said::Reply(Reply {
         tr_key: header.tr_key.as_str().to_owned(),
         verdict: Verdict::of(code, rt_cd),
         code: code.to_owned(),
         words: body.msg1.as_str().to_owned(),
-        cipher: has_cipher.then(|| (iv.to_owned(), key.to_owned())),
+        cipher: Cipher::new(iv, key),
     }))
 }
 

@@ -317,8 +317,8 @@ impl<'a> Session<'a> {
 
     /// Takes the answer to a request.
     fn heed(&mut self, reply: Reply) -> Result<(), Ended> {
-        if let Some((iv, key)) = &reply.cipher {
-            self.cipher = Cipher::new(iv, key);
+        if let Some(cipher) = &reply.cipher {
+            self.cipher = Some(cipher.clone());
         }
         if !matches!(reply.verdict, Verdict::Registered | Verdict::Unregistered) {
             counter!("sise_feed_refusals_total", "code" => reply.label()).increment(1);
