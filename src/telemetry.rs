@@ -63,7 +63,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!(
         "sise_price_age_seconds",
         Unit::Seconds,
-        "Age of the prices by quantile"
+        "Age below which so many percent of the prices are, by percentile"
     );
     describe_counter!("sise_calls_total", "Calls to the broker by outcome");
     describe_histogram!(
@@ -218,7 +218,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     );
     describe_gauge!(
         "sise_feed_connected",
-        "Live feed: 1 while a session streams, 0 while none does"
+        "Live feed, where one is set up: 1 while a session streams, 0 while none does"
     );
     describe_gauge!(
         "sise_feed_registrations",
@@ -392,7 +392,6 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     }
     counter!("sise_store_older_total").increment(0);
     counter!("sise_expected_matches_total").increment(0);
-    gauge!("sise_feed_connected").set(0);
     gauge!("sise_feed_registrations").set(0);
     for reason in [
         "shape",

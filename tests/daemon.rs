@@ -104,7 +104,7 @@ async fn health_and_metrics_are_told() {
         "sise_universe_codes 60",
         "sise_coverage_ratio 1",
         "sise_fresh_ratio 1",
-        "sise_price_age_seconds{quantile=\"0.99\"}",
+        "sise_price_age_seconds{percentile=\"99\"}",
         "sise_calls_total{outcome=\"ok\"}",
         "sise_limiter_wait_seconds_count",
         "sise_sweep_duration_seconds_count",

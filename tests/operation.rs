@@ -4,6 +4,7 @@
 #![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::string_slice,
@@ -14,7 +15,9 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -192,7 +195,9 @@ fn rules() -> Vec<(String, String)> {
         assert!(is_plain(value), "quotation marks are missing: {line}");
         match (depth, key) {
             (0, "groups") | (4, "name" | "rules") => {}
-            (8, "alert") => rules.push(BTreeMap::from([(key.to_owned(), value.to_owned())])),
+            (8, "alert" | "record") => {
+                rules.push(BTreeMap::from([(key.to_owned(), value.to_owned())]));
+            }
             (8, "expr" | "for" | "labels" | "annotations")
             | (10, "severity" | "summary" | "action") => {
                 let before = rules
@@ -205,6 +210,16 @@ fn rules() -> Vec<(String, String)> {
         }
     }
     let mut seen = BTreeSet::new();
+    let (recorded, mut rules): (Vec<_>, Vec<_>) = rules
+        .into_iter()
+        .partition(|rule| rule.contains_key("record"));
+    for record in recorded {
+        // What is recorded shows what it is recorded from.
+        for rule in &mut rules {
+            let expression = rule.get_mut("expr").unwrap();
+            *expression = expression.replace(&record["record"], &format!("({})", record["expr"]));
+        }
+    }
     for rule in &rules {
         let name = &rule["alert"];
         assert!(
@@ -341,6 +356,72 @@ fn metrics_are_named_by_convention_and_described() {
     }
 }
 
+/// Runs promtool, with `input`, and says what it finds fault with.
+fn promtool(arguments: &[&str], input: &str) -> Result<(), String> {
+    let mut child = Command::new("promtool")
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool of Debian's package prometheus");
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(said.concat())
+    }
+}
+
+const STORIES: &str = "tests/operation/alert-rules.test.yml";
+
+#[test]
+fn each_rule_fires_for_as_long_as_its_fault_lasts() {
+    promtool(&["check", "rules", "config/alert-rules.yml"], "").unwrap();
+    promtool(&["test", "rules", STORIES], "").unwrap();
+    let stories = shipped(STORIES);
+    for (name, _) in rules() {
+        let label = format!("alertname=\"{name}\", job=\"a\"");
+        assert!(stories.contains(&label), "no story tells of {name}");
+    }
+}
+
+#[tokio::test]
+async fn prometheus_finds_no_fault_with_the_metrics_of_daemon_and_server() {
+    let world = World::new(&["--limit", "0"]).await;
+    let codes = list::codes(60).join("\n");
+    world.file("list.csv", &format!("code\n{codes}\n"));
+    let process = |arguments: &[&str]| {
+        world
+            .fast_sise(arguments)
+            .set("SISE__UNIVERSE__SOURCE", "csv")
+            .set("SISE__UNIVERSE__FILE", "list.csv")
+            .set("SISE__SCHEDULE__INTERVAL", "1s")
+            .start()
+    };
+    let daemon = process(&["run", "--always-open"]);
+    daemon.says(&["sweep done", "written=60"]).await;
+    let server = process(&["serve"]);
+    for process in [&daemon, &server] {
+        let address = process.health_address().await;
+        http::get(&address, "/v1/prices/005930");
+        let text = http::get(&address, "/metrics").unwrap().body;
+        promtool(&["check", "metrics"], &text).unwrap_or_else(|said| panic!("{said}"));
+    }
+    for process in [daemon, server] {
+        process.signal("TERM");
+        process.end().await.exits(143);
+    }
+}
+
 #[tokio::test]
 async fn a_running_program_renders_what_is_described() {
     let world = World::new(&["--limit", "0"]).await;
@@ -386,6 +467,8 @@ async fn a_running_program_renders_what_is_described() {
         "sise_http_requests",
         "sise_missing",
         "sise_price_age",
+        // Where a feed is set up.
+        "sise_feed_connected",
     ];
     for (name, (kind, _)) in &described {
         let is_by_event = kind == "histogram" || events.iter().any(|start| name.starts_with(start));

@@ -41,6 +41,9 @@ fn collect(api: &Api) -> Bytes {
     let moment = api.parts.calendar.load().moment((api.parts.clock)());
     gauge!("sise_market_open").set(u32::from(moment.is_open()));
     gauge!("sise_call_limit_per_second").set(api.parts.settings.kis.rate.per_second);
+    if let Some(broker) = &api.parts.broker {
+        gauge!("sise_rate_share_ratio").set(broker.pacer.share());
+    }
     if let Some(sweeping) = &api.sweeping {
         // Who is alone leads.
         let leads = sweeping
@@ -52,9 +55,9 @@ fn collect(api: &Api) -> Bytes {
             .freshness
             .of(&universe, api.parts.settings.store.ttl);
         gauge!("sise_fresh_ratio").set(fresh.share);
-        for (quantile, label) in [(0.5, "0.5"), (0.9, "0.9"), (0.99, "0.99"), (1.0, "1")] {
+        for (quantile, label) in [(0.5, "50"), (0.9, "90"), (0.99, "99"), (1.0, "100")] {
             if let Some(age) = fresh.age(quantile) {
-                gauge!("sise_price_age_seconds", "quantile" => label).set(age.as_secs_f64());
+                gauge!("sise_price_age_seconds", "percentile" => label).set(age.as_secs_f64());
             }
         }
     }

@@ -175,6 +175,16 @@ const DAY: i64 = 86_400 * SECOND;
 /// Seoul is this far ahead of UTC, without summer time. Microseconds.
 const SEOUL: i64 = 9 * 3_600 * SECOND;
 
+/// What a share of the set rate has climbed to after so long without another refusal.
+#[must_use]
+pub fn share_after(share: f64, since: std::time::Duration) -> f64 {
+    climbed(share, since.as_secs_f64() * 1e6)
+}
+
+fn climbed(share: f64, microseconds: f64) -> f64 {
+    (share + microseconds / CLIMB).min(1.0)
+}
+
 impl Caps {
     /// Calls in a cell.
     #[must_use]
@@ -422,7 +432,7 @@ impl Cells {
         reason = "microseconds since 1970 are below 2^52"
     )]
     pub fn share(&self, now: i64) -> f64 {
-        (self.share + (now - self.share_at).max(0) as f64 / CLIMB).min(1.0)
+        climbed(self.share, (now - self.share_at).max(0) as f64)
     }
 
     /// The first start at or after `from` that is one period from every booked cell.

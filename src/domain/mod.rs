@@ -35,7 +35,7 @@ pub use alert::{
     Terms, WINDOWS, check_name,
 };
 pub use ban::{Ban, BanKind, BanRecord, Denial};
-pub use budget::{Booking, CallsMade, CallsSeen, Cap, Caps, Cells, Urgency};
+pub use budget::{Booking, CallsMade, CallsSeen, Cap, Caps, Cells, Urgency, share_after};
 pub use calendar::{Calendar, CalendarError};
 pub use chrono_tz::Asia::Seoul;
 pub use event::{

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chrono::TimeDelta;
-use metrics::counter;
+use metrics::{counter, gauge};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -133,6 +133,7 @@ impl Feed {
 
     /// Works until `stop`.
     pub async fn run(self, stop: CancellationToken) {
+        gauge!("sise_feed_connected").set(0);
         let (wants, wanted) = watch::channel(Arc::<[Symbol]>::from([]));
         let (told, hears) = mpsc::channel(QUEUE);
         let (says, room) = watch::channel(self.all_room());

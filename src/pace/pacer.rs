@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use metrics::gauge;
+use arc_swap::ArcSwapOption;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep};
 
 use super::{Fallback, Limiter, Rate};
-use crate::domain::{Booking, Cap, Urgency};
+use crate::domain::{Booking, Cap, Urgency, share_after};
 use crate::port::{RateBudget, SourceError};
 
 /// A cell that was slept through for this long is given up: the process was paused, or the calls of
@@ -61,6 +61,8 @@ pub struct Pacer {
     limiter: Limiter,
     /// When it was said last that calls wait for the next minute.
     said_at: std::sync::Mutex<Option<Instant>>,
+    /// Share of the set rate that the last refusal left, and when.
+    cut: ArcSwapOption<(f64, Instant)>,
 }
 
 impl Default for Line {
@@ -100,6 +102,7 @@ impl Pacer {
             fallback,
             limiter: Limiter::new(rate),
             said_at: std::sync::Mutex::default(),
+            cut: ArcSwapOption::empty(),
         }
     }
 
@@ -180,8 +183,16 @@ impl Pacer {
             (Err(_), Some(fallback)) => fallback.refused().await.unwrap_or(1.0),
             (Err(_), None) => return,
         };
-        gauge!("sise_rate_share_ratio").set(share);
+        self.cut.store(Some(Arc::new((share, Instant::now()))));
         tracing::debug!(share, "over the broker's limit: slower for a while");
+    }
+
+    /// Share of the set rate in force, as far as this process saw calls refused: it climbs back.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        let cut = self.cut.load();
+        cut.as_ref()
+            .map_or(1.0, |cut| share_after(cut.0, cut.1.elapsed()))
     }
 
     /// Whether this process keeps to its own share, the shared budget being away.

@@ -305,9 +305,15 @@ async fn a_refusal_slows_the_calls_down_together_and_alone() {
         };
         time_of_six().await;
         let before = time_of_six().await;
+        assert!((pacer.share() - 1.0).abs() < 1e-9);
         pacer.refused().await;
+        let share = pacer.share();
+        assert!((0.69..0.71).contains(&share), "{share}");
         let after = time_of_six().await;
         assert!(after > before * 1.2, "{after} s after {before} s");
+        // What is told of the cut ends with it.
+        sleep(Duration::from_secs(20)).await;
+        assert!((pacer.share() - 1.0).abs() < 1e-9, "{}", pacer.share());
     }
 }
 
