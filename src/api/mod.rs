@@ -23,6 +23,7 @@ mod origin;
 mod page;
 mod prices;
 mod problem;
+mod problems;
 mod proxies;
 mod refresh;
 mod room;
@@ -342,6 +343,7 @@ impl Api {
         let all = OpenApiRouter::with_openapi(document::head())
             .routes(routes!(health::live))
             .routes(routes!(health::ready))
+            .routes(routes!(problems::problem))
             .merge(guarded);
         let (router, document) = all.split_for_parts();
         let mut router = router

@@ -60,8 +60,29 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub(super) const ALL: [Self; 17] = [
+        Self::BadRequest,
+        Self::BadCode,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::NoPrice,
+        Self::MethodNotAllowed,
+        Self::TimedOut,
+        Self::TooLarge,
+        Self::HeadersTooLarge,
+        Self::UnsupportedMediaType,
+        Self::Unprocessable,
+        Self::TooManyRequests,
+        Self::Internal,
+        Self::NotAvailable,
+        Self::StoreAway,
+        Self::BrokerAway,
+    ];
+
     /// The end of its type, its status and its title.
-    fn parts(self) -> (&'static str, StatusCode, &'static str) {
+    pub(super) fn parts(self) -> (&'static str, StatusCode, &'static str) {
         match self {
             Self::BadRequest => (
                 "bad-request",
@@ -186,7 +207,7 @@ pub(super) struct Problem {
 /// A problem document.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct Document {
-    /// Which kind of problem: `/problems/` and a name that stays.
+    /// Which kind of problem: `/problems/` and a name that stays; the server explains it there.
     #[serde(rename = "type")]
     #[schema(example = "/problems/no-price")]
     pub(super) kind: String,

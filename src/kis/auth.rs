@@ -290,15 +290,19 @@ impl Auth {
                 said: error.to_string(),
             },
         }));
-        match &issued {
+        let gives_back = match &issued {
             Err(SourceError::Throttled(said)) => {
                 tracing::info!(%said, "a token was issued within the minute; waiting");
+                false
             }
-            Err(_) if self.asked.wait((self.clock)()).is_none() => {
-                let (shared, process) = (&self.keep.shared, &self.keep.process);
-                let _ = shared.unclaim(process, replaced(old)).await;
-            }
-            _ => {}
+            // From here on the ban says who asks: a person does, at once.
+            Err(SourceError::Denied(_)) => true,
+            Err(_) => self.asked.wait((self.clock)()).is_none(),
+            Ok(_) => false,
+        };
+        if gives_back {
+            let (shared, process) = (&self.keep.shared, &self.keep.process);
+            let _ = shared.unclaim(process, replaced(old)).await;
         }
         issued
     }

@@ -329,3 +329,20 @@ async fn a_broker_that_cannot_be_asked_is_no_code_without_a_price() {
         assert_eq!(known.json()["failed"], json!([]));
     }
 }
+
+#[tokio::test]
+async fn the_type_of_a_problem_leads_to_what_it_means() {
+    let served = Served::new().await;
+    let problem = get(&served.address, "/v1/prices/x").await;
+    let problem = problem.is_problem(400, "bad-code");
+    let page = get(&served.address, problem["type"].as_str().unwrap()).await;
+    assert_eq!(page.status, 200);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/plain; charset=utf-8")
+    );
+    let text = String::from_utf8(page.body.clone()).unwrap();
+    assert!(text.contains("This is no stock code"), "{text}");
+    let none = get(&served.address, "/problems/another").await;
+    none.is_problem(404, "not-found");
+}
