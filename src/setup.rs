@@ -38,6 +38,7 @@ use crate::sweep::{Manner, Sweeper};
 use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
 use crate::watch::{Reads, Watch};
 
+pub use alerts::OutlookError;
 pub use broker::Broker;
 use broker::credentials;
 pub use cache::CacheBuilder;

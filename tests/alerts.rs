@@ -224,8 +224,10 @@ async fn rules_are_kept_for_every_process() {
     assert_eq!(
         outcome.stdout,
         "low-samsung is added: price below 70,000 won, of the list mine, again after 0.5 % back, \
-         quiet 15:40-08:50, every 5m at most\n"
+         quiet 15:40-08:50, every 5m at most\n\
+         whether it holds is not known without a live price: it is told as soon as it holds\n"
     );
+    assert!(outcome.stderr.contains("no process watches for alerts"));
     let rules = list().await;
     let since = rules["alerts"][0]["since"].clone();
     assert_eq!(
@@ -288,7 +290,15 @@ async fn what_is_no_rule_is_refused_with_the_reason() {
         (&["x"][..], "required"),
         (&["x", "--price-below", "70000"], "of which stocks?"),
         (&["a b", "--market", "--new-high"], "is no name"),
-        (&["x", "--market", "--price-below", "0"], "whole won from 1"),
+        (&["x", "--market", "--price-below", "1"], "whole won from 2"),
+        (
+            &["x", "--market", "--change-beyond", "10001"],
+            "percent from 0.1 to 10000",
+        ),
+        (
+            &["x", "--market", "--new-high", "--next-crossing"],
+            "next_crossing is for price_above",
+        ),
         (
             &["x", "--market", "--price-below", "1", "--new-high"],
             "cannot be used with",
@@ -402,6 +412,31 @@ async fn a_daemon_tells_on_every_way() {
         assert!(line.unwrap().trim().parse::<u64>().unwrap() > 0, "{told}");
     }
 
+    // What holds already is told at once, or only when it is crossed.
+    let code = list::codes(1).remove(0);
+    for (arguments, told) in [
+        (&["add", "held"][..], "it is told at once"),
+        (
+            &["add", "crossed", "--next-crossing"],
+            "only the next crossing is told",
+        ),
+    ] {
+        let above = ["--codes", &code, "--price-above", "1"];
+        let outcome = alert(&world, &[arguments, &above].concat()).await.exits(0);
+        let said = format!("it holds now for {code}: {told}");
+        assert!(outcome.stdout.contains(&said), "{}", outcome.stdout);
+        assert_eq!(outcome.stderr, "");
+    }
+    alert(
+        &world,
+        &["add", "far", "--codes", "999999", "--price-above", "1"],
+    )
+    .await
+    .exits(0)
+    .says(&["no price comes of it: 999999"]);
+    running.says(&["alert:", "is above 1 won"]).await;
+    assert_eq!(running.count(&["is above 1 won", "rule=\"crossed\""]), 0);
+
     let outcome = alert(&world, &["test", "high"]).await.exits(0);
     for shown in [
         "codes, 60 with a live price",
@@ -431,6 +466,12 @@ async fn a_daemon_tells_on_every_way() {
         "{}",
         outcome.stdout
     );
+    // It is not silent meanwhile, and says the cause.
+    let outcome = outcome.says(&[
+        "webhook: try 1: not delivered",
+        "onnection refused",
+        "again in",
+    ]);
     for said in [&running.said(), &outcome.stdout, &outcome.stderr] {
         assert!(!said.contains("hidden") && !said.contains(SECRET), "{said}");
     }
@@ -517,8 +558,17 @@ async fn rules_are_kept_over_http_too() {
         (status, &rule["name"], &rule["every_s"]),
         (200, &json!("low"), &json!(600))
     );
+    assert_eq!(rule["holds"], json!([]));
+    let outlook = rule["outlook"].as_str().unwrap();
+    assert!(outlook.contains("told as soon as it holds"), "{outlook}");
+    let warnings = rule["warnings"].to_string();
+    assert!(
+        warnings.contains("live price") || warnings.contains("closed"),
+        "{warnings}"
+    );
     let (_, all) = ask("GET", "/v1/alerts", "").await;
-    assert_eq!(all, json!({ "alerts": [rule] }));
+    assert_eq!(all["alerts"][0]["when"], json!({ "price_below": 70_000 }));
+    assert_eq!(all["alerts"].as_array().unwrap().len(), 1);
     let listed = alert(&world, &["list", "--json"]).await.exits(0).json();
     assert_eq!(listed, all);
     for (path, body, expected) in [

@@ -16,7 +16,7 @@ use crate::port::{Change, Changes, Recorder};
 
 /// Alerts of one rule told in a minute at most. Nobody reads more, the journal is to hold other things
 /// too, and a rule that is too wide takes nothing from the others.
-const MOST_A_MINUTE: u32 = 100;
+pub(super) const MOST_A_MINUTE: u32 = 100;
 
 /// A minute.
 const MINUTE: Duration = Duration::from_secs(60);

@@ -120,7 +120,14 @@ impl Engine {
             return;
         }
         let around = self.surroundings(now).await;
-        let alerts = self.sentry.look(around, now);
+        let mut alerts = self.sentry.look(around, now);
+        if self.sentry.has_new_rules() {
+            let universe = self.parts.universe.load();
+            let prices = self.parts.board.latest_of(universe.symbols(), now);
+            let live = prices.iter().flatten().filter(|(_, is_live)| *is_live);
+            let live = live.map(|(posted, _)| &posted.quote);
+            alerts.extend(self.sentry.first_look(live, now));
+        }
         self.tell(alerts, now).await;
         if self.tells {
             self.marks.write().await;
@@ -259,7 +266,7 @@ impl Engine {
     fn coverage(&self, now: KrxTime) -> Option<f64> {
         let parts = &self.parts;
         let is_open = parts.always_open || parts.calendar.load().moment(now).is_open();
-        if !is_open || !parts.board.is_heard() {
+        if !is_open || !parts.board.is_read() {
             return None;
         }
         let universe = parts.universe.load();

@@ -97,7 +97,9 @@ impl Marks {
         let is_spent = |((name, _), mark): &(&Place, &Mark)| {
             let rule = rules.iter().find(|rule| rule.name == *name);
             let since = rule.map_or(i64::MAX, |rule| rule.since.timestamp_millis());
-            mark.at_ms < since.max(oldest)
+            // What was told of a limit that is passed still is not told anew.
+            let lasts = rule.is_some_and(|rule| rule.terms.when.lasts()) && mark.side != 0;
+            mark.at_ms < since || mark.at_ms < oldest && !lasts
         };
         let spent: Vec<String> = marks
             .iter()

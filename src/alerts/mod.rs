@@ -12,6 +12,7 @@ mod delivery;
 mod engine;
 mod inbox;
 mod marks;
+mod outlook;
 mod rules;
 mod signature;
 mod webhook;
@@ -33,8 +34,9 @@ use crate::port::{Changes, Leadership, Recorder};
 use delivery::Teller;
 use engine::Engine;
 use inbox::Inbox;
+pub use outlook::Outlook;
 pub use rules::{AlertRules, AlertRulesError, KeptRules};
-pub use webhook::{Delivery, Webhook};
+pub use webhook::{Delivery, Try, Webhook};
 
 /// What the profiles are called under which rules and marks are kept.
 const PROFILES: &str = "alerts";

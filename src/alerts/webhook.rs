@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::signature::signature;
+use crate::causes::causes;
 use crate::clock::Clock;
 use crate::domain::Alert;
 use crate::tls;
@@ -42,6 +43,9 @@ const PACE: Pace = Pace {
 /// A post is repeated so often at most.
 const REPEATS: usize = 4;
 
+/// Where somebody waits for it, a post is repeated only within this time from the first.
+const WAITED_FOR: Duration = Duration::from_secs(10);
+
 /// Alerts that wait at most.
 const QUEUE: usize = 256;
 
@@ -64,6 +68,17 @@ pub struct Webhook {
     queue: Mutex<VecDeque<Letter>>,
     arrived: Notify,
     has_failed: AtomicBool,
+}
+
+/// One of the tries of a post.
+#[derive(Debug)]
+pub struct Try {
+    /// The first is 1.
+    pub number: usize,
+    /// What became of it.
+    pub delivery: Delivery,
+    /// The pause before the next one, where there is one.
+    pub again_in: Option<Duration>,
 }
 
 /// An alert as it is posted.
@@ -169,16 +184,17 @@ impl Webhook {
         }
     }
 
-    /// Posts an alert now, and says what became of it.
-    pub async fn deliver(&self, alert: &Alert) -> Delivery {
-        self.send(Letter::new(alert)).await
+    /// Posts an alert now for somebody who waits for it, tells of each try, and says what became of it.
+    pub async fn deliver(&self, alert: &Alert, told: impl FnMut(&Try)) -> Delivery {
+        let within = self.pace.within.min(WAITED_FOR);
+        self.send(Letter::new(alert), within, told).await
     }
 
     /// Posts what waits until `stop`, and then what is left, for a short time.
     pub async fn run(&self, stop: CancellationToken) {
         let mut under_way = FuturesUnordered::new();
         while !stop.is_cancelled() {
-            self.fill(&mut under_way, |letter| self.send(letter));
+            self.fill(&mut under_way, |letter| self.send_unwatched(letter));
             let has_room = under_way.len() < AT_ONCE;
             tokio::select! {
                 biased;
@@ -188,9 +204,9 @@ impl Webhook {
             }
         }
         let rest = async {
-            self.fill(&mut under_way, |letter| self.send(letter));
+            self.fill(&mut under_way, |letter| self.send_unwatched(letter));
             while under_way.next().await.is_some() {
-                self.fill(&mut under_way, |letter| self.send(letter));
+                self.fill(&mut under_way, |letter| self.send_unwatched(letter));
             }
         };
         let is_late = timeout(LAST_WORDS, rest).await.is_err();
@@ -213,9 +229,14 @@ impl Webhook {
         }
     }
 
+    async fn send_unwatched(&self, letter: Letter) -> Delivery {
+        self.send(letter, self.pace.within, |_| {}).await
+    }
+
     /// Posts until it is taken, refused, or tried often enough.
-    async fn send(&self, letter: Letter) -> Delivery {
-        let deadline = Instant::now() + self.pace.within;
+    async fn send(&self, letter: Letter, within: Duration, mut told: impl FnMut(&Try)) -> Delivery {
+        let deadline = Instant::now() + within;
+        let mut number = 0;
         let mut pauses = ExponentialBuilder::default()
             .with_min_delay(self.pace.first_pause)
             .with_max_times(REPEATS)
@@ -224,14 +245,20 @@ impl Webhook {
             .build();
         let delivery = loop {
             let delivery = self.attempt(&letter).await;
-            if !matches!(delivery, Delivery::Failed(_)) {
-                break delivery;
-            }
-            match pauses.next() {
-                Some(pause) if Instant::now() + pause + self.pace.patience <= deadline => {
-                    sleep(pause).await
-                }
-                _ => break delivery,
+            let has_failed = matches!(delivery, Delivery::Failed(_));
+            let pause = if has_failed { pauses.next() } else { None };
+            let is_in_time =
+                |pause: &Duration| Instant::now() + *pause + self.pace.patience <= deadline;
+            number += 1;
+            let attempt = Try {
+                number,
+                delivery,
+                again_in: pause.filter(is_in_time),
+            };
+            told(&attempt);
+            match attempt.again_in {
+                Some(pause) => sleep(pause).await,
+                None => break attempt.delivery,
             }
         };
         counter!("sise_alert_webhooks_total", "outcome" => delivery.slug()).increment(1);
@@ -272,7 +299,7 @@ impl Webhook {
             Err(error) if error.is_timeout() => {
                 Delivery::Failed(format!("no answer within {:?}", self.pace.patience))
             }
-            Err(error) => Delivery::Failed(error.without_url().to_string()),
+            Err(error) => Delivery::Failed(causes(&error.without_url())),
         }
     }
 

@@ -9,8 +9,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::Api;
 use super::extract::{Body, Name, Params};
 use super::problem::{Document, Kind, Problem};
-use super::shapes::{AlertObject, RuleObject, TermsObject};
-use crate::domain::{Alert, Event, Rule, Terms};
+use super::shapes::{AlertObject, RuleMadeObject, RuleObject, TermsObject};
+use crate::domain::{Alert, Event, Quote, Rule, Symbol, Terms};
 
 /// Alerts that are shown where nobody says how many.
 const USUALLY: usize = 20;
@@ -35,6 +35,18 @@ pub(super) struct FiredAnswer {
     /// The newest first.
     #[schema(value_type = Vec<AlertObject>)]
     fired: Vec<Alert>,
+}
+
+/// A rule that was made.
+#[derive(Debug, Serialize)]
+pub(super) struct RuleMade {
+    #[serde(flatten)]
+    rule: Rule,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holds: Option<Vec<Symbol>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outlook: Option<String>,
+    warnings: Vec<String>,
 }
 
 /// How many alerts.
@@ -85,7 +97,7 @@ pub(super) async fn fired(
     params(("name" = String, Path, description = "Name of the rule: letters, digits, '-', '_' and '.'", min_length = 1, max_length = 64, example = "low-samsung")),
     request_body = TermsObject,
     responses(
-        (status = 200, description = "The rule", body = RuleObject),
+        (status = 200, description = "The rule, and what is to be expected of it", body = RuleMadeObject),
         (status = 400, description = "The body is not understood", body = Document, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Document, content_type = "application/problem+json"),
         (status = 415, description = "The body is no JSON", body = Document, content_type = "application/problem+json"),
@@ -96,10 +108,29 @@ pub(super) async fn put(
     State(api): State<Api>,
     Name(name): Name,
     Body(terms): Body<Terms>,
-) -> Result<Json<Rule>, Problem> {
+) -> Result<Json<RuleMade>, Problem> {
     let since = (api.parts.clock)();
     api.alert_rules.set(&name, &terms, since).await?;
-    Ok(Json(Rule { name, since, terms }))
+    let found = api.parts.outlook(&terms).await;
+    let (holds, outlook, warnings) = match &found {
+        Ok(outlook) => {
+            let codes = |beyond: Vec<&Quote>| beyond.iter().map(|quote| quote.stock_code).collect();
+            let holds = outlook.beyond(&terms).map(codes);
+            let promise = outlook.promise(&terms);
+            (holds, Some(promise), outlook.warnings(&terms))
+        }
+        // The rule is made all the same.
+        Err(error) => {
+            let warning = format!("what is to be expected of it is not known: {error}");
+            (None, None, vec![warning])
+        }
+    };
+    Ok(Json(RuleMade {
+        rule: Rule { name, since, terms },
+        holds,
+        outlook,
+        warnings,
+    }))
 }
 
 /// Removes a rule

@@ -259,6 +259,24 @@ pub(super) struct TermsObject {
     /// Least time between two alerts of one code, seconds; 600 where it is left out.
     #[schema(maximum = 86_400)]
     every_s: Option<u64>,
+    /// What holds already when the rule is made is not told, only when the limit is crossed the next
+    /// time; otherwise it is told at once. For `price_above`, `price_below` and `change_beyond`.
+    next_crossing: Option<bool>,
+}
+
+/// A rule that was made, and what is to be expected of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RuleMadeObject {
+    #[serde(flatten)]
+    rule: RuleObject,
+    /// The codes for which it holds already, which is told at once but for `next_crossing`; absent for
+    /// what is told when it happens.
+    #[schema(value_type = Option<Vec<StockCode>>)]
+    holds: Option<Vec<String>>,
+    /// Whether it holds, and when it is told, in words.
+    outlook: Option<String>,
+    /// What may keep the rule silent.
+    warnings: Vec<String>,
 }
 
 /// Of which stocks a rule is.

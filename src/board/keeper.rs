@@ -95,7 +95,9 @@ impl Keeper {
     /// Reads every live price, and now and then every close.
     async fn read_anew(&mut self) {
         let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
-        if let Err(error) = self.read(&symbols).await {
+        let read = self.read(&symbols).await;
+        self.parts.board.set_read(read.is_ok());
+        if let Err(error) = read {
             tracing::debug!(%error, "the board is not read anew");
             return;
         }

@@ -63,6 +63,7 @@ pub trait Onlooker: Send + Sync {
 pub struct QuoteBoard {
     state: RwLock<State>,
     is_heard: AtomicBool,
+    is_read: AtomicBool,
     heard: Notify,
     version: AtomicU64,
     ttl: TimeDelta,
@@ -90,6 +91,7 @@ impl QuoteBoard {
         Self {
             state: RwLock::default(),
             is_heard: AtomicBool::new(false),
+            is_read: AtomicBool::new(false),
             heard: Notify::new(),
             version: AtomicU64::new(0),
             ttl: TimeDelta::from_std(ttl).unwrap_or(TimeDelta::MAX),
@@ -280,6 +282,16 @@ impl QuoteBoard {
         }
         drop(state);
         self.version.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether the store was read when it was tried last, be changes heard or not.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.is_read.load(Ordering::Acquire)
+    }
+
+    fn set_read(&self, is_read: bool) {
+        self.is_read.store(is_read, Ordering::Release);
     }
 
     fn set_heard(&self, is_heard: bool) {

@@ -17,7 +17,7 @@ use crate::alerts::{AlertRules, AlertRulesError};
 use crate::config::Layers;
 use crate::domain::{Alert, Condition, Event, Rule, Scope, Symbol, Terms};
 use crate::port::Journal as _;
-use crate::setup::Parts;
+use crate::setup::{OutlookError, Parts};
 use crate::store::RedisStore;
 
 /// A whole journal.
@@ -189,7 +189,19 @@ fn sentence(terms: &Terms) -> String {
     if let Some(quiet) = terms.quiet {
         text += &format!(", quiet {quiet}");
     }
+    if terms.next_crossing {
+        text += ", at the next crossing";
+    }
     text + &format!(", every {} at most", time(terms.every_s))
+}
+
+impl From<OutlookError> for Failure {
+    fn from(error: OutlookError) -> Self {
+        match error {
+            OutlookError::Cache(error) => error.into(),
+            OutlookError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<AlertRulesError> for Failure {

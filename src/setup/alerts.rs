@@ -3,10 +3,24 @@
 use std::sync::Arc;
 
 use super::{Parts, SetupError};
-use crate::alerts::{self, Alerts, Webhook};
+use crate::alerts::{self, Alerts, Outlook, Webhook};
 use crate::board::{self, Keeper, Onlooker, QuoteBoard};
+use crate::cache::CacheError;
+use crate::domain::{Scope, Symbol, Terms};
 use crate::leadership::{Candidate, Duty};
 use crate::port::StoreError;
+use crate::watch::WatchLists;
+
+/// Why it is not known what is to be expected of a rule.
+#[derive(Debug, thiserror::Error)]
+pub enum OutlookError {
+    /// The watch list could not be read.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The prices could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 impl Parts {
     /// Where alerts are posted; `None` where the settings name nothing.
@@ -34,6 +48,35 @@ impl Parts {
             return Ok(None);
         };
         Ok(lease.leader().await?.map(|leader| leader.process))
+    }
+
+    /// What is to be expected of a rule with these terms, by what the store has now.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    pub async fn outlook(&self, terms: &Terms) -> Result<Outlook, OutlookError> {
+        let universe = self.universe.load();
+        let codes: Vec<Symbol> = match &terms.of {
+            _ if !terms.when.is_of_stocks() => Vec::new(),
+            Scope::List(list) => {
+                let on_it = WatchLists::new(&self.cache).codes(list).await?;
+                on_it.into_keys().collect()
+            }
+            Scope::Codes(codes) => codes.clone(),
+            Scope::Market => universe.symbols().collect(),
+        };
+        let is_unlisted = |code: &&Symbol| !universe.is_empty() && universe.get(**code).is_none();
+        let prices = self.reader_store.realtime(&codes).await?;
+        let moment = self.calendar.load().moment((self.clock)());
+        Ok(Outlook {
+            unlisted: codes.iter().filter(is_unlisted).copied().collect(),
+            live: prices.into_iter().flatten().map(|quote| *quote).collect(),
+            watcher: self.alert_watcher().await?,
+            closed: moment.closed.as_ref().map(ToString::to_string),
+            interval_s: self.settings.schedule.interval.as_secs(),
+            codes,
+        })
     }
 
     /// Keeps `board` as the store is, and tells `onlookers` of what changes on it.

@@ -120,6 +120,40 @@ async fn who_starts_anew_does_not_tell_again_what_lasts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rule_that_holds_when_it_is_made_is_told_at_once() {
+    let world = World::new(2);
+    let first = world.process("first", false);
+    seconds(5).await;
+    world.price(1, 69_000).await;
+    world.price(2, 71_000).await;
+    // No price comes after the rule.
+    world.rule("low", &below()).await;
+    let told = first.told();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].code, Some(code(1)));
+    let crossing = Terms {
+        next_crossing: true,
+        ..below()
+    };
+    world.rule("crossing", &crossing).await;
+    assert_eq!(first.told().len(), 1);
+    // Neither the next process nor the next price tells it again.
+    first.end().await;
+    let second = world.process("second", false);
+    seconds(5).await;
+    for price in [69_100, 69_200] {
+        world.price(1, price).await;
+    }
+    assert_eq!(second.told(), []);
+    for price in [71_000, 69_000] {
+        world.price(1, price).await;
+    }
+    let rules: Vec<_> = second.told().into_iter().map(|alert| alert.rule).collect();
+    assert_eq!(rules, ["crossing", "low"]);
+    second.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_is_followed() {
     let world = World::new(2);
     let lists = crate::watch::WatchLists::new(&world.cache);

@@ -124,7 +124,7 @@ fn alert(number: usize) -> Alert {
 #[tokio::test]
 async fn a_post_is_signed_and_says_which_it_is() {
     let receiver = Receiver::new(&[Mood::Answers(204)]).await;
-    let delivery = receiver.webhook().deliver(&alert(1)).await;
+    let delivery = receiver.webhook().deliver(&alert(1), |_| {}).await;
     assert_eq!(delivery, Delivery::Delivered);
     let seen = receiver.seen();
     let (head, body) = seen[0].split_once("\r\n\r\n").unwrap();
@@ -165,7 +165,11 @@ async fn a_post_is_repeated_while_that_may_help_and_no_longer() {
     ] {
         let receiver = Receiver::new(moods).await;
         let webhook = receiver.webhook();
-        assert_eq!(webhook.deliver(&alert(1)).await, expected, "{moods:?}");
+        assert_eq!(
+            webhook.deliver(&alert(1), |_| {}).await,
+            expected,
+            "{moods:?}"
+        );
         let seen = receiver.seen();
         assert_eq!(seen.len(), posts, "{moods:?}");
         assert!(seen.iter().all(|post| post.contains(&alert(1).id)));
@@ -178,7 +182,7 @@ async fn nobody_there_is_said_without_the_address() {
     let webhook = receiver.webhook();
     let shown = format!("{webhook:?}");
     drop(receiver);
-    let delivery = webhook.deliver(&alert(1)).await;
+    let delivery = webhook.deliver(&alert(1), |_| {}).await;
     let Delivery::Failed(trouble) = &delivery else {
         panic!("{delivery:?}");
     };

@@ -11,7 +11,6 @@ use super::sentence;
 use crate::alerts::AlertRules;
 use crate::domain::{Condition, Quiet, Scope, Terms};
 use crate::setup::Parts;
-use crate::watch::WatchLists;
 
 /// Coverage is low for so long before it is told, where nobody says another time.
 const USUALLY_FOR: Duration = Duration::from_secs(180);
@@ -41,6 +40,10 @@ pub(super) struct AddArguments {
     /// Least time between two alerts of one code
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "10m")]
     every: Duration,
+    /// What holds already is not told, only when the limit is crossed the next time; else it is told
+    /// at once
+    #[arg(long)]
+    next_crossing: bool,
 }
 
 #[derive(Debug, Args)]
@@ -93,26 +96,14 @@ pub(super) async fn run(parts: &Parts, rules: &AlertRules, arguments: AddArgumen
     let name = arguments.name.clone();
     let terms = terms(parts, arguments).await?;
     let is_new = rules.set(&name, &terms, (parts.clock)()).await?;
-    if let Some(list) = terms.of.list()
-        && WatchLists::new(&parts.cache).codes(list).await?.is_empty()
-    {
-        output::note(format!(
-            "nothing is on the watch list {list} yet: `sise watch add {list} CODE...`"
-        ));
-    }
-    let interval = parts.settings.schedule.interval.as_secs();
-    if terms
-        .when
-        .window_s()
-        .is_some_and(|window| window < interval * 2)
-    {
-        output::note(format!(
-            "prices come every {interval} s (schedule.interval): within so short a time few but \
-             watched codes have two of them"
-        ));
-    }
     let what = if is_new { "added" } else { "replaced" };
     output::line(format!("{name} is {what}: {}", sentence(&terms)));
+    parts.know_names().await;
+    let outlook = parts.outlook(&terms).await?;
+    output::line(outlook.promise(&terms));
+    for warning in outlook.warnings(&terms) {
+        output::note(warning);
+    }
     Ok(DONE)
 }
 
@@ -124,6 +115,7 @@ async fn terms(parts: &Parts, arguments: AddArguments) -> Result<Terms, Failure>
         quiet,
         hysteresis,
         every,
+        next_crossing,
         ..
     } = arguments;
     let of = match scope {
@@ -147,6 +139,7 @@ async fn terms(parts: &Parts, arguments: AddArguments) -> Result<Terms, Failure>
         hysteresis,
         quiet,
         every_s: every.as_secs(),
+        next_crossing,
     })
 }
 

@@ -6,11 +6,10 @@ use serde_json::json;
 use super::super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::super::output::{self, grouped};
 use super::super::words::percent;
-use crate::alerts::Delivery;
-use crate::domain::{Alert, Condition, Coverage, Event, KrxTime, Quote, Rule, Scope, Symbol};
+use crate::alerts::{Delivery, Try};
+use crate::domain::{Alert, Condition, Coverage, Event, KrxTime, Quote, Rule, Symbol};
 use crate::port::Change;
 use crate::setup::Parts;
-use crate::watch::WatchLists;
 
 /// Codes that are named one by one.
 const NAMED: usize = 20;
@@ -23,8 +22,10 @@ struct Found {
     codes: usize,
     /// Their live prices.
     live: Vec<Quote>,
-    /// Those beyond the limit now; `None` where that takes minutes to know.
+    /// Those beyond the limit now; `None` where one price does not tell.
     beyond: Option<Vec<Symbol>>,
+    /// What may keep the rule silent.
+    warnings: Vec<String>,
 }
 
 pub(super) async fn run(parts: &Parts, rule: &Rule, json: bool) -> Outcome {
@@ -42,10 +43,14 @@ pub(super) async fn run(parts: &Parts, rule: &Rule, json: bool) -> Outcome {
             .push(format!("nothing is told now: quiet hours are {quiet}"));
     }
     let watcher = parts.alert_watcher().await?;
-    found.lines.push(match &watcher {
-        Some(process) => format!("{process} watches"),
-        None => "no process watches for alerts: start `sise run`".to_owned(),
-    });
+    match &watcher {
+        Some(process) => found.lines.push(format!("{process} watches")),
+        None if found.warnings.is_empty() => {
+            let silent = "no process watches for alerts: start `sise run`";
+            found.warnings.push(silent.to_owned());
+        }
+        None => {}
+    }
     let alert = Alert::test(rule, now);
     tracing::warn!(
         rule = alert.rule,
@@ -59,7 +64,7 @@ pub(super) async fn run(parts: &Parts, rule: &Rule, json: bool) -> Outcome {
     });
     let stream = parts.changes.tell(&Change::Alert(alert.clone())).await;
     let webhook = match parts.webhook()? {
-        Some(webhook) => Some(webhook.deliver(&alert).await),
+        Some(webhook) => Some(webhook.deliver(&alert, say_try).await),
         None => None,
     };
     let stream = stream.map_or_else(|error| error.to_string(), |()| "told".to_owned());
@@ -74,6 +79,7 @@ pub(super) async fn run(parts: &Parts, rule: &Rule, json: bool) -> Outcome {
             "live": found.live.len(),
             "beyond": found.beyond,
             "quiet": is_quiet.is_some(),
+            "warnings": found.warnings,
             "watched_by": watcher,
             "alert": alert,
             "stream": stream,
@@ -82,6 +88,9 @@ pub(super) async fn run(parts: &Parts, rule: &Rule, json: bool) -> Outcome {
     } else {
         for line in found.lines {
             output::line(line);
+        }
+        for warning in found.warnings {
+            output::note(warning);
         }
         output::line(format!("test alert {}", alert.id));
         output::line(format!("  stream   {stream}"));
@@ -93,52 +102,51 @@ pub(super) async fn run(parts: &Parts, rule: &Rule, json: bool) -> Outcome {
     Ok(if is_sent { DONE } else { INCOMPLETE })
 }
 
+/// A dead receiver is not waited for in silence.
+fn say_try(attempt: &Try) {
+    if let Some(pause) = attempt.again_in {
+        output::note(format!(
+            "webhook: try {}: {}; again in {:.1} s",
+            attempt.number,
+            attempt.delivery,
+            pause.as_secs_f64()
+        ));
+    }
+}
+
 async fn of_stocks(parts: &Parts, rule: &Rule) -> Result<Found, Failure> {
-    let codes: Vec<Symbol> = match &rule.terms.of {
-        Scope::List(list) => {
-            let on_it = WatchLists::new(&parts.cache).codes(list).await?;
-            on_it.into_keys().collect()
-        }
-        Scope::Codes(codes) => codes.clone(),
-        Scope::Market => {
-            parts.know_names().await;
-            parts.universe.load().symbols().collect()
-        }
-    };
-    let prices = parts.reader_store.realtime(&codes).await?;
-    let live: Vec<Quote> = prices.into_iter().flatten().map(|quote| *quote).collect();
-    let holds = |quote: &Quote| rule.terms.when.holds_for(quote);
-    let is_known = live.iter().all(|quote| holds(quote).is_some());
-    let beyond = live.iter().filter(|quote| holds(quote) == Some(true));
-    let beyond: Vec<&Quote> = beyond.collect();
+    parts.know_names().await;
+    let outlook = parts.outlook(&rule.terms).await?;
     let mut lines = vec![format!(
         "{} codes, {} with a live price",
-        grouped(codes.len()),
-        grouped(live.len())
+        grouped(outlook.codes.len()),
+        grouped(outlook.live.len())
     )];
-    if !is_known {
-        lines.push("what they do takes some minutes of watching to know".to_owned());
-    } else if beyond.is_empty() {
-        lines.push("none is beyond the limit now".to_owned());
-    } else {
-        lines.push(format!("{} beyond the limit now:", grouped(beyond.len())));
-        let named = beyond.iter().take(NAMED).map(|quote| {
-            let rate = quote.change_rate;
-            let rate = rate.map_or_else(String::new, |rate| format!(" ({rate:+.2} %)"));
-            let price = grouped(quote.price);
-            format!(
-                "  {} {} {price} won{rate}",
-                quote.stock_code, quote.stock_name
-            )
-        });
-        lines.extend(named);
+    let beyond = outlook.beyond(&rule.terms);
+    match &beyond {
+        None => lines.push("it is told when it happens; one price does not tell".to_owned()),
+        Some(beyond) if beyond.is_empty() => lines.push("none is beyond the limit now".to_owned()),
+        Some(beyond) => {
+            lines.push(format!("{} beyond the limit now:", grouped(beyond.len())));
+            let named = beyond.iter().take(NAMED).map(|quote| {
+                let rate = quote.change_rate;
+                let rate = rate.map_or_else(String::new, |rate| format!(" ({rate:+.2} %)"));
+                let price = grouped(quote.price);
+                format!(
+                    "  {} {} {price} won{rate}",
+                    quote.stock_code, quote.stock_name
+                )
+            });
+            lines.extend(named);
+        }
     }
-    let beyond = beyond.iter().map(|quote| quote.stock_code).collect();
+    let codes = |beyond: Vec<&Quote>| beyond.iter().map(|quote| quote.stock_code).collect();
     Ok(Found {
         lines,
-        codes: codes.len(),
-        beyond: is_known.then_some(beyond),
-        live,
+        codes: outlook.codes.len(),
+        beyond: beyond.map(codes),
+        warnings: outlook.warnings(&rule.terms),
+        live: outlook.live,
     })
 }
 
@@ -148,6 +156,7 @@ async fn of_market(parts: &Parts, rule: &Rule, now: KrxTime) -> Result<Found, Fa
         codes: 0,
         live: Vec::new(),
         beyond: None,
+        warnings: Vec::new(),
     };
     if let Condition::LeaderLost { .. } = rule.terms.when {
         let leader = parts.leader().await?;

@@ -92,10 +92,18 @@ impl Condition {
             Self::ChangeBeyond(percent) => {
                 Some(quote.change_rate.is_some_and(|rate| rate.abs() >= percent))
             }
-            Self::NewHigh => Some(quote.high.is_some_and(|high| quote.price >= high)),
-            Self::NewLow => Some(quote.low.is_some_and(|low| quote.price <= low)),
             _ => None,
         }
+    }
+
+    /// Whether each price tells by itself whether it holds, so that it may hold already when a rule
+    /// is made. What is of a moment, such as a new high, is told when it happens.
+    #[must_use]
+    pub fn lasts(&self) -> bool {
+        matches!(
+            self,
+            Self::PriceAbove(_) | Self::PriceBelow(_) | Self::ChangeBeyond(_)
+        )
     }
 
     /// Over how many seconds it measures each stock, where it does.
@@ -105,14 +113,6 @@ impl Condition {
             Self::Jump { within_s, .. } | Self::VolumeTimes { within_s, .. } => Some(*within_s),
             _ => None,
         }
-    }
-
-    /// Whether it happens at a moment, or lasts and can be told later.
-    pub(super) fn is_of_a_moment(&self) -> bool {
-        !matches!(
-            self,
-            Self::ChangeBeyond(_) | Self::CoverageBelow { .. } | Self::LeaderLost { .. }
-        )
     }
 
     /// Whether every day begins anew.
@@ -129,7 +129,7 @@ impl Condition {
             Self::ChangeBeyond(percent) => percent.min(1.0) / 2.0,
             Self::Jump { percent, .. } => percent / 2.0,
             Self::VolumeTimes { .. } => 20.0,
-            Self::CoverageBelow { percent, .. } => (100.0 - percent).min(2.0),
+            Self::CoverageBelow { percent, .. } => ((100.0 - percent) / 2.0).min(2.0),
             Self::LeaderLost { .. } => 0.0,
         }
     }
@@ -147,6 +147,8 @@ impl Condition {
     pub(super) fn check(&self) -> Result<(), RuleError> {
         /// No price of a stock was ever near it.
         const MOST_WON: i64 = 1_000_000_000;
+        /// First days reach +300 %, and the last ones of a stock know no limit.
+        const MOST_PERCENT: f64 = 10_000.0;
         let kind = self.kind().slug();
         let number = |number: f64, least: f64, most: f64, what: &str| {
             if (least..=most).contains(&number) {
@@ -174,15 +176,22 @@ impl Condition {
         }
         match *self {
             Self::PriceAbove(won) | Self::PriceBelow(won) => {
-                if (1..=MOST_WON).contains(&won) {
+                // No price is below 1 won.
+                let least = if kind == AlertKind::PriceBelow.slug() {
+                    2
+                } else {
+                    1
+                };
+                if (least..=MOST_WON).contains(&won) {
                     return Ok(());
                 }
                 refuse(format!(
-                    "{kind} takes whole won from 1 to {MOST_WON}, not {won}"
+                    "{kind} takes whole won from {least} to {MOST_WON}, not {won}"
                 ))
             }
-            Self::ChangeBeyond(percent) => number(percent, 0.1, 100.0, "percent"),
-            Self::Jump { percent, .. } => number(percent, 0.1, 100.0, "percent"),
+            Self::ChangeBeyond(percent) | Self::Jump { percent, .. } => {
+                number(percent, 0.1, MOST_PERCENT, "percent")
+            }
             Self::VolumeTimes { times, .. } => number(times, 1.1, 1_000.0, "times"),
             Self::CoverageBelow { percent, for_s } => {
                 number(percent, 1.0, 100.0, "percent")?;

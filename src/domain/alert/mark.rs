@@ -30,10 +30,8 @@ pub(super) enum Verdict {
 /// How an alert may be told.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manner {
-    /// This is the first that is known: which side it is on is no news.
-    pub(super) is_first: bool,
-    /// It is of a moment: what may not be told at once is not told later.
-    pub(super) is_of_a_moment: bool,
+    /// Which side it is on is no news: it was there when the rule was made.
+    pub(super) is_no_news: bool,
     /// Neither quiet hours nor an alert of shortly before forbid it.
     pub(super) may_be_told: bool,
     /// The time, milliseconds since 1970.
@@ -45,6 +43,8 @@ pub(super) struct Manner {
 pub(super) enum Outcome {
     /// Nothing that another process must know.
     Same,
+    /// Where it stands was not known before.
+    Known,
     /// An alert may follow again.
     Rearmed,
     /// An alert is due, with this value.
@@ -62,15 +62,20 @@ impl Mark {
                 }
             }
             Verdict::Beyond(side, _) if side == self.side => {}
-            Verdict::Beyond(side, _) if manner.is_first && manner.is_of_a_moment => {
+            Verdict::Beyond(side, _) if manner.is_no_news => {
                 self.turn(side, manner.now_ms);
+                return Outcome::Known;
+            }
+            Verdict::Back | Verdict::Between if manner.is_no_news => {
+                self.turn(0, manner.now_ms);
+                return Outcome::Known;
             }
             Verdict::Beyond(side, value) if manner.may_be_told => {
                 self.turn(side, manner.now_ms);
                 self.told_ms = Some(manner.now_ms);
                 return Outcome::Due(value);
             }
-            Verdict::Beyond(side, _) if manner.is_of_a_moment => self.turn(side, manner.now_ms),
+            // What may not be told now is told when it may be, if it holds still.
             Verdict::Beyond(..) | Verdict::Between | Verdict::Back => {}
         }
         Outcome::Same

@@ -19,6 +19,8 @@ pub(super) struct Post {
     pub(super) mark: Mark,
     /// Since when its limit is passed without a break.
     pub(super) since: Option<KrxTime>,
+    /// Nobody looked yet whether it holds already.
+    pub(super) is_new: bool,
 }
 
 impl Post {
@@ -44,20 +46,14 @@ impl Post {
         if terms.when.is_of_a_day() && day_of(mark.at_ms) != Some(now.date_naive()) {
             mark.side = 0;
         }
-        let mut manner = self.manner(&mark, track.last.is_none(), now);
-        if held.is_none()
-            && let Some(last) = track.last
+        let at = quote.fetched_at.timestamp_millis();
+        if let (Condition::Jump { .. }, Some(window)) = (terms.when, self.window())
+            && at - mark.at_ms > window
         {
-            // The rule is new: on which side the price was before is known all the same.
-            let first = Manner {
-                is_first: true,
-                ..manner
-            };
-            if let Some(verdict) = self.level(last.price) {
-                mark.judge(verdict, first);
-            }
-            manner.is_first = false;
+            // All that is measured now came after what was told then.
+            mark.side = 0;
         }
+        let manner = self.manner(&mark, now);
         let outcome = self
             .measure(track, quote)
             .map_or(Outcome::Same, |verdict| mark.judge(verdict, manner));
@@ -123,7 +119,7 @@ impl Post {
             (false, true) => Verdict::Back,
             (false, false) => Verdict::Between,
         };
-        let manner = self.manner(&self.mark, false, now);
+        let manner = self.manner(&self.mark, now);
         let outcome = self.mark.judge(verdict, manner);
         if outcome != Outcome::Same {
             changed.push((self.number, None));
@@ -144,14 +140,13 @@ impl Post {
         })
     }
 
-    pub(super) fn manner(&self, mark: &Mark, is_first: bool, now: KrxTime) -> Manner {
+    fn manner(&self, mark: &Mark, now: KrxTime) -> Manner {
         let terms = &self.rule.terms;
         let now_ms = now.timestamp_millis();
         let every_ms = i64::try_from(terms.every_s).map_or(i64::MAX, |every| every * 1_000);
         let is_quiet = terms.quiet.is_some_and(|quiet| quiet.holds(now.time()));
         Manner {
-            is_first,
-            is_of_a_moment: terms.when.is_of_a_moment(),
+            is_no_news: terms.next_crossing && mark.at_ms == 0,
             may_be_told: !is_quiet && !mark.is_too_soon(every_ms, now_ms),
             now_ms,
         }

@@ -60,6 +60,10 @@ pub struct Terms {
     /// Least time between two alerts of one code, seconds.
     #[serde(default = "usually_every")]
     pub every_s: u64,
+    /// What holds already when the rule is made is not told; only when the limit is crossed the next
+    /// time. Otherwise it is told at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub next_crossing: bool,
 }
 
 /// Of which stocks a rule is.
@@ -97,6 +101,7 @@ impl Terms {
             hysteresis: None,
             quiet: None,
             every_s: EVERY,
+            next_crossing: false,
         }
     }
 
@@ -127,6 +132,13 @@ impl Terms {
             return refuse(format!(
                 "the least time between two alerts is a day at most, not {} s",
                 self.every_s
+            ));
+        }
+        if self.next_crossing && !self.when.lasts() {
+            return refuse(format!(
+                "{} is of a moment, and never told of before it: next_crossing is for price_above, \
+                 price_below and change_beyond",
+                self.when.kind().slug()
             ));
         }
         match (self.hysteresis, self.when.widest_way_back()) {

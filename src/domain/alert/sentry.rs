@@ -71,7 +71,8 @@ impl Sentry {
         }
     }
 
-    /// Watches by these rules from now on. A rule that stays as it was goes on with what it knows.
+    /// Watches by these rules from now on. A rule that stays as it was goes on with what it knows; what
+    /// holds already of a new one is to be looked for by [`Sentry::first_look`].
     pub fn set_rules(&mut self, rules: Vec<(Rule, Reach)>) {
         let mut before = std::mem::take(&mut self.posts);
         let mut dropped = BTreeSet::new();
@@ -93,6 +94,7 @@ impl Sentry {
                         reach,
                         mark: Mark::default(),
                         since: None,
+                        is_new: true,
                     }
                 }
             };
@@ -125,10 +127,10 @@ impl Sentry {
         let at = quote.fetched_at;
         if let Some(last) = track.last {
             // One that came late is no news; after a clock that was ahead nothing else would come.
-            if at < last.at && last.at - now <= CLOCKS_DIFFER {
+            if at < last && last - now <= CLOCKS_DIFFER {
                 return alerts;
             }
-            if at < last.at || at - last.at > self.life {
+            if at < last || at - last > self.life {
                 track.begin();
             }
         }
@@ -145,6 +147,39 @@ impl Sentry {
             }
         }
         track.note(quote);
+        alerts
+    }
+
+    /// Whether there are rules that nobody looked by whether they hold already.
+    #[must_use]
+    pub fn has_new_rules(&self) -> bool {
+        self.posts.iter().any(|post| post.is_new)
+    }
+
+    /// Looks by the new rules whether they hold already, at the prices that are known.
+    pub fn first_look<'a>(
+        &mut self,
+        quotes: impl IntoIterator<Item = &'a Quote>,
+        now: KrxTime,
+    ) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        for quote in quotes {
+            let code = quote.stock_code;
+            let is_known = self.codes.contains_key(&code) || self.codes.len() < MOST_CODES;
+            if !is_known || !self.is_evidence(quote, now) {
+                continue;
+            }
+            let track = self.codes.entry(code).or_default();
+            let is_asked = |post: &&Post| post.is_new && post.rule.terms.when.lasts();
+            for post in self.posts.iter().filter(is_asked) {
+                if post.reach.holds(code) {
+                    alerts.extend(post.watch(track, quote, now, &mut self.changed));
+                }
+            }
+        }
+        for post in &mut self.posts {
+            post.is_new = false;
+        }
         alerts
     }
 

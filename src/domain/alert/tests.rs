@@ -98,22 +98,100 @@ fn a_price_that_dances_on_its_level_is_told_once() {
     assert!(watch.price(69_900).is_some());
 }
 
+/// Whether the price was there when the rule was made, or came there over a pause or a night.
 #[test]
-fn a_level_is_passed_only_from_a_price_that_is_known() {
+fn a_level_that_is_passed_already_is_told_once_and_at_once() {
     let mut watch = Watch::new(always(Condition::PriceAbove(70_000)));
-    assert_eq!(watch.price(71_000), None, "the first");
-    assert_eq!(watch.price(71_000), None);
-    assert_eq!(watch.price(69_000), None);
-    watch.after(115);
-    assert_eq!(watch.price(71_000), None, "after a gap");
-    assert_eq!(watch.price(69_000), None);
-    watch.after(114);
-    assert!(watch.price(71_000).is_some(), "a price lives so long");
-    // A new rule knows the price from before it.
-    let mut above = rule(always(Condition::PriceAbove(72_000)));
+    assert!(watch.price(71_000).is_some(), "the first");
+    assert_eq!(watch.price(71_500), None);
+    for pause in [600, 86_400] {
+        assert_eq!(watch.price(69_000), None);
+        watch.after(pause);
+        assert!(watch.price(71_000).is_some(), "after {pause} s");
+        watch.after(pause);
+        assert_eq!(watch.price(71_200), None, "it was told");
+    }
+    // Of a new rule it is looked for at once, at the price that is known.
+    let mut above = rule(always(Condition::PriceAbove(70_500)));
     above.name = "new".to_owned();
-    watch.sentry.set_rules(vec![(above, Reach::Market)]);
-    assert!(watch.price(72_500).is_some());
+    let rules = vec![(above, Reach::Codes([samsung()].into()))];
+    watch.sentry.set_rules(rules.clone());
+    assert!(watch.sentry.has_new_rules());
+    let quote = Quote::sample(samsung(), 71_200, watch.now);
+    let told = watch.sentry.first_look([&quote], watch.now);
+    assert_eq!(
+        told[0].text,
+        "회사 (005930) is above 70,500 won: 71,200 won"
+    );
+    watch.sentry.set_rules(rules);
+    assert!(!watch.sentry.has_new_rules());
+    assert_eq!(watch.price(71_300), None);
+}
+
+#[test]
+fn where_it_is_asked_only_the_next_crossing_is_told() {
+    for when in [Condition::PriceBelow(70_000), Condition::ChangeBeyond(5.0)] {
+        let terms = Terms {
+            next_crossing: true,
+            ..always(when)
+        };
+        let mut watch = Watch::new(terms.clone());
+        let at = |watch: &mut Watch, is_beyond: bool| {
+            watch.after(6).sees(|quote| {
+                quote.price = if is_beyond { 69_000 } else { 71_000 };
+                quote.change_rate = Some(if is_beyond { 7.0 } else { 1.0 });
+            })
+        };
+        assert_eq!(at(&mut watch, true), None, "it held when the rule was made");
+        assert_eq!(at(&mut watch, true), None);
+        assert_eq!(at(&mut watch, false), None);
+        assert!(at(&mut watch, true).is_some());
+        // Another process, and the same after a restart, knows on which side it was.
+        for (before, told) in [(true, false), (false, true)] {
+            let mut first = Watch::new(terms.clone());
+            at(&mut first, before);
+            let marks = first.sentry.take_changes();
+            assert_eq!(marks.len(), 1);
+            let mut second = Watch::new(terms.clone());
+            second.after(600);
+            for (rule, code, mark) in marks {
+                second.sentry.restore(&rule, code, mark, second.now);
+            }
+            assert_eq!(at(&mut second, true).is_some(), told, "{when:?} {before}");
+        }
+    }
+}
+
+/// What was not told in quiet hours, or too soon after another, is told when it may be.
+#[test]
+fn a_level_that_is_passed_in_quiet_hours_is_told_after_them() {
+    let mut terms = Terms::new(Condition::PriceBelow(70_000));
+    terms.quiet = Some("10:10-10:20".parse().unwrap());
+    let mut watch = Watch::new(terms);
+    let mut told = Vec::new();
+    for minute in 0..30 {
+        let price = if minute < 12 { 71_000 } else { 69_000 };
+        told.extend(watch.sees(|quote| quote.price = price).map(|_| minute));
+        watch.after(60);
+    }
+    assert_eq!(told, [20]);
+}
+
+/// A stock that moves all the time never comes clearly back within the window.
+#[test]
+fn a_stock_that_jumps_on_and_on_is_told_again() {
+    let jump = Condition::Jump {
+        percent: 1.0,
+        within_s: 60,
+    };
+    let mut watch = Watch::new(always(jump));
+    let mut price = 100_000;
+    let mut told = Vec::new();
+    for step in 0..100 {
+        price += price / 200;
+        told.extend(watch.price(price).map(|_| step));
+    }
+    assert!((8..=10).contains(&told.len()), "{told:?}");
 }
 
 #[test]
@@ -415,11 +493,8 @@ fn a_code_that_leaves_its_list_comes_back_as_a_new_one() {
     sentry.set_rules(vec![(by_list(), on(&[]))]);
     assert_eq!(price(&mut sentry, 69_000), 0);
     sentry.set_rules(vec![(by_list(), on(&[samsung()]))]);
-    assert_eq!(
-        price(&mut sentry, 68_900),
-        0,
-        "it passed before it was on it"
-    );
+    assert_eq!(price(&mut sentry, 68_900), 1, "it holds already");
+    assert_eq!(price(&mut sentry, 68_800), 0);
     assert_eq!(price(&mut sentry, 71_000), 0);
     assert_eq!(price(&mut sentry, 69_000), 1);
 }
@@ -443,6 +518,11 @@ fn rules_come_back_from_their_text() {
             r#"{"of":{"codes":["005930"]},"when":{"jump":{"percent":3,"within_s":300}}}"#,
             "jump",
         ),
+        (r#"{"when":{"change_beyond":300}}"#, "change_beyond"),
+        (
+            r#"{"when":{"price_above":1},"next_crossing":true}"#,
+            "price_above",
+        ),
         (r#"{"when":"new_high","quiet":"15:40-08:50"}"#, "new_high"),
         (r#"{"when":"new_low","every_s":0}"#, "new_low"),
         (
@@ -462,14 +542,19 @@ fn rules_come_back_from_their_text() {
         assert_eq!(serde_json::from_str::<Terms>(&again).unwrap(), terms);
     }
     for (text, trouble) in [
-        (r#"{"when":{"price_below":0}}"#, "whole won from 1"),
+        (r#"{"when":{"price_below":1}}"#, "whole won from 2"),
+        (r#"{"when":{"price_above":0}}"#, "whole won from 1"),
+        (
+            r#"{"when":"new_low","next_crossing":true}"#,
+            "next_crossing is for",
+        ),
         (
             r#"{"when":{"price_below":70000},"hysteresis":0}"#,
             "hysteresis 0 is not allowed",
         ),
         (
             r#"{"when":{"change_beyond":-5}}"#,
-            "percent from 0.1 to 100",
+            "percent from 0.1 to 10000",
         ),
         (
             r#"{"when":{"change_beyond":5},"hysteresis":6}"#,
@@ -536,23 +621,12 @@ proptest! {
     #[test]
     fn between_two_alerts_the_price_went_back(steps in steps()) {
         let mut watch = Watch::new(always(Condition::PriceBelow(70_000)));
-        let mut is_back = false;
-        let mut before: Option<(i64, KrxTime)> = None;
-        let mut has_told = false;
+        let mut is_armed = true;
         for (price, pause) in steps {
             watch.after(pause);
             let alert = watch.sees(|quote| quote.price = price);
-            if alert.is_some() {
-                let (last, at) = before.unwrap();
-                prop_assert!(last >= 70_000 || !has_told, "from {last} to {price}");
-                prop_assert!(price < 70_000 && last >= 70_000);
-                prop_assert!(watch.now - at <= LIFE);
-                prop_assert!(is_back || !has_told);
-                has_told = true;
-                is_back = false;
-            }
-            is_back |= price >= 70_350;
-            before = Some((price, watch.now));
+            prop_assert_eq!(alert.is_some(), price < 70_000 && is_armed, "{}", price);
+            is_armed = price >= 70_350 || is_armed && alert.is_none();
         }
     }
 

@@ -10,18 +10,12 @@ use crate::domain::{KrxTime, Quote, Seoul};
 #[derive(Debug, Default)]
 pub(super) struct Track {
     pub(super) day: NaiveDate,
-    pub(super) last: Option<Seen>,
+    /// When the last price came.
+    pub(super) last: Option<KrxTime>,
     pub(super) high: Option<i64>,
     pub(super) low: Option<i64>,
     pub(super) series: Vec<Series>,
     pub(super) marks: Vec<(u32, Mark)>,
-}
-
-/// A price that was seen.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
-    pub(super) price: i64,
-    pub(super) at: KrxTime,
 }
 
 impl Track {
@@ -43,10 +37,7 @@ impl Track {
         for series in &mut self.series {
             series.note(at, quote.price, quote.volume);
         }
-        self.last = Some(Seen {
-            price: quote.price,
-            at: quote.fetched_at,
-        });
+        self.last = Some(quote.fetched_at);
     }
 
     pub(super) fn keep_series(&mut self, window: i64) {
