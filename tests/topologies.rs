@@ -51,7 +51,7 @@ fn quote(price: i64) -> Quote {
 
 async fn write(store: &RedisStore, price: i64) -> Result<(), StoreError> {
     let shelf = Shelf::Realtime(Duration::from_secs(600));
-    store.write(&[quote(price)], shelf, None).await
+    store.write(&[quote(price)], shelf, None).await.map(drop)
 }
 
 /// What a server holds under the code that is written.
