@@ -9,6 +9,7 @@ mod dated;
 mod feed;
 mod library;
 mod outside;
+mod plan;
 
 use std::fmt;
 use std::sync::Arc;

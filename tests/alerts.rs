@@ -307,7 +307,7 @@ async fn what_is_no_rule_is_refused_with_the_reason() {
             &["x", "--market", "--list", "mine", "--new-high"],
             "cannot be used with",
         ),
-        (&["x", "--codes", "5930", "--new-high"], "5930"),
+        (&["x", "--codes", "0059300", "--new-high"], "0059300"),
         (&["x", "--list", "a:b", "--new-high"], "is no name"),
         (&["x", "--market", "--jump", "3"], "--within"),
         (

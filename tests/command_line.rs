@@ -13,7 +13,7 @@ mod support;
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use support::faked_time::FakedTime;
@@ -358,13 +358,14 @@ async fn the_plan_does_the_arithmetic() {
     let home = folder();
     let plan = async |arguments: &[&str], environment: &str| {
         let arguments = [&["plan", "--json"], arguments].concat();
-        alone(home.path(), &arguments)
+        let program = alone(home.path(), &arguments)
             .set("SISE__UNIVERSE__SOURCE", "shipped")
-            .set("KIS_ENV", environment)
-            .run()
-            .await
-            .exits(0)
-            .json()
+            .set("KIS_ENV", environment);
+        let outcome = program.run().await;
+        let plan = outcome.json();
+        let works = plan["keeps_alive"].as_bool().unwrap();
+        outcome.exits(if works { 0 } else { 3 });
+        plan
     };
     let real = plan(&[], "real").await;
     assert_eq!(real["codes"].as_u64(), Some(2_769));
@@ -399,6 +400,7 @@ async fn the_plan_does_the_arithmetic() {
         let capped = plan(&["--set", cap], "real").await;
         assert_eq!(capped["keeps_alive"].as_bool(), Some(false), "{capped}");
         let refused = alone(home.path(), &["run", "--set", cap])
+            .set("SISE__API__LISTEN", "127.0.0.1:0")
             .set("SISE__UNIVERSE__SOURCE", "shipped")
             .set("KIS_APP_KEY", "the-app-key")
             .set("KIS_APP_SECRET", "the-app-secret")
@@ -412,16 +414,16 @@ async fn the_plan_does_the_arithmetic() {
     let largest = paper["largest_list"].as_u64().unwrap();
     for (codes, works) in [(largest, true), (largest + 1, false)] {
         let codes = codes.to_string();
-        let plan = plan(&["--codes", &codes], "paper").await;
+        let plan = plan(&["--count", &codes], "paper").await;
         assert_eq!(plan["keeps_alive"].as_bool(), Some(works), "{plan}");
     }
-    let words = alone(home.path(), &["plan", "--codes", "2769"])
+    let words = alone(home.path(), &["plan", "--count", "2769"])
         .set("KIS_ENV", "paper")
         .run()
         .await
-        .exits(0);
+        .exits(3);
     assert!(words.stdout.contains("does NOT keep"), "{words:?}");
-    let arguments = ["plan", "--codes", "20", "--watched", "50"];
+    let arguments = ["plan", "--count", "20", "--watched", "50"];
     let words = alone(home.path(), &arguments)
         .set("KIS_ENV", "paper")
         .run()
@@ -433,6 +435,45 @@ async fn the_plan_does_the_arithmetic() {
         "50 watched codes cannot be refreshed every 10 s",
     ] {
         assert!(words.stdout.contains(said), "{words:?}");
+    }
+}
+
+/// Watched codes count alike whoever reckons with them: `plan`, the daemon that refuses, `doctor`.
+#[tokio::test]
+async fn plan_run_and_doctor_do_one_arithmetic() {
+    let world = World::new(&["--mode", "paper"]).await;
+    let codes = list::codes(150);
+    world.file("list.csv", &format!("code\n{}\n", codes.join("\n")));
+    let sise = |arguments: &[&str]| {
+        world
+            .sise(arguments)
+            .set("KIS_ENV", "paper")
+            .set("SISE__UNIVERSE__SOURCE", "csv")
+            .set("SISE__UNIVERSE__FILE", "list.csv")
+    };
+    let unwatched = sise(&["plan", "--json"]).run().await.exits(3).json();
+    let watched: Vec<&str> = codes.iter().take(25).map(String::as_str).collect();
+    let add = [&["watch", "add", "mine"], watched.as_slice()].concat();
+    sise(&add).run().await.exits(0);
+    // The most read count too: they will take calls as soon as something is read.
+    let plan = sise(&["plan", "--json", "--set", "watch.hottest=5"]);
+    let plan = plan.run().await.exits(3).json();
+    assert_eq!(plan["watched"].as_u64(), Some(30));
+    let plan = sise(&["plan", "--json"]).run().await.exits(3).json();
+    assert_eq!(plan["watched"].as_u64(), Some(25));
+    let largest = plan["largest_list"].as_u64().unwrap();
+    assert!(largest < unwatched["largest_list"].as_u64().unwrap());
+    let said = format!("a list of at most {largest} codes");
+    let words = sise(&["plan"]).run().await.exits(3);
+    assert!(words.stdout.contains(&said), "{words:?}");
+    sise(&["run"]).run().await.exits(2).says(&[&said]);
+    let doctor = sise(&["doctor"]).run().await;
+    assert!(doctor.stdout.contains(&said), "{doctor:?}");
+    // As many as it says are kept alive, and not one more.
+    for (count, code) in [(largest, 0), (largest + 1, 3)] {
+        let count = count.to_string();
+        let plan = sise(&["plan", "--count", &count]).run().await;
+        plan.exits(code);
     }
 }
 
@@ -619,7 +660,7 @@ async fn nothing_is_written_into_the_folder_it_runs_in() {
         ["config"].as_slice(),
         &["calendar"],
         &["universe", "--source", "shipped"],
-        &["plan", "--codes", "10"],
+        &["plan", "--count", "10"],
     ] {
         alone(home.path(), arguments).run().await.exits(0);
     }
@@ -775,11 +816,11 @@ async fn the_doctor_does_not_take_a_token_on_disk_for_a_good_secret() {
 async fn a_level_of_logs_that_is_none_is_refused_with_what_is_allowed() {
     let world = World::new(&[]).await;
     for level in ["verbose", "sise=loud"] {
-        let plan = world.sise(&["plan", "--codes", "10"]);
+        let plan = world.sise(&["plan", "--count", "10"]);
         let outcome = plan.set("SISE__LOG__LEVEL", level).run().await.exits(2);
         outcome.says(&["log.level", level, "info,sise::kis=debug"]);
     }
-    let plan = world.sise(&["plan", "--codes", "10"]);
+    let plan = world.sise(&["plan", "--count", "10"]);
     let plan = plan.set("SISE__LOG__LEVEL", "warn,sise::kis=debug");
     plan.run().await.exits(0);
 }
@@ -806,9 +847,10 @@ async fn prices_are_got_from_redis_first_and_from_the_broker_else() {
         let arguments = [&["get", "--json"], codes].concat();
         world.sise(&arguments).run().await.exits(code).json()
     };
-    let first = get(&["005930"], 0).await;
+    // One shape, for one code and for many.
+    let first = get(&["005930"], 0).await[0].clone();
     assert_eq!(first["source"].as_str(), Some("api"));
-    let second = get(&["005930"], 0).await;
+    let second = get(&["005930"], 0).await[0].clone();
     assert_eq!(second["source"].as_str(), Some("redis"));
     assert!(second["age_ms"].is_u64(), "{second}");
     for field in [
@@ -830,7 +872,7 @@ async fn prices_are_got_from_redis_first_and_from_the_broker_else() {
         .collect();
     assert_eq!(codes, ["000660", "005930"]);
     // Nothing found anywhere.
-    assert!(get(&["999998"], 3).await.is_null());
+    assert_eq!(get(&["999998"], 3).await, json!([]));
     let found = get(&["999998", "005930"], 3).await;
     assert_eq!(found.as_array().unwrap().len(), 1);
     let words = world.sise(&["get", "005930"]).run().await.exits(0);
@@ -878,11 +920,13 @@ const PRINTING: &[&[&str]] = &[
     &["calendar", "--days", "3"],
     &["universe", "--source", "shipped"],
     &["universe", "--source", "shipped", "--json"],
-    &["plan", "--codes", "10"],
-    &["plan", "--codes", "10", "--json"],
+    &["plan", "--count", "10"],
+    &["plan", "--count", "10", "--json"],
     &["run", "--once", "--codes", "005930"],
     &["run", "--once", "--codes", "005930", "--json"],
     &["run", "--once", "--json", "--if-open"],
+    &["search", "삼성"],
+    &["search", "삼성", "--json"],
     &["get", "005930"],
     &["get", "005930", "000660", "--json"],
     &["doctor"],
@@ -1336,4 +1380,239 @@ async fn every_line_of_the_log_has_day_time_and_zone_of_seoul() {
         let parsed = chrono::DateTime::parse_from_rfc3339(time).unwrap();
         assert_eq!(parsed.offset().local_minus_utc(), 9 * 3_600, "{time}");
     }
+}
+
+/// Names of a file, and what stands in Redis, are other people's: nothing in them steers a terminal,
+/// turns the letters beside it, or begins a line of its own; JSON keeps their value.
+#[tokio::test]
+async fn foreign_text_is_shown_and_never_done() {
+    let world = World::new(&["--limit", "0"]).await;
+    let name = "\u{1b}[2J\u{1b}]0;mine\u{7}\u{202e}evil\u{9b}31m\u{200b}\u{7f}";
+    world.file("list.csv", &format!("code,name\n005930,{name}\n"));
+    let sise = |arguments: &[&str]| {
+        world
+            .fast_sise(arguments)
+            .set("SISE__UNIVERSE__SOURCE", "csv")
+            .set("SISE__UNIVERSE__FILE", "list.csv")
+    };
+    let is_harmless = |text: &str| {
+        let is_bad = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{200b}".contains(c);
+        !text.contains(is_bad)
+    };
+    let listed = sise(&["universe", "--json"]).run().await.exits(0);
+    assert_eq!(listed.json()[0]["name"], json!(name));
+    assert!(is_harmless(&listed.stdout), "{:?}", listed.stdout);
+    let mut quote = sise(&["get", "005930", "--json"])
+        .run()
+        .await
+        .exits(0)
+        .json()[0]
+        .clone();
+    quote["stock_name"] = json!(format!("{name}\nforged"));
+    let mut redis = world.redis.connection().await;
+    let _: () = redis::cmd("SET")
+        .arg(&["realtime:price:005930", &quote.to_string()])
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    let got = sise(&["get", "005930"]).run().await.exits(0);
+    assert!(got.stdout.contains("\\u{1b}[2J"), "{got:?}");
+    assert!(
+        !got.stdout.lines().any(|line| line.starts_with("forged")),
+        "{got:?}"
+    );
+    for command in [
+        &["universe"][..],
+        &["search", "evil"],
+        &["get", "005930"],
+        &["get", "evil\u{1b}[m"],
+        &["top", "no\u{1b}[2Jkind"],
+        &["no\u{202e}command"],
+        &["why", "005930"],
+        &["watch", "add", "mine", "005930"],
+        &["watch", "list"],
+        &["watch", "list", "no\u{1b}[2Jlist"],
+        &["alert", "test", "no\u{1b}[2Jrule"],
+        &[
+            "alert",
+            "add",
+            "a\u{1b}[2J",
+            "--market",
+            "--price-above",
+            "1",
+        ],
+        &["clients", "add", "a\u{1b}[2J"],
+        &["run", "--once"],
+        &["status"],
+        &["plan", "--set", "universe.file=no\u{1b}[2Jfile"],
+        &["doctor", "--set", "universe.file=no\u{1b}[2Jfile"],
+    ] {
+        let outcome = sise(command).run().await;
+        assert!(is_harmless(&outcome.stdout), "{command:?}: {outcome:?}");
+        assert!(is_harmless(&outcome.stderr), "{command:?}: {outcome:?}");
+    }
+}
+
+/// One place understands codes and names, whatever command they are given to.
+#[tokio::test]
+async fn codes_and_names_mean_the_same_in_every_command() {
+    let world = World::new(&["--limit", "0"]).await;
+    let run = |arguments: &[&str]| world.fast_sise(arguments).run();
+    for written in ["삼성전자", "5930", "A005930", "005930.KS", "KR7005930003"] {
+        let got = run(&["get", written, "--json"]).await.exits(0).json();
+        assert_eq!(got[0]["stock_code"], "005930", "{written}");
+    }
+    let both = run(&["get", "005930,0126z0", "--json"])
+        .await
+        .exits(0)
+        .json();
+    assert_eq!(both.as_array().unwrap().len(), 2, "{both}");
+    let once = ["run", "--once", "--codes", "삼성전자,000660", "--json"];
+    assert_eq!(
+        run(&once).await.exits(0).json()["written"].as_u64(),
+        Some(2)
+    );
+    world.file("codes.txt", "# mine\n삼성전자\nA000660, 5930\n");
+    let once = ["run", "--once", "--codes-file", "codes.txt", "--json"];
+    assert_eq!(
+        run(&once).await.exits(0).json()["written"].as_u64(),
+        Some(2)
+    );
+    run(&["watch", "add", "mine", "삼성전자", "660"])
+        .await
+        .exits(0);
+    let lists = run(&["watch", "list", "--json"]).await.exits(0).json();
+    assert_eq!(lists, json!({"mine": ["000660", "005930"]}));
+    run(&["watch", "remove", "mine", "SK하이닉스"])
+        .await
+        .exits(0);
+    let add = [
+        "alert",
+        "add",
+        "low",
+        "--codes",
+        "삼성전자,0126z0",
+        "--price-below",
+        "1",
+    ];
+    let added = run(&add).await.exits(0);
+    assert!(added.stdout.contains("of 005930 0126Z0"), "{added:?}");
+    let plan = ["plan", "--codes", "삼성전자,000660", "--json"];
+    assert_eq!(run(&plan).await.exits(0).json()["codes"].as_u64(), Some(2));
+    let why = run(&["why", "삼성전자", "--json"]).await.exits(0).json();
+    assert_eq!(why["code"], "005930");
+    // What means several or none is refused alike, with what is likely.
+    for command in [
+        &["get", "삼성전"][..],
+        &["why", "삼성전"],
+        &["watch", "add", "mine", "삼성전"],
+        &["watch", "remove", "mine", "삼성전"],
+        &[
+            "alert",
+            "add",
+            "low",
+            "--codes",
+            "삼성전",
+            "--price-below",
+            "1",
+        ],
+        &["run", "--once", "--codes", "삼성전"],
+        &["plan", "--codes", "삼성전"],
+    ] {
+        let refused = run(command).await.exits(2);
+        refused.says(&["'삼성전' may be 005930 삼성전자, ", "009150 삼성전기"]);
+    }
+    run(&["get", "005931"])
+        .await
+        .exits(3)
+        .says(&["did you mean", "005930 삼성전자"]);
+    run(&["plan", "--codes", "99999"])
+        .await
+        .exits(2)
+        .says(&["--count 99999"]);
+}
+
+#[tokio::test]
+async fn stocks_are_found_by_name_part_initials_and_code() {
+    let home = folder();
+    let search = async |text: &str| {
+        let program = alone(home.path(), &["search", text, "-n", "3", "--json"]);
+        program.run().await.exits(0).json()
+    };
+    for (text, code) in [
+        ("삼성전자", "005930"),
+        ("삼성", "005930"),
+        ("ㅅㅅㅈㅈ", "005930"),
+        ("하이닉스", "000660"),
+        ("naver", "035420"),
+        ("0126z", "0126Z0"),
+    ] {
+        let found = search(text).await;
+        assert_eq!(found[0]["code"], code, "{text}: {found}");
+        assert!(
+            found[0]["name"].is_string() && found[0]["market"].is_string(),
+            "{found}"
+        );
+    }
+    let words = alone(home.path(), &["search", "삼성"]).run().await.exits(0);
+    assert!(words.stdout.contains("KOSPI"), "{words:?}");
+    words.says(&["20 of "]);
+    let none = alone(home.path(), &["search", "nevar", "--json"])
+        .run()
+        .await
+        .exits(3);
+    assert_eq!(none.json(), json!([]));
+    none.says(&["did you mean", "NAVER"]);
+}
+
+#[tokio::test]
+async fn an_unknown_word_has_a_tip() {
+    let world = World::new(&[]).await;
+    world
+        .sise(&["watch", "add", "mine", "005930"])
+        .run()
+        .await
+        .exits(0);
+    let add = [
+        "alert",
+        "add",
+        "low",
+        "--codes",
+        "005930",
+        "--price-below",
+        "1",
+    ];
+    world.sise(&add).run().await.exits(0);
+    for (command, code, tip) in [
+        (&["statsu"][..], 2, "status"),
+        (&["watch", "ad"], 2, "add"),
+        (&["get", "--jsn"], 2, "--json"),
+        (&["top", "gainer"], 2, "gainers"),
+        (
+            &["plan", "--set", "sweep.batchsize=3"],
+            2,
+            "sweep.batch_size",
+        ),
+        (&["watch", "list", "mien"], 3, "did you mean mine?"),
+        (&["watch", "remove", "mien"], 3, "did you mean mine?"),
+        (&["alert", "test", "lwo"], 3, "did you mean low?"),
+        (&["alert", "remove", "lo"], 3, "did you mean low?"),
+    ] {
+        world.sise(command).run().await.exits(code).says(&[tip]);
+    }
+}
+
+/// A pass that somebody asked for one code is no sweep of the list.
+#[tokio::test]
+async fn the_last_sweep_is_one_of_the_whole_list() {
+    let world = World::new(&["--limit", "0"]).await;
+    let run = |arguments: &[&str]| world.fast_sise(arguments).run();
+    run(&["run", "--once"]).await.exits(0);
+    run(&["run", "--once", "--codes", "005930"]).await.exits(0);
+    let status = run(&["status", "--json"]).await.exits(0).json();
+    let sweeps = status["sweeps"].as_array().unwrap();
+    assert_eq!(sweeps.len(), 1, "{status}");
+    assert_eq!(sweeps[0]["universe"].as_u64(), Some(2_769), "{status}");
+    let why = run(&["why", "005930"]).await.exits(0);
+    assert!(why.stdout.contains("pass over some codes at"), "{why:?}");
 }

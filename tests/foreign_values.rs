@@ -431,7 +431,7 @@ async fn a_price_is_got_whatever_stands_under_its_key() {
             .run()
             .await
             .exits(0);
-        let got = outcome.json();
+        let got = outcome.json()[0].clone();
         let got = got.as_array().map_or(&got, |all| &all[0]);
         assert_eq!(got["stock_code"], json!("005930"), "{foreign:?}: {got}");
         assert_eq!(got["source"], json!("api"), "{foreign:?}: {got}");

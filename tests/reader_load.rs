@@ -123,7 +123,7 @@ async fn all_at_once(world: &World, code: &'static str) -> Vec<Option<i64>> {
         prices.push(reading.unwrap().map(|reading| reading.quote.price));
     }
     for process in processes {
-        prices.push(process.end().await.json()["price"].as_i64());
+        prices.push(process.end().await.json()[0]["price"].as_i64());
     }
     prices
 }
@@ -168,7 +168,7 @@ async fn a_process_killed_while_it_asks_holds_the_others_up_for_a_moment_only() 
     world.broker.has_seen(1).await;
     drop(first);
     let outcome = world.sise(&["get", CODE, "--json"]).run().await.exits(0);
-    assert_eq!(outcome.json()["source"], "api");
+    assert_eq!(outcome.json()[0]["source"], "api");
     assert_eq!(world.broker.stats().calls, 2);
 }
 

@@ -201,3 +201,89 @@ async fn without_a_terminal_it_says_what_to_do() {
         outcome.says(&["required", "KIND"]);
     }
 }
+
+#[tokio::test]
+async fn the_demo_takes_the_screen_shows_its_address_and_leaves_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let variables = [
+        ("SISE", env!("CARGO_BIN_EXE_sise")),
+        ("TERM", "screen-256color"),
+    ];
+    let terminal = Tmux::start(home.path(), 80, 24, &variables);
+    for (key, code) in [("q", 0), ("C-c", 130)] {
+        terminal.line("clear");
+        type_command(&terminal, "$SISE demo --interval 1s");
+        // From the second sweep on there are changes.
+        let parts = [
+            "SIMULATED",
+            "http://127.0.0.1:",
+            "2,769 of 2,769 codes live",
+            "halted",
+            "gainers",
+            "losers",
+            "latest changes",
+            "q or Ctrl-C ends it",
+            "▲",
+        ];
+        let screen = terminal.shows(&parts).await;
+        assert!(terminal.is_taken());
+        let lines: Vec<&str> = screen.lines().collect();
+        let at = |part: &str| lines.iter().position(|line| line.contains(part));
+        assert_eq!(at("http://127.0.0.1:"), Some(1), "{screen}");
+        assert_eq!(at("q or Ctrl-C"), Some(23), "{screen}");
+        assert_eq!(at("gainers"), at("losers"), "{screen}");
+        assert!(
+            lines.iter().all(|line| line.chars().count() <= 80),
+            "{screen}"
+        );
+        terminal.press(&[key]);
+        given_back(&terminal, code).await;
+        let left = terminal.text();
+        for rubble in ["SIMULATED", "gainers", "http://", "█"] {
+            assert!(!left.contains(rubble), "{left}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_are_coloured_on_a_terminal_and_whole_at_any_width() {
+    let world = World::new(&["--limit", "0"]).await;
+    let daemon = daemon(&world);
+    daemon.says(&["sweep done", "written=60"]).await;
+    let terminal = terminal(&world, 100, 50, &[]);
+    let typed = async |command: &str| {
+        terminal.line("clear");
+        type_command(&terminal, command);
+        terminal.shows(&["it ended with 0"]).await;
+        (terminal.text(), terminal.coloured())
+    };
+    let (red, blue, green) = ("\u{1b}[38;5;9m", "\u{1b}[38;5;12m", "\u{1b}[38;5;10m");
+    let (text, colours) = typed("$SISE top gainers -n 3; $SISE top losers -n 3").await;
+    assert!(colours.contains(red) && colours.contains(blue), "{text}");
+    let codes = list::codes(CODES).join(" ");
+    let (text, colours) = typed(&format!("$SISE get {codes}")).await;
+    assert!(colours.contains(red) && colours.contains(blue), "{text}");
+    let (text, colours) = typed("$SISE status").await;
+    assert!(
+        text.contains("100.0 %") && colours.contains(green),
+        "{text}"
+    );
+    let (text, colours) = typed("NO_COLOR=1 $SISE status; NO_COLOR=1 $SISE top gainers").await;
+    assert!(!colours.contains("\u{1b}[38"), "{text}");
+    let (text, _) = typed("$SISE top gainers | cat -v").await;
+    assert!(text.contains("gainers") && !text.contains("^["), "{text}");
+    // A terminal that says it is nothing wide, or next to it.
+    for columns in [0, 1] {
+        let help = format!("stty cols {columns}; $SISE watch --help; stty cols 100");
+        let (text, _) = typed(&help).await;
+        assert!(text.contains("Put codes on a list"), "{text}");
+    }
+    let (text, _) = typed("stty cols 0; $SISE status; stty cols 100").await;
+    let process = text.lines().find(|line| line.contains("leading"));
+    assert!(
+        process.is_some_and(|line| line.contains("shared")),
+        "{text}"
+    );
+    daemon.signal("TERM");
+    daemon.end().await.exits(143);
+}

@@ -863,7 +863,7 @@ async fn redis_over_tls_is_reached_by_whoever_trusts_its_authority() {
         .run()
         .await
         .exits(0);
-    assert_eq!(outcome.json()["source"].as_str(), Some("redis"));
+    assert_eq!(outcome.json()[0]["source"].as_str(), Some("redis"));
     // The right authority, but the certificate is somebody else's.
     let folder = tempfile::tempdir().unwrap();
     let others = Certificates::of(folder.path(), "DNS:redis.example");

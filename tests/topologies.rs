@@ -81,7 +81,7 @@ async fn every_command_works(redis: &impl Kept, url: &str) {
     }
     let calls = world.broker.stats().calls;
     let outcome = sise(&["get", CODE, "--json"]).run().await.exits(0);
-    assert_eq!(outcome.json()["source"].as_str(), Some("redis"));
+    assert_eq!(outcome.json()[0]["source"].as_str(), Some("redis"));
     assert_eq!(world.broker.stats().calls, calls);
     // What lies under several keys, or is replaced as a whole, does so here too.
     for kind in ["gainers", "losers", "volume", "value", "cap"] {

@@ -25,7 +25,7 @@ const GOOD_FOR: Duration = Duration::from_secs(1);
 /// One that is older is not given any more: whoever asks first after a pause waits for a new one.
 const OLDEST: Duration = Duration::from_secs(3);
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "code",
     "price",
     "change",
@@ -38,6 +38,7 @@ const COLUMNS: [&str; 14] = [
     "low",
     "base_price",
     "status",
+    "limit",
     "age_ms",
     "live",
 ];
@@ -63,7 +64,7 @@ struct Market {
     open: bool,
     ttl_ms: u64,
     simulated: bool,
-    columns: [&'static str; 14],
+    columns: [&'static str; 15],
     rows: Vec<Vec<Value>>,
 }
 
@@ -200,6 +201,7 @@ fn row(listing: &Listing, quote: &Quote, is_live: bool, now: KrxTime) -> Vec<Val
         json!(quote.low),
         json!(quote.base_price),
         json!(quote.status),
+        json!(quote.limit),
         json!(age),
         json!(is_live),
     ]

@@ -62,6 +62,7 @@ const FILES: &[(&str, &[u8])] = files! {
     "sequence.js"
     "settings.js"
     "sorting.js"
+    "standing.js"
     "stream.js"
     "table.js"
     "tabs.js"

@@ -10,6 +10,8 @@ use serde_json::json;
 
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
+use super::similar;
+use super::table::Table;
 use super::words::short;
 use crate::alerts::{AlertRules, AlertRulesError};
 use crate::config::Layers;
@@ -76,7 +78,7 @@ pub(super) async fn run(arguments: AlertArguments, layers: Layers) -> Outcome {
         AlertCommand::Test { name, json } => {
             let outcome = match rules.get(&name).await? {
                 Some(rule) => trial::run(&parts, &rule, json).await,
-                None => missing(&name),
+                None => missing(&rules, &name).await,
             };
             // The test is in the journal too.
             scribe.close().await;
@@ -90,12 +92,14 @@ async fn remove(rules: &AlertRules, name: &str) -> Outcome {
         output::line(format!("{name} is removed"));
         return Ok(DONE);
     }
-    missing(name)
+    missing(rules, name).await
 }
 
-fn missing(name: &str) -> Outcome {
+async fn missing(rules: &AlertRules, name: &str) -> Outcome {
+    let kept = rules.all().await?.rules;
+    let meant = similar::meant(name, kept.iter().map(|rule| rule.name.as_str()));
     output::note(format!(
-        "there is no rule {}; `sise alert list` shows all",
+        "there is no rule {}{meant}; `sise alert list` shows all",
         name.escape_debug()
     ));
     Ok(INCOMPLETE)
@@ -117,11 +121,11 @@ async fn show(rules: &AlertRules, json: bool) -> Outcome {
         output::note("there are no rules: `sise alert add NAME ...`");
         return Ok(DONE);
     }
-    let mut table = output::table(&["rule", "when"]);
+    let mut table = Table::new(&["rule", "when"]);
     for Rule { name, terms, .. } in kept.rules {
         table.add_row([name, sentence(&terms)]);
     }
-    output::line(table);
+    output::rows(&table);
     Ok(DONE)
 }
 
@@ -142,11 +146,11 @@ async fn show_told(parts: &Parts, redis: &RedisStore, most: usize, json: bool) -
         return Ok(DONE);
     }
     let now = (parts.clock)();
-    let mut table = output::table(&["time", "rule", "alert"]);
+    let mut table = Table::new(&["time", "rule", "alert"]);
     for alert in told {
         table.add_row([short(alert.at, now), alert.rule, alert.text]);
     }
-    output::line(table);
+    output::rows(&table);
     Ok(DONE)
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::failure::{DONE, Failure, Outcome};
 use super::output;
+use super::table::Table;
 use crate::clock;
 use crate::config::{Layers, Settings};
 use crate::domain::{Calendar, KrxTime, Moment, Outlook, Seoul};
@@ -51,7 +52,7 @@ pub(super) fn run(arguments: &CalendarArguments, layers: &Layers) -> Outcome {
     }
     print(&calendar, &moment);
     if !days.is_empty() {
-        let mut table = output::table(&["day", "", "open", "close", ""]);
+        let mut table = Table::new(&["day", "", "open", "close", ""]);
         for date in days {
             let row = match calendar.session(date) {
                 Some((open, close)) => {
@@ -64,7 +65,8 @@ pub(super) fn run(arguments: &CalendarArguments, layers: &Layers) -> Outcome {
             let weekday = date.format("%a").to_string();
             table.add_row([date.to_string(), weekday, open, close, why]);
         }
-        output::line(format!("\n{table}"));
+        output::line("");
+        output::rows(&table);
     }
     Ok(DONE)
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output;
+use super::table::Table;
 use crate::clients::Clients;
 use crate::config::Layers;
 use crate::domain::Seoul;
@@ -105,7 +106,7 @@ async fn list(clients: &Clients, json: bool) -> Outcome {
         output::note("nobody has an access token: `sise clients add NAME` makes one");
         return Ok(DONE);
     }
-    let mut table = output::table(&["client", "session", "since", "until"]);
+    let mut table = Table::new(&["client", "session", "since", "until"]);
     let time = |time: chrono::DateTime<Utc>| {
         let time = time.with_timezone(&Seoul);
         time.format("%Y-%m-%d %H:%M").to_string()
@@ -114,7 +115,7 @@ async fn list(clients: &Clients, json: bool) -> Outcome {
         let (since, until) = (time(session.since), time(session.until));
         table.add_row([session.user, session.id, since, until]);
     }
-    output::line(table);
+    output::rows(&table);
     Ok(DONE)
 }
 

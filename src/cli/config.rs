@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::failure::{DONE, Outcome};
 use super::output;
+use super::table::Table;
 use crate::config::{Layers, Settings};
 
 /// Arguments of `sise config`.
@@ -29,11 +30,12 @@ pub(super) fn run(arguments: &ConfigArguments, layers: &Layers) -> Outcome {
             layers.shown().map(entry).collect::<Map<_, _>>(),
         ));
     } else {
-        let mut table = output::table(&["setting", "value", "from"]);
+        let mut table = Table::new(&["setting", "value", "from"]);
         for (key, value, origin) in layers.shown() {
             table.add_row([key.name.to_owned(), value, origin.to_string()]);
         }
-        output::line(table);
+        output::rows(&table);
+        output::line("");
     }
     for stranger in layers.strangers() {
         output::note(stranger);
@@ -43,7 +45,7 @@ pub(super) fn run(arguments: &ConfigArguments, layers: &Layers) -> Outcome {
     if !arguments.json {
         let rate = settings.kis.rate;
         output::line(format!(
-            "\nbroker {}, {:.2} calls/s, at most {} in any second; state in {}",
+            "broker {}, {:.2} calls/s, at most {} in any second; state in {}",
             settings.kis.base_url,
             rate.per_second,
             rate.most_in_a_second(),

@@ -10,13 +10,12 @@ use tokio::time::Instant;
 
 use super::failure::{DONE, Failure, Outcome};
 use super::output::{self, grouped};
-use super::plan::remedies;
+use super::paint::{Ink, Painted};
+use super::plan::{WATCH_LESS, alive, figures, remedies};
 use crate::config::Layers;
 use crate::descriptors::{Descriptors, RESERVE};
-use crate::domain::{APART, Plan, Presence, Role};
-use crate::port::{
-    BrokerClaims as _, BrokerHolder, CacheKeys as _, QuoteSource as _, Roster as _, StoreError,
-};
+use crate::domain::{APART, Presence, Role};
+use crate::port::{BrokerClaims as _, BrokerHolder, CacheKeys as _, Roster as _, StoreError};
 use crate::setup::Parts;
 use crate::store::{Need, RedisStore};
 
@@ -113,12 +112,13 @@ pub(super) async fn run(arguments: DoctorArguments, mut layers: Layers) -> Outco
 
 fn print(checks: &[Check]) {
     for check in checks {
-        let mark = match check.verdict {
-            Verdict::Ok => "ok  ",
-            Verdict::Warn => "warn",
-            Verdict::Fail => "FAIL",
+        let (mark, ink) = match check.verdict {
+            Verdict::Ok => ("ok  ", Ink::Good),
+            Verdict::Warn => ("warn", Ink::Warning),
+            Verdict::Fail => ("FAIL", Ink::Bad),
         };
-        output::line(format!("{mark}  {:<12} {}", check.name, check.found));
+        let found = format!("  {:<12} {}", check.name, check.found);
+        output::painted(Painted::new().with(ink, mark).with(Ink::Plain, found));
         if let Some(mend) = &check.mend {
             output::line(format!("      {:<12} -> {mend}", ""));
         }
@@ -422,33 +422,24 @@ async fn stock_list(parts: &Parts) -> Vec<Check> {
     } else {
         Check::warn("stock list", found, loaded.notes.join("; "))
     };
-    let calling = parts.broker.as_ref().map_or_else(
-        || parts.settings.calling(),
-        |broker| broker.source.calling(),
-    );
-    let watched = parts.watched.watched().await;
-    let plan = Plan {
-        watched: watched.map_or(0, |codes| codes.len()),
-        ..parts.settings.plan(codes, calling)
-    };
+    let plan = parts.plan_ahead(codes).await;
     let alive = format!(
-        "a sweep takes {:.1} s, {:.0} % of the codes are alive at any time",
+        "a sweep takes {:.1} s, {} % of the codes are alive at any time",
         plan.sweep_time().as_secs_f64(),
-        plan.share_alive() * 100.0
+        alive(&plan)
     );
     let strains = [plan.watched_strain(), plan.list_strain()];
     let strains: Vec<String> = strains.into_iter().flatten().collect();
     let plan = match (plan.keeps_alive(), strains.is_empty()) {
         (true, true) => Check::ok("plan", alive),
-        (is_alive, false) => {
+        (true, false) => {
             let found = format!("{alive}; {}", strains.join("; "));
-            let mend = "watch fewer codes, or set watch.interval to more";
-            match is_alive {
-                true => Check::warn("plan", found, mend),
-                false => Check::fail("plan", found, format!("{mend}; or {}", remedies(&plan))),
-            }
+            Check::warn("plan", found, WATCH_LESS)
         }
-        (false, true) => Check::fail("plan", alive, remedies(&plan)),
+        (false, _) => {
+            let found = format!("{alive}: {}", figures(&plan));
+            Check::fail("plan", found, remedies(&plan))
+        }
     };
     vec![list, plan]
 }

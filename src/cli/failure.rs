@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use super::visible::visible_lines;
 use crate::cache::CacheError;
 use crate::config::ConfigError;
 use crate::daemon::DaemonError;
@@ -56,7 +57,7 @@ impl Failure {
 
     pub(super) fn report(self) -> ExitCode {
         // Standard error may be closed; there is nobody left to tell.
-        let _ = writeln!(std::io::stderr(), "sise: {}", self.message);
+        let _ = writeln!(std::io::stderr(), "sise: {}", visible_lines(&self.message));
         ExitCode::from(self.code)
     }
 }

@@ -5,17 +5,21 @@ use std::time::Duration;
 use clap::Args;
 use tokio::time::{Instant, timeout};
 
+use super::codes;
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
+use super::paint::Ink;
 use super::reason;
+use super::standing::Standing;
+use super::table::{Cell, Table};
 use super::words;
 use crate::config::Layers;
-use crate::domain::Reading;
+use crate::domain::{Reading, Symbol};
 
 /// Arguments of `sise get`.
 #[derive(Debug, Args)]
 pub(super) struct GetArguments {
-    /// Stock codes, such as 005930
+    /// Stocks by code or name, such as 005930 or 삼성전자
     #[arg(required = true, value_name = "CODE")]
     codes: Vec<String>,
     /// Take no price that is older, such as 5s; ask the broker instead
@@ -27,7 +31,7 @@ pub(super) struct GetArguments {
     /// End within this time, such as 300ms
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     within: Option<Duration>,
-    /// Print JSON: one object for one code, an array for several
+    /// Print JSON: an array of objects
     #[arg(long)]
     json: bool,
 }
@@ -35,8 +39,8 @@ pub(super) struct GetArguments {
 pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
     let began = Instant::now();
     let (parts, scribe) = super::recorded(&layers)?;
-    parts.know_names().await;
-    let codes: Vec<&str> = arguments.codes.iter().map(String::as_str).collect();
+    let symbols = codes::symbols(&parts, &arguments.codes).await?;
+    let codes: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
     let reader = parts.reader();
     let mut ask = reader.ask(&codes);
     if let Some(age) = arguments.max_age {
@@ -64,32 +68,27 @@ pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
         },
     };
     if arguments.json {
-        match (codes.as_slice(), readings.as_slice()) {
-            ([_], one) => output::json(&one.first()),
-            (_, many) => output::json(&many),
-        }
+        output::json(&readings);
     } else {
         print(&readings);
     }
     if let Some(failure) = trouble {
         return Err(failure);
     }
-    let found = |code: &&&str| {
-        readings
-            .iter()
-            .any(|r| r.quote.stock_code.as_str() == **code)
+    let is_missing = |code: &Symbol| {
+        let mut found = readings.iter().map(|reading| reading.quote.stock_code);
+        !found.any(|found| found == *code)
     };
-    let missing: Vec<&str> = codes.iter().filter(|code| !found(code)).copied().collect();
+    let missing: Vec<Symbol> = symbols.into_iter().filter(is_missing).collect();
     if missing.is_empty() {
         return Ok(DONE);
     }
     for code in missing {
-        // Every code was understood: the reader would have refused it.
-        let reason = match code.parse() {
-            Ok(symbol) => reason::of_no_price(&parts, symbol).await,
-            Err(error) => error.to_string(),
-        };
+        let reason = reason::of_no_price(&parts, code).await;
         output::note(format!("no price of {code}: {reason}"));
+        if let Some(tip) = codes::tip(&parts.universe.load(), code) {
+            output::note(tip);
+        }
     }
     Ok(INCOMPLETE)
 }
@@ -98,33 +97,39 @@ fn print(readings: &[Reading]) {
     if readings.is_empty() {
         return;
     }
-    let mut table = output::table(&[
-        "code", "name", "price", "change", "%", "volume", "age", "source",
+    let mut table = Table::new(&[
+        "code", "name", "price", "change", "%", "volume", "age", "source", "",
     ]);
     let absent = || "-".to_owned();
     for reading in readings {
         let quote = &reading.quote;
         let simulated = if quote.simulated { ", simulated" } else { "" };
         let stale = if reading.is_stale { ", stale" } else { "" };
+        let ink = Ink::of_change(quote.change_rate);
+        let standing = Standing::of(quote);
+        let mark = standing.map_or_else(
+            || "".into(),
+            |standing| Cell::new(standing.words(), standing.ink()),
+        );
         table.add_row([
-            quote.stock_code.to_string(),
-            quote.stock_name.clone(),
-            grouped(quote.price),
-            quote.change.map_or_else(absent, grouped),
-            quote
-                .change_rate
-                .map_or_else(absent, |rate| format!("{rate:+.2}")),
-            quote.volume.map_or_else(absent, grouped),
-            age(reading.age),
-            format!("{}{stale}{simulated}", reading.source.as_str()),
+            quote.stock_code.as_str().into(),
+            quote.stock_name.as_str().into(),
+            Cell::new(grouped(quote.price), ink),
+            Cell::new(quote.change.map_or_else(absent, grouped), ink),
+            Cell::new(
+                quote
+                    .change_rate
+                    .map_or_else(absent, |rate| format!("{rate:+.2}")),
+                ink,
+            ),
+            quote.volume.map_or_else(absent, grouped).into(),
+            age(reading.age).into(),
+            format!("{}{stale}{simulated}", reading.source.as_str()).into(),
+            mark,
         ]);
     }
-    for column in 2..=6 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(comfy_table::CellAlignment::Right);
-        }
-    }
-    output::line(table);
+    table.right(2..=6);
+    output::rows(&table);
     if readings.iter().any(|reading| reading.quote.simulated) {
         output::note(words::SIMULATED);
     }
@@ -132,7 +137,8 @@ fn print(readings: &[Reading]) {
 
 fn age(age: Duration) -> String {
     match age.as_secs() {
-        0..=119 => format!("{:.1} s", age.as_secs_f64()),
+        // Cut, not rounded: there is no 120.0 s beside 2 min.
+        seconds @ 0..=119 => format!("{seconds}.{} s", age.subsec_millis() / 100),
         120..=7_199 => format!("{} min", age.as_secs() / 60),
         seconds => format!("{} h", seconds / 3_600),
     }

@@ -7,6 +7,8 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
+use super::visible::visible;
+
 /// Formats a sentence and the fields that add to it.
 #[derive(Debug)]
 pub(super) struct NotSaid;
@@ -58,10 +60,12 @@ struct Line {
 impl Line {
     fn take(&mut self, field: &Field, value: &str, is_number: bool) {
         match field.name() {
-            "message" => self.sentence = harmless(value),
+            "message" => self.sentence = visible(value).into_owned(),
             // Where in the code of another crate it was said.
             name if name.starts_with("log.") => {}
-            name => self.fields.push((name, harmless(value), is_number)),
+            name => self
+                .fields
+                .push((name, visible(value).into_owned(), is_number)),
         }
     }
 }
@@ -88,19 +92,6 @@ impl Visit for Line {
         let _ = write!(text, "{value:?}");
         self.take(field, &text, false);
     }
-}
-
-/// What others say may not steer the terminal.
-fn harmless(text: &str) -> String {
-    let mut harmless = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '\t' => harmless.push(' '),
-            letter if letter.is_control() => harmless.extend(letter.escape_default()),
-            letter => harmless.push(letter),
-        }
-    }
-    harmless
 }
 
 #[cfg(test)]

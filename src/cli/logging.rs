@@ -1,6 +1,6 @@
 //! Logs go to standard error, pretty or as JSON; traces to a collector, where one is named.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 
 use tracing::Subscriber;
 use tracing_subscriber::fmt::format::Writer;
@@ -11,6 +11,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, filter, fmt};
 
 use super::failure::Failure;
+use super::paint::colours;
+use super::visible::visible_json;
 use super::{log_fields, traces};
 use crate::clock::{self, Clock};
 use crate::config::{LogFormat, Settings};
@@ -58,12 +60,15 @@ fn logs<S>(settings: &Settings) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let logs = fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_timer(SeoulTime(clock::system()));
+    let logs = fmt::layer().with_timer(SeoulTime(clock::system()));
     match settings.log_format {
-        LogFormat::Json => logs.json().flatten_event(true).boxed(),
+        LogFormat::Json => logs
+            .with_writer(|| JsonLines)
+            .json()
+            .flatten_event(true)
+            .boxed(),
         LogFormat::Text => logs
+            .with_writer(std::io::stderr)
             .with_target(false)
             .with_ansi(colours(std::io::stderr().is_terminal()))
             .fmt_fields(log_fields::NotSaid)
@@ -80,7 +85,20 @@ impl FormatTime for SeoulTime {
     }
 }
 
-/// Whether to colour what goes to a stream: on a terminal, unless `NO_COLOR` is set.
-pub(super) fn colours(is_terminal: bool) -> bool {
-    is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+/// Standard error for lines of JSON, whose characters are all seen.
+struct JsonLines;
+
+impl io::Write for JsonLines {
+    /// Takes a whole line, as the layer writes it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let json = text.strip_suffix('\n').unwrap_or(&text);
+        let shown = visible_json(json.to_owned()) + "\n";
+        io::stderr().lock().write_all(shown.as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }

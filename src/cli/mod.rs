@@ -3,25 +3,34 @@
 mod alert;
 mod calendar;
 mod clients;
+mod codes;
 mod config;
 mod demo;
 mod doctor;
+mod examples;
 mod failure;
 mod get;
 mod log_fields;
 mod logging;
 mod output;
+mod paint;
 mod plan;
 mod progress;
 mod reason;
 mod run;
+mod search;
 mod serve;
 mod sim;
+mod similar;
+mod standing;
 mod status;
 mod strip;
+mod table;
+mod terminal;
 mod top;
 mod traces;
 mod universe;
+mod visible;
 mod watch;
 mod why;
 mod words;
@@ -31,7 +40,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::clock;
@@ -67,6 +76,8 @@ enum Command {
     Run(run::RunArguments),
     /// Serve prices, streams and the page over HTTP, beside a daemon elsewhere
     Serve(serve::ServeArguments),
+    /// Find stocks by name, a part of it, or initial consonants
+    Search(search::SearchArguments),
     /// Look prices up: Redis first, then the broker
     Get(get::GetArguments),
     /// Compute whether a set-up keeps its codes alive
@@ -105,16 +116,25 @@ enum Command {
 /// Runs the command line of this process.
 #[must_use]
 pub fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             // clap words its own messages, and knows to which stream each belongs.
             if error.use_stderr() {
-                let _ = error.print();
+                // It repeats what was typed, which may have been pasted from elsewhere.
+                let is_seen = |text: std::ffi::OsString| {
+                    text.to_str()
+                        .is_some_and(|text| visible::visible(text) == text)
+                };
+                if std::env::args_os().all(is_seen) {
+                    let _ = error.print();
+                } else {
+                    output::note(&error);
+                }
                 return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
             }
             let text = error.render();
-            if logging::colours(std::io::stdout().is_terminal()) {
+            if paint::colours(std::io::stdout().is_terminal()) {
                 output::raw(text.ansi().to_string().as_bytes());
             } else {
                 output::raw(text.to_string().as_bytes());
@@ -150,11 +170,25 @@ fn finish(outcome: Outcome) -> ExitCode {
     }
 }
 
+/// The command line as it is, with its examples, at the width of the terminal.
+fn command() -> clap::Command {
+    let command = examples::added(Arguments::command());
+    match std::io::stdout().is_terminal() {
+        true => command.term_width(table::width().max(table::LEAST_WIDTH).into()),
+        false => command,
+    }
+}
+
+fn parse() -> Result<Arguments, clap::Error> {
+    Arguments::from_arg_matches(&command().try_get_matches()?)
+}
+
 async fn dispatch(arguments: Arguments) -> Outcome {
     let layers = || layers(arguments.config.as_ref(), &arguments.settings);
     match arguments.command {
         Command::Run(command) => run::run(command, layers()?).await,
         Command::Serve(command) => serve::run(command, layers()?).await,
+        Command::Search(command) => search::run(command, layers()?).await,
         Command::Get(command) => get::run(command, layers()?).await,
         Command::Plan(command) => plan::run(command, layers()?).await,
         Command::Calendar(command) => calendar::run(&command, &layers()?),
@@ -171,7 +205,7 @@ async fn dispatch(arguments: Arguments) -> Outcome {
         Command::Config(command) => config::run(&command, &layers()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "sise", &mut script);
+            clap_complete::generate(shell, &mut command(), "sise", &mut script);
             output::raw(&script);
             Ok(0)
         }
@@ -199,8 +233,9 @@ fn layers(file: Option<&PathBuf>, flags: &[String]) -> Result<Layers, Failure> {
             } else {
                 "***"
             };
+            let meant = similar::meant(name, KEYS.iter().map(|key| key.name));
             return Err(Failure::usage(format!(
-                "--set {shown}: there is no such setting; `sise config` lists them"
+                "--set {shown}: there is no such setting{meant}; `sise config` lists them"
             )));
         };
         layers.set(key.name, value);
@@ -280,6 +315,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -1,14 +1,17 @@
-//! Data goes to standard output, and nothing else does.
+//! Data goes to standard output, and nothing else does. Whatever is written for people is made
+//! visible on its way, wherever it came from.
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::sync::OnceLock;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::paint::Painted;
+use super::table::Table;
+use super::visible::{visible, visible_json, visible_lines};
 
 /// The first write that failed. Nothing is written after it, so that an answer with a hole never
 /// looks whole.
@@ -46,15 +49,26 @@ pub(super) fn check() -> Result<(), Failure> {
     }
 }
 
-/// Writes a line.
+/// Writes a line; what does not belong into one is escaped.
 pub(super) fn line(text: impl std::fmt::Display) {
-    raw(format!("{text}\n").as_bytes());
+    raw(format!("{}\n", visible(&text.to_string())).as_bytes());
+}
+
+/// Writes a line with colours.
+pub(super) fn painted(line: Painted) {
+    raw(format!("{line}\n").as_bytes());
+}
+
+/// Writes a table.
+pub(super) fn rows(table: &Table) {
+    let lines: String = table.lines().map(|line| line + "\n").collect();
+    raw(lines.as_bytes());
 }
 
 /// Writes a value as one line of JSON.
 pub(super) fn json(value: &impl Serialize) {
     match serde_json::to_string(value) {
-        Ok(text) => line(text),
+        Ok(text) => raw(format!("{}\n", visible_json(text)).as_bytes()),
         Err(error) => {
             let _ = FAILED.set(error.into());
         }
@@ -63,17 +77,7 @@ pub(super) fn json(value: &impl Serialize) {
 
 /// Writes a line for people to standard error.
 pub(super) fn note(text: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "{text}");
-}
-
-/// An empty table in the house's look.
-pub(super) fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(header);
-    table
+    let _ = writeln!(io::stderr(), "{}", visible_lines(&text.to_string()));
 }
 
 /// A number with thousands separators.

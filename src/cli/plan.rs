@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::failure::{DONE, Outcome};
+use super::codes;
+use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
 use crate::config::Layers;
 use crate::domain::{Calling, Plan};
@@ -14,8 +15,11 @@ use crate::domain::{Calling, Plan};
 #[derive(Debug, Args)]
 pub(super) struct PlanArguments {
     /// Plan for so many codes instead of the stock list at hand
-    #[arg(long, value_name = "N")]
-    codes: Option<usize>,
+    #[arg(long, value_name = "N", conflicts_with = "codes")]
+    count: Option<usize>,
+    /// Plan for these stocks, by code or name, separated by commas
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    codes: Option<Vec<String>>,
     /// With so many watched codes instead of those of now
     #[arg(long, value_name = "N")]
     watched: Option<usize>,
@@ -26,17 +30,21 @@ pub(super) struct PlanArguments {
 
 pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
     let parts = super::parts(&layers)?;
-    let codes = match arguments.codes {
-        Some(codes) => codes,
-        None => super::universe::load(&parts).await?.universe.len(),
+    let codes = match (arguments.count, &arguments.codes) {
+        (Some(count), _) => count,
+        (None, Some(texts)) => {
+            let named = codes::symbols(&parts, texts).await;
+            named.map_err(|failure| say_count(failure, texts))?.len()
+        }
+        (None, None) => super::universe::load(&parts).await?.universe.len(),
     };
-    let watched = match arguments.watched {
-        Some(watched) => watched,
-        None => parts.watched.watched().await.map_or(0, |codes| codes.len()),
+    let plan = match arguments.watched {
+        Some(watched) => parts.plan(codes, watched),
+        None => parts.plan_ahead(codes).await,
     };
-    let plan = Plan {
-        watched,
-        ..parts.settings.plan(codes, parts.settings.calling())
+    let outcome = match plan.keeps_alive() {
+        true => DONE,
+        false => INCOMPLETE,
     };
     if arguments.json {
         output::json(&json!({
@@ -62,7 +70,7 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
             "keeps_watched": plan.keeps_watched(),
             "shared": parts.settings.sweep.shared,
         }));
-        return Ok(DONE);
+        return Ok(outcome);
     }
     let way = match plan.calling {
         Calling::Multi => format!("{} codes a call (real account)", plan.batch_size),
@@ -76,8 +84,8 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
     output::line(format!("sweep every       {}", seconds(plan.period())));
     output::line(format!("a price lives     {}", seconds(plan.ttl)));
     output::line(format!(
-        "alive at any time {:.0} %{}",
-        plan.share_alive() * 100.0,
+        "alive at any time {} %{}",
+        alive(&plan),
         until_spent(&plan)
     ));
     output::line(format!(
@@ -89,21 +97,29 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
         "this set-up keeps every code alive".to_owned()
     } else {
         format!(
-            "this set-up does NOT keep its codes alive: {}",
+            "this set-up does NOT keep its codes alive: {}. What works: {}",
+            figures(&plan),
             remedies(&plan)
         )
     };
     output::line(verdict);
-    let strains = [plan.watched_strain(), plan.list_strain()];
-    for strain in strains.into_iter().flatten() {
-        output::line(format!(
-            "{strain}: watch fewer, or set watch.interval to more"
-        ));
+    if let Some(strain) = plan.watched_strain() {
+        output::line(format!("{strain}: {WATCH_LESS}"));
     }
     if parts.settings.sweep.shared {
         output::line("(this key alone; other keys share the work: sweep.shared)".to_owned());
     }
-    Ok(DONE)
+    Ok(outcome)
+}
+
+/// A number alone was likely meant to count.
+fn say_count(failure: Failure, texts: &[String]) -> Failure {
+    match texts {
+        [text] if text.parse::<usize>().is_ok() => Failure::usage(format!(
+            "{failure}; to plan for so many codes write --count {text}"
+        )),
+        _ => failure,
+    }
 }
 
 /// The class of codes that are refreshed more often than the rest.
@@ -116,8 +132,29 @@ fn watched_words(plan: &Plan) -> String {
     )
 }
 
+/// What to do about codes that are watched too often.
+pub(super) const WATCH_LESS: &str = "watch fewer codes, or set watch.interval to more";
+
+/// The figures of a set-up that cannot keep its codes alive, alike whoever says them.
+pub(super) fn figures(plan: &Plan) -> String {
+    let strain = plan.list_strain();
+    let strain = strain.map_or_else(String::new, |strain| format!("; {strain}"));
+    format!(
+        "each is written every {:.0} s and lives {:.0} s, so {} % are there at any moment{}{strain}",
+        plan.period().as_secs_f64(),
+        plan.ttl.as_secs_f64(),
+        alive(plan),
+        until_spent(plan)
+    )
+}
+
+/// The share of the codes that are alive, in whole percent; 100 only where all are.
+pub(super) fn alive(plan: &Plan) -> f64 {
+    (plan.share_alive() * 100.0 + 1e-9).floor()
+}
+
 /// Until when codes are alive where the calls of a day do not last.
-pub(super) fn until_spent(plan: &Plan) -> &'static str {
+fn until_spent(plan: &Plan) -> &'static str {
     match plan.lasts_the_day() {
         true => "",
         false => ", until the calls of the day are made",
@@ -127,6 +164,9 @@ pub(super) fn until_spent(plan: &Plan) -> &'static str {
 /// What would work instead.
 pub(super) fn remedies(plan: &Plan) -> String {
     let mut ways = Vec::new();
+    if plan.list_strain().is_some() {
+        ways.push(WATCH_LESS.to_owned());
+    }
     if let Some(most) = plan.per_day.filter(|_| !plan.lasts_the_day()) {
         ways.push(format!(
             "more calls a day (kis.calls_per_day, now {most}; {} are needed), or sweeps further apart (schedule.interval, now {})",
@@ -168,7 +208,8 @@ pub(super) fn remedies(plan: &Plan) -> String {
 
 fn seconds(time: Duration) -> String {
     let seconds = time.as_secs_f64();
-    if seconds < 120.0 {
+    // What would be rounded to 120.0 s is said in minutes.
+    if seconds < 119.95 {
         format!("{seconds:.1} s")
     } else {
         format!("{:.1} min", seconds / 60.0)

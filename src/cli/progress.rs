@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::logging::colours;
+use super::paint::colours;
 
 /// A bar over `codes` with rate, time left and count; silent where nobody would see it.
 pub(super) fn bar(codes: usize) -> ProgressBar {

@@ -9,22 +9,24 @@ use serde::Serialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::codes;
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
-use super::plan::{remedies, until_spent};
+use super::plan::{figures, remedies};
 use super::progress;
+use super::words::percent;
 use crate::alerts::Alerts;
 use crate::api::{ApiServer, Sweeping};
 use crate::board::{Keeper, QuoteBoard};
 use crate::config::Layers;
 use crate::daemon::{self, Signal};
-use crate::domain::{Calling, Event, KrxTime, Quote, Role, Skipped, Symbol};
+use crate::domain::{Event, KrxTime, Quote, Role, Skipped, Symbol};
 use crate::feed::Feed;
 use crate::fleet::{self, Member};
 use crate::freshness::Freshness;
 use crate::leadership::Candidate;
 use crate::ledger::LedgerKeeper;
-use crate::port::{QuoteSource as _, SourceError, StoreError, Urgency};
+use crate::port::{SourceError, StoreError, Urgency};
 use crate::schedule::{self, Schedule};
 use crate::setup::{Broker, Parts};
 use crate::supervisor::{Supervisor, Tasks};
@@ -43,7 +45,7 @@ pub(super) struct RunArguments {
     /// Make one pass and end; at any hour
     #[arg(long)]
     once: bool,
-    /// With --once: these codes only, separated by commas
+    /// With --once: these stocks only, by code or name, separated by commas
     #[arg(
         long,
         value_name = "A,B",
@@ -52,7 +54,7 @@ pub(super) struct RunArguments {
         conflicts_with = "codes_file"
     )]
     codes: Option<Vec<String>>,
-    /// With --once: the codes in this file only, separated by white space or commas
+    /// With --once: the stocks in this file only, separated by white space or commas
     #[arg(long, value_name = "FILE", requires = "once")]
     codes_file: Option<PathBuf>,
     /// With --once: do nothing while the market is closed
@@ -114,7 +116,7 @@ struct Workers {
 /// One pass. A signal is heard from the first moment on: it ends the preparation at once and the
 /// pass within its grace.
 async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: Broker) -> Outcome {
-    let codes = codes(arguments)?;
+    let codes = codes(arguments, &parts).await?;
     parts.learn_time().await;
     let moment = parts.calendar.load().moment((parts.clock)());
     if let (true, Some(closed)) = (arguments.if_open, &moment.closed) {
@@ -171,7 +173,7 @@ async fn pass(
         output::note("stopped before a price was asked for");
         return Ok(INCOMPLETE);
     };
-    let plan = parts.settings.plan(symbols.len(), broker.source.calling());
+    let plan = parts.plan_ahead(symbols.len()).await;
     if plan.sweep_time() > plan.ttl {
         tracing::warn!(
             "the pass takes about {} s and a price lives {} s: the first are gone before the last are there",
@@ -197,7 +199,9 @@ async fn pass(
     let report = sweeper.sweep(&task, &observe, stop).await;
     bar.finish_and_clear();
     let today = task.close_window.map(|(from, _)| from.date_naive());
-    parts.recorder.note(report.event(started_at, today));
+    parts
+        .recorder
+        .note(report.event(started_at, !is_whole_list, today));
     if let Err(error) = ledger
         .settle(&task.symbols, &report, started_at, None)
         .await
@@ -236,10 +240,7 @@ async fn prepare(
     parts.sweep_store.ping().await?;
     super::look_at_redis(parts).await?;
     let symbols = match codes {
-        Some(codes) => {
-            parts.know_names().await;
-            codes
-        }
+        Some(codes) => codes,
         None => super::universe::load(parts)
             .await?
             .universe
@@ -276,47 +277,22 @@ fn close_window(parts: &Parts) -> Option<(KrxTime, KrxTime)> {
     window.filter(|(from, until)| *from <= now && now < *until)
 }
 
-fn codes(arguments: &RunArguments) -> Result<Option<Vec<Symbol>>, Failure> {
-    let texts: Vec<String> = if let Some(codes) = &arguments.codes {
-        codes.iter().map(|code| code.trim().to_owned()).collect()
-    } else if let Some(path) = &arguments.codes_file {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-        // Spreadsheets put a byte-order mark in front.
-        let text = text.trim_start_matches('\u{feff}');
-        let parts = text
-            .lines()
-            .filter(|line| !line.trim_start().starts_with('#'))
-            .flat_map(|line| line.split(|c: char| c.is_whitespace() || c == ','));
-        parts
-            .filter(|part| !part.is_empty())
-            .map(str::to_owned)
-            .collect()
-    } else {
-        return Ok(None);
-    };
-    let mut symbols: Vec<Symbol> = Vec::with_capacity(texts.len());
-    for text in texts {
-        let symbol = text
-            .parse()
-            .map_err(|error| Failure::usage(format!("{error}")))?;
-        if !symbols.contains(&symbol) {
-            symbols.push(symbol);
-        }
-    }
-    if symbols.is_empty() {
-        return Err(Failure::usage("no codes are given"));
-    }
-    Ok(Some(symbols))
+/// The codes that are asked for; `None` for the whole list.
+async fn codes(arguments: &RunArguments, parts: &Parts) -> Result<Option<Vec<Symbol>>, Failure> {
+    Ok(match (&arguments.codes, &arguments.codes_file) {
+        (Some(texts), _) => Some(codes::symbols(parts, texts).await?),
+        (None, Some(path)) => Some(codes::in_file(parts, path).await?),
+        (None, None) => None,
+    })
 }
 
 fn print(report: &Report, is_close: bool) {
     let kept = if is_close { ", kept as the close" } else { "" };
     output::line(format!(
-        "{} of {} codes written ({:.1} %{kept}) in {:.1} s: {} calls, {} refused, {} repeated",
+        "{} of {} codes written ({}{kept}) in {:.1} s: {} calls, {} refused, {} repeated",
         grouped(report.written),
         grouped(report.universe),
-        report.coverage * 100.0,
+        percent(report.coverage),
         Duration::from_millis(report.elapsed_ms).as_secs_f64(),
         grouped(report.calls),
         grouped(report.refused_calls),
@@ -472,7 +448,7 @@ async fn make_ready(
     }
     let loaded = super::universe::load(parts).await?;
     let codes = loaded.universe.len();
-    refuse_gaps(arguments, parts, codes, broker.source.calling())?;
+    refuse_gaps(arguments, parts, codes).await?;
     tracing::info!(
         codes,
         source = loaded.source,
@@ -502,24 +478,15 @@ async fn make_ready(
 }
 
 /// A set-up that cannot keep its codes alive is refused, with what would work.
-fn refuse_gaps(
-    arguments: &RunArguments,
-    parts: &Parts,
-    codes: usize,
-    calling: Calling,
-) -> Result<(), Failure> {
-    let plan = parts.settings.plan(codes, calling);
+async fn refuse_gaps(arguments: &RunArguments, parts: &Parts, codes: usize) -> Result<(), Failure> {
+    let plan = parts.plan_ahead(codes).await;
     if plan.keeps_alive() {
         return Ok(());
     }
     let trouble = format!(
-        "this set-up cannot keep its {} codes alive: each is written every {:.0} s and lives {:.0} s, \
-         so {:.0} % are there at any moment{}",
+        "this set-up cannot keep its {} codes alive: {}",
         grouped(codes),
-        plan.period().as_secs_f64(),
-        plan.ttl.as_secs_f64(),
-        plan.share_alive() * 100.0,
-        until_spent(&plan)
+        figures(&plan)
     );
     if arguments.allow_gaps {
         tracing::warn!("{trouble}; going on, as --allow-gaps says");

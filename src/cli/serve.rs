@@ -1,5 +1,6 @@
 //! `sise serve`
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +75,19 @@ async fn keep_names(parts: &Parts, stop: &CancellationToken) {
     }
 }
 
+/// The address of the page behind a listener, as one can open it on this machine.
+pub(super) fn page(listener: SocketAddr) -> String {
+    let mut address = listener;
+    if address.ip().is_unspecified() {
+        // Every address of the machine, but none that a browser could open.
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{address}/")
+}
+
 /// The listener of the API; `None` where it is served nowhere.
 pub(super) async fn listen(parts: &Parts) -> Result<Option<TcpListener>, Failure> {
     let Some(address) = parts.settings.api.listen else {
@@ -91,6 +105,24 @@ pub(super) async fn listen(parts: &Parts) -> Result<Option<TcpListener>, Failure
     })?;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "API, health and metrics");
+        tracing::info!("the market on one page: {}", page(address));
     }
     Ok(Some(listener))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page;
+
+    #[test]
+    fn the_page_has_an_address_that_opens() {
+        for (listener, wanted) in [
+            ("127.0.0.1:8787", "http://127.0.0.1:8787/"),
+            ("0.0.0.0:80", "http://127.0.0.1:80/"),
+            ("[::]:8787", "http://[::1]:8787/"),
+            ("192.168.1.2:8787", "http://192.168.1.2:8787/"),
+        ] {
+            assert_eq!(page(listener.parse().unwrap()), wanted);
+        }
+    }
 }

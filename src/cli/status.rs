@@ -7,7 +7,9 @@ use clap::Args;
 
 use super::failure::{DONE, Outcome};
 use super::output::{self, grouped};
+use super::paint::{Ink, Painted};
 use super::strip::{self, Look};
+use super::table::{Cell, Table};
 use super::words::{self, length, long, percent, short};
 use crate::config::Layers;
 use crate::domain::{APART, Event, KrxTime, Presence, Watching};
@@ -60,7 +62,16 @@ impl Told<'_> {
         if status.is_simulated() {
             output::line(format!("warning    {}", words::SIMULATED));
         }
-        output::line(format!("\nleader     {}", self.leader_words()));
+        output::line("");
+        let ink = match (&status.leader, status.open) {
+            (None, true) => Ink::Bad,
+            _ => Ink::Plain,
+        };
+        output::painted(
+            Painted::new()
+                .with(Ink::Plain, "leader     ")
+                .with(ink, self.leader_words()),
+        );
         if let Some(broker) = &status.broker {
             output::line(format!("prices of  {broker}"));
         }
@@ -72,7 +83,8 @@ impl Told<'_> {
             output::line("bans       none");
         }
         for ban in &status.bans {
-            output::line(format!("ban        {}", words::sentence(ban, now)));
+            let words = format!("ban        {}", words::sentence(ban, now));
+            output::painted(Painted::new().with(Ink::Bad, words));
         }
         for KeyCalls { key, share, .. } in &status.rates {
             let why = if *share < 1.0 {
@@ -80,10 +92,16 @@ impl Told<'_> {
             } else {
                 ""
             };
-            output::line(format!(
+            let ink = if *share < 1.0 {
+                Ink::Warning
+            } else {
+                Ink::Plain
+            };
+            let words = format!(
                 "rate       {} of the set rate{why} (key {key})",
                 percent(*share)
-            ));
+            );
+            output::painted(Painted::new().with(ink, words));
         }
     }
 
@@ -103,9 +121,9 @@ impl Told<'_> {
             output::line("processes  none has been heard of lately");
             return;
         }
-        let mut table = output::table(&["process", "role", "since", "key", "rate", "doing"]);
         // What a process is doing may be a long sentence.
-        table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+        let header = ["process", "role", "since", "key", "rate", "doing"];
+        let mut table = Table::new(&header).folded();
         for process in &self.0.processes {
             table.add_row([
                 process.process.as_str(),
@@ -116,7 +134,8 @@ impl Told<'_> {
                 &process.doing,
             ]);
         }
-        output::line(format!("\n{table}"));
+        output::line("");
+        output::rows(&table);
         for watched in self
             .0
             .processes
@@ -129,7 +148,8 @@ impl Told<'_> {
             output::line(format!("live       {live} codes streamed by the live feed"));
         }
         if let Some(trouble) = Presence::at_odds(&self.0.processes) {
-            output::line(format!("warning    {trouble}; {APART}"));
+            let words = format!("warning    {trouble}; {APART}");
+            output::painted(Painted::new().with(Ink::Warning, words));
         }
     }
 
@@ -138,7 +158,7 @@ impl Told<'_> {
         if self.0.sweeps.is_empty() {
             output::line("sweeps     none in the journal");
         } else {
-            let mut table = output::table(&[
+            let mut table = Table::new(&[
                 "sweep", "took", "coverage", "written", "calls", "refused", "missing",
             ]);
             for entry in &self.0.sweeps {
@@ -152,22 +172,26 @@ impl Told<'_> {
                     .collect();
                 let elapsed = i64::try_from(swept.elapsed_ms).unwrap_or(i64::MAX);
                 let seconds = TimeDelta::milliseconds(elapsed).as_seconds_f64();
+                let coverage = match swept.coverage < self.0.coverage.gap_below {
+                    true => Ink::Bad,
+                    false => Ink::Good,
+                };
+                let refused = match swept.refused_calls {
+                    0 => Ink::Plain,
+                    _ => Ink::Warning,
+                };
                 table.add_row([
-                    short(swept.started_at, self.0.at),
-                    format!("{seconds:.1} s"),
-                    percent(swept.coverage),
-                    grouped(swept.written),
-                    grouped(swept.calls),
-                    grouped(swept.refused_calls),
-                    missing.join(", "),
+                    short(swept.started_at, self.0.at).into(),
+                    format!("{seconds:.1} s").into(),
+                    Cell::new(percent(swept.coverage), coverage),
+                    grouped(swept.written).into(),
+                    grouped(swept.calls).into(),
+                    Cell::new(grouped(swept.refused_calls), refused),
+                    missing.join(", ").into(),
                 ]);
             }
-            for column in 1..=5 {
-                if let Some(column) = table.column_mut(column) {
-                    column.set_cell_alignment(comfy_table::CellAlignment::Right);
-                }
-            }
-            output::line(table);
+            table.right(1..=5);
+            output::rows(&table);
         }
         if let Some(skip) = &self.0.last_skip {
             let sentence = words::sentence(skip, self.0.at);
@@ -184,15 +208,17 @@ impl Told<'_> {
             ..
         } = &self.0.coverage;
         if slots.is_empty() {
-            output::line("\ncoverage   no session today");
+            output::line("");
+            output::line("coverage   no session today");
             return;
         }
-        output::line("\ncoverage of today, minute by minute");
+        output::line("");
+        output::line("coverage of today, minute by minute");
         for line in strip::draw(slots, *open, *gap_below, Look::of_terminal()) {
-            output::line(line);
+            output::painted(line);
         }
         for gap in gaps {
-            output::line(words::gap(gap, self.0.at));
+            output::painted(Painted::new().with(Ink::Bad, words::gap(gap, self.0.at)));
         }
     }
 }

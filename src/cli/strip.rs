@@ -1,10 +1,9 @@
 //! Coverage by minute as one line of blocks, folded to the width of the terminal.
 
-use std::io::IsTerminal as _;
-
 use chrono::{TimeDelta, Timelike as _};
 
-use super::logging::colours;
+use super::paint::{self, Ink, Painted};
+use super::table;
 use crate::domain::KrxTime;
 use crate::status::Slot;
 
@@ -27,15 +26,14 @@ pub(super) struct Look {
 impl Look {
     /// By the terminal at hand; a pipe is eighty wide.
     pub(super) fn of_terminal() -> Self {
-        let width = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
         Self {
-            width,
+            width: table::width().into(),
             marks: if speaks_unicode(|name| std::env::var(name).ok()) {
                 Marks::BLOCKS
             } else {
                 Marks::LETTERS
             },
-            is_coloured: colours(std::io::stdout().is_terminal()),
+            is_coloured: paint::on_stdout(),
         }
     }
 }
@@ -81,15 +79,12 @@ pub(super) fn cells(slots: &[Slot], below: f64, look: Look) -> Vec<Cell> {
 }
 
 /// The lines of a strip: cells, hours beneath them, and what they mean.
-pub(super) fn draw(slots: &[Slot], open: KrxTime, below: f64, look: Look) -> Vec<String> {
+pub(super) fn draw(slots: &[Slot], open: KrxTime, below: f64, look: Look) -> Vec<Painted> {
     let minutes = minutes_a_cell(slots, look.width);
-    let mut line = String::new();
+    let painted = || Painted::coloured(look.is_coloured);
+    let mut line = painted();
     for Cell { mark, is_bad } in cells(slots, below, look) {
-        if look.is_coloured && is_bad {
-            line += &format!("\u{1b}[31m{mark}\u{1b}[0m");
-        } else {
-            line.push(mark);
-        }
+        line.push(if is_bad { Ink::Bad } else { Ink::Plain }, mark);
     }
     let cell = match minutes {
         1 => "a minute".to_owned(),
@@ -108,7 +103,12 @@ pub(super) fn draw(slots: &[Slot], open: KrxTime, below: f64, look: Look) -> Vec
         "{full} {:.0} % of the list live or more   {least}-{most} less   {not_counted} not counted   a cell is {cell}",
         below * 100.0
     );
-    vec![line, hours(slots.len(), minutes, open), meaning]
+    let hours = hours(slots.len(), minutes, open);
+    vec![
+        line,
+        painted().with(Ink::Plain, hours),
+        painted().with(Ink::Plain, meaning),
+    ]
 }
 
 /// The worst of some minutes.
@@ -197,7 +197,8 @@ mod tests {
             marks,
             is_coloured: false,
         };
-        draw(slots, open, BELOW, look)
+        let lines = draw(slots, open, BELOW, look);
+        lines.iter().map(ToString::to_string).collect()
     }
 
     /// A session with one bad minute, one that nobody counted, and an hour to come.

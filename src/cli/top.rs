@@ -3,7 +3,6 @@
 mod draw;
 mod picture;
 mod screen;
-mod terminal;
 
 use std::io::IsTerminal as _;
 
@@ -12,6 +11,9 @@ use serde_json::json;
 
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
+use super::paint::Ink;
+use super::standing::Standing;
+use super::table::{Cell, Table};
 use super::words;
 use crate::clock;
 use crate::config::{Layers, Settings};
@@ -167,6 +169,8 @@ fn object(place: &Place, top: &Top, parts: &Parts) -> serde_json::Value {
         "volume": quote.and_then(|quote| quote.volume),
         "value": quote.and_then(|quote| quote.value),
         "simulated": quote.is_some_and(|quote| quote.simulated),
+        "status": quote.map(|quote| quote.status),
+        "limit": quote.and_then(|quote| quote.limit),
         "fetched_at": quote.map(|quote| quote.fetched_at.to_rfc3339()),
     })
 }
@@ -179,7 +183,9 @@ fn print(top: &Top, measure: Measure, parts: &Parts) {
     };
     let mut header = vec!["", "code", "name", "price", "%"];
     header.extend(ranked_by);
-    let mut table = output::table(&header);
+    let right = [0, 3, 4].into_iter().chain(ranked_by.map(|_| 5));
+    header.push("");
+    let mut table = Table::new(&header);
     for place in &top.places {
         let quote = place.quote.as_ref();
         let absent = || "-".to_owned();
@@ -187,24 +193,24 @@ fn print(top: &Top, measure: Measure, parts: &Parts) {
             Measure::ChangeRate => Some(place.number),
             _ => quote.and_then(|quote| quote.change_rate),
         };
-        let mut row = vec![
-            place.rank.to_string(),
-            place.code.to_string(),
-            name(place, parts),
-            quote.map_or_else(absent, |quote| grouped(quote.price)),
-            rate.map_or_else(absent, |rate| format!("{rate:+.2}")),
+        let ink = Ink::of_change(rate);
+        let mut row: Vec<Cell> = vec![
+            place.rank.to_string().into(),
+            place.code.to_string().into(),
+            name(place, parts).into(),
+            Cell::new(quote.map_or_else(absent, |quote| grouped(quote.price)), ink),
+            Cell::new(rate.map_or_else(absent, |rate| format!("{rate:+.2}")), ink),
         ];
         if ranked_by.is_some() {
-            row.push(grouped(whole(place.number)));
+            row.push(grouped(whole(place.number)).into());
+        }
+        if let Some(standing) = quote.and_then(|quote| Standing::of(quote)) {
+            row.push(Cell::new(standing.words(), standing.ink()));
         }
         table.add_row(row);
     }
-    for column in [0, 3, 4, 5] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(comfy_table::CellAlignment::Right);
-        }
-    }
-    output::line(table);
+    table.right(right);
+    output::rows(&table);
     let mut quotes = top.places.iter().filter_map(|place| place.quote.as_ref());
     if quotes.any(|quote| quote.simulated) {
         output::note(words::SIMULATED);

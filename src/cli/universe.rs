@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::failure::{DONE, Failure, Outcome};
 use super::output::{self, grouped};
+use super::table::Table;
 use crate::config::Layers;
 use crate::setup::Parts;
 use crate::universe::Loaded;
@@ -40,7 +41,7 @@ pub(super) async fn run(arguments: UniverseArguments, mut layers: Layers) -> Out
         output::json(&loaded.universe.listings());
         return Ok(DONE);
     }
-    let mut table = output::table(&["code", "name", "market", "group", "sector", ""]);
+    let mut table = Table::new(&["code", "name", "market", "group", "sector", ""]);
     let mut groups: BTreeMap<&str, usize> = BTreeMap::new();
     for listing in loaded.universe.listings() {
         *groups.entry(listing.group.code()).or_default() += 1;
@@ -58,7 +59,7 @@ pub(super) async fn run(arguments: UniverseArguments, mut layers: Layers) -> Out
             halted,
         ]);
     }
-    output::line(table);
+    output::rows(&table);
     let groups: Vec<String> = groups
         .iter()
         .map(|(group, count)| format!("{group} {count}"))

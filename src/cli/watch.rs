@@ -3,8 +3,11 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
+use super::codes;
+use super::failure::{DONE, INCOMPLETE, Outcome};
 use super::output;
+use super::similar;
+use super::table::Table;
 use crate::config::Layers;
 use crate::domain::Symbol;
 use crate::setup::Parts;
@@ -23,7 +26,7 @@ enum WatchCommand {
     Add {
         /// Name of the list, such as mine
         list: String,
-        /// Stock codes, such as 005930
+        /// Stocks by code or name, such as 005930 or 삼성전자
         #[arg(required = true, value_name = "CODE")]
         codes: Vec<String>,
     },
@@ -31,7 +34,7 @@ enum WatchCommand {
     Remove {
         /// Name of the list
         list: String,
-        /// Stock codes; none for the whole list
+        /// Stocks by code or name; none for the whole list
         #[arg(value_name = "CODE")]
         codes: Vec<String>,
     },
@@ -52,24 +55,15 @@ pub(super) async fn run(arguments: WatchArguments, layers: Layers) -> Outcome {
     let lists = WatchLists::new(&parts.cache);
     match arguments.command {
         WatchCommand::Add { list, codes } => add(&parts, &lists, &list, &codes).await,
-        WatchCommand::Remove { list, codes } => remove(&lists, &list, &codes).await,
+        WatchCommand::Remove { list, codes } => remove(&parts, &lists, &list, &codes).await,
         WatchCommand::List { list, json } => show(&parts, &lists, list, json).await,
     }
 }
 
-fn symbols(codes: &[String]) -> Result<Vec<Symbol>, Failure> {
-    let parse = |code: &String| {
-        code.parse()
-            .map_err(|error| Failure::usage(format!("{error}")))
-    };
-    codes.iter().map(parse).collect()
-}
-
 async fn add(parts: &Parts, lists: &WatchLists, list: &str, codes: &[String]) -> Outcome {
-    let symbols = symbols(codes)?;
+    let symbols = codes::symbols(parts, codes).await?;
     let now = (parts.clock)();
     let new = lists.add(list, &symbols, now).await?;
-    parts.know_names().await;
     let universe = parts.universe.load();
     let unlisted: Vec<&str> = symbols
         .iter()
@@ -81,22 +75,27 @@ async fn add(parts: &Parts, lists: &WatchLists, list: &str, codes: &[String]) ->
             "not in the stock list, and asked for all the same: {}",
             unlisted.join(", ")
         ));
+        for tip in symbols
+            .iter()
+            .filter_map(|code| codes::tip(&universe, *code))
+        {
+            output::note(tip);
+        }
     }
     let on_it = lists.codes(list).await?.len();
     output::line(format!("{new} new on {list}, {on_it} in all"));
     Ok(DONE)
 }
 
-async fn remove(lists: &WatchLists, list: &str, codes: &[String]) -> Outcome {
-    let symbols = symbols(codes)?;
-    if symbols.is_empty() {
+async fn remove(parts: &Parts, lists: &WatchLists, list: &str, codes: &[String]) -> Outcome {
+    if codes.is_empty() {
         if lists.clear(list).await? {
             output::line(format!("{list} is removed"));
             return Ok(DONE);
         }
-        output::note(format!("there is no watch list {list}"));
-        return Ok(INCOMPLETE);
+        return no_list(lists, list).await;
     }
+    let symbols = codes::symbols(parts, codes).await?;
     let removed = lists.remove(list, &symbols).await?;
     let left = lists.codes(list).await?.len();
     output::line(format!("{removed} removed from {list}, {left} left"));
@@ -117,7 +116,7 @@ async fn show(parts: &Parts, lists: &WatchLists, list: Option<String>, json: boo
     let mut found = serde_json::Map::new();
     parts.know_names().await;
     let universe = parts.universe.load();
-    let mut table = output::table(&["list", "code", "name", "market", "since"]);
+    let mut table = Table::new(&["list", "code", "name", "market", "since"]);
     for name in names {
         let codes = lists.codes(&name).await?;
         let texts: Vec<&str> = codes.keys().map(Symbol::as_str).collect();
@@ -139,7 +138,7 @@ async fn show(parts: &Parts, lists: &WatchLists, list: Option<String>, json: boo
     if json {
         output::json(&found);
     } else if !is_empty {
-        output::line(table);
+        output::rows(&table);
     }
     match (is_empty, list) {
         (false, _) => Ok(DONE),
@@ -147,9 +146,13 @@ async fn show(parts: &Parts, lists: &WatchLists, list: Option<String>, json: boo
             output::note("nothing is watched: `sise watch add LIST CODE...`");
             Ok(DONE)
         }
-        (true, Some(list)) => {
-            output::note(format!("there is no watch list {list}"));
-            Ok(INCOMPLETE)
-        }
+        (true, Some(list)) => no_list(lists, &list).await,
     }
+}
+
+async fn no_list(lists: &WatchLists, list: &str) -> Outcome {
+    let names = lists.names().await?;
+    let meant = similar::meant(list, names.iter().map(String::as_str));
+    output::note(format!("there is no watch list {list}{meant}"));
+    Ok(INCOMPLETE)
 }

@@ -7,11 +7,12 @@ use chrono::{NaiveTime, TimeZone as _};
 use clap::Args;
 use serde_json::Value;
 
+use super::codes;
 use super::failure::{DONE, Failure, Outcome};
 use super::output;
 use super::words::{self, sentence};
 use crate::config::Layers;
-use crate::domain::{Entry, Event, KrxTime, Seoul, Skipped, Symbol};
+use crate::domain::{Entry, Event, KrxTime, Seoul, Skipped};
 use crate::port::Journal as _;
 use crate::store::RedisStore;
 
@@ -31,7 +32,7 @@ pub(super) struct WhyArguments {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Question {
-    /// Stock code: when it was asked for last, since when its price stands, or why there is none
+    /// Stock, by code or name: when it was asked for last, since when its price stands, or why there is none
     #[arg(value_name = "CODE")]
     code: Option<String>,
     /// Why the last run was skipped
@@ -44,13 +45,14 @@ struct Question {
 
 pub(super) async fn run(arguments: WhyArguments, layers: Layers) -> Outcome {
     let WhyArguments { question, json } = arguments;
-    let symbol = question
-        .code
-        .as_deref()
-        .map(str::parse::<Symbol>)
-        .transpose();
-    let symbol = symbol.map_err(|error| Failure::usage(error.to_string()))?;
     let parts = super::parts(&layers)?;
+    let symbol = match question.code {
+        Some(text) => match codes::symbols(&parts, &[text]).await?.as_slice() {
+            [symbol] => Some(*symbol),
+            _ => return Err(Failure::usage("one code at a time is explained")),
+        },
+        None => None,
+    };
     let redis = super::redis(&parts)?;
     parts.learn_time().await;
     let now = (parts.clock)();
@@ -108,10 +110,8 @@ async fn why_skipped(now: KrxTime, redis: &RedisStore, json: bool) -> Outcome {
         return Ok(DONE);
     }
     output::line(sentence(skip, now));
-    let since = entries.iter().filter_map(|entry| match &entry.event {
-        Event::Sweep(swept) if swept.started_at > skip.last_at => Some(swept),
-        _ => None,
-    });
+    let sweeps = entries.iter().filter_map(|entry| entry.event.whole_sweep());
+    let since = sweeps.filter(|swept| swept.started_at > skip.last_at);
     match since.max_by_key(|swept| swept.started_at) {
         Some(swept) => output::line(format!("since then: {}", words::sweep(swept, now))),
         None => output::line("no sweep since then"),

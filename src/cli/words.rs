@@ -52,9 +52,11 @@ pub(super) fn since(leader: &Leader) -> Option<KrxTime> {
     Some(since.with_timezone(&Seoul))
 }
 
-/// A share in percent.
+/// A share in percent; 100 % only where nothing is missing.
 pub(super) fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
+    // A little more than nothing, for shares that binary fractions cut short.
+    let tenths = (share * 1_000.0 + 1e-9).floor();
+    format!("{:.1} %", tenths / 10.0)
 }
 
 /// What an entry says, in one sentence.
@@ -126,8 +128,12 @@ pub(super) fn sentence(entry: &Entry, now: KrxTime) -> String {
 
 /// A sweep, without who made it.
 pub(super) fn sweep(swept: &Swept, now: KrxTime) -> String {
+    let what = match swept.partial {
+        true => "pass over some codes at",
+        false => "sweep of",
+    };
     let mut text = format!(
-        "sweep of {}: {} of {} codes ({}) in {:.1} s, {} calls, {} refused, {} repeated",
+        "{what} {}: {} of {} codes ({}) in {:.1} s, {} calls, {} refused, {} repeated",
         short(swept.started_at, now),
         grouped(swept.written),
         grouped(swept.universe),
@@ -212,6 +218,20 @@ fn clock(entry: &Entry, jump: ClockJump, by: Duration, now: KrxTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hundred_percent_are_the_whole() {
+        for (share, words) in [
+            (1.0, "100.0 %"),
+            (0.9996, "99.9 %"),
+            (2_768.0 / 2_769.0, "99.9 %"),
+            (0.7, "70.0 %"),
+            (0.29, "29.0 %"),
+            (0.0, "0.0 %"),
+        ] {
+            assert_eq!(percent(share), words);
+        }
+    }
 
     #[test]
     fn lengths_are_said_in_units_that_people_use() {

@@ -231,9 +231,9 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The plan of these settings for a list of `codes`, none of them watched.
+    /// The plan of these settings for a list of `codes`, `watched` of which are refreshed more often.
     #[must_use]
-    pub fn plan(&self, codes: usize, calling: Calling) -> Plan {
+    pub fn plan(&self, codes: usize, watched: usize, calling: Calling) -> Plan {
         Plan {
             codes,
             calling,
@@ -244,7 +244,7 @@ impl Settings {
             batch_pause: self.sweep.batch_pause,
             interval: self.schedule.interval,
             ttl: self.store.ttl,
-            watched: 0,
+            watched,
             watched_interval: self.watch.interval,
         }
     }

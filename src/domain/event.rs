@@ -66,6 +66,9 @@ pub struct Swept {
     pub started_at: KrxTime,
     /// From the first call to the last write, milliseconds.
     pub elapsed_ms: u64,
+    /// Whether it was asked for some codes only, and so says nothing of the list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     /// Codes of the pass.
     pub universe: usize,
     /// Codes whose price was written.
@@ -116,6 +119,17 @@ pub struct Skipped {
         with = "optional_zoned_millis"
     )]
     pub next_run: Option<KrxTime>,
+}
+
+impl Event {
+    /// The sweep of the whole list that it tells of.
+    #[must_use]
+    pub fn whole_sweep(&self) -> Option<&Swept> {
+        match self {
+            Self::Sweep(swept) if !swept.partial => Some(swept),
+            _ => None,
+        }
+    }
 }
 
 impl Skipped {
@@ -348,6 +362,7 @@ mod tests {
         let swept = Swept {
             started_at: at(0),
             elapsed_ms: 6_200,
+            partial: true,
             universe: 3,
             written: 2,
             coverage: 2.0 / 3.0,

@@ -91,6 +91,7 @@ fn sweep() -> Event {
     Event::Sweep(Swept {
         started_at: Seoul.with_ymd_and_hms(2026, 11, 20, 9, 0, 0).unwrap(),
         elapsed_ms: 1,
+        partial: false,
         universe: 1,
         written: 1,
         coverage: 1.0,

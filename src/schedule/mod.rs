@@ -21,12 +21,12 @@ use tokio::time::{Instant, sleep_until};
 use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{KrxTime, Plan};
+use crate::domain::KrxTime;
 use crate::freshness::Freshness;
 use crate::leadership::{Candidate, Post};
 use crate::ledger::LedgerKeeper;
 use crate::ping::Ping;
-use crate::port::{Gap, QuoteSource as _};
+use crate::port::Gap;
 use crate::setup::Parts;
 use crate::supervisor::Tasks;
 use crate::sweep::{Report, Step, Sweeper};
@@ -250,15 +250,6 @@ impl Schedule {
             watched.told_of(gaps).run(stop)
         });
     }
-}
-
-/// What the settings make of a list of `codes`.
-fn plan(parts: &Parts, codes: usize) -> Plan {
-    let calling = parts.broker.as_ref().map_or_else(
-        || parts.settings.calling(),
-        |broker| broker.source.calling(),
-    );
-    parts.settings.plan(codes, calling)
 }
 
 /// Waits for a change of the lead; for ever where nobody else can lead.

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use metrics::gauge;
 
-use super::plan;
-use crate::domain::{KrxTime, Plan};
+use crate::domain::KrxTime;
 use crate::kis::BrokerDay;
 use crate::setup::Parts;
 use crate::universe::Loader;
@@ -41,10 +40,8 @@ impl Morning {
                 let codes = loaded.universe.len();
                 tracing::info!(codes, source = loaded.source, "stock list loaded");
                 gauge!("sise_universe_codes").set(u32::try_from(codes).unwrap_or(u32::MAX));
-                let plan = Plan {
-                    watched: self.watched.load(Ordering::Relaxed),
-                    ..plan(&self.parts, codes)
-                };
+                let watched = self.watched.load(Ordering::Relaxed);
+                let plan = self.parts.plan(codes, watched);
                 if !plan.keeps_alive() {
                     tracing::error!(
                         codes,

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::decision::{self, Due, Skip};
 use super::pass::SLACK;
 use super::state::{Run, State};
-use super::{Schedule, account, plan};
-use crate::domain::{Closed, Event, KrxTime, Plan, Presence, Role, Skipped, Symbol};
+use super::{Schedule, account};
+use crate::domain::{Closed, Event, KrxTime, Presence, Role, Skipped, Symbol};
 use crate::leadership::Candidate;
 use crate::port::Urgency;
 use crate::supervisor::seen;
@@ -79,10 +79,8 @@ impl Schedule {
     /// Starts a sweep.
     fn sweep(&self, state: &mut State, due: Due, now: KrxTime, stop: &CancellationToken) {
         let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
-        let plan = Plan {
-            watched: self.watched.load(Ordering::Relaxed),
-            ..plan(&self.parts, symbols.len())
-        };
+        let watched = self.watched.load(Ordering::Relaxed);
+        let plan = self.parts.plan(symbols.len(), watched);
         let task = Task {
             deadline: plan.sweep_time() * 2 + SLACK,
             symbols,
@@ -222,7 +220,9 @@ impl Schedule {
         if is_cut_off && !report.missing.iter().any(is_reached) {
             self.leave_lead(state).await;
         }
-        self.parts.recorder.note(report.event(started_at, closed));
+        self.parts
+            .recorder
+            .note(report.event(started_at, false, closed));
         if report.written > 0 {
             let parts = Arc::clone(&self.parts);
             let ranking = account::rank(parts, closed.is_some());

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::decision::{self, Due, Skip};
 use super::pass::{Passes, SLACK};
-use super::plan;
 use crate::domain::{Closed, KrxTime, Plan, Symbol, Watching};
 use crate::port::{Gap, Urgency};
 use crate::setup::Parts;
@@ -125,10 +124,8 @@ impl Watched {
         if self.decide(now).await.is_err() {
             return;
         }
-        let plan = Plan {
-            watched: codes.len(),
-            ..plan(&self.parts, self.parts.universe.load().len())
-        };
+        let list = self.parts.universe.load().len();
+        let plan = self.parts.plan(list, codes.len());
         let task = Task {
             deadline: plan.watched_time() * 2 + SLACK,
             symbols: codes,
@@ -213,10 +210,8 @@ impl Watched {
 
     async fn refresh(&mut self, now: KrxTime, stop: &CancellationToken) {
         let symbols = self.not_streamed();
-        let plan = Plan {
-            watched: symbols.len(),
-            ..plan(&self.parts, self.parts.universe.load().len())
-        };
+        let list = self.parts.universe.load().len();
+        let plan = self.parts.plan(list, symbols.len());
         self.note_strain(&plan);
         let task = Task {
             deadline: plan.watched_time() * 2 + SLACK,

@@ -50,7 +50,7 @@ pub struct Status {
     pub broker: Option<BrokerIdentity>,
     /// The processes on the store.
     pub processes: Vec<Presence>,
-    /// The last sweeps, newest first.
+    /// The last sweeps of the whole list, newest first.
     pub sweeps: Vec<Entry>,
     /// The last run that was skipped since the last sweep.
     pub last_skip: Option<Entry>,
@@ -149,7 +149,11 @@ impl Status {
             .collect();
         let rates = KeyCalls::of_all(parts, keys).await?;
         let is_sweep = |entry: &&Entry| matches!(entry.event, Event::Sweep(_));
-        let of_sweeps = entries.iter().filter(is_sweep);
+        let of_passes = entries.iter().filter(is_sweep);
+        // What somebody asked for a few codes says nothing of the list.
+        let of_sweeps = entries
+            .iter()
+            .filter(|entry| entry.event.whole_sweep().is_some());
         let calendar = parts.calendar.load();
         let moment = calendar.moment(now);
         let began = calendar.session(now.date_naive()).map(|(open, _)| open);
@@ -177,7 +181,7 @@ impl Status {
             leader: leader.as_ref().map(LeaderSince::from),
             broker: parts.broker_of_prices().await?,
             coverage: DayCoverage::new(parts, now, counted),
-            calls: Calls::new(&rates, of_sweeps.clone(), parts, now),
+            calls: Calls::new(&rates, of_passes, parts, now),
             sweeps: of_sweeps.take(sweeps).cloned().collect(),
             last_skip,
             clock: parts.clocks_apart().map(|apart| apart.to_string()),
@@ -210,11 +214,10 @@ fn bans(entries: &[Entry], now: KrxTime) -> Vec<Entry> {
 /// The last run of `entries`, newest first, that was skipped since the last sweep; what a process left
 /// to the leader was none.
 fn last_skip(entries: &[Entry]) -> Option<Entry> {
-    let mut sweeps = entries.iter().filter_map(|entry| match &entry.event {
-        Event::Sweep(_) => Some(entry.at),
-        _ => None,
-    });
-    let last_sweep = sweeps.next();
+    let mut sweeps = entries
+        .iter()
+        .filter(|entry| entry.event.whole_sweep().is_some());
+    let last_sweep = sweeps.next().map(|entry| entry.at);
     let is_skip = |entry: &&Entry| match &entry.event {
         Event::Skip(skipped) => {
             skipped.reason != Skipped::NOT_LEADER

@@ -9,10 +9,10 @@ use crate::domain::{Event, KrxTime, MissingCodes, Swept};
 const NAMED: usize = 10;
 
 impl Report {
-    /// What the journal says of this pass, which began at `started_at` and took the close of a
-    /// day, where it did.
+    /// What the journal says of this pass, which began at `started_at`, was `partial` if it was asked
+    /// for some codes only, and took the close of a day, where it did.
     #[must_use]
-    pub fn event(&self, started_at: KrxTime, close_of: Option<NaiveDate>) -> Event {
+    pub fn event(&self, started_at: KrxTime, partial: bool, close_of: Option<NaiveDate>) -> Event {
         let missing = self.missing_by_reason().into_iter().map(|(reason, count)| {
             let of_reason = || self.missing.iter().filter(move |m| m.reason == reason);
             MissingCodes {
@@ -25,6 +25,7 @@ impl Report {
         Event::Sweep(Swept {
             started_at,
             elapsed_ms: self.elapsed_ms,
+            partial,
             universe: self.universe,
             written: self.written,
             coverage: self.coverage,

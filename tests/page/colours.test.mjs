@@ -34,7 +34,8 @@ test('text can be read on every step of every scale and ground', () => {
 
 test('stale and priceless tiles have text that can be read', () => {
   for (const ground of ['light', 'dark']) {
-    const { stale, staleInk, none, noneInk } = palette('red-blue', ground);
+    const { stale, staleInk, none, noneInk, idle, idleInk } = palette('red-blue', ground);
+    assert.ok(contrast(idle, idleInk) >= 4.5, `${ground} idle ${contrast(idle, idleInk)}`);
     for (const fill of stale) assert.ok(contrast(fill, staleInk) >= 4.5, `${ground} stale ${contrast(fill, staleInk)}`);
     for (const fill of none) assert.ok(contrast(fill, noneInk) >= 4.5, `${ground} none ${contrast(fill, noneInk)}`);
   }

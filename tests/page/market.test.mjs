@@ -5,6 +5,8 @@ import { COLUMNS, sorted } from '../../src/api/page/columns.js';
 import { drift, layOut, nearest } from '../../src/api/page/layout.js';
 import { Market } from '../../src/api/page/market.js';
 import { breadth, groupRate, ranked } from '../../src/api/page/ranks.js';
+import { moved, standingWords } from '../../src/api/page/standing.js';
+import { speak } from '../../src/api/page/words.js';
 
 const NOW = Date.parse('2026-03-10T10:00:00+09:00');
 const at = (seconds) => new Date(NOW + seconds * 1000).toISOString();
@@ -98,9 +100,32 @@ test('ranks, breadth and a group’s rate leave stale prices out', () => {
   const held = market([row('000001', 100, 0), row('000002', 200, 0, false)]);
   assert.deepEqual(ranked(held.list, 'gainers').map(({ code }) => code), ['000001']);
   assert.deepEqual(ranked(held.list, 'losers'), []);
-  assert.deepEqual(breadth(held.list), { up: 1, flat: 0, down: 0 });
+  assert.deepEqual(breadth(held.list), { up: 1, flat: 0, down: 0, idle: 0 });
   assert.equal(groupRate(held.list), 1);
   assert.equal(groupRate([]), undefined);
+});
+
+test('what does not trade, or stands at a limit, says so and is not counted as unchanged', () => {
+  const told = (changes) => {
+    const held = market([row('000001', 100, 0)]);
+    const stock = held.stocks.get('000001');
+    Object.assign(stock, { rate: 0, ...changes });
+    return ['ko', 'en'].map((language) => {
+      speak(language);
+      return `${moved(stock)} ${standingWords(stock)}`.trim();
+    });
+  };
+  assert.deepEqual(told({ status: 'halted' }), ['거래정지 거래정지', 'Halted Halted']);
+  assert.deepEqual(told({ status: 'untraded' }), ['거래 없음 거래 없음', 'Untraded Untraded']);
+  assert.deepEqual(told({ rate: 30, status: 'trading', limit: 'upper' }), ['▲30.00% 상한가', '▲30.00% Limit up']);
+  assert.deepEqual(told({ rate: -30, status: 'trading', limit: 'lower' }), ['▼30.00% 하한가', '▼30.00% Limit down']);
+  // A halt outweighs a limit, and a newer price the list.
+  assert.equal(told({ rate: 30, status: 'halted', limit: 'upper' })[1], 'Halted Halted');
+  assert.equal(told({ status: 'trading', halted: true })[0], '0.00%');
+  const held = market([row('000001', 100, 0), row('000002', 200, 0)]);
+  held.takePrices([{ ...price('000001', 100, 0), status: 'halted', change_rate: 0 }, { ...price('000002', 100, 0), status: 'trading', change_rate: 0, limit: 'upper' }]);
+  assert.deepEqual(breadth(held.list), { up: 0, flat: 1, down: 0, idle: 1 });
+  assert.equal(held.stocks.get('000002').limit, 'upper');
 });
 
 test('what has no value is last in both directions', () => {

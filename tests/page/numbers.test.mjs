@@ -34,6 +34,22 @@ test('large numbers in the language’s own units', () => {
   assert.equal(numbers.large(15_234_567, 'en'), '15.2M');
 });
 
+test('what rounds up to the next unit is told in it', () => {
+  const inKorean = [[9_999.6, '1.00만'], [99_950, '10.0만'], [99_994_999, '9,999만'], [99_995_000, '1.00억'], [-99_995_000, '−1.00억'], [999_949_999_999, '9,999억'], [999_950_000_000, '1.00조'], [1e16, '10,000조']];
+  for (const [number, text] of inKorean) assert.equal(numbers.large(number, 'ko'), text);
+  const inEnglish = [[999.6, '1.00K'], [9_996, '10.0K'], [99_960, '100K'], [999_499, '999K'], [999_500, '1.00M'], [999_500_000, '1.00B'], [999_999_999_999, '1.00T'], [1e15, '1,000T']];
+  for (const [number, text] of inEnglish) assert.equal(numbers.large(number, 'en'), text);
+  assert.equal(numbers.rate(-0.001), '0.00%');
+  assert.equal(numbers.length(9_960, 'en'), '9.9 s');
+  for (const language of ['ko', 'en']) {
+    const unit = language === 'ko' ? 10_000 : 1_000;
+    for (let exponent = 0; exponent < 14; exponent += 0.001) {
+      const figure = Number(numbers.large(10 ** exponent, language).replace(/[^\d.]/g, ''));
+      assert.ok(figure < unit, `${10 ** exponent}: ${figure}`);
+    }
+  }
+});
+
 test('a share is whole only where nothing is missing', () => {
   assert.equal(numbers.share(1), '100%');
   assert.equal(numbers.share(0.9997), '99.9%');

@@ -42,12 +42,15 @@ export const fits = (page) => page.evaluate(() => document.scrollingElement.scro
 export const tileColour = (page, code) => page.evaluate(async (wanted) => {
   const { map, market } = await import('./main.js');
   const { step } = await import('./colours.js');
+  const { isIdle } = await import('./standing.js');
   const stock = market.stocks.get(wanted);
   const { left, top } = map.tileOf.get(stock);
   const at = 3 * map.density;
   const [red, green, blue] = map.ink.getImageData(left + at, top + at, 1, 1).data;
   const seen = `#${[red, green, blue].map((value) => value.toString(16).padStart(2, '0')).join('')}`;
-  return { seen, asked: stock.rate === undefined ? undefined : map.colours.fills[step(stock.rate)], state: stock.state };
+  const { fills, idle } = map.colours;
+  const asked = isIdle(stock) ? idle : stock.rate === undefined ? undefined : fills[step(stock.rate)];
+  return { seen, asked, state: stock.state };
 }, code);
 
 /** Where a stock's tile lies on the map. */
@@ -74,6 +77,7 @@ export const quiet = (page) => page.routeWebSocket(/v1\/stream/, (near) => {
 export const wrongTiles = (page) => page.evaluate(async () => {
   const { map, market } = await import('./main.js');
   const { step } = await import('./colours.js');
+  const { isIdle } = await import('./standing.js');
   const { width, height } = map.base;
   const { data } = map.ink.getImageData(0, 0, width, height);
   const wrong = [];
@@ -83,7 +87,8 @@ export const wrongTiles = (page) => page.evaluate(async () => {
     if (!isColoured || market.changed.has(stock) || wide < 8 || high < 8) continue;
     const at = 4 * ((top + 2) * width + left + 2);
     const seen = `#${[...data.slice(at, at + 3)].map((value) => value.toString(16).padStart(2, '0')).join('')}`;
-    if (seen !== map.colours.fills[step(stock.rate)]) wrong.push(stock.code);
+    const { fills, idle } = map.colours;
+    if (seen !== (isIdle(stock) ? idle : fills[step(stock.rate)])) wrong.push(stock.code);
   }
   return wrong;
 });

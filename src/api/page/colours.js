@@ -17,11 +17,13 @@ const GROUNDS = {
   light: {
     neutral: '#e3e6eb', ink: '#000000', paper: '#ffffff', ground: '#f6f7f9',
     stale: ['#d3d7de', '#c5cad3'], staleInk: '#4a5261', none: ['#f0f2f5', '#e1e4ea'], noneInk: '#5b6472',
+    idle: '#f3f1ea', idleInk: '#6b6250',
     heading: '#3b4452', focus: '#0b0d12', hover: '#14181f',
   },
   dark: {
     neutral: '#343b47', ink: '#000000', paper: '#ffffff', ground: '#0f1217',
     stale: ['#1d2128', '#343a45'], staleInk: '#a0a8b5', none: ['#12151a', '#1d222a'], noneInk: '#8d96a4',
+    idle: '#17160f', idleInk: '#a39b86',
     heading: '#c3cad5', focus: '#ffffff', hover: '#ffffff',
   },
 };

@@ -1,6 +1,7 @@
 // The columns of the table: what each shows and by what it sorts.
 
-import { difference, large, length, rate, whole } from './numbers.js';
+import { difference, large, length, whole } from './numbers.js';
+import { moved } from './standing.js';
 import { sectorName, words } from './words.js';
 
 const byText = (value) => ({ compare: new Intl.Collator('ko').compare, value });
@@ -17,7 +18,7 @@ export const COLUMNS = [
   { key: 'sector', show: (stock) => sectorName(stock.sector), sort: byText((stock) => (stock.sector ? sectorName(stock.sector) : undefined)), first: 'ascending' },
   { key: 'price', isNumber: true, show: (stock) => whole(stock.price), sort: byNumber((stock) => stock.price), first: 'descending' },
   { key: 'change', isNumber: true, isColoured: true, show: (stock) => difference(stock.change), sort: byNumber((stock) => stock.change), first: 'descending' },
-  { key: 'rate', isNumber: true, isColoured: true, show: (stock) => rate(stock.rate), sort: byNumber((stock) => stock.rate), first: 'descending' },
+  { key: 'rate', isNumber: true, isColoured: true, show: (stock) => moved(stock), sort: byNumber((stock) => stock.rate), first: 'descending' },
   { key: 'volume', isNumber: true, show: (stock) => whole(stock.volume), sort: byNumber((stock) => stock.volume), first: 'descending' },
   { key: 'value', isNumber: true, show: (stock, language) => large(stock.value, language), sort: byNumber((stock) => stock.value), first: 'descending' },
   { key: 'cap', isNumber: true, show: (stock, language) => large(stock.cap, language), sort: byNumber((stock) => stock.cap), first: 'descending' },

@@ -4,6 +4,7 @@ import { get } from './api.js';
 import { byId, colourBy, element, say } from './dom.js';
 import { Line } from './line.js';
 import { difference, large, length, rate, timeOfDay, whole } from './numbers.js';
+import { standingWords } from './standing.js';
 import { label, sectorName, spoken, words, wordsOf } from './words.js';
 
 const FIGURES = [
@@ -121,8 +122,7 @@ export class Detail {
     say(this.change, stock.price === undefined ? words('noPrice') : `${difference(stock.change)} (${rate(stock.rate)})`);
     colourBy(this.price, stock.change);
     colourBy(this.change, stock.change);
-    const isHalted = stock.halted || stock.status === 'halted';
-    const flags = [stock.isSimulated ? words('simulatedShort') : '', stock.state === 'live' ? '' : words(`state.${stock.state}`), isHalted ? words('status.halted') : ''];
+    const flags = [stock.isSimulated ? words('simulatedShort') : '', stock.state === 'live' ? '' : words(`state.${stock.state}`), standingWords(stock)];
     say(this.flags, flags.filter(Boolean).join(' · '));
     const figures = {
       opening: whole(stock.open), high: whole(stock.high), low: whole(stock.low), previous: whole(stock.previous),

@@ -1,7 +1,7 @@
 // The search box: what is typed, what is found, and which of it is meant.
 
 import { byId, colourBy, element, nameOf } from './dom.js';
-import { rate } from './numbers.js';
+import { moved as movedWords } from './standing.js';
 import { find } from './search.js';
 import { words } from './words.js';
 
@@ -48,7 +48,7 @@ export class Finder {
     }
     this.count.textContent = this.found.length > 0 ? words('found', this.found.length) : words('notFound');
     this.list.replaceChildren(...this.found.map((stock, place) => {
-      const moved = element('span', { class: 'number', text: rate(stock.rate) });
+      const moved = element('span', { class: 'number', text: movedWords(stock) });
       colourBy(moved, stock.rate);
       const code = element('span', { class: 'code', text: stock.code });
       return element('li', { role: 'option', id: `found-${place}`, 'data-place': place }, nameOf(stock), code, moved);

@@ -27,18 +27,20 @@ export function fillLegend() {
   });
   byId('legend').replaceChildren(
     ...rates,
+    chip(words('idle'), colours.idle, colours.idleInk, 'wide'),
     chip(words('stale'), hatched(colours.stale), colours.staleInk, 'wide'),
     chip(words('none'), hatched(colours.none), colours.noneInk, 'wide'),
   );
 }
 
 export function fillBreadth(stocks) {
-  const { up, flat, down } = breadth(stocks);
+  const { up, flat, down, idle } = breadth(stocks);
   const host = byId('breadth');
   if (host.children.length === 0) {
-    host.append(...['up', 'flat', 'down'].map((kind) => element('span', { class: kind })));
+    host.append(...['up', 'flat', 'down', 'idle'].map((kind) => element('span', { class: kind })));
   }
-  host.hidden = up + flat + down === 0;
-  const texts = [[words('rising'), up], [words('unchanged'), flat], [words('falling'), down]];
+  host.hidden = up + flat + down + idle === 0;
+  const texts = [[words('rising'), up], [words('unchanged'), flat], [words('falling'), down], [words('idle'), idle]];
+  host.children[3].hidden = idle === 0;
   texts.forEach(([word, count], place) => say(host.children[place], `${word} ${whole(count)}`));
 }

@@ -12,7 +12,7 @@ function newStock({ code, name, market, sector, halted, shares, group }) {
     plainName: plain(name), listed: true,
     price: undefined, change: undefined, rate: undefined, volume: undefined, value: undefined,
     cap: undefined, open: undefined, high: undefined, low: undefined, previous: undefined,
-    status: undefined, source: undefined, session: undefined, venue: undefined,
+    status: undefined, limit: undefined, source: undefined, session: undefined, venue: undefined,
     timestamp: undefined, isSimulated: false,
     // When it was fetched, by the server's clock.
     born: undefined, isLive: false,
@@ -118,6 +118,7 @@ export class Market {
       stock.status = known(row[place.status]);
       // The answer says it of all together; the stream then of each.
       stock.isSimulated = answer.simulated === true;
+      stock.limit = known(row[place.limit]);
       stock.born = born;
       stock.isLive = row[place.live] === true;
     }
@@ -143,6 +144,7 @@ export class Market {
       stock.low = known(price.low);
       stock.previous = known(price.base_price);
       stock.status = known(price.status);
+      stock.limit = known(price.limit);
       stock.venue = known(price.venue);
       stock.session = known(price.session);
       stock.timestamp = known(price.timestamp);

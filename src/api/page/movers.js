@@ -1,9 +1,10 @@
 // Who moved most, of the prices that are held.
 
 import { byId, colourBy, element, say } from './dom.js';
-import { large, rate, whole } from './numbers.js';
+import { large, whole } from './numbers.js';
 import { ranked } from './ranks.js';
 import { choose, setting } from './settings.js';
+import { moved as movedWords } from './standing.js';
 import { spoken, words } from './words.js';
 
 export class Movers {
@@ -37,7 +38,7 @@ export class Movers {
       say(name, stock.name);
       say(price, whole(stock.price));
       const isAmount = kind === 'value' || kind === 'volume';
-      say(moved, isAmount ? large(stock[kind], language) : rate(stock.rate));
+      say(moved, isAmount ? large(stock[kind], language) : movedWords(stock));
       colourBy(moved, stock.rate);
     });
   }

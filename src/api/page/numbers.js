@@ -3,8 +3,8 @@
 export const UNKNOWN = '–';
 const MINUS = '\u2212';
 
-const KOREAN_UNITS = [[1e12, '조'], [1e8, '억'], [1e4, '만']];
-const ENGLISH_UNITS = [[1e12, 'T'], [1e9, 'B'], [1e6, 'M'], [1e3, 'K']];
+const KOREAN_UNITS = [[1, ''], [1e4, '만'], [1e8, '억'], [1e12, '조']];
+const ENGLISH_UNITS = [[1, ''], [1e3, 'K'], [1e6, 'M'], [1e9, 'B'], [1e12, 'T']];
 
 const grouping = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const hundredths = new Intl.NumberFormat('en-US', {
@@ -26,8 +26,11 @@ export function level(number) {
 
 function signed(number, format) {
   if (!isKnown(number)) return UNKNOWN;
-  const sign = number > 0 ? '+' : number < 0 ? MINUS : '';
-  return sign + format.format(Math.abs(number));
+  const figure = format.format(Math.abs(number));
+  // What rounds to nothing has no sign.
+  const isZero = !/[1-9]/.test(figure);
+  const sign = isZero ? '' : number > 0 ? '+' : MINUS;
+  return sign + figure;
 }
 
 /** A difference in won with its sign. */
@@ -44,24 +47,30 @@ export function rate(number) {
 /** A share of 0 to 1 in percent; 100 % only where nothing is missing. */
 export function share(number) {
   if (!isKnown(number)) return UNKNOWN;
-  const percent = Math.floor(number * 1000) / 10;
+  // A little more than nothing, for shares that binary fractions cut short.
+  const percent = Math.floor(number * 1000 + 1e-9) / 10;
   return `${percent === 100 ? '100' : percent.toFixed(1)}%`;
 }
 
 /** A large number in the language's own units: 4.12조, 1,093억; 4.12T, 109B. */
 export function large(number, language) {
   if (!isKnown(number)) return UNKNOWN;
-  const units = language === 'ko' ? KOREAN_UNITS : ENGLISH_UNITS;
   const size = Math.abs(number);
-  const [unit, word] = units.find(([least]) => size >= least) ?? [1, ''];
+  const units = language === 'ko' ? KOREAN_UNITS : ENGLISH_UNITS;
+  // The smallest unit in which it stays below the next one when it is rounded.
+  const place = units.findIndex(([unit], at) => !(rounded(size / unit, 0) * unit >= units[at + 1]?.[0]));
+  const [unit, word] = units[place];
   const shown = size / unit;
-  const digits = word === '' || shown >= 100 ? 0 : shown >= 10 ? 1 : 2;
+  const digits = word === '' || rounded(shown, 1) >= 100 ? 0 : rounded(shown, 2) >= 10 ? 1 : 2;
   const figure = shown.toLocaleString('en-US', {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
   });
-  return (number < 0 ? MINUS : '') + figure + word;
+  return (number < 0 && /[1-9]/.test(figure) ? MINUS : '') + figure + word;
 }
+
+/** Rounded as it is shown: by its decimal digits, halves up. */
+const rounded = (number, digits) => Math.round(Number(`${number.toFixed(9)}e${digits}`)) / 10 ** digits;
 
 const LENGTHS = {
   ko: [[86_400_000, '일'], [3_600_000, '시간'], [60_000, '분'], [1_000, '초']],
@@ -78,7 +87,8 @@ export function length(milliseconds, language) {
   const units = LENGTHS[language];
   const [unit, word] = (size >= SECONDS_UNTIL && units.find(([least]) => size >= least)) || units.at(-1);
   const shown = size / unit;
-  return (unit === 1000 && shown < 10 ? shown.toFixed(1) : String(Math.floor(shown))) + word;
+  // Never more than has gone by: 9.96 s are 9.9 s, and not the 10.0 s that no other length has.
+  return (unit === 1000 && shown < 10 ? (Math.floor(shown * 10) / 10).toFixed(1) : String(Math.floor(shown))) + word;
 }
 
 const clocks = new Map();

@@ -1,5 +1,7 @@
 // What the held prices say together: who moved most, how many rise, how a group moved.
 
+import { isIdle } from './standing.js';
+
 const PLACES = 10;
 
 const MEASURES = {
@@ -17,12 +19,14 @@ export function ranked(stocks, kind, most = PLACES) {
   return found.slice(0, most);
 }
 
-/** How many rise, stand and fall. */
+/** How many rise, stand and fall, and how many do not trade. */
 export function breadth(stocks) {
-  const counts = { up: 0, flat: 0, down: 0 };
-  for (const { state, rate: moved } of stocks) {
-    if ((state !== 'live' && state !== 'close') || moved === undefined) continue;
-    counts[moved > 0 ? 'up' : moved < 0 ? 'down' : 'flat'] += 1;
+  const counts = { up: 0, flat: 0, down: 0, idle: 0 };
+  for (const stock of stocks) {
+    const { state, rate: moved } = stock;
+    if (state !== 'live' && state !== 'close') continue;
+    if (isIdle(stock)) counts.idle += 1;
+    else if (moved !== undefined) counts[moved > 0 ? 'up' : moved < 0 ? 'down' : 'flat'] += 1;
   }
   return counts;
 }

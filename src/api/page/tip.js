@@ -2,6 +2,7 @@
 
 import { byId, direction, element, nameOf } from './dom.js';
 import { large, length, rate, whole, difference } from './numbers.js';
+import { isIdle, standingWords } from './standing.js';
 import { sectorName, spoken, words } from './words.js';
 
 const box = byId('tip');
@@ -15,7 +16,9 @@ export function sentence(stock) {
   const sector = sectorName(stock.sector);
   if (stock.price === undefined) return `${stock.name}, ${words('noPrice')}, ${sector}`;
   const state = stock.state === 'stale' ? `, ${words('stale')}` : '';
-  return `${stock.name}, ${whole(stock.price)}, ${rate(stock.rate)}${state}, ${sector}`;
+  const mark = standingWords(stock);
+  const moved = isIdle(stock) ? mark : [rate(stock.rate), mark].filter(Boolean).join(', ');
+  return `${stock.name}, ${whole(stock.price)}, ${moved}${state}, ${sector}`;
 }
 
 function row(key, value) {
@@ -41,7 +44,8 @@ function stockLines(stock, age) {
         row('age', `${length(age, language)}${stock.state === 'stale' ? ` · ${words('stale')}` : ''}`)),
     );
   }
-  if (stock.halted || stock.status === 'halted') lines.push(element('small', { class: 'warn', text: words('status.halted') }));
+  const mark = standingWords(stock);
+  if (mark) lines.push(element('small', { class: 'warn', text: mark }));
   return lines;
 }
 

@@ -6,6 +6,7 @@ import { hatch } from './hatch.js';
 import { drift, layOut, nearest } from './layout.js';
 import { rate as rateWords } from './numbers.js';
 import { groupRate } from './ranks.js';
+import { isIdle, moved } from './standing.js';
 import { sectorName, words } from './words.js';
 
 /** Areas are judged anew so often, milliseconds, and what share of the tiles may be off by then. */
@@ -149,6 +150,7 @@ export class Treemap {
       this.hatches ??= { none: hatch(colours.none, this.density), stale: hatch(colours.stale, this.density) };
       return [this.hatches.stale, colours.staleInk];
     }
+    if (isIdle(stock)) return [colours.idle, colours.idleInk];
     const place = step(stock.rate);
     return [colours.fills[place], colours.inks[place]];
   }
@@ -172,7 +174,7 @@ export class Treemap {
     ink.fillText(stock.name, middle, centre - lift);
     if (hasRate) {
       ink.font = font(Math.round(rateSize * density), 500);
-      ink.fillText(rateWords(stock.rate), middle, centre + nameSize * 0.62 * density);
+      ink.fillText(moved(stock), middle, centre + nameSize * 0.62 * density);
     }
   }
 

@@ -91,6 +91,7 @@ const WORDS = {
   rising: ['상승', 'Up'],
   falling: ['하락', 'Down'],
   unchanged: ['보합', 'Flat'],
+  idle: ['거래 없음·정지', 'Not trading'],
 
   name: ['종목', 'Stock'],
   code: ['코드', 'Code'],
@@ -131,6 +132,10 @@ const WORDS = {
   'status.trading': ['거래 중', 'Trading'],
   'status.halted': ['거래정지', 'Halted'],
   'status.untraded': ['거래 없음', 'Untraded'],
+  'standing.halted': ['거래정지', 'Halted'],
+  'standing.untraded': ['거래 없음', 'Untraded'],
+  'standing.upper': ['상한가', 'Limit up'],
+  'standing.lower': ['하한가', 'Limit down'],
   'source.kis.multi': ['KIS 복수종목 조회', 'KIS multi-price'],
   'source.kis.single': ['KIS 단일종목 조회', 'KIS single price'],
   'source.kis.ws': ['KIS 실시간 체결', 'KIS live feed'],

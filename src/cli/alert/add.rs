@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::super::codes;
 use super::super::failure::{DONE, Failure, Outcome};
 use super::super::output;
 use super::sentence;
 use crate::alerts::AlertRules;
-use crate::domain::{Condition, Quiet, Scope, Symbol, Terms};
+use crate::domain::{Condition, Quiet, Scope, Terms};
 use crate::setup::Parts;
 
 /// Coverage is low for so long before it is told, where nobody says another time.
@@ -51,7 +52,7 @@ struct ScopeArguments {
     /// The codes on a watch list, whatever is on it
     #[arg(long, value_name = "LIST")]
     list: Option<String>,
-    /// These codes, separated by commas
+    /// These stocks, by code or name, separated by commas
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     codes: Option<Vec<String>>,
     /// All codes
@@ -93,7 +94,7 @@ struct ConditionArguments {
 
 pub(super) async fn run(parts: &Parts, rules: &AlertRules, arguments: AddArguments) -> Outcome {
     let name = arguments.name.clone();
-    let terms = terms(arguments)?;
+    let terms = terms(parts, arguments).await?;
     let is_new = rules.set(&name, &terms, (parts.clock)()).await?;
     let what = if is_new { "added" } else { "replaced" };
     output::line(format!("{name} is {what}: {}", sentence(&terms)));
@@ -107,7 +108,7 @@ pub(super) async fn run(parts: &Parts, rules: &AlertRules, arguments: AddArgumen
 }
 
 /// The terms that the arguments say.
-fn terms(arguments: AddArguments) -> Result<Terms, Failure> {
+async fn terms(parts: &Parts, arguments: AddArguments) -> Result<Terms, Failure> {
     let when = condition(&arguments)?;
     let AddArguments {
         scope,
@@ -123,7 +124,7 @@ fn terms(arguments: AddArguments) -> Result<Terms, Failure> {
         } => Scope::List(list),
         ScopeArguments {
             codes: Some(codes), ..
-        } => Scope::Codes(symbols(&codes)?),
+        } => Scope::Codes(codes::symbols(parts, &codes).await?),
         ScopeArguments { market: true, .. } => Scope::Market,
         _ if when.is_of_stocks() => {
             return Err(Failure::usage(
@@ -176,16 +177,4 @@ fn condition(arguments: &AddArguments) -> Result<Condition, Failure> {
     } else {
         Condition::NewLow
     })
-}
-
-fn symbols(codes: &[String]) -> Result<Vec<Symbol>, Failure> {
-    let mut symbols: Vec<Symbol> = Vec::new();
-    for code in codes {
-        let symbol = code.trim().parse();
-        let symbol = symbol.map_err(|error| Failure::usage(format!("{error}")))?;
-        if !symbols.contains(&symbol) {
-            symbols.push(symbol);
-        }
-    }
-    Ok(symbols)
 }

@@ -2,7 +2,6 @@
 
 mod health;
 mod movers;
-mod paint;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -10,18 +9,19 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph};
 
 use super::super::strip::Look;
+use super::super::terminal::paint::{LETTERS_BORDER, Paint};
 use super::super::words::short;
 use super::picture::Picture;
 use crate::domain::{KrxTime, Market};
-use paint::Paint;
 
 /// On less than this nothing can be read.
 const LEAST: (u16, u16) = (40, 12);
 
 /// What the keys do.
-const HELP: [(&str, &str); 5] = [
+const HELP: [(&str, &str); 6] = [
     ("Tab, arrows", "the next or the last ranking"),
     ("m", "KOSPI, KOSDAQ, or both"),
+    ("two arrows", "at the limit of the day"),
     ("?", "this help"),
     ("q, Esc", "end"),
     ("Ctrl-C", "end, as a signal does"),
@@ -108,7 +108,7 @@ fn help(frame: &mut Frame<'_>, area: Rect, paint: Paint) {
     frame.render_widget(Clear, place);
     let mut block = Block::bordered().title(" keys ");
     if !paint.is_unicode() {
-        block = block.border_set(paint::LETTERS_BORDER);
+        block = block.border_set(LETTERS_BORDER);
     }
     frame.render_widget(Paragraph::new(lines).block(block), place);
 }

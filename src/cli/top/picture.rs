@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::super::standing::Standing;
 use super::Kind;
 use crate::domain::{IndexQuote, KrxTime, Market, Symbol};
 use crate::movers::{End, Prices, Top};
@@ -78,6 +79,8 @@ pub(super) struct Place {
     pub(super) is_simulated: bool,
     /// What it is ranked by.
     pub(super) number: f64,
+    /// Why its price is no usual one.
+    pub(super) standing: Option<Standing>,
 }
 
 /// Looks every second, and at once when another market is picked, for as long as somebody sees it.
@@ -166,6 +169,7 @@ fn places(top: Top, parts: &Parts) -> Vec<Place> {
             name,
             price: quote.as_ref().map(|quote| quote.price),
             is_simulated: quote.as_ref().is_some_and(|quote| quote.simulated),
+            standing: quote.as_deref().and_then(Standing::of),
             rate: quote.and_then(|quote| quote.change_rate),
             number: place.number,
         }

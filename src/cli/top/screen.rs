@@ -11,10 +11,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::super::failure::{DONE, Failure, Outcome};
 use super::super::strip::Look;
+use super::super::terminal::{Keys, Terminal};
 use super::Kind;
 use super::draw::{self, Shown};
 use super::picture::{self, Picture};
-use super::terminal::{Keys, Terminal};
 use crate::daemon::{self, Signal};
 use crate::domain::Market;
 use crate::setup::Parts;

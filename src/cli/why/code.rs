@@ -5,9 +5,11 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
+use super::super::codes;
 use super::super::failure::{DONE, INCOMPLETE, Outcome};
 use super::super::output::{self, grouped};
 use super::super::reason::not_listed;
+use super::super::standing::Standing;
 use super::super::words::{self, as_json, length, sentence, short};
 use super::{ENTRIES, is_telling};
 use crate::domain::{Entry, Event, KrxTime, Missed, Quote, Row, Status, Symbol};
@@ -83,6 +85,9 @@ pub(super) async fn explain(
     } else {
         code.print();
     }
+    if !json && let Some(tip) = codes::tip(&list, symbol) {
+        output::note(tip);
+    }
     let is_known = code.row.is_some() || code.price.is_some();
     Ok(if is_known { DONE } else { INCOMPLETE })
 }
@@ -133,7 +138,12 @@ impl Code {
                     true => " by a simulated broker",
                     false => "",
                 };
-                format!("{} won, given{by} {given}{life}", grouped(quote.price))
+                let standing = Standing::of(quote)
+                    .map_or_else(String::new, |standing| format!(", {}", standing.words()));
+                format!(
+                    "{} won{standing}, given{by} {given}{life}",
+                    grouped(quote.price)
+                )
             }
             (None, Some(_)) => "something that is no price".to_owned(),
             (None, None) => "no live price".to_owned(),

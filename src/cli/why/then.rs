@@ -53,7 +53,7 @@ impl<'a> Then<'a> {
                 Event::Alert { .. } if (entry.at - at).abs() <= AROUND => then.alerts.push(entry),
                 Event::Gap(gap) if gap.from <= at && at < gap.until => then.gaps.push(entry),
                 // Noted when it was over.
-                Event::Sweep(swept) if swept.started_at <= at => {
+                Event::Sweep(swept) if swept.started_at <= at && !swept.partial => {
                     then.sweep = Some((swept, entry));
                 }
                 _ if entry.at > at => {}

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 
 import { until } from '../support.mjs';
-import { changing, held, isThere, quiet, shown } from '../window.mjs';
+import { changing, held, isThere, middleOf, quiet, shown, tileColour } from '../window.mjs';
 
 async function closed({ open, conduct }) {
   // The status, which may say otherwise, is left out: that request fails on purpose.
@@ -57,6 +57,47 @@ async function trial({ open }) {
   }
   assert.equal(markets, 1, 'the status does not make it fetch the market again and again');
   assert.equal(await page.evaluate(async () => (await import('./main.js')).market.isOpen), true);
+}
+
+/** What does not trade, or stands at a limit, says so wherever its price is shown. */
+async function standing({ open }) {
+  const wanted = { '005930': ['halted', null, 0], '000660': ['trading', 'upper', 29.95], '035420': ['untraded', null, 0], '005380': ['trading', 'lower', -30] };
+  const page = await open({
+    prepare: async (one) => {
+      const change = (price, [status, limit, rate]) => Object.assign(price, { status, limit, change_rate: rate });
+      await changing(one, '**/v1/market', (body) => {
+        const place = (name) => body.columns.indexOf(name);
+        for (const row of body.rows) {
+          const [status, limit, rate] = wanted[row[0]] ?? ['trading', null, 1];
+          row[place('status')] = status;
+          row[place('limit')] = limit;
+          row[place('change_rate')] = rate;
+        }
+      });
+      await changing(one, '**/v1/prices/*', (body) => wanted[body.stock_code] && change(body, wanted[body.stock_code]));
+      await quiet(one);
+    },
+  });
+  await isThere(page);
+  await until('what does not trade is counted apart', async () => (await page.locator('#breadth').textContent()).endsWith('거래 없음·정지 2'));
+  assert.match(await page.locator('#breadth').textContent(), /보합 0/);
+  const told = { '005930': '거래정지', '000660': '상한가', '035420': '거래 없음', '005380': '하한가' };
+  for (const [code, word] of Object.entries(told)) {
+    const { x, y } = await middleOf(page, code);
+    await page.mouse.move(0, 0);
+    await page.locator('#map').hover({ position: { x, y } });
+    await until(`the tip says ${word}`, async () => (await page.locator('#tip').textContent()).includes(word));
+    const { seen, asked } = await tileColour(page, code);
+    assert.equal(seen, asked, code);
+    await page.evaluate((hash) => { location.hash = hash; }, code);
+    await until(`the detail says ${word}`, async () => (await page.locator('#detail .flags').textContent()).includes(word));
+  }
+  await page.click('#table-tab');
+  const rate = (code) => page.evaluate((one) => [...document.querySelectorAll('#table tbody tr[data-place]')]
+    .find((row) => row.querySelector('.of-code').textContent === one)?.querySelector('td.of-rate').textContent, code);
+  for (const [code, text] of [['005930', '거래정지'], ['000660', '▲29.95%'], ['005380', '▼30.00%']]) {
+    await until(`the table says ${text}`, async () => (await rate(code)) === text);
+  }
 }
 
 async function noPrices({ open }) {
@@ -146,6 +187,7 @@ async function token({ open }) {
 export const checks = [
   ['a closed market', closed],
   ['a trial out of session', trial],
+  ['halted, untraded, at a limit', standing],
   ['no prices yet', noPrices],
   ['a failing server', failing],
   ['simulated prices', simulated],

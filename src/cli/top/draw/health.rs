@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use ratatui::text::{Line, Span};
 
 use super::Shown;
-use super::paint::Paint;
 use crate::cli::output::grouped;
 use crate::cli::strip::{self, Look};
+use crate::cli::terminal::paint::Paint;
 use crate::cli::words::{self, length, percent, short};
 use crate::domain::{APART, Event, IndexQuote, KrxTime, Presence, Role};
 use crate::status::Status;

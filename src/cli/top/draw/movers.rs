@@ -6,8 +6,8 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 
 use super::Shown;
-use super::paint::Paint;
 use crate::cli::output::grouped;
+use crate::cli::terminal::paint::Paint;
 use crate::cli::top::Kind;
 use crate::cli::top::picture::{Movers, Place};
 use crate::movers::Prices;
@@ -95,10 +95,7 @@ fn row(place: &Place, kind: Kind, paint: Paint) -> Row<'static> {
         Kind::Gainers | Kind::Losers => Some(place.number),
         Kind::Volume | Kind::Value | Kind::Cap => place.rate,
     };
-    let words = rate.map_or_else(
-        || "-".to_owned(),
-        |rate| format!("{}{:.2}", paint.arrow(Some(rate)), rate.abs()),
-    );
+    let words = paint.moved(rate, place.standing);
     let right = |words: String| Text::from(words).alignment(Alignment::Right);
     Row::new([
         Cell::from(place.code.to_string()),
@@ -108,17 +105,29 @@ fn row(place: &Place, kind: Kind, paint: Paint) -> Row<'static> {
     ])
 }
 
-/// A large number in a few letters: shares and won.
+/// Units of large numbers, each a thousand of the one before.
+const UNITS: [(f64, &str); 5] = [(1.0, ""), (1e3, "K"), (1e6, "M"), (1e9, "B"), (1e12, "T")];
+
+/// A large number in a few letters: shares and won. What rounds up to a thousand of a unit is one of
+/// the next.
 pub(super) fn compact(number: f64) -> String {
-    for (unit, letter) in [(1e12, 'T'), (1e9, 'B'), (1e6, 'M'), (1e3, 'K')] {
-        if number.abs() >= unit {
-            let amount = number / unit;
-            return match amount.abs() {
-                100.0.. => format!("{amount:.0}{letter}"),
-                10.0..100.0 => format!("{amount:.1}{letter}"),
-                _ => format!("{amount:.2}{letter}"),
-            };
+    let mut text = String::new();
+    for (unit, letter) in UNITS {
+        let amount = number / unit;
+        let rounded = |digits: i32| {
+            let scale = 10_f64.powi(digits);
+            (amount.abs() * scale).round() / scale
+        };
+        let digits = match unit {
+            1.0 => 0,
+            _ if rounded(2) < 10.0 => 2,
+            _ if rounded(1) < 100.0 => 1,
+            _ => 0,
+        };
+        text = format!("{amount:.digits$}{letter}");
+        if rounded(0) < 1_000.0 {
+            break;
         }
     }
-    format!("{number:.0}")
+    text
 }

@@ -74,6 +74,7 @@ fn picture() -> Picture {
         rate: Some(-1.41),
         is_simulated: false,
         number,
+        standing: None,
     };
     let movers = |kind, number| Movers {
         kind,
@@ -307,6 +308,16 @@ fn large_numbers_take_a_few_letters() {
         (15_234_567.0, "15.2M"),
         (1.093e12, "1.09T"),
         (4.29e14, "429T"),
+        // What rounds up goes on to the next unit, or to one digit less.
+        (999.6, "1.00K"),
+        (999_499.0, "999K"),
+        (999_500.0, "1.00M"),
+        (-999_500.0, "-1.00M"),
+        (999_999_999.0, "1.00B"),
+        (9_996.0, "10.0K"),
+        (99_960.0, "100K"),
+        (999_999_999_999.0, "1.00T"),
+        (1.2345e15, "1234T"),
     ] {
         assert_eq!(compact(number), words);
     }

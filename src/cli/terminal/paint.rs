@@ -3,10 +3,11 @@
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
 
+use crate::cli::standing::Standing;
 use crate::cli::strip::Look;
 
 /// A frame for terminals that know letters only.
-pub(super) const LETTERS_BORDER: border::Set<'static> = border::Set {
+pub(in crate::cli) const LETTERS_BORDER: border::Set<'static> = border::Set {
     top_left: "+",
     top_right: "+",
     bottom_left: "+",
@@ -19,25 +20,25 @@ pub(super) const LETTERS_BORDER: border::Set<'static> = border::Set {
 
 /// How things are told apart: by colour where that is wanted, and by a mark in any case.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Paint {
+pub(in crate::cli) struct Paint {
     is_coloured: bool,
     is_unicode: bool,
 }
 
 impl Paint {
-    pub(super) fn new(look: Look) -> Self {
+    pub(in crate::cli) fn new(look: Look) -> Self {
         Self {
             is_coloured: look.is_coloured,
             is_unicode: look.marks.is_unicode(),
         }
     }
 
-    pub(super) fn is_unicode(self) -> bool {
+    pub(in crate::cli) fn is_unicode(self) -> bool {
         self.is_unicode
     }
 
     /// Korean exchanges show what rises in red and what falls in blue.
-    pub(super) fn change(self, change: Option<f64>) -> Style {
+    pub(in crate::cli) fn change(self, change: Option<f64>) -> Style {
         match change {
             Some(change) if change > 0.0 => self.coloured(Color::LightRed),
             Some(change) if change < 0.0 => self.coloured(Color::LightBlue),
@@ -46,7 +47,7 @@ impl Paint {
     }
 
     /// The direction of a change.
-    pub(super) fn arrow(self, change: Option<f64>) -> &'static str {
+    pub(in crate::cli) fn arrow(self, change: Option<f64>) -> &'static str {
         let (up, down) = if self.is_unicode {
             ("▲", "▼")
         } else {
@@ -59,21 +60,36 @@ impl Paint {
         }
     }
 
+    /// A change rate in few letters, or why there is none; at a limit of the day the arrow is doubled.
+    pub(in crate::cli) fn moved(self, rate: Option<f64>, standing: Option<Standing>) -> String {
+        let arrow = self.arrow(rate);
+        match (standing, rate) {
+            (Some(standing @ (Standing::Halted | Standing::Untraded)), _) => {
+                standing.words().to_owned()
+            }
+            (_, None) => "-".to_owned(),
+            (None, Some(rate)) => format!("{arrow}{:.2}", rate.abs()),
+            (Some(Standing::LimitUp | Standing::LimitDown), Some(rate)) => {
+                format!("{arrow}{arrow}{:.2}", rate.abs())
+            }
+        }
+    }
+
     /// What a person should look at.
-    pub(super) fn bad(self) -> Style {
+    pub(in crate::cli) fn bad(self) -> Style {
         self.coloured(Color::LightRed).add_modifier(Modifier::BOLD)
     }
 
     /// What a person need not look at.
-    pub(super) fn dim(self) -> Style {
+    pub(in crate::cli) fn dim(self) -> Style {
         self.coloured(Color::DarkGray)
     }
 
-    pub(super) fn strong() -> Style {
+    pub(in crate::cli) fn strong() -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    pub(super) fn selected() -> Style {
+    pub(in crate::cli) fn selected() -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 

@@ -1,13 +1,18 @@
 //! The terminal: taken over, given back whatever happens, and its keys.
 
+pub(super) mod paint;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{self, Event};
 use ratatui::{DefaultTerminal, Frame};
 use tokio::sync::mpsc;
+
+use super::visible::is_seen;
 
 /// Keys that may wait for the screen; who holds one down sends no more than are drawn.
 const QUEUE: usize = 64;
@@ -29,7 +34,21 @@ impl Terminal {
     }
 
     pub(super) fn draw(&mut self, picture: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
-        self.0.draw(picture).map(drop)
+        let visible = |frame: &mut Frame<'_>| {
+            picture(frame);
+            clean(frame.buffer_mut());
+        };
+        self.0.draw(visible).map(drop)
+    }
+}
+
+/// Takes out of a screen what is not seen as itself: names come from elsewhere.
+fn clean(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        if !cell.symbol().chars().all(is_seen) {
+            let seen: String = cell.symbol().chars().filter(|c| is_seen(*c)).collect();
+            cell.set_symbol(if seen.is_empty() { " " } else { &seen });
+        }
     }
 }
 
@@ -82,5 +101,30 @@ impl Drop for Keys {
         // The thread ends within a look. It is not waited for: on a terminal that was closed it reads
         // nothing for ever, and ends with the process.
         self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::Terminal as Screen;
+    use ratatui::backend::TestBackend;
+    use ratatui::text::Line;
+
+    #[test]
+    fn no_name_steers_a_screen() {
+        let mut screen = Screen::new(TestBackend::new(20, 1)).unwrap();
+        let draw = |frame: &mut Frame<'_>| {
+            let name = "a\u{202e}\u{1b}[2Jb\u{200b}\u{9b}c\u{3164}한";
+            frame.render_widget(Line::raw(name), frame.area());
+            clean(frame.buffer_mut());
+        };
+        screen.draw(draw).unwrap();
+        let cells = &screen.backend().buffer().content;
+        let text: String = cells.iter().map(|cell| cell.symbol()).collect();
+        assert!(text.chars().all(is_seen), "{text:?}");
+        for part in ["a", "[2J", "b", "c", "한"] {
+            assert!(text.contains(part), "{text:?}");
+        }
     }
 }

@@ -1,0 +1,136 @@
+//! Codes as a person gives them, for every command: code or name, one by one or in lists.
+
+use std::path::Path;
+
+use super::failure::Failure;
+use crate::domain::{LookupError, Shipped, Symbol, Universe};
+use crate::setup::Parts;
+
+/// The codes that `texts` mean, each once. A text may hold several, separated by commas.
+pub(super) async fn symbols(parts: &Parts, texts: &[String]) -> Result<Vec<Symbol>, Failure> {
+    parts.know_names().await;
+    in_list(&parts.universe.load(), texts)
+}
+
+/// The codes in a file, separated by commas or white space; lines that begin with `#` are none.
+pub(super) async fn in_file(parts: &Parts, path: &Path) -> Result<Vec<Symbol>, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+    // Spreadsheets put a byte-order mark in front.
+    let lines = text.trim_start_matches('\u{feff}').lines();
+    let texts: Vec<String> = lines
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .flat_map(str::split_whitespace)
+        .map(str::to_owned)
+        .collect();
+    symbols(parts, &texts).await
+}
+
+fn in_list(universe: &Universe, texts: &[String]) -> Result<Vec<Symbol>, Failure> {
+    let mut symbols: Vec<Symbol> = Vec::new();
+    let mut troubles: Vec<String> = Vec::new();
+    for text in texts.iter().flat_map(|text| text.split([',', ';'])) {
+        if text.trim().is_empty() {
+            continue;
+        }
+        match several(universe, text) {
+            Ok(found) => {
+                for symbol in found {
+                    if !symbols.contains(&symbol) {
+                        symbols.push(symbol);
+                    }
+                }
+            }
+            Err(error) => troubles.push(error.to_string()),
+        }
+    }
+    match (troubles.is_empty(), symbols.is_empty()) {
+        (true, false) => Ok(symbols),
+        (true, true) => Err(Failure::usage("no codes are given")),
+        (false, _) => Err(Failure::usage(troubles.join("\n"))),
+    }
+}
+
+/// A name may have spaces within it; otherwise they separate codes.
+fn several(universe: &Universe, text: &str) -> Result<Vec<Symbol>, LookupError> {
+    let whole = one(universe, text);
+    let parts: Vec<&str> = text.split_whitespace().collect();
+    match whole {
+        Err(error) if parts.len() > 1 => {
+            let each: Result<_, _> = parts.iter().map(|part| one(universe, part)).collect();
+            each.map_err(|_| error)
+        }
+        whole => whole.map(|symbol| vec![symbol]),
+    }
+}
+
+/// By the list in use; a name that it lacks may be on the one inside the program.
+fn one(universe: &Universe, text: &str) -> Result<Symbol, LookupError> {
+    universe.lookup(text).or_else(|error| match error {
+        LookupError::Unknown { .. } => Shipped::get().universe().lookup(text),
+        error => Err(error),
+    })
+}
+
+/// What a person may have meant by a code that nobody knows.
+pub(super) fn tip(universe: &Universe, code: Symbol) -> Option<String> {
+    if universe.get(code).is_some() {
+        return None;
+    }
+    let near: Vec<String> = universe
+        .near(code)
+        .iter()
+        .map(|listing| format!("{} {}", listing.code, listing.name))
+        .collect();
+    Some(match near.is_empty() {
+        true => "`sise search NAME` finds codes".to_owned(),
+        false => format!("did you mean {}?", near.join(", ")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(texts: &[&str]) -> Result<Vec<String>, String> {
+        let universe = Shipped::get().universe();
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        let symbols = in_list(&universe, &texts).map_err(|failure| failure.to_string())?;
+        Ok(symbols.into_iter().map(String::from).collect())
+    }
+
+    #[test]
+    fn lists_of_codes_and_names_are_understood() {
+        for texts in [
+            vec!["005930,000660"],
+            vec!["005930", "000660"],
+            vec!["삼성전자, SK하이닉스"],
+            vec!["5930 000660"],
+            vec!["A005930;000660.KS,", "005930"],
+            vec!["삼성 전자", "sk 하이닉스"],
+        ] {
+            let wanted = vec!["005930".to_owned(), "000660".to_owned()];
+            assert_eq!(given(&texts), Ok(wanted), "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_not_understood_is_said_at_once() {
+        let error = given(&["005930", "삼성전", "nevar"]).unwrap_err();
+        assert!(
+            error.contains("삼성전기") && error.contains("NAVER"),
+            "{error}"
+        );
+        assert!(given(&[",", " "]).unwrap_err().contains("no codes"));
+        assert!(given(&[]).unwrap_err().contains("no codes"));
+    }
+
+    #[test]
+    fn a_code_that_nobody_knows_has_a_tip() {
+        let universe = Shipped::get().universe();
+        let tip = |code: &str| tip(&universe, code.parse().unwrap());
+        assert_eq!(tip("005930"), None);
+        assert!(tip("005931").unwrap().contains("005930 삼성전자"));
+        assert!(tip("QQQQQQ").unwrap().contains("sise search"));
+    }
+}

@@ -1,0 +1,74 @@
+//! `sise search`
+
+use clap::Args;
+
+use super::failure::{DONE, INCOMPLETE, Outcome};
+use super::output;
+use super::table::Table;
+use crate::config::Layers;
+use crate::domain::{Listing, Shipped};
+
+/// Arguments of `sise search`.
+#[derive(Debug, Args)]
+pub(super) struct SearchArguments {
+    /// A code, a name, a part of a name, or its initial consonants (ㅅㅅㅈㅈ)
+    #[arg(required = true, value_name = "TEXT")]
+    text: Vec<String>,
+    /// So many at most, the likeliest first
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..))]
+    count: u16,
+    /// Print JSON: an array of objects
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: SearchArguments, layers: Layers) -> Outcome {
+    let parts = super::parts(&layers)?;
+    parts.know_names().await;
+    let text = arguments.text.join(" ");
+    let universe = parts.universe.load();
+    let shipped = Shipped::get().universe();
+    let mut found = universe.search(&text);
+    if found.is_empty() {
+        // A list of one's own may hold a few codes only.
+        found = shipped.search(&text);
+    }
+    let all = found.len();
+    found.truncate(arguments.count.into());
+    if arguments.json {
+        output::json(&found);
+    } else if !found.is_empty() {
+        print(&found);
+    }
+    if found.is_empty() {
+        let likely = universe.lookup(&text).err();
+        output::note(
+            likely.map_or_else(|| format!("nothing is called '{text}'"), |e| e.to_string()),
+        );
+        return Ok(INCOMPLETE);
+    }
+    if all > found.len() {
+        output::note(format!("{} of {all}; -n {all} shows all", found.len()));
+    }
+    Ok(DONE)
+}
+
+fn print(found: &[&Listing]) {
+    let mut table = Table::new(&["code", "name", "market", "group", "sector", ""]);
+    for listing in found {
+        let halted = match listing.halted {
+            Some(true) => "halted",
+            _ => "",
+        };
+        table.add_row([
+            listing.code.as_str(),
+            &listing.name,
+            listing.market.as_str(),
+            listing.group.code(),
+            listing.sector.as_deref().unwrap_or_default(),
+            halted,
+        ]);
+    }
+    output::rows(&table);
+}

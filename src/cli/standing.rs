@@ -1,0 +1,77 @@
+//! What a person must know of a price beside the number: that nothing trades, or that it can go no
+//! further. It stands beside the price wherever one is shown.
+
+use super::paint::Ink;
+use crate::domain::{PriceLimit, Quote, Status};
+
+/// Why a price is no usual one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Halted,
+    Untraded,
+    /// At the highest price that the day allows.
+    LimitUp,
+    /// At the lowest one.
+    LimitDown,
+}
+
+impl Standing {
+    /// That of a quote; `None` for a usual one.
+    pub(super) fn of(quote: &Quote) -> Option<Self> {
+        match (quote.status, quote.limit) {
+            (Status::Halted, _) => Some(Self::Halted),
+            (Status::Untraded, _) => Some(Self::Untraded),
+            (Status::Trading, Some(PriceLimit::Upper)) => Some(Self::LimitUp),
+            (Status::Trading, Some(PriceLimit::Lower)) => Some(Self::LimitDown),
+            (Status::Trading, None) => None,
+        }
+    }
+
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Halted => "halted",
+            Self::Untraded => "untraded",
+            Self::LimitUp => "limit up",
+            Self::LimitDown => "limit down",
+        }
+    }
+
+    pub(super) fn ink(self) -> Ink {
+        match self {
+            Self::Halted => Ink::Warning,
+            Self::Untraded => Ink::Dim,
+            Self::LimitUp => Ink::Rise,
+            Self::LimitDown => Ink::Fall,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Seoul;
+    use chrono::TimeZone as _;
+
+    #[test]
+    fn a_halt_outweighs_a_limit() {
+        let at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 15, 2).unwrap();
+        let said = |status, limit| {
+            let quote = Quote::sample("005930".parse().unwrap(), 9_900, at);
+            let quote = Quote {
+                status,
+                limit,
+                ..quote
+            };
+            Standing::of(&quote).map(Standing::words)
+        };
+        for (status, limit, words) in [
+            (Status::Trading, None, None),
+            (Status::Trading, Some(PriceLimit::Upper), Some("limit up")),
+            (Status::Trading, Some(PriceLimit::Lower), Some("limit down")),
+            (Status::Halted, Some(PriceLimit::Upper), Some("halted")),
+            (Status::Untraded, None, Some("untraded")),
+        ] {
+            assert_eq!(said(status, limit), words);
+        }
+    }
+}
