@@ -54,7 +54,7 @@
 //!            alerts -> board, feed, watch, movers -> cache
 //!  port                         port
 //!  adapter             kis                store          (never meet)
-//!  tool                  pace    clock    tls    spans    supervisor    sim stands apart
+//!  tool       pace    clock    tls    spans    supervisor    causes    descriptors    sim stands apart
 //!  ground                       domain
 //! ```
 

@@ -949,7 +949,7 @@ const PRINTING: &[&[&str]] = &[
         "--codes",
         "005930",
         "--price-below",
-        "1",
+        "1000",
     ],
     &["alert", "list"],
     &["alert", "list", "--json"],
@@ -1061,7 +1061,7 @@ async fn the_rights_in_the_readme_are_enough_for_everything() {
             "--codes",
             "005930",
             "--price-below",
-            "1",
+            "1000",
         ],
         &["alert", "list"],
         &["alert", "test", "low"],
@@ -1493,7 +1493,7 @@ async fn codes_and_names_mean_the_same_in_every_command() {
         "--codes",
         "삼성전자,0126z0",
         "--price-below",
-        "1",
+        "1000",
     ];
     let added = run(&add).await.exits(0);
     assert!(added.stdout.contains("of 005930 0126Z0"), "{added:?}");
@@ -1514,7 +1514,7 @@ async fn codes_and_names_mean_the_same_in_every_command() {
             "--codes",
             "삼성전",
             "--price-below",
-            "1",
+            "1000",
         ],
         &["run", "--once", "--codes", "삼성전"],
         &["plan", "--codes", "삼성전"],
@@ -1580,7 +1580,7 @@ async fn an_unknown_word_has_a_tip() {
         "--codes",
         "005930",
         "--price-below",
-        "1",
+        "1000",
     ];
     world.sise(&add).run().await.exits(0);
     for (command, code, tip) in [

@@ -12,7 +12,14 @@ use std::path::{Path, PathBuf};
 /// only where the table below says so.
 const LAYERS: &[&[&str]] = &[
     &["domain"],
-    &["clock", "tls", "spans", "supervisor"],
+    &[
+        "causes",
+        "clock",
+        "descriptors",
+        "spans",
+        "supervisor",
+        "tls",
+    ],
     &["port"],
     &["pace"],
     &["kis", "store"],
@@ -131,7 +138,7 @@ const SPAWNS: &[(&str, usize, &str)] = &[
     ),
     ("cli/get.rs", 1, "last words, which end by themselves"),
     ("cli/top/screen.rs", 1, "the screen ends with it"),
-    ("cli/top/terminal.rs", 1, "a thread that reads keys"),
+    ("cli/terminal.rs", 1, "a thread that reads keys"),
     (
         "cli/traces.rs",
         1,
@@ -144,6 +151,8 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         2,
         "two questions at once, which end by themselves",
     ),
+    ("sim/connections.rs", 1, "a connection, joined"),
+    ("sim/server.rs", 1, "two waits, which end together"),
     ("sweep.rs", 1, "a batch, joined"),
 ];
 

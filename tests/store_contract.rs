@@ -686,7 +686,6 @@ async fn what_is_no_price_counts_as_not_there() {
         "null".to_owned(),
         "{\"price\":".to_owned(),
         without("price"),
-        without("fetched_at"),
         with_price(0.into()),
         with_price((-1).into()),
         with_price("72000".into()),

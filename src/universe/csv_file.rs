@@ -11,9 +11,10 @@ use crate::port::{ListError, ListSource};
 /// A file with a header and one code a record.
 ///
 /// Column `code` must be there. `name`, `market` (`KOSPI` or `KOSDAQ`), `group` (the broker's two
-/// letters), `halted` (`true` or `false`), `shares` (listed shares) and `sector` (any name) may be: what
-/// is left out is taken from the shipped list; shares and sectors only where the whole column is, so
-/// that a file can say that they are not known. Other columns are passed over, lines that begin with `#` too.
+/// letters), `halted` (`true` or `false`), `shares` (listed shares), `sector` (any name), `listed` (first
+/// trading day, `2026-03-20`) and `in_liquidation` (`true` or `false`) may be: what is left out is taken
+/// from the shipped list; shares, sectors and first days only if the whole column is, so that a file can
+/// say that they are not known. Other columns are passed over, lines that begin with `#` too.
 #[derive(Debug, Clone)]
 pub struct CsvFile {
     path: PathBuf,
@@ -84,6 +85,8 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Universe, ListError> {
         halted: column("halted"),
         shares: column("shares"),
         sector: column("sector"),
+        listed: column("listed"),
+        in_liquidation: column("in_liquidation"),
     };
     let mut seen = std::collections::HashSet::new();
     let mut listings = Vec::new();
@@ -112,23 +115,34 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Universe, ListError> {
 pub(super) fn write(universe: &Universe) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
-        "code", "name", "market", "group", "halted", "shares", "sector",
+        "code",
+        "name",
+        "market",
+        "group",
+        "halted",
+        "shares",
+        "sector",
+        "listed",
+        "in_liquidation",
     ])?;
+    let flag = |flag: Option<bool>| match flag {
+        Some(true) => "true",
+        Some(false) => "false",
+        None => "",
+    };
     for listing in universe.listings() {
-        let halted = match listing.halted {
-            Some(true) => "true",
-            Some(false) => "false",
-            None => "",
-        };
+        let listed = listing.listed.map(|day| day.to_string());
         let shares = listing.shares.map(|shares| shares.to_string());
         writer.write_record([
             listing.code.as_str(),
             &listing.name,
             listing.market.as_str(),
             listing.group.code(),
-            halted,
+            flag(listing.halted),
             &shares.unwrap_or_default(),
             listing.sector.as_deref().unwrap_or_default(),
+            &listed.unwrap_or_default(),
+            flag(listing.in_liquidation),
         ])?;
     }
     let bytes = writer
@@ -145,6 +159,8 @@ struct Columns {
     halted: Option<usize>,
     shares: Option<usize>,
     sector: Option<usize>,
+    listed: Option<usize>,
+    in_liquidation: Option<usize>,
 }
 
 impl Columns {
@@ -172,11 +188,20 @@ impl Columns {
             (None, Some(known)) => known.group,
             (None, None) => Group::Stock,
         };
-        let halted = match text(self.halted) {
-            None => None,
-            Some("true") => Some(true),
-            Some("false") => Some(false),
-            Some(other) => return Err(format!("{code}: halted is '{other}', not true or false")),
+        let flag = |name: &str, column| match text(column) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(other) => Err(format!("{code}: {name} is '{other}', not true or false")),
+        };
+        let halted = flag("halted", self.halted)?;
+        let in_liquidation = flag("in_liquidation", self.in_liquidation)?;
+        let listed = match (self.listed, text(self.listed)) {
+            (None, _) => known.map(|known| known.listed),
+            (Some(_), None) => None,
+            (Some(_), Some(text)) => Some(text.parse().map_err(|_| {
+                format!("{code}: listed is '{text}', not a day such as 2026-03-20")
+            })?),
         };
         let shares = match (self.shares, text(self.shares)) {
             (None, _) => known.and_then(|known| u64::try_from(known.shares).ok()),
@@ -198,8 +223,8 @@ impl Columns {
             halted,
             shares: shares.filter(|shares| *shares > 0),
             sector: sector.map(str::to_owned),
-            listed: known.map(|known| known.listed),
-            in_liquidation: None,
+            listed,
+            in_liquidation,
         })
     }
 }
