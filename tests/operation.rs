@@ -467,6 +467,8 @@ async fn a_running_program_renders_what_is_described() {
         "sise_http_requests",
         "sise_missing",
         "sise_price_age",
+        "sise_rows_refused",
+        "sise_task_failures",
         // Where a feed is set up.
         "sise_feed_connected",
     ];
