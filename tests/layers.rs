@@ -12,7 +12,14 @@ use std::path::{Path, PathBuf};
 /// only where the table below says so.
 const LAYERS: &[&[&str]] = &[
     &["domain"],
-    &["clock", "tls", "spans", "supervisor"],
+    &[
+        "clock",
+        "tls",
+        "spans",
+        "supervisor",
+        "causes",
+        "descriptors",
+    ],
     &["port"],
     &["pace"],
     &["kis", "store"],
@@ -130,8 +137,8 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         "awaited: work for a thread of its own",
     ),
     ("cli/get.rs", 1, "last words, which end by themselves"),
+    ("cli/terminal.rs", 1, "a thread that reads keys"),
     ("cli/top/screen.rs", 1, "the screen ends with it"),
-    ("cli/top/terminal.rs", 1, "a thread that reads keys"),
     (
         "cli/traces.rs",
         1,
@@ -139,6 +146,16 @@ const SPAWNS: &[(&str, usize, &str)] = &[
     ),
     ("fleet/worker.rs", 1, "a batch, joined"),
     ("schedule/runs.rs", 1, "a sweep, joined"),
+    (
+        "sim/connections.rs",
+        1,
+        "a connection; the simulator stands apart",
+    ),
+    (
+        "sim/server.rs",
+        1,
+        "serves and ends; the command waits for it",
+    ),
     (
         "store/redis/prices.rs",
         2,
