@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["domain"],
     &[
-        "causes",
         "clock",
-        "descriptors",
+        "tls",
         "spans",
         "supervisor",
-        "tls",
+        "causes",
+        "descriptors",
     ],
     &["port"],
     &["pace"],
@@ -137,8 +137,8 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         "awaited: work for a thread of its own",
     ),
     ("cli/get.rs", 1, "last words, which end by themselves"),
-    ("cli/top/screen.rs", 1, "the screen ends with it"),
     ("cli/terminal.rs", 1, "a thread that reads keys"),
+    ("cli/top/screen.rs", 1, "the screen ends with it"),
     (
         "cli/traces.rs",
         1,
@@ -147,12 +147,20 @@ const SPAWNS: &[(&str, usize, &str)] = &[
     ("fleet/worker.rs", 1, "a batch, joined"),
     ("schedule/runs.rs", 1, "a sweep, joined"),
     (
+        "sim/connections.rs",
+        1,
+        "a connection; the simulator stands apart",
+    ),
+    (
+        "sim/server.rs",
+        1,
+        "serves and ends; the command waits for it",
+    ),
+    (
         "store/redis/prices.rs",
         2,
         "two questions at once, which end by themselves",
     ),
-    ("sim/connections.rs", 1, "a connection, joined"),
-    ("sim/server.rs", 1, "two waits, which end together"),
     ("sweep.rs", 1, "a batch, joined"),
 ];
 
