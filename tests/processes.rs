@@ -258,7 +258,7 @@ async fn prices_of_another_broker_are_not_written_over() {
     // A reader is answered, and writes nothing back.
     let get = ["get", &codes[0], "--max-age", "0s", "--json"];
     let reading = elsewhere(world.sise_in(home.path(), &get)).run().await;
-    let reading = reading.exits(0).json();
+    let reading = &reading.exits(0).json()[0];
     assert_eq!(
         (&reading["source"], &reading["simulated"]),
         (&json!("api"), &json!(true))
