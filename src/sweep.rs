@@ -126,6 +126,8 @@ struct Pass<'a> {
     tally: Tally,
     total: usize,
     urgency: Urgency,
+    /// When the next batch may start.
+    next_start: Instant,
     /// An error after which further calls are of no use.
     hopeless: Option<SourceError>,
     stopped: bool,
@@ -198,6 +200,7 @@ impl Sweeper {
             tally: Tally::default(),
             total: task.symbols.len(),
             urgency: task.urgency,
+            next_start: start,
             hopeless: None,
             stopped: false,
             is_late: false,
@@ -227,7 +230,6 @@ impl Sweeper {
     ) {
         let mut left = symbols;
         let mut in_flight = JoinSet::new();
-        let mut next_start = Instant::now();
         loop {
             let may_start = !pass.stopped
                 && !pass.is_late
@@ -249,7 +251,7 @@ impl Sweeper {
                     pass.is_late = true;
                     return;
                 }
-                () = sleep_until(next_start), if may_start => {
+                () = sleep_until(pass.next_start), if may_start => {
                     // Looked up anew each time: the broker may refuse the call for many half way.
                     let calling = self.source.calling();
                     let size = calling.codes_a_call(self.manner.batch_size);
@@ -269,7 +271,7 @@ impl Sweeper {
                     in_flight.spawn(seen("batch", batch.instrument(span)));
                     left = rest;
                     // From now on: after a stall, what was missed is not made up for.
-                    next_start = Instant::now() + self.manner.batch_pause;
+                    pass.next_start = Instant::now() + self.manner.batch_pause;
                 }
                 Some(done) = in_flight.join_next() => {
                     match done {

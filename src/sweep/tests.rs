@@ -18,6 +18,10 @@ struct Scripted {
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
     latency: Duration,
+    /// The first batch takes this much longer.
+    stall: Duration,
+    /// When each batch began.
+    starts: Mutex<Vec<Instant>>,
     /// How many codes each batch had.
     lengths: Mutex<Vec<usize>>,
     /// Brings the indices where a batch leaves room for them.
@@ -32,6 +36,8 @@ impl Scripted {
             in_flight: AtomicUsize::new(0),
             most_in_flight: AtomicUsize::new(0),
             latency: Duration::from_millis(100),
+            stall: Duration::ZERO,
+            starts: Mutex::default(),
             lengths: Mutex::default(),
             brings_indices: false,
         })
@@ -52,7 +58,13 @@ impl QuoteSource for Scripted {
     async fn quotes(&self, symbols: &[Symbol], _: Urgency) -> Answers {
         let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_in_flight.fetch_max(now, Ordering::SeqCst);
-        sleep(self.latency).await;
+        let is_first = {
+            let mut starts = self.starts.lock().unwrap();
+            starts.push(Instant::now());
+            starts.len() == 1
+        };
+        let stall = if is_first { self.stall } else { Duration::ZERO };
+        sleep(self.latency + stall).await;
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
         self.lengths.lock().unwrap().push(symbols.len());
         let has_room = symbols.len() + 3 <= Calling::MOST_CODES;
@@ -320,6 +332,31 @@ async fn the_pause_between_batches_is_kept() {
         .sweep(&task(300), &|_| {}, &CancellationToken::new())
         .await;
     assert_eq!((report.written, report.elapsed_ms), (300, 18_100));
+}
+
+/// A batch that nothing could follow for a while, and codes that are asked for once more.
+#[tokio::test(start_paused = true)]
+async fn the_pause_between_batches_is_kept_after_a_stall_and_before_the_second_round() {
+    let mut source = Scripted::new(|symbol, times| match (symbol.as_str(), times) {
+        ("000299", 1) => Answer::Unknown,
+        _ => quote(symbol),
+    });
+    Arc::get_mut(&mut source).unwrap().stall = Duration::from_secs(20);
+    let pause = Duration::from_secs(2);
+    let manner = Manner {
+        batch_pause: pause,
+        in_flight: 1,
+        ..MANNER
+    };
+    let sweeper = Sweeper::new(source.clone(), Arc::new(MemoryStore::default()), manner);
+    let report = sweeper
+        .sweep(&task(300), &|_| {}, &CancellationToken::new())
+        .await;
+    assert_eq!((report.written, report.calls), (300, 11));
+    let starts = source.starts.lock().unwrap().clone();
+    let gaps: Vec<Duration> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let stalled = Duration::from_millis(20_100);
+    assert_eq!(gaps, [&[stalled][..], &[pause; 9]].concat());
 }
 
 #[tokio::test(start_paused = true)]
