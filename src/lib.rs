@@ -54,7 +54,7 @@
 //!            alerts -> board, feed, watch, movers -> cache
 //!  port                         port
 //!  adapter             kis                store          (never meet)
-//!  tool       pace    clock    tls    spans    supervisor    causes    descriptors    sim stands apart
+//!  tool       pace    clock    outbound -> tls    spans    supervisor    causes    descriptors    unique    sim stands apart
 //!  ground                       domain
 //! ```
 
@@ -89,6 +89,7 @@ pub mod kis;
 pub mod leadership;
 pub mod ledger;
 pub mod movers;
+mod outbound;
 pub mod pace;
 #[cfg(feature = "daemon")]
 pub mod ping;
@@ -110,6 +111,7 @@ pub mod sweep;
 #[cfg(feature = "daemon")]
 pub mod telemetry;
 mod tls;
+mod unique;
 pub mod universe;
 pub mod watch;
 

@@ -152,6 +152,28 @@ async fn the_lead_in_memory() {
     one_leads_until_it_resigns_or_its_lease_ends(&lease).await;
 }
 
+/// Names are random: two processes may have the same.
+#[tokio::test]
+async fn two_of_one_name_never_lead_with_one_number() {
+    let server = RedisServer::start().await;
+    let alerts = |store| Arc::new(RedisLease::new(store, "alerts")) as Arc<dyn Leadership>;
+    let pairs: [[Arc<dyn Leadership>; 2]; 2] = [
+        [store(&server), store(&server)],
+        [alerts(store(&server)), alerts(store(&server))],
+    ];
+    for [here, there] in pairs {
+        let first = leads(here.campaign("one", LONG).await.unwrap());
+        assert_eq!(follows(there.campaign("one", LONG).await.unwrap()), "one");
+        // Neither gives it back for the other, nor does asking take it from whoever has it.
+        there.resign("one").await.unwrap();
+        assert_eq!(leads(here.campaign("one", LONG).await.unwrap()), first);
+        here.resign("one").await.unwrap();
+        let second = leads(there.campaign("one", LONG).await.unwrap());
+        assert!(second > first, "{second:?} after {first:?}");
+        assert_eq!(follows(here.campaign("one", LONG).await.unwrap()), "one");
+    }
+}
+
 #[tokio::test]
 async fn the_number_of_the_lead_guards_writes_in_redis() {
     let server = RedisServer::start().await;
@@ -168,8 +190,9 @@ async fn the_number_of_the_lead_guards_writes_in_memory() {
 async fn all_that_is_shared_works_in_a_cluster() {
     let cluster = Cluster::start().await;
     let store = || store_of(&cluster.url());
-    one_leads_until_it_resigns_or_its_lease_ends(&*store()).await;
-    store().resign("one").await.unwrap();
+    let lease = store();
+    one_leads_until_it_resigns_or_its_lease_ends(&*lease).await;
+    lease.resign("one").await.unwrap();
     only_the_last_lead_writes(&*store()).await;
     one_asks_and_the_others_get_its_token(&RedisTokens::new(store(), "key")).await;
     let budget = || {
@@ -245,8 +268,9 @@ async fn a_price_in_a_cluster_knows_the_lead_that_wrote_it() {
 async fn all_that_is_shared_works_behind_sentinels() {
     let set = SentinelSet::start().await;
     let store = || store_of(&set.url());
-    one_leads_until_it_resigns_or_its_lease_ends(&*store()).await;
-    store().resign("one").await.unwrap();
+    let lease = store();
+    one_leads_until_it_resigns_or_its_lease_ends(&*lease).await;
+    lease.resign("one").await.unwrap();
     only_the_last_lead_writes(&*store()).await;
     one_asks_and_the_others_get_its_token(&RedisTokens::new(store(), "key")).await;
     let budget = || {

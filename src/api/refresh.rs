@@ -16,6 +16,7 @@ use super::shapes::StockCode;
 use crate::cache::{Cached, Life};
 use crate::domain::{Symbol, Urgency};
 use crate::sweep::Task;
+use crate::unique;
 
 /// Codes of one refresh at most.
 const MOST: usize = 100;
@@ -100,7 +101,7 @@ pub(super) async fn refresh(
         let why = format!("{UNDER_WAY} refreshes are under way, and no more are made at once");
         return Err(Kind::TooManyRequests.because(why).retry_after(1));
     };
-    let id = format!("{:032x}", fastrand::u128(..));
+    let id = format!("{:016x}{:016x}", unique::number(), unique::number());
     let waiting = Refresh {
         id: id.clone(),
         state: "waiting".to_owned(),

@@ -19,6 +19,7 @@ use super::unsent::{Batch, Unsent};
 use super::{BoxError, Cache, CacheError};
 use crate::port::{Growth, Receipt};
 use crate::supervisor::Supervisor;
+use crate::unique;
 
 /// A batch that was not answered is known again for so long. Each process leaves one behind.
 const RECEIPT_LIFE: Duration = Duration::from_secs(600);
@@ -146,7 +147,7 @@ impl Cache {
         let key = key(&self.prefix, COUNTER, name);
         // Others of this process, and a process that is called as this one is, must not be taken
         // for it.
-        let [handle, number] = [(); 2].map(|()| fastrand::u64(..1 << 52));
+        let [handle, number] = [(); 2].map(|()| unique::number() >> 12);
         let owner = format!("{}/{handle:x}", self.shared.process);
         let sending = Supervisor::default();
         let tasks = sending.tasks().within(Duration::ZERO);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::key::{RANK, beside, key};
 use super::{Cache, CacheError, or_miss};
 use crate::port::{Order, Replacement, Scored};
+use crate::unique;
 
 /// Members that are set at once: more would keep everybody else waiting.
 const PART: usize = 1_000;
@@ -70,7 +71,7 @@ impl Cache {
             all_finite(&members)?;
             // Each member once, as the store counts them.
             let members: HashMap<String, f64> = members.into_iter().collect();
-            let number = fastrand::u64(..);
+            let number = unique::number();
             sets.push(Replacement {
                 beside: beside(&self.prefix, "next", &ranking.key) + &format!("{number:x}"),
                 key: ranking.key.clone(),

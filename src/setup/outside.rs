@@ -21,6 +21,7 @@ use crate::store::{
     FileCopies, MemoryStore, RedisBans, RedisBudget, RedisFirstLevel, RedisLease, RedisSettings,
     RedisStore, RedisTokens, RedisWork,
 };
+use crate::unique;
 
 /// Makes a way to the broker's host at an address; each request over it is bounded by a time.
 pub type Connect = Arc<dyn Fn(&str, Duration) -> Result<Arc<dyn Transport>, String> + Send + Sync>;
@@ -257,8 +258,8 @@ pub(super) fn host_name() -> String {
 /// A name that no other process has: where it runs, and a number for those that have the same
 /// one there, as in containers.
 pub(super) fn process_name() -> String {
-    let number = fastrand::u16(..);
-    format!("{}-{}-{number:04x}", host_name(), std::process::id())
+    let number = unique::number();
+    format!("{}-{}-{number:016x}", host_name(), std::process::id())
 }
 
 impl fmt::Debug for Outside {
@@ -279,5 +280,19 @@ impl fmt::Debug for KeyShare {
 impl fmt::Debug for WorkShare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkShare").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::process_name;
+
+    #[test]
+    fn processes_of_one_host_and_number_have_names_of_their_own() {
+        // As in containers, where all have the number 1. With 16 bits some dozens would be the same.
+        let names: HashSet<String> = (0..3_000).map(|_| process_name()).collect();
+        assert_eq!(names.len(), 3_000);
     }
 }

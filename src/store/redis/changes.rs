@@ -22,6 +22,7 @@ use super::link::Link;
 use super::rights;
 use crate::port::{Change, Changes, Heard, StoreError, WAITING};
 use crate::supervisor::spawn_brief;
+use crate::unique;
 
 /// How often a link is tried.
 const PULSE: Duration = Duration::from_secs(1);
@@ -67,7 +68,7 @@ impl Changes for RedisStore {
         let channel = self.channel();
         let listener = Listener {
             link: Arc::clone(&self.link),
-            pulses: format!("{channel}:pulse:{:016x}", fastrand::u64(..)),
+            pulses: format!("{channel}:pulse:{:016x}", unique::number()),
             channel,
             sender,
         };

@@ -10,8 +10,9 @@ use redis::{Cmd, Script};
 use super::{DELETE_OWN, RedisStore};
 use crate::port::{Lead, Leader, Leadership, Standing, StoreError};
 
-/// KEYS: the lease, the last lead. ARGV: process, life in milliseconds.
+/// KEYS: the lease, the last lead. ARGV: process, life in milliseconds, owner.
 ///
+/// Who holds it is told by the owner, never by the name alone: two of one name would lead at once.
 /// What stands under the keys but is no lease of sise's, or lost its end, is written over: else
 /// nobody would ever lead again. A leader whose number is gone takes a new lead.
 static CAMPAIGN: LazyLock<Script> = LazyLock::new(|| {
@@ -20,24 +21,26 @@ static CAMPAIGN: LazyLock<Script> = LazyLock::new(|| {
           local number = tonumber(type(text) == 'string' and text or '')
           return number and number >= 0 and number < 2^53 and number % 1 == 0 and number
         end
-        local holder = redis.pcall('HMGET', KEYS[1], 'process', 'lead', 'since')
+        local holder = redis.pcall('HMGET', KEYS[1], 'process', 'lead', 'since', 'owner')
         local last = redis.pcall('GET', KEYS[2])
         local is_held = whole(holder[2]) and whole(holder[3]) and redis.call('PTTL', KEYS[1]) >= 0
-        if not is_held or (holder[1] == ARGV[1] and last ~= holder[2]) then
+        if not is_held or (holder[4] == ARGV[3] and last ~= holder[2]) then
           local time = redis.call('TIME')
           local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
           -- Above every number before it, even where Redis came back empty.
           local lead = math.max((whole(last) or 0) + 1, (whole(holder[2]) or 0) + 1, now)
           local since = string.format('%.0f', math.floor(now / 1000))
-          holder = { ARGV[1], string.format('%.0f', lead), since }
+          holder = { ARGV[1], string.format('%.0f', lead), since, ARGV[3] }
           redis.call('SET', KEYS[2], holder[2])
           redis.call('DEL', KEYS[1])
-          redis.call('HSET', KEYS[1], 'process', holder[1], 'lead', holder[2], 'since', holder[3])
+          redis.call('HSET', KEYS[1], 'process', holder[1], 'lead', holder[2], 'since', holder[3],
+            'owner', holder[4])
         end
-        if holder[1] == ARGV[1] then
+        local is_own = holder[4] == ARGV[3]
+        if is_own then
           redis.call('PEXPIRE', KEYS[1], ARGV[2])
         end
-        return holder",
+        return { is_own and 1 or 0, holder[1], holder[2], holder[3] }",
     )
 });
 
@@ -74,6 +77,11 @@ impl RedisStore {
         self.number_key(SWEEPS)
     }
 
+    /// Tells a candidate on this store from one of the same name on another.
+    fn owner(&self, process: &str) -> String {
+        format!("{process} {:016x}", self.lease_token)
+    }
+
     async fn campaign_for(
         &self,
         name: &str,
@@ -82,22 +90,26 @@ impl RedisStore {
     ) -> Result<Standing, StoreError> {
         let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
         let (lease, number) = (self.lease_key(name), self.number_key(name));
-        let holder = self
+        let (is_own, process, lead, since): (bool, String, u64, i64) = self
             .link
-            .eval(&CAMPAIGN, &[&lease, &number], (process, life))
-            .await
-            .map(leader)?;
-        Ok(if holder.process == process {
-            Standing::Leading(holder)
-        } else {
-            Standing::Following(holder)
+            .eval(
+                &CAMPAIGN,
+                &[&lease, &number],
+                (process, life, self.owner(process)),
+            )
+            .await?;
+        let holder = leader((process, lead, since));
+        Ok(match is_own {
+            true => Standing::Leading(holder),
+            false => Standing::Following(holder),
         })
     }
 
     async fn resign_from(&self, name: &str, process: &str) -> Result<(), StoreError> {
         let script = &DELETE_OWN;
         let key = self.lease_key(name);
-        self.link.eval(script, &[&key], ("process", process)).await
+        let owner = self.owner(process);
+        self.link.eval(script, &[&key], ("owner", owner)).await
     }
 
     async fn holder_of(&self, name: &str) -> Result<Option<Leader>, StoreError> {

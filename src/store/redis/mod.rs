@@ -46,6 +46,7 @@ use super::keys::Keys;
 use crate::clock::StoreClock;
 use crate::domain::Symbol;
 use crate::port::{CopyStore, StoreError};
+use crate::unique;
 pub(crate) use address::RedisAddress;
 pub use bans::RedisBans;
 pub use budget::RedisBudget;
@@ -79,6 +80,8 @@ pub struct RedisStore {
     keys: Keys,
     /// Learns the server's time.
     clock: Option<Arc<StoreClock>>,
+    /// No other store has the same: it tells whose a lease is where two processes have one name.
+    lease_token: u64,
 }
 
 impl RedisStore {
@@ -93,6 +96,7 @@ impl RedisStore {
             link: Arc::new(Link::new(settings)?),
             keys: Keys::new(settings.namespace),
             clock: None,
+            lease_token: unique::number(),
         })
     }
 

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::RedisStore;
 use super::link::Link;
 use crate::port::StoreError;
+use crate::unique;
 
 /// What to do about a right that is lacking.
 pub(super) const MEND: &str = "give it to that user with ACL SETUSER; the README has one line with all rights that sise needs";
@@ -225,7 +226,7 @@ impl Link {
     /// As [`RedisStore::rights`].
     async fn rights(&self) -> Result<Vec<Lacking>, StoreError> {
         let own = |start: &str, rest: &str| format!("{}{rest}", self.keys().within(start));
-        let key = own("sise:", &format!("trial:{:016x}", fastrand::u64(..)));
+        let key = own("sise:", &format!("trial:{:016x}", unique::number()));
         let channel = format!("{}:trial", self.channel());
         let digest = Script::new("return(1)").get_hash().to_owned();
         let command = |words: &str| {
