@@ -19,8 +19,9 @@ const LAYERS: &[&[&str]] = &[
         "supervisor",
         "causes",
         "descriptors",
+        "unique",
     ],
-    &["port"],
+    &["port", "outbound"],
     &["pace"],
     &["kis", "store"],
     &[
@@ -145,6 +146,8 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         "awaited: the exporter has a thread without a runtime",
     ),
     ("fleet/worker.rs", 1, "a batch, joined"),
+    ("kis/ban_file.rs", 1, "awaited: a file is written"),
+    ("kis/token_file.rs", 1, "awaited: a file is written"),
     ("schedule/runs.rs", 1, "a sweep, joined"),
     (
         "sim/connections.rs",
@@ -200,4 +203,66 @@ fn nothing_is_spawned_beside_the_supervisor() {
         }
     }
     assert!(wrong.is_empty(), "use supervisor::Tasks: {wrong:#?}");
+}
+
+/// Files that may be read or written where they stand, which holds up the thread, and why.
+const BLOCKING: &[(&str, usize, &str)] = &[
+    (
+        "cache/count_file.rs",
+        4,
+        "on a thread of its own; opened at the start of a process",
+    ),
+    ("cli/doctor.rs", 3, "a command that does nothing beside"),
+    ("config/layers.rs", 3, "at the start of a process"),
+    ("config/mod.rs", 1, "at the start of a process"),
+    ("kis/ban_file.rs", 2, "on a thread of its own"),
+    ("kis/token_file.rs", 5, "on a thread of its own"),
+    ("setup/calendar.rs", 1, "at the start of a process"),
+    (
+        "setup/outside.rs",
+        1,
+        "at the start of a process; in memory",
+    ),
+    ("sim/replay.rs", 1, "at the start of a process"),
+];
+
+/// A disk that hangs must not hold up what else runs on the thread.
+#[test]
+fn no_file_is_waited_for_on_a_thread_of_the_runtime() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&source, &mut found);
+    let blocks = |line: &&str| {
+        let code = line.split("//").next().unwrap_or_default();
+        let calls = [
+            "OpenOptions::new(",
+            "File::open(",
+            "File::create(",
+            ".exists()",
+            ".metadata()",
+            ".is_file()",
+            ".is_dir()",
+            "to_socket_addrs(",
+            "thread::sleep(",
+        ];
+        let is_file = code.contains("fs::") && !code.contains("tokio::fs::");
+        let is_use = code.trim_start().starts_with("use ");
+        !is_use && (is_file || calls.iter().any(|call| code.contains(call)))
+    };
+    let mut wrong = Vec::new();
+    for path in found {
+        let inside = path.strip_prefix(&source).unwrap().to_str().unwrap();
+        if inside.contains("tests") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let lines: Vec<&str> = code.lines().filter(blocks).collect();
+        let allowed = BLOCKING.iter().find(|(file, ..)| *file == inside);
+        let allowed = allowed.map_or(0, |(_, count, _)| *count);
+        if lines.len() != allowed {
+            wrong.push(format!("{inside}, where {allowed} are known: {lines:#?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "use tokio::fs: {wrong:#?}");
 }

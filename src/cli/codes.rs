@@ -14,7 +14,8 @@ pub(super) async fn symbols(parts: &Parts, texts: &[String]) -> Result<Vec<Symbo
 
 /// The codes in a file, separated by commas or white space; lines that begin with `#` are none.
 pub(super) async fn in_file(parts: &Parts, path: &Path) -> Result<Vec<Symbol>, Failure> {
-    let text = std::fs::read_to_string(path)
+    let text = tokio::fs::read_to_string(path)
+        .await
         .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
     // Spreadsheets put a byte-order mark in front.
     let lines = text.trim_start_matches('\u{feff}').lines();

@@ -83,7 +83,7 @@ pub(super) async fn run(arguments: DemoArguments) -> Outcome {
     });
     let outcome = watch(settings, &sim, has_screen, supervisor).await;
     // Nothing of a demo stays behind.
-    let _ = std::fs::remove_dir_all(&state);
+    let _ = tokio::fs::remove_dir_all(&state).await;
     outcome
 }
 

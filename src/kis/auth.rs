@@ -325,7 +325,7 @@ impl Auth {
                 return Some(token);
             }
         }
-        let text = self.keep.file.as_ref()?.load()?;
+        let text = self.keep.file.as_ref()?.load().await?;
         let token = self.open(&text, None, now)?;
         if !token.is_fresh(now) || old.is_some_and(|old| old.is(&token)) {
             return None;
@@ -368,7 +368,7 @@ impl Auth {
             return Ok(token);
         };
         if let Some(file) = &self.keep.file
-            && let Err(error) = file.save(&sealed)
+            && let Err(error) = file.save(&sealed).await
         {
             tracing::warn!(path = %file.path().display(), %error,
                 "the access token cannot be kept on disk; without Redis every start will ask for one");

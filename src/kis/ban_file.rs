@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tokio::task::spawn_blocking;
+
 use crate::domain::BanRecord;
 
 /// The file of one app key and secret on one host.
@@ -25,19 +27,26 @@ impl BanFile {
         &self.path
     }
 
-    pub(super) fn load(&self) -> Option<BanRecord> {
-        let text = std::fs::read(&self.path).ok()?;
+    pub(super) async fn load(&self) -> Option<BanRecord> {
+        let text = tokio::fs::read(&self.path).await.ok()?;
         serde_json::from_slice(&text).ok()
     }
 
     /// Written beside and renamed, so that a reader never sees half of it.
-    pub(super) fn save(&self, record: &BanRecord) -> io::Result<()> {
+    pub(super) async fn save(&self, record: &BanRecord) -> io::Result<()> {
+        let file = self.clone();
+        let text = serde_json::to_string(record)?;
+        // Whole, even if nobody waits for it any more.
+        let saving = spawn_blocking(move || file.write(&text));
+        saving.await.map_err(io::Error::other)?
+    }
+
+    fn write(&self, text: &str) -> io::Result<()> {
         let directory = self.path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(directory)?;
         let beside = self
             .path
             .with_extension(format!("{}.tmp", std::process::id()));
-        let text = serde_json::to_string(record)?;
         std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, &self.path))
     }
 }

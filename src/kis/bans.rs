@@ -259,7 +259,10 @@ impl Bans {
             return now + LOOK_AGAIN;
         };
         let shared = keep.shared.load().await;
-        let filed = keep.file.as_ref().and_then(BanFile::load);
+        let filed = match &keep.file {
+            Some(file) => file.load().await,
+            None => None,
+        };
         let known = self.known.load_full();
         let records = [
             shared.as_ref().ok().and_then(Option::as_ref),
@@ -275,7 +278,7 @@ impl Bans {
                 self.share(keep, latest).await;
             }
             if filed.as_ref() != Some(latest) {
-                file(keep, latest);
+                file(keep, latest).await;
             }
             if known.as_deref() != Some(latest) {
                 self.take(latest.clone());
@@ -318,7 +321,7 @@ impl Bans {
         // Known here first: nothing of this process goes out any more.
         self.know(record.clone());
         if let Some(keep) = &self.keep {
-            file(keep, &record);
+            file(keep, &record).await;
             self.share(keep, &record).await;
         }
     }
@@ -332,9 +335,9 @@ impl Bans {
     }
 }
 
-fn file(keep: &BanKeep, record: &BanRecord) {
+async fn file(keep: &BanKeep, record: &BanRecord) {
     if let Some(file) = &keep.file
-        && let Err(error) = file.save(record)
+        && let Err(error) = file.save(record).await
     {
         tracing::warn!(path = %file.path().display(), %error, "the ban cannot be kept on disk");
     }

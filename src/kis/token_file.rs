@@ -3,6 +3,8 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use tokio::task::spawn_blocking;
+
 /// The file of one app key on one host.
 #[derive(Debug, Clone)]
 pub struct TokenFile {
@@ -23,12 +25,19 @@ impl TokenFile {
         &self.path
     }
 
-    pub(super) fn load(&self) -> Option<String> {
-        std::fs::read_to_string(&self.path).ok()
+    pub(super) async fn load(&self) -> Option<String> {
+        tokio::fs::read_to_string(&self.path).await.ok()
     }
 
     /// Written beside and renamed, so that a reader never sees half a token.
-    pub(super) fn save(&self, sealed: &str) -> io::Result<()> {
+    pub(super) async fn save(&self, sealed: &str) -> io::Result<()> {
+        let (file, sealed) = (self.clone(), sealed.to_owned());
+        // Whole, even if nobody waits for it any more.
+        let saving = spawn_blocking(move || file.write(&sealed));
+        saving.await.map_err(io::Error::other)?
+    }
+
+    fn write(&self, sealed: &str) -> io::Result<()> {
         let directory = self.path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(directory)?;
         let beside = self

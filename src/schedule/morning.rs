@@ -76,7 +76,7 @@ impl Morning {
                 tracing::warn!(%error, "the broker's calendar could not be asked; ours stands")
             }
         }
-        if let Err(error) = self.parts.reload_calendar() {
+        if let Err(error) = self.parts.reload_calendar().await {
             tracing::error!(%error, "the calendar override file is not used; the calendar in use stays");
         }
         if let Some(warning) = self.parts.calendar.load().cover_warning(today) {

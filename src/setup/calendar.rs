@@ -1,5 +1,7 @@
 //! The calendar in use: the shipped one, the broker's corrections, and the override file on top.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -17,12 +19,14 @@ impl Parts {
     /// # Errors
     ///
     /// The file is broken; the calendar in use stays.
-    pub fn reload_calendar(&self) -> Result<(), SetupError> {
+    pub async fn reload_calendar(&self) -> Result<(), SetupError> {
         let mut calendar = Calendar::shipped();
         for day in self.broker_days.load().iter() {
             calendar.correct(day.date, day.is_open);
         }
-        lay_override(&mut calendar, &self.settings)?;
+        if let Some(path) = &self.settings.calendar_file {
+            lay_override(&mut calendar, path, tokio::fs::read_to_string(path).await)?;
+        }
         self.calendar.store(Arc::new(calendar));
         Ok(())
     }
@@ -50,32 +54,35 @@ impl Parts {
     }
 }
 
-/// The shipped calendar with the override file laid over it.
+/// The shipped calendar with the override file laid over it, for the start of a process.
 ///
 /// # Errors
 ///
 /// The file is broken; the words name the line.
 pub fn read_calendar(settings: &Settings) -> Result<Calendar, SetupError> {
     let mut calendar = Calendar::shipped();
-    lay_override(&mut calendar, settings)?;
+    if let Some(path) = &settings.calendar_file {
+        lay_override(&mut calendar, path, std::fs::read_to_string(path))?;
+    }
     Ok(calendar)
 }
 
-fn lay_override(calendar: &mut Calendar, settings: &Settings) -> Result<(), SetupError> {
-    if let Some(path) = &settings.calendar_file {
-        let broken = |trouble: String| SetupError::Calendar {
-            path: path.display().to_string(),
-            trouble,
-        };
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            // It may come any day: a closure is announced, and the next morning reads it.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(broken(error.to_string())),
-        };
-        calendar
-            .override_with(&text)
-            .map_err(|error: CalendarError| broken(error.to_string()))?;
-    }
-    Ok(())
+fn lay_override(
+    calendar: &mut Calendar,
+    path: &Path,
+    text: io::Result<String>,
+) -> Result<(), SetupError> {
+    let broken = |trouble: String| SetupError::Calendar {
+        path: path.display().to_string(),
+        trouble,
+    };
+    let text = match text {
+        Ok(text) => text,
+        // It may come any day: a closure is announced, and the next morning reads it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(broken(error.to_string())),
+    };
+    calendar
+        .override_with(&text)
+        .map_err(|error: CalendarError| broken(error.to_string()))
 }
