@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics::counter;
-use reqwest::{Client, redirect};
+use reqwest::{Client, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::causes::causes;
-use crate::tls;
+use crate::outbound;
 
 /// Longest time a call may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,19 +27,12 @@ impl Ping {
     ///
     /// # Errors
     ///
-    /// The TLS set-up of the machine is unusable.
+    /// The address is none, or the TLS set-up of the machine is unusable.
     pub fn new(url: SecretString) -> Result<Self, String> {
-        tls::install_provider();
-        let mut builder = Client::builder()
-            .timeout(PATIENCE)
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("sise/", env!("CARGO_PKG_VERSION")));
-        if url.expose_secret().starts_with("https:") {
-            builder = tls::merge_roots(builder);
-        }
-        let client = builder
-            .build()
-            .map_err(|error| format!("no client for journal.ping_url: {error}"))?;
+        let trouble = |error: &dyn fmt::Display| format!("no client for journal.ping_url: {error}");
+        let address = Url::parse(url.expose_secret()).map_err(|error| trouble(&error))?;
+        let builder = outbound::client(&address).timeout(PATIENCE);
+        let client = builder.build().map_err(|error| trouble(&error))?;
         Ok(Self {
             client,
             url,

@@ -314,6 +314,10 @@ async fn a_good_sweep_is_heard_outside() {
     let listener = Listener::start("200 OK").await;
     let daemon = daemon(&world, &["--always-open"])
         .set("SISE__JOURNAL__PING_URL", &listener.url)
+        // It leads nowhere, and no call to this machine goes over it: neither this nor the broker's.
+        .set("http_proxy", "http://127.0.0.1:1")
+        .set("HTTP_PROXY", "http://127.0.0.1:1")
+        .set("ALL_PROXY", "http://127.0.0.1:1")
         .start();
     until("the call comes", async || {
         (listener.calls() >= 2).then_some(())

@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use metrics::counter;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -21,7 +21,7 @@ use super::signature::signature;
 use crate::causes::causes;
 use crate::clock::Clock;
 use crate::domain::Alert;
-use crate::tls;
+use crate::outbound;
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
@@ -124,7 +124,7 @@ impl Webhook {
     ///
     /// # Errors
     ///
-    /// The TLS set-up of the machine is unusable.
+    /// The address is none, or the TLS set-up of the machine is unusable.
     pub fn new(
         url: SecretString,
         secret: Option<SecretString>,
@@ -139,22 +139,11 @@ impl Webhook {
         clock: Clock,
         pace: Pace,
     ) -> Result<Self, String> {
-        tls::install_provider();
-        let mut builder = Client::builder()
-            .timeout(pace.patience)
-            // They would carry the alert elsewhere.
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("sise/", env!("CARGO_PKG_VERSION")));
-        let text = url.expose_secret();
-        if text.starts_with("https:") {
-            builder = tls::merge_roots(builder);
-        }
-        if Url::parse(text).is_ok_and(|url| is_this_machine(&url)) {
-            builder = builder.no_proxy();
-        }
-        let client = builder
-            .build()
-            .map_err(|error| format!("no client for alerts.webhook_url: {error}"))?;
+        let trouble =
+            |error: &dyn fmt::Display| format!("no client for alerts.webhook_url: {error}");
+        let address = Url::parse(url.expose_secret()).map_err(|error| trouble(&error))?;
+        let builder = outbound::client(&address).timeout(pace.patience);
+        let client = builder.build().map_err(|error| trouble(&error))?;
         Ok(Self {
             client,
             url,
@@ -317,14 +306,6 @@ impl Letter {
             body: serde_json::to_string(alert).unwrap_or_default(),
         }
     }
-}
-
-fn is_this_machine(url: &Url) -> bool {
-    let Some(host) = url.host_str() else {
-        return false;
-    };
-    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 impl fmt::Debug for Webhook {

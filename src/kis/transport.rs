@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::DATE;
-use reqwest::{Client, Request, Url, redirect};
+use reqwest::{Client, Request, Url};
 
 use crate::causes::causes;
 use crate::domain::SIMULATOR_HEADER;
+use crate::outbound;
 use crate::port::SourceError;
-use crate::tls;
 
 /// The largest answer in use is a few hundred kilobytes; more is no answer to our question.
 const LARGEST_BODY: usize = 4 << 20;
@@ -52,29 +52,16 @@ pub struct Http {
 impl Http {
     /// A way to the host of `base`. `patience` bounds one request from start to last byte.
     ///
-    /// One TLS provider for the process, the system's roots and Mozilla's merged (a container may
-    /// lack the system's), no redirects (they would carry the secret elsewhere), no proxy to
-    /// loopback.
-    ///
     /// # Errors
     ///
     /// `base` is no http or https address, or the TLS set-up of the machine is unusable.
     pub fn new(base: &str, patience: Duration) -> Result<Self, String> {
         let url = address(base)?;
-        tls::install_provider();
-        let mut builder = Client::builder()
+        let builder = outbound::client(&url)
             .timeout(patience)
             .connect_timeout(patience.min(Duration::from_secs(3)))
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .tcp_nodelay(true)
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("sise/", env!("CARGO_PKG_VERSION")));
-        if url.scheme() == "https" {
-            builder = tls::merge_roots(builder);
-        }
-        if url.host_str().is_some_and(is_loopback) {
-            builder = builder.no_proxy();
-        }
+            .tcp_nodelay(true);
         let client = builder
             .build()
             .map_err(|error| format!("no client for '{base}': {error}"))?;
@@ -127,14 +114,6 @@ pub(super) fn address(base: &str) -> Result<Url, String> {
         "http" | "https" => Ok(url),
         _ => Err(format!("'{base}' is neither http:// nor https://")),
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host
-            .trim_matches(['[', ']'])
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 /// The body may hold a token.
