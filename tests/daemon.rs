@@ -254,6 +254,39 @@ async fn a_port_that_is_taken_is_said_with_a_remedy() {
     assert_eq!((stats.calls, stats.token_requests), (0, 0));
 }
 
+/// Any number may run on one machine without a setting.
+#[tokio::test]
+async fn where_the_usual_port_is_taken_the_next_free_one_serves() {
+    let world = World::new(&["--limit", "0"]).await;
+    // If that fails, another program has it.
+    let _held = TcpListener::bind("127.0.0.1:8787").await;
+    let usual = |program: Program| program.unset("SISE__API__LISTEN").start();
+    let running = [
+        usual(daemon(&world, &["--always-open"])),
+        usual(daemon(&world, &["--always-open"])),
+        usual(world.sise(&["serve"])),
+    ];
+    let mut addresses = Vec::new();
+    for program in &running {
+        let address = program.health_address().await;
+        let taken = ["WARN", "127.0.0.1:8787 is taken", &address, "api.listen"];
+        program.says(&taken).await;
+        answers(&address, "/live", 200).await;
+        addresses.push(address);
+    }
+    addresses.sort();
+    addresses.dedup();
+    assert_eq!(addresses.len(), running.len(), "{addresses:?}");
+    // What was asked for is served there or nowhere, be it the usual one.
+    for arguments in [&["run", "--always-open"][..], &["serve"]] {
+        let asked_for = world
+            .sise(arguments)
+            .set("SISE__API__LISTEN", "127.0.0.1:8787");
+        let outcome = asked_for.run().await.exits(1);
+        outcome.says(&["cannot listen on 127.0.0.1:8787", "api.listen"]);
+    }
+}
+
 #[tokio::test]
 async fn a_set_up_that_cannot_keep_its_codes_alive_is_refused() {
     let world = World::new(&["--mode", "paper"]).await;

@@ -1,5 +1,6 @@
 //! `sise serve`
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,9 @@ use crate::telemetry;
 
 /// The stock list is read anew this often: a daemon loads it at its start and every morning.
 const LIST_EVERY: Duration = Duration::from_secs(60);
+
+/// Ports that are tried where the usual one is taken: as many processes serve on one machine.
+const PORTS: u16 = 100;
 
 /// Arguments of `sise serve`.
 #[derive(Debug, Args)]
@@ -97,7 +101,11 @@ pub(super) async fn listen(parts: &Parts) -> Result<Option<TcpListener>, Failure
         // Fewer connections then: the API says how many.
         tracing::debug!(%error, "the limit of open files stays as it is");
     }
-    let listener = TcpListener::bind(address).await.map_err(|error| {
+    let mut bound = TcpListener::bind(address).await;
+    if parts.settings.api.any_port && is_taken(&bound) {
+        bound = bind_next(address).await;
+    }
+    let listener = bound.map_err(|error| {
         Failure::failed(format!(
             "cannot listen on {address} for the API, health and metrics: {error}; set api.listen \
              (SISE__API__LISTEN) to another address, or to off"
@@ -108,6 +116,30 @@ pub(super) async fn listen(parts: &Parts) -> Result<Option<TcpListener>, Failure
         tracing::info!("the market on one page: {}", page(address));
     }
     Ok(Some(listener))
+}
+
+fn is_taken(bound: &io::Result<TcpListener>) -> bool {
+    matches!(bound, Err(error) if error.kind() == io::ErrorKind::AddrInUse)
+}
+
+/// Listens on the first free port after the one of `taken`.
+async fn bind_next(taken: SocketAddr) -> io::Result<TcpListener> {
+    let mut bound = Err(io::ErrorKind::AddrInUse.into());
+    for port in (taken.port()..=u16::MAX).skip(1).take(PORTS.into()) {
+        bound = TcpListener::bind((taken.ip(), port)).await;
+        if !is_taken(&bound) {
+            break;
+        }
+    }
+    if let Ok(listener) = &bound
+        && let Ok(address) = listener.local_addr()
+    {
+        tracing::warn!(
+            "{taken} is taken, as by another sise on this machine: serving on {address} instead; \
+             set api.listen (SISE__API__LISTEN) for a port that stays the same"
+        );
+    }
+    bound
 }
 
 #[cfg(test)]

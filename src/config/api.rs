@@ -5,13 +5,15 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::ConfigError;
-use super::layers::Layers;
+use super::layers::{Layers, Origin};
 
 /// The API over HTTP.
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
     /// Where it is served; `None` for nowhere.
     pub listen: Option<SocketAddr>,
+    /// Whether nobody chose that address, so that another port will do where it is taken.
+    pub any_port: bool,
     /// Requests of one client in a second; 0 for as many as it likes.
     pub requests_per_second: usize,
     /// Connections at once, of all clients.
@@ -27,6 +29,7 @@ pub struct ApiSettings {
 pub(super) fn api(layers: &Layers) -> Result<ApiSettings, ConfigError> {
     Ok(ApiSettings {
         listen: listen(layers)?,
+        any_port: layers.origin("api.listen") == Some(&Origin::Default),
         requests_per_second: layers.count("api.requests_per_second", 0..=1_000_000)?,
         connections: layers.count("api.connections", 1..=1_000_000)?,
         streams_per_client: layers.count("api.streams_per_client", 1..=1_000_000)?,
