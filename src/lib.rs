@@ -51,7 +51,7 @@
 //! ```text
 //!  edge      cli -> daemon -> api -> status -> schedule -> freshness, telemetry      setup, config
 //!  service   universe  sweep -> ledger  reader  fleet, presence -> leadership, provenance  journal  ping
-//!            alerts -> board, feed, watch, movers -> cache
+//!            alerts -> board, feed, watch, closes, movers -> cache
 //!  port                         port
 //!  adapter             kis                store          (never meet)
 //!  tool       pace    clock    outbound -> tls    spans    supervisor    causes    descriptors    unique    sim stands apart
@@ -71,6 +71,7 @@ pub mod cli;
 #[cfg(feature = "daemon")]
 pub mod clients;
 pub mod clock;
+pub mod closes;
 pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;

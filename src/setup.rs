@@ -19,6 +19,7 @@ use arc_swap::ArcSwap;
 
 use crate::cache::{self as caching, Cache};
 use crate::clock::{Clock, ClocksApart};
+use crate::closes::Closes;
 use crate::config::{ConfigError, Settings, UniverseSource};
 use crate::domain::{
     BrokerIdentity, Calendar, CallsSeen, KrxTime, Presence, RateMode, Role, Shipped, Universe,
@@ -454,6 +455,16 @@ impl Parts {
             dispatcher: Arc::new(dispatcher),
             worker,
         })
+    }
+
+    /// The closes that are kept.
+    #[must_use]
+    pub fn closes(&self) -> Closes {
+        Closes::new(
+            Arc::clone(&self.sweep_store),
+            Arc::clone(&self.chronicle),
+            self.settings.journal.gap_below,
+        )
     }
 
     /// The rankings of the day, of what stands in the store.

@@ -506,7 +506,7 @@ impl Pass<'_> {
     clippy::cast_precision_loss,
     reason = "counts of codes are far below 2^52"
 )]
-fn share(part: usize, whole: usize) -> f64 {
+pub(crate) fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 {
         1.0
     } else {
@@ -524,19 +524,6 @@ impl Report {
         });
         let found = counted.into_iter().filter(|(_, count)| *count > 0);
         found.collect()
-    }
-
-    /// Whether all is written that can be had: another pass would bring no more codes.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        // An answer that was spoiled this minute may be whole the next.
-        let may_come = |missing: &Missing| {
-            matches!(
-                missing.reason,
-                Reason::Refused | Reason::NotReached | Reason::NotStored
-            )
-        };
-        self.written > 0 && !self.missing.iter().any(may_come)
     }
 }
 

@@ -493,6 +493,50 @@ async fn a_close_that_the_store_has_lost_is_taken_once_more() {
     .await;
 }
 
+/// Some rows are refused pass after pass: the day is ranked with what is there, and those alone are
+/// asked for again.
+#[tokio::test]
+async fn what_is_missing_of_the_close_alone_is_asked_for_again() {
+    let time = FakedTime::faster("2026-11-20 15:31:30", 10);
+    let world = World::at(time, &["--limit", "0", "--zero", "0.6"]).await;
+    let daemon = daemon(&world, &[])
+        .set("SISE__JOURNAL__GAP_BELOW", "0.2")
+        .start();
+    let incomplete = "the close of the day is kept but for these";
+    daemon
+        .says(&[incomplete, "asked for again until 16:00"])
+        .await;
+    let mut connection = world.redis.connection().await;
+    until("the day is ranked before its close is whole", async || {
+        let ranked: u64 = redis::cmd("ZCARD")
+            .arg("close:rank:volume")
+            .query_async(&mut connection)
+            .await
+            .unwrap();
+        (ranked > 0).then_some(())
+    })
+    .await;
+    until("the close is whole", async || {
+        (world.redis.close().await.len() == CODES).then_some(())
+    })
+    .await;
+    daemon
+        .says(&["the close of the day is kept", "codes=60"])
+        .await;
+    // The whole list was asked for once.
+    assert_eq!(daemon.count(&["sweep done", "universe=60"]), 1);
+    assert!(daemon.count(&["sweep done"]) > 1);
+    until("the ranking is whole", async || {
+        let ranked: usize = redis::cmd("ZCARD")
+            .arg("close:rank:volume")
+            .query_async(&mut connection)
+            .await
+            .unwrap();
+        (ranked == CODES).then_some(())
+    })
+    .await;
+}
+
 /// An earlier process whose clock was wrong took prices of the session for the close.
 #[tokio::test]
 async fn a_close_that_was_taken_too_early_is_taken_anew() {

@@ -35,7 +35,7 @@ const LAYERS: &[&[&str]] = &[
         "ping",
     ],
     &[
-        "board", "fleet", "feed", "presence", "ledger", "movers", "watch", "clients",
+        "board", "fleet", "feed", "presence", "ledger", "movers", "closes", "watch", "clients",
     ],
     &["alerts"],
     &["config"],

@@ -18,6 +18,7 @@ use super::words::percent;
 use crate::alerts::Alerts;
 use crate::api::{ApiServer, Sweeping};
 use crate::board::{Keeper, QuoteBoard};
+use crate::closes::Window;
 use crate::config::Layers;
 use crate::daemon::{self, Signal};
 use crate::domain::{Event, KrxTime, Quote, Role, Skipped, Symbol};
@@ -210,7 +211,10 @@ async fn pass(
     }
     // A few codes are no ranking of the day.
     if is_whole_list && report.written > 0 && !report.stopped {
-        let is_close = task.close_window.is_some() && report.is_whole();
+        let is_close = match task.close_window {
+            Some(window) => take_close(parts, &task.symbols, window, &report).await,
+            None => false,
+        };
         let universe = parts.universe.load_full();
         if let Err(error) = parts.movers().rank_day(&universe, is_close).await {
             tracing::warn!(%error, "the stocks of the day are not ranked; another pass brings it");
@@ -229,6 +233,27 @@ async fn pass(
     } else {
         INCOMPLETE
     })
+}
+
+/// Marks the close of the day as taken if enough of it is; says what is missing. Returns whether it
+/// is taken.
+async fn take_close(parts: &Parts, symbols: &[Symbol], window: Window, report: &Report) -> bool {
+    let closes = parts.closes();
+    let Ok(missing) = closes.missing(symbols, window).await else {
+        return false;
+    };
+    let is_taken = closes.is_enough(symbols.len(), missing.len(), report.unknown().len());
+    if !is_taken {
+        tracing::warn!(
+            missing = missing.len(),
+            "too few closes are there for the day to be ranked by them: another pass before {} brings \
+             the rest",
+            window.1.format("%H:%M")
+        );
+    } else if let Err(error) = closes.mark(Some(window.0.date_naive())).await {
+        tracing::warn!(%error, "that the close is taken is not marked; a daemon takes it once more");
+    }
+    is_taken
 }
 
 async fn prepare(

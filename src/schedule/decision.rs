@@ -10,10 +10,16 @@ use crate::leadership::{Candidate, Post};
 /// A run that is due.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Due {
-    /// The day whose close the run takes, where it does.
-    pub(super) close_of: Option<NaiveDate>,
-    /// From when until when its prices are that close.
-    pub(super) close_window: Option<(KrxTime, KrxTime)>,
+    /// The close that the run takes, if it does.
+    pub(super) close_of: Option<CloseOf>,
+}
+
+/// The close of a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CloseOf {
+    pub(super) day: NaiveDate,
+    /// From when until when prices are that close.
+    pub(super) window: (KrxTime, KrxTime),
 }
 
 /// Why a run is skipped.
@@ -76,8 +82,10 @@ pub(super) fn by_calendar(calendar: &Calendar, now: KrxTime) -> Result<Due, Skip
                 Err(Skip::TooEarlyForClose)
             } else if now < until {
                 Ok(Due {
-                    close_of: Some(today),
-                    close_window: Some((from, until)),
+                    close_of: Some(CloseOf {
+                        day: today,
+                        window: (from, until),
+                    }),
                 })
             } else {
                 Err(Skip::Closed(closed))
@@ -121,8 +129,10 @@ mod tests {
             (
                 "15:31:00",
                 Ok(Due {
-                    close_of: Some(today),
-                    close_window: Some((at("2026-11-20 15:31:00"), at("2026-11-20 16:00:00"))),
+                    close_of: Some(CloseOf {
+                        day: today,
+                        window: (at("2026-11-20 15:31:00"), at("2026-11-20 16:00:00")),
+                    }),
                 }),
             ),
             ("16:00:00", closed(Closed::AfterClose)),

@@ -9,6 +9,7 @@ mod morning;
 mod pass;
 mod runs;
 mod state;
+mod taking;
 mod watched;
 
 use std::fmt;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::TimeDelta;
 use metrics::{counter, gauge};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,12 +24,6 @@ const STORE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Who left the lead to others does so again after this time at the earliest.
 const LEAVE_AGAIN: Duration = Duration::from_secs(300);
-
-/// With a clock that was set by so much since, it is not known when the close was taken.
-const CLOCK_SET: TimeDelta = TimeDelta::minutes(1);
-
-/// The name under which the last day whose close is kept outlives the process.
-const CLOSED_ON: &str = "closed_on";
 
 impl Schedule {
     /// One tick: a sweep is started, or a line says why not.
@@ -64,27 +58,40 @@ impl Schedule {
                 return;
             }
         };
-        match due.close_of {
-            Some(day) if self.is_close_kept(state, day, now).await => {
-                self.skip(&Skip::Closed(Closed::AfterClose), now);
-                return;
+        let symbols = match due.close_of {
+            Some(of) => match self.closes_to_take(state, of, now).await {
+                Some(symbols) => symbols,
+                None => {
+                    self.skip(&Skip::Closed(Closed::AfterClose), now);
+                    return;
+                }
+            },
+            None => {
+                if !self.always_open {
+                    self.forget_early_close(state, now.date_naive()).await;
+                }
+                self.parts.universe.load().symbols().collect()
             }
-            None if !self.always_open => self.forget_early_close(state, now.date_naive()).await,
-            _ => {}
-        }
+        };
         self.note_next_run(now);
-        self.sweep(state, due, now, stop);
+        self.sweep(state, due, symbols, now, stop);
     }
 
-    /// Starts a sweep.
-    fn sweep(&self, state: &mut State, due: Due, now: KrxTime, stop: &CancellationToken) {
-        let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
+    /// Starts a sweep of `symbols`.
+    fn sweep(
+        &self,
+        state: &mut State,
+        due: Due,
+        symbols: Vec<Symbol>,
+        now: KrxTime,
+        stop: &CancellationToken,
+    ) {
         let watched = self.watched.load(Ordering::Relaxed);
         let plan = self.parts.plan(symbols.len(), watched);
         let task = Task {
             deadline: plan.sweep_time() * 2 + SLACK,
             symbols,
-            close_window: due.close_window,
+            close_window: due.close_of.map(|of| of.window),
             urgency: Urgency::Sweep,
         };
         let since = now.format("%H:%M:%S");
@@ -92,49 +99,13 @@ impl Schedule {
         self.parts.activity.set(doing);
         state.running = Some(Run {
             due,
+            codes: task.symbols.len(),
             started_at: now,
             began: Instant::now(),
         });
         let (passes, stop) = (self.passes.clone(), stop.clone());
         let sweep = async move { passes.make(&task, now, &stop).await };
         state.sweeps.spawn(seen("sweep", sweep));
-    }
-
-    /// Whether the close of `day` is kept, by this process or another one. The store knows: one that
-    /// came back empty has lost it.
-    async fn is_close_kept(&self, state: &mut State, day: NaiveDate, now: KrxTime) -> bool {
-        let was_kept = state.closed_on == Some(day);
-        if was_kept && state.close_run.is_some_and(|run| was_set_since(run, now)) {
-            tracing::warn!(%day, "the clock was set since the close of the day was taken: taking it once more");
-            return false;
-        }
-        let Ok(kept) = self.parts.chronicle.load_copy(CLOSED_ON).await else {
-            // Where that is not known, taking it once more does no harm.
-            return was_kept;
-        };
-        let is_kept = kept.is_some_and(|kept| kept == day.to_string());
-        match (was_kept, is_kept) {
-            (false, true) => tracing::info!(%day, "the close of the day is kept already"),
-            (true, false) => {
-                tracing::warn!(%day, "the store has lost the close of the day: taking it once more");
-            }
-            _ => {}
-        }
-        state.closed_on = is_kept.then_some(day);
-        is_kept
-    }
-
-    /// In the session there is no close of `today`: what passes for it was taken by a clock that
-    /// was wrong.
-    async fn forget_early_close(&self, state: &mut State, today: NaiveDate) {
-        let kept = self.parts.chronicle.load_copy(CLOSED_ON).await;
-        if !matches!(kept, Ok(Some(kept)) if kept == today.to_string()) {
-            return;
-        }
-        tracing::warn!(%today, "the close of the day was taken before its session was over: a clock was wrong; taking it anew when it is");
-        state.closed_on = None;
-        // Where it fails, the next run does it.
-        let _ = self.parts.chronicle.save_copy(CLOSED_ON, "").await;
     }
 
     /// Skips for want of the store, said once until it is back.
@@ -176,14 +147,11 @@ impl Schedule {
         }
     }
 
-    /// Whether the close of the day is to be taken now.
+    /// Whether the close of the day, or what is missing of it, is to be taken now.
     pub(super) async fn close_is_due(&self, state: &mut State) -> bool {
         let now = (self.parts.clock)();
         match self.decide(state, now) {
-            Ok(Due {
-                close_of: Some(day),
-                ..
-            }) => !self.is_close_kept(state, day, now).await,
+            Ok(Due { close_of: Some(of) }) => self.closes_to_take(state, of, now).await.is_some(),
             Ok(_) | Err(_) => false,
         }
     }
@@ -201,18 +169,16 @@ impl Schedule {
         let Run {
             due, started_at, ..
         } = run;
-        let closed = due.close_of.filter(|_| report.is_whole());
-        if let Some(day) = closed {
-            state.closed_on = Some(day);
-            state.close_run = Some(run);
-            tracing::info!(%day, codes = report.written, "the close of the day is kept");
-            let chronicle = &self.parts.chronicle;
-            // Where it fails, the close is taken once more.
-            let _ = chronicle.save_copy(CLOSED_ON, &day.to_string()).await;
-        } else if let Some(day) = due.close_of.filter(|_| !report.stopped) {
-            tracing::warn!(%day, "the close is not complete; another try within a minute");
+        let taken = match due.close_of {
+            Some(of) => self.note_closes(state, run, of, report).await,
+            None => None,
+        };
+        // Of what was missing alone, the account is that of the whole close.
+        let is_part = due.close_of.is_some() && run.codes < self.parts.universe.load().len();
+        let closed = taken.map(|of| of.day);
+        if !is_part {
+            account::record(report);
         }
-        account::record(report);
         account::log(report);
         let is_reached = |missing: &Missing| missing.reason != Reason::NotReached;
         // Calls that were not made for want of a budget are nobody else's to make.
@@ -222,7 +188,7 @@ impl Schedule {
         }
         self.parts
             .recorder
-            .note(report.event(started_at, false, closed));
+            .note(report.event(started_at, is_part, closed));
         if report.written > 0 {
             let parts = Arc::clone(&self.parts);
             let ranking = account::rank(parts, closed.is_some());
@@ -343,13 +309,6 @@ impl Schedule {
     fn note_next_run(&self, now: KrxTime) {
         set_next_run(self.timetable.first_sweep(now, false));
     }
-}
-
-/// Whether the clock, which shows `now`, was set since a run began.
-fn was_set_since(run: Run, now: KrxTime) -> bool {
-    let went = TimeDelta::from_std(run.began.elapsed()).unwrap_or(TimeDelta::MAX);
-    let apart = (now - run.started_at).checked_sub(&went);
-    apart.is_none_or(|apart| apart.abs() >= CLOCK_SET)
 }
 
 fn set_next_run(next: Option<KrxTime>) {

@@ -1,10 +1,10 @@
 //! What the loop remembers between ticks.
 
-use chrono::NaiveDate;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::decision::Due;
+use super::taking::Taking;
 use crate::domain::KrxTime;
 use crate::sweep::Report;
 
@@ -12,6 +12,8 @@ use crate::sweep::Report;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
     pub(super) due: Due,
+    /// Codes that are asked for.
+    pub(super) codes: usize,
     pub(super) started_at: KrxTime,
     /// The same by the monotonic clock.
     pub(super) began: Instant,
@@ -29,10 +31,8 @@ pub(super) struct State {
     pub(super) running: Option<Run>,
     /// A tick came while a sweep was running; it is made up for once, at its end.
     pub(super) owed: bool,
-    /// The last day whose close is kept, as far as this process knows.
-    pub(super) closed_on: Option<NaiveDate>,
-    /// The run of this process that took a close last.
-    pub(super) close_run: Option<Run>,
+    /// The close of the day, as far as this process took it or knows it taken.
+    pub(super) close: Option<Taking>,
     /// When this process left the lead to another one last.
     pub(super) left_at: Option<Instant>,
     /// When to look for the store again.
@@ -51,8 +51,7 @@ impl State {
             is_cron_silent: false,
             running: None,
             owed: false,
-            closed_on: None,
-            close_run: None,
+            close: None,
             left_at: None,
             store_again: None,
             store_said: false,

@@ -191,9 +191,8 @@ impl Watched {
     /// Whether they are refreshed at `now`.
     async fn decide(&self, now: KrxTime) -> Result<(), Skip> {
         if !self.always_open
-            && let Due {
-                close_of: Some(_), ..
-            } = decision::by_calendar(&self.parts.calendar.load(), now)?
+            && let Due { close_of: Some(_) } =
+                decision::by_calendar(&self.parts.calendar.load(), now)?
         {
             return Err(Skip::Closed(Closed::AfterClose));
         }

@@ -1,0 +1,156 @@
+//! The close of a day: which codes have theirs, and whether enough have for the day to be taken.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+
+use crate::domain::{KrxTime, Symbol};
+use crate::port::{Chronicle, PriceStore, StoreError};
+use crate::sweep::{Reason, Report};
+
+/// The name under which the last day whose close is taken outlives the process.
+const CLOSED_ON: &str = "closed_on";
+
+/// From when until when prices are a close.
+pub type Window = (KrxTime, KrxTime);
+
+/// The closes that are kept.
+#[derive(Clone)]
+pub struct Closes {
+    store: Arc<dyn PriceStore>,
+    chronicle: Arc<dyn Chronicle>,
+    enough: f64,
+}
+
+impl Closes {
+    /// The closes in `store`; a day is taken once the share `enough` of the list has its close.
+    #[must_use]
+    pub fn new(store: Arc<dyn PriceStore>, chronicle: Arc<dyn Chronicle>, enough: f64) -> Self {
+        Self {
+            store,
+            chronicle,
+            enough,
+        }
+    }
+
+    /// Whether the close of `day` is marked as taken.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    pub async fn is_taken(&self, day: NaiveDate) -> Result<bool, StoreError> {
+        let taken = self.chronicle.load_copy(CLOSED_ON).await?;
+        Ok(taken.is_some_and(|taken| taken == day.to_string()))
+    }
+
+    /// Marks the close of `day` as taken, or no day's.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    pub async fn mark(&self, day: Option<NaiveDate>) -> Result<(), StoreError> {
+        let day = day.map_or_else(String::new, |day| day.to_string());
+        self.chronicle.save_copy(CLOSED_ON, &day).await
+    }
+
+    /// Those of `symbols` for which no price of `window` is kept.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    pub async fn missing(
+        &self,
+        symbols: &[Symbol],
+        (from, until): Window,
+    ) -> Result<Vec<Symbol>, StoreError> {
+        let kept = self.store.close(symbols).await?;
+        let is_missing = |at: Option<KrxTime>| at.is_none_or(|at| at < from || until <= at);
+        let found = symbols.iter().zip(kept);
+        let missing = found.filter(|(_, quote)| is_missing(quote.as_ref().map(|q| q.fetched_at)));
+        Ok(missing.map(|(symbol, _)| *symbol).collect())
+    }
+
+    /// Whether a list of `codes`, of which `missing` have no close, is taken. A code that the broker
+    /// does not know has none to wait for.
+    #[must_use]
+    pub fn is_enough(&self, codes: usize, missing: usize, unknown: usize) -> bool {
+        let had = codes.saturating_sub(missing);
+        let waited_for = missing.saturating_sub(unknown);
+        had > 0 && (waited_for == 0 || crate::sweep::share(had, codes) >= self.enough)
+    }
+}
+
+impl Report {
+    /// The codes that this pass found the broker not to know.
+    #[must_use]
+    pub fn unknown(&self) -> Vec<Symbol> {
+        let unknown = self.missing.iter().filter(|m| m.reason == Reason::Unknown);
+        unknown.map(|missing| missing.code).collect()
+    }
+}
+
+impl fmt::Debug for Closes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closes")
+            .field("enough", &self.enough)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Quote, Seoul};
+    use crate::port::Shelf;
+    use crate::store::MemoryStore;
+    use chrono::{TimeDelta, TimeZone as _};
+
+    fn closes(store: &Arc<MemoryStore>) -> Closes {
+        Closes::new(store.clone(), store.clone(), 0.9)
+    }
+
+    #[tokio::test]
+    async fn what_was_not_taken_in_the_window_is_missing() {
+        let store = Arc::new(MemoryStore::default());
+        let from = Seoul.with_ymd_and_hms(2026, 11, 20, 15, 31, 0).unwrap();
+        let window = (from, from + TimeDelta::minutes(29));
+        let times = [-1, 0, 1_739, 1_740, -86_400];
+        let symbols: Vec<Symbol> = (1..=6)
+            .map(|n| format!("00000{n}").parse().unwrap())
+            .collect();
+        let quote = |(symbol, seconds): (&Symbol, i64)| {
+            Quote::sample(*symbol, 1_000, from + TimeDelta::seconds(seconds))
+        };
+        let quotes: Vec<Quote> = symbols.iter().zip(times).map(quote).collect();
+        store.write(&quotes, Shelf::Close, None).await.unwrap();
+        let missing = closes(&store).missing(&symbols, window).await.unwrap();
+        let places = [0, 3, 4, 5].map(|place: usize| symbols[place]);
+        assert_eq!(missing, places);
+    }
+
+    #[tokio::test]
+    async fn a_day_is_taken_when_enough_is_there_and_until_it_is_forgotten() {
+        let closes = closes(&Arc::default());
+        for (codes, missing, unknown, expected) in [
+            (100, 0, 0, true),
+            (100, 10, 0, true),
+            (100, 11, 0, false),
+            // A code that the broker does not know has no close to wait for.
+            (3, 2, 2, true),
+            (3, 2, 1, false),
+            (3, 3, 3, false),
+            (0, 0, 0, false),
+        ] {
+            let is_enough = closes.is_enough(codes, missing, unknown);
+            assert_eq!(is_enough, expected, "{codes} {missing} {unknown}");
+        }
+        let day = NaiveDate::from_ymd_opt(2026, 11, 20).unwrap();
+        assert_eq!(closes.is_taken(day).await, Ok(false));
+        closes.mark(Some(day)).await.unwrap();
+        assert_eq!(closes.is_taken(day).await, Ok(true));
+        assert_eq!(closes.is_taken(day.pred_opt().unwrap()).await, Ok(false));
+        closes.mark(None).await.unwrap();
+        assert_eq!(closes.is_taken(day).await, Ok(false));
+    }
+}

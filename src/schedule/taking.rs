@@ -1,0 +1,165 @@
+//! How the close of a day is taken: the whole list once, then what is missing.
+
+use chrono::{NaiveDate, TimeDelta};
+
+use super::Schedule;
+use super::decision::CloseOf;
+use super::state::{Run, State};
+use crate::domain::{KrxTime, Symbol};
+use crate::sweep::Report;
+
+/// What is missing of a close that is taken is asked for again so many times at most: once a minute
+/// until the evening begins.
+const MOST_TRIES: u32 = 30;
+
+/// With a clock that was set by so much since, it is not known when the close was taken.
+const CLOCK_SET: TimeDelta = TimeDelta::minutes(1);
+
+/// Codes that a line of log names; the rest is counted.
+const NAMED: usize = 10;
+
+/// How the close of a day stands.
+#[derive(Debug)]
+pub(super) struct Taking {
+    day: NaiveDate,
+    /// The last pass of this process for it; `None` if another process took it.
+    run: Option<Run>,
+    /// Whether the day is taken.
+    is_taken: bool,
+    /// The codes without a close that may have one yet.
+    left: Vec<Symbol>,
+    /// The codes that the broker does not know.
+    unknown: Vec<Symbol>,
+    /// Passes for what is left since the day is taken.
+    tries: u32,
+}
+
+impl Schedule {
+    /// The codes whose close is to be taken now: the whole list, or what is missing of it. `None` if
+    /// nothing is left to ask for.
+    pub(super) async fn closes_to_take(
+        &self,
+        state: &mut State,
+        of: CloseOf,
+        now: KrxTime,
+    ) -> Option<Vec<Symbol>> {
+        let all = || self.parts.universe.load().symbols().collect::<Vec<_>>();
+        let CloseOf { day, window } = of;
+        let closes = self.parts.closes();
+        let held = state.close.take().filter(|held| held.day == day);
+        if let Some(run) = held.as_ref().and_then(|held| held.run)
+            && was_set_since(run, now)
+        {
+            tracing::warn!(%day, "the clock was set since the close of the day was taken: taking it once more");
+            // Where it fails, the close is taken once more at the end of its pass.
+            let _ = closes.mark(None).await;
+            return Some(all());
+        }
+        let was_taken = held.as_ref().is_some_and(|held| held.is_taken);
+        // Where the store does not say, what this process knows stands.
+        let is_taken = closes.is_taken(day).await.unwrap_or(was_taken);
+        let mut taking = match (held, is_taken) {
+            (Some(held), false) if held.is_taken => {
+                tracing::warn!(%day, "the store has lost the close of the day: taking it once more");
+                return Some(all());
+            }
+            (Some(held), _) => held,
+            (None, false) => return Some(all()),
+            (None, true) => {
+                tracing::info!(%day, "the close of the day is kept already");
+                Taking {
+                    day,
+                    run: None,
+                    is_taken,
+                    left: closes.missing(&all(), window).await.unwrap_or_default(),
+                    unknown: Vec::new(),
+                    tries: 0,
+                }
+            }
+        };
+        taking.is_taken = is_taken;
+        let is_due = !taking.left.is_empty() && (!is_taken || taking.tries < MOST_TRIES);
+        let left = is_due.then(|| taking.left.clone());
+        state.close = Some(taking);
+        left
+    }
+
+    /// A pass for the close is over: what of it is kept, and what is missing. Returns the close if it
+    /// is taken.
+    pub(super) async fn note_closes(
+        &self,
+        state: &mut State,
+        run: Run,
+        of: CloseOf,
+        report: &Report,
+    ) -> Option<CloseOf> {
+        let CloseOf { day, window } = of;
+        if report.stopped {
+            return None;
+        }
+        let closes = self.parts.closes();
+        let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
+        let held = state.close.take().filter(|held| held.day == day);
+        let (mut unknown, tries) = held.map_or_else(Default::default, |h| (h.unknown, h.tries));
+        unknown.extend(report.unknown());
+        let missing = match closes.missing(&symbols, window).await {
+            Ok(missing) => missing,
+            Err(error) => {
+                tracing::warn!(%day, %error, "whether the close is kept is not known; another try within a minute");
+                return None;
+            }
+        };
+        let is_taken = closes.is_enough(symbols.len(), missing.len(), unknown.len());
+        let left: Vec<Symbol> = missing
+            .into_iter()
+            .filter(|code| !unknown.contains(code))
+            .collect();
+        let was_part = run.codes < symbols.len();
+        let named: Vec<&str> = left.iter().take(NAMED).map(Symbol::as_str).collect();
+        let (codes, count) = (symbols.len() - left.len() - unknown.len(), left.len());
+        let more = count.saturating_sub(named.len());
+        let named = named.join(" ");
+        if is_taken {
+            // Where it fails, the close is taken once more.
+            let _ = closes.mark(Some(day)).await;
+        }
+        match (is_taken, left.is_empty()) {
+            (true, true) => tracing::info!(%day, codes, "the close of the day is kept"),
+            (true, false) => {
+                tracing::warn!(%day, codes, missing = count, %named, more, "the close of the day is kept but for these; they are asked for again until {}", window.1.format("%H:%M"));
+            }
+            (false, _) => {
+                tracing::warn!(%day, codes, missing = count, %named, more, "the close is not complete; another try for what is missing within a minute");
+            }
+        }
+        state.close = Some(Taking {
+            day,
+            run: Some(run),
+            is_taken,
+            left,
+            unknown,
+            tries: tries + u32::from(was_part),
+        });
+        is_taken.then_some(of)
+    }
+
+    /// In the session there is no close of `today`: what passes for it was taken by a clock that
+    /// was wrong.
+    pub(super) async fn forget_early_close(&self, state: &mut State, today: NaiveDate) {
+        let closes = self.parts.closes();
+        if !matches!(closes.is_taken(today).await, Ok(true)) {
+            return;
+        }
+        tracing::warn!(%today, "the close of the day was taken before its session was over: a clock was wrong; taking it anew when it is");
+        state.close = None;
+        // Where it fails, the next run does it.
+        let _ = closes.mark(None).await;
+    }
+}
+
+/// Whether the clock, which shows `now`, was set since a run began.
+fn was_set_since(run: Run, now: KrxTime) -> bool {
+    let went = TimeDelta::from_std(run.began.elapsed()).unwrap_or(TimeDelta::MAX);
+    let apart = (now - run.started_at).checked_sub(&went);
+    apart.is_none_or(|apart| apart.abs() >= CLOCK_SET)
+}
