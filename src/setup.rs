@@ -42,6 +42,7 @@ use crate::sweep::{Manner, Sweeper};
 use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
 use crate::watch::{Reads, Watch};
 
+#[cfg(feature = "daemon")]
 pub use alerts::OutlookError;
 pub use broker::Broker;
 use broker::credentials;

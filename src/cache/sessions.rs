@@ -393,6 +393,7 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
     }
 
     /// The session of a token, and how long it lives on.
+    #[cfg(feature = "daemon")]
     pub(crate) async fn find_living(
         &self,
         token: &str,
@@ -407,6 +408,7 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
     }
 
     /// Whether all of these sessions live, each named by the digest of its token.
+    #[cfg(feature = "daemon")]
     pub(crate) async fn live(&self, digests: &[String]) -> Result<bool, CacheError> {
         let keys: Vec<String> = digests.iter().map(|digest| self.key(digest)).collect();
         let lengths = self.cache.shared.store.lengths(&keys);

@@ -15,7 +15,9 @@ use super::bases::Basis;
 use super::refusal::Refusal;
 use crate::domain::{KrxTime, Listing, Market, Phase, Quote, Status, Symbol};
 pub(super) use body::Body;
-pub(super) use match_phase::{is_expected_match, shows_last_trades};
+#[cfg(any(feature = "daemon", test, fuzzing))]
+pub(super) use match_phase::is_expected_match;
+pub(super) use match_phase::shows_last_trades;
 pub(super) use row::row;
 pub(super) use settle::{Contradicted, Known, Told};
 pub(super) use text::Text;
