@@ -363,8 +363,6 @@ async fn what_is_no_price_of_this_code_is_a_miss() {
         with("price", json!(0)),
         with("price", json!(-72_000)),
         with("price", json!(u64::MAX)),
-        with("fetched_at", json!("yesterday")),
-        with("fetched_at", json!(1_795_136_400)),
         format!("[{}]", good()).into_bytes(),
         format!("{} {}", good(), good()).into_bytes(),
         good().to_string().replace("72000", "072000").into_bytes(),

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use sise::{ReadError, Reader};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use support::faked_time::FakedTime;
@@ -52,16 +53,27 @@ async fn metric(address: &str, name: &str) -> f64 {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// A port where a broker should be: every connection is closed at once, and counted.
+/// A port where a broker should be: a token is had there, every other call is cut off, and counted.
 async fn closed_door() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let knocks = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&knocks);
     tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            counted.fetch_add(1, Ordering::SeqCst);
-            drop(stream);
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 4_096];
+            let length = stream.read(&mut request).await.unwrap_or(0);
+            if !request[..length].starts_with(b"POST /oauth2/tokenP") {
+                counted.fetch_add(1, Ordering::SeqCst);
+                continue;
+            }
+            let token = r#"{"access_token":"a-token","token_type":"Bearer","expires_in":86400}"#;
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
+                 content-length: {}\r\n\r\n{token}",
+                token.len()
+            );
+            let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
     (address, knocks)
@@ -71,10 +83,6 @@ async fn closed_door() -> (String, Arc<AtomicUsize>) {
 async fn a_broker_that_is_away_is_left_alone() {
     let world = World::new(&["--limit", "0"]).await;
     let (address, knocks) = closed_door().await;
-    // With a token at hand, so that prices are asked for.
-    world.sise(&["get", "005930"]).run().await.exits(0);
-    // Else its prices would be those of another address.
-    world.redis.delete("sise:broker").await;
     let daemon = daemon(&world).set("KIS_BASE_URL", &address).start();
     daemon.says(&["WARN", "calls to the broker stop"]).await;
     let health = daemon.health_address().await;

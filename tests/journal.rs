@@ -140,6 +140,8 @@ async fn three_states_of_a_code_are_kept_apart() {
 
     // The broker now gives zero for every code: the last price stays known, and why there is none.
     let broken = World::new(&["--limit", "0", "--zero", "1"]).await;
+    // Else its prices would be those of another broker.
+    world.redis.delete("sise:broker").await;
     let outcome = broken
         .sise(&["run", "--once", "--codes", &all[0]])
         .set("REDIS_URL", world.redis.url())

@@ -273,7 +273,7 @@ async fn get_ends_in_its_time_and_says_so() {
     get(&fresh).run().await.exits(1).says(&[CODE]);
     let stale = [&fresh[..], &["--allow-stale", "3h"]].concat();
     let outcome = get(&stale).run().await.exits(0);
-    let reading = outcome.json();
+    let reading = outcome.json()[0].clone();
     assert_eq!(
         (&reading["stale"], &reading["price"]),
         (&json!(true), &json!(72_000))

@@ -30,10 +30,10 @@ macro_rules! members {
         $(if $scan.is_next(concat!("\"", $name, "\":").as_bytes()) {
             $place = $value;
         })*
-        // Of a name that stands twice the last value holds that can be read.
+        // A name may stand twice: of two values that differ it depends on the reader which one counts.
         while let Some(name) = $scan.name() {
             match &*name {
-                $(name if name == $name.as_bytes() => $place = $value.or($place),)*
+                $(name if name == $name.as_bytes() => $place = agreed($place, $value),)*
                 _ => $scan.pass()?,
             }
         }
@@ -103,6 +103,14 @@ impl Decoder {
             simulated: simulated.unwrap_or_default(),
             fetched_at,
         }))
+    }
+}
+
+/// The value that two places tell, if they do not contradict each other.
+fn agreed<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) if one != other => None,
+        (one, other) => one.or(other),
     }
 }
 
