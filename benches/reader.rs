@@ -115,7 +115,7 @@ async fn fill(redis_url: &str) -> Outcome {
     ])?;
     let task = Task {
         symbols: support::whole_market(),
-        close_window: None,
+        kept: None,
         deadline: Duration::from_secs(60),
         urgency: Urgency::Sweep,
     };

@@ -72,7 +72,7 @@ async fn measure() -> Outcome {
     let expected = calls as f64 / RATE;
     let task = Task {
         symbols,
-        close_window: None,
+        kept: None,
         deadline: Duration::from_secs(60),
         urgency: Urgency::Sweep,
     };

@@ -64,7 +64,7 @@ async fn measure() -> Outcome {
     let state = state.path().display().to_string();
     let task = Task {
         symbols: support::whole_market(),
-        close_window: None,
+        kept: None,
         deadline: Duration::from_secs(60),
         urgency: Urgency::Sweep,
     };

@@ -3,14 +3,27 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, SecondsFormat};
+use serde::Serialize;
 
-use crate::domain::{KrxTime, Symbol};
+use crate::domain::{KrxTime, Seoul, Symbol};
 use crate::port::{Chronicle, PriceStore, StoreError};
 use crate::sweep::{Reason, Report};
 
 /// The name under which the last day whose close is taken outlives the process.
 const CLOSED_ON: &str = "closed_on";
+
+/// The name under which it is known when the last known prices were taken.
+const LAST_KNOWN: &str = "last_known";
+
+/// Prices that stand in for a close that was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LastKnown {
+    /// The day of that close.
+    pub of: NaiveDate,
+    /// When they were taken.
+    pub at: KrxTime,
+}
 
 /// From when until when prices are a close.
 pub type Window = (KrxTime, KrxTime);
@@ -52,6 +65,38 @@ impl Closes {
     pub async fn mark(&self, day: Option<NaiveDate>) -> Result<(), StoreError> {
         let day = day.map_or_else(String::new, |day| day.to_string());
         self.chronicle.save_copy(CLOSED_ON, &day).await
+    }
+
+    /// Marks prices that were taken at `at` as the last known ones, in place of the close of a day.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    pub async fn mark_last_known(&self, LastKnown { of, at }: LastKnown) -> Result<(), StoreError> {
+        let at = at.to_rfc3339_opts(SecondsFormat::Secs, false);
+        let text = format!("{of} {at}");
+        self.chronicle.save_copy(LAST_KNOWN, &text).await
+    }
+
+    /// What stands in for the last close; `None` if that was taken.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    pub async fn last_known(&self) -> Result<Option<LastKnown>, StoreError> {
+        let known = self.chronicle.load_copy(LAST_KNOWN).await?;
+        let taken = self.chronicle.load_copy(CLOSED_ON).await?;
+        let taken: Option<NaiveDate> = taken.and_then(|taken| taken.parse().ok());
+        let read = |text: String| {
+            let (of, at) = text.split_once(' ')?;
+            let at = DateTime::parse_from_rfc3339(at).ok()?;
+            Some(LastKnown {
+                of: of.parse().ok()?,
+                at: at.with_timezone(&Seoul),
+            })
+        };
+        let known = known.and_then(read);
+        Ok(known.filter(|known| taken.is_none_or(|taken| taken < known.of)))
     }
 
     /// Those of `symbols` for which no price of `window` is kept.
@@ -101,7 +146,7 @@ impl fmt::Debug for Closes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Quote, Seoul};
+    use crate::domain::Quote;
     use crate::port::Shelf;
     use crate::store::MemoryStore;
     use chrono::{TimeDelta, TimeZone as _};
@@ -152,5 +197,15 @@ mod tests {
         assert_eq!(closes.is_taken(day.pred_opt().unwrap()).await, Ok(false));
         closes.mark(None).await.unwrap();
         assert_eq!(closes.is_taken(day).await, Ok(false));
+        let known = LastKnown {
+            of: day,
+            at: Seoul.with_ymd_and_hms(2026, 11, 22, 12, 0, 5).unwrap(),
+        };
+        assert_eq!(closes.last_known().await, Ok(None));
+        closes.mark_last_known(known).await.unwrap();
+        closes.mark(day.pred_opt()).await.unwrap();
+        assert_eq!(closes.last_known().await, Ok(Some(known)));
+        closes.mark(Some(day)).await.unwrap();
+        assert_eq!(closes.last_known().await, Ok(None));
     }
 }

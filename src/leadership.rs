@@ -352,15 +352,19 @@ impl<S: IndexStore + ?Sized> IndexStore for LeaderStore<S> {
     async fn write_indices(
         &self,
         indices: &[IndexQuote],
-        life: Duration,
+        shelf: Shelf,
         lead: Option<Lead>,
     ) -> Result<(), StoreError> {
         let lead = self.lead_over(indices.iter().map(|index| index.fetched_at), lead)?;
-        self.store.write_indices(indices, life, Some(lead)).await
+        self.store.write_indices(indices, shelf, Some(lead)).await
     }
 
     async fn indices(&self) -> Result<Vec<IndexQuote>, StoreError> {
         self.store.indices().await
+    }
+
+    async fn closing_indices(&self) -> Result<Vec<IndexQuote>, StoreError> {
+        self.store.closing_indices().await
     }
 }
 

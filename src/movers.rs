@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::{Cache, CacheError, NewRanking, Ranked, Ranking};
-use crate::domain::{Measure, Quote, Symbol, Universe};
+use crate::domain::{KrxTime, Measure, Quote, Symbol, Universe};
 use crate::port::{PriceStore, StoreError};
 
 /// Places that are read at once where a market is picked out.
@@ -92,34 +92,41 @@ impl Movers {
         }
     }
 
-    /// Ranks the stocks of the day by their live prices, and by their closes where these were taken.
+    /// Ranks the stocks of the day by their live prices, and by their closes if these were taken, at
+    /// `closes_since` or later.
     ///
     /// # Errors
     ///
     /// As [`Movers::rank`]; one of the two may have been done.
-    pub async fn rank_day(&self, universe: &Universe, is_close: bool) -> Result<(), MoversError> {
-        let live = self.rank(universe, Prices::Realtime).await;
-        if is_close {
-            self.rank(universe, Prices::Close).await?;
+    pub async fn rank_day(
+        &self,
+        universe: &Universe,
+        closes_since: Option<KrxTime>,
+    ) -> Result<(), MoversError> {
+        let live = self.rank(universe, Prices::Realtime, None).await;
+        if closes_since.is_some() {
+            self.rank(universe, Prices::Close, closes_since).await?;
         }
         live.map(drop)
     }
 
-    /// Ranks all of `universe` that has a price, all measures in one round trip. Says how many have.
+    /// Ranks all of `universe` that has a price, of `since` or later, all measures in one round trip.
+    /// Says how many have.
     ///
     /// # Errors
     ///
     /// The store failed; the rankings before stay for the rest of their life.
-    pub async fn rank(&self, universe: &Universe, prices: Prices) -> Result<usize, MoversError> {
+    pub async fn rank(
+        &self,
+        universe: &Universe,
+        prices: Prices,
+        since: Option<KrxTime>,
+    ) -> Result<usize, MoversError> {
         let symbols: Vec<Symbol> = universe.symbols().collect();
         let quotes = self.quotes(&symbols, prices).await?;
         let mut quotes: Vec<Box<Quote>> = quotes.into_iter().flatten().collect();
-        if prices == Prices::Close {
-            // A close stays: that of a code which was not traded since is of an earlier day.
-            let day = |quote: &Quote| quote.fetched_at.date_naive();
-            let last = quotes.iter().map(|quote| day(quote)).max();
-            quotes.retain(|quote| Some(day(quote)) == last);
-        }
+        // A close stays: that of a code which was not asked for since is of an earlier day.
+        quotes.retain(|quote| since.is_none_or(|since| since <= quote.fetched_at));
         let rankings = Measure::ALL.map(|measure| self.ranking(measure, prices));
         let new = Measure::ALL
             .iter()

@@ -179,15 +179,19 @@ impl<S: IndexStore + ?Sized> IndexStore for OwnBrokerStore<S> {
     async fn write_indices(
         &self,
         indices: &[IndexQuote],
-        life: Duration,
+        shelf: Shelf,
         lead: Option<Lead>,
     ) -> Result<(), StoreError> {
         self.provenance.hold().await?;
-        self.store.write_indices(indices, life, lead).await
+        self.store.write_indices(indices, shelf, lead).await
     }
 
     async fn indices(&self) -> Result<Vec<IndexQuote>, StoreError> {
         self.store.indices().await
+    }
+
+    async fn closing_indices(&self) -> Result<Vec<IndexQuote>, StoreError> {
+        self.store.closing_indices().await
     }
 }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -38,14 +39,33 @@ pub struct Manner {
     pub ttl: Duration,
 }
 
+/// As what the prices of a pass are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Those from the first instant until the second are the close of the session.
+    Close((KrxTime, KrxTime)),
+    /// They are the last known ones, out of session after that of this day.
+    LastKnown(NaiveDate),
+}
+
+impl Kept {
+    /// The shelf for what was fetched at `at`, if it is kept. A pass that lasts into the evening must
+    /// not take its prices for the close, nor one during which the clock is set back into the session.
+    fn shelf(self, at: KrxTime) -> Option<Shelf> {
+        match self {
+            Self::Close((from, until)) => (from <= at && at < until).then_some(Shelf::Close),
+            Self::LastKnown(day) => Some(Shelf::LastKnown(day)),
+        }
+    }
+}
+
 /// What one pass is asked to do.
 #[derive(Debug, Clone)]
 pub struct Task {
     /// The codes, in order.
     pub symbols: Vec<Symbol>,
-    /// From when until when prices are the close of the session too; `None` where those of this
-    /// pass are not.
-    pub close_window: Option<(KrxTime, KrxTime)>,
+    /// As what its prices are kept when they have died as live ones; `None` if they are not.
+    pub kept: Option<Kept>,
     /// When the pass ends at the latest; what is left is named as not reached.
     pub deadline: Duration,
     /// How its calls stand in line with others.
@@ -214,9 +234,8 @@ impl Sweeper {
         let size = self.source.calling().codes_a_call(self.manner.batch_size);
         pass.tally.retries += u64::try_from(again.len().div_ceil(size)).unwrap_or(0);
         self.go(&mut pass, &again, task, stop).await;
-        self.write_again(&mut pass, &task.symbols, task.close_window)
-            .await;
-        self.write_indices(&pass.indices).await;
+        self.write_again(&mut pass, &task.symbols, task.kept).await;
+        self.write_indices(&pass.indices, task.kept).await;
         pass.report(&task.symbols, start.elapsed())
     }
 
@@ -264,9 +283,9 @@ impl Sweeper {
                     }
                     let size = self.batch_length(left.len(), size, task.urgency);
                     let (batch, rest) = left.split_at(size);
-                    let (close_window, urgency) = (task.close_window, task.urgency);
+                    let (kept, urgency) = (task.kept, task.urgency);
                     let codes = batch.len();
-                    let batch = self.clone().batch(batch.to_vec(), close_window, urgency);
+                    let batch = self.clone().batch(batch.to_vec(), kept, urgency);
                     let span = tracing::info_span!(target: spans::TARGET, "batch", codes);
                     in_flight.spawn(seen("batch", batch.instrument(span)));
                     left = rest;
@@ -298,22 +317,28 @@ impl Sweeper {
         }
     }
 
-    async fn write_indices(&self, indices: &[IndexQuote]) {
+    async fn write_indices(&self, indices: &[IndexQuote], kept: Option<Kept>) {
         let Some(store) = self.indices.as_ref().filter(|_| !indices.is_empty()) else {
             return;
         };
         // They have a life of their own, and the next pass brings them again.
-        if let Err(error) = store.write_indices(indices, self.manner.ttl, None).await {
+        let realtime = Shelf::Realtime(self.manner.ttl);
+        if let Err(error) = store.write_indices(indices, realtime, None).await {
             tracing::debug!(%error, "the indices were not written");
+        }
+        let shelf = |index: &IndexQuote| kept?.shelf(index.fetched_at);
+        for index in indices {
+            if let Some(shelf) = shelf(index)
+                && let Err(error) = store
+                    .write_indices(std::slice::from_ref(index), shelf, None)
+                    .await
+            {
+                tracing::warn!(%error, "the last level of {} is not kept", index.index);
+            }
         }
     }
 
-    async fn batch(
-        self,
-        symbols: Vec<Symbol>,
-        close_window: Option<(KrxTime, KrxTime)>,
-        urgency: Urgency,
-    ) -> Batch {
+    async fn batch(self, symbols: Vec<Symbol>, kept: Option<Kept>, urgency: Urgency) -> Batch {
         let answers = self.source.quotes(&symbols, urgency).await;
         let mut quotes = Vec::with_capacity(symbols.len());
         let mut others = Vec::new();
@@ -323,7 +348,7 @@ impl Sweeper {
                 other => others.push((symbol, other)),
             }
         }
-        let written = self.write(&quotes, close_window).await;
+        let written = self.write(&quotes, kept).await;
         Batch {
             quotes,
             indices: answers.indices,
@@ -333,33 +358,25 @@ impl Sweeper {
         }
     }
 
-    async fn write(
-        &self,
-        quotes: &[Quote],
-        close_window: Option<(KrxTime, KrxTime)>,
-    ) -> Result<(), StoreError> {
+    async fn write(&self, quotes: &[Quote], kept: Option<Kept>) -> Result<(), StoreError> {
         // Where a newer price stands, a sweep has its price as well.
         let realtime = Shelf::Realtime(self.manner.ttl);
         self.store.write(quotes, realtime, None).await?;
-        if let Some((from, until)) = close_window {
-            // A pass that lasts into the evening must not take its prices for the close, nor one
-            // during which the clock is set back into the session.
+        if let Some(kept) = kept {
+            let shelf = |quote: &Quote| kept.shelf(quote.fetched_at);
             let closes: Vec<Quote> = quotes
                 .iter()
-                .filter(|quote| from <= quote.fetched_at && quote.fetched_at < until)
+                .filter(|q| shelf(q).is_some())
                 .cloned()
                 .collect();
-            self.store.write(&closes, Shelf::Close, None).await?;
+            if let Some(shelf) = closes.first().and_then(shelf) {
+                self.store.write(&closes, shelf, None).await?;
+            }
         }
         Ok(())
     }
 
-    async fn write_again(
-        &self,
-        pass: &mut Pass<'_>,
-        symbols: &[Symbol],
-        close_window: Option<(KrxTime, KrxTime)>,
-    ) {
+    async fn write_again(&self, pass: &mut Pass<'_>, symbols: &[Symbol], kept: Option<Kept>) {
         let unwritten: Vec<Quote> = symbols
             .iter()
             .filter_map(|symbol| match pass.standings.get(symbol)? {
@@ -368,7 +385,7 @@ impl Sweeper {
             })
             .collect();
         for quotes in unwritten.chunks(self.manner.batch_size.max(1)) {
-            if self.write(quotes, close_window).await.is_err() {
+            if self.write(quotes, kept).await.is_err() {
                 // Still away; the rest would only wait for the same.
                 return;
             }

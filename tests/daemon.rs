@@ -23,6 +23,10 @@ use support::{http, list, until};
 /// Calls that ask no price: once a day the broker's holidays are compared with the calendar.
 const HOLIDAY_CALLS: u64 = 1;
 
+/// Calls of one pass over the small list: the last leaves room for the indices. Out of session there is
+/// one, for want of a close.
+const PASS_CALLS: u64 = 3;
+
 /// Codes of the small list.
 const CODES: usize = 60;
 
@@ -344,7 +348,7 @@ async fn every_run_on_a_weekend_is_skipped_with_a_line() {
         metrics.contains("sise_next_run_timestamp_seconds 1795392000"),
         "{metrics}"
     );
-    assert!(world.broker.stats().calls <= HOLIDAY_CALLS);
+    assert!(world.broker.stats().calls <= HOLIDAY_CALLS + PASS_CALLS);
     daemon.signal("TERM");
     daemon.end().await.exits(143);
 }
@@ -370,7 +374,7 @@ async fn holidays_and_late_openings_are_known() {
         let world = World::at(FakedTime::from(time), &["--limit", "0"]).await;
         let daemon = daemon(&world, &[]).start();
         daemon.says(&["run skipped", why, next]).await;
-        assert!(world.broker.stats().calls <= HOLIDAY_CALLS);
+        assert!(world.broker.stats().calls <= HOLIDAY_CALLS + PASS_CALLS);
     }
 }
 
@@ -491,6 +495,51 @@ async fn a_close_that_the_store_has_lost_is_taken_once_more() {
         (world.redis.close().await.len() == CODES).then_some(())
     })
     .await;
+}
+
+/// Installed in the evening: one pass brings what is shown until the next close, and says so.
+#[tokio::test]
+async fn who_starts_out_of_session_without_a_close_keeps_the_last_known_prices() {
+    let time = FakedTime::from("2026-11-20 17:38:00");
+    let world = World::at(time, &["--limit", "0"]).await;
+    let evening = daemon(&world, &[]).start();
+    let known = ["kept as the last known ones", "day=2026-11-20", "codes=60"];
+    evening.says(&known).await;
+    evening
+        .says(&["run skipped", "after the close", "2026-11-23 09:00:00 KST"])
+        .await;
+    let close = world.redis.close().await;
+    assert_eq!(close.len(), CODES);
+    for quote in close.values() {
+        assert_eq!(quote["session"], "after-market", "{quote}");
+        assert_eq!(quote["last_known_of"], "2026-11-20", "{quote}");
+    }
+    for index in ["KOSPI", "KOSDAQ", "KOSPI200"] {
+        let texts = world.redis.texts(&format!("close:index:{index}")).await;
+        assert!(format!("{texts:?}").contains("after-market"), "{texts:?}");
+    }
+    let status = world.sise(&["status"]).run().await.exits(0);
+    let words =
+        "none of 2026-11-20 was taken: the last known prices stand in, taken at 2026-11-20 17:38:";
+    assert!(status.stdout.contains(words), "{status:?}");
+    let address = evening.health_address().await;
+    let levels = answers(&address, "/v1/indices", 200).await;
+    assert_eq!(levels.matches("\"index\":").count(), 3, "{levels}");
+    until("the page is told what is shown", async || {
+        let market = http::get(&address, "/v1/market")?.body;
+        market
+            .contains("\"reason\":\"after the close\"")
+            .then_some(())
+    })
+    .await;
+    // Another one finds it done.
+    evening.signal("TERM");
+    evening.end().await.exits(143);
+    let calls = world.broker.stats().calls;
+    let again = daemon(&world, &[]).start();
+    again.says(&["run skipped", "after the close"]).await;
+    assert!(world.broker.stats().calls <= calls + HOLIDAY_CALLS);
+    assert_eq!(again.count(&["last known"]), 0);
 }
 
 /// Some rows are refused pass after pass: the day is ranked with what is there, and those alone are

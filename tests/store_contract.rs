@@ -155,7 +155,7 @@ async fn a_newer_quote_takes_the_place_of_the_older(store: &dyn Store) {
                 .unwrap();
             let read = match shelf {
                 Shelf::Realtime(_) => store.realtime(&symbols).await.unwrap(),
-                Shelf::Close => store.close(&symbols).await.unwrap(),
+                Shelf::Close | Shelf::LastKnown(_) => store.close(&symbols).await.unwrap(),
             };
             assert_eq!(read, [Some(Box::new(quote))]);
         }
@@ -242,13 +242,58 @@ async fn the_newer_stands_whoever_writes(store: &dyn Store) {
     assert_eq!(close, [Some(Box::new(late))]);
 }
 
+/// A close takes the place of what was last known of its session, even if that was taken later;
+/// never the other way round, for prices and indices alike.
+async fn what_was_last_known_gives_way_to_a_close_and_never_a_close_to_it(store: &dyn Store) {
+    let on = |day, hour| Seoul.with_ymd_and_hms(2026, 11, day, hour, 35, 0).unwrap();
+    let known = |day| Shelf::LastKnown(chrono::NaiveDate::from_ymd_opt(2026, 11, day).unwrap());
+    let symbols = [symbol("005930")];
+    let steps = [
+        (known(18), on(18, 17), 1, true),
+        (known(18), on(18, 20), 2, true),
+        // Taken before what it replaces.
+        (Shelf::Close, on(18, 15), 3, true),
+        (known(18), on(18, 21), 4, false),
+        (known(18), on(19, 8), 5, false),
+        (Shelf::Close, on(17, 15), 6, false),
+        (known(19), on(19, 17), 7, true),
+        (Shelf::Close, on(20, 15), 8, true),
+    ];
+    for (shelf, fetched_at, price, is_taken) in steps {
+        let quote = Quote {
+            fetched_at,
+            ..full("005930", price)
+        };
+        let written = store.write(&[quote], shelf, None).await.unwrap();
+        assert_eq!(written.older.is_empty(), is_taken, "price {price}");
+        let close = store.close(&symbols).await.unwrap()[0].clone().unwrap();
+        assert_eq!(close.price == price, is_taken, "price {price}");
+        #[expect(clippy::cast_precision_loss, reason = "small")]
+        let level = IndexQuote {
+            fetched_at,
+            ..index(Index::Kospi, price as f64)
+        };
+        let levels = std::slice::from_ref(&level);
+        store.write_indices(levels, shelf, None).await.unwrap();
+        let kept = store.closing_indices().await.unwrap();
+        assert_eq!(kept == levels, is_taken, "level {price}");
+    }
+    // What is kept stands in for a level that does not live.
+    assert_eq!(store.indices().await.unwrap(), []);
+    let latest = store.latest_indices().await.unwrap();
+    assert_eq!(latest, store.closing_indices().await.unwrap());
+}
+
 async fn an_index_gives_way_to_a_newer_one_alone(store: &dyn Store) {
     let newer = index(Index::Kospi, 2_725.0);
     let mut older = index(Index::Kospi, 2_700.0);
     older.fetched_at -= chrono::TimeDelta::milliseconds(1);
     for level in [&newer, &older] {
         let levels = std::slice::from_ref(level);
-        store.write_indices(levels, LIFE, None).await.unwrap();
+        store
+            .write_indices(levels, Shelf::Realtime(LIFE), None)
+            .await
+            .unwrap();
     }
     assert_eq!(store.indices().await.unwrap(), [newer]);
 }
@@ -336,13 +381,16 @@ fn index(index: Index, level: f64) -> IndexQuote {
 async fn indices_are_kept_for_their_life(store: &dyn Store) {
     assert_eq!(store.indices().await.unwrap(), []);
     let first = [index(Index::Kospi200, 380.5), index(Index::Kospi, 2_724.62)];
-    store.write_indices(&first, LIFE, None).await.unwrap();
+    store
+        .write_indices(&first, Shelf::Realtime(LIFE), None)
+        .await
+        .unwrap();
     let [kospi200, kospi] = first;
     assert_eq!(store.indices().await.unwrap(), [kospi, kospi200.clone()]);
     let mut newer = index(Index::Kospi, 2_725.0);
     newer.fetched_at += chrono::TimeDelta::nanoseconds(1_456_789);
     store
-        .write_indices(&[newer.clone()], LIFE, None)
+        .write_indices(&[newer.clone()], Shelf::Realtime(LIFE), None)
         .await
         .unwrap();
     assert_eq!(
@@ -350,12 +398,18 @@ async fn indices_are_kept_for_their_life(store: &dyn Store) {
         [newer.as_stored(), kospi200.clone()]
     );
     let short = Duration::from_millis(1);
-    store.write_indices(&[kospi200], short, None).await.unwrap();
+    store
+        .write_indices(&[kospi200], Shelf::Realtime(short), None)
+        .await
+        .unwrap();
     until("an index dies", async || {
         (store.indices().await.unwrap().len() == 1).then_some(())
     })
     .await;
-    store.write_indices(&[], LIFE, None).await.unwrap();
+    store
+        .write_indices(&[], Shelf::Realtime(LIFE), None)
+        .await
+        .unwrap();
 }
 
 async fn indices_are_taken_from_the_last_leader_alone(store: &dyn Store) {
@@ -365,14 +419,16 @@ async fn indices_are_taken_from_the_last_leader_alone(store: &dyn Store) {
     let level = index(Index::Kosdaq, 712.01);
     let lead = Some(leader.lead);
     store
-        .write_indices(std::slice::from_ref(&level), LIFE, lead)
+        .write_indices(std::slice::from_ref(&level), Shelf::Realtime(LIFE), lead)
         .await
         .unwrap();
     let kept = store.indices().await.unwrap();
     assert_eq!(kept, std::slice::from_ref(&level));
     let lower = [index(Index::Kosdaq, 1.0)];
     for ended in [Lead(leader.lead.0 - 1), Lead(leader.lead.0 + 1)] {
-        let outcome = store.write_indices(&lower, LIFE, Some(ended)).await;
+        let outcome = store
+            .write_indices(&lower, Shelf::Realtime(LIFE), Some(ended))
+            .await;
         assert_eq!(outcome, Err(StoreError::Superseded { lead: ended }));
     }
     assert_eq!(store.indices().await.unwrap(), [level]);
@@ -389,6 +445,7 @@ support::contract::contract!(
     a_newer_quote_takes_the_place_of_the_older,
     the_newer_stands_whoever_writes,
     an_index_gives_way_to_a_newer_one_alone,
+    what_was_last_known_gives_way_to_a_close_and_never_a_close_to_it,
     realtime_prices_die_and_closes_do_not,
     a_price_written_again_lives_anew,
     nothing_is_written_and_read_as_nothing,

@@ -24,9 +24,12 @@ struct Level {
     #[serde(flatten)]
     quote: IndexQuote,
     age_ms: u64,
+    live: bool,
 }
 
 /// The levels of the indices
+///
+/// The live ones; else the last ones that are known, with `live` false.
 #[utoipa::path(get, path = "/v1/indices", tag = "market", responses(
     (status = 200, description = "The levels", body = IndicesAnswer),
     (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
@@ -34,13 +37,19 @@ struct Level {
 pub(super) async fn indices(State(api): State<Api>) -> Result<Json<IndicesAnswer>, Problem> {
     let now = (api.parts.clock)();
     let indices = match api.board.is_heard() {
-        true => api.board.indices(now),
-        false => api.parts.indices.indices().await?,
+        true => api.board.indices(),
+        false => api.parts.indices.latest_indices().await?,
     };
+    let ttl = u64::try_from(api.parts.settings.store.ttl.as_millis()).unwrap_or(u64::MAX);
     let level = |quote: IndexQuote| {
         let age = (now - quote.fetched_at).num_milliseconds();
         let age_ms = u64::try_from(age).unwrap_or(0);
-        Level { quote, age_ms }
+        let live = age_ms <= ttl;
+        Level {
+            quote,
+            age_ms,
+            live,
+        }
     };
     Ok(Json(IndicesAnswer {
         indices: indices.into_iter().map(level).collect(),

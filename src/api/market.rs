@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use chrono::NaiveDate;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use super::Api;
 use super::encoded::Encoded;
 use super::problem::{Kind, Problem};
 use super::shapes::MarketAnswer;
-use crate::domain::{KrxTime, Listing, Measure, Quote};
+use crate::domain::{Calendar, KrxTime, Listing, Measure, Quote};
 
 /// An answer is given for so long before it is made anew.
 const GOOD_FOR: Duration = Duration::from_secs(1);
@@ -62,10 +63,50 @@ struct Market {
     at: String,
     session: &'static str,
     open: bool,
+    reason: Option<String>,
+    shown: Shown,
     ttl_ms: u64,
     simulated: bool,
     columns: [&'static str; 15],
     rows: Vec<Vec<Value>>,
+}
+
+/// What is shown.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Shown {
+    /// Live prices, some of them at least.
+    Live,
+    /// The closes of a day.
+    Closes { of: NaiveDate },
+    /// Prices that were taken out of session, at this time at the latest.
+    LastKnown { at: String },
+    /// No price.
+    Nothing,
+}
+
+impl Shown {
+    /// What most of the prices are, by when each was fetched and whether it lives.
+    fn of(prices: impl Iterator<Item = (KrxTime, bool)>, calendar: &Calendar) -> Self {
+        let (mut closes, mut others) = (Vec::new(), Vec::new());
+        for (at, is_live) in prices {
+            match is_live {
+                true => return Self::Live,
+                false if calendar.is_close(at) => closes.push(at),
+                false => others.push(at),
+            }
+        }
+        let last_close = closes.iter().max().filter(|_| closes.len() >= others.len());
+        match (last_close, others.iter().max()) {
+            (Some(at), _) => Self::Closes {
+                of: at.date_naive(),
+            },
+            (None, Some(at)) => Self::LastKnown {
+                at: at.to_rfc3339_opts(chrono::SecondsFormat::Secs, false),
+            },
+            (None, None) => Self::Nothing,
+        }
+    }
 }
 
 /// The whole market
@@ -144,6 +185,9 @@ impl Api {
         let is_open = moment.is_open() || self.is_always_open();
         let mut meaning = format!("{} {is_open}\n", moment.phase.as_str());
         let mut simulated = false;
+        let fetched = latest.iter().flatten();
+        let fetched = fetched.map(|(posted, is_live)| (posted.quote.fetched_at, *is_live));
+        let shown = Shown::of(fetched, &self.parts.calendar.load());
         let rows = universe.listings().iter().zip(latest);
         let rows = rows.map(|(listing, latest)| match latest {
             Some((posted, is_live)) => {
@@ -171,6 +215,8 @@ impl Api {
             at: now.to_rfc3339_opts(chrono::SecondsFormat::Millis, false),
             session: moment.phase.as_str(),
             open: is_open,
+            reason: moment.closed.as_ref().map(ToString::to_string),
+            shown,
             ttl_ms: u64::try_from(ttl).unwrap_or(u64::MAX),
             simulated,
             columns: COLUMNS,
@@ -217,5 +263,33 @@ impl MarketPage {
 impl fmt::Debug for MarketPage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MarketPage").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Seoul;
+    use chrono::TimeZone as _;
+
+    #[test]
+    fn it_says_what_is_shown() {
+        let calendar = Calendar::shipped();
+        let on = |day, hour| Seoul.with_ymd_and_hms(2026, 11, day, hour, 38, 0).unwrap();
+        let shown = |prices: &[(KrxTime, bool)]| {
+            let shown = Shown::of(prices.iter().copied(), &calendar);
+            serde_json::to_value(shown).unwrap()
+        };
+        assert_eq!(shown(&[]), json!({"kind": "nothing"}));
+        let (close, evening) = ((on(20, 15), false), (on(20, 17), false));
+        assert_eq!(
+            shown(&[close, close, evening]),
+            json!({"kind": "closes", "of": "2026-11-20"})
+        );
+        assert_eq!(
+            shown(&[evening, close, evening]),
+            json!({"kind": "last_known", "at": "2026-11-20T17:38:00+09:00"})
+        );
+        assert_eq!(shown(&[close, (on(20, 17), true)]), json!({"kind": "live"}));
     }
 }

@@ -285,7 +285,7 @@ impl Api {
     }
 
     /// Whether this process sweeps at any hour, in a trial.
-    fn is_always_open(&self) -> bool {
+    pub(super) fn is_always_open(&self) -> bool {
         let sweeping = self.sweeping.as_ref();
         sweeping.is_some_and(|sweeping| sweeping.always_open)
     }

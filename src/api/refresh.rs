@@ -162,7 +162,7 @@ impl Api {
                 false => Urgency::Sweep,
             },
             symbols: codes,
-            close_window: None,
+            kept: None,
             deadline: WITHIN,
         };
         let prices = std::sync::Mutex::new(std::collections::HashMap::new());

@@ -104,6 +104,11 @@ pub(super) struct MarketAnswer {
     session: String,
     /// Whether the regular session is on.
     open: bool,
+    /// Why the regular session is not on, by the calendar; null while it is.
+    reason: Option<String>,
+    /// What is shown: `kind` is `live`, `closes` (of the day `of`), `last_known` (taken at `at`) or
+    /// `nothing`.
+    shown: serde_json::Value,
     /// Life of a price, milliseconds.
     ttl_ms: u64,
     /// Whether a simulated broker gave some of the prices: they are not the market's.
@@ -178,6 +183,8 @@ pub(super) struct IndexObject {
     fetched_at: String,
     /// Age, milliseconds.
     age_ms: u64,
+    /// Whether it lives; else it is the last that is known, of the close or taken after it.
+    live: bool,
 }
 
 /// How everything is doing: as `sise status --json`, and the streams of this process.
@@ -189,12 +196,16 @@ pub(super) struct StatusAnswer {
     reason: Option<String>,
     market_open_at: Option<String>,
     closes_at: Option<String>,
+    /// Whether this process sweeps without asking the calendar.
+    always_open: bool,
     leader: Option<serde_json::Value>,
     /// Of which broker the prices are: `address`, `account`, and `simulated` where that is known.
     broker: Option<serde_json::Value>,
     processes: Vec<serde_json::Value>,
     sweeps: Vec<serde_json::Value>,
     last_skip: Option<serde_json::Value>,
+    /// `of` (a day) and `at`, if last known prices stand in for the last close.
+    last_known: Option<serde_json::Value>,
     coverage: serde_json::Value,
     /// How the clocks of this machine and of Redis are apart, and which is wrong; null while they agree.
     clock: Option<String>,

@@ -18,6 +18,7 @@ const SWEEPS: usize = 5;
 pub(super) struct Answer {
     #[serde(flatten)]
     status: Status,
+    always_open: bool,
     stream: Statistics,
 }
 
@@ -32,7 +33,11 @@ pub(super) struct Answer {
 pub(super) async fn status(State(api): State<Api>) -> Result<Json<serde_json::Value>, Problem> {
     let status = Status::gather(&api.parts, SWEEPS).await?;
     let stream = api.hub.statistics();
-    let answer = serde_json::to_value(Answer { status, stream });
+    let answer = serde_json::to_value(Answer {
+        status,
+        always_open: api.is_always_open(),
+        stream,
+    });
     let internal = |error: serde_json::Error| Kind::Internal.because(error.to_string());
     Ok(Json(answer.map_err(internal)?))
 }

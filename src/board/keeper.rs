@@ -151,7 +151,7 @@ impl Watch {
             board.take_down(&gone);
         }
         self.post(found);
-        self.post_indices(self.parts.index_store.indices().await?);
+        self.post_indices(self.parts.index_store.latest_indices().await?);
         if self.reads.is_multiple_of(CLOSES_EVERY) {
             let closes = self.parts.store.close(symbols).await?;
             let closes = closes.into_iter().flatten().map(|quote| *quote);

@@ -169,13 +169,10 @@ impl QuoteBoard {
         self.state().places.get(&symbol).copied()
     }
 
-    /// The levels of the indices that live.
+    /// The last levels of the indices, whether they live or not.
     #[must_use]
-    pub fn indices(&self, now: KrxTime) -> Vec<IndexQuote> {
-        let state = self.state();
-        let indices = state.indices.values();
-        let living = indices.filter(|quote| self.is_alive(quote.fetched_at, now));
-        living.cloned().collect()
+    pub fn indices(&self) -> Vec<IndexQuote> {
+        self.state().indices.values().cloned().collect()
     }
 
     /// The prices of the day of one code, as far as this process saw them.

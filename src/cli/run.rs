@@ -31,7 +31,7 @@ use crate::port::{SourceError, StoreError, Urgency};
 use crate::schedule::{self, Schedule};
 use crate::setup::{Broker, Parts};
 use crate::supervisor::{Supervisor, Tasks};
-use crate::sweep::{Report, Step, Sweeper, Task};
+use crate::sweep::{Kept, Report, Step, Sweeper, Task};
 use crate::telemetry;
 
 /// Codes that the report names one by one.
@@ -182,10 +182,11 @@ async fn pass(
             plan.ttl.as_secs()
         );
     }
+    let window = close_window(parts).filter(|_| !arguments.always_open);
     let task = Task {
         deadline: plan.sweep_time() * 2 + SLACK,
         urgency: Urgency::Sweep,
-        close_window: close_window(parts).filter(|_| !arguments.always_open),
+        kept: window.map(Kept::Close),
         symbols,
     };
     let bar = progress::bar(task.symbols.len());
@@ -199,7 +200,7 @@ async fn pass(
     parts.activity.set(format!("sweeping {codes} codes"));
     let report = sweeper.sweep(&task, &observe, stop).await;
     bar.finish_and_clear();
-    let today = task.close_window.map(|(from, _)| from.date_naive());
+    let today = window.map(|(from, _)| from.date_naive());
     parts
         .recorder
         .note(report.event(started_at, !is_whole_list, today));
@@ -211,22 +212,24 @@ async fn pass(
     }
     // A few codes are no ranking of the day.
     if is_whole_list && report.written > 0 && !report.stopped {
-        let is_close = match task.close_window {
-            Some(window) => take_close(parts, &task.symbols, window, &report).await,
-            None => false,
+        let closes_since = match window {
+            Some(window) if take_close(parts, &task.symbols, window, &report).await => {
+                Some(window.0)
+            }
+            _ => None,
         };
         let universe = parts.universe.load_full();
-        if let Err(error) = parts.movers().rank_day(&universe, is_close).await {
+        if let Err(error) = parts.movers().rank_day(&universe, closes_since).await {
             tracing::warn!(%error, "the stocks of the day are not ranked; another pass brings it");
         }
     }
     if arguments.json {
         output::json(&Once {
             report: &report,
-            is_close: task.close_window.is_some(),
+            is_close: window.is_some(),
         });
     } else {
-        print(&report, task.close_window.is_some());
+        print(&report, window.is_some());
     }
     Ok(if report.missing.is_empty() {
         DONE

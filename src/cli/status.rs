@@ -11,6 +11,7 @@ use super::paint::{Ink, Painted};
 use super::strip::{self, Look};
 use super::table::{Cell, Table};
 use super::words::{self, length, long, percent, short};
+use crate::closes::LastKnown;
 use crate::config::Layers;
 use crate::domain::{APART, Event, KrxTime, Presence, Watching};
 use crate::status::{DayCoverage, KeyCalls, Status};
@@ -58,6 +59,12 @@ impl Told<'_> {
         ));
         if let Some(clock) = &status.clock {
             output::line(format!("clock      {clock}"));
+        }
+        if let Some(LastKnown { of, at }) = status.last_known {
+            let at = at.format("%Y-%m-%d %H:%M:%S");
+            output::line(format!(
+                "closes     none of {of} was taken: the last known prices stand in, taken at {at}"
+            ));
         }
         if status.is_simulated() {
             output::line(format!("warning    {}", words::SIMULATED));

@@ -304,6 +304,22 @@ impl Calendar {
             .find(|open| *open > at)
     }
 
+    /// The last regular session that is over at `at`.
+    #[must_use]
+    pub fn last_session(&self, at: KrxTime) -> Option<(KrxTime, KrxTime)> {
+        let days = std::iter::successors(Some(at.date_naive()), NaiveDate::pred_opt);
+        days.take(LONGEST_CLOSURE)
+            .filter_map(|date| self.session(date))
+            .find(|(_, close)| *close <= at)
+    }
+
+    /// Whether a price that was taken at `at` is the official close of that day.
+    #[must_use]
+    pub fn is_close(&self, at: KrxTime) -> bool {
+        let window = self.close_window(at.date_naive());
+        window.is_some_and(|(from, until)| from <= at && at < until)
+    }
+
     /// The window of `date` in which a price is the official close: from a minute after the
     /// session's end until prices may move again in the evening (contract chapter 7).
     #[must_use]

@@ -2,13 +2,34 @@
 
 use std::cmp::Ordering;
 
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
 
-use super::Quote;
+use super::{KrxTime, Quote};
 
 /// A trade that happened so long after a price was asked for is newer than that price, whatever the
 /// volumes say: the clocks of exchange and host differ by less.
 pub(crate) const SURELY_LATER: TimeDelta = TimeDelta::seconds(3);
+
+/// When what stands as a close was taken, and as what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) at: KrxTime,
+    /// If it is no close but what was known last, out of session: after the session of this day.
+    pub(crate) last_known_of: Option<NaiveDate>,
+}
+
+impl Taken {
+    /// Whether `held` must stay. A close of its session or a later one takes the place of what was
+    /// last known, whenever that was taken; what is last known never takes that of a close.
+    pub(crate) fn is_outranked_by(self, held: Self) -> bool {
+        match (self.last_known_of, held.last_known_of) {
+            (None, None) => self.at < held.at,
+            (None, Some(day)) => self.at.date_naive() < day,
+            (Some(day), None) => day <= held.at.date_naive(),
+            (Some(own), Some(its)) => (own, self.at) < (its, held.at),
+        }
+    }
+}
 
 impl Quote {
     /// Whether it is a trade of the live feed.
@@ -59,7 +80,7 @@ impl Quote {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{KrxTime, Seoul};
+    use crate::domain::Seoul;
     use chrono::TimeZone as _;
     use proptest::prelude::*;
 
@@ -94,6 +115,38 @@ mod tests {
         // Nor one whose own time is ahead.
         let bad = trade(59, 5_200, 9_000_000_000);
         assert!(!trade(6, 6_100, 101).is_outranked_by(&bad));
+    }
+
+    #[test]
+    fn a_close_takes_the_place_of_what_was_last_known_and_never_the_other_way_round() {
+        let on = |day, hour| Seoul.with_ymd_and_hms(2026, 11, day, hour, 35, 0).unwrap();
+        let close = |day| Taken {
+            at: on(day, 15),
+            last_known_of: None,
+        };
+        let known = |of, day, hour| Taken {
+            at: on(day, hour),
+            last_known_of: NaiveDate::from_ymd_opt(2026, 11, of),
+        };
+        for (new, held, is_outranked) in [
+            (known(20, 20, 17), close(19), false),
+            (known(20, 20, 17), close(20), true),
+            (known(20, 22, 12), close(20), true),
+            (known(20, 23, 8), close(20), true),
+            // Taken later than the close that replaces it.
+            (close(20), known(20, 20, 17), false),
+            (close(23), known(20, 22, 12), false),
+            (close(19), known(20, 20, 17), true),
+            (known(20, 20, 18), known(20, 20, 17), false),
+            (known(20, 20, 16), known(20, 20, 17), true),
+            // Of the session before, though taken on the day of this one.
+            (known(20, 20, 17), known(19, 20, 8), false),
+            (close(20), known(19, 20, 8), false),
+            (close(23), close(20), false),
+            (close(20), close(23), true),
+        ] {
+            assert_eq!(new.is_outranked_by(held), is_outranked, "{new:?} {held:?}");
+        }
     }
 
     proptest! {

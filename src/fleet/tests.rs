@@ -207,7 +207,7 @@ async fn sweep(
     };
     let task = Task {
         symbols: symbols(codes),
-        close_window: None,
+        kept: None,
         deadline: Duration::from_secs(600),
         urgency: Urgency::Sweep,
     };

@@ -3,17 +3,33 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::NaiveDate;
 
 use super::Lead;
-use crate::domain::{IndexQuote, Quote, Symbol};
+use crate::domain::{Index, IndexQuote, Quote, Symbol};
 
-/// The two shelves of prices in a store (design chapter 3).
+/// The shelves of prices in a store (design chapter 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shelf {
     /// `realtime:price:<code>`: lives for a TTL.
     Realtime(Duration),
     /// `close:price:<code>`: stays until replaced.
     Close,
+    /// The same keys, for prices taken out of session after that of this day, whose close is not
+    /// there: they take the place of no close of that day or later, and give way to every such one,
+    /// even if it was taken before them.
+    LastKnown(NaiveDate),
+}
+
+impl Shelf {
+    /// After the session of which day its prices are the last known ones.
+    #[must_use]
+    pub fn last_known_of(self) -> Option<NaiveDate> {
+        match self {
+            Self::LastKnown(day) => Some(day),
+            Self::Realtime(_) | Self::Close => None,
+        }
+    }
 }
 
 /// What became of the quotes of a write.
@@ -88,11 +104,11 @@ pub trait PriceStore: Send + Sync {
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
-/// Where the levels of the indices are kept: `realtime:index:<name>`.
+/// Where the levels of the indices are kept: `realtime:index:<name>`, `close:index:<name>`.
 #[async_trait]
 pub trait IndexStore: Send + Sync {
-    /// Writes levels that live for `life`; with `lead` only while that lead is the last one given,
-    /// as with prices ([`PriceStore::write`]).
+    /// Writes levels, each unless a newer one stands, as with prices ([`PriceStore::write`]); with
+    /// `lead` only while that lead is the last one given.
     ///
     /// # Errors
     ///
@@ -100,7 +116,7 @@ pub trait IndexStore: Send + Sync {
     async fn write_indices(
         &self,
         indices: &[IndexQuote],
-        life: Duration,
+        shelf: Shelf,
         lead: Option<Lead>,
     ) -> Result<(), StoreError>;
 
@@ -111,6 +127,27 @@ pub trait IndexStore: Send + Sync {
     ///
     /// The store cannot be reached or refused.
     async fn indices(&self) -> Result<Vec<IndexQuote>, StoreError>;
+
+    /// The levels that were kept last, in the same way.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    async fn closing_indices(&self) -> Result<Vec<IndexQuote>, StoreError>;
+
+    /// Of each index the level that lives, else the one that was kept last.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    async fn latest_indices(&self) -> Result<Vec<IndexQuote>, StoreError> {
+        let (live, kept) = (self.indices().await?, self.closing_indices().await?);
+        let latest = |index| {
+            let of = |quotes: &[IndexQuote]| quotes.iter().find(|q| q.index == index).cloned();
+            of(&live).or_else(|| of(&kept))
+        };
+        Ok(Index::ALL.into_iter().filter_map(latest).collect())
+    }
 }
 
 /// Where a copy of the stock list is kept beside the disk.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
+use crate::domain::KrxTime;
 use crate::setup::Parts;
 use crate::sweep::{Reason, Report};
 
@@ -68,10 +69,10 @@ pub(super) fn log(report: &Report) {
     }
 }
 
-/// Ranks the stocks of the day anew, and those of its close where that was taken.
-pub(super) async fn rank(parts: Arc<Parts>, is_close: bool) {
+/// Ranks the stocks of the day anew, and by their closes if these were taken, at `closes_since` or later.
+pub(super) async fn rank(parts: Arc<Parts>, closes_since: Option<KrxTime>) {
     let universe = parts.universe.load_full();
-    if let Err(error) = parts.movers().rank_day(&universe, is_close).await {
+    if let Err(error) = parts.movers().rank_day(&universe, closes_since).await {
         tracing::warn!(%error, "the stocks of the day are not ranked; the next sweep brings it");
     }
 }

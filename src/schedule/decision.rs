@@ -6,12 +6,24 @@ use chrono::NaiveDate;
 
 use crate::domain::{Ban, Calendar, Closed, KrxTime, Skipped};
 use crate::leadership::{Candidate, Post};
+use crate::sweep::Kept;
 
 /// A run that is due.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Due {
     /// The close that the run takes, if it does.
     pub(super) close_of: Option<CloseOf>,
+    /// When the session ended after which its prices are kept as the last known ones, if they are.
+    pub(super) last_known_since: Option<KrxTime>,
+}
+
+impl Due {
+    /// As what the prices of the run are kept.
+    pub(super) fn kept(&self) -> Option<Kept> {
+        let last_known = |since: KrxTime| Kept::LastKnown(since.date_naive());
+        let close = self.close_of.map(|of| Kept::Close(of.window));
+        close.or(self.last_known_since.map(last_known))
+    }
 }
 
 /// The close of a day.
@@ -86,6 +98,7 @@ pub(super) fn by_calendar(calendar: &Calendar, now: KrxTime) -> Result<Due, Skip
                         day: today,
                         window: (from, until),
                     }),
+                    last_known_since: None,
                 })
             } else {
                 Err(Skip::Closed(closed))
@@ -133,6 +146,7 @@ mod tests {
                         day: today,
                         window: (at("2026-11-20 15:31:00"), at("2026-11-20 16:00:00")),
                     }),
+                    last_known_since: None,
                 }),
             ),
             ("16:00:00", closed(Closed::AfterClose)),

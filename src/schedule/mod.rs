@@ -10,6 +10,7 @@ mod pass;
 mod runs;
 mod state;
 mod taking;
+mod want;
 mod watched;
 
 use std::fmt;

@@ -31,8 +31,16 @@ impl Schedule {
         state.ticked_at = Instant::now();
         state.store_again = None;
         let now = (self.parts.clock)();
+        let mut wanted = None;
         let decision = match self.decide(state, now) {
             Ok(due) => self.unless_banned(due).await,
+            Err(Skip::Closed(closed)) => match self.wanted(state, now).await {
+                Some((due, symbols)) => {
+                    wanted = Some(symbols);
+                    self.unless_banned(due).await
+                }
+                None => Err(Skip::Closed(closed)),
+            },
             skip => skip,
         };
         // Looked for before a call is spent: prices that cannot be kept are of no use.
@@ -66,6 +74,14 @@ impl Schedule {
                     return;
                 }
             },
+            None if wanted.is_some() => {
+                let symbols = wanted.unwrap_or_default();
+                tracing::info!(
+                    codes = symbols.len(),
+                    "no close of the last session is kept: one pass out of session brings the last known prices"
+                );
+                symbols
+            }
             None => {
                 if !self.always_open {
                     self.forget_early_close(state, now.date_naive()).await;
@@ -91,7 +107,7 @@ impl Schedule {
         let task = Task {
             deadline: plan.sweep_time() * 2 + SLACK,
             symbols,
-            close_window: due.close_of.map(|of| of.window),
+            kept: due.kept(),
             urgency: Urgency::Sweep,
         };
         let since = now.format("%H:%M:%S");
@@ -151,7 +167,9 @@ impl Schedule {
     pub(super) async fn close_is_due(&self, state: &mut State) -> bool {
         let now = (self.parts.clock)();
         match self.decide(state, now) {
-            Ok(Due { close_of: Some(of) }) => self.closes_to_take(state, of, now).await.is_some(),
+            Ok(Due {
+                close_of: Some(of), ..
+            }) => self.closes_to_take(state, of, now).await.is_some(),
             Ok(_) | Err(_) => false,
         }
     }
@@ -174,8 +192,12 @@ impl Schedule {
             None => None,
         };
         // Of what was missing alone, the account is that of the whole close.
-        let is_part = due.close_of.is_some() && run.codes < self.parts.universe.load().len();
+        let is_part = due.kept().is_some() && run.codes < self.parts.universe.load().len();
         let closed = taken.map(|of| of.day);
+        let last_known = self.note_last_known(state, run, report).await;
+        let closes_since = taken.map(|of| of.window.0).or(last_known);
+        // That nothing more runs until the open is said at once.
+        state.owed |= due.last_known_since.is_some();
         if !is_part {
             account::record(report);
         }
@@ -191,7 +213,7 @@ impl Schedule {
             .note(report.event(started_at, is_part, closed));
         if report.written > 0 {
             let parts = Arc::clone(&self.parts);
-            let ranking = account::rank(parts, closed.is_some());
+            let ranking = account::rank(parts, closes_since);
             let stop = stop.clone();
             self.tasks.brief("ranking", async move {
                 stop.run_until_cancelled(ranking).await;

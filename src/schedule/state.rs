@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::decision::Due;
 use super::taking::Taking;
+use super::want::Want;
 use crate::domain::KrxTime;
 use crate::sweep::Report;
 
@@ -33,6 +34,8 @@ pub(super) struct State {
     pub(super) owed: bool,
     /// The close of the day, as far as this process took it or knows it taken.
     pub(super) close: Option<Taking>,
+    /// The passes for want of a close, out of session.
+    pub(super) want: Option<Want>,
     /// When this process left the lead to another one last.
     pub(super) left_at: Option<Instant>,
     /// When to look for the store again.
@@ -52,6 +55,7 @@ impl State {
             running: None,
             owed: false,
             close: None,
+            want: None,
             left_at: None,
             store_again: None,
             store_said: false,

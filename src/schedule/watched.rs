@@ -129,7 +129,7 @@ impl Watched {
         let task = Task {
             deadline: plan.watched_time() * 2 + SLACK,
             symbols: codes,
-            close_window: None,
+            kept: None,
             urgency: Urgency::Watched,
         };
         let report = self.passes.make(&task, now, stop).await;
@@ -191,8 +191,9 @@ impl Watched {
     /// Whether they are refreshed at `now`.
     async fn decide(&self, now: KrxTime) -> Result<(), Skip> {
         if !self.always_open
-            && let Due { close_of: Some(_) } =
-                decision::by_calendar(&self.parts.calendar.load(), now)?
+            && let Due {
+                close_of: Some(_), ..
+            } = decision::by_calendar(&self.parts.calendar.load(), now)?
         {
             return Err(Skip::Closed(Closed::AfterClose));
         }
@@ -215,7 +216,7 @@ impl Watched {
         let task = Task {
             deadline: plan.watched_time() * 2 + SLACK,
             symbols,
-            close_window: None,
+            kept: None,
             urgency: Urgency::Watched,
         };
         let report = self.passes.make(&task, now, stop).await;

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use serde::{Serialize, Serializer};
 
+use crate::closes::LastKnown;
 use crate::domain::{
     BrokerIdentity, Entry, Event, KrxTime, Phase, Presence, Role, Seoul, Skipped, Symbol,
 };
@@ -56,6 +57,8 @@ pub struct Status {
     pub last_skip: Option<Entry>,
     /// Today's session, minute by minute.
     pub coverage: DayCoverage,
+    /// What stands in for the last close; `None` if that was taken, or nothing is there.
+    pub last_known: Option<LastKnown>,
     /// How this machine's clock and the store's are apart, and which of them is wrong; `None` while
     /// they agree.
     pub clock: Option<String>,
@@ -184,6 +187,7 @@ impl Status {
             calls: Calls::new(&rates, of_passes, parts, now),
             sweeps: of_sweeps.take(sweeps).cloned().collect(),
             last_skip,
+            last_known: parts.closes().last_known().await?,
             clock: parts.clocks_apart().map(|apart| apart.to_string()),
             bans,
             rates,

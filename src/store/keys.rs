@@ -42,6 +42,12 @@ impl Keys {
         [self.prefix.as_str(), "realtime:index:", index.as_str()].concat()
     }
 
+    /// `close:index:<name>`
+    #[must_use]
+    pub fn closing_index(&self, index: Index) -> String {
+        [self.prefix.as_str(), "close:index:", index.as_str()].concat()
+    }
+
     /// `sise:<name>`, for what is sise's own.
     #[must_use]
     pub fn own(&self, name: &str) -> String {
@@ -100,6 +106,10 @@ mod tests {
         assert_eq!(
             Keys::new("app").index(Index::Kospi200),
             "app:realtime:index:KOSPI200"
+        );
+        assert_eq!(
+            Keys::new("app").closing_index(Index::Kospi),
+            "app:close:index:KOSPI"
         );
         assert_eq!(Keys::new("app").flight(symbol), "app:sise:flight:005930");
         assert_eq!(

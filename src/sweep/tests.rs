@@ -189,7 +189,7 @@ const MANNER: Manner = Manner {
 fn task(count: usize) -> Task {
     Task {
         symbols: symbols(count),
-        close_window: None,
+        kept: None,
         deadline: Duration::from_secs(60),
         urgency: Urgency::Sweep,
     }
@@ -364,7 +364,7 @@ async fn the_close_goes_to_both_shelves() {
     let source = Scripted::new(|symbol, _| quote(symbol));
     let store = Arc::new(MemoryStore::default());
     let task = Task {
-        close_window: Some((ten_and(-1), ten_and(1))),
+        kept: Some(Kept::Close((ten_and(-1), ten_and(1)))),
         ..task(60)
     };
     sweep(source, store.clone(), &task).await;
@@ -392,7 +392,7 @@ async fn a_price_of_the_session_or_the_evening_is_no_close() {
     for window in [(ten_and(1), ten_and(2)), (ten_and(-1), ten_and(0))] {
         let store = Arc::new(MemoryStore::default());
         let task = Task {
-            close_window: Some(window),
+            kept: Some(Kept::Close(window)),
             ..task(30)
         };
         sweep(

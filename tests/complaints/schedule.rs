@@ -17,6 +17,14 @@ async fn last_skip(world: &World) -> String {
     asked.exits(0).stdout
 }
 
+/// The close of a day is kept: nothing is asked for out of session for want of it.
+async fn has_close_of(world: &World, day: &str) {
+    let mut connection = world.redis.connection().await;
+    let mut mark = redis::cmd("SET");
+    mark.arg("sise:closed_on").arg(day);
+    let () = mark.query_async(&mut connection).await.unwrap();
+}
+
 /// Runs are skipped, each with a line and the next run; the journal, `why` and `status` say so,
 /// while the daemon runs and after it.
 async fn says_why_it_skips(world: &World, daemon: Running, slug: &str, why: &str, next: &str) {
@@ -52,26 +60,30 @@ async fn says_why_it_skips(world: &World, daemon: Running, slug: &str, why: &str
 #[tokio::test]
 async fn a_closed_market_check_that_was_wrong_and_left_no_line_in_the_log() {
     // A holiday, the late open of exam day, an early morning, an evening.
-    for (time, slug, why, next) in [
+    for (closed_on, time, slug, why, next) in [
         (
+            "2026-12-24",
             "2026-12-25 10:00:00",
             "holiday",
             "holiday",
             "2026-12-28 09:00:00",
         ),
         (
+            "2026-11-18",
             "2026-11-19 09:30:00",
             "before_open",
             "before the open",
             "2026-11-19 10:00:00",
         ),
         (
+            "2026-11-19",
             "2026-11-20 06:30:00",
             "before_open",
             "before the open",
             "2026-11-20 09:00:00",
         ),
         (
+            "2026-11-20",
             "2026-11-20 17:00:00",
             "after_close",
             "after the close",
@@ -79,6 +91,7 @@ async fn a_closed_market_check_that_was_wrong_and_left_no_line_in_the_log() {
         ),
     ] {
         let world = World::at(FakedTime::from(time), &["--limit", "0"]).await;
+        has_close_of(&world, closed_on).await;
         let daemon = daemon(&world, &world.home, &[]).start();
         says_why_it_skips(&world, daemon, slug, why, next).await;
     }
@@ -87,6 +100,7 @@ async fn a_closed_market_check_that_was_wrong_and_left_no_line_in_the_log() {
     let world = friday().await;
     let rows = "date,kind,open,close,note\n2026-11-20,closed,,,a notice of another year\n";
     let calendar = world.file("calendar.csv", rows);
+    has_close_of(&world, "2026-11-19").await;
     let wrong = daemon(&world, &world.home, &[])
         .set("SISE__CALENDAR__FILE", calendar.to_str().unwrap())
         .start();
@@ -99,6 +113,7 @@ async fn a_closed_market_check_that_was_wrong_and_left_no_line_in_the_log() {
         format!(r#"{fields},"opnd_yn":"{opens}""#)
     };
     let way = LyingProxy::to(world.broker.port(), &day("Y"), &day("N")).await;
+    has_close_of(&world, "2026-11-19").await;
     let told = daemon(&world, &world.home, &[])
         .set("KIS_BASE_URL", way.url())
         .start();

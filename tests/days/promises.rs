@@ -271,7 +271,7 @@ impl World {
             self.record().read(now.saturating_sub(given));
         }
         if reading.source == Source::Close {
-            self.is_close(&reading.quote);
+            self.is_kept(&reading.quote);
         }
         if reading.source == Source::Api
             && self

@@ -365,6 +365,13 @@ impl World {
         outcome
     }
 
+    /// Checks that a price is a close, or was taken out of session for want of one.
+    pub(crate) fn is_kept(&self, quote: &Quote) {
+        if self.calendar.moment(quote.fetched_at).is_open() {
+            self.is_close(quote);
+        }
+    }
+
     /// Checks that a price was given while prices were the close of the day.
     pub(crate) fn is_close(&self, quote: &Quote) {
         let window = self.calendar.close_window(quote.fetched_at.date_naive());

@@ -199,3 +199,13 @@ test('an index lives as long as a price, and one that is not told any more is st
   held.takeIndices([level('KOSPI', 111)]);
   assert.equal(states()[0], 'live');
 });
+
+test('the phase is that of the newer answer, for prices and headline alike', () => {
+  const market = new Market();
+  market.takeMarket(answer([], { reason: null }), true);
+  assert.deepEqual([market.isOpen, market.phase.isOpen, market.phase.name], [true, true, 'regular']);
+  market.takePhase({ at: at(60_000), phase: 'closed', reason: 'after the close', isFresh: false });
+  assert.deepEqual([market.isOpen, market.phase.isOpen, market.phase.reason], [false, false, 'after the close']);
+  market.takeMarket(answer([], { reason: null }), false);
+  assert.equal(market.isOpen, false, 'an older answer changes nothing');
+});

@@ -185,7 +185,9 @@ export class Feed {
       if (isNews || isNewDay) this.#calendar = await get('v1/calendar');
       this.#tell.status(status, this.#calendar);
       // Whether prices are to be fresh, the market itself says.
-      if (!isNews || (await this.#again())) this.#wasOpen = status.open;
+      // What is shown when the last live price has died, too.
+      if ((isNews || this.#market.mustAskWhatIsShown) && !(await this.#again())) return;
+      this.#wasOpen = status.open;
     } catch (problem) {
       this.#tell.status(undefined, undefined, problem);
     }

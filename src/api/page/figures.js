@@ -4,7 +4,7 @@ import { length, moment, share, timeOfDay, whole } from './numbers.js';
 import { closedWords, counted, hasWords, words } from './words.js';
 
 /** A reason in the words of the language in use; a holiday's own name stays. */
-function reasonWords({ reason, why }) {
+export function reasonWords({ reason, why }) {
   if (reason === 'holiday') return closedWords(why.replace(/^the market is closed: /, ''));
   const key = `why.${reason}`;
   return hasWords(key) ? words(key) : why;

@@ -31,7 +31,7 @@ export function fill(indices) {
     say(row.moved, rate(index.change_rate));
     const isStale = index.state === 'stale';
     row.item.classList.toggle('stale', isStale);
-    say(row.late, isStale ? words('stale') : '');
+    say(row.late, isStale ? words('stale') : index.state === 'close' ? words('lastLevel') : '');
     for (const part of [row.change, row.moved]) colourBy(part, isStale ? 0 : index.change);
   }
 }

@@ -72,6 +72,7 @@ const feed = new Feed(market, {
   trouble: (text) => alerts.say(text),
   status: (newStatus, newCalendar, problem) => {
     status = newStatus ?? status;
+    if (newStatus) market.takePhase({ ...newStatus, isFresh: newStatus.open || newStatus.always_open === true });
     calendar = newCalendar ?? calendar;
     health.show(newStatus, newCalendar, problem);
     showState();
@@ -219,16 +220,14 @@ function showState() {
   const { connection, isSettled, failure, lastHeard } = feed;
   headline.showConnection(connection);
   if (isSettled) {
-    const { hasLive } = market;
-    const isOpen = status?.open ?? market.isOpen;
-    const phase = status?.phase ?? market.session;
-    headline.showSession({ isOpen, phase, reason: status?.reason, calendar, now: market.now(), hasLive });
+    const { hasLive, phase, shown } = market;
+    headline.showSession({ phase, calendar, now: market.now(), shown: hasLive ? undefined : shown });
   }
   if (connection === 'lost' && isSettled) {
     headline.showNotice(lastHeard ? words('lostAt', timeOfDay(lastHeard)) : words('lostNow'));
   } else headline.hideNotice();
   headline.showSimulated(market.isSimulated || status?.broker?.simulated === true);
-  headline.showCover({ isSettled, failure, isEmpty: isSettled && !market.hasPrices });
+  headline.showCover({ isSettled, failure, isEmpty: isSettled && !market.hasPrices, idle: status?.idle });
 }
 
 function fillRanks() {

@@ -30,7 +30,10 @@ export class Market {
     this.indices = new Map();
     /** Whether prices are to be fresh: in the session, and always in a trial that asks no calendar. */
     this.isOpen = false;
-    this.session = undefined;
+    /** The phase of the day, and why the session is not on, as the newest answer has them. */
+    this.phase = { at: -Infinity, isOpen: false, name: undefined, reason: undefined };
+    /** What is shown while nothing lives: `closes` of a day, `last_known` taken at a time, `nothing`. */
+    this.shown = undefined;
     this.life = USUAL_LIFE;
     this.date = undefined;
     /** Stocks that were not drawn since they changed. */
@@ -92,8 +95,8 @@ export class Market {
   takeMarket(answer, isFirst) {
     this.noteClock(answer.at);
     const at = Date.parse(answer.at);
-    this.isOpen = answer.open === true;
-    this.session = answer.session;
+    this.takePhase({ at: answer.at, phase: answer.session, reason: answer.reason, isFresh: answer.open === true });
+    this.shown = answer.shown;
     this.life = answer.ttl_ms ?? USUAL_LIFE;
     const place = Object.fromEntries(answer.columns.map((column, index) => [column, index]));
     for (const row of answer.rows) {
@@ -123,6 +126,14 @@ export class Market {
       stock.isLive = row[place.live] === true;
     }
     for (const stock of this.list) this.#judge(stock, true);
+  }
+
+  /** What `/v1/market` and `/v1/status` say of the phase: the newer of the two counts, for all of the page. */
+  takePhase({ at, phase, reason, isFresh }) {
+    const time = Date.parse(at);
+    if (time < this.phase.at) return;
+    this.phase = { at: time, isOpen: !reason, name: phase, reason: known(reason) };
+    this.isOpen = isFresh;
   }
 
   /** Prices of the stream, or of `/v1/prices`, whole as they stand. */
@@ -208,6 +219,12 @@ export class Market {
 
   get hasLive() {
     return this.list.some((stock) => stock.state === 'live');
+  }
+
+  /** Whether what is shown is another thing since the market was fetched: nothing of it lives any more. */
+  get mustAskWhatIsShown() {
+    const kind = this.shown?.kind;
+    return !this.hasLive && (kind === 'live' || (kind === 'nothing' && this.hasPrices));
   }
 
   /** Whether a simulated broker gave some of what is shown. */

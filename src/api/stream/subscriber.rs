@@ -365,7 +365,7 @@ impl Subscriber {
         if wanted.is_empty() {
             return Vec::new();
         }
-        let all = self.api.hub.board().indices((self.api.parts.clock)());
+        let all = self.api.hub.board().indices();
         let wanted = all.iter().filter(|quote| wanted.contains(&quote.index));
         wanted
             .filter_map(|quote| serde_json::to_string(quote).ok())

@@ -131,7 +131,7 @@ async fn look(parts: &Parts, market: Option<Market>) -> Result<Picture, String> 
             places: places(top, parts),
         });
     }
-    let indices = parts.indices.indices().await;
+    let indices = parts.indices.latest_indices().await;
     Ok(Picture {
         status: Some(status),
         indices: indices.map_err(|error| error.to_string())?,

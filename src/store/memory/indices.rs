@@ -1,24 +1,22 @@
 //! Levels of the indices in memory.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::MemoryStore;
+use crate::domain::outrank::Taken;
 use crate::domain::{Index, IndexQuote};
-use crate::port::{Change, IndexStore, Lead, StoreError};
+use crate::port::{Change, IndexStore, Lead, Shelf, StoreError};
 
 #[async_trait]
 impl IndexStore for MemoryStore {
     async fn write_indices(
         &self,
         indices: &[IndexQuote],
-        life: Duration,
+        shelf: Shelf,
         lead: Option<Lead>,
     ) -> Result<(), StoreError> {
         let now = Instant::now();
-        let dies_at = now + life;
         let mut shelves = self.change();
         if let Some(lead) = lead
             && shelves.last_lead() != Some(lead)
@@ -28,16 +26,35 @@ impl IndexStore for MemoryStore {
         let mut written = Vec::with_capacity(indices.len());
         for quote in indices {
             let quote = quote.clone().as_stored();
-            let held = shelves.indices.get(&quote.index);
-            let stands = |held: &&(IndexQuote, Instant)| held.1 > now;
-            if held
-                .filter(stands)
-                .is_some_and(|(held, _)| quote.fetched_at < held.fetched_at)
-            {
+            let index = quote.index;
+            let taken = Taken {
+                at: quote.fetched_at,
+                last_known_of: shelf.last_known_of(),
+            };
+            let is_outranked = match shelf {
+                Shelf::Realtime(_) => {
+                    let held = shelves.indices.get(&index);
+                    held.is_some_and(|(held, dies_at)| {
+                        *dies_at > now && quote.fetched_at < held.fetched_at
+                    })
+                }
+                Shelf::Close | Shelf::LastKnown(_) => {
+                    let held = shelves.closing_indices.get(&index);
+                    held.is_some_and(|(_, held)| taken.is_outranked_by(*held))
+                }
+            };
+            if is_outranked {
                 continue;
             }
             written.push(quote.clone());
-            shelves.indices.insert(quote.index, (quote, dies_at));
+            match shelf {
+                Shelf::Realtime(life) => {
+                    shelves.indices.insert(index, (quote, now + life));
+                }
+                Shelf::Close | Shelf::LastKnown(_) => {
+                    shelves.closing_indices.insert(index, (quote, taken));
+                }
+            }
         }
         drop(shelves);
         if !written.is_empty() {
@@ -54,6 +71,14 @@ impl IndexStore for MemoryStore {
                 (*dies_at > now).then(|| quote.clone())
             };
             Index::ALL.into_iter().filter_map(live).collect()
+        }))
+    }
+
+    async fn closing_indices(&self) -> Result<Vec<IndexQuote>, StoreError> {
+        Ok(self.read(|shelves| {
+            let kept = |index| shelves.closing_indices.get(&index).map(|(quote, _)| quote);
+            let kept = Index::ALL.into_iter().filter_map(kept);
+            kept.cloned().collect()
         }))
     }
 }

@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+use crate::domain::outrank::Taken;
 use crate::domain::{Index, IndexQuote, Quote, Symbol};
 use crate::port::{Change, CopyStore, Lead, PriceStore, Shelf, StoreError, WAITING, Written};
 use crate::store::count_older;
@@ -46,8 +47,9 @@ pub struct MemoryStore {
 #[derive(Debug)]
 struct Shelves {
     realtime: HashMap<Symbol, Live>,
-    close: HashMap<Symbol, Quote>,
+    close: HashMap<Symbol, (Quote, Taken)>,
     indices: HashMap<Index, (IndexQuote, Instant)>,
+    closing_indices: HashMap<Index, (IndexQuote, Taken)>,
     copies: HashMap<String, String>,
     flights: HashMap<Symbol, flights::Held>,
     leases: HashMap<&'static str, lease::Held>,
@@ -73,6 +75,7 @@ impl Default for MemoryStore {
                 realtime: HashMap::new(),
                 close: HashMap::new(),
                 indices: HashMap::new(),
+                closing_indices: HashMap::new(),
                 copies: HashMap::new(),
                 flights: HashMap::new(),
                 leases: HashMap::new(),
@@ -116,16 +119,24 @@ impl PriceStore for MemoryStore {
         for (place, quote) in quotes.iter().enumerate() {
             let quote = quote.clone().as_stored();
             let code = quote.stock_code;
-            let held = match shelf {
+            let taken = Taken {
+                at: quote.fetched_at,
+                last_known_of: shelf.last_known_of(),
+            };
+            let is_outranked = match shelf {
                 Shelf::Realtime(_) => {
                     let held = shelves.realtime.get(&code);
                     let stands =
                         |held: &&Live| held.dies_at > now && now < held.written_at + LONGEST_WAY;
-                    held.filter(stands).map(|held| &held.quote)
+                    held.filter(stands)
+                        .is_some_and(|held| quote.is_outranked_by(&held.quote))
                 }
-                Shelf::Close => shelves.close.get(&code),
+                Shelf::Close | Shelf::LastKnown(_) => {
+                    let held = shelves.close.get(&code);
+                    held.is_some_and(|(_, held)| taken.is_outranked_by(*held))
+                }
             };
-            if held.is_some_and(|held| quote.is_outranked_by(held)) {
+            if is_outranked {
                 older.push(place);
                 continue;
             }
@@ -139,8 +150,8 @@ impl PriceStore for MemoryStore {
                     };
                     shelves.realtime.insert(code, live);
                 }
-                Shelf::Close => {
-                    shelves.close.insert(code, quote);
+                Shelf::Close | Shelf::LastKnown(_) => {
+                    shelves.close.insert(code, (quote, taken));
                 }
             }
         }
@@ -153,7 +164,7 @@ impl PriceStore for MemoryStore {
         if !written.is_empty() {
             self.tell_written(match shelf {
                 Shelf::Realtime(_) => Change::Prices(written),
-                Shelf::Close => Change::Closes(written),
+                Shelf::Close | Shelf::LastKnown(_) => Change::Closes(written),
             });
         }
         Ok(Written { older })
@@ -174,7 +185,12 @@ impl PriceStore for MemoryStore {
         Ok(self.read(|shelves| {
             symbols
                 .iter()
-                .map(|s| shelves.close.get(s).cloned().map(Box::new))
+                .map(|s| {
+                    shelves
+                        .close
+                        .get(s)
+                        .map(|(quote, _)| Box::new(quote.clone()))
+                })
                 .collect()
         }))
     }

@@ -1,22 +1,22 @@
 //! Levels of the indices in Redis, each under a key of its own.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use metrics::counter;
 use redis::Cmd;
 
 use super::RedisStore;
+use super::prices::{life, marked};
 use crate::domain::{Index, IndexQuote};
-use crate::port::{IndexStore, Lead, StoreError};
+use crate::port::{IndexStore, Lead, Shelf, StoreError};
+use crate::store::keys::Keys;
 
 #[async_trait]
 impl IndexStore for RedisStore {
     async fn write_indices(
         &self,
         indices: &[IndexQuote],
-        life: Duration,
+        shelf: Shelf,
         lead: Option<Lead>,
     ) -> Result<(), StoreError> {
         if indices.is_empty() {
@@ -28,14 +28,32 @@ impl IndexStore for RedisStore {
                 store: self.link.address().to_owned(),
                 trouble: format!("{} cannot be encoded: {error}", quote.index),
             })?;
-            objects.push((self.keys.index(quote.index), json));
+            let key = match shelf {
+                Shelf::Realtime(_) => self.keys.index(quote.index),
+                Shelf::Close | Shelf::LastKnown(_) => self.keys.closing_index(quote.index),
+            };
+            objects.push((key, marked(json, shelf)));
         }
-        let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
-        self.put(&objects, life, "indices", lead).await.map(drop)
+        let put = self.put(&objects, life(shelf), "indices", lead);
+        put.await.map(drop)
     }
 
     async fn indices(&self) -> Result<Vec<IndexQuote>, StoreError> {
-        let command = |index: &Index| Cmd::get(self.keys.index(*index));
+        self.read_indices(Keys::index).await
+    }
+
+    async fn closing_indices(&self) -> Result<Vec<IndexQuote>, StoreError> {
+        self.read_indices(Keys::closing_index).await
+    }
+}
+
+impl RedisStore {
+    /// The levels under the keys that `name` makes.
+    async fn read_indices(
+        &self,
+        name: impl Fn(&Keys, Index) -> String,
+    ) -> Result<Vec<IndexQuote>, StoreError> {
+        let command = |index: &Index| Cmd::get(name(&self.keys, *index));
         let commands: Vec<Cmd> = Index::ALL.iter().map(command).collect();
         let asked = commands
             .iter()

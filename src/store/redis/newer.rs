@@ -82,9 +82,20 @@ local function happened(object, told)
   return math.min(instant(object.timestamp) or told, told)
 end
 
+-- Of what is no close but was known last, out of session: the day of the session before it.
+local function last_known_of(object)
+  return string.match(object, '"last_known_of":"(%d%d%d%d%-%d%d%-%d%d)"', -80)
+end
+
 local function is_newer(object, held)
   if type(held) ~= 'string' then return true end
   local own, its = fetched(object), fetched(held)
+  local own_day, its_day = last_known_of(object), last_known_of(held)
+  if (own_day or its_day) and own and its and not is_ahead(held) then
+    if not own_day then return sub(own, 1, 10) >= its_day end
+    if not its_day then return sub(its, 1, 10) < own_day end
+    return own_day > its_day or own_day == its_day and own >= its
+  end
   if own and its and its <= own and not find(object, FEED, -160, true) then return true end
   local new, old = decoded(object), decoded(held)
   if not new or not old or not is_price(old, new) then return true end

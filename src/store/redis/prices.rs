@@ -219,11 +219,22 @@ impl RedisStore {
     }
 }
 
+/// The object as it stands on the shelf: what is last known says after the session of which day. The
+/// script that writes goes by that.
+pub(super) fn marked(mut json: Vec<u8>, shelf: Shelf) -> Vec<u8> {
+    if let Some(day) = shelf.last_known_of()
+        && json.pop() == Some(b'}')
+    {
+        json.extend_from_slice(format!(",\"last_known_of\":\"{day}\"}}").as_bytes());
+    }
+    json
+}
+
 /// Life of what stands on a shelf, milliseconds; 0 for what stays.
-fn life(shelf: Shelf) -> u64 {
+pub(super) fn life(shelf: Shelf) -> u64 {
     match shelf {
         Shelf::Realtime(ttl) => u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
-        Shelf::Close => 0,
+        Shelf::Close | Shelf::LastKnown(_) => 0,
     }
 }
 
@@ -231,7 +242,7 @@ fn life(shelf: Shelf) -> u64 {
 fn kind(shelf: Shelf) -> &'static str {
     match shelf {
         Shelf::Realtime(_) => "prices",
-        Shelf::Close => "closes",
+        Shelf::Close | Shelf::LastKnown(_) => "closes",
     }
 }
 
@@ -254,9 +265,9 @@ impl PriceStore for RedisStore {
             })?;
             let key = match shelf {
                 Shelf::Realtime(_) => self.keys.realtime(quote.stock_code),
-                Shelf::Close => self.keys.close(quote.stock_code),
+                Shelf::Close | Shelf::LastKnown(_) => self.keys.close(quote.stock_code),
             };
-            objects.push((key, json));
+            objects.push((key, marked(json, shelf)));
         }
         let span = tracing::info_span!(target: spans::TARGET, "store_write", prices = quotes.len());
         let put = self.put(&objects, life(shelf), kind(shelf), lead);

@@ -11,7 +11,7 @@ async function closed({ open, conduct }) {
   const page = await open({
     prepare: async (one) => {
       await changing(one, '**/v1/market', (body) => {
-        body.open = false;
+        Object.assign(body, { open: false, reason: 'after the close', shown: { kind: 'closes', of: '2026-11-20' } });
         const [live, age] = [body.columns.indexOf('live'), body.columns.indexOf('age_ms')];
         for (const row of body.rows) {
           if (row[1] === null) continue;
@@ -24,7 +24,7 @@ async function closed({ open, conduct }) {
     },
   });
   await isThere(page);
-  assert.match(await page.locator('#session').textContent(), /장 마감.*최근 종가/);
+  assert.match(await page.locator('#session').textContent(), /장 마감.*2026-11-20 종가/);
   const states = new Set((await held(page)).map(({ state }) => state));
   assert.ok(states.has('close') && !states.has('stale') && !states.has('live'), [...states].join());
   await until('the closes are ranked', async () => (await page.locator('#movers li button').count()) > 0);
@@ -39,8 +39,9 @@ async function trial({ open }) {
         markets += 1;
         body.open = true;
         body.session = 'closed';
+        body.reason = 'weekend';
       });
-      await changing(one, '**/v1/status', (body) => Object.assign(body, { open: false, phase: 'closed', reason: 'weekend', idle: null, last_skip: null }));
+      await changing(one, '**/v1/status', (body) => Object.assign(body, { open: false, always_open: true, phase: 'closed', reason: 'weekend', idle: null, last_skip: null }));
       await quiet(one);
     },
   });
@@ -48,7 +49,7 @@ async function trial({ open }) {
   await page.locator('#figure-nextRun').waitFor();
   await until('the exchange is closed', async () => (await page.locator('#session').textContent()).includes('장 마감 (주말)'));
   assert.equal(await page.evaluate(() => document.querySelector('#session').classList.contains('open')), false);
-  assert.ok(!(await page.locator('#session').textContent()).includes('최근 종가'), 'these are no closes');
+  assert.ok(!(await page.locator('#session').textContent()).includes('종가를'), 'these are no closes');
   assert.ok(!(await page.locator('#figure-nextRun').textContent()).includes('주말'), 'the weekend keeps nobody');
   for (let turn = 0; turn < 3; turn += 1) {
     const answered = page.waitForResponse('**/v1/status');

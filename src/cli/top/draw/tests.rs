@@ -37,6 +37,7 @@ fn status() -> Status {
         }),
         processes: Vec::new(),
         sweeps: Vec::new(),
+        last_known: None,
         last_skip: None,
         coverage: DayCoverage {
             gap_below: 0.9,

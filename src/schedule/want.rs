@@ -1,0 +1,119 @@
+//! What is done out of session for want of the last close: one pass, whose prices are kept as the last
+//! known ones.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::time::Instant;
+
+use super::decision::{self, Due};
+use super::state::State;
+use super::{Schedule, state::Run};
+use crate::closes::LastKnown;
+use crate::domain::{KrxTime, Phase, Symbol};
+use crate::sweep::Report;
+
+/// After a pass that brought too little the next one waits so long, then twice, up to an hour.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// The clock that took a price may have been so much ahead of this one.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::hours(1);
+
+/// Doublings of the wait.
+const DOUBLINGS: u32 = 6;
+
+/// How the want of the last close stands.
+#[derive(Debug)]
+pub(super) struct Want {
+    /// When the session ended whose close may be wanted.
+    since: KrxTime,
+    /// Whether enough is there.
+    is_met: bool,
+    /// Passes that brought too little.
+    failed: u32,
+    again_at: Instant,
+}
+
+impl Schedule {
+    /// The codes to ask for out of session: those without any price since the last session, if too
+    /// many are. `None` if nothing is wanted now.
+    pub(super) async fn wanted(
+        &self,
+        state: &mut State,
+        now: KrxTime,
+    ) -> Option<(Due, Vec<Symbol>)> {
+        decision::by_post(self.candidate.as_deref()).ok()?;
+        let calendar = self.parts.calendar.load_full();
+        // Right before the open it is soon better known, and the broker tells what is expected.
+        if calendar.moment(now).phase == Phase::OpeningAuction {
+            return None;
+        }
+        let (_, since) = calendar.last_session(now)?;
+        let held = state.want.as_ref().filter(|want| want.since == since);
+        if held.is_some_and(|want| want.is_met || Instant::now() < want.again_at) {
+            return None;
+        }
+        let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
+        let closes = self.parts.closes();
+        // What is not known is looked at again with the next tick.
+        let is_taken = closes.is_taken(since.date_naive()).await.ok()?;
+        let missing = closes
+            .missing(&symbols, (since, now + CLOCKS_DIFFER))
+            .await
+            .ok()?;
+        if is_taken || symbols.is_empty() || closes.is_enough(symbols.len(), missing.len(), 0) {
+            state.want = Some(Want {
+                since,
+                is_met: true,
+                failed: 0,
+                again_at: Instant::now(),
+            });
+            return None;
+        }
+        let due = Due {
+            last_known_since: Some(since),
+            ..Due::default()
+        };
+        Some((due, missing))
+    }
+
+    /// A pass for want of a close is over. Returns from when on what is kept is to be ranked, if it is
+    /// enough.
+    pub(super) async fn note_last_known(
+        &self,
+        state: &mut State,
+        run: Run,
+        report: &Report,
+    ) -> Option<KrxTime> {
+        let since = run.due.last_known_since.filter(|_| !report.stopped)?;
+        let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
+        let closes = self.parts.closes();
+        let until = (self.parts.clock)() + CLOCKS_DIFFER;
+        let missing = closes.missing(&symbols, (since, until)).await;
+        let missing = missing.map_or(symbols.len(), |missing| missing.len());
+        let is_met = closes.is_enough(symbols.len(), missing, report.unknown().len());
+        let held = state.want.take().filter(|want| want.since == since);
+        let failed = held.map_or(0, |want| want.failed) + u32::from(!is_met);
+        let wait = WAIT * 2_u32.pow(failed.saturating_sub(1).min(DOUBLINGS));
+        let (day, codes) = (since.date_naive(), symbols.len().saturating_sub(missing));
+        if is_met {
+            let known = LastKnown {
+                of: day,
+                at: run.started_at,
+            };
+            // Where it fails, the status does not say it.
+            let _ = closes.mark_last_known(known).await;
+            tracing::info!(%day, codes, missing, "these prices are kept as the last known ones: the close of the day was not taken; the next official close replaces them");
+        } else {
+            let again_s = wait.as_secs();
+            tracing::warn!(%day, codes, missing, again_s, "too few last known prices could be had; asking again for what is missing");
+        }
+        state.want = Some(Want {
+            since,
+            is_met,
+            failed,
+            again_at: Instant::now() + wait,
+        });
+        is_met.then_some(since)
+    }
+}
