@@ -12,19 +12,30 @@ pub(in crate::kis) fn is_expected_match(code: &str) -> bool {
 /// What an answer shows of its prices while matches are expected.
 ///
 /// The broker gives the expected match in fields of its own, so that the price beside it should be that
-/// of the last trade; this is not written anywhere. It shows in a row of which the two differ, and
-/// holds for the other rows of the answer.
+/// of the last trade; this is not written anywhere. It shows if most rows have a price that can be, and
+/// another one that is expected, and holds for the other rows of the answer.
 pub(in crate::kis) fn shows_last_trades(rows: &[MultiRow<'_>]) -> bool {
-    rows.iter().any(|row| {
-        let expected = row.expected_price();
-        row.is_of_expected_match() && expected.is_some() && expected != row.inter2_prpr.positive()
-    })
+    let (apart, alike): (Vec<bool>, Vec<bool>) = rows
+        .iter()
+        .filter_map(MultiRow::is_apart)
+        .partition(|is_apart| *is_apart);
+    apart.len() > alike.len()
 }
 
 impl MultiRow<'_> {
     /// Whether its figures may be those of a match that is expected.
     pub(in crate::kis) fn is_of_expected_match(&self) -> bool {
         is_expected_match(self.hour_cls_code.as_str())
+    }
+
+    /// Whether the price, if it is one that can be, is another than the expected one.
+    fn is_apart(&self) -> Option<bool> {
+        let expected = self
+            .expected_price()
+            .filter(|_| self.is_of_expected_match())?;
+        let (price, base) = (self.inter2_prpr.positive()?, self.inter2_sdpr.positive()?);
+        let can_be = price.abs_diff(base) <= base.unsigned_abs().saturating_mul(31) / 100;
+        can_be.then_some(price != expected)
     }
 
     /// The price of the expected match, where the row has one.
@@ -58,8 +69,16 @@ mod tests {
     #[test]
     fn a_row_whose_price_is_not_the_expected_one_shows_what_the_price_is() {
         assert!(shows(&[("A", "1010", "20", "5")]));
-        assert!(shows(&[("A", "1020", "20", "5"), ("C", "1010", "20", "5")]));
+        let (alike, apart) = (("A", "1020", "20", "5"), ("C", "1010", "20", "5"));
+        assert!(shows(&[alike, apart, apart]));
+        assert!(!shows(&[alike, apart]) && !shows(&[alike, alike, apart]));
         for rows in [
+            // No price, and none that can be.
+            ("A", "0", "20", "5"),
+            ("A", "", "20", "5"),
+            ("A", "x", "20", "5"),
+            ("A", "1", "20", "5"),
+            ("A", "9223372036854775807", "20", "5"),
             // It may be the one or the other.
             ("A", "1020", "20", "5"),
             // Nothing is expected, or it does not say at what price.
