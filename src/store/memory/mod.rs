@@ -47,7 +47,7 @@ pub struct MemoryStore {
 #[derive(Debug)]
 struct Shelves {
     realtime: HashMap<Symbol, Live>,
-    close: HashMap<Symbol, (Quote, Taken)>,
+    close: HashMap<Symbol, Close>,
     indices: HashMap<Index, (IndexQuote, Instant)>,
     closing_indices: HashMap<Index, (IndexQuote, Taken)>,
     copies: HashMap<String, String>,
@@ -65,6 +65,14 @@ struct Live {
     quote: Quote,
     written_at: Instant,
     dies_at: Instant,
+}
+
+/// A price that stays.
+#[derive(Debug)]
+struct Close {
+    quote: Quote,
+    taken: Taken,
+    written_at: Instant,
 }
 
 impl Default for MemoryStore {
@@ -132,8 +140,13 @@ impl PriceStore for MemoryStore {
                         .is_some_and(|held| quote.is_outranked_by(&held.quote))
                 }
                 Shelf::Close | Shelf::LastKnown(_) => {
-                    let held = shelves.close.get(&code);
-                    held.is_some_and(|(_, held)| taken.is_outranked_by(*held))
+                    // What was taken later and written long before is of a clock that was wrong.
+                    let stands = |held: &&Close| {
+                        held.taken.last_known_of != taken.last_known_of
+                            || now < held.written_at + LONGEST_WAY
+                    };
+                    let held = shelves.close.get(&code).filter(stands);
+                    held.is_some_and(|held| taken.is_outranked_by(held.taken))
                 }
             };
             if is_outranked {
@@ -151,7 +164,12 @@ impl PriceStore for MemoryStore {
                     shelves.realtime.insert(code, live);
                 }
                 Shelf::Close | Shelf::LastKnown(_) => {
-                    shelves.close.insert(code, (quote, taken));
+                    let close = Close {
+                        quote,
+                        taken,
+                        written_at: now,
+                    };
+                    shelves.close.insert(code, close);
                 }
             }
         }
@@ -189,7 +207,7 @@ impl PriceStore for MemoryStore {
                     shelves
                         .close
                         .get(s)
-                        .map(|(quote, _)| Box::new(quote.clone()))
+                        .map(|close| Box::new(close.quote.clone()))
                 })
                 .collect()
         }))
