@@ -38,7 +38,7 @@ const WATCH_SLACK: Duration = Duration::from_secs(10);
 const CLOCKS: Duration = Duration::from_secs(65);
 
 /// A price stands in Redis so long after the broker gave it at the latest: answer and write have their time.
-const WRITTEN: Duration = Duration::from_secs(15);
+const WRITTEN: Duration = Duration::from_secs(60);
 
 /// Lives are told in milliseconds.
 const MILLISECOND: Duration = Duration::from_millis(1);

@@ -68,7 +68,11 @@ async function run() {
       failed += 1;
       console.log(`FAILED  ${name}\n${error.stack}`);
     } finally {
-      for (const context of contexts) await context.close();
+      for (const context of contexts) {
+        // An answer that is changed on the way may still be on it.
+        for (const page of context.pages()) await page.unrouteAll({ behavior: 'ignoreErrors' });
+        await context.close();
+      }
       conduct.faults.length = 0;
       conduct.isCut = false;
     }
