@@ -2,11 +2,17 @@
 
 use std::fmt;
 
+#[cfg(feature = "daemon")]
 use aes::Aes256;
+#[cfg(feature = "daemon")]
 use base64::Engine as _;
+#[cfg(feature = "daemon")]
 use base64::engine::general_purpose::STANDARD;
+#[cfg(feature = "daemon")]
 use cbc::Decryptor;
+#[cfg(feature = "daemon")]
 use cbc::cipher::block_padding::Pkcs7;
+#[cfg(feature = "daemon")]
 use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _};
 
 /// Decrypts the frames of a session. Key and vector come with the reply to a subscription.
@@ -26,6 +32,7 @@ impl Cipher {
     }
 
     /// The data of an encrypted frame in the clear; `None` for what is no such data.
+    #[cfg(feature = "daemon")]
     pub(super) fn decrypt(&self, data: &str) -> Option<String> {
         let bytes = STANDARD.decode(data.trim()).ok()?;
         let cipher = Decryptor::<Aes256>::new(&self.key.into(), &self.iv.into());

@@ -4,12 +4,11 @@
 //! connection with its registrations over a `socket`, and `pace` says when there may be another.
 
 mod admission;
+mod cipher;
 mod frame;
 mod reply;
 mod trade;
 
-#[cfg(feature = "daemon")]
-mod cipher;
 #[cfg(feature = "daemon")]
 mod pace;
 #[cfg(feature = "daemon")]
