@@ -270,7 +270,7 @@ impl Sweeper {
                     pass.is_late = true;
                     return;
                 }
-                () = sleep_until(pass.next_start), if may_start => {
+                () = reached(pass.next_start), if may_start => {
                     // Looked up anew each time: the broker may refuse the call for many half way.
                     let calling = self.source.calling();
                     let size = calling.codes_a_call(self.manner.batch_size);
@@ -549,6 +549,14 @@ impl fmt::Debug for Sweeper {
         f.debug_struct("Sweeper")
             .field("manner", &self.manner)
             .finish_non_exhaustive()
+    }
+}
+
+/// Waits for `start`. The timer counts whole milliseconds and would make a start that has come wait for
+/// the next one.
+async fn reached(start: Instant) {
+    if Instant::now() < start {
+        sleep_until(start).await;
     }
 }
 

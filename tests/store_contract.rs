@@ -49,7 +49,7 @@ fn full(code: &str, price: i64) -> Quote {
     let fetched_at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 1).unwrap();
     Quote {
         stock_code: symbol(code),
-        stock_name: "삼성전자".to_owned(),
+        stock_name: "삼성전자".into(),
         price,
         change: Some(-1_000),
         change_rate: Some(-1.41),

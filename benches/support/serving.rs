@@ -127,7 +127,7 @@ pub(crate) fn quotes(symbols: &[Symbol], round: i64) -> Vec<Quote> {
         let price = 10_000 + place * 10 + round;
         Quote {
             stock_code: *symbol,
-            stock_name: "회사이름".to_owned(),
+            stock_name: "회사이름".into(),
             price,
             change: Some(round),
             change_rate: Some(0.37),

@@ -116,7 +116,10 @@ pub(super) async fn movers(
     };
     let places = top.places.into_iter().map(|place| {
         let listing = universe.get(place.code);
-        let quote_name = place.quote.as_ref().map(|quote| quote.stock_name.clone());
+        let quote_name = place
+            .quote
+            .as_ref()
+            .map(|quote| quote.stock_name.to_string());
         let name = listing.map(|listing| listing.name.clone()).or(quote_name);
         PlaceObject {
             rank: place.rank,

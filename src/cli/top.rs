@@ -143,7 +143,7 @@ fn name(place: &Place, parts: &Parts) -> String {
         None => place
             .quote
             .as_ref()
-            .map_or(String::new(), |quote| quote.stock_name.clone()),
+            .map_or(String::new(), |quote| quote.stock_name.to_string()),
     }
 }
 

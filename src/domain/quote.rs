@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound};
 use chrono_tz::Tz;
+use compact_str::CompactString;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -22,7 +23,7 @@ pub struct Quote {
     pub stock_code: Symbol,
     /// Korean name; empty only where neither the broker nor the stock list knows one.
     #[serde(default, deserialize_with = "readable")]
-    pub stock_name: String,
+    pub stock_name: CompactString,
     /// Last price, won.
     pub price: i64,
     /// Change from the base price, won, signed.
@@ -312,7 +313,7 @@ impl Quote {
     pub(crate) fn sample(stock_code: Symbol, price: i64, fetched_at: KrxTime) -> Self {
         Self {
             stock_code,
-            stock_name: "회사".to_owned(),
+            stock_name: "회사".into(),
             price,
             change: None,
             change_rate: None,

@@ -272,7 +272,7 @@ fn read(fields: &Fields<'_>, context: Context<'_>) -> Result<Read, NoQuote> {
     };
     let quote = Quote {
         stock_code: context.symbol,
-        stock_name: name,
+        stock_name: name.into(),
         price,
         change: settled.change,
         change_rate: settled.rate,

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Shared;
 use super::board::Departure;
 use super::landing::{Landing, land};
+use super::look::reading;
 use crate::domain::{Quote, Source, Symbol};
 use crate::port::{Claim, Flights, Landed, Shelf, SourceError, Urgency};
 use crate::supervisor::spawn_brief;
@@ -101,10 +102,10 @@ impl Shared {
         let (mut own, mut others, mut not_needed) = (Vec::new(), Vec::new(), Vec::new());
         for ((departure, claim), quote) in departures.into_iter().zip(claims).zip(found) {
             let symbol = departure.wanted.symbol;
-            let quote = quote.filter(|quote| {
-                quote.price > 0 && self.can_live(quote, now) && departure.wanted.takes(quote)
-            });
-            match (quote, claim) {
+            let found = quote.and_then(|quote| reading(quote, Source::Redis, now));
+            let taken = found
+                .filter(|found| self.can_live(found, now) && departure.wanted.takes(&found.quote));
+            match (taken.map(|taken| taken.quote), claim) {
                 (Some(quote), claim) => {
                     if claim == Claim::Own {
                         not_needed.push((symbol, Landed::Done));

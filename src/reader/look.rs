@@ -85,8 +85,8 @@ impl Shared {
         deadline: Instant,
     ) {
         let is_doubtful = |reading: &&mut Option<Reading>| {
-            let quote = reading.as_ref().map(|reading| &reading.quote);
-            quote.is_some_and(|quote| !self.can_live(quote, now))
+            let reading = reading.as_ref();
+            reading.is_some_and(|reading| !self.can_live(reading, now))
         };
         let mut doubtful: Vec<_> = readings.iter_mut().filter(is_doubtful).collect();
         if doubtful.is_empty() {
@@ -124,9 +124,11 @@ impl Shared {
     }
 
     /// Whether a price that stands in the store is of an age at which it can live by the clock here.
-    pub(super) fn can_live(&self, quote: &Quote, now: KrxTime) -> bool {
-        let age = (now - quote.fetched_at).to_std().unwrap_or_default();
-        age <= self.longest_life() && !is_from_the_future(quote, now)
+    pub(super) fn can_live(&self, reading: &Reading, now: KrxTime) -> bool {
+        // One from the future has no age.
+        let may_be_ahead = reading.age.is_zero();
+        reading.age <= self.longest_life()
+            && !(may_be_ahead && is_from_the_future(&reading.quote, now))
     }
 
     /// The age of a price that lives, at most: one that is older was put there without an end, or too
@@ -158,7 +160,7 @@ impl Shared {
 }
 
 /// A reading of what stands in the store, if it is a price.
-fn reading(quote: Box<Quote>, source: Source, now: KrxTime) -> Option<Reading> {
+pub(super) fn reading(quote: Box<Quote>, source: Source, now: KrxTime) -> Option<Reading> {
     (quote.price > 0).then(|| Reading::new(quote, source, now))
 }
 

@@ -5,35 +5,78 @@
 //! writes them, and then wherever else they stand; an object of other programs may have no more than
 //! the seven fields of the contract. A damaged value costs that value alone.
 
+mod alike;
 mod scan;
 mod times;
 
-use serde::Deserialize;
+use std::borrow::Cow;
+
+use compact_str::CompactString;
+use serde::de::DeserializeOwned;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error, StrDeserializer};
 
-use crate::domain::{Quote, Symbol};
+use crate::domain::{Phase, PriceLimit, Quote, Status, Symbol};
+use alike::Alike;
 use scan::Scan;
-use times::{Times, in_seoul};
+use times::Times;
 
-/// Reads price objects. The prices of one call are read by one.
+/// Reads price objects. The prices of one call are read by one, which remembers what they have in
+/// common.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     times: Times,
+    setting: Alike<Setting>,
 }
 
-/// Takes what `$scan` finds under each name: first in the order of the names, then in any.
+/// Venue, session, status, limit, source and mark of a price.
+type Setting = (
+    Option<Cow<'static, str>>,
+    Option<Phase>,
+    Option<Status>,
+    Option<PriceLimit>,
+    Option<Cow<'static, str>>,
+    Option<bool>,
+);
+
+/// Takes what `$scan` finds under each name: first in the order of the names, then in any. The members
+/// in the middle are read once for all objects in which they are the same.
 macro_rules! members {
-    ($scan:ident of $bytes:ident: $($name:literal => $place:ident = $value:expr,)*) => {
-        let mut $scan = Scan::object($bytes, &[$($name),*])?;
-        $(let mut $place = None;)*
-        $(if $scan.is_next(concat!("\"", $name, "\":").as_bytes()) {
-            $place = $value;
-        })*
+    (
+        $scan:ident of $bytes:ident:
+        $($first:literal => $first_place:ident = $first_value:expr,)*
+        alike in $alike:expr => { $($middle:literal => $middle_place:ident = $middle_value:expr,)* }
+        $($last:literal => $last_place:ident = $last_value:expr,)*
+    ) => {
+        let mut $scan = Scan::object($bytes, &[$($first,)* $($middle,)* $($last,)*])?;
+        $(let mut $first_place = None;)*
+        $(let mut $last_place = None;)*
+        $(take_next!($scan, $first => $first_place = $first_value);)*
+        let alike = $alike;
+        let ($(mut $middle_place,)*) = match alike.skip(&mut $scan) {
+            Some(values) => values,
+            None => {
+                let start = $scan.clone();
+                $(let mut $middle_place = None;)*
+                $(take_next!($scan, $middle => $middle_place = $middle_value);)*
+                let values = ($($middle_place,)*);
+                alike.remember($scan.passed_since(&start), &values);
+                values
+            }
+        };
+        $(take_next!($scan, $last => $last_place = $last_value);)*
         // A name may stand twice: of two values that differ it depends on the reader which one counts.
         while let Some(name) = $scan.name() {
             match &*name {
-                $(name if name == $name.as_bytes() => $place = agreed($place, $value),)*
+                $(name if name == $first.as_bytes() => {
+                    $first_place = agreed($first_place, $first_value);
+                })*
+                $(name if name == $middle.as_bytes() => {
+                    $middle_place = agreed($middle_place, $middle_value);
+                })*
+                $(name if name == $last.as_bytes() => {
+                    $last_place = agreed($last_place, $last_value);
+                })*
                 _ => $scan.pass()?,
             }
         }
@@ -43,42 +86,50 @@ macro_rules! members {
     };
 }
 
+macro_rules! take_next {
+    ($scan:ident, $name:literal => $place:ident = $value:expr) => {
+        if $scan.is_next(concat!(",\"", $name, "\":").as_bytes()) {
+            $place = $value;
+        }
+    };
+}
+
 impl Decoder {
     /// The price object of `symbol`; `None` if it is none.
     pub(super) fn read(&mut self, symbol: Symbol, bytes: &[u8]) -> Option<Box<Quote>> {
-        let times = &mut self.times;
         members! { scan of bytes:
-            "stock_code" => stock_code = scan.text(),
-            "stock_name" => stock_name = scan.text(),
+            "stock_code" => is_its_code = scan.text(|text| Some(text == symbol.as_str().as_bytes())),
+            "stock_name" => stock_name = scan.text(|text| Some(CompactString::new(readable(text)))),
             "price" => price = scan.whole(),
             "change" => change = scan.whole(),
             "change_rate" => change_rate = scan.decimal(),
             "volume" => volume = scan.whole(),
-            "timestamp" => timestamp = scan.text().and_then(|text| times.local(&text)),
-            "market" => market = scan.text().and_then(|text| named(&text)),
+            "timestamp" => timestamp = scan.text(|text| self.times.local(text)),
+            "market" => market = scan.text(named),
             "open" => open = scan.whole(),
             "high" => high = scan.whole(),
             "low" => low = scan.whole(),
             "base_price" => base_price = scan.whole(),
             "value" => value = scan.whole(),
-            "venue" => venue = scan.text(),
-            "session" => session = scan.text().and_then(|text| named(&text)),
-            "status" => status = scan.text().and_then(|text| named(&text)),
-            "limit" => limit = scan.text().and_then(|text| named(&text)),
-            "source" => source = scan.text(),
-            "simulated" => simulated = scan.flag(),
-            "fetched_at" => fetched_at = scan.text().and_then(|text| times.zoned(&text)),
+            alike in &mut self.setting => {
+                "venue" => venue = scan.text(|text| Some(venue_named(text))),
+                "session" => session = scan.text(named),
+                "status" => status = scan.text(named),
+                "limit" => limit = scan.text(named),
+                "source" => source = scan.text(|text| Some(Quote::source_named(&readable(text)))),
+                "simulated" => simulated = scan.flag(),
+            }
+            "fetched_at" => fetched_at = scan.text(|text| self.times.zoned(text)),
         }
-        if stock_code?.as_ref() != symbol.as_str().as_bytes() {
+        if is_its_code != Some(true) {
             return None;
         }
         // Other programs say one of the two times; each stands in for the other.
-        let fetched_at = fetched_at.or_else(|| in_seoul(timestamp?))?;
+        let fetched_at = fetched_at.or_else(|| self.times.instant(timestamp?))?;
         let timestamp = timestamp.unwrap_or_else(|| fetched_at.naive_local());
-        let lossy = String::from_utf8_lossy;
         Some(Box::new(Quote {
             stock_code: symbol,
-            stock_name: stock_name.map_or_else(String::new, |name| lossy(&name).into_owned()),
+            stock_name: stock_name.unwrap_or_default(),
             price: price?,
             change,
             change_rate,
@@ -90,16 +141,11 @@ impl Decoder {
             low,
             base_price,
             value,
-            venue: match venue.as_deref() {
-                None | Some(b"KRX") => "KRX".into(),
-                Some(venue) => lossy(venue).into_owned().into(),
-            },
+            venue: venue.unwrap_or(Cow::Borrowed(KRX)),
             session: session.unwrap_or_default(),
             status: status.unwrap_or_default(),
             limit,
-            source: source.map_or(Quote::OTHER_PROGRAM.into(), |source| {
-                Quote::source_named(&lossy(&source))
-            }),
+            source: source.unwrap_or(Cow::Borrowed(Quote::OTHER_PROGRAM)),
             simulated: simulated.unwrap_or_default(),
             fetched_at,
         }))
@@ -114,8 +160,27 @@ fn agreed<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<T> {
     }
 }
 
+/// Where nearly every price is of.
+const KRX: &str = "KRX";
+
+fn venue_named(text: &[u8]) -> Cow<'static, str> {
+    match text == KRX.as_bytes() {
+        true => Cow::Borrowed(KRX),
+        false => Cow::Owned(readable(text).into_owned()),
+    }
+}
+
+/// The text, with marks for what is damaged.
+fn readable(text: &[u8]) -> Cow<'_, str> {
+    // Undamaged at once, which is the rule.
+    match std::str::from_utf8(text) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(text),
+    }
+}
+
 /// What is written as this text: a market, a phase, a status.
-fn named<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Option<T> {
+fn named<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
     let text = std::str::from_utf8(text).ok()?;
     let text: StrDeserializer<'_, Error> = text.into_deserializer();
     T::deserialize(text).ok()

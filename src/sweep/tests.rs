@@ -334,6 +334,18 @@ async fn the_pause_between_batches_is_kept() {
     assert_eq!((report.written, report.elapsed_ms), (300, 18_100));
 }
 
+/// The timer counts whole milliseconds, and a millisecond a batch is a tenth of a second a market.
+#[tokio::test(start_paused = true)]
+async fn without_a_pause_no_batch_waits_for_the_timer() {
+    let source = Scripted::new(|symbol, _| quote(symbol));
+    let start = Instant::now();
+    let report = sweep(source.clone(), Arc::new(MemoryStore::default()), &task(300)).await;
+    assert_eq!(report.written, 300);
+    let starts = source.starts.lock().unwrap().clone();
+    let at_once = starts.iter().take_while(|began| **began == start).count();
+    assert_eq!(at_once, MANNER.in_flight);
+}
+
 /// A batch that nothing could follow for a while, and codes that are asked for once more.
 #[tokio::test(start_paused = true)]
 async fn the_pause_between_batches_is_kept_after_a_stall_and_before_the_second_round() {

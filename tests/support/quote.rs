@@ -8,7 +8,7 @@ pub(crate) fn quote(code: &str, price: i64, fetched_at: KrxTime) -> Quote {
     let stock_code: Symbol = code.parse().unwrap();
     Quote {
         stock_code,
-        stock_name: "회사".to_owned(),
+        stock_name: "회사".into(),
         price,
         change: None,
         change_rate: None,

@@ -238,7 +238,7 @@ impl Shown<'_> {
         let right = |words: String| Text::from(words).alignment(Alignment::Right);
         Row::new([
             Cell::from(quote.stock_code.to_string()),
-            Cell::from(quote.stock_name.clone()),
+            Cell::from(quote.stock_name.to_string()),
             Cell::from(right(grouped(quote.price))),
             Cell::from(right(change)).style(self.paint.change(Some(sign))),
         ])
@@ -257,7 +257,7 @@ mod tests {
     fn screen(width: u16, height: u16) -> String {
         let now = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 15, 2).unwrap();
         let quote = |price| Quote {
-            stock_name: "맥쿼리한국인프라투융자회사".to_owned(),
+            stock_name: "맥쿼리한국인프라투융자회사".into(),
             change_rate: Some(-1.41),
             ..Quote::sample("005930".parse().unwrap(), price, now)
         };

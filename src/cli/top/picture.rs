@@ -161,7 +161,7 @@ fn places(top: Top, parts: &Parts) -> Vec<Place> {
         let quote = place.quote;
         let name = match (universe.get(place.code), &quote) {
             (Some(listing), _) => listing.name.clone(),
-            (None, Some(quote)) => quote.stock_name.clone(),
+            (None, Some(quote)) => quote.stock_name.to_string(),
             (None, None) => String::new(),
         };
         Place {

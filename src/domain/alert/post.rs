@@ -75,7 +75,7 @@ impl Post {
             rule: self.rule.name.clone(),
             kind,
             code: Some(quote.stock_code),
-            name: (!quote.stock_name.is_empty()).then(|| quote.stock_name.clone()),
+            name: (!quote.stock_name.is_empty()).then(|| quote.stock_name.to_string()),
             text: words::of_stock(&terms.when, quote, value),
             at: quote.fetched_at,
             value: Some(value),

@@ -100,6 +100,9 @@ impl Sentry {
             };
             self.posts.push(post);
         }
+        if self.posts.is_empty() {
+            self.codes = HashMap::new();
+        }
         let windows = self.posts.iter().filter_map(Post::window);
         let windows: BTreeSet<i64> = windows.collect();
         let numbers: BTreeSet<u32> = self.posts.iter().map(|post| post.number).collect();
@@ -117,7 +120,8 @@ impl Sentry {
     pub fn price(&mut self, quote: &Quote, now: KrxTime) -> Vec<Alert> {
         let mut alerts = Vec::new();
         let code = quote.stock_code;
-        if !self.is_evidence(quote, now) {
+        // Without a rule there is nothing to remember.
+        if self.posts.is_empty() || !self.is_evidence(quote, now) {
             return alerts;
         }
         if self.codes.len() >= MOST_CODES && !self.codes.contains_key(&code) {

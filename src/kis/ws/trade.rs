@@ -68,7 +68,7 @@ pub(super) fn read(
         stock_code: context.symbol,
         stock_name: context
             .listing
-            .map(|listing| listing.name.clone())
+            .map(|listing| listing.name.as_str().into())
             .unwrap_or_default(),
         price,
         change: settled.change,

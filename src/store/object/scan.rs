@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::de::IgnoredAny;
 
 /// What is still to be read of an object.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Scan<'a> {
     rest: &'a [u8],
     /// The names by which the way is found again after a damaged value.
@@ -20,12 +20,17 @@ impl<'a> Scan<'a> {
         Some(Self { rest, names })
     }
 
-    /// Whether the next member is the one that begins with `start`, its name with quotes and colon,
-    /// and not a blank in between.
+    /// Whether the next member is the one that begins with `start`, a comma and its name with quotes and
+    /// colon, and not a blank in between. Before the first member there is no comma.
     #[inline(always)]
     pub(super) fn is_next(&mut self, start: &[u8]) -> bool {
-        let rest = self.rest.strip_prefix(b",").unwrap_or(self.rest);
-        match rest.strip_prefix(start) {
+        let rest = match self.rest.first() {
+            Some(b'"') => start
+                .strip_prefix(b",")
+                .and_then(|start| self.rest.strip_prefix(start)),
+            _ => self.rest.strip_prefix(start),
+        };
+        match rest {
             Some(rest) => {
                 self.rest = rest;
                 true
@@ -34,13 +39,31 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Passes over `text`, if that is what stands next.
+    #[inline(always)]
+    pub(super) fn skip(&mut self, text: &[u8]) -> bool {
+        let rest = self.rest.strip_prefix(text);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    /// The members passed since `start`, with the comma that follows them; `None` if there are none,
+    /// or no comma.
+    pub(super) fn passed_since(&self, start: &Self) -> Option<&'a [u8]> {
+        let length = start.rest.len().checked_sub(self.rest.len())?;
+        let (text, rest) = start.rest.split_at_checked(length + 1)?;
+        (length > 0 && text.ends_with(b",") && rest.len() + 1 == self.rest.len()).then_some(text)
+    }
+
     /// The name of the next member; `None` if there is no other.
     pub(super) fn name(&mut self) -> Option<Cow<'a, [u8]>> {
         let rest = after_blanks(self.rest);
         let rest = after_blanks(rest.strip_prefix(b",").unwrap_or(rest));
         let (name, rest) = match quoted(rest) {
             Some((name, rest)) => (Cow::Borrowed(name), rest),
+            // Something in it is escaped, if it is a name and not the end.
             None => {
+                rest.strip_prefix(b"\"")?;
                 let (name, rest) = value(rest)?;
                 let name: String = serde_json::from_slice(name).ok()?;
                 (Cow::Owned(name.into_bytes()), rest)
@@ -89,21 +112,30 @@ impl<'a> Scan<'a> {
         self.odd()
     }
 
-    /// The bytes of the value as a text; anything else is passed over.
+    /// What `read` makes of the bytes of the value, a text; anything else is passed over.
     #[inline(always)]
-    pub(super) fn text(&mut self) -> Option<Cow<'a, [u8]>> {
+    pub(super) fn text<T>(&mut self, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
         if let Some((text, rest)) = quoted(self.rest)
             && ends_value(rest)
         {
             self.rest = rest;
-            return Some(Cow::Borrowed(text));
+            return read(text);
         }
         let text: String = self.odd()?;
-        Some(Cow::Owned(text.into_bytes()))
+        read(text.as_bytes())
     }
 
     /// The value as true or false; anything else is passed over.
+    #[inline(always)]
     pub(super) fn flag(&mut self) -> Option<bool> {
+        for (text, flag) in [(b"true".as_slice(), true), (b"false", false)] {
+            if let Some(rest) = self.rest.strip_prefix(text)
+                && ends_value(rest)
+            {
+                self.rest = rest;
+                return Some(flag);
+            }
+        }
         self.odd()
     }
 
@@ -178,7 +210,10 @@ fn quoted(rest: &[u8]) -> Option<(&[u8], &[u8])> {
         let control = word.wrapping_sub(ONES * u64::from(b' ')) & !word & HIGHEST;
         let found = quote | backslash | control;
         if found != 0 {
-            break;
+            // The lowest is right; a borrow may show others above it.
+            let place = usize::try_from(found.trailing_zeros() / 8).ok()?;
+            let (text, rest) = text.split_at_checked(length + place)?;
+            return Some((text, rest.strip_prefix(b"\"")?));
         }
         rest = after;
         length += chunk.len();
@@ -203,6 +238,21 @@ fn sign(rest: &[u8]) -> (bool, &[u8]) {
 #[inline(always)]
 fn digits(rest: &[u8]) -> (i64, u32, &[u8]) {
     let (mut number, mut count, mut rest) = (0_i64, 0_u32, rest);
+    // Eight bytes together, as most numbers are no longer.
+    if let Some((chunk, after)) = rest.split_first_chunk() {
+        let word = u64::from_le_bytes(*chunk);
+        let found = leading_digits(word);
+        number = eight_digits(word, found);
+        count = found;
+        if found < 8 {
+            return (
+                number,
+                count,
+                rest.get(found as usize..).unwrap_or_default(),
+            );
+        }
+        rest = after;
+    }
     while let [digit @ b'0'..=b'9', after @ ..] = rest {
         number = number
             .wrapping_mul(10)
@@ -211,6 +261,31 @@ fn digits(rest: &[u8]) -> (i64, u32, &[u8]) {
         rest = after;
     }
     (number, count, rest)
+}
+
+/// How many of eight bytes are digits before the first that is none.
+#[inline(always)]
+fn leading_digits(word: u64) -> u32 {
+    const HIGH_NIBBLES: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    const SIXES: u64 = 0x0606_0606_0606_0606;
+    // A digit has a three for its upper half, and still has one with six more.
+    let upper = (word & HIGH_NIBBLES) ^ ZEROS;
+    let upper_with_six = (word.wrapping_add(SIXES) & HIGH_NIBBLES) ^ ZEROS;
+    ((upper | upper_with_six).trailing_zeros() / 8).min(8)
+}
+
+/// The number that the first `count` of eight digits say, at most eight: pairs, then fours, then all.
+#[inline(always)]
+fn eight_digits(word: u64, count: u32) -> i64 {
+    // Zeros come in front, where they change nothing.
+    let Some(word) = word.checked_shl(64 - 8 * count) else {
+        return 0;
+    };
+    let word = word & 0x0f0f_0f0f_0f0f_0f0f;
+    let pairs = (word.wrapping_mul(10 * 256 + 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100 * 65_536 + 1) >> 16) & 0x0000_ffff_0000_ffff;
+    (fours.wrapping_mul(10_000 * 4_294_967_296 + 1) >> 32).cast_signed()
 }
 
 /// Whether a value can end here. One that is cut off does not.

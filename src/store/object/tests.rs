@@ -33,7 +33,7 @@ prop_compose! {
         };
         Quote {
             stock_code: symbol(),
-            stock_name: name,
+            stock_name: name.into(),
             price,
             change: numbers[0],
             change_rate: rate,
@@ -177,6 +177,22 @@ fn a_damaged_value_costs_that_value_alone() {
 }
 
 #[test]
+fn one_call_reads_prices_of_every_kind_one_after_the_other() {
+    let mut decoder = Decoder::default();
+    let halted = OWN.replace("trading", "halted");
+    let at_limit = OWN.replace(r#""source""#, r#""limit":"upper","source""#);
+    let simulated = OWN.replace(r#""fetched_at""#, r#""simulated":true,"fetched_at""#);
+    let of_another = OWN.replace("kis.multi", "mine");
+    let twice = OWN.replace('}', r#","status":"halted"}"#);
+    for text in [OWN, &halted, OWN, &at_limit, OWN, &simulated, &of_another, &twice, OWN] {
+        assert_eq!(decoder.read(symbol(), text.as_bytes()), read(text), "{text}");
+    }
+    assert_eq!(read(&halted).unwrap().status, Status::Halted);
+    assert_eq!(read(&at_limit).unwrap().limit, Some(PriceLimit::Upper));
+    assert!(read(&simulated).unwrap().simulated);
+}
+
+#[test]
 fn what_is_cut_off_is_no_price() {
     for length in 0..OWN.len() {
         let cut = OWN.get(..length).and_then(read);
@@ -207,6 +223,19 @@ proptest! {
         prop_assert_eq!(Decoder::default().read(symbol(), &bytes), serde);
     }
 
+    #[test]
+    fn what_was_read_before_changes_nothing(quotes in proptest::collection::vec(quotes(), 6)) {
+        let mut decoder = Decoder::default();
+        for quote in quotes {
+            let bytes = serde_json::to_vec(&quote).unwrap();
+            for cut in [0, 1] {
+                let bytes = &bytes[..bytes.len() - cut];
+                let read = decoder.read(symbol(), bytes);
+                prop_assert_eq!(read, Decoder::default().read(symbol(), bytes));
+            }
+        }
+    }
+
     /// Bytes changed, cut out or put in: what serde reads is read as serde reads it.
     #[test]
     fn it_reads_what_serde_reads_of_what_is_damaged(
@@ -217,6 +246,8 @@ proptest! {
         new in "[-0-9.eE\"\\\\:,{}a-z +]{0,3}",
     ) {
         let mut bytes = serde_json::to_vec(&quote).unwrap();
+        let mut decoder = Decoder::default();
+        decoder.read(symbol(), &bytes);
         if let Some(lead) = lead {
             bytes.pop();
             bytes.extend(format!(",\"lead\":{lead}}}").bytes());
@@ -227,5 +258,7 @@ proptest! {
         if let Some(serde) = by_serde(&bytes).filter(|quote| quote.stock_code == symbol()) {
             prop_assert_eq!(Decoder::default().read(symbol(), &bytes), Some(serde));
         }
+        let fresh = Decoder::default().read(symbol(), &bytes);
+        prop_assert_eq!(decoder.read(symbol(), &bytes), fresh);
     }
 }

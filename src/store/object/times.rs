@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use chrono::{
-    DateTime, Datelike as _, FixedOffset, NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _,
+    DateTime, Datelike as _, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _,
     Timelike as _,
 };
 use chrono_tz::TzOffset;
@@ -30,15 +30,21 @@ pub(super) struct Times {
 struct Day {
     text: [u8; 10],
     date: NaiveDate,
+    /// The day before, on which UTC's clocks still stand in Seoul's morning.
+    before: NaiveDate,
     offset: TzOffset,
 }
+
+/// Seconds of a day, and those by which Seoul is ahead of UTC.
+const DAY: u32 = 86_400;
+const AHEAD_SECONDS: u32 = 9 * 3_600;
 
 impl Times {
     /// A time in Seoul, `2025-10-27T14:30:00`, to the second.
     #[inline(always)]
     pub(super) fn local(&mut self, text: &[u8]) -> Option<NaiveDateTime> {
         match self.second(text) {
-            Some((local, _, [])) => Some(local),
+            Some((day, second, [])) => on(day.date, second, 0),
             _ => odd_local(text),
         }
     }
@@ -46,20 +52,32 @@ impl Times {
     /// An instant, `2025-10-27T14:30:00.123+09:00`.
     #[inline(always)]
     pub(super) fn zoned(&mut self, text: &[u8]) -> Option<KrxTime> {
-        if let Some((local, offset, rest)) = self.second(text)
+        if let Some((day, second, rest)) = self.second(text)
             && let Some(([b'.', tenths, hundredths, thousandths], AHEAD)) = rest.split_first_chunk()
         {
             let millis = two(*tenths, *hundredths)? * 10 + two(b'0', *thousandths)?;
-            let local = local.with_nanosecond(millis * 1_000_000)?;
-            let utc = local.checked_sub_signed(TimeDelta::hours(9))?;
-            return Some(KrxTime::from_naive_utc_and_offset(utc, offset));
+            let utc = in_utc(day, second, millis * 1_000_000)?;
+            return Some(KrxTime::from_naive_utc_and_offset(utc, day.offset));
         }
         odd_zoned(text)
     }
 
-    /// A second of Seoul's clocks, their offset, and what follows.
+    /// The instant at which Seoul's clocks show `local`, which has just been read.
     #[inline(always)]
-    fn second<'a>(&mut self, text: &'a [u8]) -> Option<(NaiveDateTime, TzOffset, &'a [u8])> {
+    pub(super) fn instant(&self, local: NaiveDateTime) -> Option<KrxTime> {
+        match self.last {
+            Some(day) if day.date == local.date() => {
+                let second = local.num_seconds_from_midnight();
+                let utc = in_utc(day, second, local.nanosecond())?;
+                Some(KrxTime::from_naive_utc_and_offset(utc, day.offset))
+            }
+            _ => in_seoul(local),
+        }
+    }
+
+    /// A day, a second of it by Seoul's clocks, and what follows.
+    #[inline(always)]
+    fn second<'a>(&mut self, text: &'a [u8]) -> Option<(Day, u32, &'a [u8])> {
         let (day, rest) = text.split_first_chunk()?;
         let (time, rest) = rest.split_first_chunk()?;
         let [b'T' | b' ', h1, h2, b':', m1, m2, b':', s1, s2] = time else {
@@ -70,12 +88,24 @@ impl Times {
             _ => *self.last.insert(Day::read(*day)?),
         };
         let (hour, minute, second) = (two(*h1, *h2)?, two(*m1, *m2)?, two(*s1, *s2)?);
-        Some((
-            day.date.and_hms_opt(hour, minute, second)?,
-            day.offset,
-            rest,
-        ))
+        let is_time = hour < 24 && minute < 60 && second < 60;
+        is_time.then_some((day, hour * 3_600 + minute * 60 + second, rest))
     }
+}
+
+/// What UTC's clocks show when Seoul's show this second of `day`.
+#[inline(always)]
+fn in_utc(day: Day, second: u32, nanosecond: u32) -> Option<NaiveDateTime> {
+    match second.checked_sub(AHEAD_SECONDS) {
+        Some(second) => on(day.date, second, nanosecond),
+        None => on(day.before, second + DAY - AHEAD_SECONDS, nanosecond),
+    }
+}
+
+#[inline(always)]
+fn on(date: NaiveDate, second: u32, nanosecond: u32) -> Option<NaiveDateTime> {
+    let time = NaiveTime::from_num_seconds_from_midnight_opt(second, nanosecond)?;
+    Some(date.and_time(time))
 }
 
 impl Day {
@@ -91,7 +121,13 @@ impl Day {
         }
         let midnight = Seoul.from_local_datetime(&date.and_hms_opt(0, 0, 0)?);
         let offset = *midnight.single()?.offset();
-        Some(Self { text, date, offset })
+        let before = date.pred_opt()?;
+        Some(Self {
+            text,
+            date,
+            before,
+            offset,
+        })
     }
 }
 
@@ -116,8 +152,8 @@ fn odd_zoned(text: &[u8]) -> Option<KrxTime> {
     is_of_this_age.then(|| time.with_timezone(&Seoul))
 }
 
-/// The instant at which Seoul's clocks show `local`.
-pub(super) fn in_seoul(local: NaiveDateTime) -> Option<KrxTime> {
+/// The instant at which Seoul's clocks show `local`, whatever the year.
+fn in_seoul(local: NaiveDateTime) -> Option<KrxTime> {
     let is_of_this_age = YEARS.contains(&local.year());
     let time = is_of_this_age.then(|| Seoul.from_local_datetime(&local).earliest());
     time.flatten()

@@ -109,7 +109,7 @@ impl RedisStore {
                         if let (Some(symbol), Some(found)) =
                             (symbols.get(*place), quotes.get_mut(*place))
                         {
-                            *found = quote(&mut decoder, *symbol, value);
+                            *found = quote(&mut decoder, *symbol, &value);
                         }
                     }
                 }

@@ -61,8 +61,21 @@ local function fetched(object)
   return find(object, '}', stop + 30, true) == #object and sub(object, stop + 1, stop + 29) or nil
 end
 
+-- The same for the usual end of an object, which many share, as an instant.
+local END = #'"fetched_at":"2026-11-20T14:30:00.123+09:00"}'
+local known_ends = {}
+local function ends(object)
+  local text = sub(object, -END)
+  local at = known_ends[text]
+  if at == nil then
+    at = instant(string.match(text, '^"fetched_at":"(%d+%-%d+%-%d+T[%d:.]+%+09:00)"}$')) or false
+    known_ends[text] = at
+  end
+  return at, text
+end
+
 local function is_ahead(object)
-  local at = instant(fetched(object))
+  local at = ends(object) or instant(fetched(object))
   return at ~= nil and at > latest
 end
 
@@ -89,6 +102,11 @@ end
 
 local function is_newer(object, held)
   if type(held) ~= 'string' then return true end
+  local own_at, own_end = ends(object)
+  local its_at, its_end = ends(held)
+  if own_at and its_at and its_end <= own_end and not find(object, FEED, -160, true) then
+    return true
+  end
   local own, its = fetched(object), fetched(held)
   local own_day, its_day = last_known_of(object), last_known_of(held)
   if (own_day or its_day) and own and its and not is_ahead(held) then

@@ -92,17 +92,17 @@ pub(super) fn decode(
     quotes: &mut Vec<Option<Box<Quote>>>,
 ) {
     let until = quotes.len() + symbols.len();
-    let found = symbols.iter().zip(values);
+    let found = symbols.iter().zip(&values);
     quotes.extend(found.map(|(symbol, value)| quote(decoder, *symbol, value)));
     quotes.resize(until, None);
 }
 
 /// The price object of `symbol`: what another program left under its key is no price.
-pub(super) fn quote(decoder: &mut Decoder, symbol: Symbol, value: Value) -> Option<Box<Quote>> {
+pub(super) fn quote(decoder: &mut Decoder, symbol: Symbol, value: &Value) -> Option<Box<Quote>> {
     let Value::BulkString(bytes) = value else {
         return None;
     };
-    let quote = decoder.read(symbol, &bytes).filter(|quote| quote.price > 0);
+    let quote = decoder.read(symbol, bytes).filter(|quote| quote.price > 0);
     if quote.is_none() {
         counter!("sise_store_unreadable_total").increment(1);
     }
