@@ -158,7 +158,7 @@ const WORDS = {
   noAlerts: ['받은 알림이 없습니다', 'No alerts so far'],
   'alert.price_above': ['{0} 정한 값보다 오름: {1}원', '{0} rose above its level: {1} won'],
   'alert.price_below': ['{0} 정한 값보다 내림: {1}원', '{0} fell below its level: {1} won'],
-  'alert.change_beyond': ['{0} 전일 대비 {1}', '{0} is {1} from the previous close'],
+  'alert.change_beyond': ['{0} 기준가 대비 {1}', '{0} is {1} from the base price'],
   'alert.jump': ['{0} 짧은 시간에 {1} 움직임', '{0} moved by {1} within a short time'],
   'alert.new_high': ['{0} 당일 최고가: {1}원', '{0} has a new high of the day: {1} won'],
   'alert.new_low': ['{0} 당일 최저가: {1}원', '{0} has a new low of the day: {1} won'],

@@ -69,7 +69,7 @@ struct ConditionArguments {
     /// The price falls below so many won
     #[arg(long, value_name = "WON")]
     price_below: Option<i64>,
-    /// The price is so many percent or more from the previous close, up or down
+    /// The price is so many percent or more from the base price (기준가), up or down
     #[arg(long, value_name = "PERCENT")]
     change_beyond: Option<f64>,
     /// The price moves so many percent or more --within a time, up or down

@@ -21,7 +21,7 @@ pub enum Condition {
     PriceAbove(i64),
     /// The price falls below so many won.
     PriceBelow(i64),
-    /// The price is so many percent or more from the previous close, up or down.
+    /// The price is so many percent or more from the base price, up or down.
     ChangeBeyond(f64),
     /// The price moves so many percent or more, up or down.
     Jump {

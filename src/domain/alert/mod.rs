@@ -64,7 +64,7 @@ pub enum AlertKind {
     PriceAbove,
     /// The price fell below a level.
     PriceBelow,
-    /// The price is far from the previous close.
+    /// The price is far from the base price.
     ChangeBeyond,
     /// The price moved far within a short time.
     Jump,

@@ -15,7 +15,7 @@ pub(super) fn of_stock(when: &Condition, quote: &Quote, value: f64) -> String {
         Condition::PriceAbove(level) => format!("{who} is above {}: {now}", won(real(*level))),
         Condition::PriceBelow(level) => format!("{who} is below {}: {now}", won(real(*level))),
         Condition::ChangeBeyond(percent) => {
-            format!("{who} is {value:+.2} % from the previous close, {percent} % or more: {now}")
+            format!("{who} is {value:+.2} % from the base price, {percent} % or more: {now}")
         }
         Condition::Jump { within_s, .. } => {
             format!(
