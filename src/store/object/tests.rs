@@ -184,8 +184,22 @@ fn one_call_reads_prices_of_every_kind_one_after_the_other() {
     let simulated = OWN.replace(r#""fetched_at""#, r#""simulated":true,"fetched_at""#);
     let of_another = OWN.replace("kis.multi", "mine");
     let twice = OWN.replace('}', r#","status":"halted"}"#);
-    for text in [OWN, &halted, OWN, &at_limit, OWN, &simulated, &of_another, &twice, OWN] {
-        assert_eq!(decoder.read(symbol(), text.as_bytes()), read(text), "{text}");
+    for text in [
+        OWN,
+        &halted,
+        OWN,
+        &at_limit,
+        OWN,
+        &simulated,
+        &of_another,
+        &twice,
+        OWN,
+    ] {
+        assert_eq!(
+            decoder.read(symbol(), text.as_bytes()),
+            read(text),
+            "{text}"
+        );
     }
     assert_eq!(read(&halted).unwrap().status, Status::Halted);
     assert_eq!(read(&at_limit).unwrap().limit, Some(PriceLimit::Upper));
