@@ -65,23 +65,26 @@ macro_rules! members {
             }
         };
         $(take_next!($scan, $last => $last_place = $last_value);)*
-        // A name may stand twice: of two values that differ it depends on the reader which one counts.
-        while let Some(name) = $scan.name() {
-            match &*name {
-                $(name if name == $first.as_bytes() => {
-                    $first_place = agreed($first_place, $first_value);
-                })*
-                $(name if name == $middle.as_bytes() => {
-                    $middle_place = agreed($middle_place, $middle_value);
-                })*
-                $(name if name == $last.as_bytes() => {
-                    $last_place = agreed($last_place, $last_value);
-                })*
-                _ => $scan.pass()?,
-            }
-        }
         if !$scan.is_at_end() {
-            return None;
+            out_of_line(|| {
+                // A name may stand twice: of two values that differ it depends on the reader which one
+                // counts.
+                while let Some(name) = $scan.name() {
+                    match &*name {
+                        $(name if name == $first.as_bytes() => {
+                            $first_place = agreed($first_place.take(), $first_value);
+                        })*
+                        $(name if name == $middle.as_bytes() => {
+                            $middle_place = agreed($middle_place.take(), $middle_value);
+                        })*
+                        $(name if name == $last.as_bytes() => {
+                            $last_place = agreed($last_place.take(), $last_value);
+                        })*
+                        _ => $scan.pass()?,
+                    }
+                }
+                $scan.is_at_end().then_some(())
+            })?;
         }
     };
 }
@@ -150,6 +153,13 @@ impl Decoder {
             fetched_at,
         }))
     }
+}
+
+/// Does what is rarely to be done, so that it does not stand in the way of what usually is.
+#[cold]
+#[inline(never)]
+fn out_of_line<T>(rare: impl FnOnce() -> T) -> T {
+    rare()
 }
 
 /// The value that two places tell, if they do not contradict each other.
