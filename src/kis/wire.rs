@@ -178,9 +178,8 @@ impl SingleRow<'_> {
     /// The quote, if the row names no other code than the one that was asked for.
     pub(super) fn read_of(&self, context: Context<'_>) -> Result<Read, NoQuote> {
         let named = self.stck_shrn_iscd.as_str();
-        if named.parse::<Symbol>().is_ok() && !names(named, context.symbol) {
-            let other = named.to_owned();
-            return Err(NoQuote::Refused(Refusal::OtherCode(other)));
+        if !may_name(named, context.symbol) {
+            return Err(NoQuote::Refused(Refusal::OtherCode(shown(named, ""))));
         }
         self.read(context)
     }
@@ -217,6 +216,29 @@ impl SingleRow<'_> {
 pub(super) fn names(named: &str, asked: Symbol) -> bool {
     let asked = asked.as_str();
     named == asked || Some(named) == asked.strip_prefix('Q')
+}
+
+/// Whether the row of one code, asked for alone, may be of it by what it says: nothing, or its code,
+/// without its zeros too, and of a damaged text what can still be read.
+fn may_name(named: &str, asked: Symbol) -> bool {
+    let (readable, is_whole) = match named.split_once(char::REPLACEMENT_CHARACTER) {
+        Some((readable, _)) => (readable, false),
+        None => (named, true),
+    };
+    match is_whole {
+        true => readable.is_empty() || names(&format!("{readable:0>6}"), asked),
+        false => asked.as_str().starts_with(readable),
+    }
+}
+
+/// A text of the broker as it may be shown, in `quotes`: a long one may be anything.
+fn shown(text: &str, quotes: &str) -> String {
+    let is_short = text.len() <= 20 && !text.contains(char::is_control);
+    if is_short {
+        format!("{quotes}{text}{quotes}")
+    } else {
+        format!("a text of {} bytes", text.len())
+    }
 }
 
 fn read(fields: &Fields<'_>, context: Context<'_>) -> Result<Read, NoQuote> {
@@ -324,15 +346,7 @@ fn no_quote(fields: &Fields<'_>) -> NoQuote {
         "" | "0" if of_no_stock => NoQuote::Unknown,
         "" => refused("blank price".to_owned()),
         _ if parse_whole(text) == Some(0) => refused("zero price".to_owned()),
-        _ => {
-            // A long text may be anything, and nothing that should be shown.
-            let is_short = text.len() <= 20 && !text.contains(char::is_control);
-            refused(if is_short {
-                format!("unparsable price '{text}'")
-            } else {
-                format!("unparsable price, a text of {} bytes", text.len())
-            })
-        }
+        _ => refused(format!("unparsable price {}", shown(text, "'"))),
     }
 }
 

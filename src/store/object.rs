@@ -103,7 +103,7 @@ impl Decoder {
         members! { scan of bytes:
             "stock_code" => is_its_code = scan.text(|text| Some(text == symbol.as_str().as_bytes())),
             "stock_name" => stock_name = scan.text(|text| Some(CompactString::new(readable(text)))),
-            "price" => price = scan.whole(),
+            "price" => price = scan.any_whole(),
             "change" => change = scan.whole(),
             "change_rate" => change_rate = scan.decimal(),
             "volume" => volume = scan.whole(),

@@ -93,7 +93,9 @@ impl Mender<'_> {
                     self.take();
                     break;
                 }
-                '{' | ']' if is_element => break,
+                '{' if is_element => break,
+                ']' if is_element && self.closes_rows() => break,
+                '"' if is_element && name_at(self.rest).is_some_and(is_of_envelope) => break,
                 '"' | 'a'..='z' | 'A'..='Z' | '0'..='9' | '_' => {
                     if let Some(name) = self.name()? {
                         if !is_first {
@@ -123,11 +125,14 @@ impl Mender<'_> {
             let next = self.peek()?;
             let name = name_at(self.rest);
             if next == ']' {
+                let is_end = depth > 1 || self.closes_rows();
                 self.take();
-                break;
+                match is_end {
+                    true => break,
+                    false => continue,
+                }
             }
             // Its end is lost, and what holds it goes on: the envelope, or a row.
-            let is_of_envelope = |name| ENVELOPE.all().any(|(known, _)| known == name);
             if name.is_some_and(|name| depth > 1 || is_of_envelope(name)) {
                 break;
             }
@@ -148,6 +153,18 @@ impl Mender<'_> {
         }
         self.out.push(']');
         Some(())
+    }
+
+    /// Whether the bracket that comes next can close the rows of an answer: the envelope goes on behind
+    /// it, or ends.
+    fn closes_rows(&self) -> bool {
+        let after = self
+            .rest
+            .trim_start_matches(|c: char| c == ']' || c == '}' || c.is_whitespace());
+        match after.strip_prefix(',') {
+            Some(after) => name_at(after.trim_start()).is_some_and(is_of_envelope),
+            None => !after.starts_with(['{', '[', '"']),
+        }
     }
 
     /// The name of a member and the colon after it; nothing where there is no colon.
@@ -250,19 +267,26 @@ impl Mender<'_> {
         Some(())
     }
 
-    /// Leaves out an object or an array with all that is in it.
+    /// Leaves out an object or an array with what is in it, up to the next member: it may have no end.
     fn skip_deep(&mut self) -> Option<()> {
         let mut open = 0_usize;
-        loop {
-            match self.take()? {
+        let ends = |(place, next): (usize, char)| {
+            match next {
                 '{' | '[' => open += 1,
                 '}' | ']' => open -= 1,
                 _ => {}
             }
-            if open == 0 {
-                return Some(());
-            }
-        }
+            (open == 0).then_some(place + next.len_utf8())
+        };
+        let starts_member = |(place, _): (usize, &str)| {
+            let rest = self.rest.get(place + 1..)?;
+            name_at(rest.trim_start()).map(|_| place)
+        };
+        let member = self.rest.match_indices(',').find_map(starts_member);
+        let end = self.rest.char_indices().find_map(ends);
+        let end = end.into_iter().chain(member).min()?;
+        self.rest = self.rest.get(end..)?;
+        Some(())
     }
 
     fn write(&mut self, text: &str) {
@@ -270,6 +294,11 @@ impl Mender<'_> {
         self.out
             .push_str(&serde_json::Value::from(text).to_string());
     }
+}
+
+/// Whether a member of this name stands beside the rows of an answer.
+fn is_of_envelope(name: &str) -> bool {
+    name.starts_with("output") || ENVELOPE.all().any(|(known, _)| known == name)
 }
 
 /// The name of a field, where one and its colon stand at the start.

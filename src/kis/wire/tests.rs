@@ -855,6 +855,17 @@ fn a_single_row_of_another_code_is_no_answer() {
     assert_eq!(read("500001", "Q500001"), Ok(1_007_000));
     assert_eq!(read("", "035720"), Ok(1_007_000));
     assert_eq!(read("03572\\ud800", "035720"), Ok(1_007_000));
-    let other = NoQuote::Refused(Refusal::OtherCode("000660".to_owned()));
-    assert_eq!(read("000660", "035720"), Err(other));
+    assert_eq!(read("10", "000010"), Ok(1_007_000));
+    for other in [
+        "000660",
+        "A000660",
+        "KR7000660001",
+        "660",
+        "0126z0",
+        "000010 / 035720",
+        "00066\u{fffd}",
+    ] {
+        let refused = NoQuote::Refused(Refusal::OtherCode(other.to_owned()));
+        assert_eq!(read(other, "035720"), Err(refused));
+    }
 }

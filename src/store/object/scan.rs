@@ -5,6 +5,12 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
+/// Whole numbers below this, 2^53, are numbers with a fraction too.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// What some programs put before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// What is still to be read of an object.
 #[derive(Debug, Clone)]
 pub(super) struct Scan<'a> {
@@ -16,6 +22,7 @@ pub(super) struct Scan<'a> {
 impl<'a> Scan<'a> {
     /// The members of the object in `text`; `None` if it holds none.
     pub(super) fn object(text: &'a [u8], names: &'static [&'static str]) -> Option<Self> {
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let rest = after_blanks(text.trim_ascii_end()).strip_prefix(b"{")?;
         Some(Self { rest, names })
     }
@@ -91,6 +98,29 @@ impl<'a> Scan<'a> {
         self.odd()
     }
 
+    /// The value as a whole number, however another program wrote it: as a text, or with a fraction of
+    /// zero.
+    #[inline(always)]
+    pub(super) fn any_whole(&mut self) -> Option<i64> {
+        let start = self.clone();
+        match self.whole() {
+            Some(number) => Some(number),
+            None => start.value_as_whole(),
+        }
+    }
+
+    #[cold]
+    fn value_as_whole(mut self) -> Option<i64> {
+        let written: serde_json::Value = serde_json::from_slice(self.value()?).ok()?;
+        let number = match written.as_str() {
+            Some(text) => text.trim().parse().ok()?,
+            None => written.as_f64()?,
+        };
+        let is_whole = number.fract() == 0.0 && number.abs() < MOST_EXACT;
+        #[expect(clippy::cast_possible_truncation, reason = "whole and exact")]
+        is_whole.then_some(number as i64)
+    }
+
     /// The value as a number with or without decimals; anything else is passed over.
     #[inline(always)]
     pub(super) fn decimal(&mut self) -> Option<f64> {
@@ -139,10 +169,21 @@ impl<'a> Scan<'a> {
         self.odd()
     }
 
-    /// Passes over the value of a member that is not known. `None` if it is damaged: what follows it
-    /// may stand within it.
+    /// Passes over the value of a member that is not known: a word that is none of JSON's, such as `NaN`,
+    /// to its end, and what else is damaged to the next known member. `None` without one: the value may
+    /// be cut off.
     pub(super) fn pass(&mut self) -> Option<()> {
-        self.value().map(drop)
+        if self.value().is_some() {
+            return Some(());
+        }
+        let ends = |byte: &u8| b",{}[]\"".contains(byte);
+        let (word, rest) = self.rest.split_at(self.rest.iter().position(ends)?);
+        if !word.is_empty() && ends_value(rest) {
+            self.rest = rest;
+            return Some(());
+        }
+        self.find_member();
+        (self.rest.len() > 1).then_some(())
     }
 
     /// A value that is not as it is usually written, read by serde.

@@ -207,6 +207,29 @@ fn one_call_reads_prices_of_every_kind_one_after_the_other() {
 }
 
 #[test]
+fn what_other_programs_add_or_write_otherwise_costs_no_price() {
+    for (from, to) in [
+        ("{", r#"{"per":NaN,"#),
+        ("}", r#","per":NaN}"#),
+        ("}", r#","pbr":-Infinity,"per": NaN }"#),
+        (r#","market""#, ",\"note\":\"a\u{1}b\",\"market\""),
+        ("559000", "559000.0"),
+        ("559000", "5.59e5"),
+        ("559000", r#""559000""#),
+        ("{", "\u{feff}{"),
+    ] {
+        let text = OWN.replacen(from, to, 1);
+        assert_eq!(read(&text).as_deref(), read(OWN).as_deref(), "{text}");
+    }
+    for price in [r#""""#, "559000.5", "true", "1e300", r#""x""#, "null"] {
+        assert_eq!(read(&OWN.replacen("559000", price, 1)), None, "{price}");
+    }
+    // The brace at the end is one of what is cut off.
+    let cut = OWN.replace('}', r#","extra":{"a":1}"#);
+    assert_eq!(read(&cut), None);
+}
+
+#[test]
 fn what_is_cut_off_is_no_price() {
     for length in 0..OWN.len() {
         let cut = OWN.get(..length).and_then(read);

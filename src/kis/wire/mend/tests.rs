@@ -42,7 +42,7 @@ fn all_three() -> Vec<[String; 3]> {
 
 #[test]
 fn one_damaged_field_takes_nothing_along() {
-    let damages: [&[u8]; 40] = [
+    let damages: [&[u8]; 43] = [
         // Encodings: cp949, halves of characters, UTF-16, NUL.
         b"\"name\":\"\xbb\xef\xbc\xba\"",
         b"\"name\":\"\xbb\"",
@@ -88,6 +88,9 @@ fn one_damaged_field_takes_nothing_along() {
         br#",,"name":"a",,"#,
         br#""name":"a","name":"b","price":"20","price":"NaN","price":"""#,
         br#""name":"a";"#,
+        br#""name":]"#,
+        br#""name":"a"],"#,
+        br#""name":[[[[[[[[[["#,
     ];
     for damaged in damages {
         let said = String::from_utf8_lossy(damaged);
@@ -110,12 +113,20 @@ fn what_is_damaged_between_rows_takes_no_more_than_its_row_along() {
         (r#""volume":"1"},{"code""#, r#""volume":"1"}{"code""#),
         (r#""volume":"1"},{"code""#, r#""volume":"1"}x,x{"code""#),
         (r#""volume":"3"}],"rt_cd""#, r#""volume":"3"},"rt_cd""#),
+        (r#""volume":"1"},{"code""#, r#""volume":"1"]},{"code""#),
+        (r#""volume":"1"},{"code""#, r#""volume":"1"],{"code""#),
+        (r#""volume":"1"},{"code""#, r#""volume":"1"}],{"code""#),
+        (r#""volume":"1"},{"code""#, r#""volume":"1"},],{"code""#),
         (r#"{"output""#, "\u{feff}\n{\"output\""),
     ] {
         let damaged = text.replacen(from, to, 1);
         assert_ne!(damaged, text);
         assert_eq!(rows(damaged.as_bytes()), all_three(), "{damaged}");
     }
+    // The last one is cut off within a text, and the envelope goes on.
+    let damaged = text.replacen(r#""volume":"3"}],"#, r#""volume":"3"#, 1);
+    let said = rows(damaged.replacen(r#"3"rt_cd"#, r#"3,"rt_cd"#, 1).as_bytes());
+    assert_eq!(said.get(..2), all_three().get(..2));
     for row in ["null", "7", "NaN", "\"x\"", "[1,{}]", "", "\u{fffd}"] {
         let middle = r#"{"code":"000020","name":"two","price":"20","volume":"2"}"#;
         let damaged = text.replacen(middle, row, 1);
