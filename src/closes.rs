@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, SecondsFormat};
 use serde::Serialize;
 
-use crate::domain::{KrxTime, Seoul, Symbol};
+use crate::domain::{KrxTime, Quote, Seoul, Symbol};
 use crate::port::{Chronicle, PriceStore, StoreError};
 use crate::sweep::{Reason, Report};
 
@@ -15,6 +15,9 @@ const CLOSED_ON: &str = "closed_on";
 
 /// The name under which it is known when the last known prices were taken.
 const LAST_KNOWN: &str = "last_known";
+
+/// At the end of a mark that was made with the prices of a simulated broker.
+const SIMULATED: &str = " simulated";
 
 /// Prices that stand in for a close that was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -29,11 +32,16 @@ pub struct LastKnown {
 pub type Window = (KrxTime, KrxTime);
 
 /// The closes that are kept.
+///
+/// They have no end, so that those of a simulated broker can still be there when the real one is
+/// asked: these, and what is marked with them, count for nothing then. The other way round real ones
+/// count, and stay.
 #[derive(Clone)]
 pub struct Closes {
     store: Arc<dyn PriceStore>,
     chronicle: Arc<dyn Chronicle>,
     enough: f64,
+    is_simulated: Option<bool>,
 }
 
 impl Closes {
@@ -44,6 +52,17 @@ impl Closes {
             store,
             chronicle,
             enough,
+            is_simulated: None,
+        }
+    }
+
+    /// The same for a process that asks a simulated broker, or the real one. Where that is not said,
+    /// closes of both count.
+    #[must_use]
+    pub fn of_broker(self, is_simulated: Option<bool>) -> Self {
+        Self {
+            is_simulated,
+            ..self
         }
     }
 
@@ -53,7 +72,7 @@ impl Closes {
     ///
     /// The store cannot be reached or refused.
     pub async fn is_taken(&self, day: NaiveDate) -> Result<bool, StoreError> {
-        let taken = self.chronicle.load_copy(CLOSED_ON).await?;
+        let taken = self.load(CLOSED_ON).await?;
         Ok(taken.is_some_and(|taken| taken == day.to_string()))
     }
 
@@ -63,8 +82,14 @@ impl Closes {
     ///
     /// The store cannot be reached or refused.
     pub async fn mark(&self, day: Option<NaiveDate>) -> Result<(), StoreError> {
+        // The mark of the real broker's close stays.
+        if let (Some(day), Some(true)) = (day, self.is_simulated)
+            && self.is_taken(day).await?
+        {
+            return Ok(());
+        }
         let day = day.map_or_else(String::new, |day| day.to_string());
-        self.chronicle.save_copy(CLOSED_ON, &day).await
+        self.save(CLOSED_ON, day).await
     }
 
     /// Marks prices that were taken at `at` as the last known ones, in place of the close of a day.
@@ -74,8 +99,7 @@ impl Closes {
     /// The store cannot be reached or refused.
     pub async fn mark_last_known(&self, LastKnown { of, at }: LastKnown) -> Result<(), StoreError> {
         let at = at.to_rfc3339_opts(SecondsFormat::Secs, false);
-        let text = format!("{of} {at}");
-        self.chronicle.save_copy(LAST_KNOWN, &text).await
+        self.save(LAST_KNOWN, format!("{of} {at}")).await
     }
 
     /// What stands in for the last close; `None` if that was taken.
@@ -84,8 +108,8 @@ impl Closes {
     ///
     /// The store cannot be reached or refused.
     pub async fn last_known(&self) -> Result<Option<LastKnown>, StoreError> {
-        let known = self.chronicle.load_copy(LAST_KNOWN).await?;
-        let taken = self.chronicle.load_copy(CLOSED_ON).await?;
+        let known = self.load(LAST_KNOWN).await?;
+        let taken = self.load(CLOSED_ON).await?;
         let taken: Option<NaiveDate> = taken.and_then(|taken| taken.parse().ok());
         let read = |text: String| {
             let (of, at) = text.split_once(' ')?;
@@ -99,6 +123,27 @@ impl Closes {
         Ok(known.filter(|known| taken.is_none_or(|taken| taken < known.of)))
     }
 
+    /// A mark, if it counts.
+    async fn load(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let text = self.chronicle.load_copy(name).await?;
+        Ok(text.and_then(|text| match text.strip_suffix(SIMULATED) {
+            Some(mark) => self.counts(true).then(|| mark.to_owned()),
+            None => Some(text),
+        }))
+    }
+
+    async fn save(&self, name: &str, mut mark: String) -> Result<(), StoreError> {
+        if self.is_simulated == Some(true) {
+            mark.push_str(SIMULATED);
+        }
+        self.chronicle.save_copy(name, &mark).await
+    }
+
+    /// Whether what is of a simulated broker, or is not, counts here.
+    fn counts(&self, simulated: bool) -> bool {
+        !simulated || self.is_simulated != Some(false)
+    }
+
     /// Those of `symbols` for which no price of `window` is kept.
     ///
     /// # Errors
@@ -110,9 +155,12 @@ impl Closes {
         (from, until): Window,
     ) -> Result<Vec<Symbol>, StoreError> {
         let kept = self.store.close(symbols).await?;
-        let is_missing = |at: Option<KrxTime>| at.is_none_or(|at| at < from || until <= at);
+        let is_kept = |quote: &Quote| {
+            let at = quote.fetched_at;
+            from <= at && at < until && self.counts(quote.simulated)
+        };
         let found = symbols.iter().zip(kept);
-        let missing = found.filter(|(_, quote)| is_missing(quote.as_ref().map(|q| q.fetched_at)));
+        let missing = found.filter(|(_, quote)| !quote.as_deref().is_some_and(is_kept));
         Ok(missing.map(|(symbol, _)| *symbol).collect())
     }
 
@@ -139,6 +187,7 @@ impl fmt::Debug for Closes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Closes")
             .field("enough", &self.enough)
+            .field("is_simulated", &self.is_simulated)
             .finish_non_exhaustive()
     }
 }
@@ -146,8 +195,7 @@ impl fmt::Debug for Closes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Quote;
-    use crate::port::Shelf;
+    use crate::port::{CopyStore as _, Shelf};
     use crate::store::MemoryStore;
     use chrono::{TimeDelta, TimeZone as _};
 
@@ -172,6 +220,58 @@ mod tests {
         let missing = closes(&store).missing(&symbols, window).await.unwrap();
         let places = [0, 3, 4, 5].map(|place: usize| symbols[place]);
         assert_eq!(missing, places);
+    }
+
+    #[tokio::test]
+    async fn what_a_simulated_broker_left_is_missing_where_the_real_one_is_asked() {
+        let store = Arc::new(MemoryStore::default());
+        let from = Seoul.with_ymd_and_hms(2026, 11, 20, 15, 31, 0).unwrap();
+        let window = (from, from + TimeDelta::minutes(29));
+        let [real, simulated] = ["005930", "000660"].map(|code| code.parse::<Symbol>().unwrap());
+        let quotes = [(real, false), (simulated, true)].map(|(code, simulated)| Quote {
+            simulated,
+            ..Quote::sample(code, 1_000, from)
+        });
+        store.write(&quotes, Shelf::Close, None).await.unwrap();
+        for (asked, expected) in [
+            (Some(false), vec![simulated]),
+            (Some(true), vec![]),
+            (None, vec![]),
+        ] {
+            let closes = closes(&store).of_broker(asked);
+            let missing = closes.missing(&[real, simulated], window).await;
+            assert_eq!(missing, Ok(expected), "{asked:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn marks_of_a_simulated_broker_count_for_nothing_where_the_real_one_is_asked() {
+        let store = Arc::new(MemoryStore::default());
+        let [real, trial, either] =
+            [Some(false), Some(true), None].map(|asked| closes(&store).of_broker(asked));
+        let day = NaiveDate::from_ymd_opt(2026, 11, 20).unwrap();
+        let known = LastKnown {
+            of: day,
+            at: Seoul.with_ymd_and_hms(2026, 11, 20, 17, 38, 5).unwrap(),
+        };
+        trial.mark_last_known(known).await.unwrap();
+        assert_eq!(trial.last_known().await, Ok(Some(known)));
+        assert_eq!(either.last_known().await, Ok(Some(known)));
+        assert_eq!(real.last_known().await, Ok(None));
+        real.mark_last_known(known).await.unwrap();
+        // Nor does the close that was tried out end what is last known of the real one.
+        trial.mark(Some(day)).await.unwrap();
+        assert_eq!(real.last_known().await, Ok(Some(known)));
+        assert_eq!(real.is_taken(day).await, Ok(false));
+        assert_eq!(trial.is_taken(day).await, Ok(true));
+        assert_eq!(either.is_taken(day).await, Ok(true));
+        real.mark(Some(day)).await.unwrap();
+        trial.mark(Some(day)).await.unwrap();
+        assert_eq!(real.is_taken(day).await, Ok(true));
+        assert_eq!(trial.is_taken(day).await, Ok(true));
+        // As marks are that say nothing of the broker.
+        let mark = store.load_copy(CLOSED_ON).await.unwrap();
+        assert_eq!(mark.as_deref(), Some("2026-11-20"));
     }
 
     #[tokio::test]

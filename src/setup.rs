@@ -466,6 +466,11 @@ impl Parts {
             Arc::clone(&self.chronicle),
             self.settings.journal.gap_below,
         )
+        .of_broker(
+            self.broker
+                .as_ref()
+                .and_then(|broker| broker.rest.is_simulated()),
+        )
     }
 
     /// The rankings of the day, of what stands in the store.

@@ -270,7 +270,7 @@ impl Sweeper {
                     pass.is_late = true;
                     return;
                 }
-                () = reached(pass.next_start), if may_start => {
+                () = self.may_begin(pass.next_start, task.urgency), if may_start => {
                     // Looked up anew each time: the broker may refuse the call for many half way.
                     let calling = self.source.calling();
                     let size = calling.codes_a_call(self.manner.batch_size);
@@ -299,6 +299,16 @@ impl Sweeper {
                     }
                 }
             }
+        }
+    }
+
+    /// Waits until the next batch may begin. A pause is one between calls: a batch that stood in line,
+    /// for a token or for the rate, would go out together with those behind it.
+    async fn may_begin(&self, start: Instant, urgency: Urgency) {
+        reached(start).await;
+        if !self.manner.batch_pause.is_zero() {
+            // If nothing can be asked for, the batch finds that out and says so.
+            let _ = self.source.ready(urgency).await;
         }
     }
 

@@ -417,6 +417,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "overflow",
         "older",
         "unwritten",
+        "out_of_session",
     ]
     .into_iter()
     .chain(NoTrade::ALL.map(NoTrade::slug))

@@ -1022,6 +1022,13 @@ async fn a_token_that_nobody_saw_gives_no_access() {
     let outcome = add().onto(writer).run().await.exits(1);
     outcome.says(&["Broken pipe", "somebody was not given access"]);
     assert_eq!(sessions().await, 0);
+    // A descriptor that is closed is the null device for a program, which takes everything.
+    let null = std::fs::File::options().write(true).open("/dev/null");
+    for program in [add().onto(null.unwrap()), add().closed()] {
+        let outcome = program.run().await.exits(1);
+        outcome.says(&["closed or the null device", "let it go to a terminal"]);
+        assert_eq!(sessions().await, 0);
+    }
     let outcome = add().run().await.exits(0);
     assert!(outcome.stdout.starts_with("sise_"), "{outcome:?}");
     assert_eq!(sessions().await, 1);
@@ -1482,7 +1489,16 @@ async fn codes_and_names_mean_the_same_in_every_command() {
         .await
         .exits(0);
     let lists = run(&["watch", "list", "--json"]).await.exits(0).json();
-    assert_eq!(lists, json!({"mine": ["000660", "005930"]}));
+    let mine = json!([{"name": "mine", "codes": ["000660", "005930"]}]);
+    assert_eq!(lists, mine);
+    let named = run(&["get", "--codes", "삼성전자,000660", "--json"]).await;
+    assert_eq!(named.exits(0).json().as_array().unwrap().len(), 2);
+    run(&["watch", "add", "named", "--codes", "5930"])
+        .await
+        .exits(0);
+    run(&["watch", "remove", "named", "--codes", "5930"])
+        .await
+        .exits(0);
     run(&["watch", "remove", "mine", "SK하이닉스"])
         .await
         .exits(0);
@@ -1546,6 +1562,12 @@ async fn stocks_are_found_by_name_part_initials_and_code() {
         ("하이닉스", "000660"),
         ("naver", "035420"),
         ("0126z", "0126Z0"),
+        // As other programs write a code.
+        ("5930", "005930"),
+        ("A005930", "005930"),
+        ("005930.KS", "005930"),
+        ("KR7005930003", "005930"),
+        ("KR7005381009", "005385"),
     ] {
         let found = search(text).await;
         assert_eq!(found[0]["code"], code, "{text}: {found}");
@@ -1563,6 +1585,11 @@ async fn stocks_are_found_by_name_part_initials_and_code() {
         .exits(3);
     assert_eq!(none.json(), json!([]));
     none.says(&["did you mean", "NAVER"]);
+    for command in ["search", "get"] {
+        let slip = alone(home.path(), &[command, "KR7005930004"]).run().await;
+        let code = if command == "search" { 3 } else { 2 };
+        slip.exits(code).says(&["last digit is to be 3"]);
+    }
 }
 
 #[tokio::test]
@@ -1583,6 +1610,7 @@ async fn an_unknown_word_has_a_tip() {
         "1000",
     ];
     world.sise(&add).run().await.exits(0);
+    world.sise(&["clients", "add", "ann"]).run().await.exits(0);
     for (command, code, tip) in [
         (&["statsu"][..], 2, "status"),
         (&["watch", "ad"], 2, "add"),
@@ -1597,6 +1625,11 @@ async fn an_unknown_word_has_a_tip() {
         (&["watch", "remove", "mien"], 3, "did you mean mine?"),
         (&["alert", "test", "lwo"], 3, "did you mean low?"),
         (&["alert", "remove", "lo"], 3, "did you mean low?"),
+        (&["clients", "remove", "annn"], 3, "did you mean ann?"),
+        (&["005930"], 2, "'sise get 005930'"),
+        (&["price", "005930"], 2, "did you mean 'sise get'?"),
+        (&["top", "gainers", "--limit", "5"], 2, "did you mean '-n'?"),
+        (&["top", "--market", "KOSDQ"], 2, "did you mean KOSDAQ?"),
     ] {
         world.sise(command).run().await.exits(code).says(&[tip]);
     }

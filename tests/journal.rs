@@ -386,7 +386,7 @@ async fn a_close_that_is_kept_is_known_after_a_restart() {
     assert_eq!(sweep["close_of"], "2026-11-20", "{sweep}");
     until("it is kept in Redis", async || {
         let texts = world.redis.texts("sise:closed_on").await;
-        (texts.values().next().map(String::as_str) == Some("2026-11-20")).then_some(())
+        (texts.values().next().map(String::as_str) == Some("2026-11-20 simulated")).then_some(())
     })
     .await;
     first.signal("KILL");

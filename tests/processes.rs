@@ -341,4 +341,9 @@ async fn simulated_prices_say_so_wherever_they_are_shown() {
     shown(&["status", "--json"], "\"simulated\":true").await;
     shown(&["why", "005930"], "given by a simulated broker").await;
     shown(&["doctor"], "is a simulated broker").await;
+    let add = "alert add all --codes 005930 --price-above 2";
+    let add: Vec<&str> = add.split(' ').collect();
+    world.sise(&add).run().await;
+    shown(&["alert", "test", "all"], ", simulated").await;
+    shown(&["alert", "test", "all"], "these prices are simulated").await;
 }

@@ -284,6 +284,53 @@ async fn what_was_last_known_gives_way_to_a_close_and_never_a_close_to_it(store:
     assert_eq!(latest, store.closing_indices().await.unwrap());
 }
 
+/// A real close takes the place of a simulated one, or of what was last known of one, whenever they were
+/// taken, and never the other way round; for prices and indices alike.
+async fn what_is_simulated_gives_way_to_a_real_close_and_never_a_real_close_to_it(
+    store: &dyn Store,
+) {
+    let on = |day, hour| Seoul.with_ymd_and_hms(2026, 11, day, hour, 35, 0).unwrap();
+    let known = |day| Shelf::LastKnown(chrono::NaiveDate::from_ymd_opt(2026, 11, day).unwrap());
+    let symbols = [symbol("005930")];
+    let steps = [
+        (Shelf::Close, on(18, 15), true, true),
+        // Of one kind as ever.
+        (Shelf::Close, on(18, 14), true, false),
+        (known(18), on(18, 17), true, false),
+        // Taken before what it replaces, and last known where that is a close.
+        (known(17), on(17, 17), false, true),
+        (Shelf::Close, on(20, 15), true, false),
+        (known(20), on(20, 17), true, false),
+        (known(17), on(17, 16), false, false),
+        (Shelf::Close, on(18, 15), false, true),
+        (Shelf::Close, on(20, 15), true, false),
+        (known(20), on(20, 17), true, false),
+        (Shelf::Close, on(19, 15), false, true),
+    ];
+    for (price, (shelf, fetched_at, simulated, is_taken)) in (1..).zip(steps) {
+        let quote = Quote {
+            fetched_at,
+            simulated,
+            ..full("005930", price)
+        };
+        let quotes = std::slice::from_ref(&quote);
+        let written = store.write(quotes, shelf, None).await.unwrap();
+        assert_eq!(written.older.is_empty(), is_taken, "price {price}");
+        let close = store.close(&symbols).await.unwrap()[0].clone();
+        assert_eq!(close == Some(Box::new(quote)), is_taken, "price {price}");
+        #[expect(clippy::cast_precision_loss, reason = "small")]
+        let level = IndexQuote {
+            fetched_at,
+            simulated,
+            ..index(Index::Kospi, price as f64)
+        };
+        let levels = std::slice::from_ref(&level);
+        store.write_indices(levels, shelf, None).await.unwrap();
+        let kept = store.closing_indices().await.unwrap();
+        assert_eq!(kept == levels, is_taken, "level {price}");
+    }
+}
+
 async fn an_index_gives_way_to_a_newer_one_alone(store: &dyn Store) {
     let newer = index(Index::Kospi, 2_725.0);
     let mut older = index(Index::Kospi, 2_700.0);
@@ -446,6 +493,7 @@ support::contract::contract!(
     the_newer_stands_whoever_writes,
     an_index_gives_way_to_a_newer_one_alone,
     what_was_last_known_gives_way_to_a_close_and_never_a_close_to_it,
+    what_is_simulated_gives_way_to_a_real_close_and_never_a_real_close_to_it,
     realtime_prices_die_and_closes_do_not,
     a_price_written_again_lives_anew,
     nothing_is_written_and_read_as_nothing,

@@ -100,7 +100,8 @@ async fn every_command_works(redis: &impl Kept, url: &str) {
         .await
         .exits(0)
         .json();
-    assert_eq!(lists, serde_json::json!({"관심": ["000660", CODE]}));
+    let mine = serde_json::json!([{"name": "관심", "codes": ["000660", CODE]}]);
+    assert_eq!(lists, mine);
     sise(&["watch", "remove", "관심"]).run().await.exits(0);
     let cache = Cache::builder().redis_url(url).timeout(OUTAGE);
     let reads = Reads::new(&cache.build().unwrap().with_namespace("sise"));

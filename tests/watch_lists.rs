@@ -117,7 +117,7 @@ async fn lists_are_kept_for_every_process() {
         .await
         .exits(0)
         .says(&["nothing is watched", "sise watch add"]);
-    assert_eq!(watch(&["list", "--json"]).await.exits(0).json(), json!({}));
+    assert_eq!(watch(&["list", "--json"]).await.exits(0).json(), json!([]));
 
     let outcome = watch(&["add", "관심", "005930", "000660", "005930"])
         .await
@@ -130,14 +130,15 @@ async fn lists_are_kept_for_every_process() {
         .exits(0);
     let outcome = watch(&["add", "strange", "999999"]).await.exits(0);
     outcome.says(&["not in the stock list", "999999"]);
-    let lists = json!({
-        "관심": ["000660", "005930"],
-        "second-1_a.b": ["005930", "035420"],
-        "strange": ["999999"],
-    });
+    let lists = json!([
+        { "name": "second-1_a.b", "codes": ["005930", "035420"] },
+        { "name": "strange", "codes": ["999999"] },
+        { "name": "관심", "codes": ["000660", "005930"] },
+    ]);
     assert_eq!(watch(&["list", "--json"]).await.exits(0).json(), lists);
     let one = watch(&["list", "관심", "--json"]).await.exits(0).json();
-    assert_eq!(one, json!({"관심": ["000660", "005930"]}));
+    let wanted = json!([{ "name": "관심", "codes": ["000660", "005930"] }]);
+    assert_eq!(one, wanted);
     let table = watch(&["list"]).await.exits(0).stdout;
     for shown in ["관심", "삼성전자", "KOSPI", "strange"] {
         assert!(table.contains(shown), "'{shown}' in:\n{table}");
@@ -169,9 +170,10 @@ async fn lists_are_kept_for_every_process() {
         .exits(3)
         .says(&["there is no watch list"]);
     let lists = watch(&["list", "--json"]).await.exits(0).json();
-    assert_eq!(lists, json!({"strange": ["999999"]}));
+    let wanted = json!([{ "name": "strange", "codes": ["999999"] }]);
+    assert_eq!(lists, wanted);
     let unknown = watch(&["list", "none", "--json"]).await.exits(3);
-    assert_eq!(unknown.json(), json!({}));
+    assert_eq!(unknown.json(), json!([]));
 }
 
 #[tokio::test]
@@ -194,7 +196,7 @@ async fn what_is_no_list_is_refused_with_the_reason() {
         }
         watch(&["remove", name]).await.exits(2);
     }
-    assert_eq!(watch(&["list", "--json"]).await.exits(0).json(), json!({}));
+    assert_eq!(watch(&["list", "--json"]).await.exits(0).json(), json!([]));
     watch(&["add", &"가".repeat(64), "005930"]).await.exits(0);
 
     let lists = WatchLists::new(&cache(&world.redis));

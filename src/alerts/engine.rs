@@ -62,7 +62,7 @@ impl Engine {
         Self {
             kept: AlertRules::new(&parts.cache),
             lists: WatchLists::new(&parts.cache),
-            marks: Marks::new(&parts.cache),
+            marks: Marks::new(&parts.bulk_cache),
             sentry: Sentry::new(life, parts.always_open),
             rules: Vec::new(),
             codes: BTreeMap::new(),

@@ -27,6 +27,8 @@ pub(super) type Place = (String, Option<Symbol>);
 pub(super) struct Marks {
     profiles: Profiles,
     waiting: BTreeMap<Place, Mark>,
+    /// They could not be read the last time, which was said.
+    is_away: bool,
 }
 
 impl Marks {
@@ -34,6 +36,7 @@ impl Marks {
         Self {
             profiles: cache.profiles(super::PROFILES),
             waiting: BTreeMap::new(),
+            is_away: false,
         }
     }
 
@@ -80,10 +83,19 @@ impl Marks {
     }
 
     /// All marks. What is none is left out.
-    pub(super) async fn read(&self) -> Result<BTreeMap<Place, Mark>, CacheError> {
-        let fields: BTreeMap<String, serde_json::Value> = self.profiles.try_get_all(TOLD).await?;
-        let mark = |(field, value)| Some((place(field)?, serde_json::from_value(value).ok()?));
-        Ok(fields.into_iter().filter_map(mark).collect())
+    pub(super) async fn read(&mut self) -> Result<BTreeMap<Place, Mark>, CacheError> {
+        let mut marks = BTreeMap::new();
+        let mark = |field, value: Vec<u8>| {
+            if let (Some(place), Ok(mark)) = (place(field), serde_json::from_slice(&value)) {
+                marks.insert(place, mark);
+            }
+        };
+        let read = self.profiles.each(TOLD, mark).await;
+        let was_away = std::mem::replace(&mut self.is_away, read.is_err());
+        if let (Err(error), false) = (&read, was_away) {
+            tracing::warn!(%error, "what was told of alerts cannot be read; a process that has not read it yet tells of none");
+        }
+        read.map(|()| marks)
     }
 
     /// Removes what says nothing any more: marks of rules that are gone or others now, and old ones.

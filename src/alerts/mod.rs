@@ -57,8 +57,10 @@ pub struct Parts {
     pub clock: Clock,
     /// Life of a price.
     pub life: Duration,
-    /// Where rules, marks and watch lists are kept.
+    /// Where rules and watch lists are kept.
     pub cache: Cache,
+    /// The same for the marks, which can be many, where they delay no call.
+    pub bulk_cache: Cache,
     /// Tells all processes.
     pub changes: Arc<dyn Changes>,
     /// Is told what happens.

@@ -40,6 +40,14 @@ impl Outlook {
     /// Whether the rule holds now, and when it is told.
     #[must_use]
     pub fn promise(&self, terms: &Terms) -> String {
+        let promise = self.promise_at_any_time(terms);
+        match terms.quiet {
+            Some(quiet) => format!("{promise}; within the quiet hours, {quiet}, after them"),
+            None => promise,
+        }
+    }
+
+    fn promise_at_any_time(&self, terms: &Terms) -> String {
         let Some(beyond) = self.beyond(terms) else {
             return if terms.when.is_of_stocks() {
                 "it is told when it happens next".to_owned()
@@ -47,17 +55,38 @@ impl Outlook {
                 "it is told when it has lasted for its time".to_owned()
             };
         };
+        let codes = |trade: bool| -> Vec<Symbol> {
+            let quotes = beyond.iter();
+            let of_kind = quotes.filter(|quote| (quote.status == Status::Trading) == trade);
+            of_kind.map(|quote| quote.stock_code).collect()
+        };
+        let (trading, standing) = (codes(true), codes(false));
         let told = match (terms.next_crossing, beyond.is_empty()) {
             (false, true) => "it is told as soon as it holds",
+            // The price of a stock that does not trade is no evidence for the watcher.
+            (false, false) if trading.is_empty() => {
+                "it is told when trade begins and it still holds"
+            }
+            (false, false) if self.watcher.is_none() => "it is told as soon as a process watches",
             (false, false) => "it is told at once",
             (true, true) => "what holds at the first price is not told, only the next crossing",
             (true, false) => "only the next crossing is told",
         };
-        let codes: Vec<Symbol> = beyond.iter().map(|quote| quote.stock_code).collect();
-        match (self.live.is_empty(), codes.is_empty()) {
-            (true, _) => format!("whether it holds is not known without a live price: {told}"),
-            (false, true) => format!("it does not hold now: {told}"),
-            (false, false) => format!("it holds now for {}: {told}", names(&codes)),
+        match (trading.as_slice(), standing.as_slice()) {
+            _ if self.live.is_empty() => {
+                format!("whether it holds is not known without a live price: {told}")
+            }
+            ([], []) => format!("it does not hold now: {told}"),
+            (trading, []) => format!("it holds now for {}: {told}", names(trading)),
+            ([], standing) => format!(
+                "it holds now for {}, without trade: {told}",
+                names(standing)
+            ),
+            (trading, standing) => format!(
+                "it holds now for {}: {told}; of {} nothing is told before trade begins",
+                names(trading),
+                names(standing)
+            ),
         }
     }
 
@@ -192,6 +221,49 @@ mod tests {
         );
         let high = terms(Condition::NewHigh);
         assert_eq!(outlook.promise(&high), "it is told when it happens next");
+    }
+
+    #[test]
+    fn quiet_hours_are_named_with_what_is_promised() {
+        let mut low = terms(Condition::PriceBelow(80_000));
+        low.quiet = Some("15:40-08:50".parse().unwrap());
+        let promise = well().promise(&low);
+        let end = "; within the quiet hours, 15:40-08:50, after them";
+        assert!(promise.ends_with(end), "{promise}");
+    }
+
+    #[test]
+    fn what_cannot_be_told_now_is_not_promised() {
+        let mut below = terms(Condition::PriceBelow(80_000));
+        let mut outlook = well();
+        outlook.watcher = None;
+        assert_eq!(
+            outlook.promise(&below),
+            "it holds now for 005930: it is told as soon as a process watches"
+        );
+        let mut outlook = well();
+        for status in [Status::Halted, Status::Untraded] {
+            outlook.live[0].status = status;
+            assert_eq!(
+                outlook.promise(&below),
+                "it holds now for 005930, without trade: it is told when trade begins and it still \
+                 holds"
+            );
+        }
+        let other = "000660".parse().unwrap();
+        let trades = Quote::sample(other, 70_000, (clock::system())());
+        outlook.live.push(trades);
+        assert_eq!(
+            outlook.promise(&below),
+            "it holds now for 000660: it is told at once; of 005930 nothing is told before trade \
+             begins"
+        );
+        outlook.live.truncate(1);
+        below.next_crossing = true;
+        assert_eq!(
+            outlook.promise(&below),
+            "it holds now for 005930, without trade: only the next crossing is told"
+        );
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(super) struct LineAnswer {
     opens_at: Option<String>,
     /// When it ends.
     closes_at: Option<String>,
+    /// Whether a simulated broker gave the prices: they are not the market's.
+    simulated: bool,
     /// Minute (`HH:MM`) and last price within it, won. Minutes without a price are left out.
     #[schema(value_type = Vec<Vec<serde_json::Value>>)]
     points: Vec<(String, i64)>,
@@ -46,11 +48,21 @@ pub(super) async fn line(
     let time = |time: crate::domain::KrxTime| time.format("%H:%M").to_string();
     let points = line.map(|line| line.points).unwrap_or_default();
     let point = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+    // Points keep no origin: it is that of the price on the board, else of those in the store.
+    let simulated = match api.board.latest(code, (api.parts.clock)()) {
+        Some((posted, _)) => posted.quote.simulated,
+        None if points.is_empty() => false,
+        None => match api.parts.broker_of_prices().await {
+            Ok(broker) => broker.is_some_and(|broker| broker.simulated == Some(true)),
+            Err(_) => false,
+        },
+    };
     Ok(Json(LineAnswer {
         code: code.to_string(),
         date,
         opens_at: session.map(|(open, _)| time(open)),
         closes_at: session.map(|(_, close)| time(close)),
+        simulated,
         points: points
             .into_iter()
             .map(|at| (point(at.minute), at.price))

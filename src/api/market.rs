@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fmt::Write as _;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use axum::response::Response;
 use chrono::NaiveDate;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::Api;
@@ -19,6 +21,7 @@ use super::encoded::Encoded;
 use super::problem::{Kind, Problem};
 use super::shapes::MarketAnswer;
 use crate::domain::{Calendar, KrxTime, Listing, Measure, Quote};
+use crate::supervisor::spawn_brief;
 
 /// An answer is given for so long before it is made anew.
 const GOOD_FOR: Duration = Duration::from_secs(1);
@@ -140,21 +143,15 @@ impl Api {
             }
         }
         let (api, held) = (self.clone(), held.map(|page| page.body));
-        let made = tokio::task::spawn_blocking(move || api.make_page(held.as_deref()));
+        let made = spawn_blocking(move || api.make_page(held.as_deref()));
         made.await
             .map_err(|error| Kind::Internal.because(error.to_string()))
     }
 
     /// Makes a new page while the old one is given.
     fn make_beside(&self, old: &Page) {
-        if self.market.is_making.swap(true, Ordering::AcqRel) {
-            return;
-        }
         let (api, old) = (self.clone(), Arc::clone(&old.body));
-        tokio::task::spawn_blocking(move || {
-            api.make_page(Some(&old));
-            api.market.is_making.store(false, Ordering::Release);
-        });
+        self.market.beside(move || drop(api.make_page(Some(&old))));
     }
 
     fn make_page(&self, old: Option<&Encoded>) -> Arc<Encoded> {
@@ -254,9 +251,37 @@ fn row(listing: &Listing, quote: &Quote, is_live: bool, now: KrxTime) -> Vec<Val
 }
 
 impl MarketPage {
+    /// Has `work` done where it holds nobody up, unless it is under way.
+    fn beside(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) {
+        if self.is_making.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let making = Making(Arc::clone(self));
+        spawn_brief("market page", async {
+            let made = spawn_blocking(move || {
+                let _making = making;
+                work();
+            });
+            if let Err(error) = made.await
+                && let Ok(panic) = error.try_into_panic()
+            {
+                resume_unwind(panic);
+            }
+        });
+    }
+
     fn held(&self) -> Option<Page> {
         let page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
         page.clone()
+    }
+}
+
+/// A page is being made, until this goes, whatever becomes of it.
+struct Making(Arc<MarketPage>);
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        self.0.is_making.store(false, Ordering::Release);
     }
 }
 
@@ -271,6 +296,34 @@ mod tests {
     use super::*;
     use crate::domain::Seoul;
     use chrono::TimeZone as _;
+
+    #[tokio::test]
+    async fn a_page_that_breaks_off_is_counted_and_the_next_one_is_made() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let counts = recorder.handle();
+        let _counting = metrics::set_default_local_recorder(&recorder);
+        let page = Arc::new(MarketPage::default());
+        page.beside(|| panic!("a page that cannot be made"));
+        let ends = async || {
+            while page.is_making.load(Ordering::Acquire) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        ends().await;
+        let made = Arc::new(AtomicBool::default());
+        let makes = Arc::clone(&made);
+        page.beside(move || makes.store(true, Ordering::Release));
+        ends().await;
+        assert!(made.load(Ordering::Acquire));
+        let counted = r#"sise_task_failures_total{task="market page"} 1"#;
+        for _ in 0..1_000 {
+            if counts.render().contains(counted) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("{}", counts.render());
+    }
 
     #[test]
     fn it_says_what_is_shown() {

@@ -43,6 +43,11 @@ fn collect(api: &Api) -> Bytes {
     gauge!("sise_call_limit_per_second").set(api.parts.settings.kis.rate.per_second);
     if let Some(broker) = &api.parts.broker {
         gauge!("sise_rate_share_ratio").set(broker.pacer.share());
+        // Looked at here: in the night no call says that it changed.
+        let shown = broker
+            .rest
+            .breaker_shown(api.parts.settings.schedule.interval);
+        gauge!("sise_breaker_state").set(shown as u32);
     }
     if let Some(sweeping) = &api.sweeping {
         // Who is alone leads.

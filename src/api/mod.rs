@@ -50,7 +50,6 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -63,6 +62,7 @@ use self::access::Access;
 use self::latest::Latest;
 use self::market::MarketPage;
 use self::proxies::Proxies;
+use self::refresh::UnderWay;
 use self::room::House;
 use self::stream::Hub;
 use self::universe::UniversePage;
@@ -138,12 +138,12 @@ struct Shared {
     alert_rules: AlertRules,
     clients: Clients,
     access: Access,
-    market: MarketPage,
+    market: Arc<MarketPage>,
     universe_page: UniversePage,
     readiness: Latest<(StatusCode, String)>,
     scrape: Latest<Bytes>,
     house: Arc<House>,
-    refreshes: Arc<Semaphore>,
+    refreshes: Arc<UnderWay>,
     tasks: Tasks,
     stop: CancellationToken,
 }
@@ -175,6 +175,7 @@ impl ApiServer {
         let is_open = settings
             .listen
             .is_none_or(|address| address.ip().is_loopback());
+        let (connections, leaving) = connections(settings.connections);
         let shared = Shared {
             hub: Arc::new(Hub::new(Arc::clone(&board), settings.streams_per_client)),
             reader: parts.reader(),
@@ -182,16 +183,17 @@ impl ApiServer {
             alert_rules: AlertRules::new(&parts.cache),
             access: Access::new(clients.clone(), is_open, settings),
             clients,
-            market: MarketPage::default(),
+            market: Arc::default(),
             universe_page: UniversePage::default(),
             readiness: Latest::default(),
             scrape: Latest::default(),
             house: House::new(
-                connections(settings.connections),
+                connections,
+                leaving,
                 settings.streams_per_client,
                 Proxies::new(&settings.trusted_proxies),
             ),
-            refreshes: Arc::new(Semaphore::new(refresh::UNDER_WAY)),
+            refreshes: Arc::default(),
             tasks: tasks.clone(),
             board,
             sweeping,
@@ -359,10 +361,11 @@ impl Api {
     }
 }
 
-/// Connections that the system has files for, of so many that are wanted.
-fn connections(wanted: usize) -> usize {
+/// Connections that the system has files for, of so many that are wanted; and how many more may be on
+/// their way out, for which half of what is kept has to do.
+fn connections(wanted: usize) -> (usize, usize) {
     let Ok(limit) = Descriptors::get() else {
-        return wanted;
+        return (wanted, RESERVE / 2);
     };
     let room = limit.room(wanted);
     if room < wanted {
@@ -374,7 +377,8 @@ fn connections(wanted: usize) -> usize {
             wanted + RESERVE
         );
     }
-    room
+    let soft = usize::try_from(limit.soft).unwrap_or(usize::MAX);
+    (room, RESERVE.min(soft.saturating_sub(room)) / 2)
 }
 
 impl Deref for Api {

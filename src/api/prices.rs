@@ -13,6 +13,7 @@ use super::problem::{Document, Kind, Problem};
 use super::shapes::{FailedCode, PricesAnswer, ReadingObject};
 use crate::domain::{KrxTime, Phase, Symbol};
 use crate::port::ReadCounter as _;
+use crate::status::reason::of_no_price;
 
 /// Codes of one request at most.
 const MOST: usize = 500;
@@ -69,9 +70,10 @@ pub(super) async fn price(State(api): State<Api>, Code(code): Code) -> Result<Re
     let reading = api.reader.price(code.as_str()).await?;
     let Some(reading) = reading else {
         return Err(match api.parts.broker {
-            Some(_) => Kind::NoPrice.because(format!(
-                "neither the store nor the broker has a price of {code}"
-            )),
+            Some(_) => {
+                let reason = of_no_price(&api.parts, code).await;
+                Kind::NoPrice.because(format!("no price of {code}: {reason}"))
+            }
             None => Kind::BrokerAway.because(format!("no price of {code} in the store; {NO_KEY}")),
         });
     };

@@ -3,14 +3,24 @@
 //! A proxy adds the address that it got a request from at the end of `Forwarded` (RFC 7239) or of
 //! `X-Forwarded-For`; whatever stands before that a client may have made up. Read from the end, the
 //! first address that is no trusted proxy's is the client's.
+//!
+//! Which of the two a proxy writes is not known here, and the other one comes as the client sent it
+//! (nginx writes `X-Forwarded-For` and passes `Forwarded` on; of others it is the other way round).
+//! Whichever was believed, behind one of them a client could choose whom it is taken for. So where both
+//! stand and differ, or what stands is damaged, nobody is believed: the client is unknown, which is
+//! neither of the two nor the proxy itself.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use axum::http::HeaderMap;
 use axum::http::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// All clients together of which a proxy says nothing that can be believed: from this address no
+/// connection comes.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Proxies that are believed.
 #[derive(Debug, Clone)]
@@ -40,28 +50,32 @@ impl Proxies {
         }
         let ways = [(FORWARDED, forwarded as Hops), (X_FORWARDED_FOR, listed)];
         let mut clients = ways.into_iter().filter_map(|(name, hops)| {
-            let lines: Vec<&str> = headers
-                .get_all(name)
-                .iter()
-                .map(|line| line.to_str().unwrap_or_default())
+            // Each line by itself: a quote that a client left open ends with its own.
+            let lines = headers.get_all(name).iter();
+            let hops: Vec<_> = lines
+                .flat_map(|line| hops(line.to_str().unwrap_or_default()))
                 .collect();
-            (!lines.is_empty()).then(|| self.first_stranger(peer, hops(&lines.join(","))))
+            (!hops.is_empty()).then(|| self.first_stranger(peer, hops))
         });
         match (clients.next(), clients.next()) {
+            // It came from the proxy's own host, or the proxy says nothing of it.
+            (None, _) => peer,
             (Some(client), None) => client,
-            // A proxy writes one of the two, and lets a client write the other.
             (Some(client), Some(other)) if client == other => client,
-            _ => peer,
+            (Some(_), Some(_)) => UNKNOWN,
         }
     }
 
-    /// The last address that is no trusted proxy's; the proxy's own where it does not say one.
+    /// The last address that is no trusted proxy's; where all are, the first.
     fn first_stranger(&self, peer: IpAddr, hops: Vec<Option<IpAddr>>) -> IpAddr {
         let mut client = peer;
         for hop in hops.into_iter().rev() {
+            if !self.has(client) {
+                break;
+            }
             match hop {
-                Some(hop) if self.has(client) => client = hop,
-                _ => break,
+                Some(hop) => client = hop,
+                None => return UNKNOWN,
             }
         }
         client
@@ -78,9 +92,11 @@ fn listed(value: &str) -> Vec<Option<IpAddr>> {
 
 /// Those of `Forwarded`.
 fn forwarded(value: &str) -> Vec<Option<IpAddr>> {
-    let elements = parts(value, ',');
+    let Some(elements) = parts(value, ',') else {
+        return vec![None];
+    };
     let of_client = |element: String| {
-        parts(&element, ';').iter().find_map(|pair| {
+        parts(&element, ';')?.iter().find_map(|pair| {
             let (name, node) = pair.split_once('=')?;
             let is_for = name.trim().eq_ignore_ascii_case("for");
             is_for.then(|| address(&unquoted(node.trim())))?
@@ -89,8 +105,9 @@ fn forwarded(value: &str) -> Vec<Option<IpAddr>> {
     elements.into_iter().map(of_client).collect()
 }
 
-/// What stands between the separators that are in no quoted text.
-fn parts(value: &str, separator: char) -> Vec<String> {
+/// What stands between the separators that are in no quoted text; `None` where a quote is left open, for
+/// it takes in what the proxy wrote behind it.
+fn parts(value: &str, separator: char) -> Option<Vec<String>> {
     let mut parts = vec![String::new()];
     let (mut is_quoted, mut is_escaped) = (false, false);
     for letter in value.chars() {
@@ -104,7 +121,7 @@ fn parts(value: &str, separator: char) -> Vec<String> {
             part.push(letter);
         }
     }
-    parts
+    (!is_quoted).then_some(parts)
 }
 
 /// A text without its quotes; in an address nothing is escaped.
@@ -136,6 +153,7 @@ mod tests {
     use super::*;
 
     const PEER: &str = "127.0.0.1";
+    const NOBODY: &str = "0.0.0.0";
 
     fn client(trusted: &[&str], peer: &str, lines: &[(&'static str, &str)]) -> String {
         let trusted: Vec<IpNet> = trusted.iter().map(|text| text.parse().unwrap()).collect();
@@ -177,13 +195,10 @@ mod tests {
             // All are trusted: the first of them is who asks.
             ("x-forwarded-for", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
             // What a proxy does not say is not guessed.
-            ("x-forwarded-for", "192.0.2.1, unknown", PEER),
-            (
-                "x-forwarded-for",
-                "192.0.2.1, nonsense, 10.0.0.2",
-                "10.0.0.2",
-            ),
-            ("x-forwarded-for", "", PEER),
+            ("x-forwarded-for", "192.0.2.1, unknown", NOBODY),
+            ("x-forwarded-for", "192.0.2.1, nonsense, 10.0.0.2", NOBODY),
+            ("x-forwarded-for", "nonsense, 192.0.2.1", "192.0.2.1"),
+            ("x-forwarded-for", "", NOBODY),
             ("forwarded", "for=192.0.2.1", "192.0.2.1"),
             (
                 "forwarded",
@@ -201,8 +216,16 @@ mod tests {
                 "192.0.2.1",
             ),
             ("forwarded", "for=192.0.2.1;host=\"a\\\",b\"", "192.0.2.1"),
-            ("forwarded", "for=192.0.2.1, for=_hidden", PEER),
-            ("forwarded", "proto=https", PEER),
+            ("forwarded", "for=192.0.2.1, for=_hidden", NOBODY),
+            ("forwarded", "proto=https", NOBODY),
+            // The proxy added its own to a quote that the client left open.
+            ("forwarded", "for=\"127.0.0.1, for=192.0.2.1", NOBODY),
+            ("forwarded", "for=\"192.0.2.1", NOBODY),
+            (
+                "forwarded",
+                "for=198.51.100.9;host=\"x, for=192.0.2.1",
+                NOBODY,
+            ),
         ] {
             assert_eq!(
                 client(&trusted, PEER, &[(name, value)]),
@@ -216,16 +239,30 @@ mod tests {
             ("x-forwarded-for", "10.0.0.2"),
         ];
         assert_eq!(client(&trusted, PEER, &lines), "192.0.2.1");
+        let lines = [
+            ("forwarded", "for=\"127.0.0.1"),
+            ("forwarded", "for=192.0.2.1"),
+        ];
+        assert_eq!(client(&trusted, PEER, &lines), "192.0.2.1");
     }
 
     #[test]
     fn a_client_cannot_say_it_is_another_in_the_header_that_the_proxy_does_not_write() {
         let trusted = ["127.0.0.1/32"];
-        let made_up = [
-            ("forwarded", "for=198.51.100.9"),
-            ("x-forwarded-for", "192.0.2.1"),
-        ];
-        assert_eq!(client(&trusted, PEER, &made_up), PEER);
+        // Neither another client, nor the proxy, nor a program on the proxy's host.
+        for (by_client, by_proxy) in [
+            ("for=198.51.100.9", "192.0.2.1"),
+            ("for=127.0.0.1", "192.0.2.1"),
+            ("for=\"192.0.2.1", "192.0.2.1"),
+            ("for=unknown", "192.0.2.1"),
+            ("", "192.0.2.1"),
+            ("for=192.0.2.1", "198.51.100.9"),
+            ("for=192.0.2.1", "127.0.0.1"),
+            ("for=192.0.2.1", "nonsense"),
+        ] {
+            let lines = [("forwarded", by_client), ("x-forwarded-for", by_proxy)];
+            assert_eq!(client(&trusted, PEER, &lines), NOBODY, "{lines:?}");
+        }
         let both = [
             ("forwarded", "for=192.0.2.1"),
             ("x-forwarded-for", "192.0.2.1"),

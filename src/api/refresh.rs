@@ -1,15 +1,18 @@
 //! Prices asked for anew, within the rate limit.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use super::Api;
+use super::access::Client;
 use super::extract::{Body, Name, codes};
 use super::problem::{Document, Kind, Problem};
 use super::shapes::StockCode;
@@ -21,11 +24,63 @@ use crate::unique;
 /// Codes of one refresh at most.
 const MOST: usize = 100;
 
-/// Refreshes under way at most.
-pub(super) const UNDER_WAY: usize = 8;
+/// Refreshes under way at most, of all and of one client.
+const UNDER_WAY: usize = 8;
+const OF_CLIENT: usize = 2;
 
 /// A refresh takes so long at most.
 const WITHIN: Duration = Duration::from_secs(30);
+
+/// The refreshes under way of each client that has some.
+#[derive(Debug, Default)]
+pub(super) struct UnderWay {
+    counts: Mutex<HashMap<Client, usize>>,
+}
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+struct Begun {
+    under_way: Arc<UnderWay>,
+    client: Client,
+}
+
+impl UnderWay {
+    /// Begins a refresh of a client, or says why there is no room for it.
+    fn begin(self: &Arc<Self>, client: Client) -> Result<Begun, String> {
+        let mut counts = self.counts();
+        let of_client = counts.get(&client).copied().unwrap_or_default();
+        if of_client >= OF_CLIENT {
+            return Err(format!(
+                "{OF_CLIENT} refreshes of this client are under way, and no more are made at once"
+            ));
+        }
+        if counts.values().sum::<usize>() >= UNDER_WAY {
+            return Err(format!(
+                "{UNDER_WAY} refreshes are under way, and no more are made at once"
+            ));
+        }
+        counts.insert(client.clone(), of_client + 1);
+        drop(counts);
+        let under_way = Arc::clone(self);
+        Ok(Begun { under_way, client })
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<Client, usize>> {
+        // Every change is one step.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let mut counts = self.under_way.counts();
+        let of_client = counts.get(&self.client).copied().unwrap_or_default();
+        match of_client {
+            0 | 1 => counts.remove(&self.client),
+            more => counts.insert(self.client.clone(), more - 1),
+        };
+    }
+}
 
 /// The codes to ask for.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -84,6 +139,7 @@ impl Cached for Refresh {
 ))]
 pub(super) async fn refresh(
     State(api): State<Api>,
+    Extension(client): Extension<Client>,
     Body(body): Body<Codes>,
 ) -> Result<(StatusCode, [(&'static str, String); 1], Json<Refresh>), Problem> {
     let codes = codes(body.codes.iter().map(String::as_str), MOST)?;
@@ -97,10 +153,8 @@ pub(super) async fn refresh(
     {
         return Err(Kind::BrokerAway.because(ban.to_string()));
     }
-    let Ok(permit) = api.refreshes.clone().try_acquire_owned() else {
-        let why = format!("{UNDER_WAY} refreshes are under way, and no more are made at once");
-        return Err(Kind::TooManyRequests.because(why).retry_after(1));
-    };
+    let begun = api.refreshes.begin(client);
+    let begun = begun.map_err(|why| Kind::TooManyRequests.because(why).retry_after(1))?;
     let id = format!("{:016x}{:016x}", unique::number(), unique::number());
     let waiting = Refresh {
         id: id.clone(),
@@ -115,7 +169,7 @@ pub(super) async fn refresh(
         if let Err(error) = api.parts.cache.set(&done.id, &done).await {
             tracing::debug!(%error, "the result of a refresh is not kept");
         }
-        drop(permit);
+        drop(begun);
     });
     Ok((
         StatusCode::ACCEPTED,
@@ -200,5 +254,29 @@ impl Api {
             state: "done".to_owned(),
             results: task.symbols.iter().map(outcome).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn one_client_takes_no_more_than_its_share_of_the_refreshes() {
+        let under_way = Arc::new(UnderWay::default());
+        let begin = |last| under_way.begin(Client::Address(IpAddr::from([192, 0, 2, last])));
+        let mut begun = vec![begin(1).unwrap(), begin(1).unwrap()];
+        assert!(begin(1).unwrap_err().contains("2 refreshes of this client"));
+        for last in 2..=4 {
+            begun.extend([begin(last).unwrap(), begin(last).unwrap()]);
+        }
+        assert!(begin(5).unwrap_err().starts_with("8 refreshes"));
+        begun.remove(0);
+        begun.push(begin(5).unwrap());
+        assert!(begin(1).is_err());
+        begun.clear();
+        assert!(under_way.counts().is_empty());
     }
 }

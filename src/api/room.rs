@@ -2,14 +2,16 @@
 //!
 //! A client that holds many connections takes none of another's: one address has a share, and where its
 //! share or the whole is taken, the connection that was idle longest makes room. What is beyond that
-//! answers health and who has an access token alone.
+//! answers health and who has an access token alone. Of large answers that are not taken so many bytes
+//! are kept for all, and where these are not enough, the connection goes whose answer waits longest.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::body::Bytes;
 use metrics::gauge;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -17,13 +19,16 @@ use tokio::time::Instant;
 use super::proxies::Proxies;
 
 /// Connections of one address at most, but for those that its streams need.
-const OF_ADDRESS: usize = 512;
+const OF_ADDRESS: usize = 128;
 
 /// Connections of all that are kept for health and for who has a token, at most.
 const SPARE: usize = 64;
 
-/// So many connections are looked at for the one that was idle longest.
-const SAMPLE: usize = 16;
+/// Bytes of answers at most that wait for their clients to take them.
+const UNTAKEN: usize = 64 << 20;
+
+/// An answer that is smaller than this is not worth counting.
+const SMALL: usize = 4 * 1024;
 
 /// A connection without a request ends after this time, as one does whose client takes nothing of its
 /// answer.
@@ -33,17 +38,38 @@ const IDLE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct House {
     all: usize,
+    /// So many more may still be on their way out.
+    leaving: usize,
     spare: usize,
     of_address: usize,
     proxies: Proxies,
     since: Instant,
     taken: Mutex<Taken>,
+    untaken: Mutex<Untaken>,
 }
 
 #[derive(Debug, Default)]
 struct Taken {
+    /// Connections that have room.
     count: usize,
+    /// Connections that have a file: those too that were told to go, and did not yet.
+    open: usize,
     of_address: HashMap<IpAddr, Vec<Arc<Place>>>,
+}
+
+/// Large answers that their clients have not taken, the oldest first.
+#[derive(Debug, Default)]
+struct Untaken {
+    bytes: usize,
+    next: u64,
+    answers: BTreeMap<u64, (Arc<Place>, usize)>,
+}
+
+/// A large answer, which counts for as long as it is there.
+struct Answer {
+    text: Bytes,
+    number: u64,
+    house: Arc<House>,
 }
 
 /// A connection.
@@ -72,37 +98,55 @@ struct Held {
 }
 
 impl House {
-    /// Room for so many connections, of which one address has no more than a share or its `streams`.
-    pub(super) fn new(connections: usize, streams: usize, proxies: Proxies) -> Arc<Self> {
+    /// Room for so many connections, of which one address has no more than a share or its `streams`;
+    /// files for `leaving` more, which have no room any longer and are not closed yet.
+    pub(super) fn new(
+        connections: usize,
+        leaving: usize,
+        streams: usize,
+        proxies: Proxies,
+    ) -> Arc<Self> {
         Arc::new(Self {
             all: connections,
+            leaving,
             spare: SPARE.min(connections / 8),
             of_address: OF_ADDRESS.min(connections.div_ceil(2)).max(streams),
             proxies,
             since: Instant::now(),
             taken: Mutex::default(),
+            untaken: Mutex::default(),
         })
     }
 
     /// Room for a connection from `address`; `None` where all is taken and nobody makes room.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Room> {
         let network = network(address);
+        let is_proxy = self.proxies.has(address);
         let mut taken = self.taken();
-        let held = taken.of_address.get(&network).map_or(0, Vec::len);
-        let has_share = held < self.of_address || self.proxies.has(address);
-        let is_beyond_share = !(has_share || taken.give_up_of(network));
-        let is_full = taken.count + self.spare >= self.all && !taken.give_up_of_most();
-        if taken.count >= self.all {
+        if taken.open >= self.all + self.leaving {
+            return None;
+        }
+        let has_share = |taken: &Taken| is_proxy || taken.of(network) < self.of_address;
+        let is_full = |taken: &Taken| taken.count + self.spare >= self.all;
+        if !has_share(&taken) {
+            taken.give_up_of(network, |_| true);
+        }
+        if is_full(&taken) {
+            taken.give_up_of_most(|place| !place.is_spare);
+        }
+        // The last ones are given up for one of their own kind only where none is left.
+        if taken.count >= self.all && !taken.give_up_of_most(|_| true) {
             return None;
         }
         let place = Arc::new(Place {
             network,
-            is_spare: is_beyond_share || is_full,
+            is_spare: !has_share(&taken) || is_full(&taken),
             is_stream: AtomicBool::new(false),
             idle: AtomicU64::new(self.now()),
             leave: Notify::new(),
         });
         taken.count += 1;
+        taken.open += 1;
         let places = taken.of_address.entry(network).or_default();
         places.push(Arc::clone(&place));
         drop(taken);
@@ -111,6 +155,11 @@ impl House {
         Some(Room {
             held: Arc::new(Held { house, place }),
         })
+    }
+
+    /// Whether more connections are open than there is room for: some were told to go and did not yet.
+    pub(super) fn is_left_by_some(&self) -> bool {
+        self.taken().open > self.all
     }
 
     /// Ends connections that were idle for long.
@@ -135,16 +184,24 @@ impl House {
         // Every change leaves it whole.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn untaken(&self) -> MutexGuard<'_, Untaken> {
+        // Every change leaves it whole.
+        self.untaken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Taken {
-    /// Lets the connection of an address go that was idle longest, of some. Says whether there was one.
-    fn give_up_of(&mut self, network: IpAddr) -> bool {
-        let Some(places) = self.of_address.get(&network) else {
-            return false;
-        };
-        let some = (0..SAMPLE).filter_map(|_| places.get(fastrand::usize(..places.len().max(1))));
-        let idle = some.filter(|place| place.may_leave());
+    /// Connections of an address.
+    fn of(&self, network: IpAddr) -> usize {
+        self.of_address.get(&network).map_or(0, Vec::len)
+    }
+
+    /// Lets the connection of an address and of a kind go that was idle longest. Says whether there was
+    /// one.
+    fn give_up_of(&mut self, network: IpAddr, is_of_kind: fn(&Place) -> bool) -> bool {
+        let places = self.of_address.get(&network).into_iter().flatten();
+        let idle = places.filter(|place| place.may_leave() && is_of_kind(place));
         let longest = idle.min_by_key(|place| place.idle.load(Ordering::Relaxed));
         let Some(place) = longest.cloned() else {
             return false;
@@ -154,14 +211,15 @@ impl Taken {
         true
     }
 
-    /// The same of the address that has most.
-    fn give_up_of_most(&mut self) -> bool {
-        let most = self
-            .of_address
-            .iter()
-            .max_by_key(|(_, places)| places.len());
-        let most = most.map(|(network, _)| *network);
-        most.is_some_and(|network| self.give_up_of(network))
+    /// The same of the address that has most such connections.
+    fn give_up_of_most(&mut self, is_of_kind: fn(&Place) -> bool) -> bool {
+        let counts = self.of_address.iter().map(|(network, places)| {
+            let idle = places.iter();
+            let idle = idle.filter(|place| place.may_leave() && is_of_kind(place));
+            (idle.count(), *network)
+        });
+        let most = counts.max_by_key(|(count, _)| *count);
+        most.is_some_and(|(_, network)| self.give_up_of(network, is_of_kind))
     }
 
     /// Takes a connection out, if it is still there.
@@ -176,6 +234,43 @@ impl Taken {
         if places.is_empty() {
             self.of_address.remove(&place.network);
         }
+    }
+}
+
+impl Untaken {
+    /// Counts an answer of so many bytes. Where there is no room for it, the connections go whose
+    /// answers wait longest.
+    fn add(&mut self, place: &Arc<Place>, bytes: usize) -> u64 {
+        while self.bytes + bytes > UNTAKEN
+            && let Some((_, (slow, waiting))) = self.answers.pop_first()
+        {
+            self.bytes -= waiting;
+            slow.leave.notify_one();
+        }
+        let number = self.next;
+        self.next += 1;
+        self.bytes += bytes;
+        self.answers.insert(number, (Arc::clone(place), bytes));
+        number
+    }
+
+    /// An answer is gone.
+    fn remove(&mut self, number: u64) {
+        if let Some((_, bytes)) = self.answers.remove(&number) {
+            self.bytes -= bytes;
+        }
+    }
+}
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.house.untaken().remove(self.number);
     }
 }
 
@@ -210,6 +305,22 @@ impl Room {
             .store(is_stream, Ordering::Relaxed);
     }
 
+    /// An answer that counts until its client has taken all of it.
+    pub(super) fn hold(&self, text: Bytes) -> Bytes {
+        // What others have too takes no memory of its own.
+        if text.len() < SMALL || !text.is_unique() {
+            return text;
+        }
+        let Held { house, place } = &*self.held;
+        let number = house.untaken().add(place, text.len());
+        let house = Arc::clone(house);
+        Bytes::from_owner(Answer {
+            text,
+            number,
+            house,
+        })
+    }
+
     /// Waits until it is wanted for another.
     pub(super) async fn is_wanted(&self) {
         self.held.place.leave.notified().await;
@@ -218,7 +329,10 @@ impl Room {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.house.taken().remove(&self.place);
+        let mut taken = self.house.taken();
+        taken.remove(&self.place);
+        taken.open -= 1;
+        drop(taken);
         gauge!("sise_http_connections").decrement(1);
     }
 }
@@ -242,10 +356,12 @@ mod tests {
     use super::*;
 
     const STREAMS: usize = 4;
+    const LEAVING: usize = 100;
 
     fn house(connections: usize) -> Arc<House> {
         House::new(
             connections,
+            LEAVING,
             STREAMS,
             Proxies::new(&["10.0.0.0/8".parse().unwrap()]),
         )
@@ -274,13 +390,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn slow_connections_of_one_address_make_room_for_every_other() {
         let house = house(40);
-        let slow = fill(&house, address(1), 300).await;
+        let slow = fill(&house, address(1), 100).await;
         let other = house.take(address(2)).unwrap();
         assert!(!other.is_spare());
-        // Of its own address too a new one gets in, for the one that was idle longest or nearly so.
+        // Of its own address too a new one gets in, for the one that was idle longest.
         let own = house.take(address(1)).unwrap();
         assert!(!own.is_spare());
-        assert_eq!(leaving(&slow), 300 - 19);
+        let (long, short) = slow.split_at(100 - 19);
+        assert_eq!((leaving(long), leaving(short)), (100 - 19, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -315,6 +432,86 @@ mod tests {
         assert!(house.take(address(9)).is_none());
         rooms.pop();
         assert!(house.take(address(9)).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_streams_fill_the_house_the_last_idle_connections_make_room_for_each_other() {
+        let house = house(40);
+        let mut streams = Vec::new();
+        for last in 1..=5 {
+            streams.extend(fill(&house, address(last), 7).await);
+        }
+        streams.iter().for_each(|room| room.streams(true));
+        let mut strangers = fill(&house, address(20), 5).await;
+        assert!(strangers.iter().all(Room::is_spare));
+        assert_eq!(leaving(&strangers), 0);
+        for round in 0..5 {
+            let health = house.take(address(1)).unwrap();
+            assert!(health.is_spare());
+            health.work();
+            assert_eq!(leaving(&strangers[round..=round]), 1, "the longest idle");
+            assert_eq!(leaving(&strangers), 0);
+            drop(health);
+            strangers.extend(fill(&house, address(20), 1).await);
+        }
+        strangers.iter().for_each(Room::work);
+        assert!(house.take(address(1)).is_none(), "all are in use");
+        assert_eq!(leaving(&streams), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_the_largest_address_gives_nothing_up_another_does() {
+        let house = house(40);
+        let busy = fill(&house, address(1), 20).await;
+        busy.iter().for_each(Room::work);
+        let idle = fill(&house, address(2), 15).await;
+        let other = house.take(address(3)).unwrap();
+        assert!(!other.is_spare());
+        assert_eq!((leaving(&busy), leaving(&idle)), (0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_told_to_go_has_a_file_until_it_is_gone() {
+        let house = house(40);
+        let mut rooms = fill(&house, address(1), 40 + LEAVING).await;
+        assert!(house.is_left_by_some());
+        assert!(house.take(address(2)).is_none(), "no file is left for it");
+        // Those that were told, the first ones, go.
+        rooms.drain(..LEAVING);
+        assert!(!house.is_left_by_some());
+        assert!(!house.take(address(2)).unwrap().is_spare());
+        drop(rooms);
+        let taken = house.taken();
+        assert_eq!((taken.count, taken.open), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn large_answers_that_nobody_takes_make_room_for_new_ones() {
+        const LARGE: usize = UNTAKEN / 4;
+        let house = house(40);
+        let rooms: Vec<Room> = (1..=6)
+            .map(|last| house.take(address(last)).unwrap())
+            .collect();
+        let answer = |room: &Room| room.hold(vec![7; LARGE].into());
+        let first: Vec<Bytes> = rooms.iter().take(4).map(answer).collect();
+        assert!(first.iter().all(|text| text.len() == LARGE));
+        assert_eq!(leaving(&rooms), 0);
+        // What is small or of others too does not count.
+        let shared = Bytes::from(vec![7; LARGE]);
+        let small = rooms[5].hold(vec![7; SMALL - 1].into());
+        let held = rooms[5].hold(shared.clone());
+        assert_eq!((held.len(), small.len()), (LARGE, SMALL - 1));
+        assert_eq!(house.untaken().bytes, UNTAKEN);
+        let fifth = answer(&rooms[4]);
+        assert_eq!(leaving(&rooms[..1]), 1, "it waits longest");
+        assert_eq!(leaving(&rooms), 0);
+        // Part of an answer is all of it.
+        let part = fifth.slice(..1);
+        drop((first, fifth));
+        assert_eq!(house.untaken().bytes, LARGE);
+        drop(part);
+        assert_eq!(house.untaken().bytes, 0);
+        assert!(house.untaken().answers.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

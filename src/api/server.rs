@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::header::{CONNECTION, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{Request, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::counter;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,7 +36,7 @@ use crate::supervisor::seen;
 const HEADERS: usize = 16 * 1024;
 
 /// What is larger than this, or has more headers, is not even read: its answer has no words.
-const READ: usize = 64 * 1024;
+const READ: usize = 20 * 1024;
 const READ_HEADERS: usize = 200;
 
 /// They arrive within this time.
@@ -45,7 +46,7 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 const UNTAKEN: Duration = Duration::from_secs(20);
 
 /// Bytes that the system holds for a client at most, so that it is soon seen that one takes nothing.
-const HELD: usize = 128 * 1024;
+const HELD: usize = 32 * 1024;
 
 /// After an error of the listener, as where there are too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -93,6 +94,10 @@ pub(super) async fn serve(
                 continue;
             }
         };
+        if house.is_left_by_some() {
+            // Those that were told to go are not gone before they had their turn.
+            yield_now().await;
+        }
         let Some(room) = house.take(address.ip()) else {
             // Answered and closed at once: whoever waited here would hold a file for nothing.
             counter!("sise_http_connections_refused_total").increment(1);
@@ -193,7 +198,8 @@ impl Service {
         let extensions = request.extensions_mut();
         extensions.insert(ConnectInfo(client));
         extensions.insert(self.room.clone());
-        let mut answer = self.router.clone().oneshot(request).await?;
+        let answer = self.router.clone().oneshot(request).await?;
+        let mut answer = self.count(answer).await;
         let is_switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
         let headers = answer.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
@@ -202,6 +208,18 @@ impl Service {
         }
         self.room.rest();
         Ok(answer)
+    }
+
+    /// An answer that counts until its client has taken it; of a stream each message is small.
+    async fn count(&self, answer: Response) -> Response {
+        let (head, body) = answer.into_parts();
+        if body.size_hint().exact().is_none() {
+            return Response::from_parts(head, body);
+        }
+        match to_bytes(body, usize::MAX).await {
+            Ok(text) => Response::from_parts(head, self.room.hold(text).into()),
+            Err(error) => Kind::Internal.because(error.to_string()).into_response(),
+        }
     }
 }
 

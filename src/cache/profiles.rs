@@ -185,6 +185,30 @@ impl Profiles {
         self.cache.counted(names.len(), found)
     }
 
+    /// All fields of a user, read piece by piece, so that a large hash holds nobody up. What `take`
+    /// is told of comes in no order, some of it twice.
+    ///
+    /// # Errors
+    ///
+    /// The store failed; `take` was told of some.
+    pub(crate) async fn each(
+        &self,
+        user: &str,
+        mut take: impl FnMut(String, Vec<u8>),
+    ) -> Result<(), CacheError> {
+        let key = self.key(user);
+        let mut from = Some(0);
+        while let Some(begin) = from {
+            let piece = self.cache.shared.store.piece(&key, begin);
+            let (fields, next) = self.cache.run("piece", piece).await?;
+            for (field, value) in fields {
+                take(field, value);
+            }
+            from = next;
+        }
+        Ok(())
+    }
+
     async fn all_fields(&self, key: &str) -> Result<Vec<(String, Vec<u8>)>, CacheError> {
         let found = self.cache.shared.store.all_fields(key);
         self.cache.run("all_fields", found).await

@@ -6,7 +6,6 @@ mod trial;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
 
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
@@ -47,7 +46,7 @@ enum AlertCommand {
         /// With --fired: so many at most
         #[arg(short = 'n', long, default_value_t = 20, requires = "fired")]
         most: usize,
-        /// Print JSON
+        /// Print JSON: an array of objects
         #[arg(long)]
         json: bool,
     },
@@ -114,7 +113,7 @@ async fn show(rules: &AlertRules, json: bool) -> Outcome {
         ));
     }
     if json {
-        output::json(&json!({ "alerts": kept.rules }));
+        output::json(&kept.rules);
         return Ok(DONE);
     }
     if kept.rules.is_empty() {
@@ -138,7 +137,7 @@ async fn show_told(parts: &Parts, redis: &RedisStore, most: usize, json: bool) -
     let told = entries.filter_map(|entry| alert(entry.event));
     let told: Vec<Alert> = told.take(most).collect();
     if json {
-        output::json(&json!({ "fired": told }));
+        output::json(&told);
         return Ok(DONE);
     }
     if told.is_empty() {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output;
+use super::similar;
 use super::table::Table;
 use crate::clients::Clients;
 use crate::config::Layers;
@@ -50,6 +51,12 @@ pub(super) async fn run(arguments: ClientsArguments, layers: Layers) -> Outcome 
     let clients = Clients::new(&parts.cache);
     match arguments.command {
         ClientsCommand::Add { name, life } => {
+            if output::is_lost() {
+                return Err(Failure::failed(
+                    "standard output is closed or the null device, and the token is shown only \
+                     once: let it go to a terminal, a pipe or a file",
+                ));
+            }
             let now = (parts.clock)().with_timezone(&Utc);
             let (token, grant) = clients.add(&name, life, now).await?;
             let until = grant
@@ -68,7 +75,10 @@ pub(super) async fn run(arguments: ClientsArguments, layers: Layers) -> Outcome 
         ClientsCommand::Remove { name } => {
             let ended = clients.remove_all(&name).await?;
             if ended == 0 {
-                output::note(format!("{name} has no session"));
+                let sessions = clients.list(None).await?;
+                let users = sessions.iter().map(|session| session.user.as_str());
+                let meant = similar::meant(&name, users);
+                output::note(format!("{name} has no session{meant}"));
                 return Ok(INCOMPLETE);
             }
             output::line(format!("{ended} sessions of {name} have ended"));

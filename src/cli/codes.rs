@@ -2,9 +2,26 @@
 
 use std::path::Path;
 
+use clap::Args;
+
 use super::failure::Failure;
 use crate::domain::{LookupError, Shipped, Symbol, Universe};
 use crate::setup::Parts;
+
+/// `--codes`, as other commands have it, for those that take codes by their place.
+#[derive(Debug, Args)]
+pub(super) struct Named {
+    /// Stocks by code or name, separated by commas
+    #[arg(long = "codes", hide = true, value_name = "A,B")]
+    named: Vec<String>,
+}
+
+impl Named {
+    /// These and those that stand in their place.
+    pub(super) fn and(self, placed: Vec<String>) -> Vec<String> {
+        [self.named, placed].concat()
+    }
+}
 
 /// The codes that `texts` mean, each once. A text may hold several, separated by commas.
 pub(super) async fn symbols(parts: &Parts, texts: &[String]) -> Result<Vec<Symbol>, Failure> {
@@ -66,7 +83,7 @@ fn several(universe: &Universe, text: &str) -> Result<Vec<Symbol>, LookupError> 
 }
 
 /// By the list in use; a name that it lacks may be on the one inside the program.
-fn one(universe: &Universe, text: &str) -> Result<Symbol, LookupError> {
+pub(super) fn one(universe: &Universe, text: &str) -> Result<Symbol, LookupError> {
     universe.lookup(text).or_else(|error| match error {
         LookupError::Unknown { .. } => Shipped::get().universe().lookup(text),
         error => Err(error),

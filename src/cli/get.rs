@@ -18,10 +18,13 @@ use crate::domain::{Reading, Symbol};
 
 /// Arguments of `sise get`.
 #[derive(Debug, Args)]
+#[command(override_usage = "sise get [OPTIONS] <CODE>...")]
 pub(super) struct GetArguments {
     /// Stocks by code or name, such as 005930 or 삼성전자
-    #[arg(required = true, value_name = "CODE")]
+    #[arg(required_unless_present = "named", value_name = "CODE")]
     codes: Vec<String>,
+    #[command(flatten)]
+    named: codes::Named,
     /// Take no price that is older, such as 5s; ask the broker instead
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     max_age: Option<Duration>,
@@ -39,7 +42,7 @@ pub(super) struct GetArguments {
 pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
     let began = Instant::now();
     let (parts, scribe) = super::recorded(&layers)?;
-    let symbols = codes::symbols(&parts, &arguments.codes).await?;
+    let symbols = codes::symbols(&parts, &arguments.named.and(arguments.codes)).await?;
     let codes: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
     let reader = parts.reader();
     let mut ask = reader.ask(&codes);

@@ -27,6 +27,7 @@ mod status;
 mod strip;
 mod table;
 mod terminal;
+mod tips;
 mod top;
 mod traces;
 mod universe;
@@ -35,6 +36,7 @@ mod watch;
 mod why;
 mod words;
 
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -116,13 +118,13 @@ enum Command {
 /// Runs the command line of this process.
 #[must_use]
 pub fn run() -> ExitCode {
-    let arguments = match parse() {
+    let arguments = match parse_from(command(), std::env::args_os().collect()) {
         Ok(arguments) => arguments,
         Err(error) => {
             // clap words its own messages, and knows to which stream each belongs.
             if error.use_stderr() {
                 // It repeats what was typed, which may have been pasted from elsewhere.
-                let is_seen = |text: std::ffi::OsString| {
+                let is_seen = |text: OsString| {
                     text.to_str()
                         .is_some_and(|text| visible::visible(text) == text)
                 };
@@ -179,8 +181,13 @@ fn command() -> clap::Command {
     }
 }
 
-fn parse() -> Result<Arguments, clap::Error> {
-    Arguments::from_arg_matches(&command().try_get_matches()?)
+fn parse_from(mut command: clap::Command, words: Vec<OsString>) -> Result<Arguments, clap::Error> {
+    let typed = words.iter().skip(1);
+    let typed: Vec<String> = typed.map(|word| word.to_string_lossy().into()).collect();
+    let matches = command
+        .try_get_matches_from_mut(words)
+        .map_err(|error| tips::tipped(error, &command, &typed))?;
+    Arguments::from_arg_matches(&matches)
 }
 
 async fn dispatch(arguments: Arguments) -> Outcome {

@@ -33,6 +33,17 @@ fn write(bytes: &[u8]) -> io::Result<()> {
     File::from(descriptor).write_all(bytes)
 }
 
+/// Whether what is written goes to the null device, which takes everything and keeps nothing. A
+/// descriptor that was closed when the program began is that device too.
+pub(super) fn is_lost() -> bool {
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+    let device = |path| {
+        let about = std::fs::metadata(path).ok()?;
+        about.file_type().is_char_device().then(|| about.rdev())
+    };
+    device("/dev/stdout").is_some_and(|stdout| device("/dev/null") == Some(stdout))
+}
+
 /// Why not everything was written.
 pub(super) fn written() -> Result<(), &'static io::Error> {
     FAILED.get().map_or(Ok(()), Err)

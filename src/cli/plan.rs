@@ -139,6 +139,15 @@ pub(super) const WATCH_LESS: &str = "watch fewer codes, or set watch.interval to
 pub(super) fn figures(plan: &Plan) -> String {
     let strain = plan.list_strain();
     let strain = strain.map_or_else(String::new, |strain| format!("; {strain}"));
+    if plan.period() <= plan.ttl && !plan.is_in_time() {
+        return format!(
+            "each is written every {:.0} s and lives {:.0} s, which leaves too little for a call that has to \
+             be repeated: a twentieth of the life, {:.0} s, must be left{strain}",
+            plan.period().as_secs_f64(),
+            plan.ttl.as_secs_f64(),
+            plan.ttl.as_secs_f64() / 20.0,
+        );
+    }
     format!(
         "each is written every {:.0} s and lives {:.0} s, so {} % are there at any moment{}{strain}",
         plan.period().as_secs_f64(),

@@ -470,13 +470,14 @@ async fn make_ready(
         tracing::warn!("{error}; starting all the same, and writing as soon as it answers");
     }
     super::look_at_redis(parts).await?;
-    // Where Redis cannot be asked, that is found out with the first price.
-    if let Err(error @ StoreError::OtherBroker { .. }) = claim_prices(parts).await {
-        return Err(error.into());
-    }
     let loaded = super::universe::load(parts).await?;
     let codes = loaded.universe.len();
     refuse_gaps(arguments, parts, codes).await?;
+    // Who is refused holds nothing. Where Redis cannot be asked, that is found out with the first
+    // price.
+    if let Err(error @ StoreError::OtherBroker { .. }) = claim_prices(parts).await {
+        return Err(error.into());
+    }
     tracing::info!(
         codes,
         source = loaded.source,

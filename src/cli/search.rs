@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::codes;
 use super::failure::{DONE, INCOMPLETE, Outcome};
 use super::output;
 use super::table::Table;
@@ -34,6 +35,13 @@ pub(super) async fn run(arguments: SearchArguments, layers: Layers) -> Outcome {
         // A list of one's own may hold a few codes only.
         found = shipped.search(&text);
     }
+    let meant = codes::one(&universe, &text);
+    if found.is_empty()
+        && let Ok(code) = meant
+    {
+        // A code as other programs write it, which no name holds.
+        found.extend(universe.get(code).or_else(|| shipped.get(code)));
+    }
     let all = found.len();
     found.truncate(arguments.count.into());
     if arguments.json {
@@ -42,10 +50,10 @@ pub(super) async fn run(arguments: SearchArguments, layers: Layers) -> Outcome {
         print(&found);
     }
     if found.is_empty() {
-        let likely = universe.lookup(&text).err();
-        output::note(
-            likely.map_or_else(|| format!("nothing is called '{text}'"), |e| e.to_string()),
-        );
+        output::note(meant.map_or_else(
+            |error| error.to_string(),
+            |_| format!("nothing is called '{text}'"),
+        ));
         return Ok(INCOMPLETE);
     }
     if all > found.len() {

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
 use super::paint::Ink;
+use super::similar;
 use super::standing::Standing;
 use super::table::{Cell, Table};
 use super::words;
@@ -74,7 +75,9 @@ impl Kind {
 }
 
 fn market(text: &str) -> Result<Market, String> {
-    text.to_uppercase().parse()
+    let market = text.to_uppercase().parse();
+    let known = [Market::Kospi, Market::Kosdaq].map(Market::as_str);
+    market.map_err(|trouble: String| format!("{trouble}{}", similar::meant(text, known)))
 }
 
 pub(super) async fn run(arguments: TopArguments, layers: Layers) -> Outcome {

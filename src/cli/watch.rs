@@ -23,12 +23,15 @@ pub(super) struct WatchArguments {
 #[derive(Debug, Subcommand)]
 enum WatchCommand {
     /// Put codes on a list, which begins with the first
+    #[command(override_usage = "sise watch add [OPTIONS] <LIST> <CODE>...")]
     Add {
         /// Name of the list, such as mine
         list: String,
         /// Stocks by code or name, such as 005930 or 삼성전자
-        #[arg(required = true, value_name = "CODE")]
+        #[arg(required_unless_present = "named", value_name = "CODE")]
         codes: Vec<String>,
+        #[command(flatten)]
+        named: codes::Named,
     },
     /// Take codes off a list, or remove the whole list
     Remove {
@@ -37,12 +40,14 @@ enum WatchCommand {
         /// Stocks by code or name; none for the whole list
         #[arg(value_name = "CODE")]
         codes: Vec<String>,
+        #[command(flatten)]
+        named: codes::Named,
     },
     /// Show all lists, or the codes of one
     List {
         /// Name of the list
         list: Option<String>,
-        /// Print JSON: an object of arrays
+        /// Print JSON: an array of objects
         #[arg(long)]
         json: bool,
     },
@@ -54,8 +59,12 @@ pub(super) async fn run(arguments: WatchArguments, layers: Layers) -> Outcome {
     super::redis(&parts)?;
     let lists = WatchLists::new(&parts.cache);
     match arguments.command {
-        WatchCommand::Add { list, codes } => add(&parts, &lists, &list, &codes).await,
-        WatchCommand::Remove { list, codes } => remove(&parts, &lists, &list, &codes).await,
+        WatchCommand::Add { list, codes, named } => {
+            add(&parts, &lists, &list, &named.and(codes)).await
+        }
+        WatchCommand::Remove { list, codes, named } => {
+            remove(&parts, &lists, &list, &named.and(codes)).await
+        }
         WatchCommand::List { list, json } => show(&parts, &lists, list, json).await,
     }
 }
@@ -113,7 +122,7 @@ async fn show(parts: &Parts, lists: &WatchLists, list: Option<String>, json: boo
         Some(list) => vec![list.clone()],
         None => lists.names().await?,
     };
-    let mut found = serde_json::Map::new();
+    let mut found = Vec::new();
     parts.know_names().await;
     let universe = parts.universe.load();
     let mut table = Table::new(&["list", "code", "name", "market", "since"]);
@@ -121,7 +130,7 @@ async fn show(parts: &Parts, lists: &WatchLists, list: Option<String>, json: boo
         let codes = lists.codes(&name).await?;
         let texts: Vec<&str> = codes.keys().map(Symbol::as_str).collect();
         if !texts.is_empty() {
-            found.insert(name.clone(), json!(texts));
+            found.push(json!({ "name": name, "codes": texts }));
         }
         for (code, listed) in &codes {
             let listing = universe.get(*code);

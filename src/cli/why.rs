@@ -35,6 +35,9 @@ struct Question {
     /// Stock, by code or name: when it was asked for last, since when its price stands, or why there is none
     #[arg(value_name = "CODE")]
     code: Option<String>,
+    /// The same, as other commands have it
+    #[arg(long = "codes", hide = true, value_name = "CODE")]
+    named: Option<String>,
     /// Why the last run was skipped
     #[arg(long)]
     last_skip: bool,
@@ -46,7 +49,7 @@ struct Question {
 pub(super) async fn run(arguments: WhyArguments, layers: Layers) -> Outcome {
     let WhyArguments { question, json } = arguments;
     let parts = super::parts(&layers)?;
-    let symbol = match question.code {
+    let symbol = match question.code.or(question.named) {
         Some(text) => match codes::symbols(&parts, &[text]).await?.as_slice() {
             [symbol] => Some(*symbol),
             _ => return Err(Failure::usage("one code at a time is explained")),

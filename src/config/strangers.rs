@@ -32,16 +32,21 @@ pub(super) fn look(layers: [(&Environment, MakeOrigin); 2]) -> Result<Vec<String
     let mut notes = Vec::new();
     for (variables, origin) in layers {
         for name in variables.keys().filter(|name| !known.contains(name)) {
-            let upper = name.to_uppercase();
-            let is_like_one = ["KIS_", "SISE_", "REDIS_"]
-                .iter()
-                .any(|prefix| upper.starts_with(prefix));
-            if !is_like_one || OF_SERVICES.iter().any(|start| upper.starts_with(start)) {
+            let upper = name.to_uppercase().replace(['.', '-'], "_");
+            let mut starts = ["KIS", "SISE", "REDIS"].iter();
+            let Some(behind) = starts.find_map(|start| upper.strip_prefix(start)) else {
+                continue;
+            };
+            if OF_SERVICES.iter().any(|start| upper.starts_with(start)) {
                 continue;
             }
-            let slips = |known: &&String| damerau_levenshtein(&plain(known), &plain(name));
+            let slips = |known: &&String| damerau_levenshtein(&plain(known), &plain(&upper));
             let nearest = known.iter().min_by_key(slips);
             let nearest = nearest.filter(|known| slips(known) <= SLIPS);
+            // What goes on without a sign may be any program's, if it is near none.
+            if !behind.starts_with('_') && nearest.is_none() {
+                continue;
+            }
             let is_set = |name: &String| layers.iter().any(|(held, _)| held.contains_key(name));
             match nearest {
                 Some(meant) if !is_set(meant) => {
@@ -51,7 +56,7 @@ pub(super) fn look(layers: [(&Environment, MakeOrigin); 2]) -> Result<Vec<String
                         hint: format!(": did you mean {meant}?"),
                     });
                 }
-                _ => notes.push(note(name, &origin(name.clone()), nearest, &known)),
+                _ => notes.push(note(&upper, &origin(name.clone()), nearest, &known)),
             }
         }
     }
@@ -60,7 +65,7 @@ pub(super) fn look(layers: [(&Environment, MakeOrigin); 2]) -> Result<Vec<String
 
 /// A name without what is easily forgotten.
 fn plain(name: &str) -> String {
-    name.to_uppercase().replace('_', "")
+    name.replace('_', "")
 }
 
 fn note(name: &str, origin: &Origin, nearest: Option<&String>, known: &[String]) -> String {
@@ -104,6 +109,15 @@ mod tests {
             ("SISE_KIS_RATE_PER_SECOND", "SISE__KIS__RATE_PER_SECOND"),
             ("REDIS_URI", "REDIS_URL"),
             ("SISE_CONFG", "SISE_CONFIG"),
+            ("REDISURL", "REDIS_URL"),
+            ("redisUrl", "REDIS_URL"),
+            ("redis.url", "REDIS_URL"),
+            ("KISAPPKEY", "KIS_APP_KEY"),
+            ("KISAPP_KEY", "KIS_APP_KEY"),
+            ("KIS-APP-SECRET", "KIS_APP_SECRET"),
+            ("SISESTORETTL", "SISE__STORE__TTL"),
+            ("SISE.STORE.TTL", "SISE__STORE__TTL"),
+            ("SISE-STORE-TTL", "SISE__STORE__TTL"),
         ] {
             let error = looked(&[(name, "hunter2")]).unwrap_err();
             assert!(
@@ -125,6 +139,8 @@ mod tests {
             ("SISE_HOME", "`sise config` lists"),
             ("KIS_SECRET", "did you mean KIS_APP_SECRET?"),
             ("KIS_KEY", "did you mean KIS_APP_KEY?"),
+            ("KIS-KEY", "did you mean KIS_APP_KEY?"),
+            ("redis.password", "stand in REDIS_URL"),
         ] {
             let notes = looked(&[(name, "hunter2")]).unwrap();
             assert_eq!(notes.len(), 1, "{notes:?}");
@@ -136,12 +152,17 @@ mod tests {
         }
         let both = looked(&[("KIS_APP_KEY", "a"), ("KIS_APPKEY", "b")]).unwrap();
         assert!(both[0].contains("KIS_APP_KEY is set, too"), "{both:?}");
+        let both = looked(&[("REDIS_URL", "a"), ("REDISURL", "b")]).unwrap();
+        assert!(both[0].contains("REDIS_URL is set, too"), "{both:?}");
         for name in [
             "REDIS_PORT",
             "REDIS_PORT_6379_TCP",
             "REDIS_SERVICE_HOST",
             "SISE_CONFIG",
             "KISS",
+            "KISMET",
+            "REDISCLI_AUTH",
+            "KISAN_API_KEY",
         ] {
             assert_eq!(looked(&[(name, "x")]), Ok(vec![]), "{name}");
         }

@@ -1,5 +1,7 @@
 //! Which stock a person means: a code as it is written somewhere, or a name.
 
+use std::cmp::Reverse;
+
 use strsim::{jaro_winkler, osa_distance};
 
 use super::hangul::{place_of, plain, typed};
@@ -42,6 +44,14 @@ pub enum LookupError {
         code: Symbol,
         /// Where that is listed.
         market: Market,
+    },
+    /// It is a standard code with a slip in it.
+    #[error("'{text}' is no standard code (ISIN): its last digit is to be {wanted}")]
+    CheckDigit {
+        /// The text.
+        text: String,
+        /// What the characters before the last digit make it.
+        wanted: u32,
     },
 }
 
@@ -113,7 +123,7 @@ impl Universe {
             .iter()
             .filter_map(|listing| Some((fit(listing)?, listing)))
             .collect();
-        found.sort_by_key(|(fit, listing)| (*fit, std::cmp::Reverse(size(listing.code))));
+        found.sort_by_key(|(fit, listing)| (*fit, Reverse(size(listing.code))));
         found.into_iter().map(|(_, listing)| listing).collect()
     }
 
@@ -126,6 +136,12 @@ impl Universe {
     /// It means several or none; the likely ones are named.
     pub fn lookup(&self, text: &str) -> Result<Symbol, LookupError> {
         let written = Written::new(text);
+        if let Some(wanted) = written.check_digit {
+            return Err(LookupError::CheckDigit {
+                text: short(text),
+                wanted,
+            });
+        }
         if let Some((code, market)) = written.code
             && (self.get(code).is_some() || code.as_str().contains(|c: char| c.is_ascii_digit()))
         {
@@ -167,25 +183,38 @@ impl Universe {
     pub fn near(&self, code: Symbol) -> Vec<&Listing> {
         let is_near = |listing: &&Listing| osa_distance(listing.code.as_str(), code.as_str()) == 1;
         let mut near: Vec<&Listing> = self.listings().iter().filter(is_near).collect();
-        near.sort_by_key(|listing| std::cmp::Reverse(size(listing.code)));
+        near.sort_by_key(|listing| Reverse(size(listing.code)));
         near.truncate(LIKELY);
         near
     }
 
-    /// Stocks whose names are like a plain one.
+    /// Stocks whose names are like a plain one: first those that differ by one slip, then those that
+    /// are its short form, the larger company first, then the others by likeness.
     fn alike(&self, name: &[char]) -> Vec<&Listing> {
-        let name: String = name.iter().collect();
+        let text: String = name.iter().collect();
         let likeness = |listing: &Listing| {
-            let other: String = plain(&listing.name).into_iter().collect();
-            jaro_winkler(&name, &other)
+            let other = plain(&listing.name);
+            let is_short_form = is_short_form(&other, name);
+            let other: String = other.into_iter().collect();
+            let likeness = jaro_winkler(&text, &other);
+            let rank = match likeness >= ALIKE {
+                true if osa_distance(&text, &other) <= 1 => 0,
+                _ if is_short_form => 1,
+                true => 2,
+                false => return None,
+            };
+            let size = if rank == 2 { 0 } else { size(listing.code) };
+            Some((rank, Reverse(size), likeness))
         };
-        let mut alike: Vec<(f64, &Listing)> = self
+        let mut alike: Vec<_> = self
             .listings()
             .iter()
-            .map(|listing| (likeness(listing), listing))
-            .filter(|(likeness, _)| *likeness >= ALIKE)
+            .filter_map(|listing| Some((likeness(listing)?, listing)))
             .collect();
-        alike.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        alike.sort_by(|((rank, size, likeness), _), (other, _)| {
+            let by_rank = (rank, size).cmp(&(&other.0, &other.1));
+            by_rank.then_with(|| other.2.total_cmp(likeness))
+        });
         alike.truncate(LIKELY);
         alike.into_iter().map(|(_, listing)| listing).collect()
     }
@@ -194,6 +223,16 @@ impl Universe {
 /// A text without spaces around it, as far as it is worth repeating.
 fn short(text: &str) -> String {
     text.trim().chars().take(40).collect()
+}
+
+/// Whether a name is what is left of a text without some of its letters (현대차 of 현대자동차).
+fn is_short_form(name: &[char], text: &[char]) -> bool {
+    let mut letters = text.iter();
+    name.len() >= 2
+        && name.first() == text.first()
+        && name
+            .iter()
+            .all(|letter| letters.any(|other| other == letter))
 }
 
 /// What the company was worth when the shipped list was made; 0 for those that are newer.
@@ -208,6 +247,8 @@ struct Written {
     code: Option<(Symbol, Option<Market>)>,
     /// A number that lost its zeros.
     padded: Option<Symbol>,
+    /// What the last digit of a standard code is to be, where it is another.
+    check_digit: Option<u32>,
 }
 
 impl Written {
@@ -227,19 +268,46 @@ impl Written {
         let code = body.parse().ok().or_else(|| {
             // As brokers' terminals write it, and the standard code (ISIN).
             let short = body.strip_prefix('A').filter(|short| short.len() == 6);
-            let isin = body
-                .strip_prefix("KR7")
-                .filter(|rest| rest.len() == 9)
-                .and_then(|rest| rest.get(..6));
-            short.or(isin)?.parse().ok()
+            let code = short.and_then(|short| short.parse().ok());
+            code.or_else(|| of_isin(body))
         });
+        let check_digit = body.strip_prefix("KR7").and_then(|_| check_digit(body));
         Self {
             code: code.map(|code| (code, market)),
             padded: is_number
                 .then(|| format!("{body:0>6}").parse().ok())
                 .flatten(),
+            check_digit: check_digit.filter(|wanted| !body.ends_with(&wanted.to_string())),
         }
     }
+}
+
+/// The stock of a standard code. That of a common share holds the short code; of others (005385 is
+/// KR7005381009) only a list knows it.
+fn of_isin(isin: &str) -> Option<Symbol> {
+    let mut shipped = Shipped::get().listings.iter();
+    if let Some(listing) = shipped.find(|listing| listing.isin == isin) {
+        return Some(listing.code);
+    }
+    let rest = isin.strip_prefix("KR7").filter(|rest| rest.len() == 9)?;
+    rest.get(..6)?.parse().ok()
+}
+
+/// The last digit that a standard code has by the characters before it (ISO 6166): letters are
+/// numbers from 10, and every second digit from the right counts twice.
+fn check_digit(isin: &str) -> Option<u32> {
+    let (body, last) = isin.split_at_checked(11)?;
+    if last.len() != 1 || !last.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let numbers: Option<Vec<u32>> = body.chars().map(|letter| letter.to_digit(36)).collect();
+    let digits: String = numbers?.iter().map(u32::to_string).collect();
+    let digits = digits.chars().rev().filter_map(|digit| digit.to_digit(10));
+    let counted = digits.enumerate().map(|(place, digit)| {
+        let digit = if place % 2 == 0 { digit * 2 } else { digit };
+        digit / 10 + digit % 10
+    });
+    Some((10 - counted.sum::<u32>() % 10) % 10)
 }
 
 #[cfg(test)]
@@ -267,6 +335,11 @@ mod tests {
             ("247540.KQ", "247540"),
             ("KRX:005930", "005930"),
             ("KR7005930003", "005930"),
+            ("kr7005930003", "005930"),
+            // A preferred share, whose standard code holds other digits, and a foreign one.
+            ("KR7005381009", "005385"),
+            ("KR700104K010", "00104K"),
+            ("HK0000057197", "900110"),
             ("００５９３０", "005930"),
             ("q500001", "Q500001"),
             // Not on the list: the broker may know it.
@@ -313,6 +386,15 @@ mod tests {
             ),
             ("nevar", vec!["did you mean", "NAVER"]),
             ("005930.KQ", vec!["005930 is listed on KOSPI"]),
+            (
+                "KR7005930004",
+                vec!["'KR7005930004'", "last digit is to be 3"],
+            ),
+            ("KR7005390003", vec!["last digit is to be 0"]),
+            ("현대자동차", vec!["did you mean 005380 현대차, "]),
+            ("기아자동차", vec!["did you mean 000270 기아"]),
+            ("SK하이닉수", vec!["did you mean 000660 SK하이닉스, "]),
+            ("삼성제약x", vec!["did you mean 001360 삼성제약"]),
             ("00593O1", vec!["neither a stock code"]),
             ("99999", vec!["neither"]),
             ("", vec!["neither"]),
@@ -321,6 +403,25 @@ mod tests {
             for part in parts {
                 assert!(error.contains(part), "'{part}' in: {error}");
             }
+        }
+    }
+
+    #[test]
+    fn every_standard_code_on_the_list_is_right_and_means_its_stock() {
+        let universe = Shipped::get().universe();
+        for listing in &Shipped::get().listings {
+            let (isin, last) = listing.isin.split_at(11);
+            let digit = check_digit(&listing.isin);
+            assert_eq!(digit, last.parse().ok(), "{}", listing.isin);
+            // Every other last digit is refused.
+            let wrong = format!("{isin}{}", (digit.unwrap() + 1) % 10);
+            if wrong.starts_with("KR7") {
+                let error = universe.lookup(&wrong).unwrap_err();
+                assert!(matches!(error, LookupError::CheckDigit { .. }), "{wrong}");
+            }
+        }
+        for listing in Shipped::get().listings.iter().step_by(7) {
+            assert_eq!(universe.lookup(&listing.isin), Ok(listing.code));
         }
     }
 

@@ -16,12 +16,18 @@ pub(crate) struct Taken {
     pub(crate) at: KrxTime,
     /// If it is no close but what was known last, out of session: after the session of this day.
     pub(crate) last_known_of: Option<NaiveDate>,
+    /// Whether a simulated broker gave it.
+    pub(crate) simulated: bool,
 }
 
 impl Taken {
     /// Whether `held` must stay. A close of its session or a later one takes the place of what was
-    /// last known, whenever that was taken; what is last known never takes that of a close.
+    /// last known, whenever that was taken; what is last known never takes that of a close. What is
+    /// real takes the place of what is simulated, whatever it is, and never the other way round.
     pub(crate) fn is_outranked_by(self, held: Self) -> bool {
+        if self.simulated != held.simulated {
+            return self.simulated;
+        }
         match (self.last_known_of, held.last_known_of) {
             (None, None) => self.at < held.at,
             (None, Some(day)) => self.at.date_naive() < day,
@@ -123,10 +129,12 @@ mod tests {
         let close = |day| Taken {
             at: on(day, 15),
             last_known_of: None,
+            simulated: false,
         };
         let known = |of, day, hour| Taken {
             at: on(day, hour),
             last_known_of: NaiveDate::from_ymd_opt(2026, 11, of),
+            simulated: false,
         };
         for (new, held, is_outranked) in [
             (known(20, 20, 17), close(19), false),
@@ -147,6 +155,28 @@ mod tests {
         ] {
             assert_eq!(new.is_outranked_by(held), is_outranked, "{new:?} {held:?}");
         }
+    }
+
+    #[test]
+    fn what_is_real_takes_the_place_of_what_is_simulated_and_never_the_other_way_round() {
+        let day = NaiveDate::from_ymd_opt(2026, 11, 20);
+        let taken = |millis, last_known_of, simulated| Taken {
+            at: at(millis),
+            last_known_of,
+            simulated,
+        };
+        for own in [taken(0, None, true), taken(0, day, true)] {
+            for held in [-1, 0, 1].map(|millis| [None, day].map(|of| taken(millis, of, false))) {
+                for held in held {
+                    assert!(own.is_outranked_by(held), "{own:?} {held:?}");
+                    assert!(!held.is_outranked_by(own), "{held:?} {own:?}");
+                }
+            }
+        }
+        // Among themselves they go by the same rules as real ones.
+        assert!(taken(0, None, true).is_outranked_by(taken(1, None, true)));
+        assert!(!taken(1, None, true).is_outranked_by(taken(0, None, true)));
+        assert!(taken(1, day, true).is_outranked_by(taken(0, None, true)));
     }
 
     proptest! {

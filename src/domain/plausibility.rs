@@ -64,7 +64,7 @@ pub struct Figures {
 pub struct Rules {
     /// Lowest and highest price of the day, as the broker says them.
     pub limits: Option<(i64, i64)>,
-    /// How far a price may go where the broker says no limits.
+    /// How far a price may go, whatever limits the broker says.
     pub range: PriceRange,
     /// What it is; the price grid of funds and notes is another.
     pub group: Option<Group>,
@@ -163,6 +163,16 @@ pub enum Implausible {
         /// What it was.
         before: i64,
     },
+    /// The highest price of the day fell, or the lowest rose.
+    #[error("{which} {number} was {before} before")]
+    Receded {
+        /// High or low.
+        which: Figure,
+        /// What it is now.
+        number: i64,
+        /// What it was.
+        before: i64,
+    },
 }
 
 /// A price among the figures.
@@ -207,7 +217,42 @@ impl Implausible {
             Self::Average { .. } => "average",
             Self::Change { .. } => "change",
             Self::Base { .. } => "base",
+            Self::Receded { .. } => "receded",
         }
+    }
+}
+
+impl Rules {
+    /// Whether limits that the broker tells go farther than a day of this base price can.
+    #[must_use]
+    pub fn are_too_wide(&self, (lower, upper): (i64, i64), base: i64) -> bool {
+        let widest = match self.range {
+            // After a long halt the first price lies between half and twice the assessed one.
+            PriceRange::Usual => Some((base / 2, base * 2)),
+            _ => self.widest(base),
+        };
+        // A tick more or less may be another way of rounding.
+        widest.is_some_and(|(least, most)| {
+            lower < least - tick_size(least) || upper > most + tick_size(most)
+        })
+    }
+
+    /// Lowest and highest price that a day of this base price can have; `None` where there are no
+    /// limits, or nobody knows.
+    fn widest(&self, base: i64) -> Option<(i64, i64)> {
+        match self.range {
+            PriceRange::Unlimited => None,
+            PriceRange::Usual => Some(price_limits(base)),
+            // In liquidation a share says so itself: of all others a first day goes farthest.
+            PriceRange::Unknown if !self.is_share() => None,
+            PriceRange::FirstDay | PriceRange::Unknown => Some((base * 6 / 10, base * 4)),
+        }
+    }
+
+    /// Whether it is known to be no fund and no note.
+    fn is_share(&self) -> bool {
+        let is_share = |group| !matches!(group, Group::Etf | Group::ForeignEtf | Group::Etn);
+        self.group.is_some_and(is_share)
     }
 }
 
@@ -305,20 +350,19 @@ impl Figures {
 
     /// Lowest and highest price of the day; `None` where there are none, or nobody knows.
     fn limits(&self, rules: &Rules) -> Option<(i64, i64)> {
-        match (rules.range, rules.limits, self.base) {
-            (PriceRange::Unlimited, ..) => None,
-            (_, Some(limits), _) => Some(limits),
-            (PriceRange::Usual, None, Some(base)) => Some(price_limits(base)),
-            (PriceRange::FirstDay, None, Some(base)) => Some((base * 6 / 10, base * 4)),
-            _ => None,
+        if rules.range == PriceRange::Unlimited {
+            return None;
         }
+        let is_too_wide = |limits| {
+            let base = self.base;
+            base.is_some_and(|base| rules.are_too_wide(limits, base))
+        };
+        let told = rules.limits.filter(|limits| !is_too_wide(*limits));
+        told.or_else(|| rules.widest(self.base?))
     }
 
     fn check_grid(&self, rules: &Rules) -> Result<(), Implausible> {
-        let has_grid = rules
-            .group
-            .is_some_and(|group| !matches!(group, Group::Etf | Group::ForeignEtf | Group::Etn));
-        if !has_grid {
+        if !rules.is_share() {
             return Ok(());
         }
         // The base price is none that was traded at.

@@ -1,8 +1,9 @@
 //! The live feed: the trades of the watched codes go to the store as they happen, and where some
 //! may have been missed the codes are named, so that their prices are asked for at once.
 
+mod dropped;
 mod gaps;
-mod outranked;
+mod hours;
 mod traded;
 mod writer;
 
@@ -28,7 +29,7 @@ use crate::port::{
 use crate::supervisor::{Tasks, together};
 
 use gaps::Gaps;
-use outranked::Outranked;
+use hours::has_trades;
 pub use traded::Traded;
 use writer::Writer;
 
@@ -243,14 +244,14 @@ impl Feed {
             Post::Leads { taken, .. } => taken.elapsed() >= HANDOVER,
             Post::Follows(_) | Post::Unknown => false,
         };
-        let has_trades = |now: KrxTime| {
+        let is_session = |now: KrxTime| {
             let calendar = self.parts.calendar.load();
             let is_open = |at: Option<KrxTime>| at.is_some_and(|at| calendar.moment(at).is_open());
             is_open(now.checked_add_signed(BEFORE_OPEN))
                 || is_open(now.checked_sub_signed(AFTER_CLOSE))
         };
         self.parts.candidate.as_ref().is_none_or(leads)
-            && (self.parts.always_open || has_trades((self.parts.clock)()))
+            && (self.parts.always_open || is_session((self.parts.clock)()))
     }
 
     /// Writes what comes, and tells of gaps.
@@ -262,7 +263,6 @@ impl Feed {
     ) {
         let mut writer = Writer::new(self.parts.manner.write_interval);
         let mut gaps = Gaps::default();
-        let mut outranked = Outranked::default();
         loop {
             let due = writer.next_due(Instant::now());
             let due = due.into_iter().chain(gaps.next_due()).min();
@@ -282,11 +282,11 @@ impl Feed {
                 self.tell_gap(gap);
             }
             let batch = writer.take_due(Instant::now());
-            self.write(batch, &mut writer, &mut outranked).await;
+            self.write(batch, &mut writer).await;
         }
         // The last trade of each code is worth a write, whatever the interval.
         let batch = writer.take_all();
-        self.write(batch, &mut writer, &mut outranked).await;
+        self.write(batch, &mut writer).await;
     }
 
     fn tell_gap(&self, gap: Gap) {
@@ -298,6 +298,9 @@ impl Feed {
 
     fn hear(&self, told: Told, writer: &mut Writer, gaps: &mut Gaps, says: &watch::Sender<Room>) {
         match told {
+            Told::Tick(quote) if !self.can_have_happened(&quote) => {
+                writer.dropped.out_of_session(&quote);
+            }
             Told::Tick(quote) => writer.note(*quote),
             Told::Gap(gap) => {
                 counter!("sise_feed_gaps_total", "reason" => gap.reason.slug()).increment(1);
@@ -321,7 +324,12 @@ impl Feed {
         }
     }
 
-    async fn write(&self, batch: Vec<Quote>, writer: &mut Writer, outranked: &mut Outranked) {
+    /// Whether there are trades at the time of this one. A trial takes them at any.
+    fn can_have_happened(&self, quote: &Quote) -> bool {
+        self.parts.always_open || has_trades(&self.parts.calendar.load(), quote.timestamp)
+    }
+
+    async fn write(&self, batch: Vec<Quote>, writer: &mut Writer) {
         if batch.is_empty() {
             return;
         }
@@ -330,7 +338,7 @@ impl Feed {
             Ok(written) => {
                 let last = written.older.last().and_then(|place| batch.get(*place));
                 if let Some(last) = last {
-                    outranked.note(written.older.len(), last.stock_code);
+                    writer.dropped.older(written.older.len(), last.stock_code);
                 }
                 let batch = written.taken(batch);
                 let written = u64::try_from(batch.len()).unwrap_or(u64::MAX);

@@ -76,6 +76,10 @@ fn code(number: usize) -> Symbol {
 impl Scene {
     /// A feed of twenty watched codes with ten places, which begins at this time of a trading day.
     async fn at(hour: u32, minute: u32, second: u32) -> Self {
+        Self::with((hour, minute, second), false).await
+    }
+
+    async fn with((hour, minute, second): (u32, u32, u32), always_open: bool) -> Self {
         let start = Instant::now();
         let day = Seoul.with_ymd_and_hms(2026, 11, 20, hour, minute, second);
         let began = day.unwrap();
@@ -99,7 +103,7 @@ impl Scene {
             candidate: Some(Arc::clone(&candidate)),
             calendar: Arc::new(ArcSwap::from_pointee(Calendar::shipped())),
             clock,
-            always_open: false,
+            always_open,
             manner: Manner {
                 registrations: 10,
                 write_interval: Duration::from_millis(500),
@@ -198,6 +202,34 @@ async fn trades_are_written_at_once_and_then_the_last_of_each_interval() {
     scene.end().await;
     let quotes = store.realtime(&[code(1)]).await.unwrap();
     assert_eq!(quotes[0].as_ref().unwrap().volume, Some(9));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trade_of_before_the_open_is_written_in_a_trial_only() {
+    for (always_open, written) in [(false, [None, Some(2)]), (true, [Some(1), Some(2)])] {
+        let scene = Scene::with((8, 59, 40), always_open).await;
+        scene.candidate.campaign().await;
+        sleep(Duration::from_secs(25)).await;
+        let trade = |volume, (hour, minute, second)| {
+            let at = Seoul.with_ymd_and_hms(2026, 11, 20, hour, minute, second);
+            let told = Seoul.with_ymd_and_hms(2026, 11, 20, 9, 0, 2);
+            let sample = Quote::sample(code(1), 1_000, told.unwrap());
+            Told::Tick(Box::new(Quote {
+                volume: Some(volume),
+                source: Quote::LIVE_FEED.into(),
+                timestamp: at.unwrap().naive_local(),
+                ..sample
+            }))
+        };
+        let mut seen = Vec::new();
+        for told in [trade(1, (8, 59, 47)), trade(2, (9, 0, 0))] {
+            scene.script.tell(told).await;
+            sleep(Duration::from_secs(1)).await;
+            seen.push(scene.volume(1).await);
+        }
+        assert_eq!(seen, written, "{always_open}");
+        scene.end().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use metrics::counter;
 use tokio::time::Instant;
 
+use super::dropped::Dropped;
 use crate::domain::{Quote, Symbol};
 
 /// A store that failed is tried again after this time at the earliest.
@@ -25,6 +26,8 @@ pub(super) struct Writer {
     due: HashMap<Symbol, Instant>,
     /// The store failed: nothing before that.
     not_before: Option<Instant>,
+    /// What is not written.
+    pub(super) dropped: Dropped,
 }
 
 impl Writer {
@@ -34,6 +37,7 @@ impl Writer {
             waiting: Vec::new(),
             due: HashMap::new(),
             not_before: None,
+            dropped: Dropped::default(),
         }
     }
 
@@ -43,7 +47,7 @@ impl Writer {
             let code = quote.stock_code;
             if let Some(held) = self.waiting.iter_mut().find(|held| held.stock_code == code) {
                 if quote.is_outranked_by(held) {
-                    counter!("sise_feed_dropped_total", "reason" => "older").increment(1);
+                    self.dropped.older(1, code);
                 } else {
                     *held = quote;
                 }
@@ -149,6 +153,19 @@ mod tests {
         advance(INTERVAL).await;
         assert_eq!(volumes(&writer.take_due(Instant::now())), [5]);
         assert_eq!(writer.next_due(Instant::now()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trade_that_loses_while_it_waits_is_said() {
+        let mut writer = Writer::new(INTERVAL);
+        writer.note(trade("005930", 2));
+        writer.note(trade("005930", 3));
+        assert!(!writer.dropped.has_said_older());
+        let mut writer = Writer::new(INTERVAL);
+        writer.note(trade("005930", 2));
+        writer.note(trade("005930", 1));
+        assert!(writer.dropped.has_said_older());
+        assert_eq!(volumes(&writer.take_due(Instant::now())), [2]);
     }
 
     #[tokio::test(start_paused = true)]

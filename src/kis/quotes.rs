@@ -186,7 +186,8 @@ impl KisQuotes {
             }) => {
                 let day = quote.fetched_at.date_naive();
                 let take = |basis| self.bases.take(quote.stock_code, day, basis);
-                match basis.map_or(Ok(()), take) {
+                let taken = basis.map_or(Ok(()), take);
+                match taken.and_then(|()| self.bases.follow(&quote)) {
                     Ok(()) => {
                         self.caller.contradicted(call, &contradicted);
                         return Answer::Quote(Box::new(Quote {

@@ -14,7 +14,7 @@ use super::bans::{Bans, Leave};
 use super::transport::{Reply, Transport, address};
 use crate::clock::Clock;
 use crate::domain::KrxTime;
-use crate::pace::{Breaker, Pacer, Pass};
+use crate::pace::{Breaker, Pacer, Pass, Shown};
 use crate::port::{SourceError, Urgency};
 use crate::spans;
 
@@ -93,6 +93,12 @@ impl Rest {
     #[must_use]
     pub fn bans(&self) -> &Bans {
         &self.bans
+    }
+
+    /// How the breaker stands, where somebody calls every `interval`.
+    #[must_use]
+    pub fn breaker_shown(&self, interval: Duration) -> Shown {
+        self.breaker.shown(interval)
     }
 
     /// Whether the broker is left alone at present, so that asking again is of no use.

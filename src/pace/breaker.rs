@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use metrics::{counter, gauge};
+use metrics::counter;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -20,10 +20,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A trial that hangs holds the next one up for so long.
 const TRIAL: Duration = Duration::from_secs(10);
 
-/// Values of the metric.
-const CLOSED: f64 = 0.0;
-const HALF_OPEN: f64 = 1.0;
-const OPEN: f64 = 2.0;
+/// Calls that are due come so much later at most.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// How a breaker stands, as the metric has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// Calls go out.
+    Closed = 0,
+    /// One call tries whether the broker answers.
+    HalfOpen = 1,
+    /// No call goes out.
+    Open = 2,
+}
 
 /// Lets calls through while the broker answers; while it does not, one at a time as a trial.
 #[derive(Default)]
@@ -130,6 +139,18 @@ impl Breaker {
         is_refused.then(|| outage.words(now))
     }
 
+    /// How it stands, where somebody calls every `interval`. A trial that nobody has made by then is
+    /// not wanted any more, and whether the broker is away is not known: nothing is stopped.
+    #[must_use]
+    pub fn shown(&self, interval: Duration) -> Shown {
+        let now = Instant::now();
+        match &self.state().outage {
+            Some(outage) if outage.trial_ends(now).is_some() => Shown::HalfOpen,
+            Some(outage) if now < outage.again + interval + SLACK => Shown::Open,
+            _ => Shown::Closed,
+        }
+    }
+
     fn enter(&self, patience: Duration) -> Entry {
         let now = Instant::now();
         let mut state = self.state();
@@ -146,7 +167,6 @@ impl Breaker {
                     number: *trials,
                     ends: now + TRIAL,
                 });
-                gauge!("sise_breaker_state").set(HALF_OPEN);
                 tracing::info!("one call tries whether the broker answers again");
                 Entry::May(Some(*trials))
             }
@@ -207,7 +227,6 @@ impl Outage {
     /// The next trial falls due after the pause, a little earlier or later than others'.
     fn rest(&mut self, now: Instant) {
         self.again = now + self.pause.mul_f64(0.8 + 0.4 * fastrand::f64());
-        gauge!("sise_breaker_state").set(OPEN);
     }
 }
 
@@ -235,7 +254,6 @@ impl Pass<'_> {
             let Some(outage) = state.outage.take() else {
                 return false;
             };
-            gauge!("sise_breaker_state").set(CLOSED);
             tracing::info!(
                 seconds = now.duration_since(outage.began).as_secs(),
                 "the broker answers again"
@@ -293,7 +311,6 @@ impl Drop for Pass<'_> {
         self.breaker.change(|state| match &mut state.outage {
             Some(outage) if outage.is_tried_by(number) => {
                 outage.trial = None;
-                gauge!("sise_breaker_state").set(OPEN);
                 true
             }
             _ => false,

@@ -171,6 +171,9 @@ pub struct Receipt {
     pub life: Duration,
 }
 
+/// Some fields of a hash, and where those after them begin.
+pub type Piece = (Vec<(String, Vec<u8>)>, Option<u64>);
+
 /// Hashes: fields with values under one key.
 #[async_trait]
 pub trait Hashes: Send + Sync {
@@ -191,6 +194,15 @@ pub trait Hashes: Send + Sync {
     ///
     /// The store cannot be reached or refused.
     async fn all_fields(&self, key: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
+
+    /// Some of the fields in no order, and where to go on, or nothing after the last: for hashes that
+    /// are too large for one answer. Begins with 0. What is in the hash all the while comes once at
+    /// least, what comes or goes meanwhile may.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused.
+    async fn piece(&self, key: &str, from: u64) -> Result<Piece, StoreError>;
 
     /// Writes fields, all or none.
     ///

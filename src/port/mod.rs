@@ -18,8 +18,8 @@ pub use crate::domain::Urgency;
 pub use bans::BanStore;
 pub use brokers::{BrokerClaims, BrokerHolder};
 pub use cache::{
-    CacheEntry, CacheKeys, CacheStore, Growth, Hashes, Living, Order, Receipt, Replacement, Scored,
-    SortedSets, StoreHealth, ValueClaim, Values,
+    CacheEntry, CacheKeys, CacheStore, Growth, Hashes, Living, Order, Piece, Receipt, Replacement,
+    Scored, SortedSets, StoreHealth, ValueClaim, Values,
 };
 pub(crate) use changes::WAITING;
 pub use changes::{Change, Changes, Heard};

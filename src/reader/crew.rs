@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -12,7 +13,7 @@ use super::board::Departure;
 use super::landing::{Landing, land};
 use super::look::reading;
 use crate::domain::{Quote, Source, Symbol};
-use crate::port::{Claim, Flights, Landed, Shelf, SourceError, Urgency};
+use crate::port::{Claim, Flights, Landed, Shelf, SourceError, StoreError, Urgency};
 use crate::supervisor::spawn_brief;
 
 /// An unknown code is remembered this long, by all processes.
@@ -205,8 +206,15 @@ impl Shared {
 
     async fn keep(&self, quotes: &[Quote]) {
         let realtime = Shelf::Realtime(self.parts.ttl);
-        if let Err(error) = self.parts.store.write(quotes, realtime, None).await {
-            tracing::debug!(%error, "the prices asked for are not kept");
+        match self.parts.store.write(quotes, realtime, None).await {
+            Ok(_) => self.said_unkept.store(false, Ordering::Relaxed),
+            // Who writes for another broker says so itself.
+            Err(StoreError::OtherBroker { .. }) => {}
+            Err(error) => {
+                if !self.said_unkept.swap(true, Ordering::Relaxed) {
+                    tracing::warn!("the prices asked for are not kept: {error}");
+                }
+            }
         }
     }
 

@@ -82,6 +82,8 @@ struct Shared {
     last_seen: LastSeen,
     is_probing: AtomicBool,
     said_clocks_differ: AtomicBool,
+    /// Whether it was said that prices are not written back.
+    said_unkept: AtomicBool,
 }
 
 impl Reader {
@@ -97,6 +99,7 @@ impl Reader {
                 last_seen: LastSeen::default(),
                 is_probing: AtomicBool::new(false),
                 said_clocks_differ: AtomicBool::new(false),
+                said_unkept: AtomicBool::new(false),
             }),
             _beside: None,
         }

@@ -13,6 +13,9 @@ mod taking;
 mod want;
 mod watched;
 
+#[cfg(all(test, feature = "sim"))]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -23,6 +26,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 
+use crate::closes::Closes;
 use crate::domain::KrxTime;
 use crate::freshness::Freshness;
 use crate::leadership::{Candidate, Post};
@@ -220,6 +224,26 @@ impl Schedule {
                 self.finish(&mut state, &report, &stop).await;
             }
         }
+    }
+
+    /// The closes that are kept, as they count where this process's broker is asked. Before its first
+    /// answer the record of whose prices they are may say what it is; else it is taken for the real one,
+    /// which at worst is asked for what is kept.
+    async fn closes(&self) -> Closes {
+        let Parts {
+            broker, settings, ..
+        } = self.parts.as_ref();
+        let mut is_simulated = broker
+            .as_ref()
+            .and_then(|broker| broker.rest.is_simulated());
+        if is_simulated.is_none() {
+            let held = self.parts.broker_of_prices().await.ok().flatten();
+            let own = settings.kis.identity();
+            let held = held.filter(|held| !held.differs_from(&own));
+            is_simulated = held.and_then(|held| held.simulated);
+        }
+        let is_simulated = is_simulated.unwrap_or(false);
+        self.parts.closes().of_broker(Some(is_simulated))
     }
 
     /// What goes on beside the sweeps: the campaign for the lead, the watch over the clock, the count

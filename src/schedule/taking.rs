@@ -45,7 +45,7 @@ impl Schedule {
     ) -> Option<Vec<Symbol>> {
         let all = || self.parts.universe.load().symbols().collect::<Vec<_>>();
         let CloseOf { day, window } = of;
-        let closes = self.parts.closes();
+        let closes = self.closes().await;
         let held = state.close.take().filter(|held| held.day == day);
         if let Some(run) = held.as_ref().and_then(|held| held.run)
             && was_set_since(run, now)
@@ -64,7 +64,11 @@ impl Schedule {
                 return Some(all());
             }
             (Some(held), _) => held,
-            (None, false) => return Some(all()),
+            // Another process may have begun it.
+            (None, false) => {
+                let missing = closes.missing(&all(), window).await.unwrap_or_default();
+                return Some(if missing.is_empty() { all() } else { missing });
+            }
             (None, true) => {
                 tracing::info!(%day, "the close of the day is kept already");
                 Taking {
@@ -97,11 +101,8 @@ impl Schedule {
         if report.stopped {
             return None;
         }
-        let closes = self.parts.closes();
+        let closes = self.closes().await;
         let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
-        let held = state.close.take().filter(|held| held.day == day);
-        let (mut unknown, tries) = held.map_or_else(Default::default, |h| (h.unknown, h.tries));
-        unknown.extend(report.unknown());
         let missing = match closes.missing(&symbols, window).await {
             Ok(missing) => missing,
             Err(error) => {
@@ -109,6 +110,9 @@ impl Schedule {
                 return None;
             }
         };
+        let held = state.close.take().filter(|held| held.day == day);
+        let (mut unknown, tries) = held.map_or_else(Default::default, |h| (h.unknown, h.tries));
+        unknown.extend(report.unknown());
         let is_taken = closes.is_enough(symbols.len(), missing.len(), unknown.len());
         let left: Vec<Symbol> = missing
             .into_iter()
@@ -146,7 +150,7 @@ impl Schedule {
     /// In the session there is no close of `today`: what passes for it was taken by a clock that
     /// was wrong.
     pub(super) async fn forget_early_close(&self, state: &mut State, today: NaiveDate) {
-        let closes = self.parts.closes();
+        let closes = self.closes().await;
         if !matches!(closes.is_taken(today).await, Ok(true)) {
             return;
         }

@@ -54,7 +54,7 @@ impl Schedule {
             return None;
         }
         let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
-        let closes = self.parts.closes();
+        let closes = self.closes().await;
         // What is not known is looked at again with the next tick.
         let is_taken = closes.is_taken(since.date_naive()).await.ok()?;
         let missing = closes
@@ -87,7 +87,7 @@ impl Schedule {
     ) -> Option<KrxTime> {
         let since = run.due.last_known_since.filter(|_| !report.stopped)?;
         let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
-        let closes = self.parts.closes();
+        let closes = self.closes().await;
         let until = (self.parts.clock)() + CLOCKS_DIFFER;
         let missing = closes.missing(&symbols, (since, until)).await;
         let missing = missing.map_or(symbols.len(), |missing| missing.len());

@@ -114,6 +114,7 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             life: self.settings.store.ttl,
             cache: self.cache.clone(),
+            bulk_cache: self.bulk_cache.clone(),
             changes: Arc::clone(&self.changes),
             recorder: Arc::clone(&self.recorder),
             sweeps: self.lease.clone(),

@@ -7,6 +7,7 @@ mod ages;
 mod calls;
 mod coverage;
 mod next;
+pub(crate) mod reason;
 
 use std::collections::BTreeSet;
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use chrono::TimeZone as _;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 use super::*;
 use crate::domain::{BanKind, Calling, Denial, Index, Phase, Seoul};
@@ -20,6 +20,8 @@ struct Scripted {
     latency: Duration,
     /// The first batch takes this much longer.
     stall: Duration,
+    /// Nothing goes out within so long of the fourth batch: there is no token.
+    without_token: Duration,
     /// When each batch began.
     starts: Mutex<Vec<Instant>>,
     /// How many codes each batch had.
@@ -37,6 +39,7 @@ impl Scripted {
             most_in_flight: AtomicUsize::new(0),
             latency: Duration::from_millis(100),
             stall: Duration::ZERO,
+            without_token: Duration::ZERO,
             starts: Mutex::default(),
             lengths: Mutex::default(),
             brings_indices: false,
@@ -95,6 +98,14 @@ impl QuoteSource for Scripted {
 
     fn calling(&self) -> Calling {
         Calling::Multi
+    }
+
+    async fn ready(&self, _: Urgency) -> Result<(), SourceError> {
+        let fourth = self.starts.lock().unwrap().get(3).copied();
+        if let Some(fourth) = fourth {
+            sleep_until(fourth + self.without_token).await;
+        }
+        Ok(())
     }
 
     fn places_for_indices(&self) -> usize {
@@ -369,6 +380,27 @@ async fn the_pause_between_batches_is_kept_after_a_stall_and_before_the_second_r
     let gaps: Vec<Duration> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let stalled = Duration::from_millis(20_100);
     assert_eq!(gaps, [&[stalled][..], &[pause; 9]].concat());
+}
+
+/// No batch begins while there is no token: all those would go out together when it is there.
+#[tokio::test(start_paused = true)]
+async fn the_pause_between_batches_is_kept_after_a_wait_for_the_token() {
+    let mut source = Scripted::new(|symbol, _| quote(symbol));
+    Arc::get_mut(&mut source).unwrap().without_token = Duration::from_secs(30);
+    let pause = Duration::from_secs(2);
+    let manner = Manner {
+        batch_pause: pause,
+        ..MANNER
+    };
+    let sweeper = Sweeper::new(source.clone(), Arc::new(MemoryStore::default()), manner);
+    let report = sweeper
+        .sweep(&task(300), &|_| {}, &CancellationToken::new())
+        .await;
+    assert_eq!(report.written, 300);
+    let starts = source.starts.lock().unwrap().clone();
+    let gaps: Vec<Duration> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let waited = Duration::from_secs(30);
+    assert_eq!(gaps, [&[pause; 3][..], &[waited], &[pause; 5]].concat());
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,11 +6,12 @@ use std::time::Duration;
 use redis::AsyncCommands as _;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::support::list;
 use crate::support::until;
+use crate::support::world::World;
 use crate::wire::{get, read_until};
 use crate::{CODES, Served, codes, small};
 
@@ -173,6 +174,57 @@ async fn answers_that_nobody_reads_do_not_pile_up() {
     assert_eq!(get(&served.address, "/live").await.status, 200);
 }
 
+/// A connection from an address of this machine.
+async fn connect_from(own: [u8; 4], address: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((own, 0).into()).unwrap();
+    socket.connect(address.parse().unwrap()).await.unwrap()
+}
+
+/// Many prices for each of many connections, first of one client and then of ten, of which none reads.
+#[tokio::test]
+async fn large_answers_that_nobody_reads_are_bounded_in_bytes() {
+    const MANY: usize = 500;
+    const CONNECTIONS: usize = 128;
+    let world = World::new(&["--limit", "0"]).await;
+    let prices = |arguments: &[&str]| {
+        let program = small(&world, arguments);
+        let wanted = list::codes(MANY);
+        let lines: Vec<String> = wanted.iter().map(|code| format!("{code},KOSPI")).collect();
+        world.file("list.csv", &format!("code,market\n{}\n", lines.join("\n")));
+        program.set("SISE__API__REQUESTS_PER_SECOND", "0")
+    };
+    prices(&["run", "--once"]).run().await.exits(0);
+    let server = prices(&["serve"]).start();
+    let address = server.health_address().await;
+    let path = format!("/v1/prices?codes={}", list::codes(MANY).join(","));
+    let answer = get(&address, &path).await;
+    assert_eq!(answer.json()["prices"].as_array().unwrap().len(), MANY);
+    let size = answer.body.len();
+    assert!(size > 100_000, "{size}");
+    let before = server.peak_memory();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    let mut unread = Vec::new();
+    let mut grown = Vec::new();
+    for clients in [2..3, 3..12_u8] {
+        for client in clients {
+            for _ in 0..CONNECTIONS + 2 {
+                let mut socket = connect_from([127, 0, 0, client], &address).await;
+                // It may have been ended in favour of another already.
+                let _ = socket.write_all(request.as_bytes()).await;
+                unread.push(socket);
+            }
+        }
+        // Whoever takes its answer gets it.
+        let answer = get(&address, &path).await;
+        assert!(answer.status == 200 && answer.body.len() > size / 2);
+        grown.push(server.peak_memory() - before);
+    }
+    // 128 answers of one, 64 MB of all; and what the connections and the making of answers take.
+    assert!(grown[0] < (48 << 20), "the memory grew by {grown:?}");
+    assert!(grown[1] < (128 << 20), "the memory grew by {grown:?}");
+}
+
 /// Connections that begin a request and do not end it.
 #[tokio::test]
 async fn slow_connections_of_one_client_shut_out_nobody() {
@@ -212,7 +264,19 @@ async fn the_last_connections_are_for_health() {
         refused.is_problem(429, "too-many-requests");
         assert_eq!(refused.header("retry-after"), Some("1"));
     }
+    // A stranger who asks for nothing takes these neither.
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        idle.push(connect_from([127, 0, 0, 20], &served.address).await);
+        for path in ["/live", "/ready", "/metrics"] {
+            assert_eq!(get(&served.address, path).await.status, 200, "{path}");
+        }
+    }
+    let status = get(&served.address, "/metrics").await;
+    let status = String::from_utf8(status.body).unwrap();
+    assert!(status.contains("sise_stream_connections 14\n"), "{status}");
     drop(streams);
+    drop(idle);
     until("there is room again", async || {
         (get(&served.address, "/v1/indices").await.status == 200).then_some(())
     })

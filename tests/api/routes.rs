@@ -118,6 +118,10 @@ async fn nonsense_is_a_problem_document() {
         let (pure, _) = path.split_once('?').unwrap_or((path, ""));
         assert_eq!(document["instance"], pure, "{path}");
     }
+    let none = get(address, "/v1/prices/999999").await;
+    let none = none.is_problem(404, "no-price");
+    let reason = "it is not in the stock list, which leaves out ETFs (universe.etf)";
+    assert!(none["detail"].as_str().unwrap().contains(reason), "{none}");
     let post = request(address, "POST", "/v1/market", &[], "{}").await;
     post.is_problem(405, "method-not-allowed");
     assert!(post.header("allow").unwrap().contains("GET"));
@@ -260,7 +264,8 @@ async fn watch_lists_are_the_same_as_on_the_command_line() {
         .run()
         .await
         .exits(0);
-    assert_eq!(listed.json(), json!({"mine": ["005930", "035720"]}));
+    let mine = json!([{"name": "mine", "codes": ["005930", "035720"]}]);
+    assert_eq!(listed.json(), mine);
     let all = get(address, "/v1/watchlists").await.json();
     assert_eq!(all["watchlists"][0]["codes"], json!(["005930", "035720"]));
     let gone = request(address, "DELETE", "/v1/watchlists/mine", &[], "").await;
@@ -345,4 +350,22 @@ async fn the_type_of_a_problem_leads_to_what_it_means() {
     assert!(text.contains("This is no stock code"), "{text}");
     let none = get(&served.address, "/problems/another").await;
     none.is_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_line_says_that_its_prices_are_simulated() {
+    let served = Served::new().await;
+    let code = &codes(1)[0];
+    let line = until("the line has a point", async || {
+        let answer = get(&served.address, &format!("/v1/lines/{code}")).await;
+        let line = answer.json();
+        (!line["points"].as_array()?.is_empty()).then_some(line)
+    })
+    .await;
+    assert_eq!(line["simulated"], true, "{line}");
+    let none = get(&served.address, "/v1/lines/999999").await.json();
+    assert_eq!(
+        (&none["points"], &none["simulated"]),
+        (&json!([]), &json!(false))
+    );
 }

@@ -45,6 +45,27 @@ pub(super) async fn fields_are_written_read_and_deleted(store: &dyn CacheStore) 
     assert_eq!(store.count_keys("t:").await.unwrap(), 0);
 }
 
+pub(super) async fn a_large_hash_is_read_in_pieces(store: &dyn CacheStore) {
+    assert_eq!(store.piece(ONE, 0).await.unwrap(), (Vec::new(), None));
+    let fields: Vec<(String, Vec<u8>)> = (0..20_000)
+        .map(|number| (format!("field-{number:05}"), vec![b'x'; 80]))
+        .collect();
+    for some in fields.chunks(5_000) {
+        store.set_fields(ONE, some).await.unwrap();
+    }
+    let mut found = std::collections::BTreeMap::new();
+    let (mut from, mut longest) = (Some(0), 0);
+    while let Some(begin) = from {
+        let (piece, next) = store.piece(ONE, begin).await.unwrap();
+        longest = longest.max(piece.len());
+        found.extend(piece);
+        from = next;
+    }
+    assert!(found.into_iter().eq(fields));
+    let is_memory = store.health().await.unwrap().version.starts_with("sise");
+    assert!(is_memory || longest < 1_000, "{longest} fields at once");
+}
+
 pub(super) async fn numbers_grow_once_a_receipt(store: &dyn CacheStore) {
     let grow = async |number: u64, growths: &[Growth]| {
         store.grow(ONE, growths, &receipt(number)).await.unwrap()

@@ -23,9 +23,9 @@ use sise::port::{CacheEntry, CacheStore, Growth, Order, Receipt, Replacement, Sc
 use sise::store::MemoryStore;
 
 use hashes::{
-    a_number_is_raised_and_never_lowered, fields_are_written_read_and_deleted,
-    numbers_are_exact_to_their_end_and_stay_there, numbers_grow_once_a_receipt,
-    what_is_no_number_counts_as_absent,
+    a_large_hash_is_read_in_pieces, a_number_is_raised_and_never_lowered,
+    fields_are_written_read_and_deleted, numbers_are_exact_to_their_end_and_stay_there,
+    numbers_grow_once_a_receipt, what_is_no_number_counts_as_absent,
 };
 use sorted_sets::{
     members_are_set_anew_and_removed, members_stand_in_order_and_ties_by_their_bytes,
@@ -150,6 +150,7 @@ support::contract::contract!(
     keys_are_counted_by_the_letters_of_their_prefix,
     it_says_how_it_is,
     fields_are_written_read_and_deleted,
+    a_large_hash_is_read_in_pieces,
     numbers_grow_once_a_receipt,
     numbers_are_exact_to_their_end_and_stay_there,
     what_is_no_number_counts_as_absent,

@@ -104,6 +104,7 @@ pub(super) async fn another_kind_of_value_is_refused(store: &dyn CacheStore) {
     for key in [single, set] {
         failed(store.fields(key, &texts(&["a"])).await.map(drop));
         failed(store.all_fields(key).await.map(drop));
+        failed(store.piece(key, 0).await.map(drop));
         failed(store.set_fields(key, &field).await);
         failed(store.delete_fields(key, &texts(&["a"])).await.map(drop));
         let growths = [growth("a", 1, Some(0))];

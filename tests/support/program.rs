@@ -68,11 +68,20 @@ impl Program {
 
     /// The same, where the system gives the process so many open files and no more.
     pub(crate) fn with_files(self, limit: usize) -> Self {
+        self.through(&format!("ulimit -n {limit} && exec \"$0\" \"$@\""))
+    }
+
+    /// The same, where standard output is closed.
+    pub(crate) fn closed(self) -> Self {
+        self.through("exec \"$0\" \"$@\" >&-")
+    }
+
+    /// The same, begun by a line of the shell.
+    fn through(self, line: &str) -> Self {
         let plain = self.command.as_std();
         let mut command = Command::new("sh");
-        let limited = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
         command
-            .args(["-c", &limited])
+            .args(["-c", line])
             .arg(plain.get_program())
             .args(plain.get_args())
             .env_clear()

@@ -117,6 +117,7 @@ impl World {
             clock: Arc::clone(&self.clock),
             life: LIFE,
             cache: self.cache.clone(),
+            bulk_cache: self.cache.clone(),
             changes: self.store.clone(),
             recorder: told.clone(),
             sweeps: Some(self.store.clone()),

@@ -274,3 +274,44 @@ async fn what_is_kept_and_is_no_rule_stops_no_other() {
     assert!(!world.rules.set("low", &below(), world.now()).await.unwrap());
     process.end().await;
 }
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn marks_that_cannot_be_read_are_said_once() {
+    let world = World::new(1);
+    let said = Said::default();
+    let paper = said.clone();
+    let log = tracing_subscriber::fmt().with_writer(move || paper.clone());
+    let _listening = tracing::subscriber::set_default(log.finish());
+    let mut marks = marks::Marks::new(&world.cache);
+    let key = "sise:profile:alerts:told";
+    let another_kind = crate::port::CacheEntry {
+        key: key.to_owned(),
+        value: b"no hash".to_vec(),
+        life: None,
+    };
+    let store: &dyn crate::port::CacheStore = &*world.store;
+    store.set(&[another_kind]).await.unwrap();
+    for _ in 0..3 {
+        assert!(marks.read().await.is_err());
+    }
+    let text = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
+    let warned = |line: &&str| line.contains("WARN") && line.contains("cannot be read");
+    assert_eq!(text.lines().filter(warned).count(), 1, "{text}");
+    store.delete(&[key.to_owned()]).await.unwrap();
+    seconds(10).await;
+    assert!(marks.read().await.unwrap().is_empty());
+}

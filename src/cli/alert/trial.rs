@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::super::output::{self, grouped};
-use super::super::words::percent;
+use super::super::standing::Standing;
+use super::super::words::{SIMULATED, percent};
 use crate::alerts::{Delivery, Try};
 use crate::domain::{Alert, Condition, Coverage, Event, KrxTime, Quote, Rule, Symbol};
 use crate::port::Change;
@@ -92,6 +93,9 @@ pub(super) async fn run(parts: &Parts, rule: &Rule, json: bool) -> Outcome {
         for warning in found.warnings {
             output::note(warning);
         }
+        if found.live.iter().any(|quote| quote.simulated) {
+            output::note(SIMULATED);
+        }
         output::line(format!("test alert {}", alert.id));
         output::line(format!("  stream   {stream}"));
         output::line("  journal  written; `sise alert list --fired` shows it");
@@ -128,16 +132,7 @@ async fn of_stocks(parts: &Parts, rule: &Rule) -> Result<Found, Failure> {
         Some(beyond) if beyond.is_empty() => lines.push("none is beyond the limit now".to_owned()),
         Some(beyond) => {
             lines.push(format!("{} beyond the limit now:", grouped(beyond.len())));
-            let named = beyond.iter().take(NAMED).map(|quote| {
-                let rate = quote.change_rate;
-                let rate = rate.map_or_else(String::new, |rate| format!(" ({rate:+.2} %)"));
-                let price = grouped(quote.price);
-                format!(
-                    "  {} {} {price} won{rate}",
-                    quote.stock_code, quote.stock_name
-                )
-            });
-            lines.extend(named);
+            lines.extend(beyond.iter().take(NAMED).map(|quote| named(quote)));
         }
     }
     let codes = |beyond: Vec<&Quote>| beyond.iter().map(|quote| quote.stock_code).collect();
@@ -148,6 +143,21 @@ async fn of_stocks(parts: &Parts, rule: &Rule) -> Result<Found, Failure> {
         warnings: outlook.warnings(&rule.terms),
         live: outlook.live,
     })
+}
+
+/// A price beyond the limit.
+fn named(quote: &Quote) -> String {
+    let rate = quote.change_rate;
+    let rate = rate.map_or_else(String::new, |rate| format!(" ({rate:+.2} %)"));
+    let standing = Standing::of(quote);
+    let standing = standing.map_or_else(String::new, |standing| format!(", {}", standing.words()));
+    let simulated = if quote.simulated { ", simulated" } else { "" };
+    format!(
+        "  {} {} {} won{rate}{standing}{simulated}",
+        quote.stock_code,
+        quote.stock_name,
+        grouped(quote.price)
+    )
 }
 
 async fn of_market(parts: &Parts, rule: &Rule, now: KrxTime) -> Result<Found, Failure> {
@@ -189,4 +199,29 @@ async fn of_market(parts: &Parts, rule: &Rule, now: KrxTime) -> Result<Found, Fa
         ));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{PriceLimit, Seoul, Status};
+    use chrono::TimeZone as _;
+
+    #[test]
+    fn a_price_is_marked_as_everywhere() {
+        let at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();
+        let mut quote = Quote {
+            change_rate: Some(0.0),
+            ..Quote::sample("005930".parse().unwrap(), 9_900, at)
+        };
+        assert_eq!(named(&quote), "  005930 회사 9,900 won (+0.00 %)");
+        quote.status = Status::Halted;
+        quote.simulated = true;
+        let line = "  005930 회사 9,900 won (+0.00 %), halted, simulated";
+        assert_eq!(named(&quote), line);
+        quote.status = Status::Trading;
+        quote.limit = Some(PriceLimit::Upper);
+        quote.simulated = false;
+        assert_eq!(named(&quote), "  005930 회사 9,900 won (+0.00 %), limit up");
+    }
 }

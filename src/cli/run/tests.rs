@@ -1,7 +1,9 @@
 //! Kills each task of a daemon, and sees what it promised.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
@@ -10,8 +12,10 @@ use super::*;
 use crate::clock;
 use crate::config::Settings;
 use crate::daemon::DaemonError;
+use crate::domain::BrokerIdentity;
 use crate::journal::notebook;
 use crate::leadership::Post;
+use crate::port::{BrokerClaims, BrokerHolder};
 use crate::setup::{Outside, WorkShare};
 use crate::sim::{Sim, SimOptions};
 use crate::store::{MemoryLease, MemoryStore, MemoryWork};
@@ -229,4 +233,80 @@ async fn a_daemon_ends_with_an_error_when_what_is_vital_dies() {
         let failure = format!("{:?}", Failure::from(ended.unwrap_err()));
         assert!(failure.contains("code: 1,"), "{failure}");
     }
+}
+
+/// Another broker's prices stand in the store; counts how often that is asked.
+#[derive(Default)]
+struct OthersPrices(AtomicUsize);
+
+#[async_trait]
+impl BrokerClaims for OthersPrices {
+    async fn claim_broker(
+        &self,
+        _: &BrokerIdentity,
+        _: &str,
+        _: Duration,
+    ) -> Result<Option<BrokerHolder>, StoreError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        self.broker_holder().await
+    }
+
+    async fn broker_holder(&self) -> Result<Option<BrokerHolder>, StoreError> {
+        Ok(Some(BrokerHolder {
+            broker: BrokerIdentity {
+                address: "http://other".to_owned(),
+                account: "real".to_owned(),
+                simulated: None,
+            },
+            process: "other".to_owned(),
+            left: Duration::from_secs(100),
+        }))
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_its_plan_refuses_claims_no_prices() {
+    let state = tempfile::tempdir().unwrap();
+    let mut layers = Layers::unset();
+    for (key, value) in [
+        // One code a call: too slow for the whole list.
+        ("kis.env", "paper"),
+        ("kis.app_key", "key"),
+        ("kis.app_secret", "secret"),
+        ("store.url", "memory"),
+        ("universe.source", "shipped"),
+        ("state.directory", state.path().to_str().unwrap()),
+    ] {
+        layers.set(key, value);
+    }
+    let settings = Settings::new(&layers).unwrap();
+    let claims = Arc::new(OthersPrices::default());
+    let outside = Outside {
+        brokers: Some(claims.clone()),
+        ..Outside::new(&settings, clock::system()).unwrap()
+    };
+    let parts = Parts::on(settings, outside).unwrap();
+    let broker = parts.broker.clone().unwrap();
+    let refused = async |allow_gaps| {
+        let arguments = RunArguments {
+            once: false,
+            codes: None,
+            codes_file: None,
+            if_open: false,
+            always_open: true,
+            allow_gaps,
+            json: false,
+        };
+        let refused = make_ready(&arguments, &parts, &broker).await;
+        let claimed = claims.0.load(Ordering::Relaxed);
+        (format!("{:?}", refused.unwrap_err()), claimed)
+    };
+    let (failure, claimed) = refused(false).await;
+    assert!(failure.contains("code: 2,"), "{failure}");
+    assert!(failure.contains("cannot keep its"), "{failure}");
+    assert_eq!(claimed, 0);
+    let (failure, claimed) = refused(true).await;
+    assert!(failure.contains("code: 2,"), "{failure}");
+    assert!(failure.contains("store.namespace"), "{failure}");
+    assert_eq!(claimed, 1);
 }

@@ -276,6 +276,9 @@ impl Sentry {
                 | Phase::PreMarket
                 | Phase::AfterMarket
         );
+        // Another program says no phase; what it wrote is of now if it is young enough.
+        let trades =
+            trades || (quote.source == Quote::OTHER_PROGRAM && quote.session == Phase::default());
         let age = now - quote.fetched_at;
         quote.price > 0
             && quote.status == Status::Trading

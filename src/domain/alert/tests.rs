@@ -163,6 +163,24 @@ fn where_it_is_asked_only_the_next_crossing_is_told() {
 }
 
 /// What was not told in quiet hours, or too soon after another, is told when it may be.
+/// It writes the seven fields alone, and no phase.
+#[test]
+fn a_price_of_another_program_is_watched_too() {
+    let mut watch = Watch::new(always(Condition::PriceAbove(70_000)));
+    let alert = watch.after(6).sees(|quote| {
+        quote.price = 71_000;
+        quote.source = Quote::OTHER_PROGRAM.into();
+        quote.session = Phase::default();
+    });
+    assert!(alert.is_some());
+    let mut watch = Watch::new(always(Condition::PriceAbove(70_000)));
+    let closed = watch.after(6).sees(|quote| {
+        quote.price = 71_000;
+        quote.session = Phase::Closed;
+    });
+    assert_eq!(closed, None);
+}
+
 #[test]
 fn a_level_that_is_passed_in_quiet_hours_is_told_after_them() {
     let mut terms = Terms::new(Condition::PriceBelow(70_000));

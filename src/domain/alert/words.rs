@@ -2,10 +2,16 @@
 
 use super::Condition;
 use super::series::real;
-use crate::domain::Quote;
+use crate::domain::{PriceLimit, Quote, Status};
 
-/// What happened to a stock.
+/// What happened to a stock, and what must be known of its price.
 pub(super) fn of_stock(when: &Condition, quote: &Quote, value: f64) -> String {
+    let standing = standing(quote).map_or_else(String::new, |words| format!(", {words}"));
+    let simulated = if quote.simulated { " (simulated)" } else { "" };
+    format!("{}{standing}{simulated}", event(when, quote, value))
+}
+
+fn event(when: &Condition, quote: &Quote, value: f64) -> String {
     let who = match quote.stock_name.as_str() {
         "" => quote.stock_code.to_string(),
         name => format!("{name} ({})", quote.stock_code),
@@ -31,6 +37,17 @@ pub(super) fn of_stock(when: &Condition, quote: &Quote, value: f64) -> String {
         ),
         // Not about a stock.
         Condition::CoverageBelow { .. } | Condition::LeaderLost { .. } => who,
+    }
+}
+
+/// Why a price is no usual one, in the words of the terminal.
+fn standing(quote: &Quote) -> Option<&'static str> {
+    match (quote.status, quote.limit) {
+        (Status::Halted, _) => Some("halted"),
+        (Status::Untraded, _) => Some("untraded"),
+        (Status::Trading, Some(PriceLimit::Upper)) => Some("limit up"),
+        (Status::Trading, Some(PriceLimit::Lower)) => Some("limit down"),
+        (Status::Trading, None) => None,
     }
 }
 
@@ -65,5 +82,46 @@ fn length(seconds: u64) -> String {
         _ if seconds.is_multiple_of(3_600) => format!("{} h", seconds / 3_600),
         _ if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
         _ => format!("{seconds} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Seoul;
+    use chrono::TimeZone as _;
+
+    #[test]
+    fn an_alert_says_that_its_price_is_simulated_or_no_usual_one() {
+        let at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();
+        let usual = Quote::sample("005930".parse().unwrap(), 69_900, at);
+        let text = |change: &dyn Fn(&mut Quote)| {
+            let mut quote = usual.clone();
+            change(&mut quote);
+            of_stock(&Condition::PriceBelow(70_000), &quote, 69_900.0)
+        };
+        let plain = "회사 (005930) is below 70,000 won: 69,900 won";
+        assert_eq!(text(&|_| {}), plain);
+        assert_eq!(
+            text(&|q| q.simulated = true),
+            format!("{plain} (simulated)")
+        );
+        assert_eq!(
+            text(&|q| q.status = Status::Halted),
+            format!("{plain}, halted")
+        );
+        assert_eq!(
+            text(&|q| q.status = Status::Untraded),
+            format!("{plain}, untraded")
+        );
+        assert_eq!(
+            text(&|q| q.limit = Some(PriceLimit::Upper)),
+            format!("{plain}, limit up")
+        );
+        let both = text(&|q| {
+            q.limit = Some(PriceLimit::Lower);
+            q.simulated = true;
+        });
+        assert_eq!(both, format!("{plain}, limit down (simulated)"));
     }
 }

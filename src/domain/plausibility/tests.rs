@@ -174,9 +174,26 @@ fn without_limits_the_range_of_the_day_decides() {
         (40_050, PriceRange::FirstDay, "outside_limits"),
         (5_990, PriceRange::FirstDay, "outside_limits"),
         (30, PriceRange::Unlimited, ""),
-        (30, PriceRange::Unknown, ""),
+        // A share goes no farther than on a first day where nobody says that it is in liquidation.
+        (30, PriceRange::Unknown, "outside_limits"),
+        (5_990, PriceRange::Unknown, "outside_limits"),
+        (6_000, PriceRange::Unknown, ""),
+        (40_000, PriceRange::Unknown, ""),
+        (50_500, PriceRange::Unknown, "outside_limits"),
     ] {
         assert_eq!(slug(alone(price), of(range)), expected, "{price} {range:?}");
+    }
+    for group in [
+        None,
+        Some(Group::Etf),
+        Some(Group::ForeignEtf),
+        Some(Group::Etn),
+    ] {
+        let unknown = Rules {
+            group,
+            ..of(PriceRange::Unknown)
+        };
+        assert_eq!(slug(alone(30), unknown), "", "{group:?}");
     }
     // The broker's limits say nothing in liquidation.
     let liquidation = Rules {
@@ -185,6 +202,67 @@ fn without_limits_the_range_of_the_day_decides() {
     };
     assert_eq!(slug(alone(30), liquidation), "");
     assert_eq!(slug(alone(30), RULES), "outside_limits");
+}
+
+#[test]
+fn limits_that_no_such_day_has_are_no_limits() {
+    let at = |price| Figures {
+        price,
+        base: Some(9_900),
+        open: None,
+        high: None,
+        low: None,
+        volume: None,
+        value: None,
+    };
+    for (range, limits, price, expected) in [
+        // 6,930 to 12,870 of 9,900.
+        (PriceRange::Usual, (5_000, 90_000), 50_000, "outside_limits"),
+        (PriceRange::Usual, (5_000, 90_000), 12_880, "outside_limits"),
+        (PriceRange::Usual, (5_000, 90_000), 12_870, ""),
+        (PriceRange::Usual, (6_920, 12_880), 12_880, ""),
+        // After a long halt.
+        (PriceRange::Usual, (4_950, 19_800), 19_800, ""),
+        (PriceRange::Usual, (4_900, 19_800), 6_920, "outside_limits"),
+        (PriceRange::Usual, (4_950, 19_900), 12_880, "outside_limits"),
+        (PriceRange::Usual, (7_000, 12_000), 12_010, "outside_limits"),
+        // 5,940 to 39,600.
+        (
+            PriceRange::FirstDay,
+            (5_000, 90_000),
+            50_000,
+            "outside_limits",
+        ),
+        (PriceRange::FirstDay, (5_940, 39_600), 39_600, ""),
+        (
+            PriceRange::Unknown,
+            (5_000, 90_000),
+            50_000,
+            "outside_limits",
+        ),
+        (PriceRange::Unknown, (5_000, 90_000), 12_880, ""),
+        (
+            PriceRange::Unknown,
+            (6_930, 12_870),
+            12_880,
+            "outside_limits",
+        ),
+        (PriceRange::Unlimited, (6_930, 12_870), 50_000, ""),
+    ] {
+        let rules = Rules {
+            limits: Some(limits),
+            range,
+            ..RULES
+        };
+        assert_eq!(slug(at(price), rules), expected, "{price} {rules:?}");
+    }
+    // Some funds move twice as far as what they follow.
+    let fund = Rules {
+        limits: Some((3_960, 15_840)),
+        group: Some(Group::Etf),
+        ..RULES
+    };
+    assert_eq!(slug(at(15_840), fund), "");
 }
 
 #[test]
@@ -247,9 +325,18 @@ struct Recorded {
     shares: Option<u64>,
 }
 
+/// What became of the recorded rows: how many there are, how many go beyond the usual range, and how
+/// many beyond that of a first day.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Judged {
+    rows: usize,
+    wide: usize,
+    unlimited: usize,
+}
+
 /// Whether the recorded row is judged as it should: what stays within the usual range is so without any
 /// other knowledge, all else by what the broker would say of it.
-fn judge(recorded: &Recorded, wide: &mut usize) {
+fn judge(recorded: &Recorded, judged: &mut Judged) {
     let Recorded {
         what,
         figures,
@@ -263,7 +350,7 @@ fn judge(recorded: &Recorded, wide: &mut usize) {
         is_evening: false,
     };
     if let Err(Implausible::OutsideLimits { .. }) = figures.check(&rules) {
-        *wide += 1;
+        judged.wide += 1;
         let unlimited = Rules {
             range: PriceRange::Unlimited,
             ..rules
@@ -271,6 +358,26 @@ fn judge(recorded: &Recorded, wide: &mut usize) {
         assert_eq!(figures.check(&unlimited), Ok(()), "{what}");
     } else {
         assert_eq!(figures.check(&rules), Ok(()), "{what}");
+        // Limits of a tick more or less change nothing, and without a range they are all there is.
+        let told = figures.base.map(price_limits);
+        for range in [PriceRange::Usual, PriceRange::Unknown] {
+            let rules = Rules {
+                limits: told,
+                range,
+                ..rules
+            };
+            let is_too_wide = |base| told.is_some_and(|told| rules.are_too_wide(told, base));
+            assert!(!figures.base.is_some_and(is_too_wide), "{what}");
+            assert_eq!(figures.check(&rules), Ok(()), "{what}");
+        }
+    }
+    let unknown = Rules {
+        range: PriceRange::Unknown,
+        ..rules
+    };
+    if let Err(why) = figures.check(&unknown) {
+        judged.unlimited += 1;
+        assert_eq!(why.slug(), "outside_limits", "{what}");
     }
 }
 
@@ -285,8 +392,8 @@ fn number(fields: &csv::StringRecord, place: usize) -> Option<i64> {
 
 /// Rows of a table of daily bars (code, date, market, open, high, low, close, base, volume, value,
 /// shares, source).
-fn judge_daily(table: impl std::io::Read) -> (usize, usize) {
-    let (mut rows, mut wide) = (0, 0);
+fn judge_daily(table: impl std::io::Read) -> Judged {
+    let mut judged = Judged::default();
     for fields in csv::Reader::from_reader(table).records() {
         let fields = fields.unwrap();
         let positive = |place| number(&fields, place).filter(|number| *number > 0);
@@ -294,7 +401,7 @@ fn judge_daily(table: impl std::io::Read) -> (usize, usize) {
         if &fields[1] < "20230125" || &fields[11] == "N" {
             continue;
         }
-        rows += 1;
+        judged.rows += 1;
         let recorded = Recorded {
             what: fields.iter().collect::<Vec<_>>().join(","),
             figures: Figures {
@@ -308,20 +415,20 @@ fn judge_daily(table: impl std::io::Read) -> (usize, usize) {
             },
             shares: positive(10).and_then(|shares| shares.try_into().ok()),
         };
-        judge(&recorded, &mut wide);
+        judge(&recorded, &mut judged);
     }
-    (rows, wide)
+    judged
 }
 
 /// Rows of whole-market snapshots (time, code, market, close, change, rate, open, high, low, volume,
 /// value, capitalisation).
-fn judge_snapshots(table: impl std::io::Read) -> (usize, usize) {
-    let (mut rows, mut wide) = (0, 0);
+fn judge_snapshots(table: impl std::io::Read) -> Judged {
+    let mut judged = Judged::default();
     for fields in csv::Reader::from_reader(table).records() {
         let fields = fields.unwrap();
         let positive = |place| number(&fields, place).filter(|number| *number > 0);
         let Some(price) = positive(3) else { continue };
-        rows += 1;
+        judged.rows += 1;
         let recorded = Recorded {
             what: fields.iter().collect::<Vec<_>>().join(","),
             figures: Figures {
@@ -335,9 +442,9 @@ fn judge_snapshots(table: impl std::io::Read) -> (usize, usize) {
             },
             shares: None,
         };
-        judge(&recorded, &mut wide);
+        judge(&recorded, &mut judged);
     }
-    (rows, wide)
+    judged
 }
 
 /// Days of note: first days, liquidation, capital reductions, midpoint trades, halts, volume
@@ -346,8 +453,13 @@ const DAYS: &str = include_str!("../../../tests/fixtures/days-of-note.csv");
 
 #[test]
 fn recorded_days_of_note_are_plausible() {
-    let (rows, wide) = judge_daily(DAYS.as_bytes());
-    assert_eq!((rows, wide), (28, 8));
+    let judged = judge_daily(DAYS.as_bytes());
+    let expected = Judged {
+        rows: 28,
+        wide: 8,
+        unlimited: 2,
+    };
+    assert_eq!(judged, expected);
 }
 
 /// Where the recorded days of the whole market lie, if they do.
@@ -382,12 +494,15 @@ fn no_recorded_day_of_the_market_gives_a_false_alarm() {
             eprintln!("zstd is not installed: {name} is left out");
             continue;
         };
-        let (rows, wide) = judge_daily(unpacked.stdout.take().unwrap());
+        let judged = judge_daily(unpacked.stdout.take().unwrap());
         assert!(unpacked.wait().unwrap().success());
         assert!(
-            rows > 200_000 && wide * 1_000 < rows,
-            "{name}: {rows} {wide}"
+            judged.rows > 200_000 && judged.wide * 1_000 < judged.rows,
+            "{name}: {judged:?}"
         );
+        // In liquidation only; one was measured against what it was held to be worth before its
+        // first trade.
+        assert!(judged.unlimited * 5_000 < judged.rows, "{name}: {judged:?}");
         codes.insert(name.to_owned());
     }
     for path in recorded("intraday") {
@@ -399,10 +514,10 @@ fn no_recorded_day_of_the_market_gives_a_false_alarm() {
         flate2::read::MultiGzDecoder::new(File::open(&path).unwrap())
             .read_to_string(&mut text)
             .unwrap();
-        let (rows, wide) = judge_snapshots(text.as_bytes());
+        let judged = judge_snapshots(text.as_bytes());
         assert!(
-            rows > 20_000 && wide * 1_000 < rows,
-            "{name}: {rows} {wide}"
+            judged.rows > 20_000 && judged.wide * 1_000 < judged.rows,
+            "{name}: {judged:?}"
         );
     }
 }

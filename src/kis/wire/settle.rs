@@ -112,15 +112,27 @@ impl Told<'_> {
             let change = price - base;
             return Err(Implausible::Change { change, price });
         }
+        let basis = known.basis;
+        // Without a base price of its own a row is held against the one that is known.
+        let held_against = base.or(basis.map(|basis| basis.base));
+        let rules = Rules {
+            limits: None,
+            range,
+            group: known.listing.map(|listing| listing.group),
+            shares: known.listing.and_then(|listing| listing.shares),
+            is_evening,
+        };
         let limits = self.limits.filter(|(lower, upper)| {
-            // Limits that no day has are a damage of their own.
-            let can_be = *lower > 0 && lower < upper && *upper / 20 <= *lower;
+            // Limits that no day has, or not this one, are a damage of their own.
+            let can_be = *lower > 0
+                && lower < upper
+                && *upper / 20 <= *lower
+                && !held_against.is_some_and(|base| rules.are_too_wide((*lower, *upper), base));
             if !can_be {
                 contradicted.push(Contradicted::Limits);
             }
             can_be
         });
-        let basis = known.basis;
         if let (None, Some(base), Some(basis)) = (self.base, base, basis)
             && base != basis.base
         {
@@ -129,15 +141,7 @@ impl Told<'_> {
         }
         let is_same_basis = |basis: &Basis| base.is_none_or(|base| base == basis.base);
         let limits = limits.or(basis.filter(is_same_basis).and_then(|basis| basis.limits));
-        let rules = Rules {
-            limits,
-            range,
-            group: known.listing.map(|listing| listing.group),
-            shares: known.listing.and_then(|listing| listing.shares),
-            is_evening,
-        };
-        // Without a base price of its own a row is held against the one that is known.
-        let held_against = base.or(basis.map(|basis| basis.base));
+        let rules = Rules { limits, ..rules };
         self.figures(held_against).check(&rules)?;
         let change = base.map(|base| price - base);
         if let (Some(change), Some(base)) = (change, base) {

@@ -869,3 +869,98 @@ fn a_single_row_of_another_code_is_no_answer() {
         assert_eq!(read(other, "035720"), Err(refused));
     }
 }
+
+/// What a row of base price 9,900 with these limits gives, where the list says this of a liquidation.
+fn of_9900(
+    price: i64,
+    limits: [&str; 2],
+    in_liquidation: Option<bool>,
+) -> Result<(i64, Vec<Contradicted>), String> {
+    let mut stock = listing("005930", Some(false));
+    stock.in_liquidation = in_liquidation;
+    let context = Context {
+        listing: Some(&stock),
+        ..context()
+    };
+    let [lower, upper] = limits;
+    let change = price - 9_900;
+    let multi = format!(
+        r#"{{"output":{{"inter2_prpr":"{price}","inter2_sdpr":"9900","inter2_prdy_vrss":"{change}","inter2_llam":"{lower}","inter2_mxpr":"{upper}"}},"rt_cd":"0"}}"#
+    );
+    let single = format!(
+        r#"{{"output":{{"stck_prpr":"{price}","stck_sdpr":"9900","prdy_vrss":"{change}","stck_llam":"{lower}","stck_mxpr":"{upper}"}},"rt_cd":"0"}}"#
+    );
+    let (multi, single) = (Body::new(multi.as_bytes()), Body::new(single.as_bytes()));
+    let multi: Vec<MultiRow<'_>> = multi.rows(200).unwrap();
+    let single: Vec<SingleRow<'_>> = single.rows(200).unwrap();
+    let [multi, single] =
+        [multi[0].read(context), single[0].read(context)].map(|read| match read {
+            Ok(read) => Ok((read.quote.price, read.contradicted)),
+            Err(NoQuote::Refused(why)) => Err(why.to_string()),
+            Err(why) => panic!("{why:?}"),
+        });
+    assert_eq!(multi, single);
+    multi
+}
+
+#[test]
+fn a_row_without_limits_goes_no_farther_than_any_share_can() {
+    for limits in [["", ""], ["0", "0"], ["x", "90000"]] {
+        for (price, words) in [
+            (
+                50_000,
+                "implausible: price 50000 is outside the limits 5940 to 39600",
+            ),
+            (
+                5_000,
+                "implausible: price 5000 is outside the limits 5940 to 39600",
+            ),
+        ] {
+            let refused = of_9900(price, limits, None);
+            assert_eq!(refused, Err(words.to_owned()), "{limits:?}");
+            // Its list says so.
+            assert_eq!(of_9900(price, limits, Some(true)), Ok((price, vec![])));
+        }
+        assert_eq!(of_9900(30_000, limits, None), Ok((30_000, vec![])));
+        assert!(of_9900(30_000, limits, Some(false)).is_err());
+    }
+}
+
+#[test]
+fn limits_wider_than_the_day_can_have_are_counted_and_count_for_nothing() {
+    let wide = ["5000", "90000"];
+    for in_liquidation in [None, Some(false)] {
+        assert!(of_9900(50_000, wide, in_liquidation).is_err());
+        assert!(of_9900(5_900, wide, in_liquidation).is_err());
+        let counted = Ok((12_000, vec![Contradicted::Limits]));
+        assert_eq!(of_9900(12_000, wide, in_liquidation), counted);
+        let usual = ["6930", "12870"];
+        assert_eq!(of_9900(12_870, usual, in_liquidation), Ok((12_870, vec![])));
+        assert!(of_9900(12_880, usual, in_liquidation).is_err());
+    }
+    assert!(of_9900(12_880, wide, Some(false)).is_err());
+}
+
+#[test]
+fn the_limits_of_recorded_bodies_are_those_of_the_usual_range() {
+    let mut stock = listing("005930", Some(false));
+    stock.in_liquidation = Some(false);
+    let context = Context {
+        listing: Some(&stock),
+        ..context()
+    };
+    let body = Body::new(recorded!("intstock-multprice-FHKST11300006.json"));
+    let rows: Vec<MultiRow<'_>> = body.rows(200).unwrap();
+    for row in rows.iter().take(2) {
+        assert_eq!(row.read(context).unwrap().contradicted, []);
+    }
+    for body in [
+        recorded!("recorded-inquire-price-FHKST01010100-005930-20250725T094731.json"),
+        recorded!("recorded-inquire-price-1-2024.json"),
+        recorded!("inquire-price-FHKST01010100.json"),
+    ] {
+        let body = Body::new(body);
+        let rows: Vec<SingleRow<'_>> = body.rows(200).unwrap();
+        assert_eq!(rows[0].read(context).unwrap().contradicted, []);
+    }
+}

@@ -1,14 +1,18 @@
 //! Which records are trades of this moment (contract 5.5): the stream also carries expected matches of
 //! auctions, trades beside the market, and now and then a record of another day or hour.
 
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{NaiveDateTime, TimeDelta};
 
 use super::frame::Record;
 use crate::domain::KrxTime;
 use crate::kis::wire::is_expected_match;
 
-/// A trade is told within this time, and the clocks of exchange and host differ by less.
-const APART: TimeDelta = TimeDelta::seconds(60);
+/// A trade is told within this time.
+const LATE: TimeDelta = TimeDelta::seconds(60);
+
+/// What the clock here may be behind that of the exchange: it goes by the store's as well. Further
+/// ahead a record would outrank trades that come after it, so that it is refused.
+const AHEAD: TimeDelta = TimeDelta::seconds(2);
 
 /// Why a record gives no price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,21 +27,27 @@ pub(crate) enum NoTrade {
     Basket,
     /// It is a buy-in, a market of its own.
     BuyIn,
+    /// It is of before the open, where none happens.
+    BeforeOpen,
+    /// Its day or its time cannot be read.
+    NoTime,
     /// It is of another day.
     OtherDay,
-    /// It is of another hour of this day.
+    /// It is of another time of this day.
     OtherHour,
 }
 
 impl NoTrade {
     /// All of them.
     #[cfg(feature = "daemon")]
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::NoPrice,
         Self::Expected,
         Self::Block,
         Self::Basket,
         Self::BuyIn,
+        Self::BeforeOpen,
+        Self::NoTime,
         Self::OtherDay,
         Self::OtherHour,
     ];
@@ -51,34 +61,45 @@ impl NoTrade {
             Self::Block => "block_trade",
             Self::Basket => "basket_trade",
             Self::BuyIn => "buy_in",
+            Self::BeforeOpen => "before_open",
+            Self::NoTime => "no_time",
             Self::OtherDay => "other_day",
             Self::OtherHour => "other_hour",
         }
+    }
+
+    /// Whether it may be a trade of this moment that was damaged, or one that a wrong clock hides:
+    /// its price is asked for.
+    #[cfg(feature = "daemon")]
+    pub(super) fn may_be_a_trade(self) -> bool {
+        matches!(
+            self,
+            Self::NoPrice | Self::NoTime | Self::OtherDay | Self::OtherHour
+        )
     }
 }
 
 /// When the trade of `record` happened, if it is a trade of the market just before `arrived_at`.
 ///
-/// A day or time that cannot be read leaves those of the arrival, a moment later. A time ahead of
-/// the arrival is taken for the arrival's, so that no record outranks what arrives after it.
+/// It is the time of the record or none: that of the arrival would outrank trades that come after it,
+/// which are of some seconds before they arrive.
 pub(super) fn traded_at(
     record: &Record<'_>,
     arrived_at: KrxTime,
 ) -> Result<NaiveDateTime, NoTrade> {
     market(record)?;
     let arrived_at = arrived_at.naive_local();
-    let day = NaiveDate::parse_from_str(record.field(34), "%Y%m%d").ok();
-    if day.is_some_and(|day| day != arrived_at.date()) {
+    let day = record.day().ok_or(NoTrade::NoTime)?;
+    let time = record.time().ok_or(NoTrade::NoTime)?;
+    if day != arrived_at.date() {
         return Err(NoTrade::OtherDay);
     }
-    let Ok(time) = NaiveTime::parse_from_str(record.field(2), "%H%M%S") else {
-        return Ok(arrived_at);
-    };
-    let traded_at = arrived_at.date().and_time(time);
-    if (traded_at - arrived_at).abs() > APART {
+    let traded_at = day.and_time(time);
+    let late = arrived_at - traded_at;
+    if late > LATE || late < -AHEAD {
         return Err(NoTrade::OtherHour);
     }
-    Ok(traded_at.min(arrived_at))
+    Ok(traded_at)
 }
 
 /// Whether it is a trade of the stock's own market: `HOUR_CLS_CODE` tells expected matches, the two
@@ -91,6 +112,7 @@ fn market(record: &Record<'_>) -> Result<(), NoTrade> {
         [b'7' | b'8', ..] | [_, b'8', ..] => Err(NoTrade::BuyIn),
         [_, b'2', ..] => Err(NoTrade::Block),
         [_, b'3', ..] => Err(NoTrade::Basket),
+        [b'1', ..] => Err(NoTrade::BeforeOpen),
         _ => Ok(()),
     }
 }
@@ -143,6 +165,9 @@ mod tests {
             ("70", NoTrade::BuyIn),
             ("80", NoTrade::BuyIn),
             ("28", NoTrade::BuyIn),
+            ("10", NoTrade::BeforeOpen),
+            ("11", NoTrade::BeforeOpen),
+            ("17", NoTrade::BeforeOpen),
         ] {
             assert_eq!(of(&[(35, code)]), Err(why), "{code}");
         }
@@ -157,26 +182,41 @@ mod tests {
         for day in ["20200102", "20261113", "20261119", "20261121", "20271120"] {
             assert_eq!(of(&[(34, day)]), Err(NoTrade::OtherDay), "{day}");
         }
-        for time in ["000001", "235959", "095858", "100102", "090000", "153000"] {
+        for time in [
+            "000001", "235959", "095859", "100003", "100010", "100100", "090000", "153000",
+        ] {
             assert_eq!(of(&[(2, time)]), Err(NoTrade::OtherHour), "{time}");
         }
+        // Each has its own time, also where the clock here is a little behind.
         for (time, at) in [
             ("100000", "2026-11-20 10:00:00"),
+            ("095955", "2026-11-20 09:59:55"),
             ("095901", "2026-11-20 09:59:01"),
-            // Ahead: of the arrival.
-            ("100001", "2026-11-20 10:00:00.500"),
-            ("100059", "2026-11-20 10:00:00.500"),
+            ("100001", "2026-11-20 10:00:01"),
+            ("100002", "2026-11-20 10:00:02"),
         ] {
             assert_eq!(of(&[(2, time)]).unwrap(), at, "{time}");
         }
-        // What cannot be read is of the arrival.
-        for (number, text) in [(2, ""), (2, "256199"), (2, "x"), (34, ""), (34, "20261340")] {
-            assert!(of(&[(number, text)]).is_ok(), "{number} {text}");
+    }
+
+    #[test]
+    fn a_day_or_time_that_cannot_be_read_is_none() {
+        for time in [
+            "", "x", "256199", "10000", "1000000", "10:0:0", "10000 ", "-10000",
+        ] {
+            assert_eq!(of(&[(2, time)]), Err(NoTrade::NoTime), "{time}");
         }
-        assert_eq!(
-            of(&[(34, ""), (2, "235959")]),
-            Err(NoTrade::OtherHour),
-            "the day does not say it, the time does"
-        );
+        for day in [
+            "",
+            "x",
+            "20261340",
+            "2026112",
+            "261120",
+            "2026-11-20",
+            "+2026112",
+        ] {
+            assert_eq!(of(&[(34, day)]), Err(NoTrade::NoTime), "{day}");
+        }
+        assert_eq!(of(&[(34, ""), (2, "235959")]), Err(NoTrade::NoTime));
     }
 }

@@ -1,5 +1,7 @@
 //! Frames of the live feed: `<enc>|<TR>|<count>|<data>` (contract 5.4).
 
+use chrono::{NaiveDate, NaiveTime};
+
 /// The trades of the exchange, the one stream that is subscribed to.
 pub(super) const TRADES: &str = "H0STCNT0";
 
@@ -103,8 +105,11 @@ impl<'a> Frame<'a> {
         let count = self.count()?;
         let fields: Vec<&str> = data.split('^').collect();
         let width = fields.len() / count;
-        if !fields.len().is_multiple_of(count) || !(LEAST_WIDTH..=MOST_WIDTH).contains(&width) {
+        if !(LEAST_WIDTH..=MOST_WIDTH).contains(&width) {
             return Err(Dropped::Count);
+        }
+        if !fields.len().is_multiple_of(count) {
+            return around_a_damaged_one(&fields, count, width).ok_or(Dropped::Count);
         }
         let records: Vec<Record<'d>> = fields
             .chunks_exact(width)
@@ -117,6 +122,38 @@ impl<'a> Frame<'a> {
             Err(Dropped::Code)
         }
     }
+}
+
+/// The records of a frame in which one has too many fields, such as where a separator came into it;
+/// that one with no more than code and time. `None` where it is not plain which it is: it must begin
+/// where the ones before it end, which are whole as counted from the start, and those after it be
+/// whole as counted from the end.
+fn around_a_damaged_one<'d>(
+    fields: &[&'d str],
+    count: usize,
+    width: usize,
+) -> Option<Vec<Record<'d>>> {
+    let others = count.checked_sub(1)?;
+    let record = |fields: &[&'d str]| Record(fields.to_vec());
+    let whole = |record: &Record<'_>| record.is_whole();
+    let from_start = fields.chunks_exact(width).map(record);
+    let from_end = fields.rchunks_exact(width).map(record);
+    let mut before: Vec<_> = from_start.take(others).take_while(whole).collect();
+    let mut after: Vec<_> = from_end.take(others).take_while(whole).collect();
+    let damaged = |place: usize| {
+        let start = fields.get(place * width..)?;
+        Some(record(start.get(..2)?)).filter(Record::begins_well)
+    };
+    let mut places = (others.saturating_sub(after.len())..=before.len())
+        .filter_map(|place| Some((place, damaged(place)?)));
+    let (Some((place, damaged)), None) = (places.next(), places.next()) else {
+        return None;
+    };
+    before.truncate(place);
+    before.push(damaged);
+    after.truncate(others - place);
+    before.extend(after.into_iter().rev());
+    Some(before)
 }
 
 /// The fields of one trade, numbered from 1 as in contract 5.5.
@@ -134,6 +171,34 @@ impl<'a> Record<'a> {
     pub(super) fn begins_with_a_code(&self) -> bool {
         self.field(1).parse::<crate::domain::Symbol>().is_ok()
     }
+
+    /// The day that it is of.
+    pub(super) fn day(&self) -> Option<NaiveDate> {
+        let text = digits(self.field(34), 8)?;
+        NaiveDate::parse_from_str(text, "%Y%m%d").ok()
+    }
+
+    /// The time of the trade.
+    pub(super) fn time(&self) -> Option<NaiveTime> {
+        let text = digits(self.field(2), 6)?;
+        NaiveTime::parse_from_str(text, "%H%M%S").ok()
+    }
+
+    /// Whether it begins with a code and a time.
+    fn begins_well(&self) -> bool {
+        self.begins_with_a_code() && self.time().is_some()
+    }
+
+    /// Whether code, time and day stand where they belong.
+    fn is_whole(&self) -> bool {
+        self.begins_well() && self.day().is_some()
+    }
+}
+
+/// A text of so many digits: with fewer it would be read as another time.
+fn digits(text: &str, count: usize) -> Option<&str> {
+    let is_whole = text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_whole.then_some(text)
 }
 
 #[cfg(test)]
@@ -171,6 +236,48 @@ mod tests {
             let other = trade(damaged, 46);
             let frame = format!("0|H0STCNT0|003|{one}^{other}^{one}");
             assert_eq!(read(&frame).unwrap(), ["005930", damaged, "005930"]);
+        }
+    }
+
+    /// A record that is whole, with a price.
+    fn whole(code: &str, price: &str) -> Vec<String> {
+        let mut fields = vec!["1".to_owned(); 47];
+        fields[0] = code.to_owned();
+        fields[1] = "100000".to_owned();
+        fields[2] = price.to_owned();
+        fields[33] = "20261120".to_owned();
+        fields
+    }
+
+    #[test]
+    fn a_record_with_a_separator_too_many_takes_no_other_along() {
+        let codes = ["005930", "0126Z0", "000660"];
+        // The second prices could be codes and times as well.
+        for prices in [["71900", "1500", "277750"], ["100100", "110000", "103000"]] {
+            for (damaged, place) in (0..3).flat_map(|damaged| (0..47).map(move |p| (damaged, p))) {
+                let mut records: Vec<_> = codes
+                    .iter()
+                    .zip(prices)
+                    .map(|(code, price)| whole(code, price))
+                    .collect();
+                records[damaged][place].insert(1, '^');
+                let texts: Vec<String> = records.iter().map(|fields| fields.join("^")).collect();
+                let text = format!("0|H0STCNT0|003|{}", texts.join("^"));
+                let frame = Frame::read(&text).unwrap();
+                let Ok(read) = frame.records(frame.data) else {
+                    // It is not plain which one it is.
+                    assert!(place < 2 || prices[0] == "100100", "{damaged} {place}");
+                    continue;
+                };
+                for (number, record) in read.iter().enumerate() {
+                    let price = match number == damaged {
+                        true => "",
+                        false => prices[number],
+                    };
+                    let fields = (record.field(1), record.field(3));
+                    assert_eq!(fields, (codes[number], price), "{damaged} {place}");
+                }
+            }
         }
     }
 

@@ -10,6 +10,8 @@ mod reply;
 mod trade;
 
 #[cfg(feature = "daemon")]
+mod binary;
+#[cfg(feature = "daemon")]
 mod pace;
 #[cfg(feature = "daemon")]
 mod refusals;

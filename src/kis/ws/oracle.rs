@@ -23,7 +23,8 @@ pub(crate) fn messages(bytes: &[u8]) -> Vec<Quote> {
         return Vec::new();
     };
     let fields: Vec<&str> = frame.data.split('^').collect();
-    assert_eq!(fields.len() % records.len(), 0);
+    // Where one has too many fields it is left out, and its neighbours' places are not known here.
+    let is_even = fields.len() % records.len() == 0;
     let width = fields.len() / records.len();
     let mut quotes = Vec::new();
     for (record, fields) in records.iter().zip(fields.chunks(width)) {
@@ -40,7 +41,10 @@ pub(crate) fn messages(bytes: &[u8]) -> Vec<Quote> {
             continue;
         };
         let number = |place: usize| -> Option<i64> {
-            let text = fields.get(place)?.trim();
+            let text = match is_even {
+                true => fields.get(place)?.trim(),
+                false => record.field(place + 1),
+            };
             // A fraction of zeros is tolerated.
             text.split('.').next()?.parse().ok()
         };

@@ -45,7 +45,15 @@ impl Refusals {
                 "a record of the live feed is not of this moment and is not taken: where all are, \
                  the clock of this machine is wrong"
             ),
-            NoTrade::NoPrice | NoTrade::Block | NoTrade::Basket | NoTrade::BuyIn => {
+            NoTrade::NoTime => tracing::warn!(
+                reason, %code, ?time, %arrived_at, before,
+                "a record of the live feed has no day or time that can be read and is not taken"
+            ),
+            NoTrade::NoPrice
+            | NoTrade::Block
+            | NoTrade::Basket
+            | NoTrade::BuyIn
+            | NoTrade::BeforeOpen => {
                 tracing::info!(
                     reason, %code, before,
                     "a record of the live feed is no trade of the market and is not taken"

@@ -290,7 +290,12 @@ impl<'a> Session<'a> {
                 session,
                 basis: self.reading.bases.of(symbol, arrived_at.date_naive()),
             };
-            match read(record, context) {
+            let read = read(record, context).and_then(|(quote, contradicted)| {
+                let followed = self.reading.bases.follow(&quote);
+                followed.map_err(NoPrice::Implausible)?;
+                Ok((quote, contradicted))
+            });
+            match read {
                 Ok((quote, contradicted)) => {
                     for _ in contradicted {
                         counter!("sise_schema_drift_total", "call" => "trades", "kind" => "contradictory").increment(1);
@@ -303,6 +308,9 @@ impl<'a> Session<'a> {
                 }
                 Err(NoPrice::NoTrade(why)) => {
                     self.refusals.note(why, symbol, record.field(2), arrived_at);
+                    if why.may_be_a_trade() {
+                        self.teller.gap(GapReason::Refused, [symbol]);
+                    }
                 }
                 Err(NoPrice::Implausible(why)) => {
                     Refusal::from(why).count("trades");

@@ -7,10 +7,14 @@ use async_trait::async_trait;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::error::UrlError;
+use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use super::binary::AsBinary;
 use crate::domain::SIMULATOR_HEADER;
 
 /// Longest wait for a connection, and for a message to leave.
@@ -85,14 +89,7 @@ impl WebSocket {
 #[async_trait]
 impl Dial for WebSocket {
     async fn dial(&self) -> Result<Box<dyn Socket>, String> {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(64 << 10)
-            .write_buffer_size(0)
-            .max_write_buffer_size(LARGEST_MESSAGE)
-            .max_message_size(Some(LARGEST_MESSAGE))
-            .max_frame_size(Some(LARGEST_MESSAGE));
-        let connecting = connect_async_with_config(self.address.as_str(), Some(config), true);
-        match timeout(PATIENCE, connecting).await {
+        match timeout(PATIENCE, connect(&self.address)).await {
             Ok(Ok((stream, answer))) => Ok(Box::new(Open {
                 stream,
                 is_simulated: answer.headers().contains_key(SIMULATOR_HEADER),
@@ -103,8 +100,29 @@ impl Dial for WebSocket {
     }
 }
 
+type Stream = WebSocketStream<AsBinary<TcpStream>>;
+
+async fn connect(address: &str) -> Result<(Stream, Response), Error> {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(64 << 10)
+        .write_buffer_size(0)
+        .max_write_buffer_size(LARGEST_MESSAGE)
+        .max_message_size(Some(LARGEST_MESSAGE))
+        .max_frame_size(Some(LARGEST_MESSAGE));
+    let request = address.into_client_request()?;
+    let uri = request.uri();
+    if uri.scheme_str() != Some("ws") {
+        return Err(Error::Url(UrlError::UnsupportedUrlScheme));
+    }
+    let host = uri.host().ok_or(Error::Url(UrlError::NoHostName))?;
+    let place = format!("{host}:{}", uri.port_u16().unwrap_or(80));
+    let stream = TcpStream::connect(place).await?;
+    stream.set_nodelay(true)?;
+    client_async_with_config(request, AsBinary::new(stream), Some(config)).await
+}
+
 struct Open {
-    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    stream: Stream,
     is_simulated: bool,
 }
 
@@ -121,6 +139,7 @@ impl Socket for Open {
         Ok(match self.stream.next().await {
             None | Some(Ok(Message::Close(_))) => None,
             Some(Ok(Message::Text(text))) => Some(Incoming::Text(text.as_str().to_owned())),
+            // What is no text in it spoils its own field only.
             Some(Ok(Message::Binary(bytes))) => {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 Some(Incoming::Text(text))
@@ -150,5 +169,62 @@ impl Socket for Open {
 impl fmt::Debug for Open {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Open").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_text_with_a_damaged_byte_does_not_end_the_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("ws://{}/tryitout", listener.local_addr().unwrap());
+        let serving = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = tokio_tungstenite::accept_async(stream).await.unwrap();
+            let raw = stream.get_mut();
+            for frame in [
+                b"\x81\x05a^\xff^b".as_slice(),
+                b"\x81\x03a^b",
+                // In pieces, the damage at the start, in the middle, and cut in two.
+                b"\x01\x02\xffa\x00\x02\xff^\x80\x02\xeab",
+                b"\x89\x00",
+                b"\x81\x03\xea\xb0\x80",
+            ] {
+                raw.write_all(frame).await.unwrap();
+            }
+            stream.close(None).await.unwrap();
+            // The other side may read what was written, until it is done.
+            while let Some(Ok(_)) = stream.next().await {}
+        };
+        let receiving = async {
+            let mut socket = WebSocket::new(&address).dial().await.unwrap();
+            let mut received = Vec::new();
+            while let Some(incoming) = socket.receive().await.unwrap() {
+                received.push(incoming);
+            }
+            received
+        };
+        let ((), received) = tokio::join!(serving, receiving);
+        let text = |text: &str| Incoming::Text(text.to_owned());
+        let expected = [
+            text("a^\u{fffd}^b"),
+            text("a^b"),
+            text("\u{fffd}a\u{fffd}^\u{fffd}b"),
+            Incoming::Sign,
+            text("가"),
+        ];
+        assert_eq!(received, expected);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_none_is_said() {
+        for address in ["wss://127.0.0.1:1/", "http://127.0.0.1:1/", "x"] {
+            let said = WebSocket::new(address).dial().await.err().unwrap();
+            assert!(said.starts_with(address), "{said}");
+        }
     }
 }

@@ -201,13 +201,14 @@ mod tests {
             let spoilt = line.replacen("277750", nothing, 1);
             assert_eq!(quotes(&spoilt), [], "{nothing}");
         }
+        // Without its own time it would be newer than trades that come after it.
+        assert_eq!(quotes(&line.replacen("140610", "256199", 1)), []);
         let spoilt = line
-            .replacen("140610", "256199", 1)
             .replacen("^3750^1.37", "^^x", 1)
             .replacen("^11955000^", "^-1^", 1)
             .replacen("^20^N^", "^20^Y^", 1);
         let quote = quotes(&spoilt).remove(0);
-        assert_eq!(quote.timestamp.to_string(), "2026-09-22 14:06:11");
+        assert_eq!(quote.timestamp.to_string(), "2026-09-22 14:06:10");
         assert_eq!((quote.change, quote.change_rate), (None, None));
         assert_eq!((quote.volume, quote.base_price), (None, None));
         assert_eq!(quote.status, Status::Halted);

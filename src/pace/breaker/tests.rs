@@ -182,3 +182,31 @@ async fn a_call_that_waited_for_its_turn_does_not_go_out_into_an_outage() {
     }
     assert!(!early.holds());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_shown_ends_where_nobody_calls_any_more() {
+    let interval = Duration::from_secs(60);
+    assert_eq!(Breaker::default().shown(interval), Shown::Closed);
+    let breaker = opened().await;
+    assert_eq!(breaker.shown(interval), Shown::Open);
+    // A call every interval keeps it so, however long the outage lasts.
+    for _ in 0..10 {
+        advance(interval).await;
+        assert_eq!(breaker.shown(interval), Shown::Open);
+        let trial = breaker.admit(AT_ONCE).await.unwrap();
+        assert_eq!(breaker.shown(interval), Shown::HalfOpen);
+        trial.failed("refused");
+    }
+    // The market closes.
+    advance(LONGEST_PAUSE * 6 / 5 + interval + SLACK).await;
+    assert_eq!(breaker.shown(interval), Shown::Closed);
+    // It is tried all the same, and what is rare takes longer.
+    assert_eq!(breaker.shown(interval * 10), Shown::Open);
+    let trial = breaker.admit(AT_ONCE).await.unwrap();
+    assert_eq!(breaker.shown(interval), Shown::HalfOpen);
+    trial.failed("refused");
+    assert_eq!(breaker.shown(interval), Shown::Open);
+    advance(LATER).await;
+    breaker.admit(AT_ONCE).await.unwrap().answered();
+    assert_eq!(breaker.shown(interval), Shown::Closed);
+}

@@ -5,6 +5,7 @@ mod early;
 mod reads;
 mod sharing;
 mod staleness;
+mod unkept;
 mod unlisted;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -126,6 +127,8 @@ struct Store {
     memory: MemoryStore,
     part: Part,
     pings: Part,
+    /// Why it takes no price.
+    refusal: Mutex<Option<fn() -> StoreError>>,
 }
 
 impl Store {
@@ -149,6 +152,9 @@ impl PriceStore for Store {
         lead: Option<Lead>,
     ) -> Result<Written, StoreError> {
         self.check().await?;
+        if let Some(refusal) = *self.refusal.lock().unwrap() {
+            return Err(refusal());
+        }
         self.memory.write(quotes, shelf, lead).await
     }
 

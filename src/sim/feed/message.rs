@@ -1,5 +1,7 @@
 //! The texts of the live feed (contract 5.1 to 5.4).
 
+use std::fmt;
+
 use aes::Aes256;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,11 +24,21 @@ pub(super) struct Request {
     pub(super) body: RequestBody,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct RequestHeader {
     pub(super) approval_key: String,
     pub(super) tr_type: String,
     pub(super) custtype: String,
+}
+
+impl fmt::Debug for RequestHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The key is a secret.
+        f.debug_struct("RequestHeader")
+            .field("tr_type", &self.tr_type)
+            .field("custtype", &self.custtype)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,4 +128,20 @@ pub(super) fn frame(records: &[String], count: usize, is_encrypted: bool) -> Str
     let encryptor = Encryptor::<Aes256>::new(KEY.into(), IV.into());
     let bytes = encryptor.encrypt_padded_vec::<Pkcs7>(data.as_bytes());
     format!("1|H0STCNT0|{count:03}|{}", STANDARD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_approval_key_stands_in_what_is_printed() {
+        let text = r#"{"header": {"approval_key": "a-secret", "tr_type": "1", "custtype": "P"},
+            "body": {"input": {"tr_id": "H0STCNT0", "tr_key": "005930"}}}"#;
+        let request: Request = serde_json::from_str(text).unwrap();
+        assert_eq!(request.header.approval_key, "a-secret");
+        let printed = format!("{request:?}");
+        assert!(!printed.contains("a-secret"), "{printed}");
+        assert!(printed.contains("005930"), "{printed}");
+    }
 }

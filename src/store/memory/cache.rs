@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::MemoryStore;
 use crate::port::{
-    CacheEntry, CacheKeys, Growth, Hashes, Living, Order, Receipt, Replacement, Scored, SortedSets,
-    StoreError, StoreHealth, ValueClaim, Values,
+    CacheEntry, CacheKeys, Growth, Hashes, Living, Order, Piece, Receipt, Replacement, Scored,
+    SortedSets, StoreError, StoreHealth, ValueClaim, Values,
 };
 
 /// Dead keys are cleared out when there are so many more than after the last time.
@@ -358,6 +358,10 @@ impl Hashes for MemoryStore {
                 .map(|(field, value)| (field.clone(), value.clone()))
                 .collect())
         })
+    }
+
+    async fn piece(&self, key: &str, _from: u64) -> Result<Piece, StoreError> {
+        Ok((self.all_fields(key).await?, None))
     }
 
     async fn set_fields(&self, key: &str, fields: &[(String, Vec<u8>)]) -> Result<(), StoreError> {

@@ -30,6 +30,7 @@ impl IndexStore for MemoryStore {
             let taken = Taken {
                 at: quote.fetched_at,
                 last_known_of: shelf.last_known_of(),
+                simulated: quote.simulated,
             };
             let is_outranked = match shelf {
                 Shelf::Realtime(_) => {

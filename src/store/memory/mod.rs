@@ -130,6 +130,7 @@ impl PriceStore for MemoryStore {
             let taken = Taken {
                 at: quote.fetched_at,
                 last_known_of: shelf.last_known_of(),
+                simulated: quote.simulated,
             };
             let is_outranked = match shelf {
                 Shelf::Realtime(_) => {
@@ -143,6 +144,7 @@ impl PriceStore for MemoryStore {
                     // What was taken later and written long before is of a clock that was wrong.
                     let stands = |held: &&Close| {
                         held.taken.last_known_of != taken.last_known_of
+                            || held.taken.simulated != taken.simulated
                             || now < held.written_at + LONGEST_WAY
                     };
                     let held = shelves.close.get(&code).filter(stands);

@@ -123,13 +123,15 @@ impl RedisAddress {
 
 const NOT_UNDERSTOOD: &str = "it cannot be understood";
 const NO_DATABASE: &str = "the database is no number from 0 on";
+const SEVERAL: &str = "its host or port is none; of several hosts the address begins with \
+    redis-sentinel:// or redis-cluster://";
 const UNESCAPED: &str = "user and password stand in it as they are; percent-encode them: write %40 \
     for @, %2F for /, %3F for ?, %23 for #, %3A for :, %25 for %";
 
 /// The address of one server. The client would take a part of an unescaped password for the host,
 /// and drop what it does not know.
 fn one(url: &str) -> Result<ConnectionInfo, &'static str> {
-    let (_, rest) = url.split_once("://").ok_or(NOT_UNDERSTOOD)?;
+    let (scheme, rest) = url.split_once("://").ok_or(NOT_UNDERSTOOD)?;
     if rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err("a blank or a control character stands in it; in a password write %20");
     }
@@ -138,7 +140,10 @@ fn one(url: &str) -> Result<ConnectionInfo, &'static str> {
     if beyond.contains('@') {
         return Err(UNESCAPED);
     }
-    let login = authority.rsplit_once('@').map(|(login, _)| login);
+    let (login, hosts) = match authority.rsplit_once('@') {
+        Some((login, hosts)) => (Some(login), hosts),
+        None => (None, authority),
+    };
     let login = login.filter(|login| !login.is_empty());
     if login.is_some_and(|login| {
         login
@@ -164,9 +169,14 @@ fn one(url: &str) -> Result<ConnectionInfo, &'static str> {
     if !(database.is_empty() || database.parse::<u16>().is_ok()) {
         return Err(NO_DATABASE);
     }
-    url.into_connection_info().map_err(|_| match login {
-        Some(_) => UNESCAPED,
-        None => "its host or port is none",
+    url.into_connection_info().map_err(|_| {
+        // Where the login alone is the trouble, the rest is understood.
+        let bare = format!("{scheme}://{hosts}{beyond}");
+        match login {
+            Some(_) if bare.into_connection_info().is_ok() => UNESCAPED,
+            _ if hosts.contains(',') => SEVERAL,
+            _ => "its host or port is none",
+        }
     })
 }
 
@@ -332,11 +342,20 @@ mod tests {
             ("redis://:a b@host", "a blank"),
             ("redis://:a\tb@host", "a blank"),
             ("redis://host:port", "its host or port"),
+            ("redis://:hunter2@127.0.0.1:79111", "its host or port"),
+            ("rediss://u:hunter2@h:7911x/3", "its host or port"),
+            ("redis://:hunter2@", "its host or port"),
+            ("redis://:hunter2@:6379", "its host or port"),
+            ("redis://:hunter2@a:1,b:2", "its host or port"),
+            ("redis://:hunter2@a:1,b:2", "redis-cluster://"),
+            ("redis-cluster://:hunter2@a:79111", "a host or its port"),
+            ("redis://:hunter2%ff@host", "percent-encode them"),
             ("redis-cluster://host/3", "a cluster has no databases"),
             ("valkey://host", "its beginning"),
         ] {
             let trouble = RedisAddress::parse(url).err().unwrap();
             assert!(trouble.contains(cause), "{url}: {trouble}");
+            assert!(!trouble.contains("hunter2"), "{url}: {trouble}");
         }
     }
 

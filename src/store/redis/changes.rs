@@ -52,7 +52,7 @@ impl RedisStore {
     /// A write was done and is not told of: streams come to know of it up to ten seconds later.
     pub(super) fn untold(&self, said: &str) {
         counter!("sise_changes_untold_total").increment(1);
-        match rights::of_script(said).as_deref() {
+        match rights::of_script(said, self.link.keys()).as_deref() {
             // Nothing but PUBLISH was asked for.
             Some(rights::UNNAMED) => rights::note("+publish", self.address()),
             Some(right) => rights::note(right, self.address()),

@@ -7,7 +7,10 @@ use redis::{Cmd, Script};
 
 use super::RedisStore;
 use super::values::milliseconds;
-use crate::port::{Growth, Hashes, Receipt, StoreError};
+use crate::port::{Growth, Hashes, Piece, Receipt, StoreError};
+
+/// Fields that a server looks at for one answer.
+const PIECE: usize = 500;
 
 /// What counts as a whole number: as `HINCRBY` writes one, and not below zero. Kept and compared as
 /// text, for the numbers of a script are exact to 2^53 alone.
@@ -85,6 +88,14 @@ impl Hashes for RedisStore {
         let mut fields: Vec<(String, Vec<u8>)> = self.link.ask(&Cmd::hgetall(key)).await?;
         fields.sort_unstable();
         Ok(fields)
+    }
+
+    async fn piece(&self, key: &str, from: u64) -> Result<Piece, StoreError> {
+        let mut command = Cmd::new();
+        command.arg("HSCAN").arg(key).arg(from);
+        command.arg("COUNT").arg(PIECE);
+        let (next, fields): (u64, Vec<(String, Vec<u8>)>) = self.link.ask(&command).await?;
+        Ok((fields, (next != 0).then_some(next)))
     }
 
     async fn set_fields(&self, key: &str, fields: &[(String, Vec<u8>)]) -> Result<(), StoreError> {

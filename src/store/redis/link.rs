@@ -157,7 +157,7 @@ impl Link {
         self.run(|mut connection| async move {
             match command.query_async::<Value>(&mut connection).await {
                 Err(error) if error.is_io_error() || is_about_login(&error) => Err(error),
-                Err(error) => Ok(rights::of(&error, &error.to_string())),
+                Err(error) => Ok(rights::of(&error, &error.to_string(), &self.keys)),
                 Ok(_) => Ok(None),
             }
         })
@@ -252,7 +252,7 @@ impl Link {
                         "take the password out of REDIS_URL",
                     ));
                 }
-                let right = rights::of(&error, &error.to_string());
+                let right = rights::of(&error, &error.to_string(), &self.keys);
                 if right.as_deref() == Some(rights::UNNAMED) {
                     let right = self.refused_in_script().await;
                     return Err(self.lacks(&right));
@@ -305,7 +305,7 @@ impl Link {
         let said: String = error.to_string().chars().take(200).collect();
         let said = without_arguments(&said).to_owned();
         let store = self.address.clone();
-        if let Some(right) = rights::of(error, &said) {
+        if let Some(right) = rights::of(error, &said, &self.keys) {
             rights::note(&right, &store);
             return self.lacks(&right);
         }

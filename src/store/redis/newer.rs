@@ -6,7 +6,8 @@ use redis::{FromRedisValue as _, RedisResult, Value};
 
 use crate::domain::outrank::SURELY_LATER;
 
-/// The beginning of a script that writes. Defines
+/// The beginning of a script that writes, of which the second argument is the life in milliseconds, 0
+/// for what stays. Defines
 ///
 /// - `time`, the server's;
 /// - `is_ahead(object)`: whether an object that is to be written is from the future;
@@ -22,6 +23,9 @@ local find, sub = string.find, string.sub
 local time = redis.call('TIME')
 -- The clocks of a cluster's nodes, and of who writes, may be apart by two seconds.
 local latest = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + 2000
+
+-- Closes and what was last known: without an end they outlive the record of whose prices they are.
+local stays = ARGV[2] == '0'
 
 local known = {}
 -- Milliseconds since 1970; a time without zone is of Seoul.
@@ -85,8 +89,8 @@ local function decoded(text)
 end
 
 local function is_price(object, of)
-  local price = object.price or object.level
-  return type(price) == 'number' and price > 0
+  local price = tonumber(object.price or object.level)
+  return price and price > 0
     and object.stock_code == of.stock_code and object.index == of.index
 end
 
@@ -100,8 +104,25 @@ local function last_known_of(object)
   return string.match(object, '"last_known_of":"(%d%d%d%d%-%d%d%-%d%d)"', -80)
 end
 
+local function is_simulated(object)
+  local _, stop = find(object, '"simulated"', 1, true)
+  return stop ~= nil and find(object, '^%s*:%s*true', stop + 1) ~= nil
+end
+
+-- Whether what stands there is a price of the same code with a time.
+local function is_known(object, held)
+  local new, old = decoded(object), decoded(held)
+  return new and old and is_price(old, new)
+    and (instant(old.fetched_at) or instant(old.timestamp)) ~= nil
+end
+
 local function is_newer(object, held)
   if type(held) ~= 'string' then return true end
+  -- What is real takes the place of what is simulated, and never the other way round.
+  if stays then
+    local is_trial = is_simulated(object)
+    if is_trial ~= is_simulated(held) then return not is_trial or not is_known(object, held) end
+  end
   local own_at, own_end = ends(object)
   local its_at, its_end = ends(held)
   if own_at and its_at and its_end <= own_end and not find(object, FEED, -160, true) then

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::RedisStore;
 use super::link::Link;
 use crate::port::StoreError;
+use crate::store::Keys;
 use crate::unique;
 
 /// What to do about a right that is lacking.
@@ -67,6 +68,7 @@ const COMMANDS: &[(&str, Need)] = &[
     ("HDEL K f", Need::Prices),
     ("HGETALL K", Need::Prices),
     ("HMGET K f", Need::Prices),
+    ("HSCAN K 0 COUNT 1", Need::Others),
     ("HVALS K", Need::Others),
     ("HINCRBY K f 1", Need::Others),
     ("RPUSH K 1", Need::Others),
@@ -111,18 +113,18 @@ fn known() -> MutexGuard<'static, BTreeMap<String, Instant>> {
 }
 
 /// The right that is lacking, by what the server says.
-pub(super) fn of(error: &RedisError, said: &str) -> Option<String> {
+pub(super) fn of(error: &RedisError, said: &str, keys: &Keys) -> Option<String> {
     let is_refusal = error.code() == Some("NOPERM");
     let text = error.detail().unwrap_or(said);
     if is_refusal {
-        Some(named(text))
+        Some(named(text, keys))
     } else {
-        of_script(said)
+        of_script(said, keys)
     }
 }
 
 /// The right that a command of a script lacked.
-pub(super) fn of_script(said: &str) -> Option<String> {
+pub(super) fn of_script(said: &str, keys: &Keys) -> Option<String> {
     let signs = [
         "NOPERM",
         "ACL failure",
@@ -133,17 +135,18 @@ pub(super) fn of_script(said: &str) -> Option<String> {
     signs
         .iter()
         .any(|sign| said.contains(sign))
-        .then(|| named(said))
+        .then(|| named(said, keys))
 }
 
-fn named(said: &str) -> String {
+fn named(said: &str, keys: &Keys) -> String {
+    let all = |start: &str| keys.within(start) + "*";
     let command = said
         .split_once("run the '")
         .and_then(|(_, rest)| rest.split_once('\''));
     match command {
         Some((command, _)) => format!("+{command}"),
-        None if said.contains("channel") => "&sise:*".to_owned(),
-        None if said.contains("key") => KEYS.map(|start| format!("~{start}*")).join(" "),
+        None if said.contains("channel") => all("&sise:"),
+        None if said.contains("key") => KEYS.map(|start| all(&format!("~{start}"))).join(" "),
         None => UNNAMED.to_owned(),
     }
 }
@@ -251,7 +254,7 @@ impl Link {
             match refused? {
                 Some(right) if right.starts_with('+') => lacking.entry(right).or_insert(need),
                 Some(right) if right.starts_with('&') => {
-                    lacking.entry(own("&sise:", "*")).or_insert(Need::Changes)
+                    lacking.entry(right).or_insert(Need::Changes)
                 }
                 _ => continue,
             };
@@ -271,11 +274,6 @@ impl Link {
         // Commands of the trial may have ended in any order.
         self.refuses(Cmd::del(&key)).await?;
         if let Some(right) = self.refuses_to_listen(&channel).await? {
-            let right = if right.starts_with('&') {
-                own("&sise:", "*")
-            } else {
-                right
-            };
             lacking.insert(right, Need::Changes);
         }
         for right in lacking.keys() {
@@ -294,7 +292,7 @@ impl Link {
             link.subscribe(channel).await
         };
         match timeout(self.limits().both(), listen).await {
-            Ok(Err(error)) => match of(&error, &error.to_string()) {
+            Ok(Err(error)) => match of(&error, &error.to_string(), self.keys()) {
                 Some(right) => Ok(Some(right)),
                 None => Err(self.error(&error)),
             },
@@ -335,8 +333,27 @@ mod tests {
                 "a command of its scripts",
             ),
         ] {
-            assert_eq!(of_script(said).as_deref(), Some(right), "{said}");
+            let keys = Keys::new("");
+            assert_eq!(of_script(said, &keys).as_deref(), Some(right), "{said}");
         }
-        assert_eq!(of_script("OOM command not allowed"), None);
+        assert_eq!(of_script("OOM command not allowed", &Keys::new("")), None);
+    }
+
+    #[test]
+    fn rights_to_channels_and_keys_stand_in_the_namespace() {
+        for (said, right) in [
+            ("NOPERM No permissions to access a channel", "&app:sise:*"),
+            (
+                "NOPERM No permissions to access a key",
+                "~app:realtime:* ~app:close:* ~app:sise:*",
+            ),
+            (
+                "NOPERM User app has no permissions to run the 'get' command",
+                "+get",
+            ),
+        ] {
+            let named = of_script(said, &Keys::new("app"));
+            assert_eq!(named.as_deref(), Some(right), "{said}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::super::socket::{Incoming, Socket};
 use super::*;
-use crate::domain::{KrxTime, Seoul};
+use crate::domain::{KrxTime, Quote, Seoul};
 use crate::kis::{Credentials, Reply, Rest, Transport};
 use crate::pace::{LocalBudget, Pacer, Rate};
 use crate::port::{Gap, GapReason};
@@ -333,6 +333,7 @@ async fn what_is_no_trade_of_this_moment_is_not_told() {
         &[(44, "D")],
         &[(35, "22")],
         &[(35, "32")],
+        &[(35, "10")],
         &[(34, "20261113"), (14, much)],
         &[(34, "20200102"), (14, much)],
         &[(2, "000001"), (14, much)],
@@ -348,6 +349,44 @@ async fn what_is_no_trade_of_this_moment_is_not_told() {
         })
         .await;
     assert_eq!(told, (700, Some(1)));
+    scene.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_whose_time_is_wrong_outranks_nothing_and_its_price_is_asked_for() {
+    let mut scene = Scene::new(&[GOOD], &["005930"]);
+    scene.registered(1).await;
+    let phone = scene.exchange.phone();
+    sleep(Duration::from_secs(10)).await;
+    // The feed is five seconds late: it is ten past, and the trades are of five past.
+    let mut before: Option<Quote> = None;
+    for (time, day) in [
+        ("", "20261120"),
+        ("256199", "20261120"),
+        ("10000", "20261120"),
+        ("100013", "20261120"),
+        ("100025", "20261120"),
+        ("100105", "20261120"),
+        ("100111", "20261120"),
+        ("100010", ""),
+        ("100010", "20261340"),
+        ("100010", "20261113"),
+    ] {
+        phone.says(odd("10990", &[(2, time), (34, day)]));
+        let gap = (GapReason::Refused, vec!["005930".to_owned()]);
+        assert_eq!(scene.gap().await, gap, "{time} {day}");
+        phone.says(odd("700", &[(2, "100005")]));
+        let told = scene.hear(|told| match told {
+            Told::Tick(quote) => Some(*quote),
+            _ => None,
+        });
+        let quote = told.await;
+        assert_eq!(quote.price, 700);
+        assert_eq!(quote.timestamp.to_string(), "2026-11-20 10:00:05");
+        let is_older = before.is_some_and(|before| quote.is_outranked_by(&before));
+        assert!(!is_older, "{time} {day}");
+        before = Some(quote);
+    }
     scene.end().await;
 }
 
