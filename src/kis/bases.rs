@@ -100,8 +100,9 @@ struct Gone {
     doubted: Option<Box<Course>>,
 }
 
-/// The base prices and limits of the day, as the broker's price calls told them, and how far the
-/// prices went. They are what the trades of the live feed are held against, which tell neither base
+/// The base prices and limits of the day, as the broker's price calls told them, and how far prices went.
+///
+/// They are what the trades of the live feed are held against, which tell neither base
 /// price nor limits.
 #[derive(Debug, Default)]
 pub struct Bases {

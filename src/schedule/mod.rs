@@ -13,7 +13,8 @@ mod taking;
 mod want;
 mod watched;
 
-#[cfg(all(test, feature = "sim"))]
+#[cfg(test)]
+#[cfg(feature = "sim")]
 mod tests;
 
 use std::fmt;

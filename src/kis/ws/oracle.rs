@@ -24,8 +24,8 @@ pub(crate) fn messages(bytes: &[u8]) -> Vec<Quote> {
     };
     let fields: Vec<&str> = frame.data.split('^').collect();
     // Where one has too many fields it is left out, and its neighbours' places are not known here.
-    let is_even = fields.len() % records.len() == 0;
-    let width = fields.len() / records.len();
+    let is_even = fields.len().is_multiple_of(records.len());
+    let width = (fields.len() / records.len().max(1)).max(1);
     let mut quotes = Vec::new();
     for (record, fields) in records.iter().zip(fields.chunks(width)) {
         let symbol = record.field(1).parse();
