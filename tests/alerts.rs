@@ -225,7 +225,8 @@ async fn rules_are_kept_for_every_process() {
         outcome.stdout,
         "low-samsung is added: price below 70,000 won, of the list mine, again after 0.5 % back, \
          quiet 15:40-08:50, every 5m at most\n\
-         whether it holds is not known without a live price: it is told as soon as it holds\n"
+         whether it holds is not known without a live price: it is told as soon as it holds; within \
+         the quiet hours, 15:40-08:50, after them\n"
     );
     assert!(outcome.stderr.contains("no process watches for alerts"));
     let rules = list().await;

@@ -64,11 +64,7 @@ impl Schedule {
                 return Some(all());
             }
             (Some(held), _) => held,
-            // Another process may have begun it.
-            (None, false) => {
-                let missing = closes.missing(&all(), window).await.unwrap_or_default();
-                return Some(if missing.is_empty() { all() } else { missing });
-            }
+            (None, false) => return Some(all()),
             (None, true) => {
                 tracing::info!(%day, "the close of the day is kept already");
                 Taking {
