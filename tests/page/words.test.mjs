@@ -17,7 +17,7 @@ test('alerts are told in the language of the page', () => {
   assert.deepEqual(told({ kind: 'price_above', value: 72_100 }), [
     '삼성전자 (005930) 정한 값보다 오름: 72,100원 (규칙 mine)', '삼성전자 (005930) rose above its level: 72,100 won (rule mine)',
   ]);
-  assert.match(told({ kind: 'change_beyond', value: -5.126 })[0], /전일 대비 −5\.13%/);
+  assert.match(told({ kind: 'change_beyond', value: -5.126 })[0], /기준가 대비 −5\.13%/);
   assert.match(told({ kind: 'volume_times', value: 3.04 })[0], /3\.0배/);
   const kinds = ['price_above', 'price_below', 'change_beyond', 'jump', 'new_high', 'new_low', 'volume_times', 'coverage_below', 'leader_lost', 'test'];
   for (const kind of kinds) {
