@@ -213,6 +213,11 @@ const BLOCKING: &[(&str, usize, &str)] = &[
         "on a thread of its own; opened at the start of a process",
     ),
     ("cli/doctor.rs", 3, "a command that does nothing beside"),
+    (
+        "cli/output.rs",
+        1,
+        "devices, before a command shows a token",
+    ),
     ("config/layers.rs", 3, "at the start of a process"),
     ("config/mod.rs", 1, "at the start of a process"),
     ("kis/ban_file.rs", 2, "on a thread of its own"),
