@@ -287,7 +287,8 @@ fn dashboard_and_rules_name_metrics_and_labels_that_there_are() {
             let name = metric(&series, &described);
             let name = name.unwrap_or_else(|| panic!("{title}: there is no {series}"));
             let is_counter = described[&name].0 == "counter";
-            let is_rated = ["rate(", "increase("]
+            // Or held against itself of before.
+            let is_rated = ["rate(", "increase(", "changes(", " offset "]
                 .iter()
                 .any(|word| expression.contains(word));
             assert!(

@@ -191,7 +191,7 @@ impl Profiles {
     /// # Errors
     ///
     /// The store failed; `take` was told of some.
-    pub(crate) async fn each(
+    pub async fn each(
         &self,
         user: &str,
         mut take: impl FnMut(String, Vec<u8>),
