@@ -357,8 +357,13 @@ impl Figures {
             let base = self.base;
             base.is_some_and(|base| rules.are_too_wide(limits, base))
         };
-        let told = rules.limits.filter(|limits| !is_too_wide(*limits));
-        told.or_else(|| rules.widest(self.base?))
+        match rules.limits {
+            Some(limits) if !is_too_wide(limits) => Some(limits),
+            // The list may not say yet that it is no usual day: a share in liquidation falls as far as it
+            // will, and none rises farther than one on its first day.
+            Some(_) if rules.range == PriceRange::Usual => Some((1, self.base? * 4)),
+            _ => rules.widest(self.base?),
+        }
     }
 
     fn check_grid(&self, rules: &Rules) -> Result<(), Implausible> {

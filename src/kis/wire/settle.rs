@@ -123,12 +123,12 @@ impl Told<'_> {
             is_evening,
         };
         let limits = self.limits.filter(|(lower, upper)| {
-            // Limits that no day has, or not this one, are a damage of their own.
-            let can_be = *lower > 0
-                && lower < upper
-                && *upper / 20 <= *lower
-                && !held_against.is_some_and(|base| rules.are_too_wide((*lower, *upper), base));
-            if !can_be {
+            // Limits that no day has are a damage of their own; too wide for this one they say at least
+            // that it is no usual day.
+            let can_be = *lower > 0 && lower < upper && *upper / 20 <= *lower;
+            let is_too_wide =
+                held_against.is_some_and(|base| rules.are_too_wide((*lower, *upper), base));
+            if !can_be || is_too_wide {
                 contradicted.push(Contradicted::Limits);
             }
             can_be
