@@ -626,7 +626,7 @@ const OTHERS: [(&str, bool); 17] = [
         true,
     ),
     (
-        r#"{"stock_code":"005930","price":"1","fetched_at":"2026-11-20T10:00:09.000+09:00"}"#,
+        r#"{"stock_code":"005930","price":"x","fetched_at":"2026-11-20T10:00:09.000+09:00"}"#,
         true,
     ),
     (
@@ -793,7 +793,7 @@ async fn what_is_no_price_counts_as_not_there() {
         without("price"),
         with_price(0.into()),
         with_price((-1).into()),
-        with_price("72000".into()),
+        with_price("72,000 won".into()),
         with_price(serde_json::Value::Null),
         // Of another code: whoever put it there, it is not what was asked for.
         serde_json::to_string(&full("035720", 72_000)).unwrap(),
