@@ -64,7 +64,7 @@ pub struct Figures {
 pub struct Rules {
     /// Lowest and highest price of the day, as the broker says them.
     pub limits: Option<(i64, i64)>,
-    /// How far a price may go, whatever limits the broker says.
+    /// How far a price may go if the broker says no limits, or limits that such a day cannot have.
     pub range: PriceRange,
     /// What it is; the price grid of funds and notes is another.
     pub group: Option<Group>,

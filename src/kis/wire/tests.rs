@@ -927,7 +927,7 @@ fn a_row_without_limits_goes_no_farther_than_any_share_can() {
 }
 
 #[test]
-fn limits_wider_than_the_day_can_have_are_counted_and_count_for_nothing() {
+fn limits_wider_than_the_day_can_have_are_counted() {
     let wide = ["5000", "90000"];
     for in_liquidation in [None, Some(false)] {
         assert!(of_9900(50_000, wide, in_liquidation).is_err());
