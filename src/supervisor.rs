@@ -401,15 +401,15 @@ pub async fn together(
 
 /// `work`, with a panic in it said and counted under the name of `task` before it goes on: for tasks
 /// that somebody else spawns.
-pub async fn seen<T>(task: &'static str, work: impl Future<Output = T>) -> T {
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(done) => done,
-        Err(panic) => {
+pub fn seen<T>(task: &'static str, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    // An async function would have room for the work twice.
+    AssertUnwindSafe(work).catch_unwind().map(move |ended| {
+        ended.unwrap_or_else(|panic| {
             count(task);
             tracing::error!(task, "the task panicked: {}", words(&*panic));
             resume_unwind(panic)
-        }
-    }
+        })
+    })
 }
 
 /// Starts work that ends by itself and that nobody has to wait for. A panic in it is said.

@@ -1,8 +1,8 @@
 //! The broker as a source of quotes: many codes a call where the account may, one where not.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use super::transport::Reply;
 use super::wire::{Body, Context, MultiRow, NoQuote, Read, SingleRow, names, shows_last_trades};
 use crate::domain::{
-    Calendar, Calling, Index, IndexQuote, KrxTime, Quote, Symbol, Universe, Venue,
+    Calendar, Calling, Index, IndexQuote, KrxTime, Phase, Quote, Symbol, Universe, Venue,
 };
 use crate::port::{Answer, Answers, QuoteSource, SourceError, Tally, Urgency};
 
@@ -30,6 +30,17 @@ const SINGLE: Call = Call {
     tr_id: "FHKST01010100",
     fields: &fields::SINGLE,
 };
+
+/// The names of a multi-price call's places: of the kind that stands there, and of its code.
+static SLOTS: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+    let slot = |slot| {
+        (
+            format!("FID_COND_MRKT_DIV_CODE_{slot}"),
+            format!("FID_INPUT_ISCD_{slot}"),
+        )
+    };
+    (1..=Calling::MOST_CODES).map(slot).collect()
+});
 
 /// What a multi-price call brought: the codes' answers, and the indices where it had room for them.
 type Brought = (Vec<(Symbol, Answer)>, Vec<IndexQuote>);
@@ -68,19 +79,17 @@ impl KisQuotes {
         symbols: &[Symbol],
         urgency: Urgency,
     ) -> (Result<Brought, SourceError>, Tally) {
-        let mut query = Vec::with_capacity(Calling::MOST_CODES * 2);
-        for (slot, symbol) in (1..).zip(symbols) {
-            query.push((format!("FID_COND_MRKT_DIV_CODE_{slot}"), "J"));
-            query.push((format!("FID_INPUT_ISCD_{slot}"), symbol.as_str()));
-        }
         // Whoever waits for one price need not wait for more rows, and nobody would write them.
         let has_room =
             symbols.len() + Index::ALL.len() <= Calling::MOST_CODES && urgency != Urgency::Reader;
         let indices = if has_room { Index::ALL.as_slice() } else { &[] };
-        for (slot, index) in (symbols.len() + 1..).zip(indices) {
-            query.push((format!("FID_COND_MRKT_DIV_CODE_{slot}"), "U"));
-            query.push((format!("FID_INPUT_ISCD_{slot}"), index.code()));
-        }
+        let stocks = symbols.iter().map(|symbol| ("J", symbol.as_str()));
+        let asked = stocks.chain(indices.iter().map(|index| ("U", index.code())));
+        let query: Vec<(&str, &str)> = SLOTS
+            .iter()
+            .zip(asked)
+            .flat_map(|((kind, code), asked)| [(&**kind, asked.0), (&**code, asked.1)])
+            .collect();
         let universe = self.universe.load();
         self.caller
             .call(&MULTI, &query, urgency, |sent_at, reply| {
@@ -91,6 +100,7 @@ impl KisQuotes {
                     let mut rows = rows.iter();
                     rows.find(|row| row.inter_shrn_iscd.as_str() == name)
                 };
+                let session = self.calendar.load().phase(Venue::Krx, sent_at);
                 // While a match is expected a price is only taken for the last trade's where the
                 // answer shows that it is.
                 let shows_last_trades = shows_last_trades(&rows);
@@ -114,7 +124,9 @@ impl KisQuotes {
                             if second.is_none_or(|other| row.tells_the_same(other)) =>
                         {
                             match has_price(row) {
-                                true => row.read(self.context(*symbol, &universe, sent_at)),
+                                true => {
+                                    row.read(self.context(*symbol, &universe, sent_at, session))
+                                }
                                 false => Err(NoQuote::Expected),
                             }
                         }
@@ -129,7 +141,6 @@ impl KisQuotes {
                     };
                     (*symbol, self.answer_of(&MULTI, read, reply))
                 };
-                let session = self.calendar.load().phase(Venue::Krx, sent_at);
                 let level = |index: &Index| {
                     let row = named(index.code()).filter(|row| has_price(row))?;
                     let quote = row.index(*index, sent_at, session)?;
@@ -155,8 +166,9 @@ impl KisQuotes {
             .call(&SINGLE, &query, urgency, |sent_at, reply| {
                 let body = Body::new(&reply.body);
                 let rows: Vec<SingleRow<'_>> = body.rows(reply.status)?;
+                let session = self.calendar.load().phase(Venue::Krx, sent_at);
                 let read = match rows.first() {
-                    Some(row) => row.read_of(self.context(symbol, &universe, sent_at)),
+                    Some(row) => row.read_of(self.context(symbol, &universe, sent_at, session)),
                     None => Err(NoQuote::Unknown),
                 };
                 Ok(self.answer_of(&SINGLE, read, reply))
@@ -165,12 +177,18 @@ impl KisQuotes {
         ((symbol, answer.unwrap_or_else(Answer::Failed)), tally)
     }
 
-    fn context<'a>(&self, symbol: Symbol, universe: &'a Universe, sent_at: KrxTime) -> Context<'a> {
+    fn context<'a>(
+        &self,
+        symbol: Symbol,
+        universe: &'a Universe,
+        sent_at: KrxTime,
+        session: Phase,
+    ) -> Context<'a> {
         Context {
             symbol,
             listing: universe.get(symbol),
             asked_at: sent_at,
-            session: self.calendar.load().phase(Venue::Krx, sent_at),
+            session,
             basis: self.bases.of(symbol, sent_at.date_naive()),
         }
     }

@@ -1,7 +1,6 @@
 //! The one function through which a request leaves. It takes a [`Turn`], which is had only from the
 //! breaker, the bans and the pacer.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -234,9 +233,12 @@ impl fmt::Debug for Rest {
 
 /// One byte that is no text must not spoil all that stands beside it.
 fn as_text(body: Vec<u8>) -> Vec<u8> {
-    match String::from_utf8_lossy(&body) {
-        Cow::Borrowed(_) => body,
-        Cow::Owned(mended) => mended.into_bytes(),
+    match String::from_utf8(body) {
+        Ok(text) => text.into_bytes(),
+        Err(damaged) => {
+            let mended = String::from_utf8_lossy(damaged.as_bytes());
+            mended.into_owned().into_bytes()
+        }
     }
 }
 

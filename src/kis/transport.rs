@@ -90,7 +90,9 @@ impl Transport for Http {
             .and_then(|date| date.to_str().ok())
             .map(str::to_owned);
         let simulated = response.headers().contains_key(SIMULATOR_HEADER);
-        let mut body = Vec::new();
+        let told = response.content_length();
+        let told = told.and_then(|length| usize::try_from(length).ok());
+        let mut body = Vec::with_capacity(told.unwrap_or_default().min(LARGEST_BODY));
         while let Some(chunk) = response.chunk().await.map_err(trouble)? {
             if body.len() + chunk.len() > LARGEST_BODY {
                 return Err(SourceError::Malformed("the answer has no end".to_owned()));

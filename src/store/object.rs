@@ -6,6 +6,7 @@
 //! the seven fields of the contract. A damaged value costs that value alone.
 
 mod alike;
+mod order;
 mod scan;
 mod times;
 
@@ -18,6 +19,7 @@ use serde::de::value::{Error, StrDeserializer};
 
 use crate::domain::{Phase, PriceLimit, Quote, Status, Symbol};
 use alike::Alike;
+use order::Order;
 use scan::Scan;
 use times::Times;
 
@@ -27,6 +29,8 @@ use times::Times;
 pub(super) struct Decoder {
     times: Times,
     setting: Alike<Setting>,
+    /// Of the members that are not in sise's own order.
+    order: Order,
 }
 
 /// Venue, session, status, limit, source and mark of a price.
@@ -43,7 +47,7 @@ type Setting = (
 /// in the middle are read once for all objects in which they are the same.
 macro_rules! members {
     (
-        $scan:ident of $bytes:ident:
+        $scan:ident of $bytes:ident, else by $order:expr;
         $($first:literal => $first_place:ident = $first_value:expr,)*
         alike in $alike:expr => { $($middle:literal => $middle_place:ident = $middle_value:expr,)* }
         $($last:literal => $last_place:ident = $last_value:expr,)*
@@ -51,11 +55,14 @@ macro_rules! members {
         let mut $scan = Scan::object($bytes, &[$($first,)* $($middle,)* $($last,)*])?;
         $(let mut $first_place = None;)*
         $(let mut $last_place = None;)*
-        $(take_next!($scan, $first => $first_place = $first_value);)*
+        let is_usual = $scan.is_usual();
+        if is_usual {
+            $(take_next!($scan, $first => $first_place = $first_value);)*
+        }
         let alike = $alike;
         let ($(mut $middle_place,)*) = match alike.skip(&mut $scan) {
             Some(values) => values,
-            None => {
+            None if is_usual => {
                 let start = $scan.clone();
                 $(let mut $middle_place = None;)*
                 $(take_next!($scan, $middle => $middle_place = $middle_value);)*
@@ -63,21 +70,29 @@ macro_rules! members {
                 alike.remember($scan.passed_since(&start), &values);
                 values
             }
+            None => Default::default(),
         };
-        $(take_next!($scan, $last => $last_place = $last_value);)*
+        if is_usual {
+            $(take_next!($scan, $last => $last_place = $last_value);)*
+        }
         if !$scan.is_at_end() {
+            /// Where each name stands among the names.
+            #[expect(non_camel_case_types, reason = "named as the values are")]
+            enum Place { $($first_place,)* $($middle_place,)* $($last_place,)* }
+
             out_of_line(|| {
+                let mut numbers = 0..;
                 // A name may stand twice: of two values that differ it depends on the reader which one
                 // counts.
-                while let Some(name) = $scan.name() {
-                    match &*name {
-                        $(name if name == $first.as_bytes() => {
+                while let Some(place) = $scan.member(&mut $order, numbers.next()?) {
+                    match place {
+                        $(_ if place == Place::$first_place as usize => {
                             $first_place = agreed($first_place.take(), $first_value);
                         })*
-                        $(name if name == $middle.as_bytes() => {
+                        $(_ if place == Place::$middle_place as usize => {
                             $middle_place = agreed($middle_place.take(), $middle_value);
                         })*
-                        $(name if name == $last.as_bytes() => {
+                        $(_ if place == Place::$last_place as usize => {
                             $last_place = agreed($last_place.take(), $last_value);
                         })*
                         _ => $scan.pass()?,
@@ -100,7 +115,7 @@ macro_rules! take_next {
 impl Decoder {
     /// The price object of `symbol`; `None` if it is none.
     pub(super) fn read(&mut self, symbol: Symbol, bytes: &[u8]) -> Option<Box<Quote>> {
-        members! { scan of bytes:
+        members! { scan of bytes, else by self.order;
             "stock_code" => is_its_code = scan.text(|text| Some(text == symbol.as_str().as_bytes())),
             "stock_name" => stock_name = scan.text(|text| Some(CompactString::new(readable(text)))),
             "price" => price = scan.any_whole(),

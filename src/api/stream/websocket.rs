@@ -77,6 +77,8 @@ pub(super) fn upgrade(mut request: Request, subscriber: Subscriber) -> Result<Re
             .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     let upgraded = hyper::upgrade::on(&mut request);
+    // Each future that it passes through would have room for it.
+    let subscriber = Box::new(subscriber);
     spawn_brief("stream", async move {
         match upgraded.await {
             Ok(upgraded) => run(upgraded, subscriber).await,
@@ -87,7 +89,7 @@ pub(super) fn upgrade(mut request: Request, subscriber: Subscriber) -> Result<Re
 }
 
 /// Serves a stream until client or server end it.
-async fn run(upgraded: Upgraded, mut subscriber: Subscriber) {
+async fn run(upgraded: Upgraded, mut subscriber: Box<Subscriber>) {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)

@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::order::Order;
 
 /// Whole numbers below this, 2^53, are numbers with a fraction too.
 const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
@@ -25,6 +27,15 @@ impl<'a> Scan<'a> {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let rest = after_blanks(text.trim_ascii_end()).strip_prefix(b"{")?;
         Some(Self { rest, names })
+    }
+
+    /// Whether the first member is that of the first name, with no blank before its value.
+    #[inline(always)]
+    pub(super) fn is_usual(&self) -> bool {
+        let name = self.names.first().copied().unwrap_or_default().as_bytes();
+        let rest = self.rest.strip_prefix(b"\"");
+        let rest = rest.and_then(|rest| rest.strip_prefix(name));
+        rest.is_some_and(|rest| rest.starts_with(b"\":\""))
     }
 
     /// Whether the next member is the one that begins with `start`, a comma and its name with quotes and
@@ -62,8 +73,34 @@ impl<'a> Scan<'a> {
         (length > 0 && text.ends_with(b",") && rest.len() + 1 == self.rest.len()).then_some(text)
     }
 
+    /// Where the name of the next member stands among the names, which are as many if it is none of
+    /// them; `None` if there is no other member. It has this number of those that come by `order`.
+    #[inline(always)]
+    pub(super) fn member(&mut self, order: &mut Order, number: usize) -> Option<usize> {
+        if let Some((place, rest)) = order.expected(number, self.rest) {
+            self.rest = rest;
+            return Some(place);
+        }
+        self.unexpected_member(order, number)
+    }
+
+    #[inline(never)]
+    fn unexpected_member(&mut self, order: &mut Order, number: usize) -> Option<usize> {
+        let before = self.rest;
+        let name = self.name()?;
+        let is_it = |known: &&str| known.as_bytes() == &*name;
+        let place = self
+            .names
+            .iter()
+            .position(is_it)
+            .unwrap_or(self.names.len());
+        let length = before.len() - self.rest.len();
+        order.remember(number, before.get(..length)?, place);
+        Some(place)
+    }
+
     /// The name of the next member; `None` if there is no other.
-    pub(super) fn name(&mut self) -> Option<Cow<'a, [u8]>> {
+    fn name(&mut self) -> Option<Cow<'a, [u8]>> {
         let rest = after_blanks(self.rest);
         let rest = after_blanks(rest.strip_prefix(b",").unwrap_or(rest));
         let (name, rest) = match quoted(rest) {
@@ -188,14 +225,21 @@ impl<'a> Scan<'a> {
 
     /// A value that is not as it is usually written, read by serde.
     #[cold]
-    fn odd<T: serde::de::DeserializeOwned>(&mut self) -> Option<T> {
-        match self.value() {
-            Some(value) => serde_json::from_slice(value).ok(),
-            None => {
-                self.find_member();
-                None
-            }
+    fn odd<T: DeserializeOwned>(&mut self) -> Option<T> {
+        let mut values = serde_json::Deserializer::from_slice(self.rest).into_iter();
+        let read = values.next();
+        let rest = self.rest.get(values.byte_offset()..);
+        if let Some(Ok(read)) = read
+            && let Some(rest) = rest.filter(|rest| ends_value(rest))
+        {
+            self.rest = rest;
+            return Some(read);
         }
+        // It is of another type, or damaged.
+        if self.value().is_none() {
+            self.find_member();
+        }
+        None
     }
 
     /// A value, passed over, if it is whole.

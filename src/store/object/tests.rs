@@ -273,6 +273,25 @@ proptest! {
         }
     }
 
+    /// As other programs write: the members of one or several orders, with blanks or without.
+    #[test]
+    fn it_reads_what_serde_reads_in_any_order(
+        quotes in proptest::collection::vec((quotes(), any::<bool>(), 0_usize..3), 6),
+        orders in proptest::collection::vec(any::<u64>(), 3),
+    ) {
+        let mut decoder = Decoder::default();
+        for (quote, is_spaced, order) in quotes {
+            let object = serde_json::to_value(&quote).unwrap();
+            let mut members: Vec<_> = object.as_object().unwrap().iter().collect();
+            fastrand::Rng::with_seed(orders[order]).shuffle(&mut members);
+            let blank = if is_spaced { " " } else { "" };
+            let members = members.iter().map(|(name, value)| format!("\"{name}\":{blank}{value}"));
+            let members: Vec<String> = members.collect();
+            let text = format!("{{{}}}", members.join(&format!(",{blank}")));
+            prop_assert_eq!(decoder.read(symbol(), text.as_bytes()), by_serde(text.as_bytes()), "{}", text);
+        }
+    }
+
     /// Bytes changed, cut out or put in: what serde reads is read as serde reads it.
     #[test]
     fn it_reads_what_serde_reads_of_what_is_damaged(
