@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
-use sise::cache::{Cache, Cached, Life, Origin};
+use sise::cache::{Cached, Life, Origin};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Article {
@@ -39,7 +39,7 @@ async fn find(id: u64) -> Result<Option<Article>, io::Error> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let cache = Cache::builder_from_env()?
+    let cache = sise::cache_builder_from_env()?
         .namespace("blog", "example")
         .connect()
         .await?;

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sise::cache::{Behind, Cache, FileCounts};
+use sise::cache::{Behind, FileCounts};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let cache = Cache::builder_from_env()?
+    let cache = sise::cache_builder_from_env()?
         .namespace("blog", "example")
         .connect()
         .await?;

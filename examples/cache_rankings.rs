@@ -3,11 +3,10 @@
 //!     REDIS_URL=redis://127.0.0.1:6379 cargo run --example cache_rankings
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use sise::cache::Cache;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let cache = Cache::builder_from_env()?
+    let cache = sise::cache_builder_from_env()?
         .namespace("game", "example")
         .connect()
         .await?;

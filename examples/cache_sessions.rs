@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sise::cache::{Cache, Sessions};
+use sise::cache::Sessions;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Login {
@@ -15,7 +15,7 @@ struct Login {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let cache = Cache::builder_from_env()?
+    let cache = sise::cache_builder_from_env()?
         .namespace("web", "example")
         .connect()
         .await?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sise::cache::{Cache, Cached, Life};
+use sise::cache::{Cached, Life};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Note {
@@ -24,7 +24,7 @@ impl Cached for Note {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let cache = Cache::builder_from_env()?
+    let cache = sise::cache_builder_from_env()?
         .namespace("notes", "example")
         .connect()
         .await?;

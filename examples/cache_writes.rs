@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use sise::cache::{Behind, BoxError, Cache, Cached, Life, Sink};
+use sise::cache::{Behind, BoxError, Cached, Life, Sink};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Position {
@@ -40,7 +40,7 @@ async fn save(_: &Position) -> Result<(), io::Error> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let cache = Cache::builder_from_env()?
+    let cache = sise::cache_builder_from_env()?
         .namespace("desk", "example")
         .connect()
         .await?;

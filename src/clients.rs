@@ -9,7 +9,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::cache::{Cache, CacheError, Profiles, Sessions, digest_of, name_of};
+use sise_cache::{Cache, CacheError, Profiles, Sessions, digest_of, name_of};
 
 /// Letters of a user's name.
 const LONGEST_NAME: usize = 64;

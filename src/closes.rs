@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, SecondsFormat};
 use serde::Serialize;
 
-use crate::domain::{KrxTime, Quote, Seoul, Symbol};
-use crate::port::{Chronicle, PriceStore, StoreError};
+use sise_domain::{KrxTime, Quote, Seoul, Symbol};
+use sise_port::{Chronicle, PriceStore, StoreError};
 use crate::sweep::{Reason, Report};
 
 /// The name under which the last day whose close is taken outlives the process.
@@ -195,8 +195,8 @@ impl fmt::Debug for Closes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::port::{CopyStore as _, Shelf};
-    use crate::store::MemoryStore;
+    use sise_port::{CopyStore as _, Shelf};
+    use sise_store::MemoryStore;
     use chrono::{TimeDelta, TimeZone as _};
 
     fn closes(store: &Arc<MemoryStore>) -> Closes {

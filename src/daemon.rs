@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::supervisor::{GRACE, Supervisor, TaskEnded};
+use sise_net::supervisor::{GRACE, Supervisor, TaskEnded};
 
 /// What asked the process to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::{Quote, Symbol, Universe};
+use sise_domain::{Quote, Symbol, Universe};
 
 /// Remembers when each code's price was last written by this process.
 #[derive(Debug, Default)]

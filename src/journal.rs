@@ -14,10 +14,10 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
-use crate::domain::{Entry, Event, KrxTime};
-use crate::port::{Journal, Place, Recorder};
-use crate::supervisor::Tasks;
+use sise_port::clock::Clock;
+use sise_domain::{Entry, Event, KrxTime};
+use sise_port::{Journal, Place, Recorder};
+use sise_net::supervisor::Tasks;
 
 /// Events between two looks of who writes.
 const QUEUE: usize = 1_024;

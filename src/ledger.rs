@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex as PlainMutex, MutexGuard, PoisonError};
 
 use tokio::sync::Mutex;
 
-use crate::domain::{KrxTime, Quote, Row, Status, Symbol};
-use crate::port::{Lead, Ledger, StoreError};
+use sise_domain::{KrxTime, Quote, Row, Status, Symbol};
+use sise_port::{Lead, Ledger, StoreError};
 use crate::sweep::Report;
 
 /// Keeps the ledger of a store, one write a pass.
@@ -129,8 +129,8 @@ impl fmt::Debug for LedgerKeeper {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Polled, Seoul};
-    use crate::store::MemoryStore;
+    use sise_domain::{Polled, Seoul};
+    use sise_store::MemoryStore;
     use crate::sweep::{Missing, Reason};
     use chrono::{TimeDelta, TimeZone as _};
 

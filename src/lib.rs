@@ -58,64 +58,47 @@
 //!  ground                       domain
 //! ```
 
-#[cfg(feature = "daemon")]
 pub mod alerts;
-#[cfg(feature = "daemon")]
 pub mod api;
-#[cfg(feature = "daemon")]
 pub mod board;
-pub mod cache;
-mod causes;
-#[cfg(feature = "cli")]
 pub mod cli;
-#[cfg(feature = "daemon")]
 pub mod clients;
-pub mod clock;
 pub mod closes;
 pub mod config;
-#[cfg(feature = "daemon")]
 pub mod daemon;
-#[cfg(feature = "daemon")]
-pub mod descriptors;
-pub mod domain;
 pub mod feed;
 pub mod fleet;
-#[cfg(feature = "daemon")]
 pub mod freshness;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod journal;
-pub mod kis;
 pub mod leadership;
 pub mod ledger;
 pub mod movers;
-mod outbound;
-pub mod pace;
-#[cfg(feature = "daemon")]
 pub mod ping;
-pub mod port;
 pub mod presence;
 pub mod provenance;
 pub mod reader;
-#[cfg(feature = "daemon")]
 pub mod schedule;
 pub mod setup;
-#[cfg(feature = "sim")]
-pub mod sim;
-mod spans;
-#[cfg(feature = "daemon")]
 pub mod status;
-pub mod store;
-pub mod supervisor;
 pub mod sweep;
-#[cfg(feature = "daemon")]
 pub mod telemetry;
-mod tls;
-mod unique;
 pub mod universe;
 pub mod watch;
 
+pub use sise_cache as cache;
+pub use sise_domain as domain;
+pub use sise_kis as kis;
+pub use sise_net::supervisor;
+pub use sise_pace as pace;
+pub use sise_port as port;
+pub use sise_port::clock;
+pub use sise_sim as sim;
+pub use sise_store as store;
+
 pub use domain::{Quote, Reading, Source, Status, Symbol};
 pub use reader::{Ask, ReadError, Reader};
-pub use setup::{CacheBuilder, ReaderBuilder, SetupError};
+pub use cache::{Cache, CacheBuilder};
+pub use setup::{ReaderBuilder, SetupError, cache_builder_from_env};

@@ -8,9 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cache::{Cache, CacheError, NewRanking, Ranked, Ranking};
-use crate::domain::{KrxTime, Measure, Quote, Symbol, Universe};
-use crate::port::{PriceStore, StoreError};
+use sise_cache::{Cache, CacheError, NewRanking, Ranked, Ranking};
+use sise_domain::{KrxTime, Measure, Quote, Symbol, Universe};
+use sise_port::{PriceStore, StoreError};
 
 /// Places that are read at once where a market is picked out.
 const PAGE: u64 = 500;

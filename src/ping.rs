@@ -9,8 +9,8 @@ use metrics::counter;
 use reqwest::{Client, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::causes::causes;
-use crate::outbound;
+use sise_net::causes::causes;
+use sise_net::outbound;
 
 /// Longest time a call may take.
 const PATIENCE: Duration = Duration::from_secs(5);

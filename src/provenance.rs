@@ -13,8 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::domain::{BrokerIdentity, IndexQuote, Quote, Symbol};
-use crate::port::{
+use sise_domain::{BrokerIdentity, IndexQuote, Quote, Symbol};
+use sise_port::{
     BrokerClaims, BrokerHolder, IndexStore, Lead, PriceStore, Shelf, StoreError, Written,
 };
 
@@ -215,8 +215,8 @@ impl<S: ?Sized> fmt::Debug for OwnBrokerStore<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Seoul;
-    use crate::store::MemoryStore;
+    use sise_domain::Seoul;
+    use sise_store::MemoryStore;
     use chrono::TimeZone as _;
 
     /// The record as a store keeps it, in virtual time.

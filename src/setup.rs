@@ -1,6 +1,5 @@
 //! Wires the concrete parts together. The only place that names adapters side by side.
 
-#[cfg(feature = "daemon")]
 mod alerts;
 mod broker;
 mod cache;
@@ -17,36 +16,36 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::cache::{self as caching, Cache};
-use crate::clock::{Clock, ClocksApart};
+use sise_cache::{self as caching, Cache};
+use sise_port::clock::{Clock, ClocksApart};
 use crate::closes::Closes;
 use crate::config::{ConfigError, Settings, UniverseSource};
-use crate::domain::{
+use sise_domain::{
     BrokerIdentity, Calendar, CallsSeen, KrxTime, Presence, RateMode, Role, Shipped, Universe,
 };
 use crate::feed::Traded;
 use crate::fleet::{self, Dispatcher, Member, Worker};
 use crate::journal::{Notes, Scribe};
-use crate::kis::{BrokerDay, MasterFiles};
+use sise_kis::{BrokerDay, MasterFiles};
 use crate::leadership::{Candidate, LeaderStore};
 use crate::movers::Movers;
-use crate::port::{
+use sise_port::{
     BrokerClaims, Changes, Chronicle, Flights, IndexStore, Leader, Leadership, ListSource,
     PriceStore, QuoteSource, Recorder, StoreError, WatchedCodes,
 };
 use crate::presence::{Activity, Attendance};
 use crate::provenance::{OwnBrokerStore, Provenance};
 use crate::reader::{self, Reader};
-use crate::store::{Keys, RedisBudget, RedisStore};
+use sise_net::unique;
+use sise_store::{Keys, RedisBudget, RedisStore};
 use crate::sweep::{Manner, Sweeper};
 use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
 use crate::watch::{Reads, Watch};
 
-#[cfg(feature = "daemon")]
 pub use alerts::OutlookError;
 pub use broker::Broker;
 use broker::credentials;
-pub use cache::CacheBuilder;
+pub use cache::cache_builder_from_env;
 pub use calendar::read_calendar;
 pub use library::ReaderBuilder;
 pub use outside::{Connect, KeyShare, Outside, WorkShare};
@@ -72,7 +71,6 @@ pub enum SetupError {
     #[error("{0}")]
     Broker(String),
     /// Alerts cannot be posted.
-    #[cfg(feature = "daemon")]
     #[error("{0}")]
     Webhook(String),
 }
@@ -123,7 +121,6 @@ pub struct Parts {
     started_at: KrxTime,
     brokers: Option<Arc<dyn BrokerClaims>>,
     lease: Option<Arc<dyn Leadership>>,
-    #[cfg(feature = "daemon")]
     alert_lease: Option<Arc<dyn Leadership>>,
     flights: Option<Arc<dyn Flights>>,
     work: Option<WorkShare>,
@@ -215,7 +212,6 @@ impl Parts {
             activity: Activity::new("starting"),
             started_at,
             lease: outside.lease,
-            #[cfg(feature = "daemon")]
             alert_lease: outside.alert_lease,
             flights: outside.flights,
             work: outside.work,
@@ -380,7 +376,7 @@ impl Parts {
     pub fn presence(&self, role: Role) -> Presence {
         Presence {
             process: self.process.clone(),
-            host: outside::host_name(),
+            host: unique::host_name(),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             role,

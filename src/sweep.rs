@@ -14,14 +14,14 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field};
 
-pub use crate::domain::Reason;
-use crate::domain::{Calling, IndexQuote, KrxTime, Quote, Symbol};
-use crate::port::{
+pub use sise_domain::Reason;
+use sise_domain::{Calling, IndexQuote, KrxTime, Quote, Symbol};
+use sise_port::{
     Answer, IndexStore, PriceStore, QuoteSource, Shelf, SourceError, StoreError, Tally, Urgency,
 };
 
-use crate::spans;
-use crate::supervisor::seen;
+use sise_net::spans;
+use sise_net::supervisor::seen;
 
 /// After a stop, what is in flight gets this long to end.
 const GRACE: Duration = Duration::from_secs(4);

@@ -7,10 +7,10 @@
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::cache::State as CacheState;
-use crate::domain::{AlertKind, ClockJump, Reason};
-use crate::kis::{FEED_REFUSALS, NoTrade};
-use crate::port::GapReason;
+use sise_cache::State as CacheState;
+use sise_domain::{AlertKind, ClockJump, Reason};
+use sise_kis::{FEED_REFUSALS, NoTrade};
+use sise_port::GapReason;
 
 /// Bounds of histograms of seconds.
 const SECONDS: [f64; 14] = [

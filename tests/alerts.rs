@@ -1,7 +1,6 @@
 //! Proves that rules of alerts are kept for all processes, that a daemon tells by them on every way,
 //! and that another process goes on when it dies.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,7 +1,6 @@
 //! Proves one contract of journal, ledger, coverage and roster in memory, on one Redis and in a cluster,
 //! and of Redis what it alone has: bounds, ends, and values that somebody else wrote there.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

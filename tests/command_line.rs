@@ -1,7 +1,6 @@
 //! Proves what a person meets at the command line: exit codes, JSON, words that name what is
 //! wrong and how to mend it, and secrets that stay secret.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -1050,7 +1049,7 @@ async fn counted(connection: &mut redis::aio::MultiplexedConnection) -> Vec<Stri
 }
 
 #[tokio::test]
-async fn the_rights_in_the_readme_are_enough_for_everything() {
+async fn the_rights_in_the_docs_are_enough_for_everything() {
     let world = World::new(&["--limit", "0"]).await;
     let mut connection = world.redis.connection().await;
     rights::change(&mut connection, &rights::listed()).await;

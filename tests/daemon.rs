@@ -1,7 +1,6 @@
 //! Proves that `sise run` keeps prices fresh while the market is open and only then, says why it
 //! skips, outlives its store and its clock, tells its health, and ends when told to.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -38,7 +38,7 @@ async fn every_example_runs() {
         assert!(run.status.success(), "{name}: {said}");
         assert!(!run.stdout.is_empty(), "{name} says nothing");
     }
-    // The rights that the README lists are enough.
+    // The rights that docs/operation.md lists are enough.
     let refused = rights::refused(&mut connection).await;
     assert!(refused.is_empty(), "{refused:?}");
 }

@@ -2,7 +2,6 @@
 //! Trades reach Redis, whatever befalls the session it is there again, and prices that may have been
 //! missed are asked for at once.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

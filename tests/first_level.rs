@@ -1,7 +1,6 @@
 //! Proves that prices kept inside a process are never other than those in Redis: not after a change,
 //! not after the end of their life there, and not when Redis cannot be heard.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

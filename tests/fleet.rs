@@ -1,7 +1,6 @@
 //! Proves that daemons with several app keys share each sweep through Redis: in proportion to
 //! their rates, each code accounted for once, whoever is killed, frozen or loses its memory.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,7 +1,6 @@
 //! Proves one contract on the claims that keep processes from asking for the same code, in Redis,
 //! in a cluster and in memory.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

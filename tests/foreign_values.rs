@@ -1,7 +1,6 @@
 //! Proves that values which others wrote under the keys of sise stop nothing and are never taken
 //! for a price: of another type, cut off, no text, huge, of another code.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,7 +1,6 @@
 //! Proves that a broker that is away is left alone and found again, that a ban is lifted by a person
 //! at once, and that a broker that changes its fields is noticed and harms no price.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

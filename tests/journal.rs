@@ -1,7 +1,6 @@
 //! Proves that what happens can be read afterwards: sweeps, skips, gaps, jumps of the clock and
 //! changes of the lead stand in the journal, and `sise status` and `sise why` tell them.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -11,22 +11,8 @@ use std::path::{Path, PathBuf};
 /// Modules from the ground up. A module may import those of lower rows, and those of its own row
 /// only where the table below says so.
 const LAYERS: &[&[&str]] = &[
-    &["domain"],
-    &[
-        "clock",
-        "tls",
-        "spans",
-        "supervisor",
-        "causes",
-        "descriptors",
-        "unique",
-    ],
-    &["port", "outbound"],
-    &["pace"],
-    &["kis", "store"],
     &[
         "universe",
-        "cache",
         "sweep",
         "reader",
         "leadership",
@@ -48,9 +34,6 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
 ];
 
-/// Stands apart: it imports the ground alone, and only the command line imports it.
-const APART: &str = "sim";
-
 fn rank(module: &str) -> Option<usize> {
     LAYERS.iter().position(|row| row.contains(&module))
 }
@@ -64,6 +47,31 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
             found.push(path);
         }
     }
+}
+
+/// Every source of the workspace, with the name of its crate in front, or nothing for the product's.
+fn sources() -> Vec<(String, PathBuf)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let crates = fs::read_dir(root.join("crates")).unwrap();
+    let mut roots: Vec<_> = crates
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let name = format!("{}/", entry.file_name().to_str().unwrap());
+            (name, entry.path().join("src"))
+        })
+        .collect();
+    roots.push((String::new(), root.join("src")));
+    let mut sources = Vec::new();
+    for (name, root) in roots {
+        let mut found = Vec::new();
+        files(&root, &mut found);
+        assert!(!found.is_empty(), "{name} has no sources");
+        sources.extend(found.into_iter().map(|path| {
+            let inside = path.strip_prefix(&root).unwrap().to_str().unwrap();
+            (format!("{name}{inside}"), path)
+        }));
+    }
+    sources
 }
 
 /// The modules that a text imports: `crate::module`, alone or in a group.
@@ -112,8 +120,6 @@ fn no_module_imports_what_lies_above_it() {
         for import in imports(code) {
             let allowed = match (module, import.as_str()) {
                 (module, import) if module == import => true,
-                (APART, import) => import == "domain",
-                ("cli", APART) => true,
                 (_, import) => match (rank(module), rank(import)) {
                     (Some(own), Some(other)) => other < own,
                     _ => false,
@@ -177,18 +183,9 @@ fn spawns(line: &str) -> bool {
 /// A task that nobody looks after dies unseen.
 #[test]
 fn nothing_is_spawned_beside_the_supervisor() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = Vec::new();
-    files(&source, &mut found);
     let mut wrong = Vec::new();
-    for path in found {
-        let inside = path
-            .strip_prefix(&source)
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
-        if inside.contains("tests") || inside.starts_with("supervisor") {
+    for (inside, path) in sources() {
+        if inside.contains("tests") || inside.starts_with("net/supervisor") {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
@@ -223,20 +220,13 @@ const BLOCKING: &[(&str, usize, &str)] = &[
     ("kis/ban_file.rs", 2, "on a thread of its own"),
     ("kis/token_file.rs", 5, "on a thread of its own"),
     ("setup/calendar.rs", 1, "at the start of a process"),
-    (
-        "setup/outside.rs",
-        1,
-        "at the start of a process; in memory",
-    ),
+    ("net/unique.rs", 1, "at the start of a process; in memory"),
     ("sim/replay.rs", 1, "at the start of a process"),
 ];
 
 /// A disk that hangs must not hold up what else runs on the thread.
 #[test]
 fn no_file_is_waited_for_on_a_thread_of_the_runtime() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = Vec::new();
-    files(&source, &mut found);
     let blocks = |line: &&str| {
         let code = line.split("//").next().unwrap_or_default();
         let calls = [
@@ -255,8 +245,7 @@ fn no_file_is_waited_for_on_a_thread_of_the_runtime() {
         !is_use && (is_file || calls.iter().any(|call| code.contains(call)))
     };
     let mut wrong = Vec::new();
-    for path in found {
-        let inside = path.strip_prefix(&source).unwrap().to_str().unwrap();
+    for (inside, path) in sources() {
         if inside.contains("tests") {
             continue;
         }

@@ -1,7 +1,6 @@
 //! Proves that of several daemons one sweeps, that another one takes over when it dies or stops,
 //! and that one that was paused does no harm; and that all of it can be read afterwards.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,7 +1,6 @@
 //! Proves that a stranger's program reads prices through the public face: from Redis, else from
 //! the broker in as few calls as can be, else the last close, and whatever of them is away.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,7 +1,6 @@
 //! Proves that the stocks of the day are ranked by what stands in Redis, as a whole, after each
 //! sweep of the whole list and after no other, and that `sise top` shows it.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

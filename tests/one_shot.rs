@@ -1,7 +1,6 @@
 //! Proves that `sise run --once` accounts for every code, keeps to the broker's limit, writes
 //! only what is a price, and ends with the exit code that says how it went.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

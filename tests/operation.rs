@@ -1,7 +1,6 @@
 //! Proves that what is shipped to watch the program by, a dashboard and rules for alerts, names
 //! metrics and labels that there are, and that metrics are named and described by convention.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use sise::config::{Layers, Settings};
+use sise_net::descriptors::Descriptors;
 
 use support::world::World;
 use support::{http, list, until};
@@ -45,11 +46,22 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 /// All sources of the program in one text.
 fn program() -> String {
     let mut found = Vec::new();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    sources(&source, &mut found);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    sources(&root.join("src"), &mut found);
+    sources(&root.join("crates"), &mut found);
     assert!(found.len() > 100, "the sources are not where they were");
     let texts = found.iter().map(|path| fs::read_to_string(path).unwrap());
     texts.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_unit_gives_as_many_files_as_the_connections_that_are_promised() {
+    let unit = shipped("scripts/sise.service");
+    let mut lines = unit.lines();
+    let limit = lines.find_map(|line| line.strip_prefix("LimitNOFILE="));
+    let soft = limit.unwrap().parse().unwrap();
+    let promised = Settings::new(&Layers::unset()).unwrap().api.connections;
+    assert_eq!(Descriptors { soft, hard: soft }.room(promised), promised);
 }
 
 /// What stands between the first two quotation marks, and what follows.

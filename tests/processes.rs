@@ -1,7 +1,6 @@
 //! Proves that processes of one app key share the broker's limit and its token: many real
 //! processes, one Redis, one simulated broker that counts.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

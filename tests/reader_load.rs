@@ -2,7 +2,6 @@
 //! call, a read ends in its time though Redis and the broker hang, and no price is shown for what it
 //! is not.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -5,7 +5,6 @@
 //! `cargo test --release --test real_faults -- --nocapture --test-threads=1` prints how long that
 //! takes.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

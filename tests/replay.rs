@@ -1,6 +1,5 @@
 //! Proves that what a recorded day holds is what stands in Redis: every price, to the won.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

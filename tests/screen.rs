@@ -1,6 +1,5 @@
 //! Proves the live screen of `sise top` in a real terminal, on a real Redis that a daemon writes to.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,7 +1,6 @@
 //! Proves that app key, app secret, access token and the password of Redis stand nowhere but where
 //! they belong: not in what the program prints, logs, stores or exposes, whatever goes wrong.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,7 +1,6 @@
 //! Proves one contract on what processes share, in Redis and in memory: the rate budget, the lead,
 //! the token and the ban; and that the budget's script in Redis is the rule of the library.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -524,7 +523,7 @@ type Reply = (String, u64, u64, i64, u32, i64, u32);
 /// The script is asked with a time that the test gives, everything else as in production.
 #[tokio::test]
 async fn the_script_in_redis_is_the_rule_of_the_library() {
-    let rule = include_str!("../src/store/redis/budget.lua");
+    let rule = include_str!("../crates/store/src/redis/budget.lua");
     let script = Script::new(&format!("local now = tonumber(ARGV[14])\n{rule}"));
     let server = RedisServer::start().await;
     let mut connection = server.connection().await;

@@ -3,7 +3,6 @@
 //!
 //! One round of faults as a test; `scripts/soak` runs it for as long as one likes.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

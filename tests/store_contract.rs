@@ -2,7 +2,6 @@
 //! and of Redis what it alone has: the names of its keys, and how it behaves while the server is
 //! away, frozen or silent.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -5,7 +5,6 @@
 //! `cargo test --release --test topologies -- --nocapture --test-threads=1` prints how long it
 //! takes to recover.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

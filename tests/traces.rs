@@ -1,7 +1,6 @@
 //! Proves that a collector of traces is told what a sweep and a read are made of, that it is told of
 //! no secret, and that one that is away holds nothing up.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

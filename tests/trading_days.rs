@@ -4,7 +4,6 @@
 //! `SISE_DAYS=10000` runs as many, `SISE_FROM=1001` begins with another seed than the first,
 //! `SISE_SEED=123` runs one and prints what happens, `SISE_STEPS=1` every command and call with it.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

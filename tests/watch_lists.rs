@@ -1,7 +1,6 @@
 //! Proves that watch lists are kept for all processes, that a daemon refreshes what is on them, and
 //! what is read most, more often than the rest, and that both can be changed while it runs.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,7 +1,6 @@
 //! Proves one contract on shared work in Redis, in a cluster and in memory: each batch is given out at least
 //! once, again when its worker died, and handed in once. And of Redis: an empty one is as good.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Webhook;
-use crate::domain::{Alert, Event};
-use crate::port::{Change, Changes, Recorder};
+use sise_domain::{Alert, Event};
+use sise_port::{Change, Changes, Recorder};
 
 /// Alerts of one rule told in a minute at most. Nobody reads more, the journal is to hold other things
 /// too, and a rule that is too wide takes nothing from the others.
@@ -144,8 +144,8 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::port::Unrecorded;
-    use crate::store::MemoryStore;
+    use sise_port::Unrecorded;
+    use sise_store::MemoryStore;
 
     #[tokio::test(start_paused = true)]
     async fn a_rule_that_is_too_wide_takes_nothing_from_the_others() {

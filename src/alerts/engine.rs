@@ -13,8 +13,8 @@ use super::delivery::Ways;
 use super::inbox::Inbox;
 use super::marks::{Marks, Place};
 use super::{AlertRules, Parts};
-use crate::cache::CacheError;
-use crate::domain::{
+use sise_cache::CacheError;
+use sise_domain::{
     Alert, Condition, Coverage, KrxTime, Mark, Reach, Rule, Scope, Sentry, Surroundings, Symbol,
 };
 use crate::watch::WatchLists;

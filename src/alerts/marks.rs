@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
-use crate::cache::{Cache, CacheError, Profiles};
-use crate::domain::{KrxTime, Mark, Rule, Symbol};
+use sise_cache::{Cache, CacheError, Profiles};
+use sise_domain::{KrxTime, Mark, Rule, Symbol};
 
 /// Under which user they are kept.
 const TOLD: &str = "told";

@@ -1,7 +1,7 @@
 //! What is to be expected of a rule when it is made: whether it holds already, and what may keep it
 //! silent.
 
-use crate::domain::{Quote, Status, Symbol, Terms};
+use sise_domain::{Quote, Status, Symbol, Terms};
 
 /// Codes that are named one by one.
 const NAMED: usize = 10;
@@ -154,7 +154,7 @@ impl Outlook {
                     self.interval_s
                 ));
             }
-            if let crate::domain::Condition::VolumeTimes { .. } = terms.when {
+            if let sise_domain::Condition::VolumeTimes { .. } = terms.when {
                 warnings.push(format!(
                     "it is told {} min after the first price of a day at the earliest: four windows \
                      make the base",
@@ -179,8 +179,8 @@ fn names(codes: &[Symbol]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock;
-    use crate::domain::{Condition, Scope};
+    use sise_port::clock;
+    use sise_domain::{Condition, Scope};
 
     fn terms(when: Condition) -> Terms {
         Terms {

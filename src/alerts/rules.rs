@@ -6,8 +6,8 @@ use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cache::{Cache, CacheError, Profiles};
-use crate::domain::{KrxTime, Rule, RuleError, Seoul, Terms, check_name};
+use sise_cache::{Cache, CacheError, Profiles};
+use sise_domain::{KrxTime, Rule, RuleError, Seoul, Terms, check_name};
 
 /// Rules at most.
 const MOST: usize = 200;

@@ -18,10 +18,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::signature::signature;
-use crate::causes::causes;
-use crate::clock::Clock;
-use crate::domain::Alert;
-use crate::outbound;
+use sise_net::causes::causes;
+use sise_port::clock::Clock;
+use sise_domain::Alert;
+use sise_net::outbound;
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]

@@ -21,7 +21,7 @@ use super::Api;
 use super::origin;
 use super::problem::{Kind, Problem};
 use super::room::{Room, network};
-use crate::cache::{CacheError, digest_of};
+use sise_cache::{CacheError, digest_of};
 use crate::clients::Clients;
 use crate::config::ApiSettings;
 

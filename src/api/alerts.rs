@@ -10,7 +10,7 @@ use super::Api;
 use super::extract::{Body, Name, Params};
 use super::problem::{Document, Kind, Problem};
 use super::shapes::{AlertObject, RuleMadeObject, RuleObject, TermsObject};
-use crate::domain::{Alert, Event, Quote, Rule, Symbol, Terms};
+use sise_domain::{Alert, Event, Quote, Rule, Symbol, Terms};
 
 /// Alerts that are shown where nobody says how many.
 const USUALLY: usize = 20;

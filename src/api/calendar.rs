@@ -10,7 +10,7 @@ use super::Api;
 use super::extract::Params;
 use super::problem::{Document, Kind, Problem};
 use super::shapes::CalendarAnswer;
-use crate::domain::{KrxTime, Outlook, Seoul};
+use sise_domain::{KrxTime, Outlook, Seoul};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::problem::{Kind, Problem};
-use crate::domain::Symbol;
+use sise_domain::Symbol;
 
 /// The query.
 #[derive(Debug)]

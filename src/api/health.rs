@@ -7,9 +7,9 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 
 use super::{Api, Sweeping};
-use crate::domain::{KrxTime, Seoul};
+use sise_domain::{KrxTime, Seoul};
 use crate::leadership::Post;
-use crate::port::Leader;
+use sise_port::Leader;
 
 /// Below this share of fresh prices in a session the daemon is not ready.
 const READY_SHARE: f64 = 0.9;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::problem::{Document, Problem};
 use super::shapes::IndexObject;
-use crate::domain::IndexQuote;
+use sise_domain::IndexQuote;
 
 /// The indices whose level is known.
 #[derive(Debug, Serialize, ToSchema)]

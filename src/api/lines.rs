@@ -45,7 +45,7 @@ pub(super) async fn line(
     let line = api.board.line(code);
     let date = line.as_ref().map(|line| line.date);
     let session = date.and_then(|date| api.parts.calendar.load().session(date));
-    let time = |time: crate::domain::KrxTime| time.format("%H:%M").to_string();
+    let time = |time: sise_domain::KrxTime| time.format("%H:%M").to_string();
     let points = line.map(|line| line.points).unwrap_or_default();
     let point = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
     // Points keep no origin: it is that of the price on the board, else of those in the store.

@@ -20,8 +20,8 @@ use super::Api;
 use super::encoded::Encoded;
 use super::problem::{Kind, Problem};
 use super::shapes::MarketAnswer;
-use crate::domain::{Calendar, KrxTime, Listing, Measure, Quote};
-use crate::supervisor::spawn_brief;
+use sise_domain::{Calendar, KrxTime, Listing, Measure, Quote};
+use sise_net::supervisor::spawn_brief;
 
 /// An answer is given for so long before it is made anew.
 const GOOD_FOR: Duration = Duration::from_secs(1);
@@ -294,7 +294,7 @@ impl fmt::Debug for MarketPage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Seoul;
+    use sise_domain::Seoul;
     use chrono::TimeZone as _;
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use tracing::field::Empty;
 
 use super::Api;
 use crate::leadership::Post;
-use crate::spans;
+use sise_net::spans;
 
 /// Metrics in Prometheus' text format
 #[utoipa::path(get, path = "/metrics", tag = "health", responses(

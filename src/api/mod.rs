@@ -68,14 +68,14 @@ use self::stream::Hub;
 use self::universe::UniversePage;
 use crate::alerts::{AlertRules, Alerts};
 use crate::board::{History, Onlooker, QuoteBoard};
-use crate::cache::CacheError;
+use sise_cache::CacheError;
 use crate::clients::Clients;
-use crate::descriptors::{Descriptors, RESERVE};
+use sise_net::descriptors::{Descriptors, RESERVE};
 use crate::freshness::Freshness;
 use crate::leadership::Candidate;
 use crate::reader::Reader;
 use crate::setup::{Parts, SetupError};
-use crate::supervisor::Tasks;
+use sise_net::supervisor::Tasks;
 use crate::watch::WatchLists;
 
 /// Histograms are folded this often; without it they grow between two scrapes.

@@ -9,7 +9,7 @@ use super::Api;
 use super::extract::{Name, Params};
 use super::problem::{Document, Kind, Problem};
 use super::shapes::ReadingObject;
-use crate::domain::{Market, Measure, Reading, Source};
+use sise_domain::{Market, Measure, Reading, Source};
 use crate::movers::{End, Prices};
 
 /// Ranked by what.

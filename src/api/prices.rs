@@ -11,8 +11,8 @@ use super::Api;
 use super::extract::{Code, Params, codes};
 use super::problem::{Document, Kind, Problem};
 use super::shapes::{FailedCode, PricesAnswer, ReadingObject};
-use crate::domain::{KrxTime, Phase, Symbol};
-use crate::port::ReadCounter as _;
+use sise_domain::{KrxTime, Phase, Symbol};
+use sise_port::ReadCounter as _;
 use crate::status::reason::of_no_price;
 
 /// Codes of one request at most.
@@ -216,7 +216,7 @@ impl Api {
 }
 
 impl Read {
-    fn new(reading: &crate::domain::Reading) -> Result<Self, Problem> {
+    fn new(reading: &sise_domain::Reading) -> Result<Self, Problem> {
         let json = serde_json::to_string(reading)
             .map_err(|error| Kind::Internal.because(error.to_string()))?;
         Ok(Self {

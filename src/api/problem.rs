@@ -10,10 +10,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::alerts::AlertRulesError;
-use crate::cache::CacheError;
+use sise_cache::CacheError;
 use crate::clients::ClientsError;
 use crate::movers::MoversError;
-use crate::port::StoreError;
+use sise_port::StoreError;
 use crate::reader::ReadError;
 use crate::watch::WatchListsError;
 

@@ -16,10 +16,10 @@ use super::access::Client;
 use super::extract::{Body, Name, codes};
 use super::problem::{Document, Kind, Problem};
 use super::shapes::StockCode;
-use crate::cache::{Cached, Life};
-use crate::domain::{Symbol, Urgency};
+use sise_cache::{Cached, Life};
+use sise_domain::{Symbol, Urgency};
 use crate::sweep::Task;
-use crate::unique;
+use sise_net::unique;
 
 /// Codes of one refresh at most.
 const MOST: usize = 100;

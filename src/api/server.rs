@@ -30,7 +30,7 @@ use super::problem::{Kind, Problem};
 use super::proxies::Proxies;
 use super::room::{House, Room};
 use super::{access, origin};
-use crate::supervisor::seen;
+use sise_net::supervisor::seen;
 
 /// Path, query and headers of a request have this many bytes at most.
 const HEADERS: usize = 16 * 1024;

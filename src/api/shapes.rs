@@ -4,7 +4,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::Condition;
+use sise_domain::Condition;
 
 /// A stock code.
 #[derive(Debug, Serialize, ToSchema)]

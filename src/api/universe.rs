@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::encoded::Encoded;
-use crate::domain::{Listing, Universe};
+use sise_domain::{Listing, Universe};
 
 /// The list as it was encoded last.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use super::Api;
 use super::extract::{Body, Name, codes};
 use super::problem::{Document, Kind, Problem};
 use super::shapes::StockCode;
-use crate::domain::Symbol;
+use sise_domain::Symbol;
 
 /// Codes of one list at most.
 const MOST: usize = 500;

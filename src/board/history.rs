@@ -10,10 +10,10 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::QuoteBoard;
-use crate::cache::{Cache, CacheError, Profiles};
-use crate::clock::Clock;
-use crate::domain::{KrxTime, Symbol};
-use crate::supervisor::Tasks;
+use sise_cache::{Cache, CacheError, Profiles};
+use sise_port::clock::Clock;
+use sise_domain::{KrxTime, Symbol};
+use sise_net::supervisor::Tasks;
 
 /// The lines of a day are kept so long after its last minute.
 const LIFE: Duration = Duration::from_secs(20 * 3_600);
@@ -140,9 +140,9 @@ impl fmt::Debug for History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache;
-    use crate::domain::{Quote, Seoul};
-    use crate::store::MemoryStore;
+    use sise_cache as cache;
+    use sise_domain::{Quote, Seoul};
+    use sise_store::MemoryStore;
     use chrono::TimeZone as _;
 
     fn at(minute: u32) -> KrxTime {

@@ -3,7 +3,7 @@
 use chrono::{NaiveDate, Timelike as _};
 use serde::Serialize;
 
-use crate::domain::Quote;
+use sise_domain::Quote;
 
 /// Minutes of a day that are kept of a code at most: twelve hours.
 const MOST: usize = 720;

@@ -25,7 +25,7 @@ use chrono::{NaiveDate, TimeDelta};
 use metrics::gauge;
 use tokio::sync::Notify;
 
-use crate::domain::{Alert, Index, IndexQuote, KrxTime, Quote, Symbol};
+use sise_domain::{Alert, Index, IndexQuote, KrxTime, Quote, Symbol};
 
 pub use history::History;
 pub use keeper::{Keeper, Parts};

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::domain::{Quote, Reading, Source};
+use sise_domain::{Quote, Reading, Source};
 
 /// A price on the board.
 #[derive(Debug)]

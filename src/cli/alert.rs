@@ -14,10 +14,10 @@ use super::table::Table;
 use super::words::short;
 use crate::alerts::{AlertRules, AlertRulesError};
 use crate::config::Layers;
-use crate::domain::{Alert, Condition, Event, Rule, Scope, Symbol, Terms};
-use crate::port::Journal as _;
+use sise_domain::{Alert, Condition, Event, Rule, Scope, Symbol, Terms};
+use sise_port::Journal as _;
 use crate::setup::{OutlookError, Parts};
-use crate::store::RedisStore;
+use sise_store::RedisStore;
 
 /// A whole journal.
 const ENTRIES: usize = 20_000;

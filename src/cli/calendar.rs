@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::failure::{DONE, Failure, Outcome};
 use super::output;
 use super::table::Table;
-use crate::clock;
+use sise_port::clock;
 use crate::config::{Layers, Settings};
-use crate::domain::{Calendar, KrxTime, Moment, Outlook, Seoul};
+use sise_domain::{Calendar, KrxTime, Moment, Outlook, Seoul};
 use crate::setup::read_calendar;
 
 /// Arguments of `sise calendar`.

@@ -13,7 +13,7 @@ use super::similar;
 use super::table::Table;
 use crate::clients::Clients;
 use crate::config::Layers;
-use crate::domain::Seoul;
+use sise_domain::Seoul;
 
 /// Arguments of `sise clients`.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::failure::Failure;
-use crate::domain::{LookupError, Shipped, Symbol, Universe};
+use sise_domain::{LookupError, Shipped, Symbol, Universe};
 use crate::setup::Parts;
 
 /// `--codes`, as other commands have it, for those that take codes by their place.

@@ -13,14 +13,14 @@ use tokio::net::TcpListener;
 use super::failure::{Failure, Outcome};
 use super::output;
 use crate::api::{ApiServer, Sweeping};
-use crate::clock;
+use sise_port::clock;
 use crate::config::{Layers, Settings};
 use crate::daemon;
 use crate::freshness::Freshness;
 use crate::schedule::{Schedule, Watcher, Work};
 use crate::setup::Parts;
-use crate::sim::{Sim, SimOptions};
-use crate::supervisor::{Supervisor, Tasks};
+use sise_sim::{Sim, SimOptions};
+use sise_net::supervisor::{Supervisor, Tasks};
 use crate::telemetry;
 use board::Board;
 

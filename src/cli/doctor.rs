@@ -13,11 +13,11 @@ use super::output::{self, grouped};
 use super::paint::{Ink, Painted};
 use super::plan::{WATCH_LESS, alive, figures, remedies};
 use crate::config::Layers;
-use crate::descriptors::{Descriptors, RESERVE};
-use crate::domain::{APART, Presence, Role};
-use crate::port::{BrokerClaims as _, BrokerHolder, CacheKeys as _, Roster as _, StoreError};
+use sise_net::descriptors::{Descriptors, RESERVE};
+use sise_domain::{APART, Presence, Role};
+use sise_port::{BrokerClaims as _, BrokerHolder, CacheKeys as _, Roster as _, StoreError};
 use crate::setup::Parts;
-use crate::store::{Need, RedisStore};
+use sise_store::{Need, RedisStore};
 
 /// Arguments of `sise doctor`.
 #[derive(Debug, Args)]
@@ -317,7 +317,7 @@ async fn price(parts: &Parts, redis: &RedisStore) -> Check {
         Ok(trial) if !trial.is_heard => Check::warn(
             "price",
             "written, read and deleted, but not heard of: streams and page are up to 10 s late",
-            "give its user +publish, +subscribe and the channel pattern that the README names",
+            "give its user +publish, +subscribe and the channel pattern in docs/operation.md",
         ),
         Ok(_) => Check::ok("price", "written, read, heard of and deleted again"),
     }

@@ -1,16 +1,16 @@
-//! Errors become exit codes here and nowhere else (design 6.8).
+//! Errors become exit codes here and nowhere else (docs/decisions/0009-errors-in-one-place.md).
 
 use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::visible::visible_lines;
-use crate::cache::CacheError;
+use sise_cache::CacheError;
 use crate::config::ConfigError;
 use crate::daemon::DaemonError;
-use crate::domain::BanKind;
+use sise_domain::BanKind;
 use crate::movers::MoversError;
-use crate::port::{ListError, SourceError, StoreError};
+use sise_port::{ListError, SourceError, StoreError};
 use crate::reader::ReadError;
 use crate::setup::SetupError;
 use crate::watch::WatchListsError;

@@ -14,7 +14,7 @@ use super::standing::Standing;
 use super::table::{Cell, Table};
 use super::words;
 use crate::config::Layers;
-use crate::domain::{Reading, Symbol};
+use sise_domain::{Reading, Symbol};
 
 /// Arguments of `sise get`.
 #[derive(Debug, Args)]

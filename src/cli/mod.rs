@@ -45,12 +45,12 @@ use std::sync::Arc;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::clock;
+use sise_port::clock;
 use crate::config::{KEYS, Layers, Settings};
 use crate::journal::{self, Scribe};
-use crate::port::{CacheKeys as _, StoreError};
+use sise_port::{CacheKeys as _, StoreError};
 use crate::setup::{Outside, Parts};
-use crate::store::RedisStore;
+use sise_store::RedisStore;
 
 use failure::{Failure, Outcome};
 

@@ -9,7 +9,7 @@ use super::codes;
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
 use crate::config::Layers;
-use crate::domain::{Calling, Plan};
+use sise_domain::{Calling, Plan};
 
 /// Arguments of `sise plan`.
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use super::failure::{DONE, INCOMPLETE, Outcome};
 use super::output;
 use super::table::Table;
 use crate::config::Layers;
-use crate::domain::{Listing, Shipped};
+use sise_domain::{Listing, Shipped};
 
 /// Arguments of `sise search`.
 #[derive(Debug, Args)]

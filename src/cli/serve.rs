@@ -14,10 +14,10 @@ use super::failure::{Failure, Outcome};
 use crate::api::ApiServer;
 use crate::config::Layers;
 use crate::daemon;
-use crate::descriptors::Descriptors;
-use crate::domain::Role;
+use sise_net::descriptors::Descriptors;
+use sise_domain::Role;
 use crate::setup::Parts;
-use crate::supervisor::Supervisor;
+use sise_net::supervisor::Supervisor;
 use crate::telemetry;
 
 /// The stock list is read anew this often: a daemon loads it at its start and every morning.

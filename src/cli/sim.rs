@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::{Failure, Outcome};
 use super::output;
-use crate::clock;
+use sise_port::clock;
 use crate::daemon;
-use crate::sim::{Faults, FeedFaults, FeedOptions, MarketSource, Mode, Sim, SimOptions};
+use sise_sim::{Faults, FeedFaults, FeedOptions, MarketSource, Mode, Sim, SimOptions};
 
 /// Arguments of `sise sim`.
 #[derive(Debug, Args)]

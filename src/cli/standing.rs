@@ -2,7 +2,7 @@
 //! further. It stands beside the price wherever one is shown.
 
 use super::paint::Ink;
-use crate::domain::{PriceLimit, Quote, Status};
+use sise_domain::{PriceLimit, Quote, Status};
 
 /// Why a price is no usual one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Seoul;
+    use sise_domain::Seoul;
     use chrono::TimeZone as _;
 
     #[test]

@@ -13,7 +13,7 @@ use super::table::{Cell, Table};
 use super::words::{self, length, long, percent, short};
 use crate::closes::LastKnown;
 use crate::config::Layers;
-use crate::domain::{APART, Event, KrxTime, Presence, Watching};
+use sise_domain::{APART, Event, KrxTime, Presence, Watching};
 use crate::status::{DayCoverage, KeyCalls, Status};
 
 /// Arguments of `sise status`.

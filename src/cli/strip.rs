@@ -4,7 +4,7 @@ use chrono::{TimeDelta, Timelike as _};
 
 use super::paint::{self, Ink, Painted};
 use super::table;
-use crate::domain::KrxTime;
+use sise_domain::KrxTime;
 use crate::status::Slot;
 
 /// Marks for a cell: full, then growing shares below that, not counted, yet to come.
@@ -185,7 +185,7 @@ pub(super) fn hours(slots: usize, minutes: usize, open: KrxTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Seoul;
+    use sise_domain::Seoul;
     use chrono::TimeZone as _;
 
     const BELOW: f64 = 0.9;

@@ -5,7 +5,7 @@ use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use strsim::osa_distance;
 
-use crate::domain::{LookupError, Shipped};
+use sise_domain::{LookupError, Shipped};
 
 /// Other programs' words for commands, and what does it here: the first that there is.
 const COMMANDS: &[(&[&str], &[&str])] = &[

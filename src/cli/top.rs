@@ -16,9 +16,9 @@ use super::similar;
 use super::standing::Standing;
 use super::table::{Cell, Table};
 use super::words;
-use crate::clock;
+use sise_port::clock;
 use crate::config::{Layers, Settings};
-use crate::domain::{Market, Measure};
+use sise_domain::{Market, Measure};
 use crate::movers::{End, Place, Prices, Top};
 use crate::setup::Parts;
 

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 
 use super::failure::Failure;
 use crate::config::Settings;
-use crate::kis::{Http, Transport};
+use sise_kis::{Http, Transport};
 
 /// Spans that wait to be sent; more are dropped, as a collector must not hold anything up.
 const QUEUE: usize = 8_192;

@@ -9,7 +9,7 @@ use super::output;
 use super::similar;
 use super::table::Table;
 use crate::config::Layers;
-use crate::domain::Symbol;
+use sise_domain::Symbol;
 use crate::setup::Parts;
 use crate::watch::WatchLists;
 

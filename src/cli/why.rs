@@ -12,9 +12,9 @@ use super::failure::{DONE, Failure, Outcome};
 use super::output;
 use super::words::{self, sentence};
 use crate::config::Layers;
-use crate::domain::{Entry, Event, KrxTime, Seoul, Skipped};
-use crate::port::Journal as _;
-use crate::store::RedisStore;
+use sise_domain::{Entry, Event, KrxTime, Seoul, Skipped};
+use sise_port::Journal as _;
+use sise_store::RedisStore;
 
 /// A whole journal; what comes before it is gone.
 const ENTRIES: usize = 20_000;

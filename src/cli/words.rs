@@ -5,10 +5,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::output::grouped;
-use crate::domain::{
+use sise_domain::{
     ClockJump, Entry, Event, Gap, KrxTime, LeadChange, Leading, Seoul, Skipped, Swept, TokenChange,
 };
-use crate::port::Leader;
+use sise_port::Leader;
 
 /// What is said wherever a simulated broker's price is shown.
 pub(super) const SIMULATED: &str =

@@ -8,9 +8,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::layers::Layers;
 use super::{ConfigError, profile};
-use crate::domain::{BrokerIdentity, Caps};
-use crate::kis::host;
-use crate::pace::Rate;
+use sise_domain::{BrokerIdentity, Caps};
+use sise_kis::host;
+use sise_pace::Rate;
 
 /// Which of the broker's environments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,8 +22,8 @@ use std::time::Duration;
 use chrono::NaiveTime;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::domain::{Calling, Plan};
-use crate::store::RedisAddress;
+use sise_domain::{Calling, Plan};
+use sise_store::RedisAddress;
 
 pub use alerts::AlertSettings;
 pub use api::ApiSettings;
@@ -390,7 +390,7 @@ fn state_directory(layers: &Layers) -> PathBuf {
     base.map_or_else(|| PathBuf::from("state"), |base| base.join("sise"))
 }
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod oracle;
 #[cfg(test)]
 mod tests;

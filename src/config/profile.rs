@@ -2,8 +2,8 @@
 
 use super::layers::Layers;
 use super::{ConfigError, KisEnvironment};
-use crate::kis::host;
-use crate::pace::Rate;
+use sise_kis::host;
+use sise_pace::Rate;
 
 /// The broker's caps and what sise keeps to below them (contract chapter 3).
 struct Profile {

@@ -1,6 +1,6 @@
 use super::*;
-use crate::kis::host;
-use crate::pace::Rate;
+use sise_kis::host;
+use sise_pace::Rate;
 
 fn variables(pairs: &[(&str, &str)]) -> Environment {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::layers::Layers;
 use super::{ConfigError, Settings};
-use crate::domain::Selection;
+use sise_domain::Selection;
 
 /// Where the stock list comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::keys::Key;
 use super::layers::Layers;
 use super::{ConfigError, Origin};
-use crate::store::RedisAddress;
+use sise_store::RedisAddress;
 
 impl Layers {
     pub(super) fn text(&self, key: &str) -> &str {

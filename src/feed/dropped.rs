@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics::counter;
 use tokio::time::Instant;
 
-use crate::domain::{Quote, Symbol};
+use sise_domain::{Quote, Symbol};
 
 /// They are said of this often at most.
 const APART: Duration = Duration::from_secs(60);

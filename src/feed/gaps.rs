@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::Symbol;
-use crate::port::{Gap, GapReason};
+use sise_domain::Symbol;
+use sise_port::{Gap, GapReason};
 
 /// Gaps of one reason are told this often at most: where every frame is unreadable there are hundreds a
 /// second, and whoever hears of them can do no more than ask for the prices again.

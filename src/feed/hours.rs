@@ -4,7 +4,7 @@
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::AFTER_CLOSE;
-use crate::domain::{Calendar, Phase, Venue};
+use sise_domain::{Calendar, Phase, Venue};
 
 /// The last trades before the closing auction may have a time just after its start.
 const STRAGGLING: TimeDelta = TimeDelta::seconds(5);

@@ -6,9 +6,9 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::*;
-use crate::domain::Seoul;
-use crate::port::{GapReason, Leadership as _};
-use crate::store::MemoryStore;
+use sise_domain::Seoul;
+use sise_port::{GapReason, Leadership as _};
+use sise_store::MemoryStore;
 
 const TTL: Duration = Duration::from_secs(120);
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::{Quote, Symbol};
+use sise_domain::{Quote, Symbol};
 
 /// Tells which codes are live, so that their prices need not be asked for beside the feed.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ impl Traded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Seoul;
+    use sise_domain::Seoul;
     use chrono::TimeZone as _;
     use tokio::time::advance;
 

@@ -8,7 +8,7 @@ use metrics::counter;
 use tokio::time::Instant;
 
 use super::dropped::Dropped;
-use crate::domain::{Quote, Symbol};
+use sise_domain::{Quote, Symbol};
 
 /// A store that failed is tried again after this time at the earliest.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -116,7 +116,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Seoul;
+    use sise_domain::Seoul;
     use chrono::TimeZone as _;
     use tokio::time::advance;
 

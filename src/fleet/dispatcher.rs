@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::ledger::Ledger;
-use crate::clock::Clock;
-use crate::domain::{Calling, KrxTime, Symbol};
+use sise_port::clock::Clock;
+use sise_domain::{Calling, KrxTime, Symbol};
 use crate::leadership::{Candidate, Post};
-use crate::port::{Answer, Answers, Batch, Lead, Postings, QuoteSource, SourceError, Urgency};
+use sise_port::{Answer, Answers, Batch, Lead, Postings, QuoteSource, SourceError, Urgency};
 
 /// How often a batch that is waited for is looked after.
 const LOOK: Duration = Duration::from_secs(2);

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::port::{Answers, Ticket};
+use sise_port::{Answers, Ticket};
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -136,7 +136,7 @@ impl Drop for Entry<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Calling;
+    use sise_domain::Calling;
 
     fn ticket(entry: &str) -> Ticket {
         Ticket {

@@ -12,7 +12,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use crate::supervisor::Tasks;
+use sise_net::supervisor::Tasks;
 
 pub use dispatcher::Dispatcher;
 pub use worker::Worker;

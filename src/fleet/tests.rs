@@ -11,15 +11,15 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::clock::Clock;
-use crate::domain::{BanKind, Calling, Caps, Denial, KrxTime, Quote, Seoul, Symbol, Urgency};
+use sise_port::clock::Clock;
+use sise_domain::{BanKind, Calling, Caps, Denial, KrxTime, Quote, Seoul, Symbol, Urgency};
 use crate::leadership::Candidate;
-use crate::pace::{LocalBudget, Pacer, Rate};
-use crate::port::{
+use sise_pace::{LocalBudget, Pacer, Rate};
+use sise_port::{
     Answer, Answers, Assignments as _, Batch, Lead, Leadership as _, Postings as _,
     PriceStore as _, QuoteSource, SourceError, Tally,
 };
-use crate::store::{MemoryStore, MemoryWork};
+use sise_store::{MemoryStore, MemoryWork};
 use crate::sweep::{Manner, Report, Sweeper, Task};
 
 /// A worker that has not held on to its batch for so long is taken for dead.

@@ -6,9 +6,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{advance, sleep};
 
 use super::*;
-use crate::domain::{ClockJump, Gap, Seoul, Skipped, Swept};
-use crate::port::StoreError;
-use crate::store::MemoryStore;
+use sise_domain::{ClockJump, Gap, Seoul, Skipped, Swept};
+use sise_port::StoreError;
+use sise_store::MemoryStore;
 
 /// A journal in memory that may be away.
 #[derive(Default)]

@@ -1,6 +1,6 @@
 use super::*;
-use crate::domain::Seoul;
-use crate::store::MemoryStore;
+use sise_domain::Seoul;
+use sise_store::MemoryStore;
 use chrono::TimeZone as _;
 use std::sync::atomic::{AtomicI64, Ordering};
 

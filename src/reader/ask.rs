@@ -14,9 +14,9 @@ use tracing::Instrument as _;
 use super::board::Wanted;
 use super::landing::Landing;
 use super::{ReadError, Reader, Shared};
-use crate::domain::{Reading, Source, Symbol};
-use crate::port::{SourceError, Urgency};
-use crate::spans;
+use sise_domain::{Reading, Source, Symbol};
+use sise_port::{SourceError, Urgency};
+use sise_net::spans;
 
 /// The time of a read whose caller gives none.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::landing::Landing;
-use crate::domain::{KrxTime, Quote, Symbol};
-use crate::port::SourceError;
+use sise_domain::{KrxTime, Quote, Symbol};
+use sise_port::SourceError;
 
 /// What a flight brought stays this long for callers who looked in the store just before it was
 /// written there.

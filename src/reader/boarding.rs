@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::Shared;
 use super::board::Departure;
 use super::crew::{LONGEST_FLIGHT, Orders};
-use crate::domain::{Calling, Urgency};
-use crate::supervisor::spawn_brief;
+use sise_domain::{Calling, Urgency};
+use sise_net::supervisor::spawn_brief;
 
 /// Codes that go into one call (contract 4.3).
 const CODES_A_CALL: usize = 30;

@@ -7,9 +7,9 @@ use metrics::counter;
 
 use super::Shared;
 use super::board::Wanted;
-use crate::domain::{KrxTime, Reading};
-use crate::pace::{HIGHEST_THROW, head_start};
-use crate::port::Urgency;
+use sise_domain::{KrxTime, Reading};
+use sise_pace::{HIGHEST_THROW, head_start};
+use sise_port::Urgency;
 
 impl Shared {
     /// Has prices fetched anew that are about to die, beside the answer: nobody waits for it. Only

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::domain::{Reading, Symbol, SymbolError};
-use crate::port::SourceError;
+use sise_domain::{Reading, Symbol, SymbolError};
+use sise_port::SourceError;
 
 /// Why a look-up failed.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::domain::{Quote, Source, Symbol};
-use crate::port::{Answer, Answers, SourceError};
+use sise_domain::{Quote, Source, Symbol};
+use sise_port::{Answer, Answers, SourceError};
 
 /// What one flight brought for one code.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::domain::{Quote, Symbol};
+use sise_domain::{Quote, Symbol};
 
 /// Codes remembered at most; the exchange lists less than half of it.
 const MOST_CODES: usize = 8_192;
@@ -46,7 +46,7 @@ impl LastSeen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Seoul;
+    use sise_domain::Seoul;
     use chrono::{TimeDelta, TimeZone as _};
 
     fn quote(number: usize, seconds: i64) -> Quote {

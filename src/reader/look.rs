@@ -9,9 +9,9 @@ use metrics::counter;
 use tokio::time::{Instant, timeout_at};
 
 use super::Shared;
-use crate::domain::{KrxTime, Quote, Reading, Source, Symbol};
-use crate::port::StoreError;
-use crate::supervisor::spawn_brief;
+use sise_domain::{KrxTime, Quote, Reading, Source, Symbol};
+use sise_port::StoreError;
+use sise_net::supervisor::spawn_brief;
 
 /// Clocks may differ so much. A price from further ahead has no age: what stands in the store for
 /// ever would be shown as of now for as long.

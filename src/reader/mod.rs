@@ -24,11 +24,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::clock::Clock;
-use crate::domain::{Calendar, Reading, Symbol, Universe};
-use crate::pace::FetchTime;
-use crate::port::{Flights, PriceStore, QuoteSource, ReadCounter};
-use crate::supervisor::Supervisor;
+use sise_port::clock::Clock;
+use sise_domain::{Calendar, Reading, Symbol, Universe};
+use sise_pace::FetchTime;
+use sise_port::{Flights, PriceStore, QuoteSource, ReadCounter};
+use sise_net::supervisor::Supervisor;
 
 pub use ask::Ask;
 pub use error::ReadError;

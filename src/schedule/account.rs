@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-use crate::domain::KrxTime;
+use sise_domain::KrxTime;
 use crate::setup::Parts;
 use crate::sweep::{Reason, Report};
 

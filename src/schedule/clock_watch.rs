@@ -8,7 +8,7 @@ use metrics::counter;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{ClockJump, Event, KrxTime};
+use sise_domain::{ClockJump, Event, KrxTime};
 use crate::freshness::Freshness;
 use crate::setup::Parts;
 
@@ -90,7 +90,7 @@ pub(super) async fn watch(parts: Arc<Parts>, freshness: Arc<Freshness>, stop: Ca
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Seoul;
+    use sise_domain::Seoul;
     use chrono::TimeZone as _;
 
     /// What is seen when the time of day moved by so many seconds and the other clock by so many.

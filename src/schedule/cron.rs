@@ -8,7 +8,7 @@ use croner::Cron;
 use tokio::sync::Notify;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
-use crate::domain::{KrxTime, Seoul};
+use sise_domain::{KrxTime, Seoul};
 
 /// How often it is looked whether the close is due: the interval may be too long for its window.
 const EVERY_MINUTE: &str = "0 * * * * *";

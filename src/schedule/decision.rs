@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::NaiveDate;
 
-use crate::domain::{Ban, Calendar, Closed, KrxTime, Skipped};
+use sise_domain::{Ban, Calendar, Closed, KrxTime, Skipped};
 use crate::leadership::{Candidate, Post};
 use crate::sweep::Kept;
 
@@ -120,7 +120,7 @@ pub(super) fn by_post(candidate: Option<&Candidate>) -> Result<(), Skip> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Seoul;
+    use sise_domain::Seoul;
     use chrono::{NaiveDateTime, TimeZone as _};
 
     fn at(text: &str) -> KrxTime {

@@ -12,9 +12,9 @@ use metrics::counter;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Coverage, Event, Gap, KrxTime, Symbol};
+use sise_domain::{Coverage, Event, Gap, KrxTime, Symbol};
 use crate::leadership::Candidate;
-use crate::port::StoreError;
+use sise_port::StoreError;
 use crate::setup::Parts;
 
 /// How often it is looked whether a minute is over.

@@ -14,7 +14,6 @@ mod want;
 mod watched;
 
 #[cfg(test)]
-#[cfg(feature = "sim")]
 mod tests;
 
 use std::fmt;
@@ -28,14 +27,14 @@ use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 
 use crate::closes::Closes;
-use crate::domain::KrxTime;
+use sise_domain::KrxTime;
 use crate::freshness::Freshness;
 use crate::leadership::{Candidate, Post};
 use crate::ledger::LedgerKeeper;
 use crate::ping::Ping;
-use crate::port::Gap;
+use sise_port::Gap;
 use crate::setup::Parts;
-use crate::supervisor::Tasks;
+use sise_net::supervisor::Tasks;
 use crate::sweep::{Report, Step, Sweeper};
 use crate::universe::Loader;
 pub use cron::{Ticks, Timetable};

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use metrics::gauge;
 
-use crate::domain::KrxTime;
-use crate::kis::BrokerDay;
+use sise_domain::KrxTime;
+use sise_kis::BrokerDay;
 use crate::setup::Parts;
 use crate::universe::Loader;
 

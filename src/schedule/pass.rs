@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Watcher;
-use crate::domain::KrxTime;
+use sise_domain::KrxTime;
 use crate::freshness::Freshness;
 use crate::leadership::{Candidate, Post};
 use crate::ledger::LedgerKeeper;

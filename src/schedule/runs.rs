@@ -13,10 +13,10 @@ use super::decision::{self, Due, Skip};
 use super::pass::SLACK;
 use super::state::{Run, State};
 use super::{Schedule, account};
-use crate::domain::{Closed, Event, KrxTime, Presence, Role, Skipped, Symbol};
+use sise_domain::{Closed, Event, KrxTime, Presence, Role, Skipped, Symbol};
 use crate::leadership::Candidate;
-use crate::port::Urgency;
-use crate::supervisor::seen;
+use sise_port::Urgency;
+use sise_net::supervisor::seen;
 use crate::sweep::{Missing, Reason, Report, Task};
 
 /// While the store is away, it is looked for this often.

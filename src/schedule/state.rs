@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::decision::Due;
 use super::taking::Taking;
 use super::want::Want;
-use crate::domain::KrxTime;
+use sise_domain::KrxTime;
 use crate::sweep::Report;
 
 /// A run that is under way.

@@ -5,7 +5,7 @@ use chrono::{NaiveDate, TimeDelta};
 use super::Schedule;
 use super::decision::CloseOf;
 use super::state::{Run, State};
-use crate::domain::{KrxTime, Symbol};
+use sise_domain::{KrxTime, Symbol};
 use crate::sweep::Report;
 
 /// What is missing of a close that is taken is asked for again so many times at most: once a minute

@@ -10,15 +10,15 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::*;
-use crate::clock::Clock;
+use sise_port::clock::Clock;
 use crate::config::{Layers, Settings};
-use crate::domain::{Quote, Seoul, Shipped, Symbol, Universe};
-use crate::kis::{Reply, Transport};
-use crate::port::{CopyStore as _, PriceStore as _, SourceError};
+use sise_domain::{Quote, Seoul, Shipped, Symbol, Universe};
+use sise_kis::{Reply, Transport};
+use sise_port::{CopyStore as _, PriceStore as _, SourceError};
 use crate::setup::Outside;
-use crate::sim::{Sim, SimOptions};
-use crate::store::MemoryStore;
-use crate::supervisor::Supervisor;
+use sise_sim::{Sim, SimOptions};
+use sise_store::MemoryStore;
+use sise_net::supervisor::Supervisor;
 
 /// Codes of the list.
 const CODES: usize = 40;

@@ -10,7 +10,7 @@ use super::decision::{self, Due};
 use super::state::State;
 use super::{Schedule, state::Run};
 use crate::closes::LastKnown;
-use crate::domain::{KrxTime, Phase, Symbol};
+use sise_domain::{KrxTime, Phase, Symbol};
 use crate::sweep::Report;
 
 /// After a pass that brought too little the next one waits so long, then twice, up to an hour.

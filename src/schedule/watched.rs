@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::decision::{self, Due, Skip};
 use super::pass::{Passes, SLACK};
-use crate::domain::{Closed, KrxTime, Plan, Symbol, Watching};
-use crate::port::{Gap, Urgency};
+use sise_domain::{Closed, KrxTime, Plan, Symbol, Watching};
+use sise_port::{Gap, Urgency};
 use crate::setup::Parts;
 use crate::sweep::{Reason, Report, Task};
 

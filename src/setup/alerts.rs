@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{Parts, SetupError};
 use crate::alerts::{self, Alerts, Outlook, Webhook};
 use crate::board::{self, Keeper, Onlooker, QuoteBoard};
-use crate::cache::CacheError;
-use crate::domain::{Scope, Symbol, Terms};
+use sise_cache::CacheError;
+use sise_domain::{Scope, Symbol, Terms};
 use crate::leadership::{Candidate, Duty};
-use crate::port::StoreError;
+use sise_port::StoreError;
 use crate::watch::WatchLists;
 
 /// Why it is not known what is to be expected of a rule.

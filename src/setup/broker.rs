@@ -6,16 +6,15 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::{KeyShare, Outside, SetupError};
-use crate::clock::Clock;
+use sise_port::clock::Clock;
 use crate::config::{KisSettings, Settings};
-use crate::domain::{BrokerIdentity, Calendar, Universe};
-#[cfg(feature = "daemon")]
-use crate::kis::{Approvals, KisTicks, WebSocket};
-use crate::kis::{Auth, BanKeep, Bans, Bases, Caller, Credentials, Keep, KisQuotes, Rest};
-use crate::pace::{Fallback, LocalBudget, Pacer};
-use crate::port::TickSource;
+use sise_domain::{BrokerIdentity, Calendar, Universe};
+use sise_kis::{Approvals, KisTicks, WebSocket};
+use sise_kis::{Auth, BanKeep, Bans, Bases, Caller, Credentials, Keep, KisQuotes, Rest};
+use sise_pace::{Fallback, LocalBudget, Pacer};
+use sise_port::TickSource;
 use crate::provenance::Identify;
-use crate::store::{MemoryBans, MemoryTokens};
+use sise_store::{MemoryBans, MemoryTokens};
 
 /// The broker's side: there only where key and secret are set.
 #[derive(Clone)]
@@ -148,7 +147,6 @@ pub(super) fn put_together(
 }
 
 /// The live feed; none where the settings want none.
-#[cfg(feature = "daemon")]
 fn ticks(
     settings: &Settings,
     calendar: &Arc<ArcSwap<Calendar>>,
@@ -171,20 +169,6 @@ fn ticks(
         Arc::clone(bases),
         Arc::clone(clock),
     )))
-}
-
-/// A program that only reads prices streams none.
-#[cfg(not(feature = "daemon"))]
-fn ticks(
-    _: &Settings,
-    _: &Arc<ArcSwap<Calendar>>,
-    _: &Arc<ArcSwap<Universe>>,
-    _: &Arc<Bases>,
-    _: &Arc<Rest>,
-    _: &Credentials,
-    _: &Clock,
-) -> Option<Arc<dyn TickSource>> {
-    None
 }
 
 impl fmt::Debug for Broker {

@@ -8,9 +8,9 @@ use chrono::NaiveDate;
 
 use super::{Parts, SetupError};
 use crate::config::{KisEnvironment, Settings};
-use crate::domain::{Calendar, CalendarError};
-use crate::kis::BrokerDay;
-use crate::port::SourceError;
+use sise_domain::{Calendar, CalendarError};
+use sise_kis::BrokerDay;
+use sise_port::SourceError;
 
 impl Parts {
     /// Reads the calendar anew: the shipped one, corrected by what the broker said last, with the

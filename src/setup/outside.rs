@@ -8,20 +8,20 @@ use secrecy::ExposeSecret as _;
 
 use super::dated::Dated;
 use super::{SetupError, credentials};
-use crate::clock::{Clock, StoreClock};
+use sise_port::clock::{Clock, StoreClock};
 use crate::config::Settings;
-use crate::kis::{BanFile, Http, TokenFile, Transport};
-use crate::pace::CallCount;
-use crate::port::{
+use sise_kis::{BanFile, Http, TokenFile, Transport};
+use sise_pace::CallCount;
+use sise_port::{
     Assignments, BanStore, BrokerClaims, CacheStore, Changes, Chronicle, CopyStore, Flights,
     IndexStore, Leadership, Postings, PriceStore, RateBudget, Recorder, StoreError, TokenStore,
     Unrecorded, WatchedCodes,
 };
-use crate::store::{
+use sise_store::{
     FileCopies, MemoryStore, RedisBans, RedisBudget, RedisFirstLevel, RedisLease, RedisSettings,
     RedisStore, RedisTokens, RedisWork,
 };
-use crate::unique;
+use sise_net::unique;
 
 /// Makes a way to the broker's host at an address; each request over it is bounded by a time.
 pub type Connect = Arc<dyn Fn(&str, Duration) -> Result<Arc<dyn Transport>, String> + Send + Sync>;
@@ -130,7 +130,7 @@ impl Outside {
         let hears = Arc::clone(&store_clock);
         let outside = |stores: Stores| Self {
             clock: own_clock,
-            process: process_name(),
+            process: unique::process_name(),
             connect: Arc::new(move |base, patience| {
                 let http = Http::new(base, patience)?;
                 Ok(Arc::new(Dated::new(http, Arc::clone(&hears))))
@@ -246,22 +246,6 @@ struct Stores {
     copies: Arc<dyn CopyStore>,
 }
 
-/// Where this process runs.
-pub(super) fn host_name() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    match host.trim() {
-        "" => "host".to_owned(),
-        host => host.to_owned(),
-    }
-}
-
-/// A name that no other process has: where it runs, and a number for those that have the same
-/// one there, as in containers.
-pub(super) fn process_name() -> String {
-    let number = unique::number();
-    format!("{}-{}-{number:016x}", host_name(), std::process::id())
-}
-
 impl fmt::Debug for Outside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outside")
@@ -280,19 +264,5 @@ impl fmt::Debug for KeyShare {
 impl fmt::Debug for WorkShare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkShare").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::process_name;
-
-    #[test]
-    fn processes_of_one_host_and_number_have_names_of_their_own() {
-        // As in containers, where all have the number 1. With 16 bits some dozens would be the same.
-        let names: HashSet<String> = (0..3_000).map(|_| process_name()).collect();
-        assert_eq!(names.len(), 3_000);
     }
 }

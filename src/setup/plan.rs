@@ -1,8 +1,8 @@
 //! The plan of a set-up, counted in one way for whatever asks.
 
 use super::Parts;
-use crate::domain::{Calling, Plan};
-use crate::port::QuoteSource as _;
+use sise_domain::{Calling, Plan};
+use sise_port::QuoteSource as _;
 use crate::watch::{WatchLists, WatchListsError};
 
 impl Parts {

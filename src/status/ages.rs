@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::KrxTime;
+use sise_domain::KrxTime;
 
 /// Ages by quantile, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -43,7 +43,7 @@ impl Ages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Seoul;
+    use sise_domain::Seoul;
     use chrono::{TimeDelta, TimeZone as _};
 
     #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use serde::Serialize;
 
-use crate::domain::{CallsSeen, Entry, Event, KrxTime};
-use crate::port::StoreError;
+use sise_domain::{CallsSeen, Entry, Event, KrxTime};
+use sise_port::StoreError;
 use crate::setup::Parts;
 
 /// The calls of one app key, by the budget that its processes share.

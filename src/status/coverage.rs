@@ -3,7 +3,7 @@
 use chrono::{NaiveTime, TimeDelta, TimeZone as _};
 use serde::{Serialize, Serializer};
 
-use crate::domain::{Coverage, Gap, KrxTime, Seoul};
+use sise_domain::{Coverage, Gap, KrxTime, Seoul};
 use crate::setup::Parts;
 
 /// What is known of one minute of a session.

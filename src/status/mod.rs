@@ -14,10 +14,10 @@ use std::collections::BTreeSet;
 use serde::{Serialize, Serializer};
 
 use crate::closes::LastKnown;
-use crate::domain::{
+use sise_domain::{
     BrokerIdentity, Entry, Event, KrxTime, Phase, Presence, Role, Seoul, Skipped, Symbol,
 };
-use crate::port::{Leader, StoreError};
+use sise_port::{Leader, StoreError};
 use crate::setup::Parts;
 
 pub use ages::Ages;

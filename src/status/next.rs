@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde::Serialize;
 
-use crate::domain::{Closed, Entry, Event, KrxTime, Moment};
+use sise_domain::{Closed, Entry, Event, KrxTime, Moment};
 use crate::schedule::Timetable;
 use crate::setup::Parts;
 

@@ -1,7 +1,7 @@
 //! Why there is no price of a code.
 
-use crate::domain::{Missed, Symbol};
-use crate::port::Ledger as _;
+use sise_domain::{Missed, Symbol};
+use sise_port::Ledger as _;
 use crate::setup::Parts;
 
 /// The reasons in words, after the reader found no price.
@@ -59,7 +59,7 @@ pub(crate) fn not_listed(parts: &Parts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock;
+    use sise_port::clock;
     use crate::config::{Layers, Settings};
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 
 use super::Report;
-use crate::domain::{Event, KrxTime, MissingCodes, Swept};
+use sise_domain::{Event, KrxTime, MissingCodes, Swept};
 
 /// Codes that an entry names for each reason; the rest is counted.
 const NAMED: usize = 10;

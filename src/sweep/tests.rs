@@ -7,9 +7,9 @@ use chrono::TimeZone as _;
 use tokio::time::{sleep, sleep_until};
 
 use super::*;
-use crate::domain::{BanKind, Calling, Denial, Index, Phase, Seoul};
-use crate::port::{Answers, Lead, Written};
-use crate::store::MemoryStore;
+use sise_domain::{BanKind, Calling, Denial, Index, Phase, Seoul};
+use sise_port::{Answers, Lead, Written};
+use sise_store::MemoryStore;
 
 /// A source that answers as the test says, and counts how often each code was asked for.
 struct Scripted {

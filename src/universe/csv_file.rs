@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use csv::{ReaderBuilder, StringRecord, Trim};
 
-use crate::domain::{Group, Listing, Shipped, Symbol, Universe};
-use crate::port::{ListError, ListSource};
+use sise_domain::{Group, Listing, Shipped, Symbol, Universe};
+use sise_port::{ListError, ListSource};
 
 /// A file with a header and one code a record.
 ///
@@ -230,7 +230,7 @@ impl Columns {
 }
 
 /// What must hold of every list, whatever stands in it.
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod oracle {
     use super::{read, write};
 

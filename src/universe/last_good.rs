@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use ring::digest::{SHA256, digest};
 
 use super::csv_file;
-use crate::domain::Universe;
-use crate::port::{CopyStore, ListError, ListSource};
+use sise_domain::Universe;
+use sise_port::{CopyStore, ListError, ListSource};
 
 /// How a copy begins. How many codes follow stands in the same line, so that one that was cut off
 /// between two lines is not taken for a shorter list.

@@ -5,8 +5,8 @@ mod last_good;
 
 use std::fmt;
 
-use crate::domain::{Selection, Shipped, Universe};
-use crate::port::{ListError, ListSource};
+use sise_domain::{Selection, Shipped, Universe};
+use sise_port::{ListError, ListSource};
 
 pub use csv_file::CsvFile;
 pub use last_good::LastGood;
@@ -174,7 +174,7 @@ impl fmt::Debug for Loader {
 }
 
 /// The rules of what is parsed here, for tests and the fuzzer.
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod oracle {
     pub(crate) use super::csv_file::oracle::check as list;
 }

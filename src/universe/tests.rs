@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::domain::{Group, Listing, Market};
-use crate::store::{FileCopies, MemoryStore};
+use sise_domain::{Group, Listing, Market};
+use sise_store::{FileCopies, MemoryStore};
 
 /// A source whose list has as many codes as the test says.
 struct Counted(Arc<AtomicUsize>);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
-use crate::cache::{Cache, CacheError, Profiles};
-use crate::domain::{KrxTime, Symbol};
+use sise_cache::{Cache, CacheError, Profiles};
+use sise_domain::{KrxTime, Symbol};
 
 /// Letters of a name.
 const LONGEST_NAME: usize = 64;

@@ -10,9 +10,9 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::cache::{Cache, CacheError, CountError};
-use crate::domain::{Heat, Symbol};
-use crate::port::{StoreError, WatchedCodes};
+use sise_cache::{Cache, CacheError, CountError};
+use sise_domain::{Heat, Symbol};
+use sise_port::{StoreError, WatchedCodes};
 
 pub use lists::{Listed, WatchLists, WatchListsError};
 pub use reads::Reads;

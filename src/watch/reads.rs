@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::{Behind, Cache, CountError, Counters, HashCounts};
-use crate::domain::Symbol;
-use crate::port::ReadCounter;
-use crate::supervisor::Tasks;
+use sise_cache::{Behind, Cache, CountError, Counters, HashCounts};
+use sise_domain::Symbol;
+use sise_port::ReadCounter;
+use sise_net::supervisor::Tasks;
 
 /// Reads are told to the store this often.
 const TELL: Duration = Duration::from_secs(5);

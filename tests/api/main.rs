@@ -1,6 +1,5 @@
 //! Proves the API as its clients meet it: the real program, a real Redis, and sockets.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

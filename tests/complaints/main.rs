@@ -1,7 +1,6 @@
 //! What users of such systems complain about, each one a test of the same name: the real program,
 //! a real Redis and a simulated broker.
 
-#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,4 +1,4 @@
-//! A user of Redis with just the rights that the README lists.
+//! A user of Redis with just the rights that docs/operation.md lists.
 
 use redis::aio::MultiplexedConnection;
 
@@ -8,12 +8,12 @@ use super::redis::RedisServer;
 const USER: &str = "sise";
 const PASSWORD: &str = "longpasswordlongpassword";
 
-/// The words of the README's line, from `SETUSER` on.
+/// The words of the line in docs/operation.md, from `SETUSER` on.
 pub(crate) fn listed() -> Vec<String> {
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let text = std::fs::read_to_string(readme).unwrap();
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operation.md");
+    let text = std::fs::read_to_string(page).unwrap();
     let line = text.lines().find(|line| line.starts_with("ACL SETUSER "));
-    let words = line.expect("the README has the line").split(' ').skip(1);
+    let words = line.expect("docs/operation.md has the line").split(' ').skip(1);
     let words = words.map(|word| word.replace("PASSWORD", PASSWORD));
     words.collect()
 }

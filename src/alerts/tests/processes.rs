@@ -1,4 +1,4 @@
-use crate::port::{Change, Heard};
+use sise_port::{Change, Heard};
 
 use super::*;
 
@@ -298,12 +298,12 @@ async fn marks_that_cannot_be_read_are_said_once() {
     let _listening = tracing::subscriber::set_default(log.finish());
     let mut marks = marks::Marks::new(&world.cache);
     let key = "sise:profile:alerts:told";
-    let another_kind = crate::port::CacheEntry {
+    let another_kind = sise_port::CacheEntry {
         key: key.to_owned(),
         value: b"no hash".to_vec(),
         life: None,
     };
-    let store: &dyn crate::port::CacheStore = &*world.store;
+    let store: &dyn sise_port::CacheStore = &*world.store;
     store.set(&[another_kind]).await.unwrap();
     for _ in 0..3 {
         assert!(marks.read().await.is_err());

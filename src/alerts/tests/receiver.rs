@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::super::webhook::Pace;
 use super::*;
-use crate::domain::Rule;
+use sise_domain::Rule;
 
 /// As fast as a test wants it, with patience for a machine full of tests.
 const FAST: Pace = Pace {

@@ -18,7 +18,7 @@ use super::places::Places;
 use super::subscription::Subscription;
 use crate::api::access::Client;
 use crate::board::{News, Onlooker, Posted, QuoteBoard};
-use crate::domain::{Index, Market, Symbol};
+use sise_domain::{Index, Market, Symbol};
 
 /// What one stream is to be told.
 #[derive(Debug, Default)]
@@ -443,7 +443,7 @@ mod tests {
     use chrono::TimeZone as _;
 
     use super::*;
-    use crate::domain::{Quote, Seoul};
+    use sise_domain::{Quote, Seoul};
 
     #[test]
     fn codes_without_a_price_hide_none_of_those_behind_them() {

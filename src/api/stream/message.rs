@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::api::problem::Problem;
 use crate::board::Posted;
-use crate::domain::{KrxTime, Market, Symbol};
+use sise_domain::{KrxTime, Market, Symbol};
 
 /// The version of every message.
 const VERSION: u32 = 1;

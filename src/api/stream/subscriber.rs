@@ -16,8 +16,8 @@ use crate::api::Api;
 use crate::api::access::Client;
 use crate::api::problem::{Kind, Problem};
 use crate::api::room::Room;
-use crate::cache::CacheError;
-use crate::domain::{Index, Symbol};
+use sise_cache::CacheError;
+use sise_domain::{Index, Symbol};
 
 /// Where nothing else was sent for so long, a heartbeat is.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);

@@ -3,7 +3,7 @@
 use super::message::Wish;
 use super::places::Places;
 use crate::board::QuoteBoard;
-use crate::domain::{Listing, Market, Symbol, Universe};
+use sise_domain::{Listing, Market, Symbol, Universe};
 
 /// What a stream is subscribed to.
 #[derive(Debug, Clone, Default)]

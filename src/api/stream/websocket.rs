@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::frames::Counted;
 use super::subscriber::{Over, Subscriber, TAKEN_WITHIN};
 use crate::api::problem::{Kind, Problem};
-use crate::supervisor::spawn_brief;
+use sise_net::supervisor::spawn_brief;
 
 /// The subprotocol: the version of the messages.
 const PROTOCOL: &str = "sise.v1";

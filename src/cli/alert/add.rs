@@ -9,7 +9,7 @@ use super::super::failure::{DONE, Failure, Outcome};
 use super::super::output;
 use super::sentence;
 use crate::alerts::AlertRules;
-use crate::domain::{Condition, Quiet, Scope, Terms};
+use sise_domain::{Condition, Quiet, Scope, Terms};
 use crate::setup::Parts;
 
 /// Coverage is low for so long before it is told, where nobody says another time.

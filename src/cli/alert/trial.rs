@@ -8,8 +8,8 @@ use super::super::output::{self, grouped};
 use super::super::standing::Standing;
 use super::super::words::{SIMULATED, percent};
 use crate::alerts::{Delivery, Try};
-use crate::domain::{Alert, Condition, Coverage, Event, KrxTime, Quote, Rule, Symbol};
-use crate::port::Change;
+use sise_domain::{Alert, Condition, Coverage, Event, KrxTime, Quote, Rule, Symbol};
+use sise_port::Change;
 use crate::setup::Parts;
 
 /// Codes that are named one by one.
@@ -204,7 +204,7 @@ async fn of_market(parts: &Parts, rule: &Rule, now: KrxTime) -> Result<Found, Fa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{PriceLimit, Seoul, Status};
+    use sise_domain::{PriceLimit, Seoul, Status};
     use chrono::TimeZone as _;
 
     #[test]

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::super::output::{self, grouped};
-use crate::domain::{KrxTime, Quote, Status, Symbol};
-use crate::port::Urgency;
+use sise_domain::{KrxTime, Quote, Status, Symbol};
+use sise_port::Urgency;
 use crate::schedule::Watcher;
 use crate::sweep::{Report, Step};
 

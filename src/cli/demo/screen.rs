@@ -19,10 +19,10 @@ use super::super::strip::Look;
 use super::super::terminal::paint::Paint;
 use super::super::terminal::{Keys, Terminal};
 use super::board::{Board, Picture};
-use crate::clock::Clock;
+use sise_port::clock::Clock;
 use crate::daemon::{self, Signal};
-use crate::domain::{KrxTime, Quote};
-use crate::sim::Sim;
+use sise_domain::{KrxTime, Quote};
+use sise_sim::Sim;
 
 /// How often the picture is drawn.
 const FRAME: Duration = Duration::from_millis(250);
@@ -249,7 +249,7 @@ impl Shown<'_> {
 mod tests {
     use super::super::super::strip::Marks;
     use super::*;
-    use crate::domain::Seoul;
+    use sise_domain::Seoul;
     use chrono::TimeZone as _;
     use ratatui::Terminal as Screen;
     use ratatui::backend::TestBackend;

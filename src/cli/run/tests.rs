@@ -9,17 +9,17 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
-use crate::clock;
+use sise_port::clock;
 use crate::config::Settings;
 use crate::daemon::DaemonError;
-use crate::domain::BrokerIdentity;
+use sise_domain::BrokerIdentity;
 use crate::journal::notebook;
 use crate::leadership::Post;
-use crate::port::{BrokerClaims, BrokerHolder};
+use sise_port::{BrokerClaims, BrokerHolder};
 use crate::setup::{Outside, WorkShare};
-use crate::sim::{Sim, SimOptions};
-use crate::store::{MemoryLease, MemoryStore, MemoryWork};
-use crate::supervisor::TaskEnded;
+use sise_sim::{Sim, SimOptions};
+use sise_store::{MemoryLease, MemoryStore, MemoryWork};
+use sise_net::supervisor::TaskEnded;
 
 /// Those that begin again.
 const LASTING: [&str; 16] = [

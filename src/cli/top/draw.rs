@@ -12,7 +12,7 @@ use super::super::strip::Look;
 use super::super::terminal::paint::{LETTERS_BORDER, Paint};
 use super::super::words::short;
 use super::picture::Picture;
-use crate::domain::{KrxTime, Market};
+use sise_domain::{KrxTime, Market};
 
 /// On less than this nothing can be read.
 const LEAST: (u16, u16) = (40, 12);

@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::super::standing::Standing;
 use super::Kind;
-use crate::domain::{IndexQuote, KrxTime, Market, Symbol};
+use sise_domain::{IndexQuote, KrxTime, Market, Symbol};
 use crate::movers::{End, Prices, Top};
 use crate::setup::Parts;
 use crate::status::Status;
@@ -143,7 +143,7 @@ async fn look(parts: &Parts, market: Option<Market>) -> Result<Picture, String> 
 async fn top(
     parts: &Parts,
     market: Option<Market>,
-    measure: crate::domain::Measure,
+    measure: sise_domain::Measure,
     end: End,
 ) -> Result<Top, String> {
     let universe = parts.universe.load_full();

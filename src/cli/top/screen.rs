@@ -16,7 +16,7 @@ use super::Kind;
 use super::draw::{self, Shown};
 use super::picture::{self, Picture};
 use crate::daemon::{self, Signal};
-use crate::domain::Market;
+use sise_domain::Market;
 use crate::setup::Parts;
 
 /// The time of day goes on while the store is away.

@@ -12,11 +12,11 @@ use super::super::reason::not_listed;
 use super::super::standing::Standing;
 use super::super::words::{self, as_json, length, sentence, short};
 use super::{ENTRIES, is_telling};
-use crate::domain::{Entry, Event, KrxTime, Missed, Quote, Row, Status, Symbol};
-use crate::port::{Journal as _, Leader, Leadership as _, Ledger as _, PriceStore as _};
+use sise_domain::{Entry, Event, KrxTime, Missed, Quote, Row, Status, Symbol};
+use sise_port::{Journal as _, Leader, Leadership as _, Ledger as _, PriceStore as _};
 use crate::setup::Parts;
 use crate::status::LeaderSince;
-use crate::store::RedisStore;
+use sise_store::RedisStore;
 
 /// What is known of one code.
 struct Code {

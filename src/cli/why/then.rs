@@ -7,10 +7,10 @@ use super::super::failure::{DONE, Outcome};
 use super::super::output::{self};
 use super::super::words::{as_json, length, long, percent, sentence, short};
 use super::{ENTRIES, is_telling};
-use crate::domain::{Entry, Event, KrxTime, Leading, Swept, TokenChange};
-use crate::port::{CoverageLog as _, Journal as _};
+use sise_domain::{Entry, Event, KrxTime, Leading, Swept, TokenChange};
+use sise_port::{CoverageLog as _, Journal as _};
 use crate::setup::Parts;
-use crate::store::RedisStore;
+use sise_store::RedisStore;
 
 /// Alerts and jumps of a clock are told this long before and after the moment that is asked for.
 const AROUND: TimeDelta = TimeDelta::minutes(10);
@@ -159,7 +159,7 @@ pub(super) async fn explain(at: KrxTime, parts: &Parts, redis: &RedisStore, json
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ClockJump, Gap, LeadChange, Seoul, Skipped};
+    use sise_domain::{ClockJump, Gap, LeadChange, Seoul, Skipped};
     use chrono::TimeZone as _;
 
     fn at(minute: u32) -> KrxTime {

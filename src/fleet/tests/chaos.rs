@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tokio::runtime;
 
 use super::*;
-use crate::port::{Finished, Postings, StoreError, Ticket};
+use sise_port::{Finished, Postings, StoreError, Ticket};
 
 /// What is handed in once for a batch.
 #[derive(Debug, Clone, Copy)]

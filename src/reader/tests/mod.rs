@@ -16,12 +16,12 @@ use chrono::{TimeDelta, TimeZone as _};
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::domain::{Calling, Caps, KrxTime, Listing, Quote, Seoul, Shipped, Source, Symbol};
-use crate::pace::{LocalBudget, Pacer, Rate};
-use crate::port::{
+use sise_domain::{Calling, Caps, KrxTime, Listing, Quote, Seoul, Shipped, Source, Symbol};
+use sise_pace::{LocalBudget, Pacer, Rate};
+use sise_port::{
     Answer, Answers, Claim, Landed, Lead, Shelf, SourceError, StoreError, Tally, Urgency, Written,
 };
-use crate::store::MemoryStore;
+use sise_store::MemoryStore;
 
 /// What something outside does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

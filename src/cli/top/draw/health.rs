@@ -9,7 +9,7 @@ use crate::cli::output::grouped;
 use crate::cli::strip::{self, Look};
 use crate::cli::terminal::paint::Paint;
 use crate::cli::words::{self, length, percent, short};
-use crate::domain::{APART, Event, IndexQuote, KrxTime, Presence, Role};
+use sise_domain::{APART, Event, IndexQuote, KrxTime, Presence, Role};
 use crate::status::Status;
 
 /// Width of the words before each line.

@@ -9,7 +9,7 @@ use super::super::picture::{Movers, Place, Trouble};
 use super::movers::compact;
 use super::*;
 use crate::cli::strip::Marks;
-use crate::domain::{Index, IndexQuote, Phase, Seoul};
+use sise_domain::{Index, IndexQuote, Phase, Seoul};
 use crate::movers::Prices;
 use crate::status::{Ages, Calls, DayCoverage, Idle, LeaderSince, Slot, Status};
 

@@ -1,0 +1,482 @@
+//! Cache-aside: a value from the cache, or from whoever makes it, once for all who want it.
+//!
+//! ```text
+//!  Aside -> seat (one flight a key in the process) -> look -> claim (one load in all processes)
+//!                                                               -> loader -> written, if still wanted
+//! ```
+
+use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use metrics::counter;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::claim::Held;
+use super::flight::{Landed, Landing};
+use super::key::beside;
+use super::values::{FLIGHT, STALE, decode, encode};
+use super::{BoxError, Cache, Cached, LONGEST_WAIT, Life, LoadError, or_miss};
+use sise_pace::head_start;
+use sise_port::{CacheEntry, ValueClaim};
+
+/// The time of a caller who gives none.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A claim ends so long after its process died; one that lives prolongs it.
+const CLAIM_LIFE: Duration = Duration::from_secs(2);
+
+/// Who waits for another process looks this often.
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
+
+/// A value and where it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loaded<T> {
+    /// The value; `None` where there is none: the loader said so, now or a while ago.
+    pub value: Option<T>,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The cache.
+    Cache,
+    /// The loader, just now.
+    Loader,
+    /// The cache, after its end: the loader failed, and the caller allowed it.
+    Stale,
+}
+
+/// A read that loads what is not there. Made by [`Cache::aside`].
+#[must_use = "nothing is read until `or_load` is awaited"]
+pub struct Aside<'a, T: Cached> {
+    cache: &'a Cache,
+    id: &'a T::Id,
+    life: Life,
+    missing: Option<Duration>,
+    stale: Option<Duration>,
+    within: Duration,
+}
+
+impl Cache {
+    /// The value of an id from the cache, or else from a loader, which says `None` where there is
+    /// none: [`Cache::aside`] with nothing more said.
+    ///
+    /// # Errors
+    ///
+    /// The loader failed, or was not done within 10 s; or the value has no JSON.
+    pub async fn get_or_set<T, F, Fut, E>(
+        &self,
+        id: &T::Id,
+        load: F,
+    ) -> Result<Option<T>, LoadError>
+    where
+        T: Cached,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Option<T>, E>>,
+        E: Into<BoxError>,
+    {
+        Ok(self.aside(id).or_load(load).await?.value)
+    }
+
+    /// The value of an id from the cache, or else from a loader, with what the caller asks of it.
+    ///
+    /// However many ask for one value at once, in this process or another, one load is made, and
+    /// all are given what it brings, its error too. Near the end of a value's life some reader has
+    /// it loaded anew, the likelier the longer a load takes, so that one that is read often never
+    /// ends under its readers.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use sise::cache::{Cache, Cached, Life, LoadError};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Article { title: String }
+    /// # impl Cached for Article {
+    /// #     type Id = u64;
+    /// #     const KIND: &'static str = "article";
+    /// #     const LIFE: Life = Life::of(Duration::from_secs(600));
+    /// # }
+    /// # async fn find(id: u64) -> Result<Option<Article>, std::io::Error> { Ok(None) }
+    /// # async fn example(cache: &Cache) -> Result<(), LoadError> {
+    /// let article = cache
+    ///     .aside::<Article>(&7)
+    ///     .missing_for(Duration::from_secs(30))
+    ///     .stale_if_error(Duration::from_secs(3_600))
+    ///     .or_load(|| find(7))
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn aside<'a, T: Cached>(&'a self, id: &'a T::Id) -> Aside<'a, T> {
+        Aside {
+            cache: self,
+            id,
+            life: T::LIFE,
+            missing: None,
+            stale: None,
+            within: PATIENCE,
+        }
+    }
+}
+
+impl<T: Cached> Aside<'_, T> {
+    /// What is loaded lives so long, instead of as long as its type says.
+    pub fn life(mut self, life: Life) -> Self {
+        self.life = life;
+        self
+    }
+
+    /// Where the loader says that there is no value, it is believed for so long. Without it the
+    /// loader is asked every time.
+    pub fn missing_for(mut self, time: Duration) -> Self {
+        self.missing = Some(time);
+        self
+    }
+
+    /// Where the loader fails, a value stands in that ended no longer than `time` ago. It is
+    /// labelled, as [`Origin::Stale`]. What is loaded with this keeps a copy for that long, until
+    /// it is deleted, loaded again, or written by [`Cache::write_through`] or behind;
+    /// [`Cache::set`] leaves it as it is, so that it may stand in for a newer value that ended.
+    pub fn stale_if_error(mut self, time: Duration) -> Self {
+        self.stale = Some(time);
+        self
+    }
+
+    /// The read ends within this time, 10 s where it is not given. A load ends with the caller
+    /// who began it: the next who waits begins anew, so give more time than a load takes.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = time.min(LONGEST_WAIT);
+        self
+    }
+
+    /// The value, by `load` where the cache has none. The loader says `None` where there is no such
+    /// value.
+    ///
+    /// A store that fails is a miss: then one load a process is made, and nothing is kept.
+    ///
+    /// # Errors
+    ///
+    /// The loader failed, or was not done in time, and nothing stands in; or the value has no JSON.
+    pub async fn or_load<F, Fut, E>(self, load: F) -> Result<Loaded<T>, LoadError>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Option<T>, E>>,
+        E: Into<BoxError>,
+    {
+        let deadline = Instant::now() + self.within;
+        let key = self.cache.key::<T>(self.id);
+        // Taken by whoever flies: here, or in a refresh of what was found.
+        let mut load = Some(load);
+        let mut has_flown = false;
+        let seat = self.cache.shared.flights.board(&key);
+        let fly = {
+            let (aside, key, load, has_flown) = (&self, &key, &mut load, &mut has_flown);
+            move || async move {
+                *has_flown = true;
+                aside.look_or_load(key, load).await
+            }
+        };
+        let landed = match timeout_at(deadline, seat.landed(fly)).await {
+            Ok(Ok(landing)) => Ok((value(&key, landing)?, landing.is_early)),
+            Ok(Err(error)) => Err(error.clone()),
+            Err(_) => Err(LoadError::Late {
+                within: self.within,
+            }),
+        };
+        drop(seat);
+        match landed {
+            Ok((found, is_early)) => match load {
+                Some(load) if has_flown && is_early => {
+                    Ok(self.refresh(&key, load, deadline).await.unwrap_or(found))
+                }
+                _ => Ok(found),
+            },
+            Err(error) => match self.stand_in(&key).await {
+                Some(value) => {
+                    counter!("sise_cache_stale_total").increment(1);
+                    tracing::debug!(%error, key, "an ended value stands in");
+                    Ok(Loaded {
+                        value: Some(value),
+                        origin: Origin::Stale,
+                    })
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    /// Looks, and loads what is not there.
+    async fn look_or_load<F, Fut, E>(&self, key: &str, load: &mut Option<F>) -> Landed
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Option<T>, E>>,
+        E: Into<BoxError>,
+    {
+        let store = &self.cache.shared.store;
+        let found = self.cache.run("get", store.get_living(key)).await;
+        let is_hit = matches!(found, Ok(Some(_)));
+        self.cache
+            .shared
+            .counts
+            .note_values(is_hit.into(), (!is_hit).into());
+        let answers = found.is_ok();
+        let found = or_miss(found);
+        if let Some((bytes, left)) = &found
+            && decode::<T>(key, Some(bytes)).is_ok()
+        {
+            return Ok(Landing {
+                bytes: bytes.clone(),
+                is_loaded: false,
+                is_early: self.is_early(bytes, *left),
+            });
+        }
+        // What cannot be read is written over.
+        let seen = found.map(|(bytes, _)| bytes);
+        match load.take() {
+            Some(load) if answers => self.load(key, seen, load, Waits::Yes).await,
+            Some(load) => self.load_alone(key, load).await,
+            // Only one flies, and he has his loader.
+            None => Err(LoadError::Late {
+                within: self.within,
+            }),
+        }
+    }
+
+    /// Has a value loaded anew that was found, unless another one does so.
+    async fn refresh<F, Fut, E>(&self, key: &str, load: F, deadline: Instant) -> Option<Loaded<T>>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Option<T>, E>>,
+        E: Into<BoxError>,
+    {
+        // A name that no value has, so that those who read meanwhile do not wait for it.
+        let refreshing = beside("", FLIGHT, key);
+        let seat = self.cache.shared.flights.begin(&refreshing)?;
+        counter!("sise_cache_early_loads_total").increment(1);
+        let store = &self.cache.shared.store;
+        let seen = or_miss(self.cache.run("get", store.get_living(key)).await);
+        let seen = seen.map(|(bytes, _)| bytes);
+        // It died meanwhile: whoever reads it next loads it.
+        seen.as_ref()?;
+        let fly = || self.load(key, seen, load, Waits::No);
+        match timeout_at(deadline, seat.landed(fly)).await {
+            Ok(Ok(landing)) => value(key, landing).ok(),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, key, "an early load failed; the value still lives");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Loads a value, once in all processes.
+    async fn load<F, Fut, E>(
+        &self,
+        key: &str,
+        seen: Option<Vec<u8>>,
+        load: F,
+        waits: Waits,
+    ) -> Landed
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Option<T>, E>>,
+        E: Into<BoxError>,
+    {
+        let mut held = self.cache.claim_of(key);
+        match self.claim(key, &mut held, seen.as_deref(), waits).await {
+            Turn::Own => {}
+            Turn::Alone => return self.load_alone(key, load).await,
+            Turn::Found(bytes) => return Ok(found(bytes)),
+            Turn::Others => return Ok(found(seen.unwrap_or_default())),
+        }
+        let loaded = self.loaded(key, self.holding(&held.claim, load())).await;
+        let entries = match &loaded {
+            Ok(landing) => self.entries(key, &landing.bytes),
+            Err(_) => Vec::new(),
+        };
+        held.end(seen.as_deref(), &entries).await;
+        loaded
+    }
+
+    /// Loads a value where nobody can be asked whether another one does so too. It is not kept.
+    async fn load_alone<F, Fut, E>(&self, key: &str, load: F) -> Landed
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Option<T>, E>>,
+        E: Into<BoxError>,
+    {
+        self.loaded(key, load()).await
+    }
+
+    /// What the loader says, as it is kept.
+    async fn loaded<E: Into<BoxError>>(
+        &self,
+        key: &str,
+        load: impl Future<Output = Result<Option<T>, E>>,
+    ) -> Landed {
+        let began = Instant::now();
+        counter!("sise_cache_loads_total").increment(1);
+        let value = load.await.map_err(|error| {
+            counter!("sise_cache_load_failures_total").increment(1);
+            LoadError::Loader(error.into().into())
+        })?;
+        self.cache.shared.load_time.note(began.elapsed());
+        let bytes = match &value {
+            Some(value) => encode(key, value)?,
+            None => Vec::new(),
+        };
+        Ok(Landing {
+            bytes,
+            is_loaded: true,
+            is_early: false,
+        })
+    }
+
+    /// Waits until it is this process's turn to load, or another one has brought the value.
+    async fn claim(&self, key: &str, held: &mut Held, seen: Option<&[u8]>, waits: Waits) -> Turn {
+        let cache = self.cache;
+        let store = &cache.shared.store;
+        loop {
+            // It may be this flight's also where the answer does not come.
+            held.is_held = true;
+            let claim = store.claim(&held.claim, CLAIM_LIFE);
+            match cache.run("claim", claim).await {
+                Ok(is_own) => held.is_held = is_own,
+                Err(_) => return Turn::Alone,
+            }
+            // Looked after the claim: who had it before may have landed just now.
+            let keys = [key.to_owned()];
+            let found = match cache.run("get", store.get(&keys)).await {
+                Ok(mut found) => found.pop().flatten(),
+                Err(_) => return Turn::Alone,
+            };
+            if let Some(found) = found.filter(|found| Some(found.as_slice()) != seen)
+                && decode::<T>(key, Some(&found)).is_ok()
+            {
+                return Turn::Found(found);
+            }
+            if held.is_held {
+                return Turn::Own;
+            }
+            if matches!(waits, Waits::No) {
+                return Turn::Others;
+            }
+            sleep(LOOK_AGAIN.mul_f64(0.5 + fastrand::f64())).await;
+        }
+    }
+
+    /// What `load` brings, while the claim is kept alive.
+    async fn holding<Output>(
+        &self,
+        claim: &ValueClaim,
+        load: impl Future<Output = Output>,
+    ) -> Output {
+        let prolong = async {
+            loop {
+                sleep(CLAIM_LIFE / 4).await;
+                let store = &self.cache.shared.store;
+                let _ = self
+                    .cache
+                    .run("prolong", store.prolong(claim, CLAIM_LIFE))
+                    .await;
+            }
+        };
+        match select(pin!(load), pin!(prolong)).await {
+            Either::Left((output, _)) => output,
+            Either::Right((never, _)) => never,
+        }
+    }
+
+    /// What is written of a value. Of none it is that there is none, for as long as that is to be
+    /// remembered, and no copy of an earlier one stays.
+    fn entries(&self, key: &str, bytes: &[u8]) -> Vec<CacheEntry> {
+        let entry = |key: String, life: Option<Duration>| CacheEntry {
+            key,
+            value: bytes.to_vec(),
+            life,
+        };
+        let copy = beside(&self.cache.prefix, STALE, key);
+        if bytes.is_empty() {
+            let missing = self.missing.unwrap_or_default();
+            return vec![
+                entry(key.to_owned(), Some(missing)),
+                entry(copy, Some(Duration::ZERO)),
+            ];
+        }
+        let life = self.life.draw(fastrand::f64());
+        let mut entries = vec![entry(key.to_owned(), life)];
+        if let (Some(stale), Some(life)) = (self.stale, life) {
+            entries.push(entry(copy, Some(life.saturating_add(stale))));
+        }
+        entries
+    }
+
+    /// Whether a value with so much life left is to be loaded anew.
+    fn is_early(&self, bytes: &[u8], left: Option<Duration>) -> bool {
+        // That there is none is asked for anew when that is forgotten.
+        let ends_in = left.filter(|_| !bytes.is_empty());
+        let head_start = head_start(self.cache.shared.load_time.seconds(), fastrand::f64());
+        ends_in.is_some_and(|left| left.as_secs_f64() <= head_start)
+    }
+
+    /// A copy that has outlived its value, where the caller allows it.
+    async fn stand_in(&self, key: &str) -> Option<T> {
+        self.stale?;
+        let keys = [beside(&self.cache.prefix, STALE, key)];
+        let found = self
+            .cache
+            .run("get", self.cache.shared.store.get(&keys))
+            .await;
+        let found = or_miss(found).pop().flatten();
+        or_miss(decode(key, found.as_deref()))
+    }
+}
+
+fn value<T: Cached>(key: &str, landing: &Landing) -> Result<Loaded<T>, LoadError> {
+    Ok(Loaded {
+        value: decode(key, Some(&landing.bytes))?,
+        origin: match landing.is_loaded {
+            true => Origin::Loader,
+            false => Origin::Cache,
+        },
+    })
+}
+
+fn found(bytes: Vec<u8>) -> Landing {
+    Landing {
+        bytes,
+        is_loaded: false,
+        is_early: false,
+    }
+}
+
+/// Whether a load waits for one of another process.
+#[derive(Debug, Clone, Copy)]
+enum Waits {
+    Yes,
+    No,
+}
+
+/// Whose turn it is to load.
+enum Turn {
+    /// This flight's.
+    Own,
+    /// Nobody knows: the store is away.
+    Alone,
+    /// Another one's, who brought this.
+    Found(Vec<u8>),
+    /// Another one's, who is at it.
+    Others,
+}
+
+impl<T: Cached> fmt::Debug for Aside<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aside")
+            .field("kind", &T::KIND)
+            .field("id", &self.id.to_string())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,357 @@
+//! A small, typed cache on the store's connection: values, sessions, profiles, rankings, counters.
+//!
+//! A [`Cache`] is a cheap handle. Every read has two forms: `get` takes a failure of the store for a
+//! miss, so that a program lives without its cache; `try_get` says what failed. The store is waited
+//! for no longer than the cache's time-out, 100 ms by default: a call ends with the first of its
+//! operations that is late. Most calls are one operation; those on sessions are some, one after the
+//! other. [`State`] says how the store is doing.
+//!
+//! # Which policy
+//!
+//! | policy | for what | what it can lose |
+//! |---|---|---|
+//! | time to live alone: [`Cache::set`] | what anybody can make again, or needs for a while only | everything, at any time |
+//! | cache-aside: [`Cache::get_or_set`], [`Cache::aside`] | what is read often and kept elsewhere | nothing: it is loaded again; a reader may see a value that is as old as its life |
+//! | write-through: [`Cache::write_through`] | what is read right after it was written | nothing: the other side has it first; where the cache fails, readers may see the value before for the rest of its life |
+//! | write-behind: [`WriteBehind`], [`Counters`] | what changes much more often than it must be kept | what was not yet written when the process is killed: see there |
+//!
+//! Invalidation is [`Cache::delete`] with type and id, in all of them; a load that began before it
+//! puts nothing back.
+
+mod aside;
+mod behind;
+mod builder;
+mod claim;
+mod count_file;
+mod count_hash;
+mod counters;
+mod error;
+mod flight;
+mod key;
+mod metrics;
+mod profiles;
+mod queue;
+mod rankings;
+mod sessions;
+mod state;
+mod through;
+mod unsent;
+mod values;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, sleep, timeout};
+
+use sise_port::clock::Clock;
+use sise_pace::FetchTime;
+use sise_port::{CacheStore, StoreError, StoreHealth};
+use sise_net::supervisor::Supervisor;
+
+pub use aside::{Aside, Loaded, Origin};
+pub use behind::WriteBehind;
+pub use builder::CacheBuilder;
+pub use count_file::FileCounts;
+pub use count_hash::HashCounts;
+pub use counters::{CountError, Counters, DurableCounts};
+pub use error::{BoxError, CacheError, LoadError};
+pub use key::{Cached, Life};
+pub use metrics::{CacheMetrics, LastOperation};
+pub use profiles::Profiles;
+pub use queue::{Behind, Full, Sink, Unwritten};
+pub use rankings::{NewRanking, Ranked, Ranking};
+pub use sessions::{ListedSession, Session, Sessions};
+pub use sessions::{digest_of, name_of};
+pub use state::State;
+
+use flight::Flights;
+use metrics::Counts;
+use state::Health;
+
+/// Longest time of an operation where nobody says otherwise.
+pub const TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How often a connection is tried before a start goes on without it.
+const TRIES: u32 = 3;
+
+/// The pause after the first try; each is twice as long as the one before.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Nothing waits for longer than this: the clock cannot say when all times would be over.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 86_400);
+
+/// Counting keys takes longer than anything else.
+const COUNTING: Duration = Duration::from_secs(30);
+
+/// What a cache is made of.
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Arc<dyn CacheStore>,
+    /// What this process calls itself there. No other one is called so.
+    pub process: String,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Longest time of an operation.
+    pub timeout: Duration,
+    /// What is put in front of every key; it ends in a colon or gets one.
+    pub namespace: String,
+}
+
+/// A cache. A cheap handle: clones share everything.
+#[derive(Clone)]
+pub struct Cache {
+    shared: Arc<Shared>,
+    prefix: Arc<str>,
+}
+
+struct Shared {
+    store: Arc<dyn CacheStore>,
+    process: String,
+    clock: Clock,
+    timeout: Duration,
+    health: Arc<Health>,
+    counts: Counts,
+    flights: Flights,
+    load_time: FetchTime,
+    /// Ends the one who looks for the store.
+    _watching: Supervisor,
+}
+
+/// What the store says of itself, and of the keys of this cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheInfo {
+    /// Version and memory of the server; of a cluster, of the node whose memory is fullest.
+    pub store: StoreHealth,
+    /// How many keys begin with the namespace of this cache and the prefix asked for.
+    pub keys: u64,
+}
+
+impl Cache {
+    /// A cache of `parts`. Nothing is connected yet. Needs a tokio runtime.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let health = Arc::new(Health::default());
+        let supervisor = Supervisor::default();
+        let (watched, store) = (Arc::clone(&health), Arc::clone(&parts.store));
+        let tasks = supervisor.tasks().within(Duration::ZERO);
+        tasks.lasting("cache state", move |stop| {
+            Arc::clone(&watched).watch(Arc::clone(&store), stop)
+        });
+        let now = (parts.clock)();
+        Self {
+            prefix: prefix(&parts.namespace),
+            shared: Arc::new(Shared {
+                store: parts.store,
+                process: parts.process,
+                clock: parts.clock,
+                timeout: parts.timeout.min(LONGEST_WAIT),
+                health,
+                counts: Counts::new(now),
+                flights: Flights::default(),
+                load_time: FetchTime::default(),
+                _watching: supervisor,
+            }),
+        }
+    }
+
+    /// The same cache with the keys of another namespace.
+    #[must_use]
+    pub fn with_namespace(&self, namespace: &str) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            prefix: prefix(namespace),
+        }
+    }
+
+    /// Waits for the store to answer: three tries, with a growing pause between them.
+    ///
+    /// # Errors
+    ///
+    /// It did not answer. The cache can be used all the same: it is [`State::Failed`] and looks for
+    /// the store in the background.
+    pub async fn connect(&self) -> Result<(), CacheError> {
+        let mut pause = PAUSE;
+        let mut tries = 1;
+        loop {
+            let trouble = match self.shared.store.answers().await {
+                Ok(()) => {
+                    self.shared.health.succeeded();
+                    return Ok(());
+                }
+                Err(trouble) => trouble,
+            };
+            if tries == TRIES {
+                self.shared.health.not_reached(&trouble);
+                return Err(trouble.into());
+            }
+            tries += 1;
+            sleep(pause.mul_f64(1.0 + fastrand::f64() / 2.0)).await;
+            pause *= 2;
+        }
+    }
+
+    /// How the store is doing.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.shared.health.state()
+    }
+
+    /// Waits until the state is none of those before; for programs that show it.
+    pub async fn state_changed(&self, from: State) -> State {
+        self.shared.health.changed(from).await
+    }
+
+    /// Asks the store for an answer and says how long it took. Asked in every state, and the state
+    /// follows from it.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer in time.
+    pub async fn check(&self) -> Result<Duration, CacheError> {
+        let began = Instant::now();
+        let answers = timeout(self.shared.timeout, self.shared.store.answers()).await;
+        let answers = self.outcome("check", answers, began, self.shared.timeout);
+        answers.map(|()| began.elapsed())
+    }
+
+    /// Server version, memory and its limit, and the number of keys that begin with `prefix` within
+    /// the namespace of this cache. The keys are counted bit by bit and nobody else waits: in a store
+    /// with millions of keys it takes seconds, and one may be counted twice while keys come and go.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or refused, or the keys are not counted within 30 s.
+    pub async fn info(&self, prefix: &str) -> Result<CacheInfo, CacheError> {
+        let store = self.run("info", self.shared.store.health()).await?;
+        let prefix = [&*self.prefix, prefix].concat();
+        let counted = self.shared.store.count_keys(&prefix);
+        let keys = self.run_within("count", counted, COUNTING).await?;
+        Ok(CacheInfo { store, keys })
+    }
+
+    /// What became of the operations of this process.
+    #[must_use]
+    pub fn metrics(&self) -> CacheMetrics {
+        self.shared.counts.read()
+    }
+
+    /// Begins the counts anew. What is exported for Prometheus goes on.
+    pub fn reset_metrics(&self) {
+        self.shared.counts.reset((self.shared.clock)());
+    }
+
+    /// Runs an operation: not while the store is not asked, and no longer than the time-out.
+    async fn run<T>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, CacheError> {
+        self.run_within(name, work, self.shared.timeout).await
+    }
+
+    async fn run_within<T>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+        within: Duration,
+    ) -> Result<T, CacheError> {
+        let began = Instant::now();
+        if let Err(refused) = self.shared.health.admit() {
+            self.note(name, began, Some(&refused));
+            return Err(refused);
+        }
+        self.outcome(name, timeout(within, work).await, began, within)
+    }
+
+    /// What became of an operation that was asked of the store.
+    fn outcome<T>(
+        &self,
+        name: &'static str,
+        outcome: Result<Result<T, StoreError>, Elapsed>,
+        began: Instant,
+        within: Duration,
+    ) -> Result<T, CacheError> {
+        let outcome = match outcome {
+            Ok(outcome) => outcome.map_err(CacheError::from),
+            Err(_) => Err(CacheError::Late { within }),
+        };
+        match &outcome {
+            Ok(_) => self.shared.health.succeeded(),
+            Err(error) => self.shared.health.failed(error),
+        }
+        self.note(name, began, outcome.as_ref().err());
+        outcome
+    }
+
+    fn note(&self, name: &'static str, began: Instant, error: Option<&CacheError>) {
+        let shared = &self.shared;
+        shared
+            .counts
+            .note(name, began.elapsed(), error, &shared.clock);
+    }
+}
+
+/// What a read that failed is taken for.
+fn or_miss<T: Default>(read: Result<T, CacheError>) -> T {
+    read.unwrap_or_else(|error| {
+        tracing::debug!(%error, "taken as a miss");
+        T::default()
+    })
+}
+
+fn prefix(namespace: &str) -> Arc<str> {
+    // On a cluster braces say on which slot a key lies. With something between them all keys of the
+    // namespace lie on one; else keys that belong together would not.
+    let tag = namespace
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'));
+    let namespace = match tag {
+        Some((tag, _)) if !tag.is_empty() => namespace.to_owned(),
+        _ => namespace.replace('{', "%7B").replace('}', "%7D"),
+    };
+    match namespace.as_str() {
+        "" => Arc::from(""),
+        namespace if namespace.ends_with(':') => Arc::from(namespace),
+        namespace => Arc::from([namespace, ":"].concat()),
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("prefix", &self.prefix)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("process", &self.process)
+            .field("namespace", &self.namespace)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_ends_in_a_colon_and_braces_that_hold_nothing_are_letters() {
+        for (namespace, expected) in [
+            ("", ""),
+            ("app", "app:"),
+            ("app:live:", "app:live:"),
+            ("{app}", "{app}:"),
+            ("a{}b", "a%7B%7Db:"),
+            ("a}b{c", "a%7Db%7Bc:"),
+        ] {
+            assert_eq!(&*prefix(namespace), expected);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The ground: plain values and pure rules of the Korean market.
+//!
+//! Imports nothing of sise, reads no clock, does no input or output. Every instant comes in
+//! as an argument, in Seoul's time zone.
+
+mod alert;
+mod ban;
+mod broker;
+mod budget;
+mod calendar;
+mod event;
+mod hangul;
+mod heat;
+mod index;
+mod ledger;
+mod listing;
+mod lookup;
+mod measure;
+mod moment;
+mod outlook;
+pub mod outrank;
+mod phase;
+mod plan;
+mod plausibility;
+mod presence;
+mod quote;
+mod reading;
+mod reason;
+mod registrations;
+mod sector;
+mod shipped;
+mod symbol;
+mod tick_size;
+
+pub use alert::{
+    Alert, AlertKind, Condition, Mark, Quiet, Reach, Rule, RuleError, Scope, Sentry, Surroundings,
+    Terms, WINDOWS, check_name,
+};
+pub use ban::{Ban, BanKind, BanRecord, Denial};
+pub use broker::{BrokerIdentity, SIMULATOR_HEADER};
+pub use budget::{Booking, CallsMade, CallsSeen, Cap, Caps, Cells, Urgency, share_after};
+pub use calendar::{Calendar, CalendarError};
+pub use chrono_tz::Asia::Seoul;
+pub use event::{
+    ClockJump, Entry, Event, Gap, LeadChange, Leading, MissingCodes, Skipped, Swept, TokenChange,
+};
+pub use heat::Heat;
+pub use index::{Index, IndexError, IndexQuote};
+pub use ledger::{Coverage, Missed, Polled, Row};
+pub use listing::{Group, Listing, Market, Selection, Universe};
+pub use lookup::{Likely, LookupError};
+pub use measure::Measure;
+pub use moment::{Closed, Moment};
+pub use outlook::{Outlook, PhaseTimes};
+pub use phase::{Phase, Span, Venue};
+pub use plan::{Calling, Plan};
+pub use plausibility::{Figure, Figures, Implausible, PriceRange, Rules};
+pub use presence::{APART, Presence, RateMode, Role, Watching};
+pub use quote::{KrxTime, PriceLimit, Quote, Status};
+pub use reading::{Reading, Source};
+pub use reason::Reason;
+pub use registrations::Registrations;
+pub use sector::Sector;
+pub use shipped::{Shipped, ShippedListing};
+pub use symbol::{Symbol, SymbolError};
+pub use tick_size::{price_limits, tick_size};
+
+/// The rules of what is parsed here, for tests and the fuzzer.
+#[cfg(any(test, feature = "testing"))]
+pub mod oracle {
+    pub use super::ban::oracle::check as ban;
+    pub use super::calendar::oracle::check as calendar;
+}

@@ -1,0 +1,193 @@
+//! The key that opens a session of the live feed (contract 2.3).
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use super::asked::Asked;
+use super::auth::Credentials;
+use super::codes::error_of;
+use super::rest::Rest;
+use super::transport::Reply;
+use super::wire::{Body, row};
+use super::words;
+use sise_port::clock::Clock;
+use sise_domain::KrxTime;
+use sise_port::{SourceError, Urgency};
+
+/// The broker looks at a key when a session subscribes, and knows it for a day. One that is some
+/// hours old is not risked on a new session.
+const YOUNG: TimeDelta = TimeDelta::hours(3);
+
+/// A key is some thirty letters; what is longer is none.
+const LONGEST: usize = 300;
+
+row! {
+    /// What is issued, or why nothing is.
+    Issued {
+        approval_key,
+        error_code,
+        error_description,
+        msg_cd,
+        msg1,
+    }
+}
+
+/// Gets approval keys, and keeps the one in use. Only this process needs it: another session of the
+/// same app key would be refused anyway.
+pub struct Approvals {
+    rest: Arc<Rest>,
+    credentials: Credentials,
+    clock: Clock,
+    current: Mutex<Option<(SecretString, KrxTime)>>,
+    asked: Asked,
+}
+
+impl Approvals {
+    /// Keys for `credentials`, asked for over `rest`.
+    #[must_use]
+    pub fn new(rest: Arc<Rest>, credentials: Credentials, clock: Clock) -> Self {
+        Self {
+            rest,
+            credentials,
+            clock,
+            current: Mutex::new(None),
+            asked: Asked::default(),
+        }
+    }
+
+    /// A key to open a session with: the one in use, or a new one where that is hours old. It is
+    /// asked for once a minute at most: who asks more often is refused, or locked out.
+    ///
+    /// # Errors
+    ///
+    /// The broker gives none.
+    pub(super) async fn key(&self) -> Result<SecretString, SourceError> {
+        let mut current = self.current.lock().await;
+        let now = (self.clock)();
+        if let Some((key, issued_at)) = &*current
+            && *issued_at <= now
+            && now - *issued_at < YOUNG
+        {
+            return Ok(key.clone());
+        }
+        if let Some(refused) = self.asked.refusal(now) {
+            return Err(refused);
+        }
+        if let Some(left) = self.asked.wait(now) {
+            let seconds = left.as_secs_f64().ceil();
+            return Err(SourceError::Rejected(format!(
+                "the approval key of a moment ago is not known any more; another is asked for in \
+                 {seconds:.0} s"
+            )));
+        }
+        let key = self.issue().await?;
+        *current = Some((key.clone(), now));
+        Ok(key)
+    }
+
+    /// The broker does not know the key any more: the next one is new.
+    pub(super) async fn forget(&self) {
+        *self.current.lock().await = None;
+    }
+
+    async fn issue(&self) -> Result<SecretString, SourceError> {
+        let mut request = self.rest.request(Method::POST, "/oauth2/Approval");
+        let headers = request.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/json; charset=utf-8"),
+        );
+        // Here the secret has a name of its own.
+        let body = json!({
+            "grant_type": "client_credentials",
+            "appkey": self.credentials.app_key.expose_secret(),
+            "secretkey": self.credentials.app_secret.expose_secret(),
+        });
+        *request.body_mut() = Some(body.to_string().into());
+        let turn = self.rest.turn(Urgency::Watched).await?;
+        self.asked.begin((self.clock)());
+        let read = |_, reply: &Reply| {
+            issued(reply.status, &reply.body).map_err(|error| self.without_secrets(error))
+        };
+        let outcome = self.rest.ask(turn, request, read).await;
+        self.asked.end(&outcome);
+        outcome
+    }
+
+    /// The error in words that give no secret away, whoever answered.
+    pub(super) fn without_secrets(&self, error: SourceError) -> SourceError {
+        error.map_words(|said| self.shown(&said))
+    }
+
+    /// Words as they may be shown.
+    pub(super) fn shown(&self, said: &str) -> String {
+        let Credentials {
+            app_key,
+            app_secret,
+        } = &self.credentials;
+        words::shown(said, &[app_key.expose_secret(), app_secret.expose_secret()])
+    }
+}
+
+/// The key in an answer.
+fn issued(status: u16, body: &[u8]) -> Result<SecretString, SourceError> {
+    let unusable = |what: &str| format!("Approval: HTTP {status} {what}");
+    // The body may hold a key, so no word of it goes into the error.
+    let body = Body::new(body);
+    let issued: Issued<'_> = body
+        .read()
+        .map_err(|_| SourceError::Unavailable(unusable("without usable JSON")))?;
+    let key = issued.approval_key.as_str();
+    if key.is_empty() {
+        return Err(match (issued.error_code.as_str(), issued.msg_cd.as_str()) {
+            ("", "") => SourceError::Malformed(unusable("without an approval key")),
+            ("", code) => error_of(code, issued.msg1.as_str()),
+            (code, _) => error_of(code, issued.error_description.as_str()),
+        });
+    }
+    if key.len() > LONGEST || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let trouble = unusable("with an approval key that is none");
+        return Err(SourceError::Malformed(trouble));
+    }
+    Ok(key.to_owned().into())
+}
+
+impl fmt::Debug for Approvals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Approvals")
+            .field("rest", &self.rest)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recorded_answer_has_a_key_and_others_say_why_not() {
+        let body = br#"{"approval_key": "00000000-0000-0000-0000-00000000000"}"#;
+        let key = issued(200, body).unwrap();
+        assert_eq!(key.expose_secret(), "00000000-0000-0000-0000-00000000000");
+        for (body, words) in [
+            ("", "without usable JSON"),
+            ("{}", "without an approval key"),
+            (r#"{"approval_key":"a b"}"#, "that is none"),
+            (
+                r#"{"error_code":"EGW00103","error_description":"wrong"}"#,
+                "EGW00103 wrong",
+            ),
+            (r#"{"msg_cd":"EGW00002","msg1":"out"}"#, "EGW00002 out"),
+        ] {
+            let said = issued(403, body.as_bytes()).unwrap_err().to_string();
+            assert!(said.contains(words), "{said}");
+        }
+    }
+}

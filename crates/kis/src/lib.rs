@@ -1,0 +1,74 @@
+//! The broker: Korea Investment & Securities' Open API (contract chapters 1 to 6).
+//!
+//! `rest` holds the one function that sends, behind breaker, bans and pacer, over a `transport`;
+//! `codes` knows what each of the broker's error codes means; `auth` keeps the access token, sealed
+//! by `seal`, on disk in `token_file`; `approval` gets the key of the live feed, which is `ws`; `bans` keeps a refused key quiet; `call` puts all that
+//! together; `quotes` is the port's implementation; `wire` and `master` turn the broker's bytes into
+//! values; `bases` knows what the day's prices are measured against, `refusal` why a row is no price,
+//! and `drift` finds where answers are not as documented.
+
+mod approval;
+mod asked;
+mod auth;
+mod ban_file;
+mod bans;
+mod bases;
+mod call;
+mod codes;
+mod drift;
+mod fields;
+mod holidays;
+mod issued;
+mod master;
+mod quotes;
+mod refusal;
+mod rest;
+mod seal;
+mod token;
+mod token_file;
+mod transport;
+mod wire;
+mod words;
+mod ws;
+
+pub use approval::Approvals;
+pub use auth::{Auth, Credentials, Keep};
+pub use ban_file::BanFile;
+pub use bans::{BanKeep, Bans};
+pub use bases::Bases;
+pub use call::Caller;
+pub use drift::{DriftKind, Drifted};
+pub use holidays::BrokerDay;
+pub use master::{MasterError, MasterFiles};
+pub use quotes::KisQuotes;
+pub use rest::Rest;
+pub use token_file::TokenFile;
+pub use transport::{Http, Reply, Transport};
+pub use ws::{Dial, Incoming, KisTicks, Socket, WebSocket};
+pub use ws::{NoTrade, REFUSALS as FEED_REFUSALS};
+
+/// The broker's hosts (contract 1.1).
+pub mod host {
+    /// REST of real accounts.
+    pub const REAL: &str = "https://openapi.koreainvestment.com:9443";
+    /// REST of paper accounts.
+    pub const PAPER: &str = "https://openapivts.koreainvestment.com:29443";
+    /// The live feed of real accounts (contract 1.1).
+    pub const REAL_FEED: &str = "ws://ops.koreainvestment.com:21000/tryitout";
+    /// The live feed of paper accounts.
+    pub const PAPER_FEED: &str = "ws://ops.koreainvestment.com:31000/tryitout";
+    /// The master files (contract 6.1).
+    pub const MASTER: &str = "https://new.real.download.dws.co.kr/common/master";
+}
+
+/// The rules of what is parsed here, for tests and the fuzzer.
+#[cfg(any(test, feature = "testing"))]
+pub mod oracle {
+    pub use super::drift::oracle::check as drift;
+    pub use super::holidays::oracle::check as holidays;
+    pub use super::issued::oracle::check as token;
+    pub use super::master::oracle::check as master;
+    pub use super::master::oracle::check_archive as archive;
+    pub use super::wire::oracle::quotes;
+    pub use super::ws::oracle::messages;
+}

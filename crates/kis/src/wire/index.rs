@@ -1,0 +1,145 @@
+//! Indices in the rows of the multi-price call (contract 4.3).
+
+use metrics::counter;
+
+use super::{MultiRow, Text, percentage};
+use sise_domain::{Index, IndexQuote, KrxTime, Phase};
+
+/// An index has its volume in thousands of shares,
+const SHARES: i64 = 1_000;
+
+/// and its value in millions of won, unlike stocks (recorded: 561,107 and 10,288,958 for KOSPI).
+const WON: i64 = 1_000_000;
+
+/// No share moves farther in a day, so that no index does.
+const FARTHEST: f64 = 0.3;
+
+impl MultiRow<'_> {
+    /// The level of `index`, where the row tells one.
+    pub(in crate) fn index(
+        &self,
+        index: Index,
+        asked_at: KrxTime,
+        session: Phase,
+    ) -> Option<IndexQuote> {
+        let amount = |text: &Text<'_>, unit: i64| {
+            let amount = text.whole().filter(|amount| *amount >= 0)?;
+            amount.checked_mul(unit)
+        };
+        let level = self.inter2_prpr.points()?;
+        let (high, low) = (self.inter2_hgpr.points(), self.inter2_lwpr.points());
+        let prev_close = self.inter2_prdy_clpr.points();
+        let is_inside = high.is_none_or(|high| level <= high) && low.is_none_or(|low| low <= level);
+        let moved = prev_close.map(|prev_close| level / prev_close - 1.0);
+        if !is_inside || moved.is_some_and(|moved| moved.abs() > FARTHEST) {
+            let (call, reason) = ("multi", "index");
+            counter!("sise_rows_refused_total", "call" => call, "reason" => reason).increment(1);
+            return None;
+        }
+        // As with prices, the level and what it is measured against decide.
+        let change = match prev_close {
+            Some(prev_close) => percentage(level - prev_close),
+            None => self.inter2_prdy_vrss.percent(),
+        };
+        let change_rate = match moved {
+            Some(moved) => percentage(moved * 100.0),
+            None => self.prdy_ctrt.percent(),
+        };
+        let quote = IndexQuote {
+            index,
+            name: index.korean_name().into(),
+            level,
+            change,
+            change_rate,
+            volume: amount(&self.acml_vol, SHARES),
+            value: amount(&self.acml_tr_pbmn, WON),
+            open: self.inter2_oprc.points(),
+            high,
+            low,
+            prev_close,
+            timestamp: asked_at.naive_local(),
+            session,
+            source: "kis.multi".into(),
+            simulated: false,
+            fetched_at: asked_at,
+        };
+        Some(quote.as_stored())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Body, MultiRow};
+    use super::*;
+    use sise_domain::Seoul;
+    use chrono::TimeZone as _;
+
+    const RECORDED: &[u8] =
+        include_bytes!("../../../../tests/fixtures/kis/intstock-multprice-FHKST11300006.json");
+
+    fn read(body: &[u8]) -> Option<IndexQuote> {
+        let at = Seoul.with_ymd_and_hms(2024, 11, 20, 15, 0, 1).unwrap();
+        let body = Body::new(body);
+        let rows: Vec<MultiRow<'_>> = body.rows(200).unwrap();
+        let row = rows
+            .iter()
+            .find(|row| row.inter_shrn_iscd.as_str() == "0001");
+        row?.index(Index::Kospi, at, Phase::Regular)
+    }
+
+    #[test]
+    fn the_recorded_row_is_read_in_points_shares_and_won() {
+        let quote = read(RECORDED).unwrap();
+        assert_eq!(quote.name, "코스피");
+        assert_eq!((quote.level, quote.change), (2_724.62, Some(-28.38)));
+        assert_eq!(quote.change_rate, Some(-1.03));
+        assert_eq!(quote.volume, Some(561_107_000));
+        assert_eq!(quote.value, Some(10_288_958_000_000));
+        let levels = [quote.open, quote.high, quote.low, quote.prev_close];
+        assert_eq!(
+            levels.map(Option::unwrap),
+            [2_751.47, 2_752.17, 2_724.62, 2_753.0]
+        );
+    }
+
+    #[test]
+    fn what_is_no_level_is_no_index_and_what_is_blank_is_absent() {
+        let recorded = std::str::from_utf8(RECORDED).unwrap();
+        for nothing in ["0", "0.00", "", "-1.5", "NaN", "abc", "inf"] {
+            let body = recorded.replacen(
+                "\"inter2_prpr\": \"2724.62\"",
+                &format!("\"inter2_prpr\": \"{nothing}\""),
+                1,
+            );
+            assert_ne!(body, recorded);
+            assert_eq!(read(body.as_bytes()), None, "{nothing}");
+        }
+        let body = recorded
+            .replace("\"561107\"", "\"\"")
+            .replace("\"2751.47\"", "\"0\"")
+            .replace("\"-28.38\"", "\" \"");
+        let quote = read(body.as_bytes()).unwrap();
+        assert_eq!((quote.volume, quote.open), (None, None));
+        assert_eq!((quote.level, quote.change), (2_724.62, Some(-28.38)));
+    }
+
+    #[test]
+    fn a_level_that_cannot_be_is_none() {
+        let recorded = std::str::from_utf8(RECORDED).unwrap();
+        for level in [
+            "1.00",
+            "27246.20",
+            "2724.61",
+            "2752.18",
+            "9223372036854775807",
+        ] {
+            let body = recorded.replacen(
+                "\"inter2_prpr\": \"2724.62\"",
+                &format!("\"inter2_prpr\": \"{level}\""),
+                1,
+            );
+            assert_ne!(body, recorded);
+            assert_eq!(read(body.as_bytes()), None, "{level}");
+        }
+    }
+}

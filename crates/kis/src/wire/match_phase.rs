@@ -1,0 +1,93 @@
+//! Prices while a match is only expected: in the auctions and in a VI (contract 4.3, 5.5).
+
+use super::MultiRow;
+
+/// Whether a session code, `HOUR_CLS_CODE` or `hour_cls_code`, says that the figures are of a match that
+/// is expected: A and B at the close and before the open, C in a VI, D in the evening. Other letters
+/// are of the same kind for all that is known.
+pub(in crate) fn is_expected_match(code: &str) -> bool {
+    code.starts_with(|first: char| first.is_ascii_alphabetic())
+}
+
+/// What an answer shows of its prices while matches are expected.
+///
+/// The broker gives the expected match in fields of its own, so that the price beside it should be that
+/// of the last trade; this is not written anywhere. It shows if most rows have a price that can be, and
+/// another one that is expected, and holds for the other rows of the answer.
+pub(in crate) fn shows_last_trades(rows: &[MultiRow<'_>]) -> bool {
+    let (apart, alike): (Vec<bool>, Vec<bool>) = rows
+        .iter()
+        .filter_map(MultiRow::is_apart)
+        .partition(|is_apart| *is_apart);
+    apart.len() > alike.len()
+}
+
+impl MultiRow<'_> {
+    /// Whether its figures may be those of a match that is expected.
+    pub(in crate) fn is_of_expected_match(&self) -> bool {
+        is_expected_match(self.hour_cls_code.as_str())
+    }
+
+    /// Whether the price, if it is one that can be, is another than the expected one.
+    fn is_apart(&self) -> Option<bool> {
+        let expected = self
+            .expected_price()
+            .filter(|_| self.is_of_expected_match())?;
+        let (price, base) = (self.inter2_prpr.positive()?, self.inter2_sdpr.positive()?);
+        let can_be = price.abs_diff(base) <= base.unsigned_abs().saturating_mul(31) / 100;
+        can_be.then_some(price != expected)
+    }
+
+    /// The price of the expected match, where the row has one.
+    fn expected_price(&self) -> Option<i64> {
+        self.intr_antc_vol.positive()?;
+        let base = self.inter2_sdpr.positive()?;
+        base.checked_add(self.intr_antc_cntg_vrss.whole()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Body;
+
+    fn shows(rows_of: &[(&str, &str, &str, &str)]) -> bool {
+        let rows_of = rows_of.iter().map(|(code, price, change, volume)| {
+            serde_json::json!({
+                "hour_cls_code": code, "inter2_prpr": price, "inter2_sdpr": "1000",
+                "intr_antc_cntg_vrss": change, "intr_antc_vol": volume,
+            })
+        });
+        let output: Vec<serde_json::Value> = rows_of.collect();
+        let body = serde_json::json!({"rt_cd": "0", "msg_cd": "MCA00000", "output": output});
+        let body = serde_json::to_vec(&body).unwrap();
+        let body = Body::new(&body);
+        let rows: Vec<MultiRow<'_>> = body.rows(200).unwrap();
+        shows_last_trades(&rows)
+    }
+
+    #[test]
+    fn a_row_whose_price_is_not_the_expected_one_shows_what_the_price_is() {
+        assert!(shows(&[("A", "1010", "20", "5")]));
+        let (alike, apart) = (("A", "1020", "20", "5"), ("C", "1010", "20", "5"));
+        assert!(shows(&[alike, apart, apart]));
+        assert!(!shows(&[alike, apart]) && !shows(&[alike, alike, apart]));
+        for rows in [
+            // No price, and none that can be.
+            ("A", "0", "20", "5"),
+            ("A", "", "20", "5"),
+            ("A", "x", "20", "5"),
+            ("A", "1", "20", "5"),
+            ("A", "9223372036854775807", "20", "5"),
+            // It may be the one or the other.
+            ("A", "1020", "20", "5"),
+            // Nothing is expected, or it does not say at what price.
+            ("A", "1010", "20", "0"),
+            ("A", "1010", "", "5"),
+            // No such phase.
+            ("0", "1010", "20", "5"),
+        ] {
+            assert!(!shows(&[rows]), "{rows:?}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Rows of texts.
+
+/// A row of texts. Unlike a derived one it takes a field that is there twice.
+macro_rules! row {
+    ($(#[$about:meta])* $name:ident { $($field:ident),* $(,)? }) => {
+        $(#[$about])*
+        #[derive(Default)]
+        pub(super) struct $name<'a> {
+            $(pub(super) $field: $crate::wire::Text<'a>,)*
+        }
+
+        /// A row may hold a token or a key.
+        impl ::std::fmt::Debug for $name<'_> {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+
+        impl<'de: 'a, 'a> ::serde::Deserialize<'de> for $name<'a> {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct RowVisitor;
+
+                impl<'de> ::serde::de::Visitor<'de> for RowVisitor {
+                    type Value = $name<'de>;
+
+                    fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A: ::serde::de::MapAccess<'de>>(
+                        self,
+                        mut map: A,
+                    ) -> Result<Self::Value, A::Error> {
+                        let mut row = $name::default();
+                        while let Some(name) = map.next_key::<$crate::wire::Text<'de>>()? {
+                            match name.as_str() {
+                                $(stringify!($field) => row.$field.take(map.next_value()?),)*
+                                _ => {
+                                    map.next_value::<::serde::de::IgnoredAny>()?;
+                                }
+                            }
+                        }
+                        Ok(row)
+                    }
+                }
+
+                deserializer.deserialize_map(RowVisitor)
+            }
+        }
+    };
+}
+pub(in crate) use row;

@@ -1,0 +1,138 @@
+//! Texts of the wire.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// No price moves this far; beyond it two decimals would not survive being written and read.
+const MOST_PERCENT: f64 = 1e9;
+
+/// Whole numbers below this, 2^53, are numbers with a fraction too.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// A text of the wire, trimmed; numbers are taken as text, everything else is absent.
+#[derive(Debug, Default, Clone)]
+pub(in crate) struct Text<'a>(Option<Cow<'a, str>>);
+
+impl<'a> Text<'a> {
+    /// Takes what stands in the field. Where something stood there before, what can be read stays;
+    /// of two that differ nobody knows which is right, so that neither can be read.
+    pub(in crate) fn take(&mut self, new: Text<'a>) {
+        let is_number = |text: &Self| text.as_str().parse().is_ok_and(f64::is_finite);
+        if new.as_str().is_empty() || (is_number(self) && !is_number(&new)) {
+            return;
+        }
+        let is_better = self.as_str().is_empty() || (!is_number(self) && is_number(&new));
+        if is_better || self.as_str() == new.as_str() {
+            *self = new;
+        } else {
+            let both = format!("{} / {}", self.as_str(), new.as_str());
+            *self = Text(Some(Cow::Owned(both)));
+        }
+    }
+
+    pub(in crate) fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or_default().trim()
+    }
+
+    /// The text, where nothing of it is damaged.
+    pub(super) fn readable(&self) -> &str {
+        let text = self.as_str();
+        let is_damaged = text.contains(|c: char| c.is_control() || c == '\u{fffd}');
+        if is_damaged { "" } else { text }
+    }
+
+    /// A whole number; `None` where the text is blank or no number.
+    pub(super) fn whole(&self) -> Option<i64> {
+        parse_whole(self.as_str())
+    }
+
+    /// A whole number where zero stands for "none" (contract 4.0.8, 4.0.9).
+    pub(super) fn positive(&self) -> Option<i64> {
+        self.whole().filter(|number| *number > 0)
+    }
+
+    /// A level with two decimals, where zero stands for "none".
+    pub(super) fn points(&self) -> Option<f64> {
+        self.percent().filter(|points| *points > 0.0)
+    }
+
+    /// A percentage, or a difference in points, with two decimals.
+    pub(super) fn percent(&self) -> Option<f64> {
+        percentage(self.as_str().parse().ok()?)
+    }
+}
+
+/// The broker writes won without a fraction; a fraction of zeros is tolerated.
+pub(in crate) fn parse_whole(text: &str) -> Option<i64> {
+    let whole = match text.split_once('.') {
+        Some((whole, fraction)) if fraction.bytes().all(|byte| byte == b'0') => whole,
+        Some(_) => return None,
+        None => text,
+    };
+    whole.parse().ok()
+}
+
+/// A percentage with two decimals; `None` for what can be none.
+pub(in crate) fn percentage(number: f64) -> Option<f64> {
+    let is_sane = number.abs() < MOST_PERCENT;
+    is_sane.then(|| (number * 100.0).round() / 100.0)
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Borrowed(text))))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Owned(text.to_owned()))))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Owned(number.to_string()))))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Owned(number.to_string()))))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+                // Beyond that it may be another number than the one that was sent.
+                let is_exact = number.abs() < MOST_EXACT;
+                Ok(Text(is_exact.then(|| Cow::Owned(number.to_string()))))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Text(None))
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Text(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Text(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Text(None))
+            }
+        }
+
+        deserializer.deserialize_any(TextVisitor)
+    }
+}

@@ -1,0 +1,219 @@
+//! Which records are trades of this moment (contract 5.5): the stream also carries expected matches of
+//! auctions, trades beside the market, and now and then a record of another day or hour.
+
+use chrono::{NaiveDateTime, TimeDelta};
+
+use super::frame::Record;
+use sise_domain::KrxTime;
+use crate::wire::is_expected_match;
+
+/// A trade is told within this time.
+const LATE: TimeDelta = TimeDelta::seconds(60);
+
+/// What the clock here may be behind that of the exchange: it goes by the store's as well. Further
+/// ahead a record would outrank trades that come after it, so that it is refused.
+const AHEAD: TimeDelta = TimeDelta::seconds(2);
+
+/// Why a record gives no price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoTrade {
+    /// It has no price.
+    NoPrice,
+    /// It tells of the match that an auction or a VI is expected to bring.
+    Expected,
+    /// It was agreed on beside the market, for a block.
+    Block,
+    /// It was agreed on beside the market, for a basket.
+    Basket,
+    /// It is a buy-in, a market of its own.
+    BuyIn,
+    /// It is of before the open, where none happens.
+    BeforeOpen,
+    /// Its day or its time cannot be read.
+    NoTime,
+    /// It is of another day.
+    OtherDay,
+    /// It is of another time of this day.
+    OtherHour,
+}
+
+impl NoTrade {
+    /// All of them.
+        pub const ALL: [Self; 9] = [
+        Self::NoPrice,
+        Self::Expected,
+        Self::Block,
+        Self::Basket,
+        Self::BuyIn,
+        Self::BeforeOpen,
+        Self::NoTime,
+        Self::OtherDay,
+        Self::OtherHour,
+    ];
+
+    /// One word, for metrics.
+        pub fn slug(self) -> &'static str {
+        match self {
+            Self::NoPrice => "no_price",
+            Self::Expected => "expected_match",
+            Self::Block => "block_trade",
+            Self::Basket => "basket_trade",
+            Self::BuyIn => "buy_in",
+            Self::BeforeOpen => "before_open",
+            Self::NoTime => "no_time",
+            Self::OtherDay => "other_day",
+            Self::OtherHour => "other_hour",
+        }
+    }
+
+    /// Whether it may be a trade of this moment that was damaged, or one that a wrong clock hides:
+    /// its price is asked for.
+        pub(super) fn may_be_a_trade(self) -> bool {
+        matches!(
+            self,
+            Self::NoPrice | Self::NoTime | Self::OtherDay | Self::OtherHour
+        )
+    }
+}
+
+/// When the trade of `record` happened, if it is a trade of the market just before `arrived_at`.
+///
+/// It is the time of the record or none: that of the arrival would outrank trades that come after it,
+/// which are of some seconds before they arrive.
+pub(super) fn traded_at(
+    record: &Record<'_>,
+    arrived_at: KrxTime,
+) -> Result<NaiveDateTime, NoTrade> {
+    market(record)?;
+    let arrived_at = arrived_at.naive_local();
+    let day = record.day().ok_or(NoTrade::NoTime)?;
+    let time = record.time().ok_or(NoTrade::NoTime)?;
+    if day != arrived_at.date() {
+        return Err(NoTrade::OtherDay);
+    }
+    let traded_at = day.and_time(time);
+    let late = arrived_at - traded_at;
+    if late > LATE || late < -AHEAD {
+        return Err(NoTrade::OtherHour);
+    }
+    Ok(traded_at)
+}
+
+/// Whether it is a trade of the stock's own market: `HOUR_CLS_CODE` tells expected matches, the two
+/// characters of `NEW_MKOP_CLS_CODE` what was agreed on elsewhere.
+fn market(record: &Record<'_>) -> Result<(), NoTrade> {
+    if is_expected_match(record.field(44)) {
+        return Err(NoTrade::Expected);
+    }
+    match record.field(35).as_bytes() {
+        [b'7' | b'8', ..] | [_, b'8', ..] => Err(NoTrade::BuyIn),
+        [_, b'2', ..] => Err(NoTrade::Block),
+        [_, b'3', ..] => Err(NoTrade::Basket),
+        [b'1', ..] => Err(NoTrade::BeforeOpen),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::Frame;
+    use super::*;
+    use sise_domain::Seoul;
+    use chrono::TimeZone as _;
+
+    /// What is made of a record with these fields, that arrived half a second after 10:00 on a Friday.
+    fn of(changes: &[(usize, &str)]) -> Result<String, NoTrade> {
+        let mut fields = vec!["1"; 47];
+        for (number, text) in [
+            (1, "005930"),
+            (2, "100000"),
+            (34, "20261120"),
+            (35, "20"),
+            (44, "0"),
+        ]
+        .iter()
+        .chain(changes)
+        {
+            fields[number - 1] = text;
+        }
+        let text = format!("0|H0STCNT0|001|{}", fields.join("^"));
+        let frame = Frame::read(&text).unwrap();
+        let record = frame.records(frame.data).unwrap().remove(0);
+        let ten = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();
+        let arrived_at = ten + TimeDelta::milliseconds(500);
+        traded_at(&record, arrived_at).map(|at| at.to_string())
+    }
+
+    #[test]
+    fn only_trades_of_the_market_are_trades() {
+        for code in ["A", "B", "C", "D", "a", "E"] {
+            assert_eq!(of(&[(44, code)]), Err(NoTrade::Expected), "{code}");
+        }
+        for code in ["0", "", "2"] {
+            assert!(of(&[(44, code)]).is_ok(), "{code}");
+        }
+        for (code, why) in [
+            ("12", NoTrade::Block),
+            ("22", NoTrade::Block),
+            ("32", NoTrade::Block),
+            ("42", NoTrade::Block),
+            ("23", NoTrade::Basket),
+            ("33", NoTrade::Basket),
+            ("70", NoTrade::BuyIn),
+            ("80", NoTrade::BuyIn),
+            ("28", NoTrade::BuyIn),
+            ("10", NoTrade::BeforeOpen),
+            ("11", NoTrade::BeforeOpen),
+            ("17", NoTrade::BeforeOpen),
+        ] {
+            assert_eq!(of(&[(35, code)]), Err(why), "{code}");
+        }
+        // Normal, at the closing price, and of a stock that is to be delisted.
+        for code in ["20", "21", "31", "27", "30", ""] {
+            assert!(of(&[(35, code)]).is_ok(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_trade_is_of_this_day_and_this_hour() {
+        for day in ["20200102", "20261113", "20261119", "20261121", "20271120"] {
+            assert_eq!(of(&[(34, day)]), Err(NoTrade::OtherDay), "{day}");
+        }
+        for time in [
+            "000001", "235959", "095859", "100003", "100010", "100100", "090000", "153000",
+        ] {
+            assert_eq!(of(&[(2, time)]), Err(NoTrade::OtherHour), "{time}");
+        }
+        // Each has its own time, also where the clock here is a little behind.
+        for (time, at) in [
+            ("100000", "2026-11-20 10:00:00"),
+            ("095955", "2026-11-20 09:59:55"),
+            ("095901", "2026-11-20 09:59:01"),
+            ("100001", "2026-11-20 10:00:01"),
+            ("100002", "2026-11-20 10:00:02"),
+        ] {
+            assert_eq!(of(&[(2, time)]).unwrap(), at, "{time}");
+        }
+    }
+
+    #[test]
+    fn a_day_or_time_that_cannot_be_read_is_none() {
+        for time in [
+            "", "x", "256199", "10000", "1000000", "10:0:0", "10000 ", "-10000",
+        ] {
+            assert_eq!(of(&[(2, time)]), Err(NoTrade::NoTime), "{time}");
+        }
+        for day in [
+            "",
+            "x",
+            "20261340",
+            "2026112",
+            "261120",
+            "2026-11-20",
+            "+2026112",
+        ] {
+            assert_eq!(of(&[(34, day)]), Err(NoTrade::NoTime), "{day}");
+        }
+        assert_eq!(of(&[(34, ""), (2, "235959")]), Err(NoTrade::NoTime));
+    }
+}

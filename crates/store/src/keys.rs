@@ -1,0 +1,137 @@
+//! The names of the keys: the contract with every reader (docs/prices.md).
+
+use sise_domain::{Index, Symbol};
+
+/// Builds key names below an optional namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// Keys below `namespace`, which ends in a colon or gets one; an empty one puts nothing in
+    /// front.
+    #[must_use]
+    pub fn new(namespace: &str) -> Self {
+        let mut prefix = namespace.to_owned();
+        if !prefix.is_empty() && !prefix.ends_with(':') {
+            prefix.push(':');
+        }
+        Self { prefix }
+    }
+
+    /// `realtime:price:<code>`
+    #[must_use]
+    pub fn realtime(&self, symbol: Symbol) -> String {
+        let mut key = String::new();
+        self.write_realtime(symbol, &mut key);
+        key
+    }
+
+    /// `close:price:<code>`
+    #[must_use]
+    pub fn close(&self, symbol: Symbol) -> String {
+        let mut key = String::new();
+        self.write_close(symbol, &mut key);
+        key
+    }
+
+    /// `realtime:index:<name>`
+    #[must_use]
+    pub fn index(&self, index: Index) -> String {
+        [self.prefix.as_str(), "realtime:index:", index.as_str()].concat()
+    }
+
+    /// `close:index:<name>`
+    #[must_use]
+    pub fn closing_index(&self, index: Index) -> String {
+        [self.prefix.as_str(), "close:index:", index.as_str()].concat()
+    }
+
+    /// `sise:<name>`, for what is sise's own.
+    #[must_use]
+    pub fn own(&self, name: &str) -> String {
+        [self.prefix.as_str(), "sise:", name].concat()
+    }
+
+    /// `name` in the namespace; what stands before a key in a rule of access stays in front.
+    pub(super) fn within(&self, name: &str) -> String {
+        match name.split_at_checked(1) {
+            Some((sign @ ("~" | "&"), name)) => [sign, self.prefix.as_str(), name].concat(),
+            _ => [self.prefix.as_str(), name].concat(),
+        }
+    }
+
+    /// `sise:flight:<code>`
+    #[must_use]
+    pub fn flight(&self, symbol: Symbol) -> String {
+        let mut key = String::new();
+        self.write("sise:flight:", symbol, &mut key);
+        key
+    }
+
+    /// The code whose [`Keys::realtime`] this is.
+    pub(super) fn symbol_of_realtime(&self, key: &[u8]) -> Option<Symbol> {
+        let name = key.strip_prefix(self.prefix.as_bytes())?;
+        let code = name.strip_prefix(b"realtime:price:")?;
+        std::str::from_utf8(code).ok()?.parse().ok()
+    }
+
+    /// Appends [`Keys::realtime`] to `key`, for who needs many of them.
+    pub(super) fn write_realtime(&self, symbol: Symbol, key: &mut String) {
+        self.write("realtime:price:", symbol, key);
+    }
+
+    /// Appends [`Keys::close`] to `key`.
+    pub(super) fn write_close(&self, symbol: Symbol, key: &mut String) {
+        self.write("close:price:", symbol, key);
+    }
+
+    fn write(&self, kind: &str, symbol: Symbol, key: &mut String) {
+        key.push_str(&self.prefix);
+        key.push_str(kind);
+        key.push_str(symbol.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_goes_in_front_of_every_key() {
+        let symbol = "005930".parse().unwrap();
+        assert_eq!(Keys::new("").realtime(symbol), "realtime:price:005930");
+        assert_eq!(Keys::new("app").close(symbol), "app:close:price:005930");
+        assert_eq!(
+            Keys::new("app").index(Index::Kospi200),
+            "app:realtime:index:KOSPI200"
+        );
+        assert_eq!(
+            Keys::new("app").closing_index(Index::Kospi),
+            "app:close:index:KOSPI"
+        );
+        assert_eq!(Keys::new("app").flight(symbol), "app:sise:flight:005930");
+        assert_eq!(
+            Keys::new("app:live:").own("universe"),
+            "app:live:sise:universe"
+        );
+    }
+
+    #[test]
+    fn a_key_says_whose_it_is() {
+        let symbol = "0126Z0".parse().unwrap();
+        for namespace in ["", "app", "app:live:"] {
+            let keys = Keys::new(namespace);
+            let of = |key: &str| keys.symbol_of_realtime(key.as_bytes());
+            assert_eq!(of(&keys.realtime(symbol)), Some(symbol));
+            for other in [&keys.close(symbol), "realtime:price:", "other:0126Z0", ""] {
+                assert_eq!(of(other), None, "{other}");
+            }
+        }
+        assert_eq!(
+            Keys::new("app").symbol_of_realtime(b"realtime:price:0126Z0"),
+            None
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! The two times of a price object.
+
+use std::ops::RangeInclusive;
+
+use chrono::{
+    DateTime, Datelike as _, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _,
+    Timelike as _,
+};
+use chrono_tz::TzOffset;
+
+use sise_domain::{KrxTime, Seoul};
+
+/// Seoul's time is ahead of UTC by so much, as the objects say it.
+const AHEAD: &[u8] = b"+09:00";
+
+/// Years in which Seoul's clocks are not changed, so that a day has one offset.
+const STEADY_YEARS: RangeInclusive<i32> = 1990..=9998;
+
+/// An instant of another year is no price's, and too far out to be reckoned with.
+const YEARS: RangeInclusive<i32> = 1970..=9998;
+
+/// Reads times. Remembers the day that it read last: the prices of one call share it.
+#[derive(Debug, Default)]
+pub(super) struct Times {
+    last: Option<Day>,
+}
+
+/// A day, as text and as what it stands for.
+#[derive(Debug, Clone, Copy)]
+struct Day {
+    text: [u8; 10],
+    date: NaiveDate,
+    /// The day before, on which UTC's clocks still stand in Seoul's morning.
+    before: NaiveDate,
+    offset: TzOffset,
+}
+
+/// Seconds of a day, and those by which Seoul is ahead of UTC.
+const DAY: u32 = 86_400;
+const AHEAD_SECONDS: u32 = 9 * 3_600;
+
+impl Times {
+    /// A time in Seoul, `2025-10-27T14:30:00`, to the second.
+    #[inline(always)]
+    pub(super) fn local(&mut self, text: &[u8]) -> Option<NaiveDateTime> {
+        match self.second(text) {
+            Some((day, second, [])) => on(day.date, second, 0),
+            _ => odd_local(text),
+        }
+    }
+
+    /// An instant, `2025-10-27T14:30:00.123+09:00`.
+    #[inline(always)]
+    pub(super) fn zoned(&mut self, text: &[u8]) -> Option<KrxTime> {
+        if let Some((day, second, rest)) = self.second(text)
+            && let Some(([b'.', tenths, hundredths, thousandths], AHEAD)) = rest.split_first_chunk()
+        {
+            let millis = two(*tenths, *hundredths)? * 10 + two(b'0', *thousandths)?;
+            let utc = in_utc(day, second, millis * 1_000_000)?;
+            return Some(KrxTime::from_naive_utc_and_offset(utc, day.offset));
+        }
+        odd_zoned(text)
+    }
+
+    /// The instant at which Seoul's clocks show `local`, which has just been read.
+    #[inline(always)]
+    pub(super) fn instant(&self, local: NaiveDateTime) -> Option<KrxTime> {
+        match self.last {
+            Some(day) if day.date == local.date() => {
+                let second = local.num_seconds_from_midnight();
+                let utc = in_utc(day, second, local.nanosecond())?;
+                Some(KrxTime::from_naive_utc_and_offset(utc, day.offset))
+            }
+            _ => in_seoul(local),
+        }
+    }
+
+    /// A day, a second of it by Seoul's clocks, and what follows.
+    #[inline(always)]
+    fn second<'a>(&mut self, text: &'a [u8]) -> Option<(Day, u32, &'a [u8])> {
+        let (day, rest) = text.split_first_chunk()?;
+        let (time, rest) = rest.split_first_chunk()?;
+        let [b'T' | b' ', h1, h2, b':', m1, m2, b':', s1, s2] = time else {
+            return None;
+        };
+        let day = match self.last {
+            Some(last) if last.text == *day => last,
+            _ => *self.last.insert(Day::read(*day)?),
+        };
+        let (hour, minute, second) = (two(*h1, *h2)?, two(*m1, *m2)?, two(*s1, *s2)?);
+        let is_time = hour < 24 && minute < 60 && second < 60;
+        is_time.then_some((day, hour * 3_600 + minute * 60 + second, rest))
+    }
+}
+
+/// What UTC's clocks show when Seoul's show this second of `day`.
+#[inline(always)]
+fn in_utc(day: Day, second: u32, nanosecond: u32) -> Option<NaiveDateTime> {
+    match second.checked_sub(AHEAD_SECONDS) {
+        Some(second) => on(day.date, second, nanosecond),
+        None => on(day.before, second + DAY - AHEAD_SECONDS, nanosecond),
+    }
+}
+
+#[inline(always)]
+fn on(date: NaiveDate, second: u32, nanosecond: u32) -> Option<NaiveDateTime> {
+    let time = NaiveTime::from_num_seconds_from_midnight_opt(second, nanosecond)?;
+    Some(date.and_time(time))
+}
+
+impl Day {
+    #[cold]
+    fn read(text: [u8; 10]) -> Option<Self> {
+        let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else {
+            return None;
+        };
+        let year = two(y1, y2)? * 100 + two(y3, y4)?;
+        let date = NaiveDate::from_ymd_opt(year.cast_signed(), two(m1, m2)?, two(d1, d2)?)?;
+        if !STEADY_YEARS.contains(&date.year()) {
+            return None;
+        }
+        let midnight = Seoul.from_local_datetime(&date.and_hms_opt(0, 0, 0)?);
+        let offset = *midnight.single()?.offset();
+        let before = date.pred_opt()?;
+        Some(Self {
+            text,
+            date,
+            before,
+            offset,
+        })
+    }
+}
+
+/// As other programs may write it: with parts of a second, or with a zone.
+#[cold]
+fn odd_local(text: &[u8]) -> Option<NaiveDateTime> {
+    let text = std::str::from_utf8(text).ok()?;
+    let local = text
+        .parse()
+        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f"));
+    match local {
+        Ok(local) => Some(local),
+        Err(_) => odd_zoned(text.as_bytes()).map(|time| time.naive_local()),
+    }
+}
+
+#[cold]
+fn odd_zoned(text: &[u8]) -> Option<KrxTime> {
+    let text = std::str::from_utf8(text).ok()?;
+    let time: DateTime<FixedOffset> = text.parse().ok()?;
+    let is_of_this_age = YEARS.contains(&time.year());
+    is_of_this_age.then(|| time.with_timezone(&Seoul))
+}
+
+/// The instant at which Seoul's clocks show `local`, whatever the year.
+fn in_seoul(local: NaiveDateTime) -> Option<KrxTime> {
+    let is_of_this_age = YEARS.contains(&local.year());
+    let time = is_of_this_age.then(|| Seoul.from_local_datetime(&local).earliest());
+    time.flatten()
+}
+
+#[inline(always)]
+fn two(tens: u8, ones: u8) -> Option<u32> {
+    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then(|| u32::from(tens) * 10 + u32::from(ones))
+}

@@ -1,0 +1,145 @@
+//! The rate budget of an app key in Redis: one script call a booking.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::Script;
+
+use super::RedisStore;
+use sise_domain::{Booking, CallsMade, CallsSeen, Cap, Caps, Urgency};
+use sise_pace::CallCount;
+use sise_port::{RateBudget, StoreError};
+
+/// The time that the rule goes by: the server's.
+const SERVER_TIME: &str = "local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+";
+const RULE: &str = include_str!("budget.lua");
+
+/// What was booked, its wait and length; the day and its calls; the time and the calls of the minute
+/// before.
+type Reply = (String, u64, u64, i64, u32, i64, u32);
+
+/// The budget of one app key.
+pub struct RedisBudget {
+    store: Arc<RedisStore>,
+    key: String,
+    caps: Caps,
+    count: Arc<CallCount>,
+    script: Script,
+}
+
+impl RedisBudget {
+    /// The budget of the app key called `identity` in `store`. `count` remembers the calls where the
+    /// store does not.
+    #[must_use]
+    pub fn new(store: Arc<RedisStore>, identity: &str, caps: Caps, count: Arc<CallCount>) -> Self {
+        Self {
+            key: store.keys.own(&format!("budget:{identity}")),
+            store,
+            caps,
+            count,
+            script: Script::new(&format!("{SERVER_TIME}{RULE}")),
+        }
+    }
+
+    /// How the calls of the key go, by the server's clock.
+    ///
+    /// # Errors
+    ///
+    /// The budget cannot be reached.
+    pub async fn seen(&self) -> Result<CallsSeen, StoreError> {
+        // Whose call it was does not matter.
+        let known = CallsMade::default();
+        let (share, last_second, last_minute, today): (String, u32, u32, u32) =
+            self.ask("look", Urgency::Sweep, known).await?;
+        Ok(CallsSeen {
+            share: share.parse().unwrap_or(1.0),
+            last_second,
+            last_minute,
+            today,
+        })
+    }
+
+    async fn ask<T: redis::FromRedisValue>(
+        &self,
+        what: &str,
+        urgency: Urgency,
+        known: CallsMade,
+    ) -> Result<T, StoreError> {
+        let Caps {
+            per_second,
+            per_minute,
+            per_day,
+        } = self.caps;
+        let link = &self.store.link;
+        link.eval(
+            &self.script,
+            &[&self.key],
+            (
+                what,
+                per_second,
+                per_minute.unwrap_or(0),
+                per_day.unwrap_or(0),
+                self.caps.calls_a_cell(),
+                urgency.reach(),
+                urgency.lane_periods(),
+                // Lua counts from one.
+                urgency.index() + 1,
+                (known.day, known.today),
+                (known.heard_at, known.last_minute, known.uncounted),
+            ),
+        )
+        .await
+    }
+}
+
+#[async_trait]
+impl RateBudget for RedisBudget {
+    async fn book(&self, urgency: Urgency) -> Result<Booking, StoreError> {
+        let telling = self.count.tell();
+        let (kind, wait, length, day, today, heard_at, last_minute): Reply =
+            self.ask("book", urgency, telling.known).await?;
+        telling.answered(CallsMade {
+            day,
+            today,
+            heard_at,
+            last_minute,
+            uncounted: 0,
+        });
+        let wait = Duration::from_micros(wait);
+        Ok(match kind.as_str() {
+            "day" => Booking::Spent {
+                cap: Cap::Day,
+                again: wait,
+            },
+            "minute" => Booking::Spent {
+                cap: Cap::Minute,
+                again: wait,
+            },
+            _ => Booking::Cell {
+                wait,
+                calls: self.caps.calls_a_cell(),
+                length: Duration::from_micros(length),
+            },
+        })
+    }
+
+    async fn refused(&self) -> Result<f64, StoreError> {
+        // Whose call it was does not matter.
+        let known = CallsMade::default();
+        let share: String = self.ask("refused", Urgency::Sweep, known).await?;
+        Ok(share.parse().unwrap_or(1.0))
+    }
+}
+
+impl fmt::Debug for RedisBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBudget")
+            .field("key", &self.key)
+            .field("caps", &self.caps)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! Claims on codes in Redis: one key a code, so that on a cluster each lies where it likes.
+
+use std::time::Duration;
+
+use super::RedisStore;
+use sise_domain::Symbol;
+use sise_port::{Claim, Flights, Landed, StoreError};
+use async_trait::async_trait;
+
+/// What stands under the key of a code that the broker does not know; no process is called so.
+const UNKNOWN: &str = "-";
+
+/// KEYS: the claim. ARGV: process, life in milliseconds. Returns who has it, and for how long.
+/// What has no end is none of ours.
+const CLAIM: &str = "local holder = redis.pcall('GET', KEYS[1])
+local left = redis.call('PTTL', KEYS[1])
+if type(holder) ~= 'string' or holder == ARGV[1] or left < 0 then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return { ARGV[1], tonumber(ARGV[2]) }
+end
+return { holder, left }";
+
+/// KEYS: the claim. ARGV: process.
+const GIVE_BACK: &str =
+    "if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
+
+#[async_trait]
+impl Flights for RedisStore {
+    async fn claim(
+        &self,
+        process: &str,
+        symbols: &[Symbol],
+        life: Duration,
+    ) -> Result<Vec<Claim>, StoreError> {
+        if symbols.is_empty() {
+            return Ok(Vec::new());
+        }
+        let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
+        let mut pipeline = redis::pipe();
+        for symbol in symbols {
+            // Whole, not by its digest: a server that forgot it would refuse all of the pipeline.
+            let command = pipeline.cmd("EVAL").arg(CLAIM).arg(1);
+            let command = command.arg(self.keys.flight(*symbol));
+            command.arg(process).arg(life);
+        }
+        let held: Vec<(String, i64)> = self.run_pipeline(&pipeline).await?;
+        let claim = |(holder, left): (String, i64)| {
+            let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+            match holder.as_str() {
+                UNKNOWN => Claim::Unknown(left),
+                holder if holder == process => Claim::Own,
+                _ => Claim::Other(left),
+            }
+        };
+        Ok(held.into_iter().map(claim).collect())
+    }
+
+    async fn land(&self, process: &str, landed: &[(Symbol, Landed)]) -> Result<(), StoreError> {
+        if landed.is_empty() {
+            return Ok(());
+        }
+        let mut pipeline = redis::pipe();
+        for (symbol, landed) in landed {
+            let key = self.keys.flight(*symbol);
+            match landed {
+                Landed::Done => {
+                    let command = pipeline.cmd("EVAL").arg(GIVE_BACK).arg(1);
+                    command.arg(key).arg(process).ignore();
+                }
+                // True whoever says so, so it may take the place of another's claim.
+                Landed::Unknown(life) => {
+                    let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
+                    pipeline.pset_ex(key, UNKNOWN, life).ignore();
+                }
+            }
+        }
+        self.run_pipeline(&pipeline).await
+    }
+}

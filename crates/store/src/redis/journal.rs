@@ -1,0 +1,82 @@
+//! The journal in Redis: a stream of bounded length.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use redis::{Cmd, Script};
+
+use super::{RedisStore, writing};
+use sise_domain::Entry;
+use sise_port::{Journal, Place, StoreError};
+use crate::JOURNAL_LENGTH;
+
+/// Entries that are read at once: a long journal must not outlast the time-out of an answer.
+const PAGE: usize = 500;
+
+/// KEYS: the journal. ARGV: its length, the entry, the place of its earlier writing or nothing.
+static APPEND: LazyLock<Script> = LazyLock::new(|| {
+    writing(
+        "stream",
+        "local place = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'entry', ARGV[2])
+        if ARGV[3] ~= '' then redis.call('XDEL', KEYS[1], ARGV[3]) end
+        return place",
+    )
+});
+
+/// Place and fields, name and value in turn.
+type Written = (String, Vec<Vec<u8>>);
+
+impl RedisStore {
+    fn journal_key(&self) -> String {
+        self.keys.own("journal")
+    }
+}
+
+#[async_trait]
+impl Journal for RedisStore {
+    async fn append(&self, entry: &Entry, earlier: Option<&Place>) -> Result<Place, StoreError> {
+        let text = serde_json::to_string(entry).map_err(|error| StoreError::Failed {
+            store: self.link.address().to_owned(),
+            trouble: format!("an entry of the journal cannot be encoded: {error}"),
+        })?;
+        let earlier = earlier.map_or("", |place| &place.0);
+        let place = self
+            .link
+            .eval(
+                &APPEND,
+                &[&self.journal_key()],
+                (JOURNAL_LENGTH, text, earlier),
+            )
+            .await?;
+        Ok(Place(place))
+    }
+
+    async fn entries(&self, most: usize) -> Result<Vec<Entry>, StoreError> {
+        let key = self.journal_key();
+        let mut entries: Vec<Entry> = Vec::new();
+        // An answer that was lost leaves an earlier writing behind; the newest is the last word.
+        let mut seen = HashSet::new();
+        let mut newest = "+".to_owned();
+        while entries.len() < most {
+            let mut command = Cmd::new();
+            command.arg("XREVRANGE").arg(&key).arg(&newest).arg("-");
+            command.arg("COUNT").arg(PAGE);
+            let page: Vec<Written> = self.link.ask_own(&command).await?;
+            for (_, fields) in &page {
+                let text = fields.get(1).map_or(&[][..], Vec::as_slice);
+                if let Ok(entry) = serde_json::from_slice::<Entry>(text)
+                    && seen.insert((entry.process.clone(), entry.number))
+                {
+                    entries.push(entry);
+                }
+            }
+            match page.last() {
+                Some((oldest, _)) if page.len() == PAGE => newest = format!("({oldest}"),
+                _ => break,
+            }
+        }
+        entries.truncate(most);
+        Ok(entries)
+    }
+}

@@ -1,0 +1,309 @@
+//! The way to the master that sentinels name, whichever server that is at the moment.
+//!
+//! The sentinels are asked every second, and at once when one of them says that the master
+//! changed or when the master in use fails. A demoted master still answers for seconds before it
+//! learns of its fate, and what it says is lost, so waiting for its error would be too late.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use redis::aio::PubSub;
+use redis::{Client, Cmd, ConnectionInfo, ErrorKind, RedisError, RedisResult};
+use tokio::time::{sleep, timeout};
+
+use super::address::at;
+use super::connection::Connection;
+use super::lookout::Lookout;
+use super::server::{Limits, Server, is_about_login};
+use sise_net::supervisor::Supervisor;
+
+/// The sentinels are asked this often.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What a sentinel publishes when another server becomes the master.
+const CHANGE: &str = "+switch-master";
+
+/// A master by its sentinels.
+pub(super) struct Sentinels {
+    shared: Arc<Shared>,
+    /// Those who ask and listen; they end with this.
+    _tasks: Supervisor,
+}
+
+struct Shared {
+    name: String,
+    sentinels: Vec<Sentinel>,
+    /// How the master is reached, but for host and port.
+    template: ConnectionInfo,
+    limits: Limits,
+    master: ArcSwapOption<Master>,
+    lookout: Lookout,
+    /// The master in use has failed since they were asked.
+    in_doubt: AtomicBool,
+}
+
+struct Sentinel {
+    open: Server,
+    /// The same with the master's login, for sentinels that ask for one.
+    known: Option<Server>,
+}
+
+struct Master {
+    host: String,
+    port: u16,
+    server: Server,
+}
+
+/// What a sentinel says.
+struct Word {
+    host: String,
+    port: u16,
+    /// Grows with every change of the master.
+    epoch: u64,
+}
+
+impl Sentinels {
+    pub(super) fn new(
+        name: String,
+        template: ConnectionInfo,
+        sentinels: Vec<ConnectionInfo>,
+        limits: Limits,
+    ) -> RedisResult<Self> {
+        let sentinels = sentinels
+            .into_iter()
+            .map(|info| Sentinel::new(info, limits))
+            .collect::<RedisResult<Vec<_>>>()?;
+        let shared = Arc::new(Shared {
+            name,
+            sentinels,
+            template,
+            limits,
+            master: ArcSwapOption::empty(),
+            lookout: Lookout::default(),
+            in_doubt: AtomicBool::new(false),
+        });
+        let supervisor = Supervisor::default();
+        let tasks = supervisor.tasks().within(Duration::ZERO);
+        for place in 0..shared.sentinels.len() {
+            let heard = Arc::clone(&shared);
+            tasks.lasting("sentinel", move |_| Arc::clone(&heard).listen(place));
+        }
+        let followed = Arc::clone(&shared);
+        tasks.lasting("sentinels", move |_| Arc::clone(&followed).follow());
+        Ok(Self {
+            shared,
+            _tasks: supervisor,
+        })
+    }
+
+    /// For connections of another kind to the master of now.
+    pub(super) async fn client(&self) -> RedisResult<Client> {
+        let master = match self.shared.master.load_full() {
+            Some(master) => master,
+            None => self.shared.first_master().await?,
+        };
+        Ok(master.server.client().clone())
+    }
+
+    /// Runs a request on the master; once more where another one took its place.
+    pub(super) async fn run<T, F, Fut>(&self, request: &F) -> RedisResult<T>
+    where
+        F: Fn(Connection) -> Fut,
+        Fut: Future<Output = RedisResult<T>>,
+    {
+        let shared = &self.shared;
+        let master = match shared.master.load_full() {
+            Some(master) => master,
+            None => shared.first_master().await?,
+        };
+        let outcome = master.server.run(request).await;
+        let Err(error) = &outcome else {
+            return outcome;
+        };
+        if !(error.is_io_error() || is_refused_by_replica(error)) {
+            return outcome;
+        }
+        shared.in_doubt.store(true, Ordering::Relaxed);
+        // What timed out may have been done, and has taken its time.
+        if error.is_timeout() {
+            shared.lookout.call();
+            return outcome;
+        }
+        shared.lookout.look(shared.limits.both()).await;
+        match shared.master.load_full() {
+            Some(new) if !Arc::ptr_eq(&new, &master) => new.server.run(request).await,
+            _ => outcome,
+        }
+    }
+}
+
+/// Whether a server refused because it is no master, or none any more. A script's error carries
+/// the code somewhere inside.
+fn is_refused_by_replica(error: &RedisError) -> bool {
+    error.code() == Some("READONLY") || error.to_string().contains("READONLY You can't write")
+}
+
+impl Shared {
+    async fn follow(self: Arc<Self>) {
+        let this = &*self;
+        self.lookout.run(EVERY, || this.look()).await;
+    }
+
+    /// Asks all sentinels and takes the newest word.
+    async fn look(&self) -> Option<RedisError> {
+        let in_doubt = self.in_doubt.swap(false, Ordering::Relaxed);
+        let asked = self.sentinels.iter().map(|sentinel| sentinel.master(self));
+        let mut answers = 0;
+        let mut newest: Option<Word> = None;
+        let mut trouble = no_master("no sentinel answers".to_owned());
+        for answer in join_all(asked).await {
+            match answer {
+                Ok(word) => {
+                    answers += 1;
+                    if newest.as_ref().is_none_or(|last| word.epoch > last.epoch) {
+                        newest = Some(word);
+                    }
+                }
+                // It answers, so that is the more telling.
+                Err(error) if !error.is_io_error() => trouble = self.refusal(&error),
+                Err(_) => {}
+            }
+        }
+        let Some(word) = newest else {
+            return Some(trouble);
+        };
+        // A master that works is not left on the word of a few: they may be cut off.
+        let is_believed = in_doubt || answers * 2 > self.sentinels.len();
+        self.take(word, is_believed).err()
+    }
+
+    fn take(&self, word: Word, is_believed: bool) -> RedisResult<()> {
+        let Word { host, port, .. } = word;
+        let before = self.master.load();
+        if let Some(master) = before.as_ref() {
+            if !is_believed || (&master.host, master.port) == (&host, port) {
+                return Ok(());
+            }
+            tracing::warn!(
+                master = self.name,
+                from = format!("{}:{}", master.host, master.port),
+                to = format!("{host}:{port}"),
+                "the sentinels name another master"
+            );
+        }
+        let server = Server::new(at(&self.template, &host, port), self.limits)?;
+        self.master
+            .store(Some(Arc::new(Master { host, port, server })));
+        Ok(())
+    }
+
+    /// The master where none was known yet.
+    async fn first_master(&self) -> RedisResult<Arc<Master>> {
+        self.lookout.look(self.limits.both()).await;
+        let late = || no_master("no sentinel answers in time".to_owned());
+        let master = self.master.load_full();
+        master.ok_or_else(|| self.lookout.trouble().unwrap_or_else(late))
+    }
+
+    /// Has the sentinels asked whenever this one says that a master changed. Whoever does not
+    /// hear it is asked a little later all the same.
+    async fn listen(self: Arc<Self>, place: usize) {
+        let Some(sentinel) = self.sentinels.get(place) else {
+            return;
+        };
+        loop {
+            for server in sentinel.ways() {
+                // What ends it, a silence, a refusal or a dropped connection, makes no difference.
+                let _ = self.hear(server.client()).await;
+            }
+            sleep(EVERY).await;
+        }
+    }
+
+    async fn hear(&self, client: &Client) -> RedisResult<()> {
+        let Ok(subscribed) = timeout(self.limits.both(), subscribe(client)).await else {
+            return Ok(());
+        };
+        let mut channel = subscribed?;
+        let mut changes = channel.on_message();
+        while changes.next().await.is_some() {
+            self.lookout.call();
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, error: &RedisError) -> RedisError {
+        no_master(match () {
+            _ if is_about_login(error) => "the sentinels refuse the log-in".to_owned(),
+            _ if error.to_string().contains("No such master") => {
+                format!("the sentinels know no master called {}", self.name)
+            }
+            _ => format!("the sentinels say: {error}"),
+        })
+    }
+}
+
+async fn subscribe(client: &Client) -> RedisResult<PubSub> {
+    let mut channel = client.get_async_pubsub().await?;
+    channel.subscribe(CHANGE).await?;
+    Ok(channel)
+}
+
+fn no_master(why: String) -> RedisError {
+    let kind = ErrorKind::MasterNameNotFoundBySentinel;
+    RedisError::from((kind, "no master", why))
+}
+
+impl Sentinel {
+    fn new(info: ConnectionInfo, limits: Limits) -> RedisResult<Self> {
+        let login = info.redis_settings();
+        let known = match login.password() {
+            Some(_) => Some(Server::new(info.clone(), limits)?),
+            None => None,
+        };
+        let open = info.set_redis_settings(redis::RedisConnectionInfo::default());
+        Ok(Self {
+            open: Server::new(open, limits)?,
+            known,
+        })
+    }
+
+    fn ways(&self) -> impl Iterator<Item = &Server> {
+        [&self.open].into_iter().chain(&self.known)
+    }
+
+    /// Who is the master, by this sentinel.
+    async fn master(&self, shared: &Shared) -> RedisResult<Word> {
+        let mut command = Cmd::new();
+        command.arg("SENTINEL").arg("MASTER").arg(&shared.name);
+        let command = &command;
+        let ask = |mut connection: Connection| async move {
+            let fields: HashMap<String, String> = command.query_async(&mut connection).await?;
+            Ok(fields)
+        };
+        let mut answer = self.open.run(&ask).await;
+        let wants_login = |error: &RedisError| error.code() == Some("NOAUTH");
+        if let Some(known) = &self.known
+            && answer.as_ref().is_err_and(wants_login)
+        {
+            answer = known.run(&ask).await;
+        }
+        let mut fields = answer?;
+        let port = fields.get("port").and_then(|port| port.parse().ok());
+        let epoch = fields.get("config-epoch");
+        let epoch = epoch.and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
+        match (fields.remove("ip"), port) {
+            (Some(host), Some(port)) => Ok(Word { host, port, epoch }),
+            _ => Err(RedisError::from((
+                ErrorKind::UnexpectedReturnType,
+                "no host and port of the master",
+            ))),
+        }
+    }
+}
