@@ -68,6 +68,7 @@ impl Key {
             per_second,
             per_minute: None,
             per_day: None,
+            late: Duration::ZERO,
         };
         let budget = Arc::new(LocalBudget::new(caps, Arc::new(morning)));
         Arc::new(Self {

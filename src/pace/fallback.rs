@@ -39,6 +39,7 @@ impl Fallback {
             per_second: caps.per_second * share,
             per_minute: caps.per_minute.map(part),
             per_day: caps.per_day.map(part),
+            late: Duration::ZERO,
         };
         Self {
             budget: LocalBudget::new(caps, clock),

@@ -23,7 +23,7 @@ pub(crate) async fn of_no_price(parts: &Parts, symbol: Symbol) -> String {
             .and_then(|row| row.missed),
         None => None,
     };
-    if let Some(Missed { reason, detail, .. }) = missed {
+    if let Some(Missed { reason, detail, .. }) = missed.map(|missed| *missed) {
         let detail = if detail.is_empty() {
             detail
         } else {

@@ -171,7 +171,7 @@ impl Code {
             sweep,
             reason,
             detail,
-        }) = &row.missed
+        }) = row.missed.as_deref()
         {
             let detail = if detail.is_empty() {
                 String::new()

@@ -42,6 +42,7 @@ fn source(calling: Calling, rows: Value) -> (KisQuotes, Arc<Broker>) {
         per_second: 1_000.0,
         per_minute: None,
         per_day: None,
+        late: Duration::ZERO,
     };
     let budget = Arc::new(LocalBudget::new(caps, Arc::clone(&clock)));
     let pacer = Arc::new(Pacer::new(budget, None, Rate::new(1_000.0, 100)));

@@ -90,7 +90,12 @@ impl<'a> Body<'a> {
     ///
     /// It is no JSON, nor can it be mended.
     pub(in crate::kis) fn read<'b, T: Deserialize<'b>>(&'b self) -> serde_json::Result<T> {
-        let error = match serde_json::from_slice(self.bytes) {
+        // What is text as a whole need not be looked at again member by member.
+        let read = match std::str::from_utf8(self.bytes) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(self.bytes),
+        };
+        let error = match read {
             Ok(read) => return Ok(read),
             Err(error) => error,
         };

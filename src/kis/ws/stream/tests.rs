@@ -218,6 +218,7 @@ impl Scene {
             per_second: 15.0,
             per_minute: None,
             per_day: None,
+            late: Duration::ZERO,
         };
         let budget = Arc::new(LocalBudget::new(caps, Arc::clone(&clock)));
         let pacer = Arc::new(Pacer::new(budget, None, rate));
