@@ -3,7 +3,6 @@
 //!     REDIS_URL=redis://127.0.0.1:6379 cargo run --example cache_rankings
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cache = sise::cache_builder_from_env()?

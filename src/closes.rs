@@ -6,9 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, SecondsFormat};
 use serde::Serialize;
 
+use crate::sweep::{Reason, Report};
 use sise_domain::{KrxTime, Quote, Seoul, Symbol};
 use sise_port::{Chronicle, PriceStore, StoreError};
-use crate::sweep::{Reason, Report};
 
 /// The name under which the last day whose close is taken outlives the process.
 const CLOSED_ON: &str = "closed_on";
@@ -195,9 +195,9 @@ impl fmt::Debug for Closes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::{TimeDelta, TimeZone as _};
     use sise_port::{CopyStore as _, Shelf};
     use sise_store::MemoryStore;
-    use chrono::{TimeDelta, TimeZone as _};
 
     fn closes(store: &Arc<MemoryStore>) -> Closes {
         Closes::new(store.clone(), store.clone(), 0.9)

@@ -14,10 +14,10 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use sise_port::clock::Clock;
 use sise_domain::{Entry, Event, KrxTime};
-use sise_port::{Journal, Place, Recorder};
 use sise_net::supervisor::Tasks;
+use sise_port::clock::Clock;
+use sise_port::{Journal, Place, Recorder};
 
 /// Events between two looks of who writes.
 const QUEUE: usize = 1_024;

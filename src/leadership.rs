@@ -11,13 +11,13 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use sise_port::clock::Clock;
 use sise_domain::{Event, IndexQuote, KrxTime, LeadChange, Leading, Quote, Symbol};
+use sise_net::supervisor::Tasks;
+use sise_port::clock::Clock;
 use sise_port::{
     IndexStore, Lead, Leader, Leadership, PriceStore, Recorder, Shelf, Standing, StoreError,
     Unrecorded, Written,
 };
-use sise_net::supervisor::Tasks;
 
 /// Who follows looks this often whether the lead is free: a leader that stops in order is
 /// followed within a second.

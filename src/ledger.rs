@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex as PlainMutex, MutexGuard, PoisonError};
 
 use tokio::sync::Mutex;
 
+use crate::sweep::Report;
 use sise_domain::{KrxTime, Quote, Row, Status, Symbol};
 use sise_port::{Lead, Ledger, StoreError};
-use crate::sweep::Report;
 
 /// Keeps the ledger of a store, one write a pass.
 pub struct LedgerKeeper {
@@ -129,10 +129,10 @@ impl fmt::Debug for LedgerKeeper {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::{Polled, Seoul};
-    use sise_store::MemoryStore;
     use crate::sweep::{Missing, Reason};
     use chrono::{TimeDelta, TimeZone as _};
+    use sise_domain::{Polled, Seoul};
+    use sise_store::MemoryStore;
 
     fn at(minute: i64) -> KrxTime {
         let start = Seoul.with_ymd_and_hms(2026, 11, 20, 9, 0, 0).unwrap();

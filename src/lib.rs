@@ -98,7 +98,7 @@ pub use sise_port::clock;
 pub use sise_sim as sim;
 pub use sise_store as store;
 
+pub use cache::{Cache, CacheBuilder};
 pub use domain::{Quote, Reading, Source, Status, Symbol};
 pub use reader::{Ask, ReadError, Reader};
-pub use cache::{Cache, CacheBuilder};
 pub use setup::{ReaderBuilder, SetupError, cache_builder_from_env};

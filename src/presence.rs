@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use sise_domain::{APART, Presence, RateMode, Role, Watching};
 use crate::leadership::{Candidate, Post};
+use crate::provenance::Provenance;
+use sise_domain::{APART, Presence, RateMode, Role, Watching};
+use sise_net::supervisor::Tasks;
 use sise_pace::Pacer;
 use sise_port::Roster;
-use crate::provenance::Provenance;
-use sise_net::supervisor::Tasks;
 
 /// How often it is said.
 const EVERY: Duration = Duration::from_secs(3);

@@ -215,9 +215,9 @@ impl<S: ?Sized> fmt::Debug for OwnBrokerStore<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::TimeZone as _;
     use sise_domain::Seoul;
     use sise_store::MemoryStore;
-    use chrono::TimeZone as _;
 
     /// The record as a store keeps it, in virtual time.
     #[derive(Default)]

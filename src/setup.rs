@@ -16,31 +16,31 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use sise_cache::{self as caching, Cache};
-use sise_port::clock::{Clock, ClocksApart};
 use crate::closes::Closes;
 use crate::config::{ConfigError, Settings, UniverseSource};
-use sise_domain::{
-    BrokerIdentity, Calendar, CallsSeen, KrxTime, Presence, RateMode, Role, Shipped, Universe,
-};
 use crate::feed::Traded;
 use crate::fleet::{self, Dispatcher, Member, Worker};
 use crate::journal::{Notes, Scribe};
-use sise_kis::{BrokerDay, MasterFiles};
 use crate::leadership::{Candidate, LeaderStore};
 use crate::movers::Movers;
+use crate::presence::{Activity, Attendance};
+use crate::provenance::{OwnBrokerStore, Provenance};
+use crate::reader::{self, Reader};
+use crate::sweep::{Manner, Sweeper};
+use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
+use crate::watch::{Reads, Watch};
+use sise_cache::{self as caching, Cache};
+use sise_domain::{
+    BrokerIdentity, Calendar, CallsSeen, KrxTime, Presence, RateMode, Role, Shipped, Universe,
+};
+use sise_kis::{BrokerDay, MasterFiles};
+use sise_net::unique;
+use sise_port::clock::{Clock, ClocksApart};
 use sise_port::{
     BrokerClaims, Changes, Chronicle, Flights, IndexStore, Leader, Leadership, ListSource,
     PriceStore, QuoteSource, Recorder, StoreError, WatchedCodes,
 };
-use crate::presence::{Activity, Attendance};
-use crate::provenance::{OwnBrokerStore, Provenance};
-use crate::reader::{self, Reader};
-use sise_net::unique;
 use sise_store::{Keys, RedisBudget, RedisStore};
-use crate::sweep::{Manner, Sweeper};
-use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
-use crate::watch::{Reads, Watch};
 
 pub use alerts::OutlookError;
 pub use broker::Broker;

@@ -124,6 +124,7 @@ async fn a_budget_that_cannot_be_is_taken_for_none() {
         per_second: 15.0,
         per_minute: Some(600),
         per_day: Some(10_000),
+        late: Duration::ZERO,
     };
     let budget = RedisBudget::new(
         Arc::new(store_at(&server.url())),

@@ -43,6 +43,7 @@ const FIFTEEN: Caps = Caps {
     per_second: 15.0,
     per_minute: None,
     per_day: None,
+    late: Duration::ZERO,
 };
 
 fn store(server: &RedisServer) -> Arc<RedisStore> {
@@ -518,13 +519,13 @@ fn today(now: i64) -> i64 {
 }
 
 /// What the script says of a booking.
-type Reply = (String, u64, u64, i64, u32, i64, u32);
+type Reply = (String, u64, u64, i64, u32, i64, u32, u64);
 
 /// The script is asked with a time that the test gives, everything else as in production.
 #[tokio::test]
 async fn the_script_in_redis_is_the_rule_of_the_library() {
     let rule = include_str!("../crates/store/src/redis/budget.lua");
-    let script = Script::new(&format!("local now = tonumber(ARGV[14])\n{rule}"));
+    let script = Script::new(&format!("local now = tonumber(ARGV[15])\n{rule}"));
     let server = RedisServer::start().await;
     let mut connection = server.connection().await;
     let mut numbers = Numbers(7);
@@ -533,6 +534,7 @@ async fn the_script_in_redis_is_the_rule_of_the_library() {
             per_second: [0.909, 2.5, 15.0, 18.0, 400.0, 20_000.0][case % 6],
             per_minute: (case % 4 == 1).then_some(40),
             per_day: (case % 5 == 2).then_some(60),
+            late: [Duration::ZERO, Duration::from_micros(46_667)][case % 2],
         };
         let mut cells = Cells::forgotten();
         let mut now = 1_795_100_000_000_000_i64;
@@ -567,6 +569,7 @@ async fn the_script_in_redis_is_the_rule_of_the_library() {
                 .arg(urgency.index() + 1)
                 .arg((known.day, known.today))
                 .arg((known.heard_at, known.last_minute, known.uncounted))
+                .arg(u64::try_from(caps.late.as_micros()).unwrap())
                 .arg(now);
             let place = format!("case {case} step {step}: {caps:?} {urgency:?}");
             if refused {
@@ -575,20 +578,24 @@ async fn the_script_in_redis_is_the_rule_of_the_library() {
                 assert!((share - cells.refused(now)).abs() < 1e-9, "{place}");
                 continue;
             }
-            let (kind, wait, length, day, today, heard_at, last_minute): Reply =
+            let (kind, wait, length, day, today, heard_at, last_minute, late): Reply =
                 call.invoke_async(&mut connection).await.unwrap();
             cells.tell(&caps, known, now);
-            let (expected, expected_wait, expected_length) = match cells.book(&caps, urgency, now) {
-                Booking::Cell { wait, length, .. } => ("cell", wait, length),
-                Booking::Spent {
-                    cap: Cap::Minute,
-                    again,
-                } => ("minute", again, Duration::ZERO),
-                Booking::Spent {
-                    cap: Cap::Day,
-                    again,
-                } => ("day", again, Duration::ZERO),
-            };
+            let zero = Duration::ZERO;
+            let (expected, expected_wait, expected_length, expected_late) =
+                match cells.book(&caps, urgency, now) {
+                    Booking::Cell {
+                        wait, late, length, ..
+                    } => ("cell", wait, length, late),
+                    Booking::Spent {
+                        cap: Cap::Minute,
+                        again,
+                    } => ("minute", again, zero, zero),
+                    Booking::Spent {
+                        cap: Cap::Day,
+                        again,
+                    } => ("day", again, zero, zero),
+                };
             let heard = CallsMade {
                 day,
                 today,
@@ -597,12 +604,9 @@ async fn the_script_in_redis_is_the_rule_of_the_library() {
                 uncounted: 0,
             };
             assert_eq!(heard, cells.made(now), "{place}");
-            let found = (kind.as_str(), u128::from(wait), u128::from(length));
-            let expected = (
-                expected,
-                expected_wait.as_micros(),
-                expected_length.as_micros(),
-            );
+            let found = [wait, length, late].map(u128::from);
+            assert_eq!(kind, expected, "{place}");
+            let expected = [expected_wait, expected_length, expected_late].map(|d| d.as_micros());
             assert_eq!(found, expected, "{place}");
         }
     }

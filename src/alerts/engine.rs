@@ -13,11 +13,11 @@ use super::delivery::Ways;
 use super::inbox::Inbox;
 use super::marks::{Marks, Place};
 use super::{AlertRules, Parts};
+use crate::watch::WatchLists;
 use sise_cache::CacheError;
 use sise_domain::{
     Alert, Condition, Coverage, KrxTime, Mark, Reach, Rule, Scope, Sentry, Surroundings, Symbol,
 };
-use crate::watch::WatchLists;
 
 /// Rules, lists and surroundings are looked at this often.
 const LOOK: Duration = Duration::from_secs(3);

@@ -26,12 +26,12 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::{Onlooker, QuoteBoard};
-use sise_cache::Cache;
-use sise_port::clock::Clock;
-use sise_domain::{Calendar, Universe};
 use crate::leadership::Candidate;
-use sise_port::{Changes, Leadership, Recorder};
+use sise_cache::Cache;
+use sise_domain::{Calendar, Universe};
 use sise_net::supervisor::Tasks;
+use sise_port::clock::Clock;
+use sise_port::{Changes, Leadership, Recorder};
 
 use delivery::Teller;
 use engine::Engine;

@@ -179,8 +179,8 @@ fn names(codes: &[Symbol]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_port::clock;
     use sise_domain::{Condition, Scope};
+    use sise_port::clock;
 
     fn terms(when: Condition) -> Terms {
         Terms {

@@ -18,10 +18,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::signature::signature;
-use sise_net::causes::causes;
-use sise_port::clock::Clock;
 use sise_domain::Alert;
+use sise_net::causes::causes;
 use sise_net::outbound;
+use sise_port::clock::Clock;
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]

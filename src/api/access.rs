@@ -21,9 +21,9 @@ use super::Api;
 use super::origin;
 use super::problem::{Kind, Problem};
 use super::room::{Room, network};
-use sise_cache::{CacheError, digest_of};
 use crate::clients::Clients;
 use crate::config::ApiSettings;
+use sise_cache::{CacheError, digest_of};
 
 /// A token that was found good is not looked up again for so long.
 const BELIEVED: Duration = Duration::from_secs(2);

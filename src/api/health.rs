@@ -7,8 +7,8 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 
 use super::{Api, Sweeping};
-use sise_domain::{KrxTime, Seoul};
 use crate::leadership::Post;
+use sise_domain::{KrxTime, Seoul};
 use sise_port::Leader;
 
 /// Below this share of fresh prices in a session the daemon is not ready.

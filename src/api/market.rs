@@ -294,8 +294,8 @@ impl fmt::Debug for MarketPage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::Seoul;
     use chrono::TimeZone as _;
+    use sise_domain::Seoul;
 
     #[tokio::test]
     async fn a_page_that_breaks_off_is_counted_and_the_next_one_is_made() {

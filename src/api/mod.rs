@@ -68,15 +68,15 @@ use self::stream::Hub;
 use self::universe::UniversePage;
 use crate::alerts::{AlertRules, Alerts};
 use crate::board::{History, Onlooker, QuoteBoard};
-use sise_cache::CacheError;
 use crate::clients::Clients;
-use sise_net::descriptors::{Descriptors, RESERVE};
 use crate::freshness::Freshness;
 use crate::leadership::Candidate;
 use crate::reader::Reader;
 use crate::setup::{Parts, SetupError};
-use sise_net::supervisor::Tasks;
 use crate::watch::WatchLists;
+use sise_cache::CacheError;
+use sise_net::descriptors::{Descriptors, RESERVE};
+use sise_net::supervisor::Tasks;
 
 /// Histograms are folded this often; without it they grow between two scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);

@@ -9,8 +9,8 @@ use super::Api;
 use super::extract::{Name, Params};
 use super::problem::{Document, Kind, Problem};
 use super::shapes::ReadingObject;
-use sise_domain::{Market, Measure, Reading, Source};
 use crate::movers::{End, Prices};
+use sise_domain::{Market, Measure, Reading, Source};
 
 /// Ranked by what.
 const KINDS: [(&str, Measure, End); 5] = [

@@ -11,9 +11,9 @@ use super::Api;
 use super::extract::{Code, Params, codes};
 use super::problem::{Document, Kind, Problem};
 use super::shapes::{FailedCode, PricesAnswer, ReadingObject};
+use crate::status::reason::of_no_price;
 use sise_domain::{KrxTime, Phase, Symbol};
 use sise_port::ReadCounter as _;
-use crate::status::reason::of_no_price;
 
 /// Codes of one request at most.
 const MOST: usize = 500;

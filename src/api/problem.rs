@@ -10,12 +10,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::alerts::AlertRulesError;
-use sise_cache::CacheError;
 use crate::clients::ClientsError;
 use crate::movers::MoversError;
-use sise_port::StoreError;
 use crate::reader::ReadError;
 use crate::watch::WatchListsError;
+use sise_cache::CacheError;
+use sise_port::StoreError;
 
 /// Letters of a detail at most.
 const LONGEST_DETAIL: usize = 1_000;

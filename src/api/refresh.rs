@@ -16,9 +16,9 @@ use super::access::Client;
 use super::extract::{Body, Name, codes};
 use super::problem::{Document, Kind, Problem};
 use super::shapes::StockCode;
+use crate::sweep::Task;
 use sise_cache::{Cached, Life};
 use sise_domain::{Symbol, Urgency};
-use crate::sweep::Task;
 use sise_net::unique;
 
 /// Codes of one refresh at most.

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::QuoteBoard;
 use sise_cache::{Cache, CacheError, Profiles};
-use sise_port::clock::Clock;
 use sise_domain::{KrxTime, Symbol};
 use sise_net::supervisor::Tasks;
+use sise_port::clock::Clock;
 
 /// The lines of a day are kept so long after its last minute.
 const LIFE: Duration = Duration::from_secs(20 * 3_600);
@@ -140,10 +140,10 @@ impl fmt::Debug for History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::TimeZone as _;
     use sise_cache as cache;
     use sise_domain::{Quote, Seoul};
     use sise_store::MemoryStore;
-    use chrono::TimeZone as _;
 
     fn at(minute: u32) -> KrxTime {
         Seoul.with_ymd_and_hms(2026, 11, 20, 9, minute, 30).unwrap()

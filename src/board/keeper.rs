@@ -9,10 +9,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{News, Onlooker, QuoteBoard};
-use sise_port::clock::Clock;
 use sise_domain::{IndexQuote, Quote, Symbol, Universe};
-use sise_port::{Change, Changes, Heard, IndexStore, PriceStore, StoreError};
 use sise_net::supervisor::Tasks;
+use sise_port::clock::Clock;
+use sise_port::{Change, Changes, Heard, IndexStore, PriceStore, StoreError};
 
 /// All live prices are read anew this often: programs that are not sise tell of nothing.
 const READ_ANEW: Duration = Duration::from_secs(10);

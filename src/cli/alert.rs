@@ -14,9 +14,9 @@ use super::table::Table;
 use super::words::short;
 use crate::alerts::{AlertRules, AlertRulesError};
 use crate::config::Layers;
+use crate::setup::{OutlookError, Parts};
 use sise_domain::{Alert, Condition, Event, Rule, Scope, Symbol, Terms};
 use sise_port::Journal as _;
-use crate::setup::{OutlookError, Parts};
 use sise_store::RedisStore;
 
 /// A whole journal.

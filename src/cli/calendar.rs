@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::failure::{DONE, Failure, Outcome};
 use super::output;
 use super::table::Table;
-use sise_port::clock;
 use crate::config::{Layers, Settings};
-use sise_domain::{Calendar, KrxTime, Moment, Outlook, Seoul};
 use crate::setup::read_calendar;
+use sise_domain::{Calendar, KrxTime, Moment, Outlook, Seoul};
+use sise_port::clock;
 
 /// Arguments of `sise calendar`.
 #[derive(Debug, Args)]

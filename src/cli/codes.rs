@@ -5,8 +5,8 @@ use std::path::Path;
 use clap::Args;
 
 use super::failure::Failure;
-use sise_domain::{LookupError, Shipped, Symbol, Universe};
 use crate::setup::Parts;
+use sise_domain::{LookupError, Shipped, Symbol, Universe};
 
 /// `--codes`, as other commands have it, for those that take codes by their place.
 #[derive(Debug, Args)]

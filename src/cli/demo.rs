@@ -13,16 +13,16 @@ use tokio::net::TcpListener;
 use super::failure::{Failure, Outcome};
 use super::output;
 use crate::api::{ApiServer, Sweeping};
-use sise_port::clock;
 use crate::config::{Layers, Settings};
 use crate::daemon;
 use crate::freshness::Freshness;
 use crate::schedule::{Schedule, Watcher, Work};
 use crate::setup::Parts;
-use sise_sim::{Sim, SimOptions};
-use sise_net::supervisor::{Supervisor, Tasks};
 use crate::telemetry;
 use board::Board;
+use sise_net::supervisor::{Supervisor, Tasks};
+use sise_port::clock;
+use sise_sim::{Sim, SimOptions};
 
 /// Arguments of `sise demo`.
 #[derive(Debug, Args)]

@@ -13,10 +13,10 @@ use super::output::{self, grouped};
 use super::paint::{Ink, Painted};
 use super::plan::{WATCH_LESS, alive, figures, remedies};
 use crate::config::Layers;
-use sise_net::descriptors::{Descriptors, RESERVE};
-use sise_domain::{APART, Presence, Role};
-use sise_port::{BrokerClaims as _, BrokerHolder, CacheKeys as _, Roster as _, StoreError};
 use crate::setup::Parts;
+use sise_domain::{APART, Presence, Role};
+use sise_net::descriptors::{Descriptors, RESERVE};
+use sise_port::{BrokerClaims as _, BrokerHolder, CacheKeys as _, Roster as _, StoreError};
 use sise_store::{Need, RedisStore};
 
 /// Arguments of `sise doctor`.

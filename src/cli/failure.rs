@@ -5,15 +5,15 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::visible::visible_lines;
-use sise_cache::CacheError;
 use crate::config::ConfigError;
 use crate::daemon::DaemonError;
-use sise_domain::BanKind;
 use crate::movers::MoversError;
-use sise_port::{ListError, SourceError, StoreError};
 use crate::reader::ReadError;
 use crate::setup::SetupError;
 use crate::watch::WatchListsError;
+use sise_cache::CacheError;
+use sise_domain::BanKind;
+use sise_port::{ListError, SourceError, StoreError};
 
 /// The exit code of a command, or why it failed.
 pub(super) type Outcome = Result<u8, Failure>;

@@ -14,9 +14,9 @@ use super::failure::Failure;
 use super::paint::colours;
 use super::visible::visible_json;
 use super::{log_fields, traces};
-use sise_port::clock::{self, Clock};
 use crate::config::{LogFormat, Settings};
 use sise_net::spans;
+use sise_port::clock::{self, Clock};
 
 /// Switches logs on, and traces where a collector is named.
 pub(super) fn start(settings: &Settings) -> Result<(), Failure> {

@@ -45,11 +45,11 @@ use std::sync::Arc;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-use sise_port::clock;
 use crate::config::{KEYS, Layers, Settings};
 use crate::journal::{self, Scribe};
-use sise_port::{CacheKeys as _, StoreError};
 use crate::setup::{Outside, Parts};
+use sise_port::clock;
+use sise_port::{CacheKeys as _, StoreError};
 use sise_store::RedisStore;
 
 use failure::{Failure, Outcome};

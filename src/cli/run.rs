@@ -21,18 +21,18 @@ use crate::board::{Keeper, QuoteBoard};
 use crate::closes::Window;
 use crate::config::Layers;
 use crate::daemon::{self, Signal};
-use sise_domain::{Event, KrxTime, Quote, Role, Skipped, Symbol};
 use crate::feed::Feed;
 use crate::fleet::{self, Member};
 use crate::freshness::Freshness;
 use crate::leadership::Candidate;
 use crate::ledger::LedgerKeeper;
-use sise_port::{SourceError, StoreError, Urgency};
 use crate::schedule::{self, Schedule};
 use crate::setup::{Broker, Parts};
-use sise_net::supervisor::{Supervisor, Tasks};
 use crate::sweep::{Kept, Report, Step, Sweeper, Task};
 use crate::telemetry;
+use sise_domain::{Event, KrxTime, Quote, Role, Skipped, Symbol};
+use sise_net::supervisor::{Supervisor, Tasks};
+use sise_port::{SourceError, StoreError, Urgency};
 
 /// Codes that the report names one by one.
 const NAMED: usize = 20;

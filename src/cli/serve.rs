@@ -14,11 +14,11 @@ use super::failure::{Failure, Outcome};
 use crate::api::ApiServer;
 use crate::config::Layers;
 use crate::daemon;
-use sise_net::descriptors::Descriptors;
-use sise_domain::Role;
 use crate::setup::Parts;
-use sise_net::supervisor::Supervisor;
 use crate::telemetry;
+use sise_domain::Role;
+use sise_net::descriptors::Descriptors;
+use sise_net::supervisor::Supervisor;
 
 /// The stock list is read anew this often: a daemon loads it at its start and every morning.
 const LIST_EVERY: Duration = Duration::from_secs(60);

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::{Failure, Outcome};
 use super::output;
-use sise_port::clock;
 use crate::daemon;
+use sise_port::clock;
 use sise_sim::{Faults, FeedFaults, FeedOptions, MarketSource, Mode, Sim, SimOptions};
 
 /// Arguments of `sise sim`.

@@ -49,8 +49,8 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::Seoul;
     use chrono::TimeZone as _;
+    use sise_domain::Seoul;
 
     #[test]
     fn a_halt_outweighs_a_limit() {

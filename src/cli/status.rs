@@ -13,8 +13,8 @@ use super::table::{Cell, Table};
 use super::words::{self, length, long, percent, short};
 use crate::closes::LastKnown;
 use crate::config::Layers;
-use sise_domain::{APART, Event, KrxTime, Presence, Watching};
 use crate::status::{DayCoverage, KeyCalls, Status};
+use sise_domain::{APART, Event, KrxTime, Presence, Watching};
 
 /// Arguments of `sise status`.
 #[derive(Debug, Args)]

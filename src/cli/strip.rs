@@ -4,8 +4,8 @@ use chrono::{TimeDelta, Timelike as _};
 
 use super::paint::{self, Ink, Painted};
 use super::table;
-use sise_domain::KrxTime;
 use crate::status::Slot;
+use sise_domain::KrxTime;
 
 /// Marks for a cell: full, then growing shares below that, not counted, yet to come.
 #[derive(Debug, Clone, Copy)]
@@ -185,8 +185,8 @@ pub(super) fn hours(slots: usize, minutes: usize, open: KrxTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::Seoul;
     use chrono::TimeZone as _;
+    use sise_domain::Seoul;
 
     const BELOW: f64 = 0.9;
 

@@ -16,11 +16,11 @@ use super::similar;
 use super::standing::Standing;
 use super::table::{Cell, Table};
 use super::words;
-use sise_port::clock;
 use crate::config::{Layers, Settings};
-use sise_domain::{Market, Measure};
 use crate::movers::{End, Place, Prices, Top};
 use crate::setup::Parts;
+use sise_domain::{Market, Measure};
+use sise_port::clock;
 
 /// Arguments of `sise top`.
 #[derive(Debug, Args)]

@@ -9,9 +9,9 @@ use super::output;
 use super::similar;
 use super::table::Table;
 use crate::config::Layers;
-use sise_domain::Symbol;
 use crate::setup::Parts;
 use crate::watch::WatchLists;
+use sise_domain::Symbol;
 
 /// Arguments of `sise watch`.
 #[derive(Debug, Args)]

@@ -101,6 +101,7 @@ impl KisSettings {
             per_second: self.rate.booked_per_second(),
             per_minute: self.calls_per_minute,
             per_day: self.calls_per_day,
+            late: self.rate.late_booking(),
         }
     }
 }

@@ -20,13 +20,13 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use sise_port::clock::Clock;
-use sise_domain::{Calendar, KrxTime, Quote, Registrations, Symbol};
 use crate::leadership::{Candidate, Post};
+use sise_domain::{Calendar, KrxTime, Quote, Registrations, Symbol};
+use sise_net::supervisor::{Tasks, together};
+use sise_port::clock::Clock;
 use sise_port::{
     Change, Changes, Gap, PriceStore, Shelf, StoreError, TickSource, Told, WatchedCodes,
 };
-use sise_net::supervisor::{Tasks, together};
 
 use gaps::Gaps;
 use hours::has_trades;

@@ -38,8 +38,8 @@ impl Traded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::Seoul;
     use chrono::TimeZone as _;
+    use sise_domain::Seoul;
     use tokio::time::advance;
 
     #[tokio::test(start_paused = true)]

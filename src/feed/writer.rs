@@ -116,8 +116,8 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::Seoul;
     use chrono::TimeZone as _;
+    use sise_domain::Seoul;
     use tokio::time::advance;
 
     const INTERVAL: Duration = Duration::from_millis(500);

@@ -11,9 +11,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::ledger::Ledger;
-use sise_port::clock::Clock;
-use sise_domain::{Calling, KrxTime, Symbol};
 use crate::leadership::{Candidate, Post};
+use sise_domain::{Calling, KrxTime, Symbol};
+use sise_port::clock::Clock;
 use sise_port::{Answer, Answers, Batch, Lead, Postings, QuoteSource, SourceError, Urgency};
 
 /// How often a batch that is waited for is looked after.

@@ -11,16 +11,16 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use sise_port::clock::Clock;
-use sise_domain::{BanKind, Calling, Caps, Denial, KrxTime, Quote, Seoul, Symbol, Urgency};
 use crate::leadership::Candidate;
+use crate::sweep::{Manner, Report, Sweeper, Task};
+use sise_domain::{BanKind, Calling, Caps, Denial, KrxTime, Quote, Seoul, Symbol, Urgency};
 use sise_pace::{LocalBudget, Pacer, Rate};
+use sise_port::clock::Clock;
 use sise_port::{
     Answer, Answers, Assignments as _, Batch, Lead, Leadership as _, Postings as _,
     PriceStore as _, QuoteSource, SourceError, Tally,
 };
 use sise_store::{MemoryStore, MemoryWork};
-use crate::sweep::{Manner, Report, Sweeper, Task};
 
 /// A worker that has not held on to its batch for so long is taken for dead.
 const IDLE: Duration = Duration::from_secs(10);
@@ -68,6 +68,7 @@ impl Key {
             per_second,
             per_minute: None,
             per_day: None,
+            late: Duration::ZERO,
         };
         let budget = Arc::new(LocalBudget::new(caps, Arc::new(morning)));
         Arc::new(Self {

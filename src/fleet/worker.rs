@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::rest::Rest;
 use crate::leadership::{Candidate, Post};
+use sise_net::supervisor::seen;
 use sise_port::{
     Answer, Answers, Assignments, Lead, QuoteSource, SourceError, Taken, Ticket, Urgency,
 };
-use sise_net::supervisor::seen;
 
 /// While the store is away, it is looked for about this often.
 const STORE_AGAIN: Duration = Duration::from_millis(500);

@@ -1,7 +1,7 @@
 use super::*;
+use chrono::TimeZone as _;
 use sise_domain::Seoul;
 use sise_store::MemoryStore;
-use chrono::TimeZone as _;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 const LEASE: Duration = Duration::from_secs(10);

@@ -15,8 +15,8 @@ use super::board::Wanted;
 use super::landing::Landing;
 use super::{ReadError, Reader, Shared};
 use sise_domain::{Reading, Source, Symbol};
-use sise_port::{SourceError, Urgency};
 use sise_net::spans;
+use sise_port::{SourceError, Urgency};
 
 /// The time of a read whose caller gives none.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -13,8 +13,8 @@ use super::board::Departure;
 use super::landing::{Landing, land};
 use super::look::reading;
 use sise_domain::{Quote, Source, Symbol};
-use sise_port::{Claim, Flights, Landed, Shelf, SourceError, StoreError, Urgency};
 use sise_net::supervisor::spawn_brief;
+use sise_port::{Claim, Flights, Landed, Shelf, SourceError, StoreError, Urgency};
 
 /// An unknown code is remembered this long, by all processes.
 const UNKNOWN_FOR: Duration = Duration::from_secs(30);

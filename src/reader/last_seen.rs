@@ -46,8 +46,8 @@ impl LastSeen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::Seoul;
     use chrono::{TimeDelta, TimeZone as _};
+    use sise_domain::Seoul;
 
     fn quote(number: usize, seconds: i64) -> Quote {
         let noon = Seoul.with_ymd_and_hms(2026, 11, 20, 12, 0, 0).unwrap();

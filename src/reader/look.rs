@@ -10,8 +10,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Shared;
 use sise_domain::{KrxTime, Quote, Reading, Source, Symbol};
-use sise_port::StoreError;
 use sise_net::supervisor::spawn_brief;
+use sise_port::StoreError;
 
 /// Clocks may differ so much. A price from further ahead has no age: what stands in the store for
 /// ever would be shown as of now for as long.

@@ -24,11 +24,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use sise_port::clock::Clock;
 use sise_domain::{Calendar, Reading, Symbol, Universe};
-use sise_pace::FetchTime;
-use sise_port::{Flights, PriceStore, QuoteSource, ReadCounter};
 use sise_net::supervisor::Supervisor;
+use sise_pace::FetchTime;
+use sise_port::clock::Clock;
+use sise_port::{Flights, PriceStore, QuoteSource, ReadCounter};
 
 pub use ask::Ask;
 pub use error::ReadError;

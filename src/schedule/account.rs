@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-use sise_domain::KrxTime;
 use crate::setup::Parts;
 use crate::sweep::{Reason, Report};
+use sise_domain::KrxTime;
 
 /// The metrics of a sweep.
 pub(super) fn record(report: &Report) {

@@ -8,9 +8,9 @@ use metrics::counter;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use sise_domain::{ClockJump, Event, KrxTime};
 use crate::freshness::Freshness;
 use crate::setup::Parts;
+use sise_domain::{ClockJump, Event, KrxTime};
 
 /// How often the clocks are compared.
 const LOOK: Duration = Duration::from_secs(1);
@@ -90,8 +90,8 @@ pub(super) async fn watch(parts: Arc<Parts>, freshness: Arc<Freshness>, stop: Ca
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::Seoul;
     use chrono::TimeZone as _;
+    use sise_domain::Seoul;
 
     /// What is seen when the time of day moved by so many seconds and the other clock by so many.
     fn seen(told: i64, went: u64) -> Option<(ClockJump, u64)> {

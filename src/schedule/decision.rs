@@ -4,9 +4,9 @@ use std::fmt;
 
 use chrono::NaiveDate;
 
-use sise_domain::{Ban, Calendar, Closed, KrxTime, Skipped};
 use crate::leadership::{Candidate, Post};
 use crate::sweep::Kept;
+use sise_domain::{Ban, Calendar, Closed, KrxTime, Skipped};
 
 /// A run that is due.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -120,8 +120,8 @@ pub(super) fn by_post(candidate: Option<&Candidate>) -> Result<(), Skip> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::Seoul;
     use chrono::{NaiveDateTime, TimeZone as _};
+    use sise_domain::Seoul;
 
     fn at(text: &str) -> KrxTime {
         let naive = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").unwrap();

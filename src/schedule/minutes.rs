@@ -12,10 +12,10 @@ use metrics::counter;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use sise_domain::{Coverage, Event, Gap, KrxTime, Symbol};
 use crate::leadership::Candidate;
-use sise_port::StoreError;
 use crate::setup::Parts;
+use sise_domain::{Coverage, Event, Gap, KrxTime, Symbol};
+use sise_port::StoreError;
 
 /// How often it is looked whether a minute is over.
 const LOOK: Duration = Duration::from_secs(1);

@@ -27,20 +27,20 @@ use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 
 use crate::closes::Closes;
-use sise_domain::KrxTime;
 use crate::freshness::Freshness;
 use crate::leadership::{Candidate, Post};
 use crate::ledger::LedgerKeeper;
 use crate::ping::Ping;
-use sise_port::Gap;
 use crate::setup::Parts;
-use sise_net::supervisor::Tasks;
 use crate::sweep::{Report, Step, Sweeper};
 use crate::universe::Loader;
 pub use cron::{Ticks, Timetable};
 use minutes::Minutes;
 use morning::Morning;
 use pass::Passes;
+use sise_domain::KrxTime;
+use sise_net::supervisor::Tasks;
+use sise_port::Gap;
 use state::State;
 use watched::Watched;
 

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use metrics::gauge;
 
-use sise_domain::KrxTime;
-use sise_kis::BrokerDay;
 use crate::setup::Parts;
 use crate::universe::Loader;
+use sise_domain::KrxTime;
+use sise_kis::BrokerDay;
 
 /// Makes the day ready.
 pub(super) struct Morning {

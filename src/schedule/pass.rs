@@ -7,11 +7,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Watcher;
-use sise_domain::KrxTime;
 use crate::freshness::Freshness;
 use crate::leadership::{Candidate, Post};
 use crate::ledger::LedgerKeeper;
 use crate::sweep::{Report, Step, Sweeper, Task};
+use sise_domain::KrxTime;
 
 /// A pass may take this much more than twice the plan: a token may take its minute.
 pub(super) const SLACK: Duration = Duration::from_secs(75);

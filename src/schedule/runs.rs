@@ -13,11 +13,11 @@ use super::decision::{self, Due, Skip};
 use super::pass::SLACK;
 use super::state::{Run, State};
 use super::{Schedule, account};
-use sise_domain::{Closed, Event, KrxTime, Presence, Role, Skipped, Symbol};
 use crate::leadership::Candidate;
-use sise_port::Urgency;
-use sise_net::supervisor::seen;
 use crate::sweep::{Missing, Reason, Report, Task};
+use sise_domain::{Closed, Event, KrxTime, Presence, Role, Skipped, Symbol};
+use sise_net::supervisor::seen;
+use sise_port::Urgency;
 
 /// While the store is away, it is looked for this often.
 const STORE_AGAIN: Duration = Duration::from_secs(1);

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 use super::decision::Due;
 use super::taking::Taking;
 use super::want::Want;
-use sise_domain::KrxTime;
 use crate::sweep::Report;
+use sise_domain::KrxTime;
 
 /// A run that is under way.
 #[derive(Debug, Clone, Copy)]

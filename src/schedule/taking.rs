@@ -5,8 +5,8 @@ use chrono::{NaiveDate, TimeDelta};
 use super::Schedule;
 use super::decision::CloseOf;
 use super::state::{Run, State};
-use sise_domain::{KrxTime, Symbol};
 use crate::sweep::Report;
+use sise_domain::{KrxTime, Symbol};
 
 /// What is missing of a close that is taken is asked for again so many times at most: once a minute
 /// until the evening begins.

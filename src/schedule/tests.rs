@@ -10,15 +10,15 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::*;
-use sise_port::clock::Clock;
 use crate::config::{Layers, Settings};
+use crate::setup::Outside;
 use sise_domain::{Quote, Seoul, Shipped, Symbol, Universe};
 use sise_kis::{Reply, Transport};
+use sise_net::supervisor::Supervisor;
+use sise_port::clock::Clock;
 use sise_port::{CopyStore as _, PriceStore as _, SourceError};
-use crate::setup::Outside;
 use sise_sim::{Sim, SimOptions};
 use sise_store::MemoryStore;
-use sise_net::supervisor::Supervisor;
 
 /// Codes of the list.
 const CODES: usize = 40;

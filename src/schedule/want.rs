@@ -10,8 +10,8 @@ use super::decision::{self, Due};
 use super::state::State;
 use super::{Schedule, state::Run};
 use crate::closes::LastKnown;
-use sise_domain::{KrxTime, Phase, Symbol};
 use crate::sweep::Report;
+use sise_domain::{KrxTime, Phase, Symbol};
 
 /// After a pass that brought too little the next one waits so long, then twice, up to an hour.
 const WAIT: Duration = Duration::from_secs(60);

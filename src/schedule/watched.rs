@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::decision::{self, Due, Skip};
 use super::pass::{Passes, SLACK};
-use sise_domain::{Closed, KrxTime, Plan, Symbol, Watching};
-use sise_port::{Gap, Urgency};
 use crate::setup::Parts;
 use crate::sweep::{Reason, Report, Task};
+use sise_domain::{Closed, KrxTime, Plan, Symbol, Watching};
+use sise_port::{Gap, Urgency};
 
 /// Gaps that come within this time are asked for together.
 const TOGETHER: Duration = Duration::from_millis(50);

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::{Parts, SetupError};
 use crate::alerts::{self, Alerts, Outlook, Webhook};
 use crate::board::{self, Keeper, Onlooker, QuoteBoard};
+use crate::leadership::{Candidate, Duty};
+use crate::watch::WatchLists;
 use sise_cache::CacheError;
 use sise_domain::{Scope, Symbol, Terms};
-use crate::leadership::{Candidate, Duty};
 use sise_port::StoreError;
-use crate::watch::WatchLists;
 
 /// Why it is not known what is to be expected of a rule.
 #[derive(Debug, thiserror::Error)]

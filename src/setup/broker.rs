@@ -6,14 +6,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::{KeyShare, Outside, SetupError};
-use sise_port::clock::Clock;
 use crate::config::{KisSettings, Settings};
+use crate::provenance::Identify;
 use sise_domain::{BrokerIdentity, Calendar, Universe};
 use sise_kis::{Approvals, KisTicks, WebSocket};
 use sise_kis::{Auth, BanKeep, Bans, Bases, Caller, Credentials, Keep, KisQuotes, Rest};
 use sise_pace::{Fallback, LocalBudget, Pacer};
 use sise_port::TickSource;
-use crate::provenance::Identify;
+use sise_port::clock::Clock;
 use sise_store::{MemoryBans, MemoryTokens};
 
 /// The broker's side: there only where key and secret are set.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use reqwest::Request;
 
-use sise_port::clock::StoreClock;
 use sise_kis::{Http, Reply, Transport};
 use sise_port::SourceError;
+use sise_port::clock::StoreClock;
 
 /// Tells a clock the date of every answer, so that it can say which of two clocks is wrong.
 pub(super) struct Dated {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Outside, Parts, SetupError};
-use sise_port::clock;
 use crate::config::{Layers, Settings};
-use sise_domain::Role;
 use crate::journal;
 use crate::reader::Reader;
+use sise_domain::Role;
 use sise_net::supervisor::Supervisor;
+use sise_port::clock;
 
 impl Reader {
     /// A reader by the settings of this process: `config/sise.toml` or `SISE_CONFIG`, `.env`,

@@ -8,10 +8,11 @@ use secrecy::ExposeSecret as _;
 
 use super::dated::Dated;
 use super::{SetupError, credentials};
-use sise_port::clock::{Clock, StoreClock};
 use crate::config::Settings;
 use sise_kis::{BanFile, Http, TokenFile, Transport};
+use sise_net::unique;
 use sise_pace::CallCount;
+use sise_port::clock::{Clock, StoreClock};
 use sise_port::{
     Assignments, BanStore, BrokerClaims, CacheStore, Changes, Chronicle, CopyStore, Flights,
     IndexStore, Leadership, Postings, PriceStore, RateBudget, Recorder, StoreError, TokenStore,
@@ -21,7 +22,6 @@ use sise_store::{
     FileCopies, MemoryStore, RedisBans, RedisBudget, RedisFirstLevel, RedisLease, RedisSettings,
     RedisStore, RedisTokens, RedisWork,
 };
-use sise_net::unique;
 
 /// Makes a way to the broker's host at an address; each request over it is bounded by a time.
 pub type Connect = Arc<dyn Fn(&str, Duration) -> Result<Arc<dyn Transport>, String> + Send + Sync>;

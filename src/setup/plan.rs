@@ -1,9 +1,9 @@
 //! The plan of a set-up, counted in one way for whatever asks.
 
 use super::Parts;
+use crate::watch::{WatchLists, WatchListsError};
 use sise_domain::{Calling, Plan};
 use sise_port::QuoteSource as _;
-use crate::watch::{WatchLists, WatchListsError};
 
 impl Parts {
     /// How the broker is asked: as it showed, or as the account's kind promises.

@@ -43,8 +43,8 @@ impl Ages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::Seoul;
     use chrono::{TimeDelta, TimeZone as _};
+    use sise_domain::Seoul;
 
     #[test]
     fn quantiles_are_ages_that_are_there() {

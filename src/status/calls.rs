@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use serde::Serialize;
 
+use crate::setup::Parts;
 use sise_domain::{CallsSeen, Entry, Event, KrxTime};
 use sise_port::StoreError;
-use crate::setup::Parts;
 
 /// The calls of one app key, by the budget that its processes share.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -3,8 +3,8 @@
 use chrono::{NaiveTime, TimeDelta, TimeZone as _};
 use serde::{Serialize, Serializer};
 
-use sise_domain::{Coverage, Gap, KrxTime, Seoul};
 use crate::setup::Parts;
+use sise_domain::{Coverage, Gap, KrxTime, Seoul};
 
 /// What is known of one minute of a session.
 #[derive(Debug, Clone, Copy, PartialEq)]

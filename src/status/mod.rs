@@ -14,11 +14,11 @@ use std::collections::BTreeSet;
 use serde::{Serialize, Serializer};
 
 use crate::closes::LastKnown;
+use crate::setup::Parts;
 use sise_domain::{
     BrokerIdentity, Entry, Event, KrxTime, Phase, Presence, Role, Seoul, Skipped, Symbol,
 };
 use sise_port::{Leader, StoreError};
-use crate::setup::Parts;
 
 pub use ages::Ages;
 pub use calls::{Calls, KeyCalls};

@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 use serde::Serialize;
 
-use sise_domain::{Closed, Entry, Event, KrxTime, Moment};
 use crate::schedule::Timetable;
 use crate::setup::Parts;
+use sise_domain::{Closed, Entry, Event, KrxTime, Moment};
 
 /// The next run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Why there is no price of a code.
 
+use crate::setup::Parts;
 use sise_domain::{Missed, Symbol};
 use sise_port::Ledger as _;
-use crate::setup::Parts;
 
 /// The reasons in words, after the reader found no price.
 pub(crate) async fn of_no_price(parts: &Parts, symbol: Symbol) -> String {
@@ -23,7 +23,7 @@ pub(crate) async fn of_no_price(parts: &Parts, symbol: Symbol) -> String {
             .and_then(|row| row.missed),
         None => None,
     };
-    if let Some(Missed { reason, detail, .. }) = missed {
+    if let Some(Missed { reason, detail, .. }) = missed.map(|missed| *missed) {
         let detail = if detail.is_empty() {
             detail
         } else {
@@ -59,8 +59,8 @@ pub(crate) fn not_listed(parts: &Parts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_port::clock;
     use crate::config::{Layers, Settings};
+    use sise_port::clock;
 
     #[tokio::test]
     async fn a_code_that_the_list_leaves_out_is_said_to_be() {

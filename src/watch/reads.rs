@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use sise_cache::{Behind, Cache, CountError, Counters, HashCounts};
 use sise_domain::Symbol;
-use sise_port::ReadCounter;
 use sise_net::supervisor::Tasks;
+use sise_port::ReadCounter;
 
 /// Reads are told to the store this often.
 const TELL: Duration = Duration::from_secs(5);

@@ -13,7 +13,10 @@ pub(crate) fn listed() -> Vec<String> {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operation.md");
     let text = std::fs::read_to_string(page).unwrap();
     let line = text.lines().find(|line| line.starts_with("ACL SETUSER "));
-    let words = line.expect("docs/operation.md has the line").split(' ').skip(1);
+    let words = line
+        .expect("docs/operation.md has the line")
+        .split(' ')
+        .skip(1);
     let words = words.map(|word| word.replace("PASSWORD", PASSWORD));
     words.collect()
 }

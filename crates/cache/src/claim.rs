@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::Cache;
 use super::key::beside;
 use super::values::FLIGHT;
-use sise_port::{CacheEntry, ValueClaim};
 use sise_net::supervisor::spawn_brief;
+use sise_port::{CacheEntry, ValueClaim};
 
 /// A claim that this flight has, or may have. It ends with the flight, also where its caller went
 /// away: nobody waits for a load that was given up.

@@ -17,9 +17,9 @@ use super::key::{COUNTER, beside, key};
 use super::queue::{Behind, Full, Queue, Sink};
 use super::unsent::{Batch, Unsent};
 use super::{BoxError, Cache, CacheError};
-use sise_port::{Growth, Receipt};
 use sise_net::supervisor::Supervisor;
 use sise_net::unique;
+use sise_port::{Growth, Receipt};
 
 /// A batch that was not answered is known again for so long. Each process leaves one behind.
 const RECEIPT_LIFE: Duration = Duration::from_secs(600);

@@ -45,10 +45,10 @@ use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 
-use sise_port::clock::Clock;
-use sise_pace::FetchTime;
-use sise_port::{CacheStore, StoreError, StoreHealth};
 use sise_net::supervisor::Supervisor;
+use sise_pace::FetchTime;
+use sise_port::clock::Clock;
+use sise_port::{CacheStore, StoreError, StoreHealth};
 
 pub use aside::{Aside, Loaded, Origin};
 pub use behind::WriteBehind;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use metrics::{counter, histogram};
 
 use super::CacheError;
-use sise_port::clock::Clock;
 use sise_domain::KrxTime;
 use sise_port::StoreError;
+use sise_port::clock::Clock;
 
 /// Operations since the start, or since the last reset.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::key::{RANK, beside, key};
 use super::{Cache, CacheError, or_miss};
-use sise_port::{Order, Replacement, Scored};
 use sise_net::unique;
+use sise_port::{Order, Replacement, Scored};
 
 /// Members that are set at once: more would keep everybody else waiting.
 const PART: usize = 1_000;

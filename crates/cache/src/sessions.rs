@@ -393,7 +393,7 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
     }
 
     /// The session of a token, and how long it lives on.
-        pub async fn find_living(
+    pub async fn find_living(
         &self,
         token: &str,
     ) -> Result<Option<(Session<V>, Option<Duration>)>, CacheError> {
@@ -407,7 +407,7 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
     }
 
     /// Whether all of these sessions live, each named by the digest of its token.
-        pub async fn live(&self, digests: &[String]) -> Result<bool, CacheError> {
+    pub async fn live(&self, digests: &[String]) -> Result<bool, CacheError> {
         let keys: Vec<String> = digests.iter().map(|digest| self.key(digest)).collect();
         let lengths = self.cache.shared.store.lengths(&keys);
         let lengths = self.cache.run("exists", lengths).await?;

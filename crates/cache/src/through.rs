@@ -7,8 +7,8 @@ use tokio::time::{Instant, timeout_at};
 use super::key::beside;
 use super::values::{STALE, entry};
 use super::{Cache, CacheError, Cached};
-use sise_port::CacheEntry;
 use sise_net::supervisor::spawn_brief;
+use sise_port::CacheEntry;
 
 impl Cache {
     /// Has `write` write a value to where it is kept for good, and then writes it into the cache.

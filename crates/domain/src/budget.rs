@@ -70,6 +70,8 @@ pub struct Caps {
     pub per_minute: Option<u32>,
     /// Calls in a day, midnight to midnight in Seoul, where capped.
     pub per_day: Option<u32>,
+    /// A cell that nobody booked may still be booked for so long after its start.
+    pub late: Duration,
 }
 
 /// A cap that is spent.
@@ -88,6 +90,8 @@ pub enum Booking {
     Cell {
         /// Until its start.
         wait: Duration,
+        /// Since its start, if it has begun.
+        late: Duration,
         /// Calls that fit into it: one, but for rates that no timer can follow.
         calls: u32,
         /// Its length.
@@ -109,10 +113,12 @@ impl Booking {
         match self {
             Self::Cell {
                 wait,
+                late,
                 calls,
                 length,
             } => Self::Cell {
                 wait,
+                late,
                 calls: calls.min(most),
                 length,
             },
@@ -265,12 +271,13 @@ impl Cells {
         let share = self.share(now);
         let period = (f64::from(calls) * SECOND as f64 / (caps.per_second * share)).ceil() as i64;
         let period = period.max(1);
-        self.booked.retain(|start| start + period > now);
+        let late = i64::try_from(caps.late.as_micros()).unwrap_or(0);
+        self.booked.retain(|start| start + period > now - late);
         let settles = (SETTLES * period).clamp(SECOND, SETTLES_WITHIN);
         let opens_at = self.opens_at.unwrap_or(i64::MAX).min(now + settles);
         self.opens_at = Some(opens_at);
         let from = now.max(opens_at);
-        let mut at = self.first_gap(from, period);
+        let mut at = self.first_gap(opens_at.max(now - late), period);
         let reach = from + urgency.reach() * period;
         let on_lane = at > reach;
         let mut want = at;
@@ -320,6 +327,7 @@ impl Cells {
         self.booked.insert(place, at);
         Booking::Cell {
             wait: micros((at - now).max(0)),
+            late: micros((now - at).max(0)),
             calls,
             length: micros(period),
         }

@@ -8,8 +8,8 @@ use super::{KrxTime, Reason, Status};
 pub struct Row {
     /// The last price that a sweep wrote; absent where none ever did.
     pub polled: Option<Polled>,
-    /// Why there is none since; absent where the last sweep brought one.
-    pub missed: Option<Missed>,
+    /// Why there is none since; absent where the last sweep brought one, as it nearly always did.
+    pub missed: Option<Box<Missed>>,
 }
 
 /// The last price that a sweep wrote.
@@ -57,12 +57,12 @@ impl Row {
     /// A sweep that began at `sweep` brought no new price.
     pub fn miss(&mut self, sweep: KrxTime, reason: Reason, detail: &str) {
         let since = self.missed.as_ref().map_or(sweep, |missed| missed.since);
-        self.missed = Some(Missed {
+        self.missed = Some(Box::new(Missed {
             since,
             sweep,
             reason,
             detail: detail.to_owned(),
-        });
+        }));
     }
 
     /// When the sweep began that asked for the code last.

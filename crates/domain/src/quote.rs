@@ -236,14 +236,14 @@ pub(super) mod naive_seconds {
     use super::NaiveDateTime;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(in crate) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         time: &NaiveDateTime,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&time.format("%Y-%m-%dT%H:%M:%S"))
     }
 
-    pub(in crate) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<NaiveDateTime, D::Error> {
         NaiveDateTime::deserialize(deserializer)
@@ -251,7 +251,7 @@ pub(super) mod naive_seconds {
 }
 
 /// An instant with zone and milliseconds, `2025-10-27T14:30:00.123+09:00`.
-pub(in crate) mod zoned_millis {
+pub(crate) mod zoned_millis {
     use super::{DateTime, KrxTime, Seoul};
     use chrono::{Datelike as _, FixedOffset, SecondsFormat};
     use serde::de::Error;
@@ -262,14 +262,14 @@ pub(in crate) mod zoned_millis {
     /// clocks of long ago were off by seconds, which the format cannot say.
     const YEARS: RangeInclusive<i32> = 1970..=9998;
 
-    pub(in crate) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         time: &KrxTime,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, false))
     }
 
-    pub(in crate) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<KrxTime, D::Error> {
         let time = DateTime::<FixedOffset>::deserialize(deserializer)?;
@@ -289,7 +289,7 @@ pub(super) mod optional_zoned_millis {
     use chrono::FixedOffset;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(in crate) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         time: &Option<KrxTime>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -299,7 +299,7 @@ pub(super) mod optional_zoned_millis {
         }
     }
 
-    pub(in crate) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<KrxTime>, D::Error> {
         let time = Option::<DateTime<FixedOffset>>::deserialize(deserializer)?;

@@ -17,8 +17,8 @@ use super::rest::Rest;
 use super::transport::Reply;
 use super::wire::{Body, row};
 use super::words;
-use sise_port::clock::Clock;
 use sise_domain::KrxTime;
+use sise_port::clock::Clock;
 use sise_port::{SourceError, Urgency};
 
 /// The broker looks at a key when a session subscribes, and knows it for a day. One that is some

@@ -23,8 +23,8 @@ use super::token::Token;
 use super::token_file::TokenFile;
 use super::transport::Reply;
 use super::words;
-use sise_port::clock::Clock;
 use sise_domain::{Event, KrxTime, TokenChange};
+use sise_port::clock::Clock;
 use sise_port::{Issue, Recorder, SharedToken, SourceError, TokenStore, Unrecorded, Urgency};
 
 /// Who may not ask waits for what another gets, and looks for it this often,

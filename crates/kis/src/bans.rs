@@ -12,8 +12,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout};
 
 use super::ban_file::BanFile;
-use sise_port::clock::{self, Clock};
 use sise_domain::{Ban, BanRecord, Denial, Event, KrxTime};
+use sise_port::clock::{self, Clock};
 use sise_port::{BanStore, Recorder, SourceError};
 
 /// How often it is looked whether another process was refused, or got through.

@@ -76,10 +76,10 @@ pub(super) fn issued(status: u16, body: &[u8], now: KrxTime) -> Result<StoredTok
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod oracle {
     use super::{LONGEST_LIFE, issued};
-    use sise_domain::Seoul;
     use chrono::TimeZone as _;
     use secrecy::ExposeSecret as _;
     use serde_json::Value;
+    use sise_domain::Seoul;
 
     /// Reads `bytes` as the answer of the token endpoint and panics where a token is not the one
     /// that stands there.
@@ -122,8 +122,8 @@ pub(crate) mod oracle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::Seoul;
     use chrono::TimeZone as _;
+    use sise_domain::Seoul;
 
     fn read(body: &str) -> Result<StoredToken, SourceError> {
         let now = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();
@@ -132,7 +132,10 @@ mod tests {
 
     #[test]
     fn recorded_bodies_decode() {
-        let token = read(include_str!("../../../tests/fixtures/kis/oauth2-tokenP.json")).unwrap();
+        let token = read(include_str!(
+            "../../../tests/fixtures/kis/oauth2-tokenP.json"
+        ))
+        .unwrap();
         assert!(token.access_token.expose_secret().len() > 100);
         assert_eq!(token.expires_at.to_string(), "2023-12-22 08:16:59");
         let refused = include_str!("../../../tests/fixtures/kis/EGW00133-http403-2026-04-06.json");

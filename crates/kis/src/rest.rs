@@ -11,11 +11,11 @@ use tracing::{Instrument as _, field};
 
 use super::bans::{Bans, Leave};
 use super::transport::{Reply, Transport, address};
-use sise_port::clock::Clock;
 use sise_domain::KrxTime;
-use sise_pace::{Breaker, Pacer, Pass, Shown};
-use sise_port::{SourceError, Urgency};
 use sise_net::spans;
+use sise_pace::{Breaker, Pacer, Pass, Shown};
+use sise_port::clock::Clock;
+use sise_port::{SourceError, Urgency};
 
 /// Who sweeps waits for a broker that has been away for less than this; whoever else asks has
 /// something to fall back on and waits for nothing.

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use reqwest::header::DATE;
 use reqwest::{Client, Request, Url};
 
-use sise_net::causes::causes;
 use sise_domain::SIMULATOR_HEADER;
+use sise_net::causes::causes;
 use sise_net::outbound;
 use sise_port::SourceError;
 

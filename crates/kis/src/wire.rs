@@ -13,12 +13,12 @@ mod text;
 
 use super::bases::Basis;
 use super::refusal::Refusal;
-use sise_domain::{KrxTime, Listing, Market, Phase, Quote, Status, Symbol};
 pub(super) use body::Body;
 pub(super) use match_phase::is_expected_match;
 pub(super) use match_phase::shows_last_trades;
 pub(super) use row::row;
 pub(super) use settle::{Contradicted, Known, Told};
+use sise_domain::{KrxTime, Listing, Market, Phase, Quote, Status, Symbol};
 pub(super) use text::Text;
 pub(super) use text::{parse_whole, percentage};
 

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use sise_port::clock::Clock;
 use sise_domain::{Booking, CallsMade, Caps, Cells, Urgency};
+use sise_port::clock::Clock;
 use sise_port::{RateBudget, StoreError};
 
 /// The budget of one app key, for all who share this value.

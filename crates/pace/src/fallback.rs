@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{CallCount, LocalBudget};
-use sise_port::clock::Clock;
 use sise_domain::{Booking, CallsMade, Caps, Urgency};
+use sise_port::clock::Clock;
 use sise_port::{RateBudget as _, StoreError};
 
 /// A process that comes back to the shared budget keeps to its own share as well for so long: the
@@ -39,6 +39,7 @@ impl Fallback {
             per_second: caps.per_second * share,
             per_minute: caps.per_minute.map(part),
             per_day: caps.per_day.map(part),
+            late: Duration::ZERO,
         };
         Self {
             budget: LocalBudget::new(caps, clock),

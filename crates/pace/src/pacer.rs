@@ -12,10 +12,6 @@ use super::{Fallback, Limiter, Rate};
 use sise_domain::{Booking, Cap, Urgency, share_after};
 use sise_port::{RateBudget, SourceError};
 
-/// A call is never later in its cell than this: then the process was paused, or the calls of cells that
-/// the budget forgot go first.
-const LATE: Duration = Duration::from_millis(250);
-
 /// Nobody waits longer than this for a cap that is spent,
 const PATIENCE: Duration = Duration::from_secs(61);
 /// and nobody who reads longer than this: a read has ten seconds.
@@ -103,7 +99,7 @@ impl Pacer {
             budget,
             fallback,
             limiter: Limiter::new(rate),
-            latest: rate.latest_in_a_cell().min(LATE),
+            latest: rate.latest_in_a_cell(),
             said_at: std::sync::Mutex::default(),
             cut: ArcSwapOption::empty(),
         }
@@ -148,14 +144,16 @@ impl Pacer {
             match self.book(urgency).await {
                 Booking::Cell {
                     wait,
+                    late,
                     calls,
                     length,
                 } => {
                     let due = Instant::now() + wait;
+                    let room = self.latest.saturating_sub(late);
                     // The wait is from when the budget was asked at the earliest. One that takes long to
-                    // answer must not have all calls come too late.
-                    let on_its_way = asked.elapsed().min(self.latest / 2);
-                    let latest = due + self.latest.saturating_sub(on_its_way);
+                    // answer must not have all calls come too late: the next cell is not late.
+                    let most = if late.is_zero() { room / 2 } else { room };
+                    let latest = due + room.saturating_sub(asked.elapsed().min(most));
                     sleep(wait).await;
                     if Instant::now() < latest {
                         cell.calls = calls;
@@ -270,6 +268,7 @@ impl Pacer {
             wait,
             calls,
             length,
+            ..
         } = own
         else {
             return self.book_without_share(fallback, own, urgency).await;
@@ -286,6 +285,7 @@ impl Pacer {
                 fallback.made_alone(calls);
                 Booking::Cell {
                     wait: Duration::ZERO,
+                    late: Duration::ZERO,
                     calls,
                     length,
                 }

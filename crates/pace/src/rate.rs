@@ -6,6 +6,10 @@ use std::time::Duration;
 /// A call needs this long to go out, seconds: a timer wakes a millisecond late, a busy machine later.
 const LEAST: f64 = 0.02;
 
+/// A call is never later in its cell than this: then the process was paused, or the calls of cells that
+/// the budget forgot go first.
+const LATE: Duration = Duration::from_millis(250);
+
 /// Above this, timers that wake once a millisecond decide what goes together. Only hosts of one's own are
 /// asked so fast.
 const MANY: f64 = 100.0;
@@ -58,10 +62,21 @@ impl Rate {
     pub(super) fn latest_in_a_cell(self) -> Duration {
         // Where many calls share a cell, timers are what is late.
         if self.per_second > MANY {
-            return Duration::MAX;
+            return LATE;
         }
         let room = f64::from(self.most_in_a_second()) / self.per_second - 1.0;
-        Duration::from_secs_f64(room.max(LEAST))
+        Duration::from_secs_f64(room.max(LEAST)).min(LATE)
+    }
+
+    /// For how long after its start a cell that nobody booked may still be booked: the call in it has
+    /// the time left in which it goes out. After a rest the second call follows that much sooner.
+    #[must_use]
+    pub fn late_booking(self) -> Duration {
+        if self.per_second > MANY {
+            return Duration::ZERO;
+        }
+        let least = Duration::from_secs_f64(LEAST);
+        self.latest_in_a_cell().saturating_sub(least)
     }
 
     /// The rate at which calls are booked: the set one, less where that leaves no call the time to go

@@ -15,7 +15,6 @@ mod ticks;
 mod watched;
 mod work;
 
-pub use sise_domain::Urgency;
 pub use bans::BanStore;
 pub use brokers::{BrokerClaims, BrokerHolder};
 pub use cache::{
@@ -28,6 +27,7 @@ pub use flights::{Claim, Flights, Landed};
 pub use journal::{Chronicle, CoverageLog, Journal, Ledger, Place, Recorder, Roster, Unrecorded};
 pub use list::{ListError, ListSource};
 pub use shared::{Issue, Lead, Leader, Leadership, RateBudget, SharedToken, Standing, TokenStore};
+pub use sise_domain::Urgency;
 pub use source::{Answer, Answers, QuoteSource, Remedy, SourceError, Tally};
 pub use store::{CopyStore, IndexStore, PriceStore, Shelf, StoreError, Written};
 pub use ticks::{Gap, GapReason, TickSource, Told};

@@ -14,9 +14,9 @@ use super::answer::Refusal;
 use super::faults::Dice;
 use super::options::SimOptions;
 use super::stats::{Counters, KeyStats};
-use sise_domain::KrxTime;
 use banned::{Banned, STORM};
 use holder::Holder;
+use sise_domain::KrxTime;
 use token::Tokens;
 pub(super) use token::{Grant, TokenRefusal};
 

@@ -183,8 +183,8 @@ pub(super) fn on_grid(price: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::Shipped;
     use proptest::prelude::*;
+    use sise_domain::Shipped;
 
     fn stocks() -> Vec<Stock> {
         Shipped::get().listings.iter().map(Stock::shipped).collect()

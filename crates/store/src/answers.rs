@@ -181,8 +181,8 @@ pub(crate) mod oracle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::Seoul;
     use chrono::TimeZone as _;
+    use sise_domain::Seoul;
 
     fn quote(code: &str, price: i64) -> Box<Quote> {
         let fetched_at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 1).unwrap();

@@ -50,12 +50,12 @@ pub(super) fn read(text: &[u8]) -> Option<Row> {
         None => None,
     };
     let missed = match missed {
-        Some((since, sweep, reason, detail)) => Some(Missed {
+        Some((since, sweep, reason, detail)) => Some(Box::new(Missed {
             since: time(since)?,
             sweep: time(sweep)?,
             reason,
             detail,
-        }),
+        })),
         None => None,
     };
     Some(Row { polled, missed })
@@ -85,9 +85,9 @@ mod tests {
                 polled: polled.map(|(at, sweep, price, unchanged_since, status)| Polled {
                     at, sweep, price, unchanged_since, status: statuses[status],
                 }),
-                missed: missed.map(|(since, sweep, reason, detail)| Missed {
+                missed: missed.map(|(since, sweep, reason, detail)| Box::new(Missed {
                     since, sweep, reason: Reason::ALL[reason], detail,
-                }),
+                })),
             }
         }
     }

@@ -17,10 +17,10 @@ use serde::de::DeserializeOwned;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error, StrDeserializer};
 
-use sise_domain::{Phase, PriceLimit, Quote, Status, Symbol};
 use alike::Alike;
 use order::Order;
 use scan::Scan;
+use sise_domain::{Phase, PriceLimit, Quote, Status, Symbol};
 use times::Times;
 
 /// Reads price objects. The prices of one call are read by one, which remembers what they have in

@@ -12,14 +12,14 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::board::{self, Keeper};
+use crate::leadership::Duty;
 use sise_cache as cache;
 use sise_domain::{
     Alert, Condition, Event, Group, KrxTime, Listing, Market, Quote, Scope, Seoul, Symbol, Terms,
 };
-use crate::leadership::Duty;
+use sise_net::supervisor::Supervisor;
 use sise_port::{PriceStore as _, Shelf};
 use sise_store::{MemoryLease, MemoryStore};
-use sise_net::supervisor::Supervisor;
 
 const LEASE: Duration = Duration::from_secs(10);
 const LIFE: Duration = Duration::from_secs(120);

@@ -9,8 +9,8 @@ use super::super::failure::{DONE, Failure, Outcome};
 use super::super::output;
 use super::sentence;
 use crate::alerts::AlertRules;
-use sise_domain::{Condition, Quiet, Scope, Terms};
 use crate::setup::Parts;
+use sise_domain::{Condition, Quiet, Scope, Terms};
 
 /// Coverage is low for so long before it is told, where nobody says another time.
 const USUALLY_FOR: Duration = Duration::from_secs(180);

@@ -8,9 +8,9 @@ use super::super::output::{self, grouped};
 use super::super::standing::Standing;
 use super::super::words::{SIMULATED, percent};
 use crate::alerts::{Delivery, Try};
+use crate::setup::Parts;
 use sise_domain::{Alert, Condition, Coverage, Event, KrxTime, Quote, Rule, Symbol};
 use sise_port::Change;
-use crate::setup::Parts;
 
 /// Codes that are named one by one.
 const NAMED: usize = 20;
@@ -204,8 +204,8 @@ async fn of_market(parts: &Parts, rule: &Rule, now: KrxTime) -> Result<Found, Fa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::{PriceLimit, Seoul, Status};
     use chrono::TimeZone as _;
+    use sise_domain::{PriceLimit, Seoul, Status};
 
     #[test]
     fn a_price_is_marked_as_everywhere() {

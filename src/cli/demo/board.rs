@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::super::output::{self, grouped};
-use sise_domain::{KrxTime, Quote, Status, Symbol};
-use sise_port::Urgency;
 use crate::schedule::Watcher;
 use crate::sweep::{Report, Step};
+use sise_domain::{KrxTime, Quote, Status, Symbol};
+use sise_port::Urgency;
 
 /// Stocks of a ranking: more than any terminal has lines.
 const PLACES: usize = 100;

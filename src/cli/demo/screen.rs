@@ -19,9 +19,9 @@ use super::super::strip::Look;
 use super::super::terminal::paint::Paint;
 use super::super::terminal::{Keys, Terminal};
 use super::board::{Board, Picture};
-use sise_port::clock::Clock;
 use crate::daemon::{self, Signal};
 use sise_domain::{KrxTime, Quote};
+use sise_port::clock::Clock;
 use sise_sim::Sim;
 
 /// How often the picture is drawn.
@@ -249,10 +249,10 @@ impl Shown<'_> {
 mod tests {
     use super::super::super::strip::Marks;
     use super::*;
-    use sise_domain::Seoul;
     use chrono::TimeZone as _;
     use ratatui::Terminal as Screen;
     use ratatui::backend::TestBackend;
+    use sise_domain::Seoul;
 
     fn screen(width: u16, height: u16) -> String {
         let now = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 15, 2).unwrap();

@@ -4,9 +4,9 @@ use chrono::TimeDelta;
 
 use super::super::output::grouped;
 use super::{Check, Verdict};
+use crate::setup::{Broker, Parts};
 use sise_kis::Drifted;
 use sise_port::{Answer, QuoteSource as _, SourceError, Urgency};
-use crate::setup::{Broker, Parts};
 
 /// Clocks that differ by more than this make ages wrong.
 const SKEW_WARNED: TimeDelta = TimeDelta::seconds(2);
@@ -54,9 +54,7 @@ pub(super) async fn checks(parts: &Parts, broker: &Broker) -> Vec<Check> {
 /// Our clock against the broker's, and whether the broker is reached at all.
 async fn their_clock(parts: &Parts, broker: &Broker) -> (Vec<Check>, bool) {
     let check = match broker.rest.server_time().await {
-        Ok(theirs) => {
-            clock_skew((parts.own_clock())() - theirs.with_timezone(&sise_domain::Seoul))
-        }
+        Ok(theirs) => clock_skew((parts.own_clock())() - theirs.with_timezone(&sise_domain::Seoul)),
         Err(error @ (SourceError::Unreachable(_) | SourceError::Unavailable(_))) => {
             return (vec![unreachable(broker, &error)], false);
         }

@@ -9,17 +9,17 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
-use sise_port::clock;
 use crate::config::Settings;
 use crate::daemon::DaemonError;
-use sise_domain::BrokerIdentity;
 use crate::journal::notebook;
 use crate::leadership::Post;
-use sise_port::{BrokerClaims, BrokerHolder};
 use crate::setup::{Outside, WorkShare};
+use sise_domain::BrokerIdentity;
+use sise_net::supervisor::TaskEnded;
+use sise_port::clock;
+use sise_port::{BrokerClaims, BrokerHolder};
 use sise_sim::{Sim, SimOptions};
 use sise_store::{MemoryLease, MemoryStore, MemoryWork};
-use sise_net::supervisor::TaskEnded;
 
 /// Those that begin again.
 const LASTING: [&str; 16] = [

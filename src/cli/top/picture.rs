@@ -8,10 +8,10 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::super::standing::Standing;
 use super::Kind;
-use sise_domain::{IndexQuote, KrxTime, Market, Symbol};
 use crate::movers::{End, Prices, Top};
 use crate::setup::Parts;
 use crate::status::Status;
+use sise_domain::{IndexQuote, KrxTime, Market, Symbol};
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(1);

@@ -16,8 +16,8 @@ use super::Kind;
 use super::draw::{self, Shown};
 use super::picture::{self, Picture};
 use crate::daemon::{self, Signal};
-use sise_domain::Market;
 use crate::setup::Parts;
+use sise_domain::Market;
 
 /// The time of day goes on while the store is away.
 const TICK: Duration = Duration::from_millis(500);

@@ -12,10 +12,10 @@ use super::super::reason::not_listed;
 use super::super::standing::Standing;
 use super::super::words::{self, as_json, length, sentence, short};
 use super::{ENTRIES, is_telling};
-use sise_domain::{Entry, Event, KrxTime, Missed, Quote, Row, Status, Symbol};
-use sise_port::{Journal as _, Leader, Leadership as _, Ledger as _, PriceStore as _};
 use crate::setup::Parts;
 use crate::status::LeaderSince;
+use sise_domain::{Entry, Event, KrxTime, Missed, Quote, Row, Status, Symbol};
+use sise_port::{Journal as _, Leader, Leadership as _, Ledger as _, PriceStore as _};
 use sise_store::RedisStore;
 
 /// What is known of one code.
@@ -171,7 +171,7 @@ impl Code {
             sweep,
             reason,
             detail,
-        }) = &row.missed
+        }) = row.missed.as_deref()
         {
             let detail = if detail.is_empty() {
                 String::new()

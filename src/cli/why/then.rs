@@ -7,9 +7,9 @@ use super::super::failure::{DONE, Outcome};
 use super::super::output::{self};
 use super::super::words::{as_json, length, long, percent, sentence, short};
 use super::{ENTRIES, is_telling};
+use crate::setup::Parts;
 use sise_domain::{Entry, Event, KrxTime, Leading, Swept, TokenChange};
 use sise_port::{CoverageLog as _, Journal as _};
-use crate::setup::Parts;
 use sise_store::RedisStore;
 
 /// Alerts and jumps of a clock are told this long before and after the moment that is asked for.
@@ -159,8 +159,8 @@ pub(super) async fn explain(at: KrxTime, parts: &Parts, redis: &RedisStore, json
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::{ClockJump, Gap, LeadChange, Seoul, Skipped};
     use chrono::TimeZone as _;
+    use sise_domain::{ClockJump, Gap, LeadChange, Seoul, Skipped};
 
     fn at(minute: u32) -> KrxTime {
         Seoul.with_ymd_and_hms(2026, 11, 20, 10, minute, 0).unwrap()

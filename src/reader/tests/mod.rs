@@ -247,6 +247,7 @@ fn pacer(clock: &Clock, per_second: f64) -> Pacer {
         per_second,
         per_minute: None,
         per_day: None,
+        late: std::time::Duration::ZERO,
     };
     let budget = Arc::new(LocalBudget::new(caps, Arc::clone(clock)));
     Pacer::new(budget, None, Rate::new(per_second, 20))

@@ -5,6 +5,7 @@ const RATE: Caps = Caps {
     per_second: 15.0,
     per_minute: None,
     per_day: None,
+    late: Duration::ZERO,
 };
 /// 2026-11-20 09:00 in Seoul.
 const START: i64 = 1_795_132_800 * SECOND;
@@ -313,4 +314,29 @@ fn a_clock_that_is_set_back_stops_nobody_for_as_long_as_that() {
     // The calls of the day are still counted.
     let spent = cells.book(&caps, Urgency::Reader, back + 120 * SECOND);
     assert!(matches!(spent, Booking::Spent { cap: Cap::Day, .. }));
+}
+
+#[test]
+fn after_a_rest_the_second_call_follows_sooner_by_as_much_as_a_cell_may_be_booked_late() {
+    let late = Duration::from_micros(46_667);
+    let caps = Caps { late, ..RATE };
+    let mut cells = Cells::default();
+    let mut now = START;
+    for rest in [0, 5 * SECOND] {
+        now += rest;
+        let Booking::Cell {
+            wait, late: begun, ..
+        } = cells.book(&caps, Urgency::Sweep, now)
+        else {
+            panic!("nothing is spent");
+        };
+        assert_eq!((wait, begun), (Duration::ZERO, late));
+        let starts: Vec<i64> = (0..16)
+            .map(|_| start_of(cells.book(&caps, Urgency::Sweep, now), now).unwrap() - now)
+            .collect();
+        assert_eq!(starts[..2], [20_000, 86_667]);
+        // The first call goes within the 20 ms that its cell leaves it, and so a second holds sixteen.
+        assert_eq!(starts[15], SECOND + 20_000 + 5);
+        now += starts[15];
+    }
 }

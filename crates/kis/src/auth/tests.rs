@@ -4,10 +4,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use sise_port::clock;
-use sise_domain::Caps;
 use crate::{Caller, Http};
+use sise_domain::Caps;
 use sise_pace::{LocalBudget, Pacer, Rate};
+use sise_port::clock;
 use sise_sim::{Sim, SimOptions};
 use sise_store::MemoryTokens;
 
@@ -66,6 +66,7 @@ impl World {
             per_second: 1_000.0,
             per_minute: None,
             per_day: None,
+            late: std::time::Duration::ZERO,
         };
         let budget = Arc::new(LocalBudget::new(caps, clock::system()));
         let pacer = Arc::new(Pacer::new(budget, None, Rate::new(1_000.0, 100)));
@@ -376,6 +377,7 @@ fn counted(counter: &Arc<Counter>, shared: Arc<dyn TokenStore>) -> Arc<Auth> {
         per_second: 15.0,
         per_minute: None,
         per_day: None,
+        late: std::time::Duration::ZERO,
     };
     let budget = Arc::new(LocalBudget::new(caps, Arc::clone(&clock)));
     let pacer = Arc::new(Pacer::new(budget, None, Rate::new(15.0, 1)));

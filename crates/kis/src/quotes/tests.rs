@@ -6,10 +6,10 @@ use reqwest::Request;
 use serde_json::{Value, json};
 
 use super::*;
-use sise_port::clock::Clock;
-use sise_domain::{Caps, Seoul};
 use crate::{Auth, Credentials, Keep, Reply, Rest, Transport};
+use sise_domain::{Caps, Seoul};
 use sise_pace::{LocalBudget, Pacer, Rate};
+use sise_port::clock::Clock;
 use sise_store::MemoryTokens;
 
 /// A broker that answers every price call with these rows.
@@ -42,6 +42,7 @@ fn source(calling: Calling, rows: Value) -> (KisQuotes, Arc<Broker>) {
         per_second: 1_000.0,
         per_minute: None,
         per_day: None,
+        late: Duration::ZERO,
     };
     let budget = Arc::new(LocalBudget::new(caps, Arc::clone(&clock)));
     let pacer = Arc::new(Pacer::new(budget, None, Rate::new(1_000.0, 100)));

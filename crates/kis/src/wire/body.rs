@@ -71,13 +71,13 @@ impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Answer<'a, T> {
 }
 
 /// The bytes of an answer. What is damaged in them is mended, so that it spoils no more than itself.
-pub(in crate) struct Body<'a> {
+pub(crate) struct Body<'a> {
     bytes: &'a [u8],
     mended: OnceCell<Option<String>>,
 }
 
 impl<'a> Body<'a> {
-    pub(in crate) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
             mended: OnceCell::new(),
@@ -89,8 +89,13 @@ impl<'a> Body<'a> {
     /// # Errors
     ///
     /// It is no JSON, nor can it be mended.
-    pub(in crate) fn read<'b, T: Deserialize<'b>>(&'b self) -> serde_json::Result<T> {
-        let error = match serde_json::from_slice(self.bytes) {
+    pub(crate) fn read<'b, T: Deserialize<'b>>(&'b self) -> serde_json::Result<T> {
+        // What is text as a whole need not be looked at again member by member.
+        let read = match std::str::from_utf8(self.bytes) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(self.bytes),
+        };
+        let error = match read {
             Ok(read) => return Ok(read),
             Err(error) => error,
         };
@@ -116,7 +121,7 @@ impl<'a> Body<'a> {
     /// # Errors
     ///
     /// It is none.
-    pub(in crate) fn rows<'b, T: Deserialize<'b>>(
+    pub(crate) fn rows<'b, T: Deserialize<'b>>(
         &'b self,
         status: u16,
     ) -> Result<Vec<T>, SourceError> {

@@ -16,7 +16,7 @@ const FARTHEST: f64 = 0.3;
 
 impl MultiRow<'_> {
     /// The level of `index`, where the row tells one.
-    pub(in crate) fn index(
+    pub(crate) fn index(
         &self,
         index: Index,
         asked_at: KrxTime,
@@ -71,8 +71,8 @@ impl MultiRow<'_> {
 mod tests {
     use super::super::{Body, MultiRow};
     use super::*;
-    use sise_domain::Seoul;
     use chrono::TimeZone as _;
+    use sise_domain::Seoul;
 
     const RECORDED: &[u8] =
         include_bytes!("../../../../tests/fixtures/kis/intstock-multprice-FHKST11300006.json");

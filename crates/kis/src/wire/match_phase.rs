@@ -5,7 +5,7 @@ use super::MultiRow;
 /// Whether a session code, `HOUR_CLS_CODE` or `hour_cls_code`, says that the figures are of a match that
 /// is expected: A and B at the close and before the open, C in a VI, D in the evening. Other letters
 /// are of the same kind for all that is known.
-pub(in crate) fn is_expected_match(code: &str) -> bool {
+pub(crate) fn is_expected_match(code: &str) -> bool {
     code.starts_with(|first: char| first.is_ascii_alphabetic())
 }
 
@@ -14,7 +14,7 @@ pub(in crate) fn is_expected_match(code: &str) -> bool {
 /// The broker gives the expected match in fields of its own, so that the price beside it should be that
 /// of the last trade; this is not written anywhere. It shows if most rows have a price that can be, and
 /// another one that is expected, and holds for the other rows of the answer.
-pub(in crate) fn shows_last_trades(rows: &[MultiRow<'_>]) -> bool {
+pub(crate) fn shows_last_trades(rows: &[MultiRow<'_>]) -> bool {
     let (apart, alike): (Vec<bool>, Vec<bool>) = rows
         .iter()
         .filter_map(MultiRow::is_apart)
@@ -24,7 +24,7 @@ pub(in crate) fn shows_last_trades(rows: &[MultiRow<'_>]) -> bool {
 
 impl MultiRow<'_> {
     /// Whether its figures may be those of a match that is expected.
-    pub(in crate) fn is_of_expected_match(&self) -> bool {
+    pub(crate) fn is_of_expected_match(&self) -> bool {
         is_expected_match(self.hour_cls_code.as_str())
     }
 

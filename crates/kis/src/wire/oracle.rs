@@ -4,8 +4,8 @@ use chrono::TimeZone as _;
 use serde_json::Value;
 
 use super::{Body, Context, MultiRow, NoQuote, SingleRow};
-use sise_domain::{Group, Listing, Market, Phase, Quote, Seoul, Symbol};
 use crate::refusal::Refusal;
+use sise_domain::{Group, Listing, Market, Phase, Quote, Seoul, Symbol};
 
 /// Of the numbers of a quote: what it is called in the answer, and what was read.
 type Read = (&'static str, Option<i64>);

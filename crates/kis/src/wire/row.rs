@@ -49,4 +49,4 @@ macro_rules! row {
         }
     };
 }
-pub(in crate) use row;
+pub(crate) use row;

@@ -1,10 +1,10 @@
 //! What follows from a price and its base price: change, change rate, and whether it stands at a
 //! limit. `price - base price = change` holds of every quote, whatever the broker says.
 
+use crate::bases::Basis;
 use sise_domain::{
     Figures, Implausible, KrxTime, Listing, Phase, PriceLimit, PriceRange, Rules, price_limits,
 };
-use crate::bases::Basis;
 
 use super::percentage;
 
@@ -17,50 +17,50 @@ const FARTHEST: i64 = 1_000;
 
 /// What the broker tells of a stock, under one name for every source.
 #[derive(Debug, Clone, Copy)]
-pub(in crate) struct Told<'a> {
-    pub(in crate) price: i64,
+pub(crate) struct Told<'a> {
+    pub(crate) price: i64,
     /// Base price; the live feed has none.
-    pub(in crate) base: Option<i64>,
-    pub(in crate) change: Option<i64>,
+    pub(crate) base: Option<i64>,
+    pub(crate) change: Option<i64>,
     /// The direction code (contract 4.0.6).
-    pub(in crate) sign: &'a str,
-    pub(in crate) rate: Option<f64>,
-    pub(in crate) open: Option<i64>,
-    pub(in crate) high: Option<i64>,
-    pub(in crate) low: Option<i64>,
-    pub(in crate) volume: Option<i64>,
-    pub(in crate) value: Option<i64>,
+    pub(crate) sign: &'a str,
+    pub(crate) rate: Option<f64>,
+    pub(crate) open: Option<i64>,
+    pub(crate) high: Option<i64>,
+    pub(crate) low: Option<i64>,
+    pub(crate) volume: Option<i64>,
+    pub(crate) value: Option<i64>,
     /// Lowest and highest price of the day.
-    pub(in crate) limits: Option<(i64, i64)>,
+    pub(crate) limits: Option<(i64, i64)>,
     /// It trades without limits, before it is delisted.
-    pub(in crate) in_liquidation: bool,
+    pub(crate) in_liquidation: bool,
 }
 
 /// What is known beside.
 #[derive(Debug, Clone, Copy)]
-pub(in crate) struct Known<'a> {
-    pub(in crate) listing: Option<&'a Listing>,
+pub(crate) struct Known<'a> {
+    pub(crate) listing: Option<&'a Listing>,
     /// What earlier answers of the day told.
-    pub(in crate) basis: Option<Basis>,
-    pub(in crate) at: KrxTime,
-    pub(in crate) session: Phase,
+    pub(crate) basis: Option<Basis>,
+    pub(crate) at: KrxTime,
+    pub(crate) session: Phase,
 }
 
 /// What follows.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate) struct Settled {
-    pub(in crate) base: Option<i64>,
-    pub(in crate) change: Option<i64>,
-    pub(in crate) rate: Option<f64>,
-    pub(in crate) limit: Option<PriceLimit>,
-    pub(in crate) limits: Option<(i64, i64)>,
+pub(crate) struct Settled {
+    pub(crate) base: Option<i64>,
+    pub(crate) change: Option<i64>,
+    pub(crate) rate: Option<f64>,
+    pub(crate) limit: Option<PriceLimit>,
+    pub(crate) limits: Option<(i64, i64)>,
     /// What of it the broker says otherwise.
-    pub(in crate) contradicted: Vec<Contradicted>,
+    pub(crate) contradicted: Vec<Contradicted>,
 }
 
 /// What the broker says otherwise than price and base price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate) enum Contradicted {
+pub(crate) enum Contradicted {
     Change,
     Sign,
     Rate,
@@ -69,7 +69,7 @@ pub(in crate) enum Contradicted {
 
 impl Contradicted {
     /// One word.
-    pub(in crate) fn slug(self) -> &'static str {
+    pub(crate) fn slug(self) -> &'static str {
         match self {
             Self::Change => "change",
             Self::Sign => "sign",
@@ -85,7 +85,7 @@ impl Told<'_> {
     /// # Errors
     ///
     /// The figures cannot be.
-    pub(in crate) fn settle(&self, known: &Known<'_>) -> Result<Settled, Implausible> {
+    pub(crate) fn settle(&self, known: &Known<'_>) -> Result<Settled, Implausible> {
         let mut contradicted = Vec::new();
         let price = self.price;
         // Before anything is reckoned with them.

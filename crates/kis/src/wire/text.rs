@@ -14,12 +14,12 @@ const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// A text of the wire, trimmed; numbers are taken as text, everything else is absent.
 #[derive(Debug, Default, Clone)]
-pub(in crate) struct Text<'a>(Option<Cow<'a, str>>);
+pub(crate) struct Text<'a>(Option<Cow<'a, str>>);
 
 impl<'a> Text<'a> {
     /// Takes what stands in the field. Where something stood there before, what can be read stays;
     /// of two that differ nobody knows which is right, so that neither can be read.
-    pub(in crate) fn take(&mut self, new: Text<'a>) {
+    pub(crate) fn take(&mut self, new: Text<'a>) {
         let is_number = |text: &Self| text.as_str().parse().is_ok_and(f64::is_finite);
         if new.as_str().is_empty() || (is_number(self) && !is_number(&new)) {
             return;
@@ -33,7 +33,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    pub(in crate) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default().trim()
     }
 
@@ -66,7 +66,7 @@ impl<'a> Text<'a> {
 }
 
 /// The broker writes won without a fraction; a fraction of zeros is tolerated.
-pub(in crate) fn parse_whole(text: &str) -> Option<i64> {
+pub(crate) fn parse_whole(text: &str) -> Option<i64> {
     let whole = match text.split_once('.') {
         Some((whole, fraction)) if fraction.bytes().all(|byte| byte == b'0') => whole,
         Some(_) => return None,
@@ -76,7 +76,7 @@ pub(in crate) fn parse_whole(text: &str) -> Option<i64> {
 }
 
 /// A percentage with two decimals; `None` for what can be none.
-pub(in crate) fn percentage(number: f64) -> Option<f64> {
+pub(crate) fn percentage(number: f64) -> Option<f64> {
     let is_sane = number.abs() < MOST_PERCENT;
     is_sane.then(|| (number * 100.0).round() / 100.0)
 }

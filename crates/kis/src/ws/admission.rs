@@ -4,8 +4,8 @@
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::frame::Record;
-use sise_domain::KrxTime;
 use crate::wire::is_expected_match;
+use sise_domain::KrxTime;
 
 /// A trade is told within this time.
 const LATE: TimeDelta = TimeDelta::seconds(60);
@@ -39,7 +39,7 @@ pub enum NoTrade {
 
 impl NoTrade {
     /// All of them.
-        pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 9] = [
         Self::NoPrice,
         Self::Expected,
         Self::Block,
@@ -52,7 +52,7 @@ impl NoTrade {
     ];
 
     /// One word, for metrics.
-        pub fn slug(self) -> &'static str {
+    pub fn slug(self) -> &'static str {
         match self {
             Self::NoPrice => "no_price",
             Self::Expected => "expected_match",
@@ -68,7 +68,7 @@ impl NoTrade {
 
     /// Whether it may be a trade of this moment that was damaged, or one that a wrong clock hides:
     /// its price is asked for.
-        pub(super) fn may_be_a_trade(self) -> bool {
+    pub(super) fn may_be_a_trade(self) -> bool {
         matches!(
             self,
             Self::NoPrice | Self::NoTime | Self::OtherDay | Self::OtherHour
@@ -118,8 +118,8 @@ fn market(record: &Record<'_>) -> Result<(), NoTrade> {
 mod tests {
     use super::super::frame::Frame;
     use super::*;
-    use sise_domain::Seoul;
     use chrono::TimeZone as _;
+    use sise_domain::Seoul;
 
     /// What is made of a record with these fields, that arrived half a second after 10:00 on a Friday.
     fn of(changes: &[(usize, &str)]) -> Result<String, NoTrade> {

@@ -26,7 +26,7 @@ impl Cipher {
     }
 
     /// The data of an encrypted frame in the clear; `None` for what is no such data.
-        pub(super) fn decrypt(&self, data: &str) -> Option<String> {
+    pub(super) fn decrypt(&self, data: &str) -> Option<String> {
         let bytes = STANDARD.decode(data.trim()).ok()?;
         let cipher = Decryptor::<Aes256>::new(&self.key.into(), &self.iv.into());
         let clear = cipher.decrypt_padded_vec::<Pkcs7>(&bytes).ok()?;

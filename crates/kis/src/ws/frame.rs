@@ -85,7 +85,7 @@ impl<'a> Frame<'a> {
     }
 
     /// Whether it says that it has one record.
-        pub(super) fn has_one_record(&self) -> bool {
+    pub(super) fn has_one_record(&self) -> bool {
         self.count() == Ok(1)
     }
 

@@ -19,11 +19,11 @@ use super::reply::{self, Reply, Said, Verdict};
 use super::socket::{Incoming, Socket};
 use super::teller::Teller;
 use super::trade::{Context, NoPrice, read};
-use sise_port::clock::Clock;
-use sise_domain::{Calendar, KrxTime, Quote, Symbol, Universe, Venue};
 use crate::Bases;
 use crate::refusal::Refusal;
+use sise_domain::{Calendar, KrxTime, Quote, Symbol, Universe, Venue};
 use sise_port::GapReason;
+use sise_port::clock::Clock;
 
 /// Time between two requests (contract 5.8).
 const REQUEST_GAP: Duration = Duration::from_millis(100);

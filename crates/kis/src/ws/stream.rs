@@ -17,9 +17,9 @@ use super::reply::Verdict;
 use super::session::{Ended, Reading, Session};
 use super::socket::Dial;
 use super::teller::Teller;
-use sise_port::clock::Clock;
-use sise_domain::{Calendar, Symbol, Universe};
 use crate::{Approvals, Bases};
+use sise_domain::{Calendar, Symbol, Universe};
+use sise_port::clock::Clock;
 use sise_port::{SourceError, TickSource, Told};
 
 /// The trades of the broker's WebSocket.

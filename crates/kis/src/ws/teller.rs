@@ -121,8 +121,8 @@ impl Teller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sise_domain::Seoul;
     use chrono::TimeZone as _;
+    use sise_domain::Seoul;
 
     fn quote(code: &str) -> Quote {
         let at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();

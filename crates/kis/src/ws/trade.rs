@@ -2,9 +2,9 @@
 
 use super::admission::{NoTrade, traded_at};
 use super::frame::Record;
-use sise_domain::{Implausible, KrxTime, Listing, Phase, Quote, Status, Symbol};
 use crate::bases::Basis;
 use crate::wire::{Contradicted, Known, Told, parse_whole, percentage};
+use sise_domain::{Implausible, KrxTime, Listing, Phase, Quote, Status, Symbol};
 
 /// What a conversion needs beside the record.
 #[derive(Debug, Clone, Copy)]
@@ -99,11 +99,12 @@ pub(super) fn read(
 mod tests {
     use super::super::frame::Frame;
     use super::*;
-    use sise_domain::{Group, Market, Seoul};
     use chrono::{NaiveDateTime, TimeDelta, TimeZone as _};
+    use sise_domain::{Group, Market, Seoul};
 
     const FRAMES: &str = include_str!("../../../../tests/fixtures/kis/H0STCNT0-frames.txt");
-    const OFFICIAL: &str = include_str!("../../../../tests/fixtures/kis/official-frame-H0STCNT0.txt");
+    const OFFICIAL: &str =
+        include_str!("../../../../tests/fixtures/kis/official-frame-H0STCNT0.txt");
     const OTHERS: [&str; 2] = [
         include_str!("../../../../tests/fixtures/kis/H0STASP0-frames.txt"),
         include_str!("../../../../tests/fixtures/kis/official-frame-H0UPCNT0.txt"),

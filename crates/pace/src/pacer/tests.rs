@@ -1,10 +1,10 @@
 use super::*;
-use sise_port::clock::Clock;
-use sise_domain::{CallsMade, Caps, Cells, KrxTime, Seoul};
 use crate::{CallCount, LocalBudget};
-use sise_port::StoreError;
 use async_trait::async_trait;
 use chrono::TimeZone as _;
+use sise_domain::{CallsMade, Caps, Cells, KrxTime, Seoul};
+use sise_port::StoreError;
+use sise_port::clock::Clock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 fn morning() -> KrxTime {
@@ -22,6 +22,7 @@ fn caps(per_second: f64) -> Caps {
         per_second,
         per_minute: None,
         per_day: None,
+        late: Duration::ZERO,
     }
 }
 
@@ -453,7 +454,13 @@ async fn late_answers_of_the_budget_put_no_call_too_many_into_a_second() {
     for (per_second, burst) in [(15.0, 2), (2.5, 1), (1.0 / 1.1, 1), (17.0, 2), (3.0, 1)] {
         let rate = Rate::new(per_second, burst);
         let budget = Arc::new(Distant {
-            budget: LocalBudget::new(caps(rate.booked_per_second()), clock()),
+            budget: LocalBudget::new(
+                Caps {
+                    late: rate.late_booking(),
+                    ..caps(rate.booked_per_second())
+                },
+                clock(),
+            ),
             // What has no room for late calls is asked for over a shorter way.
             most: if per_second == 3.0 { 5 } else { 30 },
             random: std::sync::Mutex::new(fastrand::Rng::with_seed(5)),

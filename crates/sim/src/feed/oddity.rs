@@ -13,7 +13,7 @@ const HOUR: usize = 43;
 
 /// What is odd about a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate) enum Oddity {
+pub(crate) enum Oddity {
     /// It tells of the match that a VI is expected to end with.
     Expected,
     /// It is a block trade, a tenth below the market.

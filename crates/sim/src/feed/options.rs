@@ -66,7 +66,7 @@ impl Default for FeedOptions {
 }
 
 impl FeedOptions {
-    pub(in crate) fn validate(&self) -> Result<(), SimError> {
+    pub(crate) fn validate(&self) -> Result<(), SimError> {
         let FeedFaults {
             drop,
             close,

@@ -61,7 +61,7 @@ enum Holder {
 
 /// Approval keys, sessions and counts.
 #[derive(Debug)]
-pub(in crate) struct Registry {
+pub(crate) struct Registry {
     approvals: Mutex<HashMap<String, Approval>>,
     holders: Mutex<HashMap<String, Holder>>,
     connected: Mutex<VecDeque<Instant>>,
@@ -92,7 +92,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Registry {
     /// A new approval key for an app key.
-    pub(in crate) fn approve(&self, app_key: &str, now: KrxTime) -> String {
+    pub(crate) fn approve(&self, app_key: &str, now: KrxTime) -> String {
         let mut approvals = locked(&self.approvals);
         if approvals.len() >= MOST_APPROVALS {
             let oldest = approvals.iter().min_by_key(|(_, held)| held.issued_at);
@@ -126,12 +126,12 @@ impl Registry {
     }
 
     /// Ends every approval key.
-    pub(in crate) fn end_approvals(&self) {
+    pub(crate) fn end_approvals(&self) {
         locked(&self.approvals).clear();
     }
 
     /// Ends every session.
-    pub(in crate) fn end_sessions(&self) {
+    pub(crate) fn end_sessions(&self) {
         self.ends.send_modify(|end| *end += 1);
     }
 
@@ -141,7 +141,7 @@ impl Registry {
     }
 
     /// Lets something go wrong in every session that is open.
-    pub(in crate) fn strike(&self, mishap: Mishap) {
+    pub(crate) fn strike(&self, mishap: Mishap) {
         // Nobody may have a session.
         let _ = self.mishaps.send(mishap);
     }
@@ -200,7 +200,7 @@ impl Registry {
     }
 
     /// The counts.
-    pub(in crate) fn stats(&self) -> FeedStats {
+    pub(crate) fn stats(&self) -> FeedStats {
         *locked(&self.stats)
     }
 }

@@ -52,7 +52,7 @@ struct Session<'a> {
 }
 
 /// Serves one connection to its end.
-pub(in crate) async fn serve(sim: Sim, mut socket: WebSocket) {
+pub(crate) async fn serve(sim: Sim, mut socket: WebSocket) {
     let mut session = Session {
         number: sim.feed().connected(),
         sim: &sim,

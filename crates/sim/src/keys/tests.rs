@@ -1,7 +1,7 @@
 use super::super::options::Faults;
 use super::*;
-use sise_domain::Seoul;
 use chrono::TimeZone;
+use sise_domain::Seoul;
 
 fn at(seconds: i64) -> KrxTime {
     let start = Seoul.with_ymd_and_hms(2026, 3, 20, 9, 0, 0).unwrap();

@@ -19,16 +19,15 @@ const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 
 /// Why no token is given: error code and description, HTTP 403.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate) struct TokenRefusal {
-    pub(in crate) code: &'static str,
-    pub(in crate) text: &'static str,
+pub(crate) struct TokenRefusal {
+    pub(crate) code: &'static str,
+    pub(crate) text: &'static str,
 }
 
 impl TokenRefusal {
-    pub(in crate) const BAD_REQUEST: Self = Self::new("EGW00101", "유효하지 않은 요청입니다.");
-    pub(in crate) const NO_GRANT: Self = Self::new("EGW00115", "grant_type은 필수입니다.");
-    pub(in crate) const WRONG_GRANT: Self =
-        Self::new("EGW00116", "지원하지 않는 grant_type입니다.");
+    pub(crate) const BAD_REQUEST: Self = Self::new("EGW00101", "유효하지 않은 요청입니다.");
+    pub(crate) const NO_GRANT: Self = Self::new("EGW00115", "grant_type은 필수입니다.");
+    pub(crate) const WRONG_GRANT: Self = Self::new("EGW00116", "지원하지 않는 grant_type입니다.");
     pub(super) const BANNED: Self = Self::new("EGW00003", "접근이 거부되었습니다.");
     pub(super) const NO_KEY: Self = Self::new("EGW00102", "AppKey는 필수입니다.");
     pub(super) const WRONG_KEY: Self = Self::new("EGW00103", "유효하지 않은 AppKey입니다.");
@@ -47,9 +46,9 @@ impl TokenRefusal {
 
 /// A token as it is given.
 #[derive(Clone, PartialEq, Eq)]
-pub(in crate) struct Grant {
-    pub(in crate) token: String,
-    pub(in crate) expires_at: KrxTime,
+pub(crate) struct Grant {
+    pub(crate) token: String,
+    pub(crate) expires_at: KrxTime,
 }
 
 /// What is known of a token.

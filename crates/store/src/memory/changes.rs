@@ -5,8 +5,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 
 use super::MemoryStore;
-use sise_port::{Change, Changes, Heard, StoreError, WAITING};
 use sise_net::supervisor::spawn_brief;
+use sise_port::{Change, Changes, Heard, StoreError, WAITING};
 
 #[async_trait]
 impl Changes for MemoryStore {

@@ -8,9 +8,9 @@ use chrono::{NaiveDate, NaiveTime};
 use tokio::time::Instant;
 
 use super::MemoryStore;
+use crate::{COVERAGE_LIFE, JOURNAL_LENGTH};
 use sise_domain::{Coverage, Entry, Presence, Row, Symbol};
 use sise_port::{CoverageLog, Journal, Lead, Ledger, Place, Roster, StoreError};
-use crate::{COVERAGE_LIFE, JOURNAL_LENGTH};
 
 /// Journal, ledger, coverage and roster.
 #[derive(Debug, Default)]

@@ -18,10 +18,10 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+use crate::count_older;
 use sise_domain::outrank::Taken;
 use sise_domain::{Index, IndexQuote, Quote, Symbol};
 use sise_port::{Change, CopyStore, Lead, PriceStore, Shelf, StoreError, WAITING, Written};
-use crate::count_older;
 
 pub use bans::MemoryBans;
 use cache::Cached;

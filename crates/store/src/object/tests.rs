@@ -1,6 +1,6 @@
 use super::*;
-use sise_domain::{Market, Phase, PriceLimit, Seoul, Status};
 use proptest::prelude::*;
+use sise_domain::{Market, Phase, PriceLimit, Seoul, Status};
 
 fn symbol() -> Symbol {
     "0126Z0".parse().unwrap()

@@ -4,11 +4,13 @@
 -- ARGV: what ('book', 'refused' or 'look'), calls a second, calls a minute or 0, calls a day or 0,
 -- calls a cell, reach, periods of a lane, number of the lane, and what the caller knows of the calls of
 -- all: the day and the calls of it, an instant and the calls of the minute before it, and how many
--- there were since that this budget did not count.
+-- there were since that this budget did not count; and for how long after its start a cell may still be
+-- booked.
 local what, rate, most_minute, most_day = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local calls, reach, lane_periods, lane = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local known_day, known_today = tonumber(ARGV[9]), tonumber(ARGV[10])
 local known_at, known_minute, uncounted = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
+local late = tonumber(ARGV[14])
 local SECOND, DAY, SEOUL = 1e6, 86400e6, 32400e6
 local now_second = math.floor(now / SECOND)
 
@@ -127,7 +129,7 @@ local period = math.max(1, math.ceil(calls * SECOND / (rate * share)))
 local far = now + math.max(500 * period, 10 * SECOND)
 local booked = {}
 for _, start in ipairs(state.booked) do
-  if start + period > now and start < far then booked[#booked + 1] = start end
+  if start + period > now - late and start < far then booked[#booked + 1] = start end
 end
 state.booked = booked
 
@@ -143,7 +145,7 @@ end
 local settles = math.max(SECOND, math.min(5 * period, 6e6))
 state.opens_at = math.min(state.opens_at or now + settles, now + settles)
 local from = math.max(now, state.opens_at)
-local at = first_gap(from)
+local at = first_gap(math.max(state.opens_at, now - late))
 local limit = from + reach * period
 local on_lane, want = at > limit, at
 if on_lane then
@@ -157,7 +159,7 @@ end
 
 if most_day > 0 and made + calls > most_day then
   keep()
-  return { 'day', (day + 1) * DAY - SEOUL - now, 0, day, made, now, (made_since(state, now_second - 60)) }
+  return { 'day', (day + 1) * DAY - SEOUL - now, 0, day, made, now, (made_since(state, now_second - 60)), 0 }
 end
 if most_minute > 0 then
   local second = math.floor(at / SECOND)
@@ -172,7 +174,7 @@ if most_minute > 0 then
   if made_since(state, second - 60) + calls > most_minute then
     keep()
     local held, oldest = made_since(state, now_second - 60)
-    return { 'minute', ((oldest or now_second) + 61) * SECOND - now, 0, day, made, now, held }
+    return { 'minute', ((oldest or now_second) + 61) * SECOND - now, 0, day, made, now, held, 0 }
   end
   if place then place[2] = place[2] + calls else seconds[#seconds + 1] = { second, calls } end
 end
@@ -193,4 +195,4 @@ if entry then entry[2] = entry[2] + calls else kept[#kept + 1] = { goes, calls }
 state.paced = kept
 keep()
 local held = made_since(state, now_second - 60)
-return { 'cell', math.max(at - now, 0), period, day, made + calls, now, held }
+return { 'cell', math.max(at - now, 0), period, day, made + calls, now, held, math.max(now - at, 0) }

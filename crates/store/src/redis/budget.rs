@@ -19,8 +19,8 @@ local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 const RULE: &str = include_str!("budget.lua");
 
 /// What was booked, its wait and length; the day and its calls; the time and the calls of the minute
-/// before.
-type Reply = (String, u64, u64, i64, u32, i64, u32);
+/// before; for how long the cell has begun.
+type Reply = (String, u64, u64, i64, u32, i64, u32, u64);
 
 /// The budget of one app key.
 pub struct RedisBudget {
@@ -73,7 +73,9 @@ impl RedisBudget {
             per_second,
             per_minute,
             per_day,
+            late,
         } = self.caps;
+        let late = u64::try_from(late.as_micros()).unwrap_or(0);
         let link = &self.store.link;
         link.eval(
             &self.script,
@@ -90,6 +92,7 @@ impl RedisBudget {
                 urgency.index() + 1,
                 (known.day, known.today),
                 (known.heard_at, known.last_minute, known.uncounted),
+                late,
             ),
         )
         .await
@@ -100,7 +103,7 @@ impl RedisBudget {
 impl RateBudget for RedisBudget {
     async fn book(&self, urgency: Urgency) -> Result<Booking, StoreError> {
         let telling = self.count.tell();
-        let (kind, wait, length, day, today, heard_at, last_minute): Reply =
+        let (kind, wait, length, day, today, heard_at, last_minute, late): Reply =
             self.ask("book", urgency, telling.known).await?;
         telling.answered(CallsMade {
             day,
@@ -121,6 +124,7 @@ impl RateBudget for RedisBudget {
             },
             _ => Booking::Cell {
                 wait,
+                late: Duration::from_micros(late),
                 calls: self.caps.calls_a_cell(),
                 length: Duration::from_micros(length),
             },

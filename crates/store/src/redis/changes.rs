@@ -20,9 +20,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use super::RedisStore;
 use super::link::Link;
 use super::rights;
-use sise_port::{Change, Changes, Heard, StoreError, WAITING};
 use sise_net::supervisor::spawn_brief;
 use sise_net::unique;
+use sise_port::{Change, Changes, Heard, StoreError, WAITING};
 
 /// How often a link is tried.
 const PULSE: Duration = Duration::from_secs(1);

@@ -12,10 +12,10 @@ use super::connection::Connection;
 use super::newer::{Answer, Outcome, with_rule};
 use super::prices::quote;
 use super::slot::by_slot;
-use sise_domain::{Quote, Symbol};
-use sise_port::{Lead, StoreError};
 use crate::keys::Keys;
 use crate::object::Decoder;
+use sise_domain::{Quote, Symbol};
+use sise_port::{Lead, StoreError};
 
 /// Writes the newer prices of one slot. The lead cannot be looked up here, it lies on another slot, so
 /// each object carries the number of the leader who wrote it last, at its end. Who is no leader

@@ -7,9 +7,9 @@ use chrono::{NaiveDate, NaiveTime};
 use redis::{Cmd, Script};
 
 use super::{RedisStore, writing};
+use crate::COVERAGE_LIFE;
 use sise_domain::Coverage;
 use sise_port::{CoverageLog, StoreError};
-use crate::COVERAGE_LIFE;
 
 /// KEYS: the day. ARGV: its life in seconds, then minute and coverage in turn, a day's at most.
 static KEEP: LazyLock<Script> = LazyLock::new(|| {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::RedisStore;
+use async_trait::async_trait;
 use sise_domain::Symbol;
 use sise_port::{Claim, Flights, Landed, StoreError};
-use async_trait::async_trait;
 
 /// What stands under the key of a code that the broker does not know; no process is called so.
 const UNKNOWN: &str = "-";

@@ -7,9 +7,9 @@ use redis::Cmd;
 
 use super::RedisStore;
 use super::prices::{life, marked};
+use crate::keys::Keys;
 use sise_domain::{Index, IndexQuote};
 use sise_port::{IndexStore, Lead, Shelf, StoreError};
-use crate::keys::Keys;
 
 #[async_trait]
 impl IndexStore for RedisStore {

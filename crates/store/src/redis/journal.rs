@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use redis::{Cmd, Script};
 
 use super::{RedisStore, writing};
+use crate::JOURNAL_LENGTH;
 use sise_domain::Entry;
 use sise_port::{Journal, Place, StoreError};
-use crate::JOURNAL_LENGTH;
 
 /// Entries that are read at once: a long journal must not outlast the time-out of an answer.
 const PAGE: usize = 500;

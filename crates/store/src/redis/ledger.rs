@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use redis::{Cmd, Script};
 
 use super::{RedisStore, writing};
+use crate::ledger_text;
 use sise_domain::{Row, Symbol};
 use sise_port::{Lead, Ledger, StoreError};
-use crate::ledger_text;
 
 /// The field that holds the lead of the last writer; no code has such a name.
 const LEAD: &str = "lead";

@@ -16,9 +16,9 @@ use super::connection::Connection;
 use super::rights;
 use super::sentinels::Sentinels;
 use super::server::{Limits, Server, is_about_login};
-use sise_port::StoreError;
 use crate::keys::Keys;
 use sise_net::tls;
+use sise_port::StoreError;
 
 /// How to reach Redis.
 #[derive(Clone)]

@@ -14,12 +14,12 @@ use tracing::Instrument as _;
 use super::RedisStore;
 use super::connection::Connection;
 use super::newer::{Answer, Outcome, with_rule};
-use sise_domain::{Quote, Symbol};
-use sise_port::{Lead, PriceStore, Shelf, StoreError, Written};
-use sise_net::spans;
 use crate::count_older;
 use crate::keys::Keys;
 use crate::object::Decoder;
+use sise_domain::{Quote, Symbol};
+use sise_net::spans;
+use sise_port::{Lead, PriceStore, Shelf, StoreError, Written};
 
 /// Keys of one `MGET`. Measured with the whole market at once: shorter parts cost round trips,
 /// longer ones leave the cache.

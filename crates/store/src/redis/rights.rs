@@ -11,9 +11,9 @@ use tokio::time::{Instant, timeout};
 
 use super::RedisStore;
 use super::link::Link;
-use sise_port::StoreError;
 use crate::Keys;
 use sise_net::unique;
+use sise_port::StoreError;
 
 /// What to do about a right that is lacking.
 pub(super) const MEND: &str = "give it to that user with ACL SETUSER; docs/operation.md has one line with all rights that sise needs";

@@ -12,11 +12,9 @@ use redis::{Cmd, RedisError, Script, Value, from_redis_value, from_redis_value_r
 
 use super::link::Link;
 use super::{RedisSettings, RedisStore};
-use sise_domain::{Calling, Symbol};
-use sise_port::{
-    Answers, Assignments, Batch, Finished, Lead, Postings, StoreError, Taken, Ticket,
-};
 use crate::answers;
+use sise_domain::{Calling, Symbol};
+use sise_port::{Answers, Assignments, Batch, Finished, Lead, Postings, StoreError, Taken, Ticket};
 
 /// The consumer group of all workers.
 const GROUP: &str = "workers";

@@ -9,8 +9,8 @@ use crate::cli::output::grouped;
 use crate::cli::strip::{self, Look};
 use crate::cli::terminal::paint::Paint;
 use crate::cli::words::{self, length, percent, short};
-use sise_domain::{APART, Event, IndexQuote, KrxTime, Presence, Role};
 use crate::status::Status;
+use sise_domain::{APART, Event, IndexQuote, KrxTime, Presence, Role};
 
 /// Width of the words before each line.
 const LABEL: usize = 10;

@@ -9,9 +9,9 @@ use super::super::picture::{Movers, Place, Trouble};
 use super::movers::compact;
 use super::*;
 use crate::cli::strip::Marks;
-use sise_domain::{Index, IndexQuote, Phase, Seoul};
 use crate::movers::Prices;
 use crate::status::{Ages, Calls, DayCoverage, Idle, LeaderSince, Slot, Status};
+use sise_domain::{Index, IndexQuote, Phase, Seoul};
 
 fn now() -> KrxTime {
     Seoul.with_ymd_and_hms(2026, 11, 20, 10, 15, 2).unwrap()

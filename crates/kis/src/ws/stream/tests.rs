@@ -10,8 +10,8 @@ use tokio::time::{sleep, timeout};
 
 use super::super::socket::{Incoming, Socket};
 use super::*;
-use sise_domain::{KrxTime, Quote, Seoul};
 use crate::{Credentials, Reply, Rest, Transport};
+use sise_domain::{KrxTime, Quote, Seoul};
 use sise_pace::{LocalBudget, Pacer, Rate};
 use sise_port::{Gap, GapReason};
 
@@ -218,6 +218,7 @@ impl Scene {
             per_second: 15.0,
             per_minute: None,
             per_day: None,
+            late: Duration::ZERO,
         };
         let budget = Arc::new(LocalBudget::new(caps, Arc::clone(&clock)));
         let pacer = Arc::new(Pacer::new(budget, None, rate));

@@ -30,12 +30,12 @@ use tokio::time::{Instant, sleep, timeout};
 use self::held::{Held, Now, Question};
 use super::RedisStore;
 use super::prices::decode;
-use sise_port::clock::Clock;
-use sise_domain::{Quote, Symbol};
-use sise_port::{Lead, PriceStore, Shelf, StoreError, Written};
 use crate::keys::Keys;
 use crate::object::Decoder;
+use sise_domain::{Quote, Symbol};
 use sise_net::supervisor::Supervisor;
+use sise_port::clock::Clock;
+use sise_port::{Lead, PriceStore, Shelf, StoreError, Written};
 
 /// How often the server is asked whether the link stands.
 const PULSE: Duration = Duration::from_millis(500);
