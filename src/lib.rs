@@ -45,29 +45,36 @@
 //!
 //! # Layout
 //!
-//! Files are the verbs of the pipeline, folders are outside systems or nouns that grew. Each layer
-//! may import those below it; `tests/layers.rs` keeps that so.
+//! The crates below the product keep their direction by the compiler, the modules of the product by
+//! `tests/it/layers.rs`. `docs/architecture.md` says what each of them is.
 //!
 //! ```text
 //!  edge      cli -> daemon -> api -> status -> schedule -> freshness, telemetry      setup, config
 //!  service   universe  sweep -> ledger  reader  fleet, presence -> leadership, provenance  journal  ping
-//!            alerts -> board, feed, watch, closes, movers -> cache
-//!  port                         port
-//!  adapter             kis                store          (never meet)
-//!  tool       pace    clock    outbound -> tls    spans    supervisor    causes    descriptors    unique    sim stands apart
-//!  ground                       domain
+//!            alerts -> board, feed, watch, closes, movers
+//!  ---------------------------------------------------------------------------------------- crates
+//!            cache -> store      kis      (adapters: kis and store never meet)      sim stands apart
+//!            pace   net   port
+//!            domain
 //! ```
 
+#[cfg(feature = "daemon")]
 pub mod alerts;
+#[cfg(feature = "daemon")]
 pub mod api;
+#[cfg(feature = "daemon")]
 pub mod board;
+#[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "daemon")]
 pub mod clients;
 pub mod closes;
 pub mod config;
+#[cfg(feature = "daemon")]
 pub mod daemon;
 pub mod feed;
 pub mod fleet;
+#[cfg(feature = "daemon")]
 pub mod freshness;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
@@ -76,14 +83,18 @@ pub mod journal;
 pub mod leadership;
 pub mod ledger;
 pub mod movers;
+#[cfg(feature = "daemon")]
 pub mod ping;
 pub mod presence;
 pub mod provenance;
 pub mod reader;
+#[cfg(feature = "daemon")]
 pub mod schedule;
 pub mod setup;
+#[cfg(feature = "daemon")]
 pub mod status;
 pub mod sweep;
+#[cfg(feature = "daemon")]
 pub mod telemetry;
 pub mod universe;
 pub mod watch;
@@ -95,6 +106,7 @@ pub use sise_net::supervisor;
 pub use sise_pace as pace;
 pub use sise_port as port;
 pub use sise_port::clock;
+#[cfg(feature = "sim")]
 pub use sise_sim as sim;
 pub use sise_store as store;
 

@@ -1,5 +1,6 @@
 //! Wires the concrete parts together. The only place that names adapters side by side.
 
+#[cfg(feature = "daemon")]
 mod alerts;
 mod broker;
 mod cache;
@@ -42,6 +43,7 @@ use sise_port::{
 };
 use sise_store::{Keys, RedisBudget, RedisStore};
 
+#[cfg(feature = "daemon")]
 pub use alerts::OutlookError;
 pub use broker::Broker;
 use broker::credentials;
@@ -71,6 +73,7 @@ pub enum SetupError {
     #[error("{0}")]
     Broker(String),
     /// Alerts cannot be posted.
+    #[cfg(feature = "daemon")]
     #[error("{0}")]
     Webhook(String),
 }
@@ -121,6 +124,7 @@ pub struct Parts {
     started_at: KrxTime,
     brokers: Option<Arc<dyn BrokerClaims>>,
     lease: Option<Arc<dyn Leadership>>,
+    #[cfg(feature = "daemon")]
     alert_lease: Option<Arc<dyn Leadership>>,
     flights: Option<Arc<dyn Flights>>,
     work: Option<WorkShare>,
@@ -212,6 +216,7 @@ impl Parts {
             activity: Activity::new("starting"),
             started_at,
             lease: outside.lease,
+            #[cfg(feature = "daemon")]
             alert_lease: outside.alert_lease,
             flights: outside.flights,
             work: outside.work,

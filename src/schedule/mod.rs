@@ -14,6 +14,7 @@ mod want;
 mod watched;
 
 #[cfg(test)]
+#[cfg(feature = "sim")]
 mod tests;
 
 use std::fmt;

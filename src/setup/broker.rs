@@ -9,6 +9,7 @@ use super::{KeyShare, Outside, SetupError};
 use crate::config::{KisSettings, Settings};
 use crate::provenance::Identify;
 use sise_domain::{BrokerIdentity, Calendar, Universe};
+#[cfg(feature = "daemon")]
 use sise_kis::{Approvals, KisTicks, WebSocket};
 use sise_kis::{Auth, BanKeep, Bans, Bases, Caller, Credentials, Keep, KisQuotes, Rest};
 use sise_pace::{Fallback, LocalBudget, Pacer};
@@ -147,6 +148,7 @@ pub(super) fn put_together(
 }
 
 /// The live feed; none where the settings want none.
+#[cfg(feature = "daemon")]
 fn ticks(
     settings: &Settings,
     calendar: &Arc<ArcSwap<Calendar>>,
@@ -169,6 +171,20 @@ fn ticks(
         Arc::clone(bases),
         Arc::clone(clock),
     )))
+}
+
+/// A program that only reads prices streams none.
+#[cfg(not(feature = "daemon"))]
+fn ticks(
+    _: &Settings,
+    _: &Arc<ArcSwap<Calendar>>,
+    _: &Arc<ArcSwap<Universe>>,
+    _: &Arc<Bases>,
+    _: &Arc<Rest>,
+    _: &Credentials,
+    _: &Clock,
+) -> Option<Arc<dyn TickSource>> {
+    None
 }
 
 impl fmt::Debug for Broker {

@@ -7,6 +7,7 @@
 //! values; `bases` knows what the day's prices are measured against, `refusal` why a row is no price,
 //! and `drift` finds where answers are not as documented.
 
+#[cfg(feature = "feed")]
 mod approval;
 mod asked;
 mod auth;
@@ -29,8 +30,10 @@ mod token_file;
 mod transport;
 mod wire;
 mod words;
+#[cfg(feature = "feed")]
 mod ws;
 
+#[cfg(feature = "feed")]
 pub use approval::Approvals;
 pub use auth::{Auth, Credentials, Keep};
 pub use ban_file::BanFile;
@@ -44,7 +47,9 @@ pub use quotes::KisQuotes;
 pub use rest::Rest;
 pub use token_file::TokenFile;
 pub use transport::{Http, Reply, Transport};
+#[cfg(feature = "feed")]
 pub use ws::{Dial, Incoming, KisTicks, Socket, WebSocket};
+#[cfg(feature = "feed")]
 pub use ws::{NoTrade, REFUSALS as FEED_REFUSALS};
 
 /// The broker's hosts (contract 1.1).

@@ -14,6 +14,7 @@ mod text;
 use super::bases::Basis;
 use super::refusal::Refusal;
 pub(super) use body::Body;
+#[cfg(feature = "feed")]
 pub(super) use match_phase::is_expected_match;
 pub(super) use match_phase::shows_last_trades;
 pub(super) use row::row;
