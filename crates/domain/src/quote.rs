@@ -234,13 +234,16 @@ impl<T> Lenient<T> {
 /// A time without zone in whole seconds, `2025-10-27T14:30:00`.
 pub(super) mod naive_seconds {
     use super::NaiveDateTime;
+    use chrono::SecondsFormat;
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(
         time: &NaiveDateTime,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&time.format("%Y-%m-%dT%H:%M:%S"))
+        // A format in words is read anew for every price.
+        let text = time.and_utc().to_rfc3339_opts(SecondsFormat::Secs, true);
+        serializer.serialize_str(text.trim_end_matches('Z'))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(

@@ -1,16 +1,17 @@
 //! A stock's short code: text, never a number.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The short code of one KOSPI or KOSDAQ instrument, as the broker takes it.
 ///
 /// Six characters, digits or capital letters (`005930`, `00104K`, `0126Z0`). Exchange-traded
 /// notes carry the broker's `Q` in front of their six (`Q500001`; contract 4.0.3).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Symbol {
     bytes: [u8; 7],
     length: u8,
@@ -77,6 +78,49 @@ impl TryFrom<String> for Symbol {
 impl From<Symbol> for String {
     fn from(symbol: Symbol) -> Self {
         symbol.as_str().to_owned()
+    }
+}
+
+/// One number, as maps by code are asked for every price that comes.
+impl Hash for Symbol {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [b1, b2, b3, b4, b5, b6, b7] = self.bytes;
+        state.write_u64(u64::from_le_bytes([
+            b1,
+            b2,
+            b3,
+            b4,
+            b5,
+            b6,
+            b7,
+            self.length,
+        ]));
+    }
+}
+
+impl Serialize for Symbol {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Symbol {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Code;
+
+        impl Visitor<'_> for Code {
+            type Value = Symbol;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a stock code")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Symbol, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Code)
     }
 }
 

@@ -113,6 +113,20 @@ macro_rules! take_next {
 }
 
 impl Decoder {
+    /// The price object of whichever code it names; `None` if it is none.
+    pub(super) fn read_any(&mut self, bytes: &[u8]) -> Option<Box<Quote>> {
+        #[derive(serde::Deserialize)]
+        struct Named {
+            stock_code: Symbol,
+        }
+
+        let usual = bytes.strip_prefix(b"{\"stock_code\":\"");
+        let code = usual.and_then(|rest| rest.split(|byte| *byte == b'"').next());
+        let code = code.and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
+        let named = || Some(serde_json::from_slice::<Named>(bytes).ok()?.stock_code);
+        self.read(code.or_else(named)?, bytes)
+    }
+
     /// The price object of `symbol`; `None` if it is none.
     pub(super) fn read(&mut self, symbol: Symbol, bytes: &[u8]) -> Option<Box<Quote>> {
         members! { scan of bytes, else by self.order;

@@ -13,6 +13,8 @@ use futures_util::StreamExt as _;
 use metrics::counter;
 use redis::aio::{PubSub, PubSubStream};
 use redis::{Cmd, Msg, RedisResult};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -20,6 +22,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use super::RedisStore;
 use super::link::Link;
 use super::rights;
+use crate::object::Decoder;
+use sise_domain::{Alert, IndexQuote, Symbol};
 use sise_net::supervisor::spawn_brief;
 use sise_net::unique;
 use sise_port::{Change, Changes, Heard, StoreError, WAITING};
@@ -174,7 +178,7 @@ impl Listener {
         if message.get_channel_name() != self.channel {
             return true;
         }
-        let Ok(change) = serde_json::from_slice(message.get_payload_bytes()) else {
+        let Some(change) = understood(message.get_payload_bytes()) else {
             // A newer sise may tell of what this one does not know, and another program of anything.
             tracing::debug!("a message on {} is not understood", self.channel);
             return true;
@@ -186,6 +190,69 @@ impl Listener {
                 let told = self.sender.send(Heard::Lost).await;
                 told.is_ok() && self.sender.send(Heard::Begin).await.is_ok()
             }
+        }
+    }
+}
+
+/// A message, its prices still as they stand in it.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Message<'a> {
+    #[serde(borrow)]
+    Prices(Vec<&'a RawValue>),
+    #[serde(borrow)]
+    Closes(Vec<&'a RawValue>),
+    Indices(Vec<IndexQuote>),
+    Gap(Vec<Symbol>),
+    Alert(Alert),
+}
+
+/// The change that a message tells of; `None` if it is none that is known here.
+fn understood(text: &[u8]) -> Option<Change> {
+    let quotes = |told: Vec<&RawValue>| {
+        let mut decoder = Decoder::default();
+        let quote = |object: &&RawValue| decoder.read_any(object.get().as_bytes());
+        // As a whole: who misses one price of it reads it nowhere else.
+        let quotes: Option<Vec<_>> = told.iter().map(quote).collect();
+        Some(quotes?.into_iter().map(|quote| *quote).collect())
+    };
+    Some(match serde_json::from_slice(text).ok()? {
+        Message::Prices(told) => Change::Prices(quotes(told)?),
+        Message::Closes(told) => Change::Closes(quotes(told)?),
+        Message::Indices(told) => Change::Indices(told),
+        Message::Gap(told) => Change::Gap(told),
+        Message::Alert(told) => Change::Alert(told),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone as _;
+    use sise_domain::{Quote, Seoul};
+
+    #[test]
+    fn what_is_told_is_understood_and_what_is_not_known_is_nothing() {
+        let at = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();
+        let codes = ["005930", "0126Z0"].map(|code| code.parse::<Symbol>().unwrap());
+        let quotes = || codes.map(|code| Quote::sample(code, 70_000, at)).to_vec();
+        for change in [
+            Change::Prices(quotes()),
+            Change::Closes(quotes()),
+            Change::Prices(Vec::new()),
+            Change::Gap(codes.to_vec()),
+        ] {
+            let text = serde_json::to_vec(&change).unwrap();
+            assert_eq!(understood(&text), Some(change));
+        }
+        for text in [
+            "",
+            "{}",
+            r#"{"prices":[{"stock_code":"005930"}]}"#,
+            r#"{"prices":[1]}"#,
+            r#"{"news":[]}"#,
+        ] {
+            assert_eq!(understood(text.as_bytes()), None, "{text}");
         }
     }
 }
