@@ -278,7 +278,7 @@ mod tests {
 
     const DAY: &str = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/tests/fixtures/sim/recorded-day.csv"
+        "/../../tests/fixtures/sim/recorded-day.csv"
     );
 
     fn read(speed: f64, from: Option<&str>) -> (Replay, Vec<Stock>) {

@@ -150,7 +150,7 @@ async fn what_a_stock_is() {
 async fn a_recorded_day_is_answered_as_recorded() {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/tests/fixtures/sim/recorded-day.csv"
+        "/../../tests/fixtures/sim/recorded-day.csv"
     );
     let market = MarketSource::Replay {
         path: path.into(),
@@ -244,7 +244,7 @@ async fn the_last_thirty_days_weeks_and_months_are_those_of_the_chart() {
 async fn a_stock_without_a_price_yet_has_a_name_and_a_market_and_no_price() {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/tests/fixtures/sim/recorded-day.csv"
+        "/../../tests/fixtures/sim/recorded-day.csv"
     );
     let world = World::start(SimOptions {
         market: MarketSource::Replay {
