@@ -172,7 +172,7 @@ async fn a_stranger_takes_a_reader_from_the_environment_or_builds_one() {
         return;
     }
     let world = World::new(&[]).await;
-    let name = "a_stranger_takes_a_reader_from_the_environment_or_builds_one";
+    let name = "library::a_stranger_takes_a_reader_from_the_environment_or_builds_one";
     let child = tokio::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env_clear()

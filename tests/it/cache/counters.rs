@@ -331,7 +331,11 @@ async fn what_a_killed_process_counted_is_in_redis_and_its_file_is_whole() {
     for round in 1_u64..=3 {
         let before = watching.try_get("a").await.unwrap();
         let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--ignored", "counters::a_process_that_counts"])
+            .args([
+                "--exact",
+                "--ignored",
+                "cache::counters::a_process_that_counts",
+            ])
             .env(FILE, &file)
             .env(REDIS, server.url())
             .stdout(Stdio::null())
