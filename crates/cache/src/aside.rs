@@ -91,7 +91,7 @@ impl Cache {
     ///
     /// ```no_run
     /// # use std::time::Duration;
-    /// # use sise::cache::{Cache, Cached, Life, LoadError};
+    /// # use sise_cache::{Cache, Cached, Life, LoadError};
     /// # #[derive(serde::Serialize, serde::Deserialize)]
     /// # struct Article { title: String }
     /// # impl Cached for Article {

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 /// ```
 /// use std::time::Duration;
 /// use serde::{Deserialize, Serialize};
-/// use sise::cache::{Cached, Life};
+/// use sise_cache::{Cached, Life};
 ///
 /// #[derive(Serialize, Deserialize)]
 /// struct Article {

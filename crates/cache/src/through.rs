@@ -20,7 +20,7 @@ impl Cache {
     ///
     /// ```no_run
     /// # use std::time::Duration;
-    /// # use sise::cache::{Cache, Cached, Life};
+    /// # use sise_cache::{Cache, Cached, Life};
     /// # #[derive(serde::Serialize, serde::Deserialize)]
     /// # struct Article { title: String }
     /// # impl Cached for Article {

@@ -94,7 +94,8 @@ pub fn quotes(bytes: &[u8]) -> Vec<Quote> {
     quotes
 }
 
-/// Judges what became of a row by what serde reads there.
+/// Judges what became of a row by what serde reads there; of a field that is there twice serde reads
+/// the last.
 fn judged<const N: usize>(
     outcome: Result<Quote, NoQuote>,
     plain: &Value,
@@ -122,7 +123,7 @@ fn judged<const N: usize>(
     };
     assert!(quote.price > 0, "{quote:?}");
     assert!(
-        of(plain, price).contains(&i128::from(quote.price)),
+        !is_once(price) || of(plain, price).contains(&i128::from(quote.price)),
         "{quote:?} of {plain}"
     );
     for (name, number) in numbers(&quote) {
@@ -131,7 +132,7 @@ fn judged<const N: usize>(
         let found = of(plain, name);
         match number {
             Some(number) => assert!(
-                number >= least && found.contains(&i128::from(number)),
+                number >= least && (!is_once(name) || found.contains(&i128::from(number))),
                 "{name} is {number} in {quote:?} of {plain}"
             ),
             None => assert!(
