@@ -32,7 +32,6 @@ mod replay;
 mod screen;
 mod secrets;
 mod shared;
-mod soak;
 mod store_contract;
 mod topologies;
 mod traces;

@@ -1,7 +1,8 @@
 //! Proves that nothing grows under load and faults: memory, descriptors, threads, tasks, keys in
 //! Redis and the time that a read takes are at the end what they were at the start.
 //!
-//! One round of faults as a test; `scripts/soak` runs it for as long as one likes.
+//! One round of faults as a test; `scripts/soak` runs it for as long as one likes. A program of its own,
+//! as it measures itself too.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +11,9 @@
     clippy::print_stdout,
     reason = "a test fails by panicking, and this one prints what it measured"
 )]
+
+#[path = "it/support/mod.rs"]
+mod support;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
