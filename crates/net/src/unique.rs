@@ -8,7 +8,7 @@ pub fn number() -> u64 {
     RandomState::new().hash_one(0_u64)
 }
 
-/// Where this process runs.
+/// The name of this machine, or `host` if the system does not say it.
 #[must_use]
 pub fn host_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -18,8 +18,8 @@ pub fn host_name() -> String {
     }
 }
 
-/// A name that no other process has: where it runs, and a number for those that have the same
-/// one there, as in containers.
+/// A name that no other process has: machine, process number, and a random number, since processes in
+/// containers share the first two.
 #[must_use]
 pub fn process_name() -> String {
     let number = number();
