@@ -12,6 +12,10 @@ use sise_domain::{KrxTime, Symbol};
 /// until the evening begins.
 const MOST_TRIES: u32 = 30;
 
+/// If the broker knows none of what is missing, this often: an answer that is a row short looks the
+/// same, but a code without a price stays without one.
+const UNKNOWN_TRIES: u32 = 10;
+
 /// With a clock that was set by so much since, it is not known when the close was taken.
 const CLOCK_SET: TimeDelta = TimeDelta::minutes(1);
 
@@ -26,10 +30,10 @@ pub(super) struct Taking {
     run: Option<Run>,
     /// Whether the day is taken.
     is_taken: bool,
-    /// The codes without a close that may have one yet.
+    /// The codes without a close.
     left: Vec<Symbol>,
-    /// The codes that the broker does not know.
-    unknown: Vec<Symbol>,
+    /// Whether the last pass found that the broker knows none of these.
+    are_unknown: bool,
     /// Passes for what is left since the day is taken.
     tries: u32,
 }
@@ -72,13 +76,17 @@ impl Schedule {
                     run: None,
                     is_taken,
                     left: closes.missing(&all(), window).await.unwrap_or_default(),
-                    unknown: Vec::new(),
+                    are_unknown: false,
                     tries: 0,
                 }
             }
         };
         taking.is_taken = is_taken;
-        let is_due = !taking.left.is_empty() && (!is_taken || taking.tries < MOST_TRIES);
+        let most = match taking.are_unknown {
+            true => UNKNOWN_TRIES,
+            false => MOST_TRIES,
+        };
+        let is_due = !taking.left.is_empty() && (!is_taken || taking.tries < most);
         let left = is_due.then(|| taking.left.clone());
         state.close = Some(taking);
         left
@@ -107,23 +115,24 @@ impl Schedule {
             }
         };
         let held = state.close.take().filter(|held| held.day == day);
-        let (mut unknown, tries) = held.map_or_else(Default::default, |h| (h.unknown, h.tries));
-        unknown.extend(report.unknown());
+        let tries = held.as_ref().map_or(0, |held| held.tries);
+        let was_kept = held.is_some_and(|held| held.is_taken && held.are_unknown);
+        let unknown = report.unknown();
         let is_taken = closes.is_enough(symbols.len(), missing.len(), unknown.len());
-        let left: Vec<Symbol> = missing
-            .into_iter()
-            .filter(|code| !unknown.contains(code))
-            .collect();
+        let refused = missing.iter().filter(|code| !unknown.contains(code));
+        let refused: Vec<&str> = refused.map(Symbol::as_str).collect();
         let was_part = run.codes < symbols.len();
-        let named: Vec<&str> = left.iter().take(NAMED).map(Symbol::as_str).collect();
-        let (codes, count) = (symbols.len() - left.len() - unknown.len(), left.len());
+        let named: Vec<&str> = refused.iter().take(NAMED).copied().collect();
+        let (codes, count) = (symbols.len() - missing.len(), refused.len());
         let more = count.saturating_sub(named.len());
         let named = named.join(" ");
         if is_taken {
             // Where it fails, the close is taken once more.
             let _ = closes.mark(Some(day)).await;
         }
-        match (is_taken, left.is_empty()) {
+        let are_unknown = refused.is_empty();
+        match (is_taken, are_unknown) {
+            (true, true) if was_kept => {}
             (true, true) => tracing::info!(%day, codes, "the close of the day is kept"),
             (true, false) => {
                 tracing::warn!(%day, codes, missing = count, %named, more, "the close of the day is kept but for these; they are asked for again until {}", window.1.format("%H:%M"));
@@ -136,8 +145,8 @@ impl Schedule {
             day,
             run: Some(run),
             is_taken,
-            left,
-            unknown,
+            left: missing,
+            are_unknown,
             tries: tries + u32::from(was_part),
         });
         is_taken.then_some(of)

@@ -30,6 +30,8 @@ use super::wire::{Lists, Reach};
 const SETTLED: Duration = Duration::from_secs(10);
 /// And it is no call of the last minute any more after this.
 const SETTLED_MINUTE: Duration = Duration::from_secs(75);
+/// The broker issues one token within this time.
+const MINUTE: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
     pub(crate) setup: Setup,
@@ -141,9 +143,16 @@ impl World {
     /// read at `asked_at`: Redis was away since, from one of the two at least, or lost it. The
     /// broker gives no other one within the minute.
     pub(crate) fn token_is_elsewhere(&self, slot: usize, asked_at: Duration) -> bool {
-        let Some((at, holder)) = self.broker().issued else {
+        let broker = self.broker();
+        let Some((at, holder)) = broker.issued else {
             return false;
         };
+        // Refused for asking within the minute, a process asks again a minute later.
+        let mut calls = broker.token_calls.iter().rev();
+        let refused =
+            calls.find(|(called, by)| *by == slot && at < *called && *called < at + MINUTE);
+        let until = refused.map_or(at, |(called, _)| *called) + TOKEN;
+        drop(broker);
         let ways = self.ways();
         let was_away = |slot: usize| {
             ways.cut_off[slot].unwrap_or(ways.redis) != Way::Up
@@ -151,7 +160,7 @@ impl World {
                 || ways.cut_off_at[slot].is_some_and(|changed| changed >= at)
         };
         let was_lost = ways.redis_forgot_at.is_some_and(|forgot| forgot >= at);
-        asked_at < at + TOKEN && holder != slot && (was_lost || was_away(holder) || was_away(slot))
+        asked_at < until && holder != slot && (was_lost || was_away(holder) || was_away(slot))
     }
 
     /// How everything answers, to be changed.

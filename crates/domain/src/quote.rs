@@ -3,15 +3,11 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound};
-use chrono_tz::Tz;
 use compact_str::CompactString;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Market, Phase, Seoul, Symbol};
-
-/// An instant in Seoul, where the exchange is.
-pub type KrxTime = DateTime<Tz>;
+use super::{KrxTime, Market, Phase, Seoul, Symbol};
 
 /// One stock's price as it stands in Redis (docs/prices.md).
 ///

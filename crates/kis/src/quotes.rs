@@ -104,8 +104,12 @@ impl KisQuotes {
                 // While a match is expected a price is only taken for the last trade's where the
                 // answer shows that it is.
                 let shows_last_trades = shows_last_trades(&rows);
-                let has_price =
-                    |row: &MultiRow<'_>| !row.is_of_expected_match() || shows_last_trades;
+                // A row that lost what tells is doubted if others are of an expected match.
+                let is_doubted = |row: &MultiRow<'_>| match row.tells_match_phase() {
+                    true => row.is_of_expected_match(),
+                    false => rows.iter().any(MultiRow::is_of_expected_match),
+                };
+                let has_price = |row: &MultiRow<'_>| shows_last_trades || !is_doubted(row);
                 // A row that was not asked for, or a second one, stands where one that was should.
                 let code = |row: &MultiRow<'_>| row.inter_shrn_iscd.as_str().parse::<Symbol>().ok();
                 let is_stray = |(place, row): &(usize, &MultiRow<'_>)| {

@@ -3,10 +3,12 @@
 
 use super::faults::Alteration;
 
-/// Fields that stay when optional ones are left out.
-const KEPT: [&str; 4] = [
+/// Fields that stay when optional ones are left out. The expected volume is one: without it and the
+/// session code nothing in a row would tell an expected match from a trade.
+const KEPT: [&str; 5] = [
     "inter_shrn_iscd",
     "inter2_prpr",
+    "intr_antc_vol",
     "stck_shrn_iscd",
     "stck_prpr",
 ];

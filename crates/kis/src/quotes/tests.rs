@@ -139,6 +139,51 @@ async fn a_multi_price_row_is_taken_for_its_own_code_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_row_that_lost_its_session_code_may_still_be_of_an_expected_match() {
+    let with = |mut row: Value, fields: &[(&str, &str)]| {
+        for (name, value) in fields {
+            row[*name] = json!(value);
+        }
+        row
+    };
+    let first = |fields: &[(&str, &str)]| with(row("000010", "1020"), fields);
+    let second = |fields: &[(&str, &str)]| with(row("000020", "1020"), fields);
+    let in_vi: [(&str, &str); 3] = [
+        ("hour_cls_code", "C"),
+        ("intr_antc_cntg_vrss", "20"),
+        ("intr_antc_vol", "5"),
+    ];
+    let expected = || Err("the price of an expected match, which is no trade".to_owned());
+    for (rows, outcome) in [
+        // The expected volume tells.
+        (
+            json!([
+                first(&[("hour_cls_code", "0")]),
+                second(&[("intr_antc_vol", "5")])
+            ]),
+            [Ok(1_020), expected()],
+        ),
+        (
+            json!([first(&in_vi), second(&[("intr_antc_vol", "0")])]),
+            [expected(), Ok(1_020)],
+        ),
+        // Nothing tells.
+        (
+            json!([first(&in_vi), second(&[])]),
+            [expected(), expected()],
+        ),
+        (
+            json!([first(&[("hour_cls_code", "0")]), second(&[])]),
+            [Ok(1_020), Ok(1_020)],
+        ),
+    ] {
+        let (source, _) = source(Calling::Multi, rows.clone());
+        let asked = asked(&source, &["000010", "000020"]).await;
+        assert_eq!(asked, outcome, "{rows}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_base_price_is_believed_when_it_is_told_again() {
     let day = |base: &str, price: &str| json!({"stck_shrn_iscd": "000010", "stck_prpr": price, "stck_sdpr": base});
     let (source, broker) = source(Calling::Single, day("211", "211"));

@@ -23,9 +23,18 @@ pub(crate) fn shows_last_trades(rows: &[MultiRow<'_>]) -> bool {
 }
 
 impl MultiRow<'_> {
-    /// Whether its figures may be those of a match that is expected.
+    /// Whether its figures may be those of an expected match: by its session code, and without one by
+    /// the expected volume, which is only set while a match is expected.
     pub(crate) fn is_of_expected_match(&self) -> bool {
-        is_expected_match(self.hour_cls_code.as_str())
+        match self.hour_cls_code.as_str() {
+            "" => self.intr_antc_vol.positive().is_some(),
+            code => is_expected_match(code),
+        }
+    }
+
+    /// Whether the row has a field that tells an expected match from a trade.
+    pub(crate) fn tells_match_phase(&self) -> bool {
+        !self.hour_cls_code.as_str().is_empty() || self.intr_antc_vol.whole().is_some()
     }
 
     /// Whether the price, if it is one that can be, is another than the expected one.

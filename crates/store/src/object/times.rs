@@ -6,15 +6,11 @@ use chrono::{
     DateTime, Datelike as _, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _,
     Timelike as _,
 };
-use chrono_tz::TzOffset;
 
 use sise_domain::{KrxTime, Seoul};
 
 /// Seoul's time is ahead of UTC by so much, as the objects say it.
 const AHEAD: &[u8] = b"+09:00";
-
-/// Years in which Seoul's clocks are not changed, so that a day has one offset.
-const STEADY_YEARS: RangeInclusive<i32> = 1990..=9998;
 
 /// An instant of another year is no price's, and too far out to be reckoned with.
 const YEARS: RangeInclusive<i32> = 1970..=9998;
@@ -32,7 +28,6 @@ struct Day {
     date: NaiveDate,
     /// The day before, on which UTC's clocks still stand in Seoul's morning.
     before: NaiveDate,
-    offset: TzOffset,
 }
 
 /// Seconds of a day, and those by which Seoul is ahead of UTC.
@@ -57,7 +52,7 @@ impl Times {
         {
             let millis = two(*tenths, *hundredths)? * 10 + two(b'0', *thousandths)?;
             let utc = in_utc(day, second, millis * 1_000_000)?;
-            return Some(KrxTime::from_naive_utc_and_offset(utc, day.offset));
+            return Some(KrxTime::from_naive_utc_and_offset(utc, Seoul));
         }
         odd_zoned(text)
     }
@@ -69,7 +64,7 @@ impl Times {
             Some(day) if day.date == local.date() => {
                 let second = local.num_seconds_from_midnight();
                 let utc = in_utc(day, second, local.nanosecond())?;
-                Some(KrxTime::from_naive_utc_and_offset(utc, day.offset))
+                Some(KrxTime::from_naive_utc_and_offset(utc, Seoul))
             }
             _ => in_seoul(local),
         }
@@ -116,18 +111,11 @@ impl Day {
         };
         let year = two(y1, y2)? * 100 + two(y3, y4)?;
         let date = NaiveDate::from_ymd_opt(year.cast_signed(), two(m1, m2)?, two(d1, d2)?)?;
-        if !STEADY_YEARS.contains(&date.year()) {
+        if !YEARS.contains(&date.year()) {
             return None;
         }
-        let midnight = Seoul.from_local_datetime(&date.and_hms_opt(0, 0, 0)?);
-        let offset = *midnight.single()?.offset();
         let before = date.pred_opt()?;
-        Some(Self {
-            text,
-            date,
-            before,
-            offset,
-        })
+        Some(Self { text, date, before })
     }
 }
 
