@@ -1,11 +1,11 @@
-//! What the API answers in a second, beside a `FastAPI` server that does the same.
+//! Requests per second of the API, compared with a `FastAPI` server that does the same.
 //!
-//! `cargo bench --bench api` (`-- --reference PYTHON` takes turns with the `FastAPI` server, run by that
-//! interpreter, which has the packages of benches/reference/requirements.txt)
+//! `cargo bench --bench api` (`-- --reference PYTHON` takes turns with the `FastAPI` server, run by
+//! that interpreter, which has the packages of benches/reference/requirements.txt)
 //!
-//! One price a request, any of the whole market, over 64 connections that stay; the load comes from
-//! another process. Then the whole market, compressed. Limits: 30,000 requests a second with 99 % of
-//! them within 10 ms; 150 kB and 5 ms.
+//! One price per request, from the whole market, over 64 persistent connections; another process
+//! generates the load. Then the whole market, compressed. Limits: 30,000 requests per second with
+//! 99 % of them within 10 ms; 150 kB and 5 ms.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -57,7 +57,7 @@ async fn measure() -> Outcome {
     let (mut ratios, mut rates, mut lates) =
         (Figures::default(), Figures::default(), Figures::default());
     for round in 0..ROUNDS {
-        // The prices live for two minutes.
+        // The prices only live for two minutes.
         write(&parts, &quotes(&symbols, i64::try_from(round)? + 2)).await?;
         let (own, late) = one("sise", &server.address).await?;
         rates.add(own);
@@ -75,14 +75,15 @@ async fn measure() -> Outcome {
     let limit = Limit::AtMost(10.0, " ms");
     verdict(&format!("{what}: p99"), limit, lates.median(), &late)?;
     if reference.is_some() {
-        let what = "the same by FastAPI and redis-py, two workers, taking turns: sise answers so many times as often";
+        let what = "compared with FastAPI and redis-py, two workers, in turn: requests of sise per request of FastAPI";
         let shown = format!("{}x", ratios.spread(1));
         verdict(what, Limit::None, ratios.median(), &shown)?;
     }
     whole_market(&parts, &server).await
 }
 
-/// Loads a server once; requests a second, and the time within which 99 % were answered, ms.
+/// Loads a server once; returns requests per second, and the time within which 99 % were answered,
+/// ms.
 async fn one(name: &str, address: &str) -> Outcome<(f64, f64)> {
     let (_, line) = Load::start(&["--load", address])?.line().await?;
     let words: Vec<&str> = line.split(' ').collect();
@@ -96,7 +97,7 @@ async fn one(name: &str, address: &str) -> Outcome<(f64, f64)> {
     Ok((rate.parse()?, p99.parse()?))
 }
 
-/// Asks for prices as fast as they come.
+/// Requests prices as fast as they are answered.
 async fn load(address: &str) -> Outcome {
     let symbols = support::whole_market();
     let until = Instant::now() + Duration::from_secs(SECONDS);
@@ -141,7 +142,7 @@ async fn load(address: &str) -> Outcome {
     Ok(())
 }
 
-/// Reads one answer; whether it is a price.
+/// Reads one answer; returns whether it is a price.
 async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Outcome<bool> {
     let mut filled = 0;
     loop {
@@ -167,7 +168,7 @@ async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Outcome<bool> {
     }
 }
 
-/// The whole market, compressed, while a sweep goes on.
+/// Requests the whole market, compressed, while a sweep is running.
 async fn whole_market(parts: &Parts, server: &Server) -> Outcome {
     tokio::select! {
         swept = sweep(parts) => swept,
@@ -219,14 +220,14 @@ async fn ask_for_market(server: &Server) -> Outcome {
                 break length;
             }
         };
-        // The first waits until the page is made; all others get what is there.
+        // The first request waits until the page is made; the others get the existing one.
         if round > 0 {
             times.add(start.elapsed().as_secs_f64() * 1e3);
         }
         sleep(Duration::from_millis(50)).await;
     }
     let bytes = f64::from(u32::try_from(size)?);
-    let what = "the whole market over HTTP, compressed, while a sweep goes on";
+    let what = "the whole market over HTTP, compressed, during a sweep";
     let shown = format!("{} bytes", thousands(bytes));
     verdict(what, Limit::AtMost(150_000.0, " bytes"), bytes, &shown)?;
     let late = times.quantile(0.99);
@@ -239,7 +240,7 @@ async fn ask_for_market(server: &Server) -> Outcome {
     )
 }
 
-/// The `FastAPI` server, as many workers as there are cores; ended with this.
+/// The `FastAPI` server, with as many workers as there are cores; it ends when dropped.
 struct Reference {
     process: Child,
     address: String,
@@ -269,7 +270,7 @@ impl Reference {
             }
             sleep(Duration::from_millis(50)).await;
         }
-        // The socket is there before the workers are.
+        // The socket is there before the workers are ready.
         sleep(Duration::from_secs(2)).await;
         Ok(reference)
     }
@@ -277,7 +278,7 @@ impl Reference {
 
 impl Drop for Reference {
     fn drop(&mut self) {
-        // Asked to end, it ends its workers.
+        // On SIGTERM, it ends its workers too.
         let identity = self.process.id().to_string();
         let _ = Command::new("kill").args(["-TERM", &identity]).status();
         let _ = self.process.wait();

@@ -1,11 +1,11 @@
-//! What the cache costs over the bare Redis client that it rests on.
+//! Overhead of the cache over the bare Redis client below it.
 //!
 //! `cargo bench --bench cache`
 //!
-//! Cache and bare client take turns within one loop, so that drift of the machine hits both alike.
-//! The bare client has the same settings on a connection of its own. Read, it does not look into the
-//! bytes, while the cache makes a value of eight fields of them; written, it encodes the same values
-//! with serde, and, in a second pair, sends bytes that are there already. Limits: 1.15 times a GET, 1.2
+//! Cache and bare client take turns within one loop, so that drift of the machine affects both
+//! alike. The bare client has the same settings on its own connection. On reads it ignores the
+//! bytes, while the cache decodes a value of eight fields. On writes it encodes the same values
+//! with serde and, in a second pair, sends bytes that are ready. Limits: 1.15 times a GET, 1.2
 //! times a pipeline of SETs with a life, and one load for ten thousand callers.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -32,7 +32,7 @@ const ROUNDS: usize = 9;
 /// Values read one by one in a round.
 const GETS: usize = 4_000;
 
-/// Batches written in a round, and values of each.
+/// Batches written in a round, and values per batch.
 const SETS: usize = 60;
 const BATCH: u64 = 1_000;
 
@@ -42,7 +42,7 @@ const CALLERS: usize = 10_000;
 /// Long enough that every caller comes while the load is under way.
 const LOAD: Duration = Duration::from_millis(100);
 
-/// What is measured against.
+/// The limits.
 const LIMIT_GET: f64 = 1.15;
 const LIMIT_SET: f64 = 1.2;
 
@@ -84,12 +84,13 @@ fn main() -> Outcome {
 async fn measure() -> Outcome {
     let redis = PrivateRedis::start().await?;
     let url = redis.url.clone();
-    // Runtimes of their own, so that nothing else is on them.
+    // Separate runtimes, so that nothing else runs on them.
     tokio::task::spawn_blocking(move || -> Outcome {
         let current = Builder::new_current_thread().enable_all().build()?;
         current.block_on(compare("current-thread runtime", &url))?;
         let many = Builder::new_multi_thread().enable_all().build()?;
-        // On a worker, as a program's tasks are; `block_on` itself runs beside the workers.
+        // On a worker thread, like the tasks of a program; `block_on` itself runs outside the
+        // workers.
         many.block_on(async move {
             tokio::spawn(async move { compare("multi-thread runtime", &url).await }).await??;
             Ok(())
@@ -99,7 +100,7 @@ async fn measure() -> Outcome {
     callers(&redis.url).await
 }
 
-/// Both pairs on the runtime that this runs on.
+/// Measures both pairs on the current runtime.
 async fn compare(runtime: &str, redis_url: &str) -> Outcome {
     let cache = Cache::builder().redis_url(redis_url).connect().await?;
     let mut bare = support::bare(redis_url)?;
@@ -121,7 +122,7 @@ async fn compare(runtime: &str, redis_url: &str) -> Outcome {
             black_box(bytes);
             by_bare += began.elapsed();
         }
-        // The first is warm-up.
+        // The first round is a warm-up.
         if round > 0 {
             gets.add(by_cache, by_bare, GETS);
         }
@@ -172,7 +173,7 @@ async fn compare(runtime: &str, redis_url: &str) -> Outcome {
     Ok(())
 }
 
-/// Times of one job done both ways.
+/// Times of one job done in both ways.
 #[derive(Default)]
 struct Pair {
     cache: Figures,
@@ -204,7 +205,7 @@ impl Pair {
     }
 }
 
-/// Ten thousand callers of one cold value.
+/// Measures ten thousand callers of one cold value.
 async fn callers(redis_url: &str) -> Outcome {
     let cache = Cache::builder().redis_url(redis_url).connect().await?;
     let cold = 1_000_000;

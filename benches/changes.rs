@@ -1,10 +1,11 @@
-//! Why changes are published and not kept in a stream of Redis.
+//! Comparison of PUBLISH with a Redis stream for changes: why changes are published.
 //!
 //! `cargo bench --bench changes`
 //!
-//! The same batches of 30 price objects, 200 a second for five seconds, told to four listeners each on a
-//! connection of its own: once with PUBLISH, once with XADD (the last thousand kept) and blocking
-//! XREAD. Taking turns; the time from before the command until each listener has the batch.
+//! The same batches of 30 price objects are sent 200 times a second for five seconds to four
+//! listeners on separate connections: with PUBLISH, and with XADD (keeping the last thousand) and
+//! blocking XREAD, in turn. Measured is the time from before the command until each listener has
+//! the batch.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -160,7 +161,7 @@ async fn read(mut connection: MultiplexedConnection, sender: &mpsc::Sender<f64>,
     }
 }
 
-/// The first twenty digits of a batch say when it was sent.
+/// The first twenty digits of a batch are the time at which it was sent.
 async fn note(sender: &mpsc::Sender<f64>, start: Instant, bytes: &[u8]) {
     let digits = bytes
         .get(..20)

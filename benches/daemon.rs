@@ -1,11 +1,10 @@
-//! What the daemon takes of the machine.
+//! Memory and processor time of the daemon.
 //!
 //! `cargo bench --bench daemon` (about seven minutes; `-- --seconds 30` for a quick look)
 //!
 //! The real program, `sise run --always-open`, keeps the whole market fresh from a simulated broker
-//! with the broker's own limit and 270 ms to an answer, in a Redis server of one's own. Resident
-//! memory and processor time are the kernel's figures for its process. Limits: 40 MB, and 2 % of
-//! one core.
+//! with the real limit and 270 ms per answer, in a private Redis server. Resident memory and
+//! processor time are the kernel's figures for its process. Limits: 40 MB, and 2 % of one core.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -20,15 +19,15 @@ use tokio::time::{Instant, sleep};
 
 use support::{Limit, Outcome, PrivateRedis, SimProcess, Usage, sise_command, terminate, verdict};
 
-/// How long each case is watched, unless `--seconds` says otherwise.
+/// Seconds that each case is observed, unless `--seconds` is given.
 const WATCHED: u64 = 140;
 
-/// Reading list and token, and the first connections, are no part of the steady state; their
-/// memory is.
+/// Time for the start: reading the list and the token and opening connections is not part of the
+/// steady state, but their memory is.
 const SETTLING: Duration = Duration::from_secs(2);
 
-/// The cases: name, time between the starts of two sweeps. A sweep lasts 6.3 s, so at 6 s the next
-/// is always due: the most that the daemon ever does at 15 calls a second.
+/// The cases: name, and time between the starts of two sweeps. A sweep takes 6.3 s, so at 6 s the
+/// next one is always due: the most that the daemon ever does at 15 calls a second.
 const CASES: [(&str, &str); 3] = [
     ("every 60 s (default)", "60s"),
     ("every 10 s", "10s"),
@@ -39,7 +38,7 @@ fn main() -> Outcome {
     support::run(measure)
 }
 
-/// The daemon; killed if the benchmark breaks off.
+/// The daemon; killed if the benchmark fails.
 struct Daemon(Child);
 
 impl Drop for Daemon {
@@ -112,7 +111,7 @@ async fn measure() -> Outcome {
     Ok(())
 }
 
-/// Quotation calls that the simulated broker has seen.
+/// Returns the number of quotation calls that the simulated broker has received.
 fn calls(url: &str) -> Outcome<f64> {
     let address = url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address)?;

@@ -1,10 +1,10 @@
-//! Trades from the broker's live feed to a client of the stream.
+//! Latency of trades from the broker's live feed to a client of the stream.
 //!
 //! `cargo bench --bench feed` (`-- --ticks 100 --seconds 30`)
 //!
-//! A simulated broker trades 41 codes, each a hundred times a second; `sise run` follows them and writes
-//! every trade into Redis; `sise serve` tells of them; a client in another process takes the time from the
-//! arrival of a trade at the daemon until it has it. Limit: 99 % within 20 ms.
+//! A simulated broker trades 41 codes, each a hundred times a second. `sise run` writes every trade
+//! to Redis, and `sise serve` streams them. A client in another process measures the time from the
+//! arrival of a trade at the daemon until the client has it. Limit: 99 % within 20 ms.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -36,7 +36,7 @@ fn main() -> Outcome {
     })
 }
 
-/// Ends a process with the benchmark.
+/// A process that ends with the benchmark.
 struct Ended(std::process::Child);
 
 impl Drop for Ended {
@@ -78,7 +78,7 @@ async fn measure() -> Outcome {
     sise(&watch).status()?;
     let daemon = Ended(sise(&["run", "--always-open"]).spawn()?);
     let server = Server::start(&redis.url).await?;
-    // The first sweep, and the registrations.
+    // Time for the first sweep and the registrations.
     sleep(Duration::from_secs(20)).await;
     let (mut load, _) = Load::start(&["--load", &server.address])?.line().await?;
     load.go_on()?;
@@ -145,7 +145,7 @@ async fn load(address: &str) -> Outcome {
                 let dropped = message.get("dropped").and_then(serde_json::Value::as_u64);
                 skipped += dropped.unwrap_or(0);
                 let prices = message.get("prices").and_then(serde_json::Value::as_array);
-                // What waited in the socket since the subscription is not what is measured.
+                // Messages that were queued in the socket since the subscription are not measured.
                 if begin.elapsed() < Duration::from_secs(1) {
                     continue;
                 }

@@ -1,12 +1,12 @@
-//! What the reader costs over the bare Redis command that it rests on.
+//! Overhead of the reader over the bare Redis command below it.
 //!
 //! `cargo bench --bench reader`
 //!
-//! Reader and bare client take turns within one loop, so that drift of the machine hits both
-//! alike. The bare client is the one that the reader uses, with the same settings on a connection
-//! of its own, and does not look into the bytes. Every phase and source that a price can have is
-//! measured. Limits: 1.15 times a GET for one price, 1.3
-//! times an MGET for the whole market, and one call for a thousand misses at once.
+//! Reader and bare client take turns within one loop, so that drift of the machine affects both
+//! alike. The bare client is the one that the reader uses, with the same settings on its own
+//! connection, and ignores the bytes. Every phase and source that a price can have is measured.
+//! Limits: 1.15 times a GET for one price, 1.3 times an MGET for the whole market, and one call for
+//! a thousand misses at once.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -33,10 +33,10 @@ use support::{Figures, Limit, Outcome, PrivateRedis, verdict};
 /// Rounds of each pair; every round gives one ratio.
 const ROUNDS: usize = 9;
 
-/// Looks for one price in a round.
+/// Reads of one price in a round.
 const LOOKS: usize = 1_500;
 
-/// Looks for the whole market in a round.
+/// Reads of the whole market in a round.
 const WHOLE_LOOKS: usize = 50;
 
 /// Callers that miss at the same time.
@@ -45,7 +45,7 @@ const CALLERS: usize = 1_000;
 /// Long enough that every caller comes while the call is under way.
 const LATENCY: Duration = Duration::from_millis(100);
 
-/// What is measured against.
+/// The limits.
 const LIMIT_ONE: f64 = 1.15;
 const LIMIT_WHOLE: f64 = 1.3;
 
@@ -82,12 +82,13 @@ async fn measure() -> Outcome {
     let redis = PrivateRedis::start().await?;
     fill(&redis.url).await?;
     let url = redis.url.clone();
-    // Runtimes of their own, so that nothing else is on them.
+    // Separate runtimes, so that nothing else runs on them.
     tokio::task::spawn_blocking(move || -> Outcome {
         let current = Builder::new_current_thread().enable_all().build()?;
         current.block_on(compare("current-thread runtime", &url))?;
         let many = Builder::new_multi_thread().enable_all().build()?;
-        // On a worker, as a program's tasks are; `block_on` itself runs beside the workers.
+        // On a worker thread, like the tasks of a program; `block_on` itself runs outside the
+        // workers.
         many.block_on(async move {
             tokio::spawn(async move { compare("multi-thread runtime", &url).await }).await?
         })
@@ -96,7 +97,7 @@ async fn measure() -> Outcome {
     misses(&redis.url).await
 }
 
-/// Puts the prices of a whole market into Redis, by a sweep.
+/// Writes the prices of a whole market to Redis with a sweep.
 async fn fill(redis_url: &str) -> Outcome {
     let broker = Broker::start(SimOptions {
         calls_per_second: Some(0),
@@ -127,15 +128,15 @@ async fn fill(redis_url: &str) -> Outcome {
     Ok(())
 }
 
-/// What may stand in Redis: a phase and a source, and how the times of the prices lie.
+/// Possible prices in Redis: a phase, a source, and how the times are spread.
 #[derive(Debug, Clone, Copy)]
 struct Stock {
     name: &'static str,
     session: Phase,
     source: &'static str,
-    /// Whether each price has a second of its own.
+    /// Whether each price has a different second.
     is_spread: bool,
-    /// Whether another program wrote no more than the seven fields of the contract.
+    /// Whether another program wrote only the seven fields of the contract.
     is_others: bool,
 }
 
@@ -150,7 +151,7 @@ impl Stock {
         }
     }
 
-    /// The members that another program writes.
+    /// The fields that another program writes.
     const SEVEN: [&str; 7] = [
         "stock_code",
         "stock_name",
@@ -161,7 +162,7 @@ impl Stock {
         "timestamp",
     ];
 
-    /// Has every price in Redis stand there as this says.
+    /// Writes every price to Redis in this form.
     async fn fill(self, prices: &[Quote], redis: &mut ConnectionManager) -> Outcome {
         let now = (sise::clock::system())();
         let mut set = redis::pipe();
@@ -185,7 +186,7 @@ impl Stock {
                 .get(usize::try_from(place)?)
                 .ok_or("no price")?
                 .stock_code;
-            // As sise writes it: the members in the order of the contract.
+            // As sise writes it: the fields in the order of the contract.
             let text = match self.is_others {
                 true => object.to_string(),
                 false => serde_json::to_string(&serde_json::from_value::<Quote>(object)?)?,
@@ -197,7 +198,7 @@ impl Stock {
     }
 }
 
-/// Every phase and source that a price can have.
+/// Returns every phase and source that a price can have.
 fn stocks() -> Vec<Stock> {
     let multi = Quote::MULTI_PRICE;
     vec![
@@ -234,7 +235,7 @@ fn stocks() -> Vec<Stock> {
     ]
 }
 
-/// Both pairs on the runtime that this runs on, for each of `stocks`.
+/// Measures both pairs on the current runtime, for each of `stocks`.
 async fn compare(runtime: &str, redis_url: &str) -> Outcome {
     let reader = Reader::builder().redis_url(redis_url).build().await?;
     let mut bare = support::bare(redis_url)?;
@@ -303,7 +304,7 @@ async fn compare(runtime: &str, redis_url: &str) -> Outcome {
     Ok(())
 }
 
-/// Who goes first changes with every look: the second finds warmer caches.
+/// Returns who goes first: it alternates, because the second one finds warmer caches.
 fn in_turn(look: usize) -> [bool; 2] {
     let reader_first = look.is_multiple_of(2);
     [reader_first, !reader_first]
@@ -356,7 +357,7 @@ impl Table {
     }
 }
 
-/// How many calls a thousand callers make who miss the same code at once.
+/// Counts the calls for a thousand callers that miss the same code at once.
 async fn misses(redis_url: &str) -> Outcome {
     let broker = Broker::start(SimOptions {
         latency: LATENCY,

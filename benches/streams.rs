@@ -1,12 +1,12 @@
-//! Ten thousand clients of the stream while the whole market changes every six seconds.
+//! Ten thousand stream clients while the whole market changes every six seconds.
 //!
 //! `cargo bench --bench streams` (`-- --clients 10000 --seconds 60`)
 //!
-//! `sise serve` in a process of its own; the clients, each with 30 codes of its own choice, in
-//! another; this process writes the market into Redis as a sweep does: 30 codes 15 times a second.
-//! A price carries the time at which it was written, so that its age on arrival is the way from the
-//! store to the client. Memory is the kernel's figure for the server. Limits: no client dropped, 99 % of
-//! the prices within 250 ms, 12 kB of memory for a client.
+//! `sise serve` runs in a process of its own, and the clients, with 30 random codes each, in
+//! another. This process writes the market to Redis like a sweep: 30 codes 15 times a second. A
+//! price carries the time at which it was written, so its age on arrival is the latency from the
+//! store to the client. Memory is the kernel's figure for the server. Limits: no client dropped, 99
+//! % of the prices within 250 ms, 12 kB of memory per client.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -138,7 +138,7 @@ async fn measure() -> Outcome {
     Ok(())
 }
 
-/// What the clients saw.
+/// What the clients received.
 #[derive(Default)]
 struct Seen {
     counts: AtomicBool,
@@ -148,7 +148,7 @@ struct Seen {
     times: Mutex<Vec<f64>>,
 }
 
-/// The clients.
+/// Runs the clients.
 async fn load(address: &str) -> Outcome {
     let clients = number("--clients", 10_000)?;
     let symbols = support::whole_market();
@@ -186,7 +186,7 @@ async fn load(address: &str) -> Outcome {
             seen.dropped.fetch_add(1, Ordering::Relaxed);
         });
         if client.is_multiple_of(200) {
-            // Nobody comes in one instant.
+            // The clients do not all connect in the same instant.
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -219,7 +219,7 @@ async fn load(address: &str) -> Outcome {
 }
 
 impl Seen {
-    /// Notes a message: how old each price in it is.
+    /// Notes the age of each price in a message.
     fn note(&self, text: &str) {
         if !self.counts.load(Ordering::Relaxed) || !text.contains("\"type\":\"changes\"") {
             return;

@@ -1,10 +1,10 @@
-//! How much longer than the rate demands a sweep of the whole market takes, and how many calls
-//! the broker sees in its busiest second.
+//! How much longer a sweep of the whole market takes than the rate demands, and how many calls the
+//! broker gets in its busiest second.
 //!
 //! `cargo bench --bench sweep_paced`
 //!
-//! The simulated broker answers every call after 270 ms and counts calls as they arrive, in every
-//! sliding second. Prices go into a Redis server of one's own. The limit: 3 % over calls / rate.
+//! The simulated broker answers every call after 270 ms and counts calls on arrival in every
+//! sliding second. Prices go to a private Redis server. Limit: 3 % over calls / rate.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -21,19 +21,19 @@ use tokio_util::sync::CancellationToken;
 
 use support::{Figures, Limit, Outcome, PrivateRedis, verdict};
 
-/// The usual time to an answer of the broker.
+/// The usual response time of the broker.
 const LATENCY: Duration = Duration::from_millis(270);
 
-/// The rate of a real account by default, calls per second.
+/// The default rate of a real account, calls per second.
 const RATE: f64 = 15.0;
 
-/// Codes of one call.
+/// Codes per call.
 const CODES_A_CALL: usize = 30;
 
-/// What the broker allows in any second.
+/// Calls that the broker allows in any second.
 const CAP: u64 = 18;
 
-/// Sweeps without a rest between them, and sweeps after a rest, in turn.
+/// Number of pairs of sweeps: one after a rest and one immediately after another.
 const PAIRS: usize = 5;
 
 /// Long enough for the limiter to allow its burst again.
@@ -82,7 +82,7 @@ async fn measure() -> Outcome {
         LATENCY.as_millis(),
     );
     if let Some(broker) = &parts.broker {
-        // The token is fetched once a day and is no part of a sweep.
+        // The token is fetched once a day and is not part of a sweep.
         broker.auth.token().await?;
     }
     let mut rested = Figures::default();
@@ -127,7 +127,7 @@ async fn measure() -> Outcome {
     let limit = Limit::AtMost(3.0, " %");
     for (when, figures) in [
         ("after a rest", &rested),
-        ("at once after another", &unrested),
+        ("right after another", &unrested),
     ] {
         verdict(
             &format!(

@@ -1,12 +1,12 @@
-//! How many codes a second a sweep brings from broker to Redis when the broker sets no limit.
+//! How many codes per second a sweep moves from broker to Redis if the broker sets no limit.
 //!
 //! `cargo bench --bench sweep_unlimited`
 //! `cargo bench --bench sweep_unlimited -- --reference` against a Python program, in turn
 //! `cargo bench --bench sweep_unlimited -- --in-flight 8,16,32,64` for several settings
 //!
-//! The real way of a sweep, all of it: the simulated broker is a process of its own, prices go
-//! into a Redis server of one's own. The floor: 60,000 codes a second on two cores. The reference
-//! is `benches/reference/asyncio_sweep.py`; its packages are installed below `target` at the first
+//! This is a complete sweep: the simulated broker is a process of its own, and prices go to a
+//! private Redis server. Limit: at least 60,000 codes per second on two cores. The reference is
+//! `benches/reference/asyncio_sweep.py`; its packages are installed below `target` on the first
 //! run.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -24,23 +24,23 @@ use tokio_util::sync::CancellationToken;
 
 use support::{Figures, Limit, Outcome, PrivateRedis, SimProcess, thousands, verdict};
 
-/// Rounds; in each every contestant sweeps in turn.
+/// Rounds, in each of which every contestant sweeps.
 const ROUNDS: usize = 7;
 
-/// Sweeps of sise in a round; one lasts a few hundredths of a second.
+/// Sweeps of sise in a round; each takes a few hundredths of a second.
 const SWEEPS: usize = 20;
 
-/// Sweeps that nobody counts: connections, caches.
+/// Sweeps that are not counted, to warm up connections and caches.
 const WARM_UP: usize = 5;
 
-/// What is asked for, codes a second.
+/// The limit, codes per second.
 const FLOOR: f64 = 60_000.0;
 
 fn main() -> Outcome {
     support::run(measure)
 }
 
-/// The ways of the Python program.
+/// The variants of the Python program.
 const REFERENCES: [Reference; 2] = [
     Reference {
         name: "Python asyncio, 30 codes a call, pipelines",
@@ -138,7 +138,7 @@ async fn measure() -> Outcome {
             let times = best / figures.median();
             verdict(
                 &format!(
-                    "the same by {}, taking turns: sise is so many times as fast",
+                    "compared with {}, in turn: speed of sise relative to it",
                     reference.name
                 ),
                 Limit::None,
@@ -155,7 +155,7 @@ async fn measure() -> Outcome {
     Ok(())
 }
 
-/// One sweep, codes a second.
+/// Runs one sweep; returns codes per second.
 #[expect(clippy::cast_precision_loss, reason = "a few thousand codes")]
 async fn sweep(sweeper: &Sweeper, task: &Task) -> Outcome<f64> {
     let start = Instant::now();
@@ -170,8 +170,8 @@ async fn sweep(sweeper: &Sweeper, task: &Task) -> Outcome<f64> {
 }
 
 impl Reference {
-    /// The median of its sweeps, codes a second, measured by the program itself after a sweep to
-    /// warm up.
+    /// Returns the median of its sweeps in codes per second, which the program measures itself
+    /// after a warm-up.
     fn run(&self, python: &Path, broker: &str, redis: &str, symbols: &[Symbol]) -> Outcome<f64> {
         let codes: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
         let output = Command::new(python)
@@ -193,7 +193,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/reference")
 }
 
-/// A Python with the packages of the reference; made at the first call.
+/// Returns a Python with the packages of the reference, installed on the first call.
 fn python() -> Outcome<PathBuf> {
     let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reference-python");
     let python = environment.join("bin/python");

@@ -1,5 +1,5 @@
-//! Who may use the API where it is open to others: users with access tokens, each token a session of
-//! the cache service.
+//! Users of an API that is open to other hosts. Each has access tokens, and each token is a session
+//! of the cache service.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 
 use sise_cache::{Cache, CacheError, Profiles, Sessions, digest_of, name_of};
 
-/// Letters of a user's name.
+/// Longest name of a user, in characters.
 const LONGEST_NAME: usize = 64;
 
-/// Under which name the users are kept.
+/// Name of the profile that lists the users.
 const NAMES: &str = "all";
 
-/// Every token begins so, that it is known for what it is where it turns up by mistake.
+/// Prefix of every token, so that a leaked one can be recognised.
 const PREFIX: &str = "sise_";
 
-/// A session that was begun by one that was begun by another, and so on, so many times at most.
+/// Longest chain of sessions that began one another.
 const DEEPEST: usize = 8;
 
 /// Access tokens of the API.
@@ -30,22 +30,23 @@ pub struct Clients {
     names: Profiles,
 }
 
-/// What is kept with an access token.
+/// The data stored with an access token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// When it ends.
     pub until: DateTime<Utc>,
-    /// The digests of the tokens that it was begun by, the first one first: it ends with each of them.
+    /// The digests of the tokens it descends from, the first one first. It ends when any of them
+    /// ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<String>,
 }
 
-/// A session of a user, as it is listed: nobody knows the token any more.
+/// A listed session of a user. The token itself is not stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listed {
-    /// Tells it from the user's other sessions.
+    /// Id that is unique among the user's sessions.
     pub id: String,
-    /// Whose it is.
+    /// The user.
     pub user: String,
     /// When it began.
     pub since: DateTime<Utc>,
@@ -53,14 +54,14 @@ pub struct Listed {
     pub until: DateTime<Utc>,
 }
 
-/// Why access could not be given or taken.
+/// Errors of giving or removing access.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientsError {
     /// The name or the life is not allowed.
     #[error("{0}")]
     Invalid(String),
-    /// No random numbers are to be had.
-    #[error("the system gives no random numbers")]
+    /// The system provides no random numbers.
+    #[error("the system provides no random numbers")]
     Random,
     /// The store failed.
     #[error(transparent)]
@@ -68,12 +69,12 @@ pub enum ClientsError {
 }
 
 impl Clients {
-    /// Tokens live so long at least.
+    /// Shortest life of a token.
     pub const SHORTEST: Duration = Duration::from_secs(60);
-    /// Tokens live so long at most.
+    /// Longest life of a token.
     pub const LONGEST: Duration = Duration::from_secs(400 * 86_400);
 
-    /// The tokens in `cache`.
+    /// Opens the tokens in `cache`.
     #[must_use]
     pub fn new(cache: &Cache) -> Self {
         Self {
@@ -82,11 +83,12 @@ impl Clients {
         }
     }
 
-    /// Gives `user` a token that lives for `life`. It is told here and never again.
+    /// Gives `user` a token that lives for `life`. The token is only returned here.
     ///
     /// # Errors
     ///
-    /// Name or life are not allowed, there are no random numbers, or the store failed.
+    /// Returns an error if name or life are not allowed, there are no random numbers, or the store
+    /// failed.
     pub async fn add(
         &self,
         user: &str,
@@ -102,13 +104,13 @@ impl Clients {
         Ok((token, grant))
     }
 
-    /// Gives the user of a token another one, that lives for `life` but not longer than the first:
-    /// with that it ends too. `None` where the first has ended.
+    /// Gives the user of a token another token that lives for `life`, but ends no later than the
+    /// first. Returns `None` if the first has ended.
     ///
     /// # Errors
     ///
-    /// The life is not allowed, the token was itself begun by too many others, there are no random
-    /// numbers, or the store failed.
+    /// Returns an error if the life is not allowed, the chain of tokens is too long, there are no
+    /// random numbers, or the store failed.
     pub async fn add_under(
         &self,
         token: &str,
@@ -126,11 +128,11 @@ impl Clients {
         }
         if parents.len() >= DEEPEST {
             return Err(ClientsError::Invalid(format!(
-                "this token was begun by {DEEPEST} others in a row: begin one with the first of them"
+                "this token is the end of a chain of {DEEPEST} others: use the first of them instead"
             )));
         }
         parents.push(digest_of(token));
-        // What is left of the first, by the store's clock and by its own word.
+        // The remaining life of the first token, by the store's clock and by its own record.
         let lasts = left.and_then(|left| TimeDelta::from_std(left).ok());
         let until = until.min(session.value.until);
         let until = lasts.map_or(until, |left| until.min(now + left));
@@ -142,7 +144,7 @@ impl Clients {
         Ok(Some((begun, session.user, grant)))
     }
 
-    /// Begins a session of `user`, and says its token.
+    /// Begins a session of `user`, and returns its token.
     async fn begin(
         &self,
         user: &str,
@@ -158,17 +160,18 @@ impl Clients {
             [digit(byte >> 4), digit(byte & 15)]
         });
         let token: String = PREFIX.chars().chain(digits).collect();
-        // The name first: a session that nobody finds could not be ended.
+        // The name is written first: a session of an unlisted user could not be ended.
         self.names.set(NAMES, user, &()).await?;
         self.sessions().life(life).set(&token, user, grant).await?;
         Ok(token.into())
     }
 
-    /// Whose token this is; `None` where it is nobody's, or has ended, or one that it was begun by has.
+    /// Returns the user of a token; `None` if the token is unknown, or it or a token it descends
+    /// from has ended.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// Returns an error if the store failed.
     pub async fn user_of(&self, token: &str) -> Result<Option<String>, CacheError> {
         let Some(session) = self.sessions().try_get(token).await? else {
             return Ok(None);
@@ -178,11 +181,11 @@ impl Clients {
         Ok(lives.then_some(session.user))
     }
 
-    /// The digests of all tokens; some may have ended.
+    /// Returns the digests of all tokens; some may have ended.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// Returns an error if the store failed.
     pub async fn digests(&self) -> Result<HashSet<String>, CacheError> {
         let mut digests = HashSet::new();
         for user in self.users().await? {
@@ -191,11 +194,11 @@ impl Clients {
         Ok(digests)
     }
 
-    /// The sessions of `user`, or of all users, the oldest first.
+    /// Returns the sessions of `user`, or of all users, oldest first.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// Returns an error if the store failed.
     pub async fn list(&self, user: Option<&str>) -> Result<Vec<Listed>, CacheError> {
         let users = match user {
             Some(user) => vec![user.to_owned()],
@@ -222,20 +225,20 @@ impl Clients {
         Ok(all)
     }
 
-    /// Ends the session of a token, and those that it began. Says whether there was one.
+    /// Ends the session of a token, and those that it began. Returns whether there was one.
     ///
     /// # Errors
     ///
-    /// The store failed; the session may live.
+    /// Returns an error if the store failed; the session may still be valid.
     pub async fn remove(&self, token: &str) -> Result<bool, CacheError> {
         self.sessions().remove(token).await
     }
 
-    /// Ends all sessions of a user, and says how many there were.
+    /// Ends all sessions of a user, and returns how many there were.
     ///
     /// # Errors
     ///
-    /// The store failed; some may live.
+    /// Returns an error if the store failed; some sessions may still be valid.
     pub async fn remove_all(&self, user: &str) -> Result<u64, CacheError> {
         let ended = self.sessions().end_all(user).await?;
         self.names.remove(NAMES, &[user]).await?;
@@ -252,13 +255,13 @@ impl Clients {
     }
 }
 
-/// When a token ends that begins `now`.
+/// Returns when a token ends that begins at `now`.
 fn end_of(life: Duration, now: DateTime<Utc>) -> Result<DateTime<Utc>, ClientsError> {
     let is_allowed = (Clients::SHORTEST..=Clients::LONGEST).contains(&life);
     let until = TimeDelta::from_std(life).ok().map(|life| now + life);
     until.filter(|_| is_allowed).ok_or_else(|| {
         ClientsError::Invalid(format!(
-            "a token lives between {} s and {} days",
+            "the life of a token must be between {} s and {} days",
             Clients::SHORTEST.as_secs(),
             Clients::LONGEST.as_secs() / 86_400
         ))
@@ -271,7 +274,7 @@ fn check_name(name: &str) -> Result<(), ClientsError> {
         return Ok(());
     }
     Err(ClientsError::Invalid(format!(
-        "'{}' is no name of a user: allowed are {LONGEST_NAME} letters, digits, '-', '_' and '.'",
+        "'{}' is not a valid user name: use up to {LONGEST_NAME} letters, digits, '-', '_' and '.'",
         name.escape_debug()
     )))
 }

@@ -1,4 +1,5 @@
-//! The close of a day: which codes have theirs, and whether enough have for the day to be taken.
+//! The close of a day: the codes that have one, and whether they suffice for the day to count as
+//! taken.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,32 +11,32 @@ use crate::sweep::{Reason, Report};
 use sise_domain::{KrxTime, Quote, Seoul, Symbol};
 use sise_port::{Chronicle, PriceStore, StoreError};
 
-/// The name under which the last day whose close is taken outlives the process.
+/// Copy that remembers, beyond the process, the last day with a taken close.
 const CLOSED_ON: &str = "closed_on";
 
-/// The name under which it is known when the last known prices were taken.
+/// Copy that remembers when the last known prices were taken.
 const LAST_KNOWN: &str = "last_known";
 
-/// At the end of a mark that was made with the prices of a simulated broker.
+/// Suffix of a mark made with prices of a simulated broker.
 const SIMULATED: &str = " simulated";
 
 /// Prices that stand in for a close that was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct LastKnown {
-    /// The day of that close.
+    /// The day whose close they replace.
     pub of: NaiveDate,
-    /// When they were taken.
+    /// When the prices were taken.
     pub at: KrxTime,
 }
 
-/// From when until when prices are a close.
+/// The time in which a price counts as a close: from (inclusive) and until (exclusive).
 pub type Window = (KrxTime, KrxTime);
 
 /// The closes that are kept.
 ///
-/// They have no end, so that those of a simulated broker can still be there when the real one is
-/// asked: these, and what is marked with them, count for nothing then. The other way round real ones
-/// count, and stay.
+/// They do not expire, so those of a simulated broker may still be there when the real one is
+/// asked. Simulated closes and the marks made with them then do not count. The other way round,
+/// real closes count and are kept.
 #[derive(Clone)]
 pub struct Closes {
     store: Arc<dyn PriceStore>,
@@ -45,7 +46,8 @@ pub struct Closes {
 }
 
 impl Closes {
-    /// The closes in `store`; a day is taken once the share `enough` of the list has its close.
+    /// Creates the closes in `store`; a day is taken once the share `enough` of the list has a
+    /// close.
     #[must_use]
     pub fn new(store: Arc<dyn PriceStore>, chronicle: Arc<dyn Chronicle>, enough: f64) -> Self {
         Self {
@@ -56,8 +58,9 @@ impl Closes {
         }
     }
 
-    /// The same for a process that asks a simulated broker, or the real one. Where that is not said,
-    /// closes of both count.
+    /// Returns the same for a process that asks a simulated broker, or the real one.
+    ///
+    /// If this is `None`, closes of both count.
     #[must_use]
     pub fn of_broker(self, is_simulated: Option<bool>) -> Self {
         Self {
@@ -70,19 +73,19 @@ impl Closes {
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     pub async fn is_taken(&self, day: NaiveDate) -> Result<bool, StoreError> {
         let taken = self.load(CLOSED_ON).await?;
         Ok(taken.is_some_and(|taken| taken == day.to_string()))
     }
 
-    /// Marks the close of `day` as taken, or no day's.
+    /// Marks the close of `day` as taken; `None` removes the mark.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     pub async fn mark(&self, day: Option<NaiveDate>) -> Result<(), StoreError> {
-        // The mark of the real broker's close stays.
+        // A mark made with the real broker must not be replaced.
         if let (Some(day), Some(true)) = (day, self.is_simulated)
             && self.is_taken(day).await?
         {
@@ -92,21 +95,21 @@ impl Closes {
         self.save(CLOSED_ON, day).await
     }
 
-    /// Marks prices that were taken at `at` as the last known ones, in place of the close of a day.
+    /// Marks prices taken at `at` as the last known ones, in place of the close of a day.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     pub async fn mark_last_known(&self, LastKnown { of, at }: LastKnown) -> Result<(), StoreError> {
         let at = at.to_rfc3339_opts(SecondsFormat::Secs, false);
         self.save(LAST_KNOWN, format!("{of} {at}")).await
     }
 
-    /// What stands in for the last close; `None` if that was taken.
+    /// Returns the prices that stand in for the last close, or `None` if that close was taken.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     pub async fn last_known(&self) -> Result<Option<LastKnown>, StoreError> {
         let known = self.load(LAST_KNOWN).await?;
         let taken = self.load(CLOSED_ON).await?;
@@ -123,7 +126,7 @@ impl Closes {
         Ok(known.filter(|known| taken.is_none_or(|taken| taken < known.of)))
     }
 
-    /// A mark, if it counts.
+    /// Loads a mark, if it counts for this broker.
     async fn load(&self, name: &str) -> Result<Option<String>, StoreError> {
         let text = self.chronicle.load_copy(name).await?;
         Ok(text.and_then(|text| match text.strip_suffix(SIMULATED) {
@@ -139,16 +142,16 @@ impl Closes {
         self.chronicle.save_copy(name, &mark).await
     }
 
-    /// Whether what is of a simulated broker, or is not, counts here.
+    /// Whether data counts here, given whether it comes from a simulated broker.
     fn counts(&self, simulated: bool) -> bool {
         !simulated || self.is_simulated != Some(false)
     }
 
-    /// Those of `symbols` for which no price of `window` is kept.
+    /// Returns those of `symbols` for which no price of `window` is kept.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     pub async fn missing(
         &self,
         symbols: &[Symbol],
@@ -164,8 +167,9 @@ impl Closes {
         Ok(missing.map(|(symbol, _)| *symbol).collect())
     }
 
-    /// Whether a list of `codes`, of which `missing` have no close, is taken. A code that the broker
-    /// does not know has none to wait for.
+    /// Whether a list of `codes`, of which `missing` have no close, counts as taken.
+    ///
+    /// Codes that the broker does not know are not waited for.
     #[must_use]
     pub fn is_enough(&self, codes: usize, missing: usize, unknown: usize) -> bool {
         let had = codes.saturating_sub(missing);
@@ -175,7 +179,7 @@ impl Closes {
 }
 
 impl Report {
-    /// The codes that this pass found the broker not to know.
+    /// Returns the codes that the broker did not know in this pass.
     #[must_use]
     pub fn unknown(&self) -> Vec<Symbol> {
         let unknown = self.missing.iter().filter(|m| m.reason == Reason::Unknown);
@@ -259,7 +263,7 @@ mod tests {
         assert_eq!(either.last_known().await, Ok(Some(known)));
         assert_eq!(real.last_known().await, Ok(None));
         real.mark_last_known(known).await.unwrap();
-        // Nor does the close that was tried out end what is last known of the real one.
+        // A simulated close does not end the last known prices of the real broker.
         trial.mark(Some(day)).await.unwrap();
         assert_eq!(real.last_known().await, Ok(Some(known)));
         assert_eq!(real.is_taken(day).await, Ok(false));
@@ -269,7 +273,7 @@ mod tests {
         trial.mark(Some(day)).await.unwrap();
         assert_eq!(real.is_taken(day).await, Ok(true));
         assert_eq!(trial.is_taken(day).await, Ok(true));
-        // As marks are that say nothing of the broker.
+        // Marks without a suffix count for both brokers.
         let mark = store.load_copy(CLOSED_ON).await.unwrap();
         assert_eq!(mark.as_deref(), Some("2026-11-20"));
     }
@@ -281,7 +285,7 @@ mod tests {
             (100, 0, 0, true),
             (100, 10, 0, true),
             (100, 11, 0, false),
-            // A code that the broker does not know has no close to wait for.
+            // A code that the broker does not know is not waited for.
             (3, 2, 2, true),
             (3, 2, 1, false),
             (3, 3, 3, false),

@@ -1,4 +1,4 @@
-//! The long-lived process: signals, and the tasks that a stop ends.
+//! The long-running process: its signals and tasks.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use sise_net::supervisor::{GRACE, Supervisor, TaskEnded};
 
-/// What asked the process to stop.
+/// The signal that asked the process to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// Ctrl-C.
@@ -18,7 +18,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// The exit code by convention: 128 and the signal's number.
+    /// Returns the conventional exit code: 128 plus the signal's number.
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
@@ -29,13 +29,13 @@ impl Signal {
     }
 }
 
-/// Why the daemon ended by itself.
+/// Errors that end the daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError<E> {
-    /// The work did not begin.
+    /// The preparation failed.
     #[error("{0}")]
     Unprepared(E),
-    /// A vital task ended unasked; the others were stopped.
+    /// A vital task ended unexpectedly; the others were stopped.
     #[error(transparent)]
     Ended(#[from] TaskEnded),
     /// Signals cannot be received.
@@ -47,7 +47,7 @@ pub enum DaemonError<E> {
 ///
 /// # Errors
 ///
-/// The handlers cannot be installed.
+/// Returns an error if the handlers cannot be installed.
 pub async fn signalled() -> io::Result<Signal> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -59,12 +59,13 @@ pub async fn signalled() -> io::Result<Signal> {
     }
 }
 
-/// Prepares, and then leaves the work to the tasks of `supervisor` until a signal, or until one that
-/// is vital ends. Signals are heard from the first moment, whatever `prepare` waits for.
+/// Prepares, and then runs the tasks of `supervisor` until a signal or until a vital task ends.
+///
+/// Signals are handled from the start, even while `prepare` waits.
 ///
 /// # Errors
 ///
-/// The preparation failed, or a vital task ended: the rest was stopped.
+/// Returns an error if the preparation failed or a vital task ended, after stopping the rest.
 pub async fn run<E>(
     prepare: impl Future<Output = Result<(), E>>,
     supervisor: Supervisor,
@@ -83,7 +84,7 @@ pub async fn run<E>(
     if let Ok(signal) = &outcome {
         tracing::info!(
             ?signal,
-            "stopping: what is in flight ends within {} s",
+            "stopping: work in flight ends within {} s",
             GRACE.as_secs()
         );
     }

@@ -1,4 +1,4 @@
-//! How fresh the list is: when each code was last written, and what follows from it.
+//! Freshness of the universe: when each code was last written.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,18 +8,18 @@ use tokio::time::Instant;
 
 use sise_domain::{Quote, Symbol, Universe};
 
-/// Remembers when each code's price was last written by this process.
+/// When each code's price was last written by this process.
 #[derive(Debug, Default)]
 pub struct Freshness {
     written: Mutex<HashMap<Symbol, Instant>>,
 }
 
-/// The list's freshness at one instant.
+/// The freshness of the universe at one instant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Freshly {
-    /// Share of the list whose price is younger than its life, 0 to 1.
+    /// Share of the universe with a price younger than its life, 0 to 1.
     pub share: f64,
-    /// Ages of the prices that were ever written, youngest first.
+    /// Ages of all prices that were ever written, youngest first.
     pub ages: Vec<Duration>,
 }
 
@@ -33,19 +33,19 @@ impl Freshness {
         }
     }
 
-    /// All prices are older by `by` than this process could see: the host slept.
+    /// Makes all prices older by `by`, for the time that the host was suspended.
     pub fn age(&self, by: Duration) {
         self.written().retain(|_, at| match at.checked_sub(by) {
             Some(earlier) => {
                 *at = earlier;
                 true
             }
-            // Before the clock began, so long dead.
+            // Before the start of the clock, so long expired.
             None => false,
         });
     }
 
-    /// How fresh `universe` is, with prices that live for `ttl`.
+    /// Returns the freshness of `universe`, with prices that live for `ttl`.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
@@ -68,13 +68,13 @@ impl Freshness {
     }
 
     fn written(&self) -> MutexGuard<'_, HashMap<Symbol, Instant>> {
-        // An insert that panicked left the map whole.
+        // A panic during an insert leaves the map consistent.
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Freshly {
-    /// The age below which the share `quantile` of the prices lies.
+    /// Returns the age at a `quantile` of the prices.
     #[must_use]
     pub fn age(&self, quantile: f64) -> Option<Duration> {
         #[expect(

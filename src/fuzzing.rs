@@ -1,13 +1,13 @@
-//! The parsers as the fuzzer sees them (`fuzz/`): each takes any bytes, and panics where what it
-//! read breaks a rule. Built for that and for tests alone.
+//! Fuzz targets for the parsers (`fuzz/`): each takes any bytes and panics if the result breaks an
+//! invariant. Built only for fuzzing and tests.
 
 use crate::domain::Quote;
 use crate::{config, domain, kis, store, universe};
 
-/// A parser with its rules.
+/// A parser with its invariants.
 pub type Target = fn(&[u8]);
 
-/// All of them by name. The seeds of each are in the folder of that name in `fuzz/seeds`.
+/// All targets by name. The seeds of each are in the folder of that name in `fuzz/seeds`.
 pub const TARGETS: &[(&str, Target)] = &[
     ("answers", store::oracle::answers),
     ("archive", kis::oracle::archive),
@@ -23,14 +23,14 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("token", kis::oracle::token),
 ];
 
-/// A message of the live feed, and what is kept of it.
+/// Parses a message of the live feed, and stores and reads back the result.
 fn messages(bytes: &[u8]) {
     for quote in kis::oracle::messages(bytes) {
         kept(&quote);
     }
 }
 
-/// An answer of the broker, and what is kept of it.
+/// Parses an answer of the broker, and stores and reads back the result.
 fn quotes(bytes: &[u8]) {
     kis::oracle::drift(bytes);
     for quote in kis::oracle::quotes(bytes) {
@@ -38,7 +38,7 @@ fn quotes(bytes: &[u8]) {
     }
 }
 
-/// A quote reads back from the store as it was.
+/// Checks that a quote reads back from the store unchanged.
 fn kept(quote: &Quote) {
     let kept = serde_json::to_vec(quote).unwrap_or_default();
     store::oracle::object(&kept);

@@ -1,7 +1,8 @@
-//! From what happens to the journal: a queue that never holds anybody up, and one who writes.
+//! The event log of this process: a queue that never blocks, and a task that writes it to the
+//! store.
 //!
-//! While the store is away the newest entries are kept here and written later; what finds no room
-//! is counted, and the count is an entry too.
+//! While the store is unreachable the newest entries are kept here and written later. Entries that
+//! do not fit are counted, and the count becomes an entry too.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,32 +20,32 @@ use sise_net::supervisor::Tasks;
 use sise_port::clock::Clock;
 use sise_port::{Journal, Place, Recorder};
 
-/// Events between two looks of who writes.
+/// Capacity of the queue between two reads of the writing task.
 const QUEUE: usize = 1_024;
 
-/// Entries that are kept while the store is away.
+/// Maximum number of entries kept while the store is unreachable.
 const KEPT: usize = 1_000;
 
-/// Pauses between two attempts, growing from the first to the last, half of it at random.
+/// First and last back-off pause between attempts; half of each is jitter.
 const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 
-/// After the stop what is left is written within this time.
+/// Longest time to write what is left after the stop.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The end of the queue that is told.
+/// The sending end of the queue.
 pub struct Notebook {
     queue: mpsc::Sender<(KrxTime, Event)>,
     lost: Arc<AtomicU64>,
     clock: Clock,
 }
 
-/// The other end of the queue.
+/// The receiving end of the queue.
 pub struct Notes {
     queue: mpsc::Receiver<(KrxTime, Event)>,
     lost: Arc<AtomicU64>,
 }
 
-/// A queue of what happens, by the time of `clock`.
+/// Creates a queue of events, timed by `clock`.
 #[must_use]
 pub fn notebook(clock: Clock) -> (Notebook, Notes) {
     let (sender, receiver) = mpsc::channel(QUEUE);
@@ -70,7 +71,7 @@ impl Recorder for Notebook {
     }
 }
 
-/// Writes what was noted into the journal.
+/// Writes queued events to the event log.
 pub struct Scribe {
     notes: Notes,
     journal: Arc<dyn Journal>,
@@ -82,7 +83,7 @@ pub struct Scribe {
     is_away: bool,
 }
 
-/// An entry that is to be written, or may still grow.
+/// An entry that is still to be written, or may still grow.
 struct Page {
     entry: Entry,
     place: Option<Place>,
@@ -91,7 +92,7 @@ struct Page {
 }
 
 impl Scribe {
-    /// Writes `notes` into `journal` as those of `process`.
+    /// Creates a scribe that writes `notes` to `journal` as entries of `process`.
     #[must_use]
     pub fn new(notes: Notes, journal: Arc<dyn Journal>, process: String, clock: Clock) -> Self {
         let [pause, _] = AGAIN;
@@ -107,9 +108,9 @@ impl Scribe {
         }
     }
 
-    /// Writes under `tasks` until they stop, and then what is left.
+    /// Writes under `tasks` until they stop, and then writes what is left.
     pub fn start(self, tasks: &Tasks) {
-        // What is written and what is not outlives a run that broke off.
+        // Shared, so that the state survives a run that was interrupted.
         let this = Arc::new(Mutex::new(self));
         tasks.lasting("journal", move |stop| {
             let this = Arc::clone(&this);
@@ -134,11 +135,11 @@ impl Scribe {
         }
         if timeout(LAST_WORDS, self.write(None)).await.is_err() || self.has_unwritten() {
             let count = self.pages.iter().filter(|page| !page.is_written).count();
-            tracing::warn!(count, "entries of the journal could not be written");
+            tracing::warn!(count, "entries of the event log could not be written");
         }
     }
 
-    /// Writes what was noted, and ends.
+    /// Writes what is queued, and ends.
     pub async fn close(mut self) {
         let stop = CancellationToken::new();
         stop.cancel();
@@ -149,7 +150,7 @@ impl Scribe {
         self.pages.iter().any(|page| !page.is_written)
     }
 
-    /// Makes an entry of an event, or lets an earlier one grow.
+    /// Adds an entry for an event, or extends an earlier one.
     fn take(&mut self, at: KrxTime, event: Event) {
         for page in self.pages.iter_mut().rev().filter(|page| page.may_grow) {
             if page.entry.absorb(at, &event) {
@@ -177,11 +178,11 @@ impl Scribe {
         }
     }
 
-    /// Writes what can be written until `stop`; says when to try the rest.
+    /// Writes entries until `stop` or an error; returns when to try again.
     async fn write(&mut self, stop: Option<&CancellationToken>) -> Duration {
         let [first, last] = AGAIN;
         for page in self.pages.iter_mut().filter(|page| !page.is_written) {
-            // Between two entries only: one that is under way would be written twice.
+            // Only between entries: one that is interrupted would be written twice.
             if stop.is_some_and(CancellationToken::is_cancelled) {
                 return Duration::ZERO;
             }
@@ -193,7 +194,7 @@ impl Scribe {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut self.is_away, true) {
-                        tracing::warn!(%error, "the journal cannot be written; the newest {KEPT} entries are kept");
+                        tracing::warn!(%error, "the event log cannot be written; the newest {KEPT} entries are kept");
                     }
                     let pause = self.pause.mul_f64(1.0 - fastrand::f64() / 2.0);
                     self.pause = (self.pause * 2).min(last);
@@ -203,7 +204,7 @@ impl Scribe {
         }
         self.pages.retain(|page| page.may_grow);
         if std::mem::take(&mut self.is_away) {
-            tracing::info!("the journal is written again");
+            tracing::info!("the event log is being written again");
         }
         let count = self.notes.lost.swap(0, Ordering::Relaxed);
         if count > 0 {

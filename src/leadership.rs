@@ -1,5 +1,5 @@
-//! Of all the processes on one store one does what is done once, such as sweeping: this process's
-//! part in that.
+//! Leader election: of all processes on one store, one does the work that must be done once, such
+//! as sweeping.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,44 +19,44 @@ use sise_port::{
     Unrecorded, Written,
 };
 
-/// Who follows looks this often whether the lead is free: a leader that stops in order is
-/// followed within a second.
+/// Interval at which a follower checks whether the lead is free. If the leader stops gracefully, it
+/// is replaced within a second.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The lease ends this share of its life before the others are promised that it has, so that
-/// looking and starting fit in.
+/// Share of the configured life for which the lease is taken. The rest leaves others time to notice
+/// its end and start within that life.
 const MARGIN: f64 = 0.9;
 
-/// How this process stands, as far as it knows.
+/// The standing of this process, as far as it knows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Post {
-    /// It leads until the lease ends.
+    /// This process leads until the lease ends.
     Leads {
-        /// The lease as it stands in the store.
+        /// The lease in the store.
         leader: Leader,
         /// When it ends, if it is not renewed.
         until: Instant,
         /// When this process took it, by its own clock.
         taken_at: KrxTime,
-        /// The same by the monotonic clock, which nobody sets.
+        /// The same by the monotonic clock, which cannot be set.
         taken: Instant,
     },
-    /// Another one leads.
+    /// Another process leads.
     Follows(Leader),
-    /// Nobody is known to lead: the store is away, or was not asked yet.
+    /// The leader is not known: the store is unreachable or was not asked yet.
     Unknown,
 }
 
-/// What one process does for all.
+/// A duty that one process does for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duty {
-    /// It sweeps.
+    /// Sweeping.
     Sweeps,
-    /// It watches by the rules of alerts.
+    /// Firing alerts.
     Alerts,
 }
 
-/// This process among those who may lead.
+/// This process as a candidate for the lead.
 pub struct Candidate {
     lease: Arc<dyn Leadership>,
     duty: Duty,
@@ -65,12 +65,12 @@ pub struct Candidate {
     clock: Clock,
     recorder: Arc<dyn Recorder>,
     post: watch::Sender<Post>,
-    /// Told when this process is to step back.
+    /// Notified to step back.
     steps_back: Notify,
 }
 
 impl Candidate {
-    /// A candidate called `process` for a lease of `life`.
+    /// Creates a candidate called `process` for a lease of `life`.
     #[must_use]
     pub fn new(lease: Arc<dyn Leadership>, process: String, life: Duration, clock: Clock) -> Self {
         Self {
@@ -85,27 +85,28 @@ impl Candidate {
         }
     }
 
-    /// Leads in something else than the sweeps.
+    /// Sets a duty other than sweeping.
     #[must_use]
     pub fn for_duty(mut self, duty: Duty) -> Self {
         self.duty = duty;
         self
     }
 
-    /// Tells `recorder` of every change of the lead that this process has a part in.
+    /// Reports every change of the lead that involves this process to `recorder`.
     #[must_use]
     pub fn recorded_by(mut self, recorder: Arc<dyn Recorder>) -> Self {
         self.recorder = recorder;
         self
     }
 
-    /// What this process calls itself.
+    /// Returns the name of this process.
     #[must_use]
     pub fn process(&self) -> &str {
         &self.process
     }
 
-    /// How this process stands. A lease that has ended is no lead, whether or not that was noticed.
+    /// Returns the standing of this process. A lease that has ended is no lead, even if the end was
+    /// not noticed.
     #[must_use]
     pub fn post(&self) -> Post {
         let post = self.post.borrow().clone();
@@ -115,7 +116,7 @@ impl Candidate {
         }
     }
 
-    /// The number of the lead that this process has.
+    /// Returns the fencing token of this process's lead, if it leads.
     #[must_use]
     pub fn lead(&self) -> Option<Lead> {
         match self.post() {
@@ -124,19 +125,19 @@ impl Candidate {
         }
     }
 
-    /// Told of every change of [`Candidate::post`].
+    /// Returns a receiver of every change of [`Candidate::post`].
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<Post> {
         self.post.subscribe()
     }
 
-    /// Has another one lead: this process gives the lead back and asks for it again after the life
-    /// of a lease, when somebody else has taken it or nobody wants it.
+    /// Lets another process lead. This process gives the lead back and only asks for it again after
+    /// the life of a lease, if it is still free.
     pub fn step_back(&self) {
         self.steps_back.notify_one();
     }
 
-    /// Takes part under `tasks`, as the task of this name; then gives the lead back.
+    /// Takes part under `tasks` in the task of this name, and then gives the lead back.
     pub fn start(self: Arc<Self>, task: &'static str, tasks: &Tasks) {
         tasks.lasting(task, move |stop| {
             let this = Arc::clone(&self);
@@ -163,20 +164,20 @@ impl Candidate {
     }
 
     async fn resign(&self) {
-        // What is in flight may still be written: the store takes it until another one leads.
+        // Writes in flight may still succeed: the store accepts them until another process leads.
         let Post::Leads { leader, .. } = self.post() else {
             return;
         };
         match self.lease.resign(&self.process).await {
             Ok(()) => self.tell(Leading::GivenBack, leader.lead, None),
             Err(error) => {
-                tracing::warn!(%error, "the lead could not be given back; it ends by itself");
+                tracing::warn!(%error, "could not give the lead back; it ends by itself");
                 self.tell(Leading::Lost, leader.lead, None);
             }
         }
     }
 
-    /// Asks for the lead once; says when to ask again.
+    /// Asks for the lead once; returns when to ask again.
     pub async fn campaign(&self) -> Duration {
         let asked = Instant::now();
         let standing = self.lease.campaign(&self.process, self.life).await;
@@ -201,7 +202,7 @@ impl Candidate {
                 (post, self.life / 3)
             }
             Ok(Standing::Following(leader)) => (Post::Follows(leader), LOOK.min(self.life / 3)),
-            // A lead is held until it ends; the store may come back before that.
+            // The lead is kept until it ends; the store may come back before that.
             Err(_) => (self.post(), LOOK.min(self.life / 3)),
         };
         self.take(post);
@@ -244,7 +245,7 @@ impl Candidate {
 }
 
 impl Duty {
-    /// Says how this process stands now.
+    /// Logs the standing of this process.
     fn say(self, post: &Post) {
         match (self, post) {
             (Self::Sweeps, Post::Leads { leader, .. }) => {
@@ -270,22 +271,24 @@ impl Duty {
     }
 }
 
-/// A store through which only the leader writes. A leader that was paused longer than its lease is
-/// refused here by its own clock, and by the store through the number of its lead.
+/// A store that only the leader can write to.
+///
+/// A leader that was paused for longer than its lease is refused here by its own clock, and in the
+/// store by its fencing token.
 pub struct LeaderStore<S: ?Sized> {
     store: Arc<S>,
     candidate: Arc<Candidate>,
 }
 
 impl<S: ?Sized> LeaderStore<S> {
-    /// The way into `store` for what `candidate` writes.
+    /// Wraps `store` for the writes of `candidate`.
     #[must_use]
     pub fn new(store: Arc<S>, candidate: Arc<Candidate>) -> Self {
         Self { store, candidate }
     }
 
-    /// The lead under which what was fetched at these times may be written; `lead` names what is
-    /// refused where this process has none.
+    /// Returns the lead under which prices fetched at these times may be written. If this process
+    /// does not lead, the error names `lead`.
     fn lead_over(
         &self,
         mut fetched_at: impl Iterator<Item = KrxTime>,
@@ -302,14 +305,14 @@ impl<S: ?Sized> LeaderStore<S> {
             let lead = lead.unwrap_or(Lead(0));
             return Err(StoreError::Superseded { lead });
         };
-        // A clock that was set back meanwhile showed too late a time then.
+        // If the clock was set back since, `taken_at` is too late.
         let now = (self.candidate.clock)();
         let led = TimeDelta::from_std(taken.elapsed()).unwrap_or(TimeDelta::MAX);
         let began = now
             .checked_sub_signed(led)
             .map_or(taken_at, |began| began.min(taken_at));
-        // Fetched before this lead began, or by a clock that tells nothing of that: another one may
-        // have written newer ones in between.
+        // Prices fetched before this lead began, or at times that the clock cannot place, are
+        // refused: another leader may have written newer ones in between.
         if fetched_at.all(|at| began <= at && at <= now) {
             Ok(leader.lead)
         } else {

@@ -1,4 +1,4 @@
-//! What is known of each code from sweep to sweep, kept beside the prices.
+//! The ledger: what is known of each code from sweep to sweep, stored beside the prices.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,15 +10,15 @@ use crate::sweep::Report;
 use sise_domain::{KrxTime, Quote, Row, Status, Symbol};
 use sise_port::{Lead, Ledger, StoreError};
 
-/// Keeps the ledger of a store, one write a pass.
+/// Keeps the ledger of a store, with one write per pass.
 pub struct LedgerKeeper {
     ledger: Arc<dyn Ledger>,
-    /// What passes that are under way have written so far.
+    /// What the passes under way have written so far.
     written: PlainMutex<HashMap<Symbol, Written>>,
     known: Mutex<Known>,
 }
 
-/// What counts of a quote.
+/// The parts of a quote that matter here.
 #[derive(Debug, Clone, Copy)]
 struct Written {
     at: KrxTime,
@@ -29,14 +29,14 @@ struct Written {
 #[derive(Default)]
 struct Known {
     rows: HashMap<Symbol, Row>,
-    /// The lead that they belong to: before and after it others may write.
+    /// The lead that the rows belong to: outside of it other processes may write.
     lead: Option<Lead>,
-    /// What stood in the store when the lead began is in them.
+    /// Whether the rows that were in the store when the lead began are included.
     is_read: bool,
 }
 
 impl LedgerKeeper {
-    /// A keeper of `ledger`.
+    /// Creates a keeper of `ledger`.
     #[must_use]
     pub fn new(ledger: Arc<dyn Ledger>) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl LedgerKeeper {
         }
     }
 
-    /// Quotes were written.
+    /// Notes quotes that were written.
     pub fn note(&self, quotes: &[Quote]) {
         self.written().extend(quotes.iter().map(|quote| {
             let held = Written {
@@ -58,12 +58,12 @@ impl LedgerKeeper {
         }));
     }
 
-    /// The passes that are under way get no rows.
+    /// Drops the notes of passes under way, which then get no rows.
     pub fn forget(&self) {
         self.written().clear();
     }
 
-    /// What was written of `codes`: those of another pass that is under way wait for its end.
+    /// Takes the notes of `codes`. Those of other passes under way stay until their end.
     fn take(&self, codes: &[Symbol]) -> Vec<(Symbol, Written)> {
         let mut written = self.written();
         let taken = codes
@@ -76,12 +76,12 @@ impl LedgerKeeper {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The pass over `codes` that began at `sweep` is over: every code of it gets its row. With
-    /// `lead` only while no later lead has written.
+    /// Ends the pass over `codes` that began at `sweep`: every code gets its row. With `lead` the
+    /// rows are only written while no later lead has written.
     ///
     /// # Errors
     ///
-    /// The store did not take the rows; the next pass brings them.
+    /// Returns an error if the store did not take the rows; the next pass writes them.
     pub async fn settle(
         &self,
         codes: &[Symbol],
@@ -161,7 +161,7 @@ mod tests {
         }
     }
 
-    /// A pass of one minute that brought a price.
+    /// Makes a pass of one minute that brought a price.
     async fn pass(keeper: &LedgerKeeper, minute: i64, price: i64, lead: u64) {
         keeper.note(&[quote(minute, price)]);
         let lead = Some(Lead(lead));
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(polled(&store).await.unchanged_since, at(0));
         pass(&second, 3, 101, 2).await;
         pass(&second, 4, 100, 2).await;
-        // What it knew of its first lead is of no use: the price was another one meanwhile.
+        // What it knows from its first lead is outdated: the price changed meanwhile.
         pass(&first, 5, 100, 3).await;
         assert_eq!(polled(&store).await.unchanged_since, at(4));
         assert_eq!(polled(&store).await.sweep, at(5));
@@ -198,7 +198,7 @@ mod tests {
         let keeper = LedgerKeeper::new(store.clone());
         let other: Symbol = "000660".parse().unwrap();
         let codes = [symbol(), other];
-        // The long pass began at 0 and is half way through.
+        // The long pass began at minute 0 and is half done.
         keeper.note(&[Quote::sample(other, 50, at(1)), quote(1, 100)]);
         keeper.note(&[quote(2, 101)]);
         let done = report(Vec::new());

@@ -11,8 +11,9 @@
 //! # }
 //! ```
 //!
-//! [`Reader::ask`] says more of a read: how old a price may be, what may stand in for one, and by when.
-//! Such a program turns default features off and builds neither web server nor simulator.
+//! [`Reader::ask`] gives more control over a read: how old a price may be, whether an expired one
+//! will do, and how long to wait. Such a program can turn default features off, and then builds
+//! neither web server nor simulator.
 //!
 //! # The way the data flows
 //!
@@ -28,32 +29,32 @@
 //!                       '----> alerts -> log, journal, stream, webhook
 //! ```
 //!
-//! The trades of the watched codes are streamed: `feed` writes them beside what the sweeps write, and
-//! where some may have been missed the codes are asked for at once.
+//! The trades of the watched codes are streamed: `feed` writes them in addition to what the sweeps
+//! write. If some may have been missed, it asks for the codes at once.
 //!
-//! Where several app keys share a sweep, `fleet` stands between sweep and source: the leader's
-//! batches go through Redis to whichever process has a call to spare, and come back to be written.
+//! If several app keys share a sweep, `fleet` is between sweep and source: the leader's batches go
+//! through Redis to any process with a spare call, and the answers come back to be written.
 //!
-//! `cache` keeps what else is hot on the store's connection, for any program; with it `watch` keeps
-//! the lists of codes that are refreshed more often, and `movers` ranks what each sweep wrote.
+//! `cache` offers general caching on the store's connection to any program. On top of it, `watch`
+//! keeps the lists of codes that are refreshed more often, and `movers` ranks what each sweep
+//! wrote.
 //!
-//! Every write to the store tells all processes of it: `board` has each price in memory as it stands
-//! there, and answers the API; `alerts` watches what changes on it, and one of all processes tells
-//! what the rules ask for.
+//! Every write to the store is published to all processes: `board` mirrors the prices in memory and
+//! answers the API. `alerts` checks the changes against rules, and one process fires the alerts.
 //!
-//! The limiter sits inside the one function that sends a request, so nothing can go around it.
+//! The limiter is inside the one function that sends requests, so nothing can bypass it.
 //!
 //! # Layout
 //!
-//! The crates below the product keep their direction by the compiler, the modules of the product by
-//! `tests/it/layers.rs`. `docs/architecture.md` says what each of them is.
+//! The compiler enforces the direction of dependencies between the crates, and `tests/it/layers.rs`
+//! that between the modules. `docs/architecture.md` describes each of them.
 //!
 //! ```text
 //!  edge      cli -> daemon -> api -> status -> schedule -> freshness, telemetry      setup, config
 //!  service   universe  sweep -> ledger  reader  fleet, presence -> leadership, provenance  journal  ping
 //!            alerts -> board, feed, watch, closes, movers
 //!  ---------------------------------------------------------------------------------------- crates
-//!            cache -> store      kis      (adapters: kis and store never meet)      sim stands apart
+//!            cache -> store      kis      (adapters: kis and store never meet)      sim is separate
 //!            pace   net   port
 //!            domain
 //! ```

@@ -1,4 +1,4 @@
-//! The `sise` program: hands over to the command line.
+//! The `sise` program: runs the command line.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,10 @@
-//! The stocks of the day by change rate, volume, traded value and market capitalisation.
+//! Rankings of the stocks of the day by change rate, volume, traded value and market
+//! capitalisation.
 //!
-//! After each sweep they are ranked by what stands in the store, whoever wrote it, so that a ranking
-//! and the prices under it are of one piece: `realtime:rank:<measure>` lives as long as a price.
-//! When the close is taken, `close:rank:<measure>` is ranked by the closes and stays until the next.
+//! After each sweep, they are computed from the prices in the store, whichever process wrote them,
+//! so that a ranking matches the prices in it. `realtime:rank:<measure>` lives as long as a price.
+//! When the close is taken, `close:rank:<measure>` is computed from the closes and stays until the
+//! next.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use sise_cache::{Cache, CacheError, NewRanking, Ranked, Ranking};
 use sise_domain::{KrxTime, Measure, Quote, Symbol, Universe};
 use sise_port::{PriceStore, StoreError};
 
-/// Places that are read at once where a market is picked out.
+/// Places read per page if only one market is picked.
 const PAGE: u64 = 500;
 
 /// Ranks the stocks of the day.
@@ -24,19 +26,19 @@ pub struct Movers {
     life: Duration,
 }
 
-/// Which end of a ranking.
+/// An end of a ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The highest numbers first.
+    /// Highest numbers first.
     Highest,
-    /// The lowest numbers first.
+    /// Lowest numbers first.
     Lowest,
 }
 
-/// Which prices a ranking is of.
+/// The prices that a ranking is based on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prices {
-    /// The live ones.
+    /// The live prices.
     Realtime,
     /// The last closes.
     Close,
@@ -45,22 +47,22 @@ pub enum Prices {
 /// The top of a ranking.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Top {
-    /// Which prices it is of.
+    /// The prices that it is based on.
     pub prices: Prices,
-    /// The places, in order; where a market was picked out, those within it.
+    /// The places, in order; if one market was picked, those within it.
     pub places: Vec<Place>,
 }
 
 /// A place in the top of a ranking.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Place {
-    /// 1 for the first.
+    /// Rank, from 1.
     pub rank: u64,
-    /// Which stock.
+    /// The stock.
     pub code: Symbol,
-    /// By which number.
+    /// The number it is ranked by.
     pub number: f64,
-    /// Its price; `None` where it has gone meanwhile.
+    /// Its price; `None` if it has expired meanwhile.
     pub quote: Option<Box<Quote>>,
 }
 
@@ -76,8 +78,10 @@ pub enum MoversError {
 }
 
 impl Movers {
-    /// Ranks what stands in `store`, into the same store: `cache` is on it, and `namespace` is what is
-    /// put in front of the keys there. A ranking lives for `life`.
+    /// Creates rankings of the prices in `store`.
+    ///
+    /// They are written to the same Redis: `cache` uses it, and `namespace` is its key prefix. A
+    /// live ranking lives for `life`.
     #[must_use]
     pub fn new(store: Arc<dyn PriceStore>, cache: &Cache, namespace: &str, life: Duration) -> Self {
         let below = |kind: &str| match namespace {
@@ -92,12 +96,13 @@ impl Movers {
         }
     }
 
-    /// Ranks the stocks of the day by their live prices, and by their closes if these were taken, at
-    /// `closes_since` or later.
+    /// Ranks the stocks of the day by their live prices.
+    ///
+    /// If closes were taken, at `closes_since` or later, ranks them by their closes too.
     ///
     /// # Errors
     ///
-    /// As [`Movers::rank`]; one of the two may have been done.
+    /// Returns the errors of [`Movers::rank`]; one of the two may have been done.
     pub async fn rank_day(
         &self,
         universe: &Universe,
@@ -110,12 +115,14 @@ impl Movers {
         live.map(drop)
     }
 
-    /// Ranks all of `universe` that has a price, of `since` or later, all measures in one round trip.
-    /// Says how many have.
+    /// Ranks the stocks of `universe` that have a price of `since` or later, and returns their
+    /// number.
+    ///
+    /// All measures are written in one round trip.
     ///
     /// # Errors
     ///
-    /// The store failed; the rankings before stay for the rest of their life.
+    /// Returns an error if the store fails. Earlier rankings then stay until they expire.
     pub async fn rank(
         &self,
         universe: &Universe,
@@ -125,7 +132,7 @@ impl Movers {
         let symbols: Vec<Symbol> = universe.symbols().collect();
         let quotes = self.quotes(&symbols, prices).await?;
         let mut quotes: Vec<Box<Quote>> = quotes.into_iter().flatten().collect();
-        // A close stays: that of a code which was not asked for since is of an earlier day.
+        // Closes do not expire, so that of a code not asked since is from an earlier day.
         quotes.retain(|quote| since.is_none_or(|since| since <= quote.fetched_at));
         let rankings = Measure::ALL.map(|measure| self.ranking(measure, prices));
         let new = Measure::ALL
@@ -146,11 +153,14 @@ impl Movers {
         Ok(quotes.len())
     }
 
-    /// The `count` stocks at one end of a ranking that `picks` lets pass, with their prices: of the
-    /// live ranking, or of the last close where there is none.
+    /// Returns the first `count` stocks at one end of a ranking that `picks` accepts, with their
+    /// prices.
+    ///
+    /// The ranking is the live one or, if there is none, that of the last close.
     ///
     /// # Errors
     ///
+    /// Returns an error if the store fails.
     /// The store failed.
     pub async fn top(
         &self,
@@ -203,12 +213,12 @@ impl Movers {
                 End::Lowest => ranking.try_get_lowest(skip, PAGE).await?,
             };
             let is_last = u64::try_from(page.len()).is_ok_and(|size| size < PAGE);
-            // What another program put there and is no code has no place.
+            // Members written by other programs that are not codes are ignored.
             let codes = page.into_iter().filter_map(|(member, number)| {
                 let code = member.parse().ok()?;
                 picks(code).then_some((code, number))
             });
-            // Ranked anew between two pages, a stock may stand on both.
+            // If the ranking changes between two pages, a stock may be on both.
             for (code, number) in codes {
                 if found.iter().all(|(held, _)| *held != code) {
                     found.push((code, number));

@@ -1,5 +1,5 @@
-//! The dead man's call: somebody outside hears of every good sweep, and raises the alarm when
-//! nothing is heard any more.
+//! The dead man's switch: an outside service is called after every successful sweep, and raises the
+//! alarm when the calls stop.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use sise_net::outbound;
 /// Longest time a call may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Calls one address.
+/// The caller of one address.
 pub struct Ping {
     client: Client,
     url: SecretString,
@@ -23,11 +23,11 @@ pub struct Ping {
 }
 
 impl Ping {
-    /// Calls of `url`.
+    /// Creates a caller of `url`.
     ///
     /// # Errors
     ///
-    /// The address is none, or the TLS set-up of the machine is unusable.
+    /// Returns an error if the address is not valid or the TLS set-up of the machine is unusable.
     pub fn new(url: SecretString) -> Result<Self, String> {
         let trouble = |error: &dyn fmt::Display| format!("no client for journal.ping_url: {error}");
         let address = Url::parse(url.expose_secret()).map_err(|error| trouble(&error))?;
@@ -40,13 +40,13 @@ impl Ping {
         })
     }
 
-    /// Calls once. A failure is counted, and said where the call before did not fail.
+    /// Calls once. Failures are counted; only the first in a row is logged.
     pub async fn call(&self) {
         let answer = self.client.get(self.url.expose_secret()).send().await;
         let trouble = match answer {
             Ok(answer) if answer.status().is_success() => None,
             Ok(answer) => Some(format!("HTTP {}", answer.status().as_u16())),
-            // The address is the secret.
+            // The address is a secret, so it must not be in the error.
             Err(error) => Some(causes(&error.without_url())),
         };
         let outcome = if trouble.is_none() { "ok" } else { "failed" };
@@ -55,9 +55,9 @@ impl Ping {
         match trouble {
             Some(trouble) if !had_failed => tracing::warn!(
                 %trouble,
-                "the call of journal.ping_url failed; sweeps go on, the next failures are only counted"
+                "the call of journal.ping_url failed; sweeps go on, further failures are only counted"
             ),
-            None if had_failed => tracing::info!("the call of journal.ping_url is heard again"),
+            None if had_failed => tracing::info!("the call of journal.ping_url succeeds again"),
             _ => {}
         }
     }

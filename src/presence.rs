@@ -1,4 +1,4 @@
-//! This process among all that are on the store: it says every few seconds what it is and does.
+//! The presence of this process on the store: every few seconds it reports what it is and does.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,19 +15,19 @@ use sise_net::supervisor::Tasks;
 use sise_pace::Pacer;
 use sise_port::Roster;
 
-/// How often it is said.
+/// Interval of the reports.
 const EVERY: Duration = Duration::from_secs(3);
 
-/// How often it is tried while the store is away, at the most.
+/// Longest pause between attempts while the store is unreachable.
 const AGAIN: Duration = Duration::from_secs(12);
 
-/// How often it is looked whether all who sweep sweep the same.
+/// Interval at which it is checked that all sweeping processes sweep the same.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// For how long it holds: a process that says nothing for so long is gone.
+/// Life of a report: a process that reports nothing for this long is gone.
 const LIFE: Duration = Duration::from_secs(8);
 
-/// What a process is doing, in words; whoever does it says so here.
+/// What a process is doing, in words. The parts of the process update it.
 #[derive(Debug, Clone)]
 pub struct Activity {
     words: Arc<Mutex<String>>,
@@ -36,7 +36,7 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// A process that is doing this.
+    /// Creates the activity of a process.
     #[must_use]
     pub fn new(words: impl Into<String>) -> Self {
         Self {
@@ -46,36 +46,36 @@ impl Activity {
         }
     }
 
-    /// From now on the process is doing this.
+    /// Sets what the process is doing.
     pub fn set(&self, words: impl Into<String>) {
         *self.words.lock().unwrap_or_else(PoisonError::into_inner) = words.into();
     }
 
-    /// What it is doing.
+    /// Returns what the process is doing.
     #[must_use]
     pub fn get(&self) -> String {
         let words = self.words.lock();
         words.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From now on it refreshes these watched codes, or none.
+    /// Sets the watched codes that it refreshes, if any.
     pub fn set_watching(&self, watching: Option<Watching>) {
         let held = self.watching.lock();
         *held.unwrap_or_else(PoisonError::into_inner) = watching;
     }
 
-    /// From now on the live feed streams so many codes to it.
+    /// Sets how many codes the live feed streams to it.
     pub fn set_live(&self, codes: usize) {
         self.live.store(codes, Ordering::Relaxed);
     }
 
-    /// How many codes the live feed streams to it, where it streams any.
+    /// Returns how many codes the live feed streams to it, if any.
     #[must_use]
     pub fn live(&self) -> Option<usize> {
         Some(self.live.load(Ordering::Relaxed)).filter(|codes| *codes > 0)
     }
 
-    /// The watched codes that it refreshes.
+    /// Returns the watched codes that it refreshes.
     #[must_use]
     pub fn watching(&self) -> Option<Watching> {
         let held = self.watching.lock();
@@ -94,7 +94,7 @@ pub struct Attendance {
 }
 
 impl Attendance {
-    /// Puts `presence` on `roster`, with what `activity` says.
+    /// Creates an attendance that puts `presence` on `roster`, with what `activity` says.
     #[must_use]
     pub fn new(roster: Arc<dyn Roster>, presence: Presence, activity: Activity) -> Self {
         Self {
@@ -107,34 +107,34 @@ impl Attendance {
         }
     }
 
-    /// Its calls take their turns from `pacer`.
+    /// Reports the rate mode of `pacer`.
     #[must_use]
     pub fn paced_by(mut self, pacer: Arc<Pacer>) -> Self {
         self.pacer = Some(pacer);
         self
     }
 
-    /// Its role is that of `candidate`.
+    /// Reports the role of `candidate`.
     #[must_use]
     pub fn of(mut self, candidate: Arc<Candidate>) -> Self {
         self.candidate = Some(candidate);
         self
     }
 
-    /// As long as it is there the prices of the store are of its broker.
+    /// Renews the claim of `provenance` on the prices while the process runs.
     #[must_use]
     pub fn holding(mut self, provenance: Arc<Provenance>) -> Self {
         self.provenance = Some(provenance);
         self
     }
 
-    /// Says so under `tasks` until they stop, then that it ends.
+    /// Reports under `tasks` until they stop, and then signs out.
     pub fn start(self, tasks: &Tasks) {
         let this = Arc::new(self);
         tasks.lasting("attendance", move |stop| Arc::clone(&this).run(stop));
     }
 
-    /// A store that is away is asked again next time.
+    /// Reports until `stop`. If the store is unreachable, the next report tries again.
     async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut posts = self.candidate.as_ref().map(|candidate| candidate.changes());
         let mut pause = EVERY;
@@ -161,7 +161,7 @@ impl Attendance {
                 biased;
                 () = stop.cancelled() => break,
                 () = sleep(pause) => {}
-                // Who leads now is told at once.
+                // A change of the lead is reported at once.
                 true = async {
                     match &mut posts {
                         Some(posts) => posts.changed().await.is_ok(),
@@ -171,11 +171,11 @@ impl Attendance {
             }
         }
         if let Err(error) = self.roster.sign_out(&self.presence.process).await {
-            tracing::debug!(%error, "this process stays on the roster until its time is over");
+            tracing::debug!(%error, "could not sign out; the roster entry expires by itself");
         }
     }
 
-    /// Says where those who sweep here do not sweep the same, once until that changes.
+    /// Warns once if the sweeping processes on this store do not sweep the same.
     async fn look_around(&self, trouble: &mut Option<String>) {
         let Ok(processes) = self.roster.present().await else {
             return;
@@ -190,16 +190,16 @@ impl Attendance {
         *trouble = found;
     }
 
-    /// Renews the claim on the prices. That they are another's is said where one is written.
+    /// Renews the claim on the prices. If they are another broker's, writing them reports that.
     async fn renew_claim(&self) {
         if let Some(provenance) = &self.provenance
             && let Err(error) = provenance.renew().await
         {
-            tracing::debug!(%error, "the prices are not claimed");
+            tracing::debug!(%error, "could not renew the claim on the prices");
         }
     }
 
-    /// What is said now.
+    /// Returns the present report.
     fn now(&self) -> Presence {
         let role = self.candidate.as_ref().map(|candidate| candidate.post());
         let rate = self.pacer.as_ref().map(|pacer| pacer.is_alone());

@@ -1,9 +1,9 @@
-//! The prices in a store are of one broker: what this process writes there, it writes for that one or
-//! not at all.
+//! The broker that the prices in a store come from. This process writes prices only if they come
+//! from its own broker.
 //!
-//! A record in the store says which broker that is, with an end: it lasts as long as the prices that
-//! were written under it, and for as long as a daemon that asks that broker is there. Another broker's
-//! prices can be written when it is over.
+//! A record in the store names the broker. It lasts as long as the prices that were written under
+//! it, and as long as a daemon of that broker is running. After that, prices of another broker can
+//! be written.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,24 +18,24 @@ use sise_port::{
     BrokerClaims, BrokerHolder, IndexStore, Lead, PriceStore, Shelf, StoreError, Written,
 };
 
-/// The record lasts this long at least: daemons renew it every few seconds.
+/// Shortest life of the record: daemons renew it every few seconds.
 const LEAST_LIFE: Duration = Duration::from_secs(10);
 
-/// Says which broker it is that is asked here, as far as that is known by now.
+/// Returns the identity of this process's broker, as far as known so far.
 pub type Identify = Arc<dyn Fn() -> BrokerIdentity + Send + Sync>;
 
-/// This process's claim that the prices are of its broker.
+/// The claim of this process that the prices come from its broker.
 pub struct Provenance {
     claims: Arc<dyn BrokerClaims>,
     identify: Identify,
     process: String,
     life: Duration,
     confirmed: Mutex<Option<Confirmed>>,
-    /// Whether it was said that the prices are another's.
+    /// Whether it was logged that the prices are another broker's.
     said: AtomicBool,
 }
 
-/// When the store took the claim last, and what it was.
+/// The last claim that the store accepted, and when.
 #[derive(Debug, Clone, PartialEq)]
 struct Confirmed {
     at: Instant,
@@ -43,7 +43,8 @@ struct Confirmed {
 }
 
 impl Provenance {
-    /// The claim of `process` for the broker of `identify`, in a store where prices live for `ttl`.
+    /// Creates the claim of `process` for the broker of `identify`, in a store where prices live
+    /// for `ttl`.
     #[must_use]
     pub fn new(
         claims: Arc<dyn BrokerClaims>,
@@ -61,11 +62,12 @@ impl Provenance {
         }
     }
 
-    /// Claims the prices for this process's broker, or renews that.
+    /// Claims the prices for this process's broker, or renews the claim.
     ///
     /// # Errors
     ///
-    /// They are of another broker ([`StoreError::OtherBroker`]), or the store cannot be asked.
+    /// Returns [`StoreError::OtherBroker`] if the prices come from another broker, and other errors
+    /// if the store cannot be asked.
     pub async fn claim(&self) -> Result<(), StoreError> {
         let broker = (self.identify)();
         let at = Instant::now();
@@ -81,8 +83,8 @@ impl Provenance {
         }
     }
 
-    /// As [`Provenance::claim`], where the store was not asked a moment ago. A process that was paused
-    /// asks again, for its record may be over.
+    /// As [`Provenance::claim`], unless the store was asked a moment ago. A process that was paused
+    /// asks again, because its record may have expired.
     async fn hold(&self) -> Result<(), StoreError> {
         let broker = (self.identify)();
         let is_fresh = self.confirmed().as_ref().is_some_and(|confirmed| {
@@ -104,7 +106,7 @@ impl Provenance {
         claimed
     }
 
-    /// Renews the claim that this process has, if it has one.
+    /// Renews the claim of this process, if it has one.
     ///
     /// # Errors
     ///
@@ -131,14 +133,14 @@ fn other(ours: &BrokerIdentity, holder: BrokerHolder) -> StoreError {
     }
 }
 
-/// A store into which prices of this process's broker alone are written.
+/// A store that only prices of this process's broker are written to.
 pub struct OwnBrokerStore<S: ?Sized> {
     store: Arc<S>,
     provenance: Arc<Provenance>,
 }
 
 impl<S: ?Sized> OwnBrokerStore<S> {
-    /// The way into `store` under the claim of `provenance`.
+    /// Wraps `store` under the claim of `provenance`.
     #[must_use]
     pub fn new(store: Arc<S>, provenance: Arc<Provenance>) -> Self {
         Self { store, provenance }
@@ -219,7 +221,7 @@ mod tests {
     use sise_domain::Seoul;
     use sise_store::MemoryStore;
 
-    /// The record as a store keeps it, in virtual time.
+    /// The record as a store keeps it, in simulated time.
     #[derive(Default)]
     struct Record(Mutex<Option<(BrokerIdentity, String, Instant)>>);
 
@@ -307,7 +309,7 @@ mod tests {
             assert!(said.contains(words), "{words} in: {said}");
         }
         assert_eq!(price(&memory).await, Some(1_000));
-        // A daemon that is there holds them, though nothing is written for hours.
+        // A running daemon holds the prices, even if nothing is written for hours.
         for _ in 0..2_400 {
             tokio::time::sleep(Duration::from_secs(3)).await;
             real.renew().await.unwrap();
@@ -319,11 +321,11 @@ mod tests {
                 .await
                 .is_err()
         );
-        // It goes, and its prices with it.
+        // It stops, and its prices expire.
         tokio::time::sleep(TTL).await;
         of_simulated.write(&[quote(7)], shelf, None).await.unwrap();
         assert_eq!(price(&memory).await, Some(7));
-        // It comes back: it was only paused.
+        // It was only paused, and comes back.
         let refused = of_real.write(&[quote(1_001)], shelf, None).await;
         assert!(
             matches!(refused, Err(StoreError::OtherBroker { .. })),

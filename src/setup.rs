@@ -1,4 +1,4 @@
-//! Wires the concrete parts together. The only place that names adapters side by side.
+//! Wires the parts together. Only this module names the concrete adapters.
 
 #[cfg(feature = "daemon")]
 mod alerts;
@@ -52,13 +52,13 @@ pub use calendar::read_calendar;
 pub use library::ReaderBuilder;
 pub use outside::{Connect, KeyShare, Outside, WorkShare};
 
-/// Why the parts cannot be put together.
+/// An error while the parts are put together.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// A setting is refused.
+    /// A setting was refused.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The calendar override file is broken.
+    /// The calendar override file is invalid.
     #[error("{path}: {trouble}")]
     Calendar {
         /// Which file.
@@ -66,60 +66,61 @@ pub enum SetupError {
         /// What is wrong.
         trouble: String,
     },
-    /// The store's address is unusable.
+    /// The address of the store is unusable.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The broker's address is unusable.
+    /// The address of the broker is unusable.
     #[error("{0}")]
     Broker(String),
-    /// Alerts cannot be posted.
+    /// The webhook for alerts is unusable.
     #[cfg(feature = "daemon")]
     #[error("{0}")]
     Webhook(String),
 }
 
-/// Everything that a program works with.
+/// All parts of a program, wired together.
 pub struct Parts {
-    /// The settings they were made from.
+    /// The settings that the parts were made from.
     pub settings: Settings,
-    /// Tells the time.
+    /// The clock.
     pub clock: Clock,
-    /// Trading days; replaced when the override file is read anew.
+    /// The calendar; replaced when the override file is read again.
     pub calendar: Arc<ArcSwap<Calendar>>,
     /// The list in use, for names and markets; replaced by every load.
     pub universe: Arc<ArcSwap<Universe>>,
-    /// The broker, where credentials are set.
+    /// The broker, if credentials are set.
     pub broker: Option<Broker>,
-    /// For readers.
+    /// The prices, for readers.
     pub reader_store: Arc<dyn PriceStore>,
-    /// For sweeps: a connection of its own, so that long pipelines delay no reader.
+    /// The prices, for sweeps: on a separate connection, so that long pipelines delay no reader.
     pub sweep_store: Arc<dyn PriceStore>,
-    /// Which codes the live feed writes.
+    /// The codes that the live feed writes.
     pub traded: Arc<Traded>,
-    /// Where the indices are kept, for readers.
+    /// The levels of the indices, for readers.
     pub indices: Arc<dyn IndexStore>,
-    /// The claim that the prices of the store are of this broker; `None` where nobody else can be there,
-    /// or without a broker.
+    /// The claim that the prices in the store are from this broker.
+    ///
+    /// `None` without a broker, or if no other process can use the store.
     pub provenance: Option<Arc<Provenance>>,
-    /// Redis, where that is the store.
+    /// Redis, if that is the store.
     pub redis: Option<Arc<RedisStore>>,
     /// What sise keeps beside the prices, under `sise:`.
     pub cache: Cache,
-    /// The same for what is large: the lines of the day.
+    /// The same for large values: the lines of the day.
     pub bulk_cache: Cache,
-    /// What this process calls itself where processes meet.
+    /// The name of this process among the others.
     pub process: String,
-    /// Tells what changes in the store.
+    /// Announces and reports changes in the store.
     pub changes: Arc<dyn Changes>,
-    /// What is written down about the work, beside the prices.
+    /// The records about the work, beside the prices.
     pub chronicle: Arc<dyn Chronicle>,
-    /// Is told what happens.
+    /// Takes events for the event log.
     pub recorder: Arc<dyn Recorder>,
     /// Codes that are refreshed more often than the rest.
     pub watched: Arc<dyn WatchedCodes>,
-    /// Counts what is read.
+    /// Counts reads by code.
     pub reads: Reads,
-    /// Is told what this process is doing.
+    /// What this process is doing at the moment.
     pub activity: Activity,
     started_at: KrxTime,
     brokers: Option<Arc<dyn BrokerClaims>>,
@@ -130,7 +131,7 @@ pub struct Parts {
     work: Option<WorkShare>,
     connect: Connect,
     last_good: LastGood,
-    /// What the broker's calendar said last.
+    /// The latest days of the broker's calendar.
     broker_days: ArcSwap<Vec<BrokerDay>>,
 }
 
@@ -139,17 +140,17 @@ impl Parts {
     ///
     /// # Errors
     ///
-    /// An address or a file is unusable.
+    /// Returns an error if an address or a file is unusable.
     pub fn new(settings: Settings, clock: Clock) -> Result<Self, SetupError> {
         let outside = Outside::new(&settings, clock)?;
         Self::on(settings, outside)
     }
 
-    /// Puts the parts together on what is outside of them.
+    /// Puts the parts together on the given adapters.
     ///
     /// # Errors
     ///
-    /// An address or a file is unusable.
+    /// Returns an error if an address or a file is unusable.
     pub fn on(settings: Settings, outside: Outside) -> Result<Self, SetupError> {
         let calendar = Arc::new(ArcSwap::from_pointee(read_calendar(&settings)?));
         let universe = Arc::new(ArcSwap::from_pointee(Shipped::get().universe()));
@@ -226,11 +227,11 @@ impl Parts {
         })
     }
 
-    /// The loader for the stock list, by the settings.
+    /// Returns the loader for the stock list, by the settings.
     ///
     /// # Errors
     ///
-    /// The address of the master files is unusable.
+    /// Returns an error if the address of the master files is unusable.
     pub fn loader(&self) -> Result<Loader, SetupError> {
         let universe = &self.settings.universe;
         let master = || -> Result<Box<dyn ListSource>, SetupError> {
@@ -262,15 +263,18 @@ impl Parts {
         ))
     }
 
-    /// Takes names and markets from the last good list where there is one. For programs that
-    /// need no list to work through, so nothing is downloaded.
+    /// Takes names and markets from the last good list, if there is one.
+    ///
+    /// This is for programs that do not sweep the list. Nothing is downloaded.
     pub async fn know_names(&self) {
         if let Ok(list) = self.last_good.list().await {
             self.universe.store(Arc::new(list));
         }
     }
 
-    /// This process among the daemons that may lead; `None` where nobody else can be there.
+    /// Returns this process as a candidate for the lead of the daemons.
+    ///
+    /// `None` if no other process can use the store.
     #[must_use]
     pub fn candidate(&self) -> Option<Arc<Candidate>> {
         let lease = Arc::clone(self.lease.as_ref()?);
@@ -281,32 +285,33 @@ impl Parts {
         Some(Arc::new(candidate.recorded_by(recorder)))
     }
 
-    /// Has the clock learn the store's time, for programs that look at it before they look into the
-    /// store.
+    /// Adjusts the clock to the store's time, for programs that need it before they use the store.
     pub async fn learn_time(&self) {
         if let Some(redis) = &self.redis {
             redis.learn_time().await;
         }
     }
 
-    /// How this machine's clock and the store's are apart, as far as is known.
+    /// Returns the difference between this machine's clock and the store's, if one is known.
     #[must_use]
     pub fn clocks_apart(&self) -> Option<ClocksApart> {
         self.redis.as_ref()?.clock()?.apart()
     }
 
-    /// This machine's clock, which is corrected by nothing.
+    /// Returns this machine's clock without correction.
     #[must_use]
     pub fn own_clock(&self) -> Clock {
         let clock = self.redis.as_ref().and_then(|redis| redis.clock());
         clock.map_or_else(|| Arc::clone(&self.clock), |clock| clock.own())
     }
 
-    /// Who leads the daemons of the store; `None` where nobody does, or nobody else can be there.
+    /// Returns the leader of the daemons on the store.
+    ///
+    /// `None` if there is no leader, or if no other process can use the store.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses the command.
     pub async fn leader(&self) -> Result<Option<Leader>, StoreError> {
         match &self.lease {
             Some(lease) => lease.leader().await,
@@ -314,12 +319,13 @@ impl Parts {
         }
     }
 
-    /// Of which broker the prices in the store are; `None` where nobody wrote any lately. Where nobody else
-    /// can be there it is this process's own.
+    /// Returns the broker of the prices in the store; `None` if none were written lately.
+    ///
+    /// If no other process can use the store, it is the broker of this process.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses the command.
     pub async fn broker_of_prices(&self) -> Result<Option<BrokerIdentity>, StoreError> {
         match (&self.brokers, &self.broker) {
             (Some(claims), _) => Ok(claims.broker_holder().await?.map(|held| held.broker)),
@@ -328,12 +334,13 @@ impl Parts {
         }
     }
 
-    /// How the calls of the app key of a digest go, by the budget that its processes share; `None`
-    /// where none is shared.
+    /// Returns the calls in the shared budget of an app key, given by its digest.
+    ///
+    /// `None` if the budget is not shared.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses the command.
     pub async fn calls_of(&self, digest: &str) -> Result<Option<CallsSeen>, StoreError> {
         let Some(redis) = self.redis.clone() else {
             return Ok(None);
@@ -343,22 +350,23 @@ impl Parts {
         budget.seen().await.map(Some)
     }
 
-    /// What the app key is called where processes meet: a digest; `None` without credentials.
+    /// Returns the digest that stands for the app key in the store; `None` without credentials.
     #[must_use]
     pub fn app_key_digest(&self) -> Option<String> {
         let base = self.settings.kis.base_url.trim_end_matches('/');
         Some(credentials(&self.settings)?.identity(base))
     }
 
-    /// Who writes `notes` into the journal of the store.
+    /// Returns the scribe that writes `notes` into the event log of the store.
     #[must_use]
     pub fn scribe(&self, notes: Notes) -> Scribe {
         let clock = Arc::clone(&self.clock);
         Scribe::new(notes, self.chronicle.clone(), self.process.clone(), clock)
     }
 
-    /// Keeps this process on the store's roster, as what it is there for; a daemon's role is that
-    /// of its `candidate`.
+    /// Returns the task that keeps this process on the store's roster, in a role.
+    ///
+    /// A daemon passes its `candidate`, which knows whether the process leads.
     #[must_use]
     pub fn attendance(&self, role: Role, candidate: Option<&Arc<Candidate>>) -> Attendance {
         let presence = self.presence(role);
@@ -376,7 +384,7 @@ impl Parts {
         attendance
     }
 
-    /// What this process tells the others of itself.
+    /// Returns what this process tells others about itself.
     #[must_use]
     pub fn presence(&self, role: Role) -> Presence {
         Presence {
@@ -395,8 +403,9 @@ impl Parts {
         }
     }
 
-    /// A sweeper by the settings, which writes as the leader where `candidate` is given; `None`
-    /// without credentials.
+    /// Returns a sweeper by the settings; `None` without credentials.
+    ///
+    /// If `candidate` is given, it writes only as the leader.
     #[must_use]
     pub fn sweeper(&self, candidate: Option<&Arc<Candidate>>) -> Option<Sweeper> {
         let sweep = &self.settings.sweep;
@@ -416,14 +425,15 @@ impl Parts {
         Some(Sweeper::new(source, store, manner).keeping_indices(indices))
     }
 
-    /// Whether other app keys take part in the sweeps.
+    /// Returns whether other app keys may take part in the sweeps.
     #[must_use]
     pub fn shares_sweeps(&self) -> bool {
         self.work.is_some()
     }
 
-    /// This process among those that share the sweeps of `candidate`'s leadership; `None` where
-    /// sweeps are not shared, or without credentials.
+    /// Returns this process as a member of those that share the sweeps of the leader.
+    ///
+    /// `None` if sweeps are not shared, or without credentials.
     #[must_use]
     pub fn member(&self, candidate: &Arc<Candidate>) -> Option<Member> {
         let Settings {
@@ -437,7 +447,8 @@ impl Parts {
             assignments,
         } = self.work.clone()?;
         let source: Arc<dyn QuoteSource> = self.broker.as_ref()?.source.clone();
-        // Twice what this key alone needs for all that is posted, and a worker may die meanwhile.
+        // Twice the time that this key alone needs for all posted batches, plus the time until a
+        // worker that died is noticed.
         let alone = Duration::from_secs_f64(f64::from(fleet::POSTED) / kis.rate.per_second);
         let dispatcher = Dispatcher::new(
             postings,
@@ -459,7 +470,7 @@ impl Parts {
         })
     }
 
-    /// The closes that are kept.
+    /// Returns the stored closes.
     #[must_use]
     pub fn closes(&self) -> Closes {
         Closes::new(
@@ -474,7 +485,7 @@ impl Parts {
         )
     }
 
-    /// The rankings of the day, of what stands in the store.
+    /// Returns the rankings of the day, by the prices in the store.
     #[must_use]
     pub fn movers(&self) -> Movers {
         let store = &self.settings.store;
@@ -482,7 +493,7 @@ impl Parts {
         Movers::new(prices, &self.cache, &store.namespace, store.ttl)
     }
 
-    /// A reader on these parts. Needs a tokio runtime.
+    /// Returns a reader on these parts. Needs a tokio runtime.
     #[must_use]
     pub fn reader(&self) -> Reader {
         let source = self.broker.as_ref();
@@ -501,7 +512,7 @@ impl Parts {
     }
 }
 
-/// The same stores, into which prices of this process's broker alone are written.
+/// Wraps the stores so that only prices of this process's broker are written.
 fn own_stores(
     reader: Arc<dyn PriceStore>,
     sweep: Arc<dyn PriceStore>,

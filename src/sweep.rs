@@ -1,4 +1,6 @@
-//! One pass over the list, or over some codes of it: batches to the source, quotes to the store, every code accounted for.
+//! One pass over the list, or over some codes of it.
+//!
+//! Codes go to the source in batches, quotes go to the store, and every code is accounted for.
 
 mod entry;
 
@@ -23,34 +25,36 @@ use sise_port::{
 use sise_net::spans;
 use sise_net::supervisor::seen;
 
-/// After a stop, what is in flight gets this long to end.
+/// Time that calls in flight get to finish after a stop.
 const GRACE: Duration = Duration::from_secs(4);
 
-/// How a pass is made.
+/// Settings of a pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Manner {
-    /// Codes in a batch where the source takes many a call.
+    /// Codes per batch, if the source takes several in one call.
     pub batch_size: usize,
-    /// Least time between the starts of two batches.
+    /// Shortest time between the starts of two batches.
     pub batch_pause: Duration,
-    /// Batches in flight at most: enough that the limiter, not the round trip, sets the pace.
+    /// Most batches in flight: enough that the limiter, not the round trip, sets the pace.
     pub in_flight: usize,
-    /// Life of a price.
+    /// Lifetime of a price.
     pub ttl: Duration,
 }
 
-/// As what the prices of a pass are kept.
+/// How the prices of a pass are kept beyond their lifetime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// Those from the first instant until the second are the close of the session.
+    /// Prices from the first instant until the second are the close of the session.
     Close((KrxTime, KrxTime)),
-    /// They are the last known ones, out of session after that of this day.
+    /// They are the last known prices, taken after the session of this day.
     LastKnown(NaiveDate),
 }
 
 impl Kept {
-    /// The shelf for what was fetched at `at`, if it is kept. A pass that lasts into the evening must
-    /// not take its prices for the close, nor one during which the clock is set back into the session.
+    /// Returns the shelf for a price fetched at `at`, or `None` if it is not kept.
+    ///
+    /// A price counts as the close only within its window: the pass may last into the evening
+    /// session, or the clock may be set back into the regular session during it.
     fn shelf(self, at: KrxTime) -> Option<Shelf> {
         match self {
             Self::Close((from, until)) => (from <= at && at < until).then_some(Shelf::Close),
@@ -59,29 +63,29 @@ impl Kept {
     }
 }
 
-/// What one pass is asked to do.
+/// The task of one pass.
 #[derive(Debug, Clone)]
 pub struct Task {
     /// The codes, in order.
     pub symbols: Vec<Symbol>,
-    /// As what its prices are kept when they have died as live ones; `None` if they are not.
+    /// How its prices are kept beyond their lifetime; `None` if they are not.
     pub kept: Option<Kept>,
-    /// When the pass ends at the latest; what is left is named as not reached.
+    /// The longest duration of the pass; codes left by then are reported as not reached.
     pub deadline: Duration,
-    /// How its calls stand in line with others.
+    /// Priority of its calls.
     pub urgency: Urgency,
 }
 
-/// What one batch brought.
+/// The result of one batch.
 #[derive(Debug)]
 pub struct Step<'a> {
-    /// Quotes written just now, or not because a newer one stands already.
+    /// Quotes just written, or not written because the store already has a newer one.
     pub written: &'a [Quote],
     /// Codes settled so far.
     pub done: usize,
-    /// Codes of the pass.
+    /// Codes in the pass.
     pub total: usize,
-    /// How its calls stand in line with others.
+    /// Priority of its calls.
     pub urgency: Urgency,
 }
 
@@ -90,77 +94,77 @@ pub struct Step<'a> {
 pub struct Missing {
     /// The code.
     pub code: Symbol,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// What exactly happened.
+    /// Details of what happened.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
 }
 
-/// The account of one pass: `written` and `missing` together are the universe.
+/// The account of one pass: each code is either `written` or in `missing`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Codes of the pass.
+    /// Codes in the pass.
     pub universe: usize,
     /// Codes whose price was written.
     pub written: usize,
     /// Share written, 0 to 1.
     pub coverage: f64,
-    /// Calls sent, repeats included.
+    /// Calls sent, including retries.
     pub calls: u64,
     /// Calls refused as over the rate limit.
     pub refused_calls: u64,
-    /// Calls that repeated another.
+    /// Calls that were retries.
     pub retries: u64,
-    /// From the first call to the last write, milliseconds.
+    /// Time from the first call to the last write, in milliseconds.
     pub elapsed_ms: u64,
-    /// The codes that have no new price, in the order of the list.
+    /// Codes without a new price, in the order of the list.
     pub missing: Vec<Missing>,
     /// Whether the pass was stopped.
     pub stopped: bool,
 }
 
-/// Makes passes.
+/// Makes passes from a source to a store.
 #[derive(Clone)]
 pub struct Sweeper {
     source: Arc<dyn QuoteSource>,
     store: Arc<dyn PriceStore>,
-    /// Where the indices that ride along are written; nowhere by default.
+    /// Where the indices that come with a sweep are written; `None` to drop them.
     indices: Option<Arc<dyn IndexStore>>,
     manner: Manner,
 }
 
-/// How one code stands during a pass.
+/// The state of one code during a pass.
 enum Standing {
     Written,
     Missing(Reason, String),
-    /// Fetched, but the store failed; written again at the end.
+    /// Fetched, but the store failed; to be written again at the end.
     Unwritten(Box<Quote>, StoreError),
 }
 
 /// The state of one pass.
 struct Pass<'a> {
     standings: HashMap<Symbol, Standing>,
-    /// The newest levels that rode along.
+    /// The newest index levels that came with the quotes.
     indices: Vec<IndexQuote>,
     tally: Tally,
     total: usize,
     urgency: Urgency,
     /// When the next batch may start.
     next_start: Instant,
-    /// An error after which further calls are of no use.
+    /// An error that makes further calls useless.
     hopeless: Option<SourceError>,
     stopped: bool,
-    /// The deadline has passed.
+    /// Whether the deadline has passed.
     is_late: bool,
     deadline: Instant,
-    /// What the deadline is made for.
+    /// The kind of calls that the deadline is computed for.
     calling: Calling,
     observe: &'a (dyn Fn(Step<'_>) + Send + Sync),
 }
 
 impl Sweeper {
-    /// A sweeper from `source` to `store`.
+    /// Creates a sweeper that fetches from `source` and writes to `store`.
     #[must_use]
     pub fn new(source: Arc<dyn QuoteSource>, store: Arc<dyn PriceStore>, manner: Manner) -> Self {
         Self {
@@ -171,14 +175,14 @@ impl Sweeper {
         }
     }
 
-    /// The same sweeper, writing the indices that ride along into `store`.
+    /// Returns the same sweeper, which also writes the indices that come with a sweep to `store`.
     #[must_use]
     pub fn keeping_indices(mut self, store: Arc<dyn IndexStore>) -> Self {
         self.indices = Some(store);
         self
     }
 
-    /// The same sweeper on another source, with so many batches in flight.
+    /// Returns the same sweeper on another source, with up to `in_flight` batches in flight.
     #[must_use]
     pub fn on(mut self, source: Arc<dyn QuoteSource>, in_flight: usize) -> Self {
         self.source = source;
@@ -186,8 +190,9 @@ impl Sweeper {
         self
     }
 
-    /// Goes over the list once. `observe` is told of every batch; `stop` ends the pass within
-    /// four seconds.
+    /// Goes over the list once.
+    ///
+    /// `observe` is called after every batch; `stop` ends the pass within four seconds.
     pub async fn sweep(
         &self,
         task: &Task,
@@ -229,7 +234,7 @@ impl Sweeper {
             observe,
         };
         self.go(&mut pass, &task.symbols, task, stop).await;
-        // Once more for those alone that a short or partly bad answer left out.
+        // Ask once more, but only for codes that a short or partly bad answer left out.
         let again = pass.deserving_another_call(&task.symbols);
         let size = self.source.calling().codes_a_call(self.manner.batch_size);
         pass.tally.retries += u64::try_from(again.len().div_ceil(size)).unwrap_or(0);
@@ -239,7 +244,7 @@ impl Sweeper {
         pass.report(&task.symbols, start.elapsed())
     }
 
-    /// Sends `symbols` through in batches, several in flight.
+    /// Fetches `symbols` in batches, several in flight.
     async fn go(
         &self,
         pass: &mut Pass<'_>,
@@ -265,17 +270,18 @@ impl Sweeper {
                     pass.deadline = pass.deadline.min(Instant::now() + GRACE);
                 }
                 () = sleep_until(pass.deadline) => {
-                    // What was cut off here stands as not reached in the report.
+                    // Codes that are cut off here are reported as not reached.
                     in_flight.shutdown().await;
                     pass.is_late = true;
                     return;
                 }
                 () = self.may_begin(pass.next_start, task.urgency), if may_start => {
-                    // Looked up anew each time: the broker may refuse the call for many half way.
+                    // Read anew each time, as the broker may start to refuse the multi-price call
+                    // half way.
                     let calling = self.source.calling();
                     let size = calling.codes_a_call(self.manner.batch_size);
                     if pass.calling == Calling::Multi && calling == Calling::Single {
-                        // So many more calls take so much longer.
+                        // The pass needs that many times as many calls, and as much more time.
                         let factor = u32::try_from(self.manner.batch_size).unwrap_or(u32::MAX);
                         let left = pass.deadline.saturating_duration_since(Instant::now());
                         pass.deadline += left.saturating_mul(factor.saturating_sub(1));
@@ -289,7 +295,7 @@ impl Sweeper {
                     let span = tracing::info_span!(target: spans::TARGET, "batch", codes);
                     in_flight.spawn(seen("batch", batch.instrument(span)));
                     left = rest;
-                    // From now on: after a stall, what was missed is not made up for.
+                    // Counted from now: batches missed during a stall are not made up for.
                     pass.next_start = Instant::now() + self.manner.batch_pause;
                 }
                 Some(done) = in_flight.join_next() => {
@@ -302,18 +308,22 @@ impl Sweeper {
         }
     }
 
-    /// Waits until the next batch may begin. A pause is one between calls: a batch that stood in line,
-    /// for a token or for the rate, would go out together with those behind it.
+    /// Waits until the next batch may begin.
+    ///
+    /// The pause must be kept between calls. Batches that begin while they wait for a token or for
+    /// the rate limiter would all go out together.
     async fn may_begin(&self, start: Instant, urgency: Urgency) {
         reached(start).await;
         if !self.manner.batch_pause.is_zero() {
-            // If nothing can be asked for, the batch finds that out and says so.
+            // If nothing can be asked for, the batch fails and reports it.
             let _ = self.source.ready(urgency).await;
         }
     }
 
-    /// Codes of the next batch where `left` are left and a call takes `size`. The last batch of a
-    /// sweep leaves room for the indices; where it would be full, there is one more.
+    /// Returns the number of codes in the next batch, if `left` are left and a call takes `size`.
+    ///
+    /// The last batch of a sweep leaves room for the indices. If it would be full, there is one
+    /// more.
     fn batch_length(&self, left: usize, size: usize, urgency: Urgency) -> usize {
         let room = match urgency {
             Urgency::Sweep if self.indices.is_some() => self.source.places_for_indices(),
@@ -331,7 +341,8 @@ impl Sweeper {
         let Some(store) = self.indices.as_ref().filter(|_| !indices.is_empty()) else {
             return;
         };
-        // They have a life of their own, and the next pass brings them again.
+        // Failures are not retried: the levels expire on their own, and the next pass brings new
+        // ones.
         let realtime = Shelf::Realtime(self.manner.ttl);
         if let Err(error) = store.write_indices(indices, realtime, None).await {
             tracing::debug!(%error, "the indices were not written");
@@ -343,7 +354,7 @@ impl Sweeper {
                     .write_indices(std::slice::from_ref(index), shelf, None)
                     .await
             {
-                tracing::warn!(%error, "the last level of {} is not kept", index.index);
+                tracing::warn!(%error, "the last level of {} was not kept", index.index);
             }
         }
     }
@@ -369,7 +380,7 @@ impl Sweeper {
     }
 
     async fn write(&self, quotes: &[Quote], kept: Option<Kept>) -> Result<(), StoreError> {
-        // Where a newer price stands, a sweep has its price as well.
+        // If the store has a newer price, the sweep counts the code as written too.
         let realtime = Shelf::Realtime(self.manner.ttl);
         self.store.write(quotes, realtime, None).await?;
         if let Some(kept) = kept {
@@ -396,7 +407,7 @@ impl Sweeper {
             .collect();
         for quotes in unwritten.chunks(self.manner.batch_size.max(1)) {
             if self.write(quotes, kept).await.is_err() {
-                // Still away; the rest would only wait for the same.
+                // The store is still unreachable, so the rest would fail too.
                 return;
             }
             pass.settle_written(quotes);
@@ -404,7 +415,7 @@ impl Sweeper {
     }
 }
 
-/// What came of one batch.
+/// The outcome of one batch.
 struct Batch {
     quotes: Vec<Quote>,
     indices: Vec<IndexQuote>,
@@ -468,15 +479,16 @@ impl Pass<'_> {
         });
     }
 
-    /// Whether the broker was there for most of the list. Where it was not, asking once more only
-    /// takes the limiter's time from the next pass.
+    /// Whether the broker answered for most of the list.
+    ///
+    /// If not, asking once more would only take calls from the next pass.
     fn was_mostly_answered(&self) -> bool {
         let failed =
             |standing: &&Standing| matches!(standing, Standing::Missing(Reason::NotReached, _));
         self.standings.values().filter(failed).count() * 2 < self.total
     }
 
-    /// The codes that a short, bad or failed answer left out.
+    /// Returns the codes that a short, bad or failed answer left out.
     fn deserving_another_call(&self, symbols: &[Symbol]) -> Vec<Symbol> {
         if self.stopped || self.is_late || self.hopeless.is_some() {
             return Vec::new();
@@ -542,7 +554,7 @@ pub(crate) fn share(part: usize, whole: usize) -> f64 {
 }
 
 impl Report {
-    /// Number of codes missing for each reason.
+    /// Returns the number of missing codes for each reason.
     #[must_use]
     pub fn missing_by_reason(&self) -> Vec<(Reason, usize)> {
         let counted = Reason::ALL.map(|reason| {
@@ -562,8 +574,9 @@ impl fmt::Debug for Sweeper {
     }
 }
 
-/// Waits for `start`. The timer counts whole milliseconds and would make a start that has come wait for
-/// the next one.
+/// Waits for `start`.
+///
+/// The timer has a resolution of a millisecond, and would delay even a start that is already due.
 async fn reached(start: Instant) {
     if Instant::now() < start {
         sleep_until(start).await;

@@ -1,6 +1,6 @@
 //! Logs and metric names.
 //!
-//! Levels: error, a person must act; warn, something was lost or is about to be; info, what a
+//! Log levels: error, a person must act; warn, something was lost or is about to be; info, what a
 //! person wants to read the next morning; debug, single calls. Bodies, headers and keys are never
 //! logged.
 
@@ -12,12 +12,12 @@ use sise_domain::{AlertKind, ClockJump, Reason};
 use sise_kis::{FEED_REFUSALS, NoTrade};
 use sise_port::GapReason;
 
-/// Bounds of histograms of seconds.
+/// Bucket bounds of histograms in seconds.
 const SECONDS: [f64; 14] = [
     0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 120.0,
 ];
 
-/// The same for operations of the cache, which end within its time-out.
+/// Bucket bounds for operations of the cache, which end within its time-out.
 const CACHE_SECONDS: [f64; 9] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1,
 ];
@@ -26,7 +26,7 @@ const CACHE_SECONDS: [f64; 9] = [
 ///
 /// # Errors
 ///
-/// Another recorder is installed already.
+/// Returns an error if another recorder is already installed.
 pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
@@ -36,13 +36,13 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         )?
         .install_recorder()?;
     describe_gauge!("sise_build_info", "The version of this program; always 1");
-    // Processor time, memory, files: by the names that every Prometheus client gives them.
+    // Processor time, memory and files, under the usual names of Prometheus clients.
     metrics_process::Collector::default().describe();
     describe_gauge!("sise_tasks", "Tasks of this process that are alive");
     describe_gauge!("sise_universe_codes", "Codes in the stock list");
     describe_gauge!(
         "sise_market_open",
-        "Whether the regular session is on, by the calendar: 1 or 0"
+        "Whether the regular session is open, by the calendar: 1 or 0"
     );
     describe_gauge!(
         "sise_leading",
@@ -50,7 +50,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     );
     describe_gauge!(
         "sise_call_limit_per_second",
-        "Calls to the broker that the settings allow in a second"
+        "Calls to the broker that the settings allow per second"
     );
     describe_gauge!(
         "sise_coverage_ratio",
@@ -63,13 +63,13 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!(
         "sise_price_age_seconds",
         Unit::Seconds,
-        "Age below which so many percent of the prices are, by percentile"
+        "Ages of prices by percentile"
     );
     describe_counter!("sise_calls_total", "Calls to the broker by outcome");
     describe_histogram!(
         "sise_limiter_wait_seconds",
         Unit::Seconds,
-        "Wait of a call for its turn"
+        "Time that a call waits for its turn"
     );
     describe_histogram!(
         "sise_sweep_duration_seconds",
@@ -87,44 +87,44 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(
         "sise_reader_hits_total",
-        "Codes a reader found in the store"
+        "Codes that a reader found in the store"
     );
     describe_counter!(
         "sise_reader_misses_total",
-        "Codes a reader did not find in the store"
+        "Codes that a reader did not find in the store"
     );
     describe_counter!(
         "sise_reader_early_refreshes_total",
-        "Codes that a reader had fetched anew before their price died"
+        "Codes that a reader refreshed before their price expired"
     );
     describe_counter!(
         "sise_reader_stale_total",
-        "Older prices that stood in where a reader allowed them"
+        "Expired prices given to readers that allow them"
     );
     describe_counter!(
         "sise_first_level_hits_total",
-        "Codes a reader found in its process, so that Redis was not asked"
+        "Codes that a reader found in its process, without asking Redis"
     );
-    describe_counter!("sise_store_errors_total", "Commands that the store failed");
+    describe_counter!("sise_store_errors_total", "Store commands that failed");
     describe_gauge!(
         "sise_store_rights_lacking",
-        "Rights that the user of Redis lacks"
+        "Rights that the Redis user lacks"
     );
     describe_gauge!(
         "sise_changes_heard",
-        "Whether this process hears what changes in the store (1) or reads it anew every 10 s (0)"
+        "Whether this process receives the store's changes (1) or reads it again every 10 s (0)"
     );
     describe_counter!(
         "sise_changes_untold_total",
-        "Writes that the store did not tell listeners of"
+        "Writes that the store did not publish to listeners"
     );
     describe_counter!(
         "sise_store_unreadable_total",
-        "Values in the store that are not what should stand under their keys"
+        "Values in the store that are not valid for their keys"
     );
     describe_gauge!(
         "sise_rate_share_ratio",
-        "Share of the set rate in force since the broker refused calls, 0 to 1"
+        "Share of the configured rate in force, 0 to 1; below 1 after the broker refused calls"
     );
     describe_counter!(
         "sise_posted_batches_total",
@@ -136,11 +136,11 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     );
     describe_gauge!(
         "sise_breaker_state",
-        "Calls to the broker: 0 go out, 1 one tries whether it answers again, 2 stopped"
+        "Circuit breaker of calls to the broker: 0 closed, 1 half-open (one trial call), 2 open"
     );
     describe_counter!(
         "sise_breaker_openings_total",
-        "Times that calls were stopped because the broker did not answer"
+        "Times that the circuit breaker opened because the broker did not answer"
     );
     describe_gauge!(
         "sise_ban_until_timestamp_seconds",
@@ -158,11 +158,11 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(
         "sise_rows_refused_total",
-        "Rows of the broker that are no price, by call and reason"
+        "Rows of the broker that are not valid prices, by call and reason"
     );
     describe_counter!(
         "sise_answers_mended_total",
-        "Answers of the broker whose bytes were damaged"
+        "Answers of the broker with damaged bytes that were repaired"
     );
     describe_counter!(
         "sise_cache_operations_total",
@@ -174,27 +174,30 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
         "Time of an operation of the cache"
     );
     describe_counter!("sise_cache_hits_total", "Values that the cache had");
-    describe_counter!("sise_cache_misses_total", "Values that the cache had not");
+    describe_counter!(
+        "sise_cache_misses_total",
+        "Values that the cache did not have"
+    );
     describe_counter!(
         "sise_cache_state_changes_total",
         "Changes of the state of the cache by the new state"
     );
     describe_counter!(
         "sise_cache_loads_total",
-        "Values that a loader was asked for, as the cache had not"
+        "Values that a loader was asked for because the cache did not have them"
     );
     describe_counter!("sise_cache_load_failures_total", "Loaders that failed");
     describe_counter!(
         "sise_cache_early_loads_total",
-        "Values loaded anew before they ended"
+        "Values reloaded before they expired"
     );
     describe_counter!(
         "sise_cache_stale_total",
-        "Ended values that stood in where a loader failed"
+        "Expired values given because a loader failed"
     );
     describe_counter!(
         "sise_cache_behind_written_total",
-        "Values written behind to their durable side"
+        "Values written behind to the durable side"
     );
     describe_counter!(
         "sise_cache_behind_failures_total",
@@ -210,7 +213,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(
         "sise_watched_late_total",
-        "Passes over the watched codes that began late, as the one before took longer than the interval"
+        "Passes over the watched codes that began late because the previous one took longer than the interval"
     );
     describe_counter!(
         "sise_watched_written_total",
@@ -230,7 +233,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     );
     describe_gauge!(
         "sise_feed_connected",
-        "Live feed, where one is set up: 1 while a session streams, 0 while none does"
+        "Live feed, if set up: 1 while a session streams, 0 otherwise"
     );
     describe_gauge!(
         "sise_feed_registrations",
@@ -247,11 +250,11 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(
         "sise_store_older_total",
-        "Prices that were not written because a newer one of their code stands in the store"
+        "Prices that were not written because the store has a newer one"
     );
     describe_counter!(
         "sise_expected_matches_total",
-        "Prices that were not taken because they may be those of matches that are only expected"
+        "Prices that were ignored because they may be of expected matches only"
     );
     describe_counter!(
         "sise_feed_gaps_total",
@@ -263,7 +266,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(
         "sise_feed_reconnects_total",
-        "Sessions of the live feed that were opened, or tried, after another"
+        "Reconnections of the live feed, including failed attempts"
     );
     describe_counter!(
         "sise_feed_refusals_total",
@@ -284,17 +287,17 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(
         "sise_http_connections_refused_total",
-        "Connections closed at once, as api.connections were open"
+        "Connections closed at once because api.connections was reached"
     );
     describe_counter!(
         "sise_http_throttled_total",
-        "Requests refused as their client asked more often than it may"
+        "Requests refused because their client exceeded its rate or connections"
     );
     describe_gauge!("sise_stream_connections", "Streams that are open");
     describe_counter!("sise_stream_messages_total", "Messages sent on streams");
     describe_counter!(
         "sise_stream_coalesced_total",
-        "Changes left out on streams, as a later one of the same code came before they were sent"
+        "Changes not sent on streams because a later one of the same code replaced them"
     );
     describe_counter!(
         "sise_stream_disconnects_total",
@@ -316,24 +319,24 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(
         "sise_pings_total",
-        "Calls of journal.ping_url after good sweeps, by outcome"
+        "Calls of journal.ping_url after successful sweeps, by outcome"
     );
     describe_counter!(
         "sise_journal_lost_total",
-        "Events that found no room on their way to the journal"
+        "Events lost because the queue to the event log was full"
     );
-    describe_counter!("sise_alerts_fired_total", "Alerts told, by kind");
-    describe_gauge!("sise_alert_rules", "Rules of alerts");
+    describe_counter!("sise_alerts_fired_total", "Alerts fired, by kind");
+    describe_gauge!("sise_alert_rules", "Alert rules");
     describe_counter!(
         "sise_alert_webhooks_total",
         "Alerts posted to alerts.webhook_url, by outcome"
     );
     describe_counter!(
         "sise_alerts_dropped_total",
-        "What found no room on its way through the alerts: prices, alerts, messages to the stream"
+        "Prices, alerts and messages to streams dropped because a queue or limit was exceeded"
     );
-    // There from the start: a rate over a counter that appears with its first event misses that
-    // event.
+    // Counters exist from the start: a rate over a counter that appears with its first event misses
+    // that event.
     for name in [
         "sise_sweeps_total",
         "sise_reader_hits_total",

@@ -1,9 +1,9 @@
-"""What sise's sweep is measured against: the same work in Python with asyncio.
+"""The reference for sise's sweep: the same work in Python with asyncio.
 
 Asks the broker for every code, 30 a call or one a call, several calls at once, turns each row into
-the price object that sise writes, and writes the objects of a call in one pipeline. Prints codes a
-second, the median of its sweeps, one number. `cargo bench --bench sweep_unlimited -- --reference`
-runs it.
+the price object that sise writes, and writes the objects of a call in one pipeline. Prints one
+number, the median of its sweeps in codes per second. `cargo bench --bench sweep_unlimited --
+--reference` runs it.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import redis.asyncio
 
 SEOUL = timezone(timedelta(hours=9))
 BASE = "/uapi/domestic-stock/v1/quotations/"
-# A key of its own: the broker issues one token a minute for each.
+# A separate key, because the broker issues one token a minute per key.
 KEY, SECRET = f"reference-{os.getpid()}", "reference"
 TTL_SECONDS = 120
 
@@ -32,7 +32,7 @@ def whole(text):
 
 
 def price_object(code, row, names, now):
-    """The object of the data contract, from a row of either call."""
+    """Returns the object of the data contract from a row of either call."""
     price = whole(row.get(names["price"]))
     if not price:
         return None
@@ -79,7 +79,7 @@ SINGLE = {
 
 
 async def ask(session, headers, codes):
-    """The rows of one call, each with its code and its names."""
+    """Returns the rows of one call, each with its code and its field names."""
     if len(codes) == 1:
         path, transaction = "inquire-price", "FHKST01010100"
         query = {"FID_COND_MRKT_DIV_CODE": "J", "FID_INPUT_ISCD": codes[0]}
@@ -100,7 +100,7 @@ async def ask(session, headers, codes):
 
 
 async def sweep(session, store, headers, codes, codes_a_call, in_flight):
-    """One sweep; returns how many prices were written."""
+    """Runs one sweep; returns how many prices were written."""
     calls = [codes[at : at + codes_a_call] for at in range(0, len(codes), codes_a_call)]
     gate = asyncio.Semaphore(in_flight)
 

@@ -1,4 +1,4 @@
-"""One price over HTTP, the way it is done without sise: FastAPI and redis-py."""
+"""One price over HTTP without sise, with FastAPI and redis-py."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-//! The client that everything here rests on, by itself.
+//! The bare Redis client that everything is based on.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use redis::{Client, IntoConnectionInfo as _};
 
 use super::Outcome;
 
-/// The bare client, with the settings that sise gives it.
+/// Creates the bare client with the settings that sise uses.
 pub(crate) fn bare(redis_url: &str) -> Outcome<ConnectionManager> {
     let tcp = TcpSettings::default()
         .set_nodelay(true)

@@ -1,4 +1,4 @@
-//! Samples and their words.
+//! Samples and their formatting.
 
 /// Samples of one quantity.
 #[derive(Debug, Clone, Default)]
@@ -9,7 +9,7 @@ impl Figures {
         self.0.push(sample);
     }
 
-    /// The sample below which `share` of all samples lie.
+    /// Returns the sample below which `share` of all samples are.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -32,7 +32,7 @@ impl Figures {
         self.quantile(1.0)
     }
 
-    /// "median (least to most)" with `decimals` decimals.
+    /// Formats the samples as "median (least to most)" with `decimals` decimals.
     pub(crate) fn spread(&self, decimals: usize) -> String {
         format!(
             "{:.decimals$} ({:.decimals$} to {:.decimals$})",
@@ -42,7 +42,7 @@ impl Figures {
         )
     }
 
-    /// As [`Figures::spread`], in whole numbers with thousands set apart.
+    /// As [`Figures::spread`], in whole numbers with thousands separators.
     pub(crate) fn spread_whole(&self) -> String {
         format!(
             "{} ({} to {})",
@@ -59,7 +59,7 @@ impl FromIterator<f64> for Figures {
     }
 }
 
-/// A whole number with thousands set apart.
+/// Formats a whole number with thousands separators.
 pub(crate) fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! What the benchmarks share: processes that end with them, settings, and figures.
+//! Shared code of the benchmarks: processes that end with them, settings, and figures.
 
 #![allow(dead_code, unused_imports, reason = "each benchmark uses a part of it")]
 
@@ -22,13 +22,13 @@ pub(crate) use processes::{PrivateRedis, SimProcess, Usage, free_port, sise_comm
 pub(crate) use serving::{Load, Server, quotes, write};
 pub(crate) use verdict::{Limit, verdict};
 
-/// How a benchmark ends; the words go to standard error.
+/// The result of a benchmark; errors go to standard error.
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Runs a benchmark on the runtime that the `sise` program has.
+/// Runs a benchmark on the same runtime as the `sise` program.
 ///
-/// `cargo bench` says `--bench`. `cargo test --all-targets` runs benchmarks too and does not say
-/// it: there nothing is to be measured.
+/// `cargo bench` passes `--bench`. `cargo test --all-targets` runs benchmarks too and does not pass
+/// it; then nothing is measured.
 pub(crate) fn run<F: Future<Output = Outcome>>(benchmark: impl FnOnce() -> F) -> Outcome {
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
@@ -39,25 +39,25 @@ pub(crate) fn run<F: Future<Output = Outcome>>(benchmark: impl FnOnce() -> F) ->
     outcome
 }
 
-/// The value after `name` on the command line, as `-- --name value` of `cargo bench`.
+/// Returns the value after `name` on the command line, as in `cargo bench -- --name value`.
 pub(crate) fn argument(name: &str) -> Option<String> {
     std::env::args()
         .skip_while(|argument| argument != name)
         .nth(1)
 }
 
-/// Whether `name` stands on the command line.
+/// Whether `name` is on the command line.
 pub(crate) fn flag(name: &str) -> bool {
     std::env::args().any(|argument| argument == name)
 }
 
-/// The whole market: every code of the shipped list.
+/// Returns the whole market: every code of the shipped list.
 pub(crate) fn whole_market() -> Vec<Symbol> {
     Shipped::get().universe().symbols().collect()
 }
 
-/// The parts of a program with `values` set and the defaults for the rest. Of the environment
-/// nothing is taken, so that figures do not depend on it.
+/// Creates the parts of a program with `values` set and defaults for the rest. The environment is
+/// ignored, so that figures do not depend on it.
 pub(crate) fn parts(values: &[(&'static str, &str)]) -> Outcome<Parts> {
     let mut layers = Layers::unset();
     for (key, value) in values {

@@ -9,13 +9,13 @@ use tokio::time::{Instant, sleep};
 
 use super::Outcome;
 
-/// A process may take this long to start.
+/// Longest time for a process to start.
 const START: Duration = Duration::from_secs(10);
 
-/// Where the kernel counts a process's time: hundredths of a second on every Linux.
+/// The unit in which Linux counts the time of processes: hundredths of a second.
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// A Redis server of one's own on a free port; keeps nothing on disk.
+/// A private Redis server on a free port, without persistence.
 #[derive(Debug)]
 pub(crate) struct PrivateRedis {
     process: Child,
@@ -53,7 +53,7 @@ impl PrivateRedis {
     }
 }
 
-/// A port that nobody listens on.
+/// Returns an unused port.
 pub(crate) fn free_port() -> Outcome<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
@@ -85,14 +85,14 @@ impl Drop for PrivateRedis {
 #[derive(Debug)]
 pub(crate) struct SimProcess {
     process: Child,
-    /// Held, so that the process does not write into a closed pipe.
+    /// Kept open, so that the process does not write to a closed pipe.
     _output: BufReader<ChildStdout>,
     /// `http://127.0.0.1:<port>`
     pub(crate) url: String,
 }
 
 impl SimProcess {
-    /// Starts a simulated broker with further `arguments` on a free port.
+    /// Starts a simulated broker with additional `arguments` on a free port.
     pub(crate) fn start(arguments: &[&str]) -> Outcome<Self> {
         let mut process = sise_command()
             .args(["sim", "--listen", "127.0.0.1:0"])
@@ -127,8 +127,8 @@ impl Drop for SimProcess {
     }
 }
 
-/// The `sise` program that cargo built with this benchmark, without the variables of this
-/// process that would be settings.
+/// Returns a command for the `sise` program that cargo built with this benchmark, without
+/// environment variables that would be settings.
 pub(crate) fn sise_command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sise"));
     for (name, _) in std::env::vars_os() {
@@ -137,12 +137,12 @@ pub(crate) fn sise_command() -> Command {
             command.env_remove(name);
         }
     }
-    // Neither a settings file nor a .env of the folder where the benchmark runs.
+    // Avoids a settings file or `.env` in the folder of the benchmark.
     command.current_dir(std::env::temp_dir());
     command
 }
 
-/// Asks a process to end (SIGTERM) and waits for it, at most ten seconds.
+/// Asks a process to end (SIGTERM) and waits up to ten seconds.
 pub(crate) async fn terminate(process: &mut Child) -> Outcome<Option<i32>> {
     let identity = process.id().to_string();
     Command::new("kill").args(["-TERM", &identity]).status()?;
@@ -163,19 +163,19 @@ fn end(process: &mut Child) {
     let _ = process.wait();
 }
 
-/// What a process has used so far, as the kernel counts.
+/// The resources that a process has used, by the kernel's figures.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usage {
     /// Resident memory, bytes.
     pub(crate) resident: f64,
-    /// The most resident memory so far, bytes.
+    /// Peak resident memory, bytes.
     pub(crate) most_resident: f64,
     /// Processor time in user and kernel, seconds.
     pub(crate) processor: f64,
 }
 
 impl Usage {
-    /// The usage of a running process.
+    /// Returns the usage of a running process.
     pub(crate) fn of(process: u32) -> Outcome<Self> {
         let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
         let kilobytes = |name: &str| -> Option<f64> {
@@ -183,8 +183,8 @@ impl Usage {
             line.split_whitespace().nth(1)?.parse().ok()
         };
         let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-        // The second field is the name in brackets and may hold spaces; user and kernel time are
-        // fields 14 and 15, so numbers 12 and 13 of what follows the bracket.
+        // The second field is the name in parentheses and may contain spaces; user and kernel time
+        // are fields 14 and 15, which are numbers 12 and 13 after the parenthesis.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let ticks: f64 = fields
             .split_whitespace()

@@ -1,4 +1,4 @@
-//! `sise serve` in a process of its own, and a process that loads it.
+//! `sise serve` in its own process, and a process that loads it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -14,10 +14,10 @@ use tokio::time::{Instant, sleep};
 use super::processes::free_port;
 use super::{Outcome, Usage, sise_command};
 
-/// Life of the prices that are written.
+/// Life of the written prices.
 pub(crate) const TTL: Duration = Duration::from_secs(120);
 
-/// A server of the API; killed with this.
+/// An API server; killed when dropped.
 pub(crate) struct Server {
     process: Child,
     /// Host and port.
@@ -25,7 +25,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `sise serve` on a free port, with no limits that are meant for strangers.
+    /// Starts `sise serve` on a free port, without the limits for untrusted clients.
     pub(crate) async fn start(redis_url: &str) -> Outcome<Self> {
         let address = format!("127.0.0.1:{}", free_port()?);
         let process = sise_command()
@@ -67,7 +67,7 @@ impl Drop for Server {
     }
 }
 
-/// This benchmark once more, in another process, with other arguments.
+/// This benchmark in another process with other arguments.
 pub(crate) struct Load {
     process: Child,
     input: Option<ChildStdin>,
@@ -90,7 +90,7 @@ impl Load {
         })
     }
 
-    /// The next line that it prints.
+    /// Returns the next line that it prints.
     pub(crate) async fn line(mut self) -> Outcome<(Self, String)> {
         let read = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
@@ -104,7 +104,7 @@ impl Load {
         Ok((load, line.trim().to_owned()))
     }
 
-    /// Tells it to go on.
+    /// Signals it to continue.
     pub(crate) fn go_on(&mut self) -> Outcome {
         if let Some(input) = &mut self.input {
             writeln!(input)?;
@@ -120,7 +120,7 @@ impl Drop for Load {
     }
 }
 
-/// Prices of `symbols` as of now, the `round`th.
+/// Returns prices of `symbols` as of now, for round `round`.
 pub(crate) fn quotes(symbols: &[Symbol], round: i64) -> Vec<Quote> {
     let now = (sise::clock::system())();
     let quote = |(place, symbol): (i64, &Symbol)| {
@@ -151,7 +151,7 @@ pub(crate) fn quotes(symbols: &[Symbol], round: i64) -> Vec<Quote> {
     (0..).zip(symbols).map(quote).collect()
 }
 
-/// Writes prices as a reader does that asked the broker.
+/// Writes prices like a reader that asked the broker.
 pub(crate) async fn write(parts: &Parts, quotes: &[Quote]) -> Outcome {
     let realtime = Shelf::Realtime(TTL);
     parts.sweep_store.write(quotes, realtime, None).await?;

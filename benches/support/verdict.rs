@@ -1,4 +1,4 @@
-//! What a benchmark found, held against its limit: the rows of `docs/measured.md`.
+//! Verdicts of benchmarks against their limits: the rows of `docs/measured.md`.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -6,15 +6,15 @@ use std::io::Write as _;
 
 use super::Outcome;
 
-/// Where the rows go, one a line, if `scripts/bench` asks for them.
+/// Names the file for the rows, one per line, if `scripts/bench` collects them.
 const ROWS: &str = "SISE_BENCH_ROWS";
 
-/// What a figure may be.
+/// The limit of a figure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Limit {
     AtMost(f64, &'static str),
     AtLeast(f64, &'static str),
-    /// It stands for itself.
+    /// No limit.
     None,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for Limit {
     }
 }
 
-/// Says whether `figure` keeps to its limit; `shown` is how a person reads it.
+/// Prints whether `figure` keeps to its limit; `shown` is its text.
 pub(crate) fn verdict(what: &str, limit: Limit, figure: f64, shown: &str) -> Outcome {
     let verdict = match limit {
         Limit::None => "",

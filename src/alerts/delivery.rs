@@ -1,4 +1,4 @@
-//! All the ways that an alert takes.
+//! Delivery of alerts to the log, the event log, the stream and the webhook.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,35 +14,35 @@ use super::Webhook;
 use sise_domain::{Alert, Event};
 use sise_port::{Change, Changes, Recorder};
 
-/// Alerts of one rule told in a minute at most. Nobody reads more, the journal is to hold other things
-/// too, and a rule that is too wide takes nothing from the others.
+/// Maximum number of alerts per rule and minute. More would not be read, and a rule that is too
+/// wide must not crowd out other alerts and other events.
 pub(super) const MOST_A_MINUTE: u32 = 100;
 
-/// A minute.
+/// One minute.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Alerts that wait for the stream at most.
+/// Maximum number of alerts waiting for the stream.
 const QUEUE: usize = 1_024;
 
-/// After the stop what waits for the stream is told within this time.
+/// Longest time to deliver waiting alerts to the stream after the stop.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Where alerts go.
+/// The destinations of alerts.
 pub(super) struct Ways {
     recorder: Arc<dyn Recorder>,
     stream: mpsc::Sender<Alert>,
     webhook: Option<Arc<Webhook>>,
-    /// Of each rule when its minute began, and how many were told in it.
+    /// When the current minute of each rule began, and how many alerts it has had since.
     minutes: HashMap<String, (Instant, u32)>,
 }
 
-/// Tells the stream of all processes, one alert after the other.
+/// Publishes alerts to the streams of all processes, one after the other.
 pub(super) struct Teller {
     alerts: mpsc::Receiver<Alert>,
     changes: Arc<dyn Changes>,
 }
 
-/// The ways of alerts; the other end of the one into the stream is to be run.
+/// Creates the destinations, and the [`Teller`] that must be run to publish to streams.
 pub(super) fn ways(
     recorder: Arc<dyn Recorder>,
     changes: Arc<dyn Changes>,
@@ -59,7 +59,7 @@ pub(super) fn ways(
 }
 
 impl Ways {
-    /// Tells of an alert everywhere. Never waits.
+    /// Sends an alert to all destinations. Never waits.
     pub(super) fn tell(&mut self, alert: Alert) {
         if !self.has_room(&alert.rule) {
             counter!("sise_alerts_dropped_total", "what" => "alerts").increment(1);
@@ -84,7 +84,7 @@ impl Ways {
         }
     }
 
-    /// Whether one more of this rule is told.
+    /// Counts an alert of a rule; returns whether it is within the limit.
     fn has_room(&mut self, rule: &str) -> bool {
         self.minutes
             .retain(|_, (began, _)| began.elapsed() < MINUTE);
@@ -94,8 +94,8 @@ impl Ways {
         if *told == MOST_A_MINUTE + 1 {
             tracing::warn!(
                 rule,
-                "more than {MOST_A_MINUTE} alerts of this rule within a minute: the rest of them are \
-                 only counted; a narrower rule would tell all"
+                "more than {MOST_A_MINUTE} alerts of this rule within a minute: the rest are only \
+                 counted; use a narrower rule to get all of them"
             );
         }
         *told <= MOST_A_MINUTE
@@ -103,7 +103,7 @@ impl Ways {
 }
 
 impl Teller {
-    /// Tells until `stop`, and then what is left.
+    /// Publishes until `stop`, and then what is left.
     pub(super) async fn run(&mut self, stop: CancellationToken) {
         while let Some(Some(alert)) = stop.run_until_cancelled(self.alerts.recv()).await {
             self.tell(alert).await;
@@ -113,14 +113,14 @@ impl Teller {
                 self.tell(alert).await;
             }
         };
-        // Who listens is told by the log and the journal too.
+        // Alerts are also in the log and the event log, so losing the rest here is acceptable.
         let _ = timeout(LAST_WORDS, rest).await;
     }
 
     async fn tell(&self, alert: Alert) {
         if let Err(error) = self.changes.tell(&Change::Alert(alert)).await {
             counter!("sise_alerts_dropped_total", "what" => "messages").increment(1);
-            tracing::debug!(%error, "an alert does not reach the stream");
+            tracing::debug!(%error, "could not publish an alert to the streams");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Watches the board by the rules.
+//! The alert engine: checks the board against the rules.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -19,22 +19,23 @@ use sise_domain::{
     Alert, Condition, Coverage, KrxTime, Mark, Reach, Rule, Scope, Sentry, Surroundings, Symbol,
 };
 
-/// Rules, lists and surroundings are looked at this often.
+/// Interval at which rules, watch lists and conditions other than prices are checked.
 const LOOK: Duration = Duration::from_secs(3);
 
-/// Who does not tell reads what was told this often, and who tells clears out.
+/// Interval at which marks are read by processes that only watch, and cleared out by the one that
+/// fires alerts.
 const READ_MARKS: Duration = Duration::from_secs(30);
 
-/// What another process should have told is remembered for so long: longer than its lease.
+/// How long a process remembers alerts that another one should have fired: longer than the lease.
 const UNSAID: TimeDelta = TimeDelta::seconds(60);
 
-/// Of that so much at most.
+/// Maximum number of remembered alerts.
 const MOST_UNSAID: usize = 256;
 
-/// Two processes see the same happen so far apart at most.
+/// Largest difference between the times at which two processes see the same event, in milliseconds.
 const SEEN_APART_MS: i64 = 30_000;
 
-/// Watches the board by the rules.
+/// The alert engine: checks the board against the rules.
 pub(super) struct Engine {
     parts: Parts,
     inbox: Arc<Inbox>,
@@ -44,15 +45,15 @@ pub(super) struct Engine {
     marks: Marks,
     sentry: Sentry,
     rules: Vec<Rule>,
-    /// The codes of the lists that rules are of, as they were read last.
+    /// The codes of the watch lists in rules, as last read.
     codes: BTreeMap<String, BTreeSet<Symbol>>,
     unreadable: BTreeMap<String, String>,
-    /// Rules and marks were read once, so that prices can be judged.
+    /// Whether rules and marks were read, so that prices can be judged.
     is_ready: bool,
-    /// This process tells, and knows what was told before.
+    /// Whether this process fires alerts, and knows which were fired before.
     tells: bool,
     marks_read_at: Option<Instant>,
-    /// What happened while another process was to tell of it.
+    /// Alerts that another process should have fired.
     unsaid: VecDeque<Alert>,
 }
 
@@ -108,13 +109,13 @@ impl Engine {
         self.tell(alerts, now).await;
     }
 
-    /// Looks at the rules, and at what is no price.
+    /// Checks the rules, and the conditions that do not depend on prices.
     async fn look(&mut self) {
         let now = (self.parts.clock)();
         if let Err(error) = self.read_rules().await {
-            tracing::debug!(%error, "the rules of alerts are read later");
+            tracing::debug!(%error, "could not read the alert rules; trying again");
         } else if let Err(error) = self.read_marks(now).await {
-            tracing::debug!(%error, "what was told is read later");
+            tracing::debug!(%error, "could not read the marks of alerts; trying again");
         }
         if !self.is_ready {
             return;
@@ -138,7 +139,7 @@ impl Engine {
         let kept = self.kept.all().await?;
         for (name, trouble) in &kept.unreadable {
             if self.unreadable.get(name) != Some(trouble) {
-                tracing::warn!(rule = name, %trouble, "what is kept as a rule of alerts is none");
+                tracing::warn!(rule = name, %trouble, "a stored alert rule is not valid");
             }
         }
         let names: BTreeSet<&str> = kept
@@ -165,7 +166,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Reads what was told, where it is time for that, and takes over what another process left.
+    /// Reads the marks if it is time for that, and takes over from another process.
     async fn read_marks(&mut self, now: KrxTime) -> Result<(), CacheError> {
         let takes_over = self.leads() && !self.tells;
         let is_due = self
@@ -191,7 +192,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Tells what the process before should have told and did not.
+    /// Fires the alerts that the previous process should have fired but did not.
     fn tell_the_unsaid(&mut self, marks: &BTreeMap<Place, Mark>, now: KrxTime) {
         for alert in std::mem::take(&mut self.unsaid) {
             if now - alert.at > UNSAID {
@@ -203,7 +204,7 @@ impl Engine {
                 |mark: &Mark| mark.side != 0 || mark.told_ms.is_some_and(|told| told >= since);
             let of_rule = |rule: &&Rule| rule.name == alert.rule;
             let since_rule = self.rules.iter().find(of_rule).map(|rule| rule.since);
-            // What was told before the rule was changed is of another one.
+            // A mark from before the rule was changed belongs to the old rule.
             let is_its = |mark: &&Mark| {
                 since_rule.is_some_and(|since| mark.at_ms >= since.timestamp_millis())
             };
@@ -216,12 +217,12 @@ impl Engine {
         }
     }
 
-    /// Tells of alerts, or keeps them in mind for the case that who is to tell does not.
+    /// Fires alerts, or remembers them in case the process in charge does not.
     async fn tell(&mut self, alerts: Vec<Alert>, now: KrxTime) {
         let changes = self.sentry.take_changes();
         self.tells &= self.leads();
         if !self.tells {
-            // Who tells now knows better.
+            // The marks of the process in charge are better.
             self.marks.drop_waiting();
             self.unsaid.extend(alerts);
             self.unsaid.retain(|alert| now - alert.at <= UNSAID);
@@ -231,7 +232,7 @@ impl Engine {
         }
         self.marks.put(changes);
         if !alerts.is_empty() {
-            // First: who takes over after a crash in between must not tell it again.
+            // Written first: after a crash in between, the next process must not fire it again.
             self.marks.write().await;
         }
         for alert in alerts {
@@ -239,13 +240,13 @@ impl Engine {
         }
     }
 
-    /// Whether this process is the one that tells.
+    /// Whether this process is the one that fires alerts.
     fn leads(&self) -> bool {
         let candidate = self.parts.candidate.as_ref();
         candidate.is_none_or(|candidate| candidate.lead().is_some())
     }
 
-    /// How the market is, as far as a rule asks for it.
+    /// Gathers the conditions that rules ask for.
     async fn surroundings(&self, now: KrxTime) -> Surroundings {
         let asks = |is_asked: fn(&Condition) -> bool| {
             self.rules.iter().any(|rule| is_asked(&rule.terms.when))
@@ -262,7 +263,8 @@ impl Engine {
         Surroundings { coverage, is_led }
     }
 
-    /// Share of the list with a live price, in an open session and where the board knows.
+    /// Share of the universe with a live price; `None` out of session or if the board could not be
+    /// read.
     fn coverage(&self, now: KrxTime) -> Option<f64> {
         let parts = &self.parts;
         let is_open = parts.always_open || parts.calendar.load().moment(now).is_open();

@@ -1,4 +1,4 @@
-//! From the board to who watches: a queue that never holds the board up.
+//! A queue from the board to the alert engine that never blocks the board.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -10,10 +10,10 @@ use tokio::sync::Notify;
 
 use crate::board::{News, Onlooker, Posted};
 
-/// Prices that wait at most: three whole lists.
+/// Maximum number of waiting prices: about three times the universe.
 const MOST: usize = 8_192;
 
-/// Prices that wait for who watches.
+/// Prices waiting for the engine.
 #[derive(Default)]
 pub(super) struct Inbox {
     waiting: Mutex<VecDeque<Arc<Posted>>>,
@@ -22,14 +22,14 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Comes back when there is something to take.
+    /// Waits until there is something to take.
     pub(super) async fn arrived(&self) {
         if self.waiting().is_empty() {
             self.arrived.notified().await;
         }
     }
 
-    /// Takes all that waits, in the order in which it came.
+    /// Takes all waiting prices in order of arrival.
     pub(super) fn take(&self) -> VecDeque<Arc<Posted>> {
         let taken = std::mem::take(&mut *self.waiting());
         if taken.len() < MOST / 2 {
@@ -57,15 +57,15 @@ impl Inbox {
             if !self.is_behind.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     dropped,
-                    "prices come faster than the rules of alerts are looked through: only the \
-                     latest of each code count"
+                    "prices arrive faster than the alert rules are checked: only the latest price \
+                     of each code counts"
                 );
             }
         }
     }
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<Arc<Posted>>> {
-        // Every change leaves it whole.
+        // Every change leaves it consistent, so a poisoned lock is safe to use.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What was told, kept for the process that watches next.
+//! The marks of fired alerts, stored for the process that takes over.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +7,27 @@ use chrono::TimeDelta;
 use sise_cache::{Cache, CacheError, Profiles};
 use sise_domain::{KrxTime, Mark, Rule, Symbol};
 
-/// Under which user they are kept.
+/// Name of the profile that holds the marks.
 const TOLD: &str = "told";
 
-/// Marks that wait for the store at most.
+/// Maximum number of marks waiting for the store.
 const MOST_WAITING: usize = 4_096;
 
-/// Fields that are written at once.
+/// Number of fields per write.
 const AT_ONCE: usize = 500;
 
-/// A mark that nobody changed for so long says nothing any more.
+/// Age from which an unchanged mark no longer matters.
 const LASTS: TimeDelta = TimeDelta::days(7);
 
-/// Of which rule, and of which code.
+/// The rule and the code of a mark.
 pub(super) type Place = (String, Option<Symbol>);
 
-/// The marks in the store, and those that are to be written there.
+/// The marks in the store, and those still to be written.
 #[derive(Debug)]
 pub(super) struct Marks {
     profiles: Profiles,
     waiting: BTreeMap<Place, Mark>,
-    /// They could not be read the last time, which was said.
+    /// Whether the last read failed, which was logged.
     is_away: bool,
 }
 
@@ -40,25 +40,25 @@ impl Marks {
         }
     }
 
-    /// Has marks written with the next [`Marks::write`].
+    /// Queues marks for the next [`Marks::write`].
     pub(super) fn put(
         &mut self,
         changes: impl IntoIterator<Item = (String, Option<Symbol>, Mark)>,
     ) {
         for (rule, code, mark) in changes {
-            // While the store is away nobody else tells anything either.
+            // While the store is unreachable, no other process fires alerts either.
             if self.waiting.len() < MOST_WAITING {
                 self.waiting.insert((rule, code), mark);
             }
         }
     }
 
-    /// Forgets what waits.
+    /// Drops waiting marks.
     pub(super) fn drop_waiting(&mut self) {
         self.waiting.clear();
     }
 
-    /// Writes what waits. What the store does not take waits on.
+    /// Writes waiting marks. Marks that the store does not take stay queued.
     pub(super) async fn write(&mut self) {
         while !self.waiting.is_empty() {
             let some = self.waiting.iter().take(AT_ONCE);
@@ -73,7 +73,7 @@ impl Marks {
                 .map(|(field, mark)| (field.as_str(), *mark))
                 .collect();
             if let Err(error) = self.profiles.set_bulk(TOLD, &fields).await {
-                tracing::debug!(%error, "what was told is written later");
+                tracing::debug!(%error, "could not write the marks of alerts; trying again");
                 return;
             }
             for (place, _) in &some {
@@ -82,7 +82,7 @@ impl Marks {
         }
     }
 
-    /// All marks. What is none is left out.
+    /// Reads all marks, skipping fields that are not valid.
     pub(super) async fn read(&mut self) -> Result<BTreeMap<Place, Mark>, CacheError> {
         let mut marks = BTreeMap::new();
         let mark = |field, value: Vec<u8>| {
@@ -93,12 +93,12 @@ impl Marks {
         let read = self.profiles.each(TOLD, mark).await;
         let was_away = std::mem::replace(&mut self.is_away, read.is_err());
         if let (Err(error), false) = (&read, was_away) {
-            tracing::warn!(%error, "what was told of alerts cannot be read; a process that has not read it yet tells of none");
+            tracing::warn!(%error, "the marks of alerts cannot be read; a process that has not read them yet fires no alerts");
         }
         read.map(|()| marks)
     }
 
-    /// Removes what says nothing any more: marks of rules that are gone or others now, and old ones.
+    /// Removes marks that no longer matter: those of removed or changed rules, and old ones.
     pub(super) async fn clear_out(
         &self,
         marks: &BTreeMap<Place, Mark>,
@@ -109,7 +109,7 @@ impl Marks {
         let is_spent = |((name, _), mark): &(&Place, &Mark)| {
             let rule = rules.iter().find(|rule| rule.name == *name);
             let since = rule.map_or(i64::MAX, |rule| rule.since.timestamp_millis());
-            // What was told of a limit that is passed still is not told anew.
+            // An alert for a limit that is still exceeded must not fire again.
             let lasts = rule.is_some_and(|rule| rule.terms.when.lasts()) && mark.side != 0;
             mark.at_ms < since || mark.at_ms < oldest && !lasts
         };
@@ -121,14 +121,15 @@ impl Marks {
         for some in spent.chunks(AT_ONCE) {
             let some: Vec<&str> = some.iter().map(String::as_str).collect();
             if let Err(error) = self.profiles.remove(TOLD, &some).await {
-                tracing::debug!(%error, "old marks of alerts stay");
+                tracing::debug!(%error, "could not remove old marks of alerts");
                 return;
             }
         }
     }
 }
 
-/// `low-samsung/005930`, or the rule alone where it is about the market. No rule's name has a slash.
+/// Returns the field of a mark: `low-samsung/005930`, or only the rule if it is about the market.
+/// Names of rules contain no slash.
 fn field((rule, code): &Place) -> String {
     match code {
         Some(code) => format!("{rule}/{code}"),

@@ -1,12 +1,12 @@
-//! Alerts: rules that people keep, watched on the board, and told by one process of all.
+//! Alerts: user-defined rules that every process checks on its board and that one process fires.
 //!
 //! ```text
 //!  board --prices--> inbox --> engine --> log, journal, stream, webhook
 //!                       rules, marks ^
 //! ```
 //!
-//! Every process that has a board watches, so that it knows what came before when it takes over; the
-//! one that has the lease tells. What was told is kept in the store for the next one.
+//! Every process with a board watches, so that it knows the history when it takes over. The process
+//! with the lease fires the alerts. Their marks are stored for the next process.
 
 mod delivery;
 mod engine;
@@ -40,40 +40,40 @@ pub use outlook::Outlook;
 pub use rules::{AlertRules, AlertRulesError, KeptRules};
 pub use webhook::{Delivery, Try, Webhook};
 
-/// What the profiles are called under which rules and marks are kept.
+/// Name of the profiles that hold rules and marks.
 const PROFILES: &str = "alerts";
 
-/// What alerts work with.
+/// The dependencies of [`Alerts`].
 pub struct Parts {
-    /// What the prices stand on.
+    /// The board with the prices.
     pub board: Arc<QuoteBoard>,
-    /// The stock list, which coverage is a share of.
+    /// The universe, of which coverage is a share.
     pub universe: Arc<ArcSwap<Universe>>,
-    /// Says when the session is open.
+    /// The calendar, which says when the session is open.
     pub calendar: Arc<ArcSwap<Calendar>>,
-    /// The calendar is not asked, for trials.
+    /// Whether to ignore the calendar, for trials.
     pub always_open: bool,
-    /// Tells the time.
+    /// The clock.
     pub clock: Clock,
     /// Life of a price.
     pub life: Duration,
-    /// Where rules and watch lists are kept.
+    /// The cache with the rules and watch lists.
     pub cache: Cache,
-    /// The same for the marks, which can be many, where they delay no call.
+    /// The same for the marks, which can be many, on a connection where they delay no call.
     pub bulk_cache: Cache,
-    /// Tells all processes.
+    /// Publishes alerts to all processes.
     pub changes: Arc<dyn Changes>,
-    /// Is told what happens.
+    /// Records alerts in the event log.
     pub recorder: Arc<dyn Recorder>,
-    /// The lease of who sweeps; `None` where nobody else can be there.
+    /// The lease of the sweeping process; `None` if no other process can exist.
     pub sweeps: Option<Arc<dyn Leadership>>,
-    /// This process among those that may tell; `None` where it is alone.
+    /// This process as a candidate for firing alerts; `None` if it runs alone.
     pub candidate: Option<Arc<Candidate>>,
-    /// Where alerts are posted.
+    /// The webhook that alerts are posted to.
     pub webhook: Option<Arc<Webhook>>,
 }
 
-/// Watches the board by the rules, and tells where this process has the lease.
+/// Checks the rules on the board, and fires alerts if this process has the lease.
 pub struct Alerts {
     inbox: Arc<Inbox>,
     engine: Engine,
@@ -83,7 +83,7 @@ pub struct Alerts {
 }
 
 impl Alerts {
-    /// Alerts on these parts.
+    /// Creates alerts on these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let inbox = Arc::new(Inbox::default());
@@ -99,15 +99,16 @@ impl Alerts {
         }
     }
 
-    /// Who is to be told of what changes on the board.
+    /// Returns the onlooker that must be told of changes on the board.
     #[must_use]
     pub fn onlooker(&self) -> Arc<dyn Onlooker> {
         self.inbox.clone()
     }
 
-    /// Watches and tells under `tasks`.
+    /// Watches and fires alerts under `tasks`.
     pub fn start(self, tasks: &Tasks) {
-        // What was told goes out after the last of it: the guard goes with the task that watches.
+        // The publishing task stops only after the watching one, so that the last alerts go out:
+        // the guard ends with the task that watches.
         let told = CancellationToken::new();
         let telling = tasks.until(&told);
         let told = told.drop_guard();

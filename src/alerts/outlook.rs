@@ -1,33 +1,32 @@
-//! What is to be expected of a rule when it is made: whether it holds already, and what may keep it
-//! silent.
+//! The outlook of a new rule: whether it holds already, and what may keep it from firing.
 
 use sise_domain::{Quote, Status, Symbol, Terms};
 
-/// Codes that are named one by one.
+/// Maximum number of codes listed by name.
 const NAMED: usize = 10;
 
-/// Alerts of a rule that are told in a minute at most.
+/// Maximum number of alerts per rule and minute.
 const TOLD_A_MINUTE: usize = super::delivery::MOST_A_MINUTE as usize;
 
-/// How things stand for a rule.
+/// The present state of everything that a rule depends on.
 #[derive(Debug, Clone, Default)]
 pub struct Outlook {
     /// Codes of the rule.
     pub codes: Vec<Symbol>,
-    /// Those that are not on the stock list.
+    /// Codes that are not in the universe.
     pub unlisted: Vec<Symbol>,
     /// The live prices of its codes.
     pub live: Vec<Quote>,
-    /// Which process watches, where one does.
+    /// The process that watches, if there is one.
     pub watcher: Option<String>,
-    /// Why the market is closed, where it is.
+    /// Why the market is closed, if it is.
     pub closed: Option<String>,
     /// Seconds between two prices of a code.
     pub interval_s: u64,
 }
 
 impl Outlook {
-    /// The prices that are beyond the limit now; `None` where one price alone does not tell.
+    /// Returns the prices beyond the limit; `None` if one price alone does not decide.
     #[must_use]
     pub fn beyond(&self, terms: &Terms) -> Option<Vec<&Quote>> {
         terms.when.lasts().then(|| {
@@ -37,12 +36,12 @@ impl Outlook {
         })
     }
 
-    /// Whether the rule holds now, and when it is told.
+    /// Describes whether the rule holds now and when it fires.
     #[must_use]
     pub fn promise(&self, terms: &Terms) -> String {
         let promise = self.promise_at_any_time(terms);
         match terms.quiet {
-            Some(quiet) => format!("{promise}; within the quiet hours, {quiet}, after them"),
+            Some(quiet) => format!("{promise}; during quiet hours, {quiet}, only after them"),
             None => promise,
         }
     }
@@ -50,9 +49,9 @@ impl Outlook {
     fn promise_at_any_time(&self, terms: &Terms) -> String {
         let Some(beyond) = self.beyond(terms) else {
             return if terms.when.is_of_stocks() {
-                "it is told when it happens next".to_owned()
+                "it fires when that happens next".to_owned()
             } else {
-                "it is told when it has lasted for its time".to_owned()
+                "it fires once that has lasted for its time".to_owned()
             };
         };
         let codes = |trade: bool| -> Vec<Symbol> {
@@ -62,15 +61,15 @@ impl Outlook {
         };
         let (trading, standing) = (codes(true), codes(false));
         let told = match (terms.next_crossing, beyond.is_empty()) {
-            (false, true) => "it is told as soon as it holds",
-            // The price of a stock that does not trade is no evidence for the watcher.
+            (false, true) => "it fires as soon as it holds",
+            // The engine ignores the price of a stock that does not trade.
             (false, false) if trading.is_empty() => {
-                "it is told when trade begins and it still holds"
+                "it fires when trading begins and it still holds"
             }
-            (false, false) if self.watcher.is_none() => "it is told as soon as a process watches",
-            (false, false) => "it is told at once",
-            (true, true) => "what holds at the first price is not told, only the next crossing",
-            (true, false) => "only the next crossing is told",
+            (false, false) if self.watcher.is_none() => "it fires as soon as a process watches",
+            (false, false) => "it fires at once",
+            (true, true) => "it fires at the next crossing, not if it holds at the first price",
+            (true, false) => "it fires only at the next crossing",
         };
         match (trading.as_slice(), standing.as_slice()) {
             _ if self.live.is_empty() => {
@@ -79,18 +78,18 @@ impl Outlook {
             ([], []) => format!("it does not hold now: {told}"),
             (trading, []) => format!("it holds now for {}: {told}", names(trading)),
             ([], standing) => format!(
-                "it holds now for {}, without trade: {told}",
+                "it holds now for {}, without trading: {told}",
                 names(standing)
             ),
             (trading, standing) => format!(
-                "it holds now for {}: {told}; of {} nothing is told before trade begins",
+                "it holds now for {}: {told}; for {} not before trading begins",
                 names(trading),
                 names(standing)
             ),
         }
     }
 
-    /// What may keep the rule silent.
+    /// Lists what may keep the rule from firing.
     #[must_use]
     pub fn warnings(&self, terms: &Terms) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -101,13 +100,13 @@ impl Outlook {
         }
         if !self.unlisted.is_empty() {
             warnings.push(format!(
-                "not on the stock list, so that no price comes of it: {}; `sise why CODE` says more",
+                "not in the stock list, so there are no prices: {}; `sise why CODE` says more",
                 names(&self.unlisted)
             ));
         }
         if self.watcher.is_none() {
             warnings.push(
-                "no process watches for alerts, so that nobody tells: start `sise run`".to_owned(),
+                "no process watches for alerts, so none will fire: start `sise run`".to_owned(),
             );
         }
         if terms.when.is_of_stocks() {
@@ -122,10 +121,10 @@ impl Outlook {
         match &self.closed {
             _ if listed == 0 => {}
             Some(closed) if self.live.is_empty() => warnings.push(format!(
-                "the market is closed ({closed}): nothing is told before prices come again"
+                "the market is closed ({closed}): it cannot fire before prices arrive again"
             )),
             None if self.live.is_empty() => warnings.push(
-                "none of its codes has a live price: `sise status` says whether anybody sweeps"
+                "none of its codes has a live price: `sise status` says whether a process sweeps"
                     .to_owned(),
             ),
             _ => {}
@@ -135,29 +134,29 @@ impl Outlook {
         let standing: Vec<Symbol> = standing.map(|quote| quote.stock_code).collect();
         if !standing.is_empty() && standing.len() == self.live.len() {
             warnings.push(format!(
-                "{} does not trade now: nothing is told of it until it does",
+                "{} does not trade now: it cannot fire until that changes",
                 names(&standing)
             ));
         }
         let beyond = self.beyond(terms).map_or(0, |beyond| beyond.len());
         if beyond > TOLD_A_MINUTE && !terms.next_crossing {
             warnings.push(format!(
-                "it holds for {beyond} codes, and {TOLD_A_MINUTE} alerts of a rule are told in a \
-                 minute: the rest are only counted; next_crossing tells of what comes alone"
+                "it holds for {beyond} codes, but a rule fires at most {TOLD_A_MINUTE} alerts a \
+                 minute: the rest are only counted; next_crossing fires only at new crossings"
             ));
         }
         if let Some(window) = terms.when.window_s() {
             if window < self.interval_s * 2 {
                 warnings.push(format!(
-                    "prices come every {} s (schedule.interval): within so short a time few but \
+                    "prices come every {} s (schedule.interval): in so short a window few but \
                      watched codes have two of them",
                     self.interval_s
                 ));
             }
             if let sise_domain::Condition::VolumeTimes { .. } = terms.when {
                 warnings.push(format!(
-                    "it is told {} min after the first price of a day at the earliest: four windows \
-                     make the base",
+                    "it fires {} min after the first price of a day at the earliest: the base needs \
+                     four windows",
                     window * 4 / 60
                 ));
             }
@@ -166,7 +165,7 @@ impl Outlook {
     }
 }
 
-/// Some codes by name, and how many more there are.
+/// Lists some codes by name, and how many more there are.
 fn names(codes: &[Symbol]) -> String {
     let named: Vec<&str> = codes.iter().take(NAMED).map(Symbol::as_str).collect();
     let named = named.join(" ");
@@ -207,20 +206,20 @@ mod tests {
         assert_eq!(outlook.warnings(&below), Vec::<String>::new());
         assert_eq!(
             outlook.promise(&below),
-            "it holds now for 005930: it is told at once"
+            "it holds now for 005930: it fires at once"
         );
         below.next_crossing = true;
         assert_eq!(
             outlook.promise(&below),
-            "it holds now for 005930: only the next crossing is told"
+            "it holds now for 005930: it fires only at the next crossing"
         );
         let above = terms(Condition::PriceAbove(80_000));
         assert_eq!(
             outlook.promise(&above),
-            "it does not hold now: it is told as soon as it holds"
+            "it does not hold now: it fires as soon as it holds"
         );
         let high = terms(Condition::NewHigh);
-        assert_eq!(outlook.promise(&high), "it is told when it happens next");
+        assert_eq!(outlook.promise(&high), "it fires when that happens next");
     }
 
     #[test]
@@ -228,7 +227,7 @@ mod tests {
         let mut low = terms(Condition::PriceBelow(80_000));
         low.quiet = Some("15:40-08:50".parse().unwrap());
         let promise = well().promise(&low);
-        let end = "; within the quiet hours, 15:40-08:50, after them";
+        let end = "; during quiet hours, 15:40-08:50, only after them";
         assert!(promise.ends_with(end), "{promise}");
     }
 
@@ -239,15 +238,15 @@ mod tests {
         outlook.watcher = None;
         assert_eq!(
             outlook.promise(&below),
-            "it holds now for 005930: it is told as soon as a process watches"
+            "it holds now for 005930: it fires as soon as a process watches"
         );
         let mut outlook = well();
         for status in [Status::Halted, Status::Untraded] {
             outlook.live[0].status = status;
             assert_eq!(
                 outlook.promise(&below),
-                "it holds now for 005930, without trade: it is told when trade begins and it still \
-                 holds"
+                "it holds now for 005930, without trading: it fires when trading begins and it \
+                 still holds"
             );
         }
         let other = "000660".parse().unwrap();
@@ -255,14 +254,13 @@ mod tests {
         outlook.live.push(trades);
         assert_eq!(
             outlook.promise(&below),
-            "it holds now for 000660: it is told at once; of 005930 nothing is told before trade \
-             begins"
+            "it holds now for 000660: it fires at once; for 005930 not before trading begins"
         );
         outlook.live.truncate(1);
         below.next_crossing = true;
         assert_eq!(
             outlook.promise(&below),
-            "it holds now for 005930, without trade: only the next crossing is told"
+            "it holds now for 005930, without trading: it fires only at the next crossing"
         );
     }
 
@@ -286,7 +284,7 @@ mod tests {
                 outlook.live.clear();
             },
             &below,
-            "not on the stock list, so that no price comes of it: 005930",
+            "not in the stock list, so there are no prices: 005930",
         );
         says(|outlook| outlook.live.clear(), &below, "has a live price");
         says(

@@ -1,4 +1,4 @@
-//! The rules, kept for all processes.
+//! The alert rules, stored for all processes.
 
 use std::collections::BTreeMap;
 
@@ -9,38 +9,38 @@ use serde_json::Value;
 use sise_cache::{Cache, CacheError, Profiles};
 use sise_domain::{KrxTime, Rule, RuleError, Seoul, Terms, check_name};
 
-/// Rules at most.
+/// Maximum number of rules.
 const MOST: usize = 200;
 
-/// Under which user the rules are kept.
+/// Name of the profile that holds the rules.
 pub(super) const RULES: &str = "rules";
 
-/// The rules of alerts, kept as a profile: a field is a rule.
+/// The alert rules, stored as a profile with one field per rule.
 #[derive(Debug, Clone)]
 pub struct AlertRules {
     profiles: Profiles,
 }
 
-/// A rule as it is kept.
+/// A rule as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     since: DateTime<FixedOffset>,
     terms: Terms,
 }
 
-/// What stands in the store.
+/// The stored rules.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct KeptRules {
     /// The rules, by name.
     pub rules: Vec<Rule>,
-    /// What stands there and is no rule, with the reason.
+    /// Fields that are not valid rules, with the reason.
     pub unreadable: BTreeMap<String, String>,
 }
 
 /// Why a rule could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AlertRulesError {
-    /// Name or terms are not allowed; nothing was changed.
+    /// The name or terms are not allowed; nothing was changed.
     #[error("{0}")]
     Invalid(String),
     /// The store failed.
@@ -55,7 +55,7 @@ impl From<RuleError> for AlertRulesError {
 }
 
 impl AlertRules {
-    /// The rules in `cache`.
+    /// Opens the rules in `cache`.
     #[must_use]
     pub fn new(cache: &Cache) -> Self {
         Self {
@@ -63,11 +63,12 @@ impl AlertRules {
         }
     }
 
-    /// Adds a rule, or replaces the one of that name. Says whether it is new.
+    /// Adds a rule, or replaces the one with that name. Returns whether it is new.
     ///
     /// # Errors
     ///
-    /// Name or terms are none, there would be too many rules, or the store failed.
+    /// Returns [`AlertRulesError::Invalid`] if the name or terms are not allowed or there are too
+    /// many rules, and [`AlertRulesError::Cache`] if the store failed.
     pub async fn set(
         &self,
         name: &str,
@@ -80,7 +81,7 @@ impl AlertRules {
         let is_new = !names.contains_key(name);
         if is_new && names.len() >= MOST {
             return Err(AlertRulesError::Invalid(format!(
-                "there are {MOST} rules already, and no more are kept: remove one"
+                "there are {MOST} rules already, which is the limit: remove one"
             )));
         }
         let kept = Kept {
@@ -91,31 +92,31 @@ impl AlertRules {
         Ok(is_new)
     }
 
-    /// Removes a rule. Says whether there was one.
+    /// Removes a rule. Returns whether there was one.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// Returns an error if the store failed.
     pub async fn remove(&self, name: &str) -> Result<bool, AlertRulesError> {
         Ok(self.profiles.remove(RULES, &[name]).await? > 0)
     }
 
-    /// A rule.
+    /// Returns a rule.
     ///
     /// # Errors
     ///
-    /// The store failed, or what stands there is no rule.
+    /// Returns an error if the store failed or the stored field is not a valid rule.
     pub async fn get(&self, name: &str) -> Result<Option<Rule>, AlertRulesError> {
         let found: Option<Value> = self.profiles.try_get(RULES, name).await?;
         let rule = found.map(|value| rule(name, value)).transpose();
-        rule.map_err(|trouble| AlertRulesError::Invalid(format!("{name} is no rule: {trouble}")))
+        rule.map_err(|trouble| AlertRulesError::Invalid(format!("{name} is not a rule: {trouble}")))
     }
 
-    /// All rules.
+    /// Returns all rules.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// Returns an error if the store failed.
     pub async fn all(&self) -> Result<KeptRules, CacheError> {
         let mut kept = KeptRules::default();
         for (name, value) in self.fields().await?.into_iter().take(MOST) {
@@ -132,7 +133,7 @@ impl AlertRules {
     }
 }
 
-/// What another program put there may be no rule.
+/// Parses a stored rule, which another program may have written.
 fn rule(name: &str, value: Value) -> Result<Rule, String> {
     let kept: Kept = serde_json::from_value(value).map_err(|error| error.to_string())?;
     let checked = check_name(name).and_then(|()| kept.terms.check());

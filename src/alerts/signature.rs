@@ -1,19 +1,20 @@
-//! Proves to who receives an alert that it comes from who has the secret.
+//! Signatures that prove to a receiver that an alert comes from a sender with the secret.
 
 use std::fmt::Write as _;
 
 use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// The signature of `body` as it was sent at `at`, seconds since 1970: `t=<at>,v1=<digest>`, the
-/// HMAC-SHA256 of `<at>.<body>` in hexadecimal. The time is signed too, so that an old post cannot
-/// be sent again as a new one.
+/// Returns the signature of `body` sent at `at` (seconds since 1970).
+///
+/// The form is `t=<at>,v1=<digest>`, with the HMAC-SHA256 of `<at>.<body>` in hexadecimal. The time
+/// is signed too, so that an old post cannot be replayed as a new one.
 pub(super) fn signature(secret: &SecretString, at: i64, body: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
     let tag = hmac::sign(&key, format!("{at}.{body}").as_bytes());
     let mut text = format!("t={at},v1=");
     for byte in tag.as_ref() {
-        // Writing to a String cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
     text

@@ -1,4 +1,4 @@
-//! Posts alerts to an address of somebody else's.
+//! A webhook: posts alerts to an external address.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -23,14 +23,14 @@ use sise_net::causes::causes;
 use sise_net::outbound;
 use sise_port::clock::Clock;
 
-/// How long things may take.
+/// The times of a webhook.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
-    /// Longest time of a post.
+    /// Longest time of one attempt.
     pub(super) patience: Duration,
-    /// Pauses before a post is repeated grow from this, with as much again at random.
+    /// First back-off pause; later ones grow from it, with jitter.
     pub(super) first_pause: Duration,
-    /// A post is repeated only within this time from the first.
+    /// A post is only repeated within this time from the first attempt.
     pub(super) within: Duration,
 }
 
@@ -40,22 +40,23 @@ const PACE: Pace = Pace {
     within: Duration::from_secs(60),
 };
 
-/// A post is repeated so often at most.
+/// Maximum number of repeats of a post.
 const REPEATS: usize = 4;
 
-/// Where somebody waits for it, a post is repeated only within this time from the first.
+/// If a caller waits for the result, a post is only repeated within this time from the first
+/// attempt.
 const WAITED_FOR: Duration = Duration::from_secs(10);
 
-/// Alerts that wait at most.
+/// Maximum number of waiting alerts.
 const QUEUE: usize = 256;
 
-/// Posts at the same time: one that is repeated holds up no other.
+/// Number of concurrent posts, so that one that is repeated does not hold up the others.
 const AT_ONCE: usize = 4;
 
-/// After the stop what waits is posted within this time.
+/// Longest time to post waiting alerts after the stop.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Statuses below those of success that say to try again.
+/// Client error statuses that allow a repeat.
 const TRY_AGAIN: [u16; 2] = [408, 429];
 
 /// Posts alerts to one address.
@@ -70,14 +71,14 @@ pub struct Webhook {
     has_failed: AtomicBool,
 }
 
-/// One of the tries of a post.
+/// One attempt of a post.
 #[derive(Debug)]
 pub struct Try {
-    /// The first is 1.
+    /// Number of the attempt, from 1.
     pub number: usize,
-    /// What became of it.
+    /// The result.
     pub delivery: Delivery,
-    /// The pause before the next one, where there is one.
+    /// The pause before the next attempt, if there is one.
     pub again_in: Option<Duration>,
 }
 
@@ -88,14 +89,14 @@ struct Letter {
     body: String,
 }
 
-/// What became of a post.
+/// The result of a post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
-    /// It was taken.
+    /// The receiver accepted it.
     Delivered,
-    /// It was refused for good, with this status.
+    /// The receiver refused it for good with this status.
     Refused(u16),
-    /// It was not taken, however often it was tried.
+    /// All attempts failed.
     Failed(String),
 }
 
@@ -120,11 +121,11 @@ impl fmt::Display for Delivery {
 }
 
 impl Webhook {
-    /// Posts to `url`, signed with `secret` where there is one.
+    /// Creates a webhook for `url`, signed with `secret` if given.
     ///
     /// # Errors
     ///
-    /// The address is none, or the TLS set-up of the machine is unusable.
+    /// Returns an error if the address is not valid or the TLS set-up of the machine is unusable.
     pub fn new(
         url: SecretString,
         secret: Option<SecretString>,
@@ -156,7 +157,7 @@ impl Webhook {
         })
     }
 
-    /// Has an alert posted. Never waits: where too many do the oldest goes.
+    /// Queues an alert. Never waits: if the queue is full, the oldest alert is dropped.
     pub fn post(&self, alert: &Alert) {
         let mut queue = self.queue();
         queue.push_back(Letter::new(alert));
@@ -168,18 +169,19 @@ impl Webhook {
             counter!("sise_alert_webhooks_total", "outcome" => "dropped").increment(1);
             tracing::warn!(
                 alert = dropped.id,
-                "{QUEUE} alerts wait to be posted to alerts.webhook_url: the oldest is dropped"
+                "{QUEUE} alerts are waiting to be posted to alerts.webhook_url: dropping the oldest"
             );
         }
     }
 
-    /// Posts an alert now for somebody who waits for it, tells of each try, and says what became of it.
+    /// Posts an alert for a caller that waits, reports each attempt to `told`, and returns the
+    /// result.
     pub async fn deliver(&self, alert: &Alert, told: impl FnMut(&Try)) -> Delivery {
         let within = self.pace.within.min(WAITED_FOR);
         self.send(Letter::new(alert), within, told).await
     }
 
-    /// Posts what waits until `stop`, and then what is left, for a short time.
+    /// Posts waiting alerts until `stop`, and then what is left, for a short time.
     pub async fn run(&self, stop: CancellationToken) {
         let mut under_way = FuturesUnordered::new();
         while !stop.is_cancelled() {
@@ -203,12 +205,12 @@ impl Webhook {
         if is_late && count > 0 {
             tracing::warn!(
                 count,
-                "alerts were not posted to alerts.webhook_url before the end"
+                "alerts could not be posted to alerts.webhook_url before the stop"
             );
         }
     }
 
-    /// Begins as many posts as may be under way.
+    /// Begins waiting posts, up to the limit.
     fn fill<F>(&self, under_way: &mut FuturesUnordered<F>, begin: impl Fn(Letter) -> F) {
         while under_way.len() < AT_ONCE {
             let Some(letter) = self.queue().pop_front() else {
@@ -222,7 +224,7 @@ impl Webhook {
         self.send(letter, self.pace.within, |_| {}).await
     }
 
-    /// Posts until it is taken, refused, or tried often enough.
+    /// Posts until the alert is accepted, refused, or was tried often enough.
     async fn send(&self, letter: Letter, within: Duration, mut told: impl FnMut(&Try)) -> Delivery {
         let deadline = Instant::now() + within;
         let mut number = 0;
@@ -256,10 +258,10 @@ impl Webhook {
         if !is_taken && !had_failed {
             tracing::warn!(
                 alert = letter.id,
-                "the post to alerts.webhook_url was {delivery}; the next ones like it are only counted"
+                "the post to alerts.webhook_url was {delivery}; further failures are only counted"
             );
         } else if is_taken && had_failed {
-            tracing::info!("posts to alerts.webhook_url are taken again");
+            tracing::info!("posts to alerts.webhook_url succeed again");
         }
         delivery
     }
@@ -284,7 +286,7 @@ impl Webhook {
                     Delivery::Refused(status)
                 }
             }
-            // The address is a secret.
+            // The address is a secret, so it must not be in the error.
             Err(error) if error.is_timeout() => {
                 Delivery::Failed(format!("no answer within {:?}", self.pace.patience))
             }
@@ -293,7 +295,7 @@ impl Webhook {
     }
 
     fn queue(&self) -> MutexGuard<'_, VecDeque<Letter>> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is safe to use.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Who may ask, and how often.
+//! Access control and rate limits of the API.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -25,49 +25,50 @@ use crate::clients::Clients;
 use crate::config::ApiSettings;
 use sise_cache::{CacheError, digest_of};
 
-/// A token that was found good is not looked up again for so long.
+/// How long a valid token is trusted without another look-up.
 const BELIEVED: Duration = Duration::from_secs(2);
 
-/// Tokens that are remembered at most.
+/// Maximum number of remembered tokens and blocked addresses.
 const MOST_TOKENS: usize = 10_000;
 
-/// Which tokens there are is found out anew this often at most.
+/// Shortest time between two reads of the list of tokens.
 const LISTED_EVERY: Duration = Duration::from_secs(1);
 
-/// Of which client a request is: of a user, or, where none are asked for, of an address. Each has a
-/// room of its own: what one of them does takes nothing of another's. Of IPv6 an address is a network.
+/// The client that a request belongs to: a user, or an address if no tokens are required. Each
+/// client has its own request limit, so clients cannot use up one another's. For IPv6 an address
+/// stands for its network.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Client {
-    /// Whoever is at this address.
+    /// A client without a token, by its address.
     Address(IpAddr),
-    /// A user, by an access token.
+    /// A user with an access token.
     User(String),
-    /// Whoever is at this address and brings no good token.
+    /// A client at this address without a valid token.
     Stranger(IpAddr),
-    /// Whoever is at this address and asks for health.
+    /// A client at this address that requests health.
     Monitor(IpAddr),
 }
 
 /// The digests of all tokens, and when they were read.
 type Listed = Option<(Instant, HashSet<String>)>;
 
-/// Who may ask, and how often.
+/// Access control and rate limits of the API.
 pub(super) struct Access {
     clients: Clients,
     is_open: bool,
-    /// The one origin whose pages may ask.
+    /// The one other origin whose pages may use the API.
     origin: Option<String>,
     believed: Mutex<HashMap<String, (String, Instant)>>,
     limiter: Option<DefaultKeyedRateLimiter<Client>>,
-    /// Addresses that sent too many tokens which are none, and until when.
+    /// Addresses that sent too many invalid tokens, and until when they are blocked.
     held_off: Mutex<HashMap<IpAddr, Instant>>,
-    /// Of these addresses no token is looked up but one of those that there are.
+    /// The known tokens: from a blocked address, only tokens in this list are looked up.
     listed: tokio::sync::Mutex<Listed>,
 }
 
 impl Access {
-    /// Access for everybody where `is_open`, else for those with a token; with so many requests a
-    /// second each, 0 for as many as they like.
+    /// Creates access control: open to all if `is_open`, otherwise only with a token. The request
+    /// rate per client comes from `settings`; 0 means no limit.
     pub(super) fn new(clients: Clients, is_open: bool, settings: &ApiSettings) -> Self {
         let rate = u32::try_from(settings.requests_per_second)
             .ok()
@@ -87,7 +88,7 @@ impl Access {
         }
     }
 
-    /// Forgets clients and tokens that were not seen for a while.
+    /// Drops clients and tokens that were not seen for a while.
     pub(super) fn clear_out(&self) {
         if let Some(limiter) = &self.limiter {
             limiter.retain_recent();
@@ -98,7 +99,7 @@ impl Access {
         self.held_off().retain(|_, until| *until > now);
     }
 
-    /// Of which client a request from `address` is.
+    /// Returns the client of a request from `address`.
     async fn admit(&self, address: IpAddr, headers: &HeaderMap) -> Result<Client, Problem> {
         if self.is_open {
             origin::check_host(headers, self.origin.as_deref())?;
@@ -111,7 +112,8 @@ impl Access {
         if let Some(user) = self.believed_user_of(token) {
             return Ok(Client::User(user));
         }
-        // Whoever guesses must not keep the store busy, nor lock others out who come from there.
+        // Guessing must not load the store, and must not lock out valid clients at the same
+        // address.
         let held_off = self.held_off().get(&address).copied();
         let wait = held_off.map(|until| until.saturating_duration_since(Instant::now()));
         if let Some(wait) = wait.filter(|wait| !wait.is_zero())
@@ -122,13 +124,13 @@ impl Access {
         match self.user_of(token).await? {
             Some(user) => Ok(Client::User(user)),
             None => {
-                let why = "the access token is not known, or has ended: get one with `sise clients add NAME`";
+                let why = "the access token is unknown or has ended: get one with `sise clients add NAME`";
                 Err(self.turn_away(address, why))
             }
         }
     }
 
-    /// Whether a token is one of those that there are, by a list that is read once in a while.
+    /// Whether a token is in the list of all tokens, which is read at most once a second.
     async fn is_listed(&self, token: &str) -> Result<bool, CacheError> {
         let mut listed = self.listed.lock().await;
         let digests = match listed.take() {
@@ -141,7 +143,8 @@ impl Access {
         Ok(digests.1.contains(&digest_of(token)))
     }
 
-    /// The problem of who has no good token, and soon that there are too many of these.
+    /// Returns the problem for a request without a valid token; after too many of them, the address
+    /// is blocked for a while.
     fn turn_away(&self, address: IpAddr, why: &str) -> Problem {
         if let Err(wait) = self.check(&Client::Stranger(address)) {
             let mut held_off = self.held_off();
@@ -153,7 +156,7 @@ impl Access {
         Kind::Unauthorized.because(why)
     }
 
-    /// Refuses a stream to a page of another origin, where no token is asked for.
+    /// Refuses a stream to a page of another origin if no tokens are required.
     pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Problem> {
         if self.is_open {
             origin::check_origin(headers, self.origin.as_deref())?;
@@ -167,7 +170,7 @@ impl Access {
         (*until > Instant::now()).then(|| user.clone())
     }
 
-    /// Whose access token it is; `None` where it is nobody's, or not any more.
+    /// Returns the user of an access token; `None` if the token is unknown or has ended.
     pub(super) async fn user_of(&self, token: &str) -> Result<Option<String>, CacheError> {
         if let Some(user) = self.believed_user_of(token) {
             return Ok(Some(user));
@@ -182,23 +185,23 @@ impl Access {
         Ok(user)
     }
 
-    /// Forgets that a token was good.
+    /// Forgets all trusted tokens.
     pub(super) fn forget(&self) {
         self.believed().clear();
     }
 
-    /// Counts a request of a client.
+    /// Counts a request of a client against its limit.
     fn count(&self, client: &Client) -> Result<(), Problem> {
         self.check(client).map_err(too_many)
     }
 
-    /// Counts a request for health from an address. `false` where it asks so often that what was found
-    /// out last will do.
+    /// Counts a health request from an address. Returns `false` if the address asks so often that
+    /// the latest result will do.
     pub(super) fn count_monitor(&self, address: IpAddr) -> bool {
         self.check(&Client::Monitor(network(address))).is_ok()
     }
 
-    /// Counts a request, or says how long to wait for the next.
+    /// Counts a request, or returns how long to wait for the next one.
     fn check(&self, client: &Client) -> Result<(), Duration> {
         let Some(limiter) = &self.limiter else {
             return Ok(());
@@ -210,12 +213,12 @@ impl Access {
     }
 
     fn held_off(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is safe to use.
         self.held_off.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn believed(&self) -> MutexGuard<'_, HashMap<String, (String, Instant)>> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is safe to use.
         self.believed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -223,14 +226,14 @@ impl Access {
 fn too_many(wait: Duration) -> Problem {
     counter!("sise_http_throttled_total").increment(1);
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    let why = "this client asks more often than api.requests_per_second allows";
+    let why = "this client exceeds the rate that api.requests_per_second allows";
     Kind::TooManyRequests
         .because(why)
         .retry_after(seconds.max(1))
 }
 
-/// The access token of a request: a browser cannot set the header of a WebSocket, and names it as a
-/// subprotocol.
+/// Returns the access token of a request. A browser cannot set headers on a WebSocket and sends the
+/// token as a subprotocol.
 pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
     let text = |name| headers.get(name)?.to_str().ok();
     if let Some(value) = text(AUTHORIZATION) {
@@ -243,15 +246,15 @@ pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
         .find_map(|protocol| protocol.trim().strip_prefix("bearer."))
 }
 
-/// The problem of who has no claim to the last connections.
+/// Returns the problem for a client that may not use the spare connections.
 pub(super) fn crowded() -> Problem {
     counter!("sise_http_throttled_total").increment(1);
-    let why = "there is no room for more connections, or none from this address: close some, or send \
+    let why = "there is no room for more connections, or for more from this address: close some, or send \
                an access token";
     Kind::TooManyRequests.because(why).retry_after(1)
 }
 
-/// Lets requests through that may be answered; the client is known behind it.
+/// Middleware that admits permitted requests and adds the [`Client`] to them.
 pub(super) async fn guard(
     State(api): State<Api>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
@@ -260,7 +263,7 @@ pub(super) async fn guard(
 ) -> Result<Response, Problem> {
     let address = network(address.ip());
     let client = api.access.admit(address, request.headers()).await?;
-    // Of health each monitor has a room of its own.
+    // Health requests are limited separately, per monitor.
     if request.uri().path() != "/metrics" {
         let room = request.extensions().get::<Room>();
         if room.is_some_and(Room::is_spare) && !matches!(client, Client::User(_)) {
@@ -274,7 +277,7 @@ pub(super) async fn guard(
 
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // It holds tokens.
+        // Tokens must not be printed.
         f.debug_struct("Access")
             .field("is_open", &self.is_open)
             .finish_non_exhaustive()

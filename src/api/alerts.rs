@@ -1,4 +1,4 @@
-//! Alerts: the rules, and what was told.
+//! Alert rules and fired alerts.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,13 +12,13 @@ use super::problem::{Document, Kind, Problem};
 use super::shapes::{AlertObject, RuleMadeObject, RuleObject, TermsObject};
 use sise_domain::{Alert, Event, Quote, Rule, Symbol, Terms};
 
-/// Alerts that are shown where nobody says how many.
+/// Number of alerts shown if `n` is not set.
 const USUALLY: usize = 20;
 
-/// Alerts that are shown at most.
+/// Largest number of alerts shown.
 const MOST: usize = 200;
 
-/// Entries of the journal that are looked through: some days of it.
+/// Event log entries searched for alerts: a few days.
 const ENTRIES: usize = 2_000;
 
 /// All rules.
@@ -29,15 +29,15 @@ pub(super) struct RulesAnswer {
     alerts: Vec<Rule>,
 }
 
-/// Alerts that were told.
+/// Alerts that fired.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct FiredAnswer {
-    /// The newest first.
+    /// Newest first.
     #[schema(value_type = Vec<AlertObject>)]
     fired: Vec<Alert>,
 }
 
-/// A rule that was made.
+/// A rule that was added.
 #[derive(Debug, Serialize)]
 pub(super) struct RuleMade {
     #[serde(flatten)]
@@ -49,16 +49,16 @@ pub(super) struct RuleMade {
     warnings: Vec<String>,
 }
 
-/// How many alerts.
+/// The number of alerts.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct HowMany {
-    /// So many at most; 20 where it is left out.
+    /// Maximum number of alerts; 20 if omitted.
     #[param(minimum = 1, maximum = 200)]
     n: Option<usize>,
 }
 
-/// All rules of alerts
+/// All alert rules
 #[utoipa::path(get, path = "/v1/alerts", tag = "alerts", responses(
     (status = 200, description = "The rules", body = RulesAnswer),
     (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
@@ -68,10 +68,10 @@ pub(super) async fn all(State(api): State<Api>) -> Result<Json<RulesAnswer>, Pro
     Ok(Json(RulesAnswer { alerts }))
 }
 
-/// The last alerts that were told
+/// The latest alerts that fired
 #[utoipa::path(get, path = "/v1/alerts/fired", tag = "alerts", params(HowMany), responses(
     (status = 200, description = "The alerts of the last days", body = FiredAnswer),
-    (status = 400, description = "The number is none", body = Document, content_type = "application/problem+json"),
+    (status = 400, description = "`n` is not a valid number", body = Document, content_type = "application/problem+json"),
     (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
 ))]
 pub(super) async fn fired(
@@ -80,7 +80,7 @@ pub(super) async fn fired(
 ) -> Result<Json<FiredAnswer>, Problem> {
     let most = n.unwrap_or(USUALLY);
     if !(1..=MOST).contains(&most) {
-        return Err(Kind::BadRequest.because(format!("n is from 1 to {MOST}")));
+        return Err(Kind::BadRequest.because(format!("n must be from 1 to {MOST}")));
     }
     let entries = api.parts.chronicle.entries(ENTRIES).await?;
     let alert = |event: Event| match event {
@@ -97,11 +97,11 @@ pub(super) async fn fired(
     params(("name" = String, Path, description = "Name of the rule: letters, digits, '-', '_' and '.'", min_length = 1, max_length = 64, example = "low-samsung")),
     request_body = TermsObject,
     responses(
-        (status = 200, description = "The rule, and what is to be expected of it", body = RuleMadeObject),
+        (status = 200, description = "The rule, and whether it holds now", body = RuleMadeObject),
         (status = 400, description = "The body is not understood", body = Document, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Document, content_type = "application/problem+json"),
-        (status = 415, description = "The body is no JSON", body = Document, content_type = "application/problem+json"),
-        (status = 422, description = "Name or terms are not allowed, or there are too many rules", body = Document, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not JSON", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "The name or terms are not allowed, or there are too many rules", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn put(
@@ -119,9 +119,9 @@ pub(super) async fn put(
             let promise = outlook.promise(&terms);
             (holds, Some(promise), outlook.warnings(&terms))
         }
-        // The rule is made all the same.
+        // The rule was added all the same.
         Err(error) => {
-            let warning = format!("what is to be expected of it is not known: {error}");
+            let warning = format!("could not check whether the rule holds now: {error}");
             (None, None, vec![warning])
         }
     };
@@ -137,7 +137,7 @@ pub(super) async fn put(
 #[utoipa::path(delete, path = "/v1/alerts/{name}", tag = "alerts",
     params(("name" = String, Path, description = "Name of the rule: letters, digits, '-', '_' and '.'", min_length = 1, max_length = 64, example = "low-samsung")),
     responses(
-        (status = 204, description = "It is gone"),
+        (status = 204, description = "Removed"),
         (status = 404, description = "There is no such rule", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
     ))]
@@ -148,6 +148,6 @@ pub(super) async fn delete(
     if api.alert_rules.remove(&name).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(Kind::NotFound.because("there is no rule of this name"))
+        Err(Kind::NotFound.because("there is no rule with this name"))
     }
 }

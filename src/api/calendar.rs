@@ -16,7 +16,7 @@ use sise_domain::{KrxTime, Outlook, Seoul};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Asked {
-    /// An instant; now where it is left out. Without a zone it is Seoul's.
+    /// An instant; now if omitted. Without a zone it is Seoul time.
     #[param(example = "2026-11-20T10:00:00")]
     at: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The API's document (`OpenAPI` 3.1), from the code, and a page to browse it.
+//! The `OpenAPI` 3.1 document of the API, generated from the code, and a page to browse it.
 
 use axum::Router;
 use axum::extract::Request;
@@ -15,7 +15,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use super::shapes::PriceObject;
 
-/// Nothing comes from elsewhere, and nothing runs that is not a file of the page. It styles itself.
+/// Content security policy: the page loads nothing from other hosts and runs only its own scripts.
+/// It sets inline styles.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -33,7 +34,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 )]
 struct Head;
 
-/// The document before the routes are in it.
+/// The document without the routes.
 pub(super) fn head() -> Document {
     let mut document = Head::openapi();
     document.info = InfoBuilder::new()
@@ -52,12 +53,12 @@ pub(super) fn head() -> Document {
     document
 }
 
-/// Says of every guarded operation what the guard in front of it may answer.
+/// Adds the responses of the access guard to every guarded operation.
 pub(super) fn say_guarded(document: &mut Document) {
     let answers = [
-        ("401", "Without an access token, where one is needed"),
-        ("403", "From a page or a name that may not ask"),
-        ("429", "This client asks too often"),
+        ("401", "Without an access token, if one is required"),
+        ("403", "From a page or host name that is not allowed"),
+        ("429", "Too many requests from this client"),
     ];
     for item in document.paths.paths.values_mut() {
         let operations = [
@@ -81,7 +82,7 @@ pub(super) fn say_guarded(document: &mut Document) {
                     .or_insert_with(|| response.into());
             }
             let token = SecurityRequirement::new("token", Vec::<String>::new());
-            // On loopback none is needed.
+            // On loopback no token is needed.
             operation.security = Some(vec![SecurityRequirement::default(), token]);
         }
     }
@@ -95,7 +96,7 @@ pub(super) fn pages<S: Clone + Send + Sync + 'static>(document: Document) -> Rou
     pages.layer(middleware::from_fn(protect))
 }
 
-/// Says to a browser what the page may load.
+/// Adds the headers that tell a browser what the page may load.
 async fn protect(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

@@ -1,4 +1,4 @@
-//! A large answer or a file, encoded once for all who ask.
+//! A large answer or a file, encoded once for all clients.
 
 use std::io::Write as _;
 use std::sync::OnceLock;
@@ -12,17 +12,18 @@ use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Of both kinds of compression a strength that takes a few milliseconds for the whole market.
+/// Compression levels that take a few milliseconds for the whole market.
 const GZIP: Compression = Compression::new(6);
 const BROTLI: i32 = 5;
 
-/// A text and what it becomes on the wire.
+/// A text and its compressed forms.
 #[derive(Debug)]
 pub(super) struct Encoded {
     kind: &'static str,
     text: Bytes,
     tag: String,
-    /// What bears the same tag means the same, though it may not be the same to the byte (RFC 9110 8.8.1).
+    /// Whether bodies with the same tag are equivalent but perhaps not identical byte for byte (RFC
+    /// 9110, 8.8.1).
     is_weak: bool,
     gzip: OnceLock<Bytes>,
     brotli: OnceLock<Bytes>,
@@ -37,12 +38,12 @@ enum Coding {
 }
 
 impl Encoded {
-    /// A JSON text.
+    /// Creates a JSON text.
     pub(super) fn json(text: Vec<u8>) -> Self {
         Self::of("application/json", text.into())
     }
 
-    /// A JSON text that means the same as every other with the same `meaning`.
+    /// Creates a JSON text that is equivalent to every other one with the same `meaning`.
     pub(super) fn json_that_means(text: Vec<u8>, meaning: &[u8]) -> Self {
         Self {
             tag: tag(meaning),
@@ -51,7 +52,7 @@ impl Encoded {
         }
     }
 
-    /// A text of a type.
+    /// Creates a text of a content type.
     pub(super) fn of(kind: &'static str, text: Bytes) -> Self {
         Self {
             kind,
@@ -63,7 +64,7 @@ impl Encoded {
         }
     }
 
-    /// Compresses it as `other` was asked for, so that nobody waits for it.
+    /// Compresses the text in the ways that `other` was requested, so that no client waits for it.
     pub(super) fn prepare_as(&self, other: &Self) {
         if other.gzip.get().is_some() {
             self.body(Coding::Gzip);
@@ -73,10 +74,10 @@ impl Encoded {
         }
     }
 
-    /// The answer to a request with these headers.
+    /// Returns the answer to a request with these headers.
     pub(super) fn respond(&self, asked: &HeaderMap) -> Response {
         let coding = Coding::wanted(asked);
-        // Each coding is another representation, and has another strong tag.
+        // Each coding is a representation of its own and needs its own strong tag.
         let own = match coding {
             Coding::Gzip if !self.is_weak => format!("\"{}-gz\"", self.tag),
             Coding::Brotli if !self.is_weak => format!("\"{}-br\"", self.tag),
@@ -105,7 +106,7 @@ impl Encoded {
         };
         let headers = response.headers_mut();
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-        // To be asked for again each time; the tag makes that cheap.
+        // Clients revalidate every time; the tag makes that cheap.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         let sent = if self.is_weak {
             format!("W/{own}")
@@ -128,7 +129,8 @@ impl Encoded {
 }
 
 impl Coding {
-    /// The one that the client likes best (RFC 9110 12.5.3); of two that it likes alike the smaller.
+    /// Returns the coding that the client prefers (RFC 9110, 12.5.3). If it accepts both equally,
+    /// the smaller one wins.
     fn wanted(asked: &HeaderMap) -> Self {
         let values = asked.get_all(ACCEPT_ENCODING).into_iter();
         let texts = values.filter_map(|value| value.to_str().ok());
@@ -168,7 +170,8 @@ fn tag(content: &[u8]) -> String {
     bytes.fold(String::new(), |tag, byte| format!("{tag}{byte:02x}"))
 }
 
-/// Writing into memory does not fail; were it to, the client would see a body that ends early.
+/// Compresses with gzip. Writing to memory does not fail; if it did, the client would see a
+/// truncated body.
 fn gzip(text: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 3), GZIP);
     let _ = encoder.write_all(text);

@@ -1,4 +1,4 @@
-//! Path, query and body of a request, whose refusal is a problem document.
+//! Extractors for path, query and body. A rejection is a problem document.
 
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -60,13 +60,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
-/// A stock code.
+/// Parses a stock code.
 pub(super) fn code(text: &str) -> Result<Symbol, Problem> {
     let code = text.parse::<Symbol>();
     code.map_err(|error| Kind::BadCode.because(error.to_string()))
 }
 
-/// Stock codes, each once, `most` of them at most.
+/// Parses stock codes, without duplicates, up to `most`.
 pub(super) fn codes<'a>(
     texts: impl IntoIterator<Item = &'a str>,
     most: usize,
@@ -78,7 +78,7 @@ pub(super) fn codes<'a>(
             codes.push(code);
         }
         if codes.len() > most {
-            return Err(Kind::Unprocessable.because(format!("{most} codes at once at most")));
+            return Err(Kind::Unprocessable.because(format!("at most {most} codes at once")));
         }
     }
     if codes.is_empty() {

@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether it does its work.
+//! Liveness and readiness of the process.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -11,22 +11,23 @@ use crate::leadership::Post;
 use sise_domain::{KrxTime, Seoul};
 use sise_port::Leader;
 
-/// Below this share of fresh prices in a session the daemon is not ready.
+/// Smallest share of fresh prices in a session for the daemon to be ready.
 const READY_SHARE: f64 = 0.9;
 
-/// Whether the process lives
+/// Liveness of the process
 #[utoipa::path(get, path = "/live", tag = "health", responses(
-    (status = 200, description = "It lives", content_type = "text/plain", body = String),
+    (status = 200, description = "The process is alive", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn live() -> &'static str {
     "live\n"
 }
 
-/// Whether the process does its work
+/// Readiness of the process
 ///
-/// Ready: the store answers, and in a session who sweeps has a good token and a fresh list. Who
-/// stands by is ready while the store answers and another one leads; who only serves, while it hears
-/// what changes. Out of session a list that is not fresh is no failure.
+/// Ready means that the store answers and, in a session, that a sweeping process has a valid broker
+/// token and fresh prices. A standby is ready while the store answers and another process leads. A
+/// process that only serves is ready while it receives the store's changes. Out of session, stale
+/// prices are not a failure.
 #[utoipa::path(get, path = "/ready", tag = "health", responses(
     (status = 200, description = "Ready", content_type = "text/plain", body = String),
     (status = 503, description = "Not ready, and why", content_type = "text/plain", body = String),
@@ -49,7 +50,7 @@ async fn readiness(api: &Api) -> (StatusCode, String) {
         let lacking = redis.lacking_rights().await;
         if !lacking.is_empty() {
             failing.push(format!(
-                "the user {} of Redis lacks rights: {}",
+                "the Redis user {} lacks rights: {}",
                 redis.user(),
                 lacking.join(" ")
             ));
@@ -64,7 +65,7 @@ async fn readiness(api: &Api) -> (StatusCode, String) {
         Some(sweeping) => sweeper(api, sweeping, &mut failing),
         None => {
             if !api.board.is_heard() {
-                failing.push("changes in the store are not heard".to_owned());
+                failing.push("changes in the store are not received".to_owned());
             }
             String::new()
         }
@@ -74,13 +75,13 @@ async fn readiness(api: &Api) -> (StatusCode, String) {
     }
     let mut body = "not ready\n".to_owned();
     for reason in failing {
-        // Writing to a String cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = writeln!(body, "- {reason}");
     }
     (StatusCode::SERVICE_UNAVAILABLE, body + &leads)
 }
 
-/// What a daemon lacks, and who leads.
+/// Adds what a daemon lacks to `failing`, and returns a line about the leader.
 fn sweeper(api: &Api, sweeping: &Sweeping, failing: &mut Vec<String>) -> String {
     let parts = &api.parts;
     let post = sweeping
@@ -100,11 +101,11 @@ fn sweeper(api: &Api, sweeping: &Sweeping, failing: &mut Vec<String>) -> String 
             leader.process,
             since(leader)
         ),
-        Some(Post::Unknown) => "nobody is known to lead\n".to_owned(),
+        Some(Post::Unknown) => "no process is known to lead\n".to_owned(),
     }
 }
 
-/// What a process that sweeps must have in a session, and has not.
+/// Lists what a sweeping process must have in a session but lacks.
 fn what_sweeps_lack(api: &Api, sweeping: &Sweeping) -> Vec<String> {
     let mut lacking = Vec::new();
     let broker = api.parts.broker.as_ref();
@@ -123,7 +124,7 @@ fn what_sweeps_lack(api: &Api, sweeping: &Sweeping) -> Vec<String> {
     lacking
 }
 
-/// Since when a process leads, by the store's clock.
+/// The time since which a process leads, by the store's clock.
 fn since(leader: &Leader) -> String {
     let since = chrono::DateTime::from_timestamp_millis(leader.since_ms);
     since.map_or_else(String::new, |since| {

@@ -1,4 +1,4 @@
-//! The indices.
+//! Index levels.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,7 +10,7 @@ use super::problem::{Document, Problem};
 use super::shapes::IndexObject;
 use sise_domain::IndexQuote;
 
-/// The indices whose level is known.
+/// The indices with a known level.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct IndicesAnswer {
     /// KOSPI, KOSDAQ, KOSPI200.
@@ -29,7 +29,7 @@ struct Level {
 
 /// The levels of the indices
 ///
-/// The live ones; else the last ones that are known, with `live` false.
+/// The live levels, or the last known ones with `live` false.
 #[utoipa::path(get, path = "/v1/indices", tag = "market", responses(
     (status = 200, description = "The levels", body = IndicesAnswer),
     (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),

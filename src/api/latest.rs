@@ -1,4 +1,4 @@
-//! Answers that whoever asks too often shares with the others, so that health is never refused.
+//! Shared answers for clients that ask too often, so that health checks are never refused.
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// An answer is shared for so long.
+/// How long an answer is shared.
 const GOOD: Duration = Duration::from_secs(1);
 
 /// The latest answer.
@@ -24,7 +24,7 @@ impl<T> Default for Latest<T> {
 }
 
 impl<T: Clone> Latest<T> {
-    /// The answer that `find` gives: found out now where `is_due`, else the latest if it is not old.
+    /// Returns the answer of `find`: a new one if `is_due`, else the latest if it is recent enough.
     pub(super) async fn get(&self, is_due: bool, find: impl Future<Output = T>) -> T {
         if is_due {
             let found = find.await;
@@ -37,7 +37,7 @@ impl<T: Clone> Latest<T> {
         {
             return latest.clone();
         }
-        // The others wait for this one.
+        // Concurrent callers wait for this one.
         let found = find.await;
         *held = Some((Instant::now(), found.clone()));
         found

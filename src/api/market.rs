@@ -23,10 +23,11 @@ use super::shapes::MarketAnswer;
 use sise_domain::{Calendar, KrxTime, Listing, Measure, Quote};
 use sise_net::supervisor::spawn_brief;
 
-/// An answer is given for so long before it is made anew.
+/// How long an answer is served before a new one is made.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
-/// One that is older is not given any more: whoever asks first after a pause waits for a new one.
+/// Age from which an answer is no longer served: the first request after a pause waits for a new
+/// one.
 const OLDEST: Duration = Duration::from_secs(3);
 
 const COLUMNS: [&str; 15] = [
@@ -47,7 +48,7 @@ const COLUMNS: [&str; 15] = [
     "live",
 ];
 
-/// The answer in use.
+/// The current answer.
 #[derive(Default)]
 pub(super) struct MarketPage {
     page: Mutex<Option<Page>>,
@@ -74,22 +75,22 @@ struct Market {
     rows: Vec<Vec<Value>>,
 }
 
-/// What is shown.
+/// What the rows show.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Shown {
-    /// Live prices, some of them at least.
+    /// At least some live prices.
     Live,
     /// The closes of a day.
     Closes { of: NaiveDate },
-    /// Prices that were taken out of session, at this time at the latest.
+    /// Prices fetched out of session, the latest of them at this time.
     LastKnown { at: String },
     /// No price.
     Nothing,
 }
 
 impl Shown {
-    /// What most of the prices are, by when each was fetched and whether it lives.
+    /// Classifies the prices by when each was fetched and whether it is live.
     fn of(prices: impl Iterator<Item = (KrxTime, bool)>, calendar: &Calendar) -> Self {
         let (mut closes, mut others) = (Vec::new(), Vec::new());
         for (at, is_live) in prices {
@@ -114,11 +115,12 @@ impl Shown {
 
 /// The whole market
 ///
-/// Every code of the list in one compact answer: live prices, else the last closes. At most a second or
-/// three behind; with a tag, and compressed where the client takes that. The tag changes with any price,
-/// not with the ages alone: where the client has it, its ages have grown by the time that went by.
+/// Every code of the universe in one compact answer: live prices, or else the last closes. The
+/// answer is at most three seconds old. It has an `ETag` and is compressed if the client accepts
+/// that. The tag changes with the prices, not with their ages: on a 304 the client adds the elapsed
+/// time to the ages it holds.
 #[utoipa::path(get, path = "/v1/market", tag = "prices", responses(
-    (status = 200, description = "The market", body = MarketAnswer, headers(("ETag" = String, description = "A weak one: changes with the prices, not with their ages alone"))),
+    (status = 200, description = "The market", body = MarketAnswer, headers(("ETag" = String, description = "Weak; changes with the prices, not with their ages alone"))),
     (status = 304, description = "As the client has it"),
 ))]
 pub(super) async fn market(
@@ -148,7 +150,7 @@ impl Api {
             .map_err(|error| Kind::Internal.because(error.to_string()))
     }
 
-    /// Makes a new page while the old one is given.
+    /// Makes a new page in the background while the old one is served.
     fn make_beside(&self, old: &Page) {
         let (api, old) = (self.clone(), Arc::clone(&old.body));
         self.market.beside(move || drop(api.make_page(Some(&old))));
@@ -174,7 +176,8 @@ impl Api {
         body
     }
 
-    /// The market, and what of it makes it another one: all but the time that goes by.
+    /// Returns the market, and a text of everything in it except the passing of time, from which
+    /// the tag is made.
     fn rows(&self, now: KrxTime) -> (Market, String) {
         let universe = self.parts.universe.load_full();
         let moment = self.parts.calendar.load().moment(now);
@@ -251,7 +254,7 @@ fn row(listing: &Listing, quote: &Quote, is_live: bool, now: KrxTime) -> Vec<Val
 }
 
 impl MarketPage {
-    /// Has `work` done where it holds nobody up, unless it is under way.
+    /// Runs `work` on a blocking thread, unless it is already running.
     fn beside(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) {
         if self.is_making.swap(true, Ordering::AcqRel) {
             return;
@@ -276,7 +279,7 @@ impl MarketPage {
     }
 }
 
-/// A page is being made, until this goes, whatever becomes of it.
+/// Marks that a page is being made. Dropping it clears the mark, even after a panic.
 struct Making(Arc<MarketPage>);
 
 impl Drop for Making {

@@ -1,4 +1,4 @@
-//! Metrics, for Prometheus.
+//! Metrics for Prometheus.
 
 use std::net::SocketAddr;
 
@@ -31,7 +31,7 @@ pub(super) async fn metrics(
     (kind, text)
 }
 
-/// The metrics as they are now.
+/// Renders the current metrics.
 fn collect(api: &Api) -> Bytes {
     metrics_process::Collector::default().collect();
     let universe = api.parts.universe.load();
@@ -43,14 +43,14 @@ fn collect(api: &Api) -> Bytes {
     gauge!("sise_call_limit_per_second").set(api.parts.settings.kis.rate.per_second);
     if let Some(broker) = &api.parts.broker {
         gauge!("sise_rate_share_ratio").set(broker.pacer.share());
-        // Looked at here: in the night no call says that it changed.
+        // Updated here because outside trading hours no call would update it.
         let shown = broker
             .rest
             .breaker_shown(api.parts.settings.schedule.interval);
         gauge!("sise_breaker_state").set(shown as u32);
     }
     if let Some(sweeping) = &api.sweeping {
-        // Who is alone leads.
+        // A process that runs alone leads.
         let leads = sweeping
             .candidate
             .as_ref()
@@ -69,11 +69,11 @@ fn collect(api: &Api) -> Bytes {
     api.metrics.render().into()
 }
 
-/// Counts, times and traces every request, by its route.
+/// Counts, times and traces every request by route.
 pub(super) async fn measure(request: Request, next: Next) -> Response {
     let start = Instant::now();
     let route = request.extensions().get::<MatchedPath>();
-    // Paths that clients make up would be metrics without end.
+    // Made-up paths would create an unlimited number of metrics.
     let route = route.map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let span = tracing::info_span!(
         target: spans::TARGET,

@@ -1,5 +1,5 @@
-//! The API over HTTP: prices, streams, the market on one page, health and metrics. On loopback by
-//! default.
+//! The HTTP API: prices, streams, the whole market on one page, health and metrics. It listens on
+//! loopback by default.
 //!
 //! ```text
 //!  server (connections: room, proxies) -> problem, measure -> access -> routes -> board, reader, store
@@ -78,16 +78,16 @@ use sise_cache::CacheError;
 use sise_net::descriptors::{Descriptors, RESERVE};
 use sise_net::supervisor::Tasks;
 
-/// Histograms are folded this often; without it they grow between two scrapes.
+/// Interval at which histograms are drained; without it they would grow between two scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// A request is answered within this time; streams have all the time they like.
+/// Longest time to answer a request. Streams have no such limit.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 
-/// The first look at the store takes this long at most before questions are answered all the same.
+/// Longest wait for the first read of the store before requests are answered anyway.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 
-/// What a page of another origin may read of an answer, beside what browsers show in any case.
+/// Headers that a page of another origin may read, beyond those that browsers always expose.
 const EXPOSED: [HeaderName; 9] = [
     AGE,
     ALLOW,
@@ -100,33 +100,33 @@ const EXPOSED: [HeaderName; 9] = [
     prices::SESSION,
 ];
 
-/// Bytes of a request's body at most.
+/// Largest request body, in bytes.
 const LARGEST_BODY: usize = 64 * 1024;
 
-/// What a daemon that sweeps knows beside the rest.
+/// State that only a sweeping daemon has.
 #[derive(Clone)]
 pub struct Sweeping {
     /// When each code was written.
     pub freshness: Arc<Freshness>,
-    /// This process among those that may lead; `None` where it is alone.
+    /// This process as a candidate for the lead; `None` if it runs alone.
     pub candidate: Option<Arc<Candidate>>,
-    /// The calendar is not asked.
+    /// Whether to sweep regardless of the calendar.
     pub always_open: bool,
 }
 
-/// Serves the API.
+/// The API server.
 pub struct ApiServer {
     api: Api,
     alerts: Option<Alerts>,
 }
 
-/// What the routes have of it. A cheap handle: clones share everything.
+/// State handed to the routes. A cheap handle: clones share everything.
 #[derive(Clone)]
 struct Api {
     shared: Arc<Shared>,
 }
 
-/// What the routes answer from.
+/// Everything that the routes answer from.
 struct Shared {
     parts: Arc<Parts>,
     sweeping: Option<Sweeping>,
@@ -148,10 +148,10 @@ struct Shared {
     stop: CancellationToken,
 }
 
-/// Why the API is not served.
+/// Reasons for not serving the API.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// It would be open to others, and nobody has an access token.
+    /// The API would be reachable from other hosts, and there are no access tokens.
     #[error(
         "api.listen is no loopback address, so that every client needs an access token, and there \
          is none: make one with `sise clients add NAME`, or set api.listen to 127.0.0.1:8787"
@@ -160,7 +160,7 @@ pub enum ApiError {
 }
 
 impl ApiServer {
-    /// The API on `parts`; of a daemon with what it knows of its sweeps. Its work goes on under
+    /// Creates the API on `parts`, with `sweeping` if the daemon sweeps. Background work runs under
     /// `tasks`.
     #[must_use]
     pub fn new(
@@ -208,11 +208,11 @@ impl ApiServer {
         }
     }
 
-    /// Watches the board for alerts too.
+    /// Also watches the board for alerts.
     ///
     /// # Errors
     ///
-    /// The TLS set-up of the machine is unusable.
+    /// Returns an error if the TLS set-up of the machine is unusable.
     pub fn with_alerts(mut self) -> Result<Self, SetupError> {
         let sweeping = self.api.sweeping.as_ref();
         let always_open = sweeping.is_some_and(|sweeping| sweeping.always_open);
@@ -221,13 +221,14 @@ impl ApiServer {
         Ok(self)
     }
 
-    /// Whether it may be served as the settings say: on an address that is not loopback somebody
-    /// must have an access token. Where the store does not answer nobody has one that is accepted, so
-    /// that it may.
+    /// Checks whether the settings allow serving: an address other than loopback needs at least one
+    /// access token.
+    ///
+    /// If the store does not answer, the check passes, because then no token is accepted anyway.
     ///
     /// # Errors
     ///
-    /// Nobody has one.
+    /// Returns [`ApiError::NoClients`] if there are no access tokens.
     pub async fn check(&self) -> Result<(), ApiError> {
         let listen = self.api.parts.settings.api.listen;
         if listen.is_none_or(|address| address.ip().is_loopback()) {
@@ -238,13 +239,13 @@ impl ApiServer {
             Ok(sessions) if sessions.is_empty() => Err(ApiError::NoClients),
             Ok(_) => Ok(()),
             Err(error) => {
-                tracing::warn!(%error, "whether anybody has an access token is not known");
+                tracing::warn!(%error, "could not check whether any access tokens exist");
                 Ok(())
             }
         }
     }
 
-    /// Serves on `listener`, and does what belongs to that.
+    /// Serves on `listener` and starts the background work that the API needs.
     pub fn start(self, listener: TcpListener) {
         let Self { api, alerts } = self;
         let tasks = api.tasks.clone();
@@ -268,7 +269,7 @@ impl ApiServer {
             async move { api.keep_up(stop).await }
         });
         tasks.vital("API", async move {
-            // Whoever asks before the first look at the store would be told that there is no price.
+            // Before the first read of the store, clients would be told that there is no price.
             let _ = timeout(FIRST_LOOK, api.board.heard()).await;
             let proxies = Proxies::new(&api.parts.settings.api.trusted_proxies);
             let house = &api.house;
@@ -278,7 +279,7 @@ impl ApiServer {
 }
 
 impl Api {
-    /// Whether this process sweeps now, and so writes down for all what there is once.
+    /// Whether this process leads, and so writes what must be written only once.
     fn leads(&self) -> bool {
         self.sweeping.as_ref().is_some_and(|sweeping| {
             let candidate = sweeping.candidate.as_ref();
@@ -286,13 +287,13 @@ impl Api {
         })
     }
 
-    /// Whether this process sweeps at any hour, in a trial.
+    /// Whether this process sweeps at any hour, as in a trial.
     pub(super) fn is_always_open(&self) -> bool {
         let sweeping = self.sweeping.as_ref();
         sweeping.is_some_and(|sweeping| sweeping.always_open)
     }
 
-    /// Folds histograms and forgets what is over, until the stop.
+    /// Drains histograms and drops expired state until the stop.
     async fn keep_up(&self, stop: CancellationToken) {
         let mut ticks = interval(UPKEEP);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -303,7 +304,7 @@ impl Api {
         }
     }
 
-    /// Every route, with what stands before it.
+    /// All routes with their middleware.
     fn router(&self) -> Router {
         let timed = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWERED_WITHIN);
         let answered = OpenApiRouter::new()
@@ -361,8 +362,8 @@ impl Api {
     }
 }
 
-/// Connections that the system has files for, of so many that are wanted; and how many more may be on
-/// their way out, for which half of what is kept has to do.
+/// Number of connections that the open-file limit allows, up to `wanted`, and how many more may be
+/// closing. Those share half of the files kept in reserve.
 fn connections(wanted: usize) -> (usize, usize) {
     let Ok(limit) = Descriptors::get() else {
         return (wanted, RESERVE / 2);

@@ -1,4 +1,4 @@
-//! The stocks of the day.
+//! Rankings of the day.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,7 +12,7 @@ use super::shapes::ReadingObject;
 use crate::movers::{End, Prices};
 use sise_domain::{Market, Measure, Reading, Source};
 
-/// Ranked by what.
+/// The available rankings.
 const KINDS: [(&str, Measure, End); 5] = [
     ("gainers", Measure::ChangeRate, End::Highest),
     ("losers", Measure::ChangeRate, End::Lowest),
@@ -36,11 +36,11 @@ pub(super) struct Wanted {
 /// The top of a ranking.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MoversAnswer {
-    /// Ranked by what.
+    /// The ranking.
     kind: String,
-    /// `realtime` or `close`: of which prices the ranking is.
+    /// `realtime` or `close`: the prices that were ranked.
     prices: &'static str,
-    /// In order; none before the first sweep.
+    /// In order; empty before the first sweep.
     places: Vec<PlaceObject>,
 }
 
@@ -53,18 +53,18 @@ pub(super) struct PlaceObject {
     code: String,
     /// Korean name.
     name: String,
-    /// By which number: percent, shares or won.
+    /// The value that is ranked: percent, shares or won.
     number: f64,
-    /// Its price; absent where it has gone meanwhile.
+    /// Its price; absent if it has expired meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ReadingObject>)]
     price: Option<Reading>,
 }
 
-/// The stocks of the day
+/// Rankings of the day
 ///
-/// By change rate (gainers, losers), volume, traded value or market capitalisation; ranked after each
-/// sweep, and by the last closes where there is no session.
+/// By change rate (gainers, losers), volume, traded value or market capitalisation. Rankings are
+/// updated after each sweep; out of session they are of the last closes.
 #[utoipa::path(get, path = "/v1/movers/{kind}", tag = "market",
     params(("kind" = String, Path, description = "gainers, losers, volume, value or cap",
         pattern = "^(gainers|losers|volume|value|cap)$", example = "gainers"), Wanted),
@@ -86,7 +86,7 @@ pub(super) async fn movers(
     };
     let count = wanted.n.unwrap_or(20);
     if !(1..=500).contains(&count) {
-        return Err(Kind::BadRequest.because("n is between 1 and 500"));
+        return Err(Kind::BadRequest.because("n must be from 1 to 500"));
     }
     let market: Option<Market> = match &wanted.market {
         Some(text) => Some(

@@ -1,8 +1,8 @@
-//! Which pages of a browser may ask where no access token is asked for: none but the program's own, and
-//! those of the one origin that the settings name.
+//! Checks of which browser pages may use the API when no access token is required: the program's
+//! own, and those of the one origin in the settings.
 //!
-//! A browser lets any page open a WebSocket, and a page whose name was made to mean this machine
-//! (DNS rebinding) ask anything. Programs that are no browsers name no origin.
+//! A browser lets any page open a WebSocket. With DNS rebinding, a page whose name resolves to this
+//! machine can send any request. Programs other than browsers send no origin.
 
 use std::net::IpAddr;
 
@@ -13,33 +13,33 @@ use axum::http::{HeaderMap, Version};
 
 use super::problem::{Kind, Problem};
 
-/// Refuses a request that does not say to whom it is, or says two things (RFC 9112, 3.2): who stands
-/// in front may have believed the other.
+/// Refuses a request without exactly one valid `Host` header (RFC 9112, 3.2): a proxy in front may
+/// have trusted the other one.
 pub(super) fn check_form(request: &Request) -> Result<(), Problem> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (host, other) = (hosts.next(), hosts.next());
     if other.is_some() {
-        return Err(Kind::BadRequest.because("a request has one header Host, and this has more"));
+        return Err(Kind::BadRequest.because("a request must have one Host header, not several"));
     }
     let Some(host) = host else {
-        // Older than the header.
+        // HTTP/1.0 and older do not require the header.
         return match request.version() {
             Version::HTTP_09 | Version::HTTP_10 => Ok(()),
-            _ => Err(Kind::BadRequest.because("a request has one header Host, and this has none")),
+            _ => Err(Kind::BadRequest.because("a request must have a Host header")),
         };
     };
     let host = host.as_bytes();
     if host.is_empty() || !host.iter().all(is_of_host) {
-        return Err(Kind::BadRequest.because("the header Host is a name or address with a port"));
+        return Err(Kind::BadRequest.because("the Host header must be a host or host:port"));
     }
     let target = request.uri().authority();
     if target.is_some_and(|target| !host.eq_ignore_ascii_case(target.as_str().as_bytes())) {
-        return Err(Kind::BadRequest.because("the header Host is not the host of the request line"));
+        return Err(Kind::BadRequest.because("the Host header differs from the request line"));
     }
     Ok(())
 }
 
-/// Refuses a request to a name that is not this machine's own, nor that of the origin which is `allowed`.
+/// Refuses a request for a host that is neither this machine nor that of the `allowed` origin.
 pub(super) fn check_host(headers: &HeaderMap, allowed: Option<&str>) -> Result<(), Problem> {
     let Some(host) = headers.get(HOST) else {
         return Ok(());
@@ -58,7 +58,7 @@ pub(super) fn check_host(headers: &HeaderMap, allowed: Option<&str>) -> Result<(
     Err(Kind::Forbidden.because(why))
 }
 
-/// Refuses a stream to a page of another origin than its own and the one that is `allowed`.
+/// Refuses a stream to a page of any origin but its own and the `allowed` one.
 pub(super) fn check_origin(headers: &HeaderMap, allowed: Option<&str>) -> Result<(), Problem> {
     let Some(origin) = headers.get(ORIGIN) else {
         return Ok(());
@@ -76,8 +76,8 @@ pub(super) fn check_origin(headers: &HeaderMap, allowed: Option<&str>) -> Result
     Err(Kind::Forbidden.because(why))
 }
 
-/// Whether a letter may stand in a name or address with a port (RFC 3986, 3.2.2). Of every request each
-/// is looked at, so that no more is found out of it here.
+/// Whether a byte may occur in a host with a port (RFC 3986, 3.2.2). This runs for every byte of
+/// every request, so it checks nothing more.
 fn is_of_host(letter: &u8) -> bool {
     letter.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(letter)
 }

@@ -1,4 +1,4 @@
-//! The market on one page: files inside the program.
+//! The market on one page: files embedded in the program.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use axum::routing::get;
 
 use super::encoded::Encoded;
 
-/// Nothing comes from elsewhere, and nothing runs that is not a file of these.
+/// Content security policy: nothing is loaded from other hosts, and only these files run.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Name and content of each file.
+/// Lists the name and content of each file.
 macro_rules! files {
     ($($name:literal)*) => {
         &[$(($name, include_bytes!(concat!("page/", $name)))),*]
@@ -75,7 +75,7 @@ const FILES: &[(&str, &[u8])] = files! {
     "words.js"
 };
 
-/// A route for each file.
+/// Returns a route for each file.
 pub(super) fn files<S: Clone + Send + Sync + 'static>() -> Router<S> {
     FILES.iter().fold(Router::new(), |router, (name, content)| {
         let file = Arc::new(Encoded::of(kind(name), Bytes::from_static(content)));

@@ -1,4 +1,4 @@
-//! Prices of one code and of many.
+//! Prices of one or many codes.
 
 use axum::extract::State;
 use axum::http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
@@ -15,17 +15,17 @@ use crate::status::reason::of_no_price;
 use sise_domain::{KrxTime, Phase, Symbol};
 use sise_port::ReadCounter as _;
 
-/// Codes of one request at most.
+/// Maximum number of codes in a request.
 const MOST: usize = 500;
 
-/// Why the broker cannot be asked, where nothing else is wrong.
+/// Why the broker cannot be asked if nothing else is wrong.
 const NO_KEY: &str = "this process has no app key to ask the broker with";
 
 pub(super) const SOURCE: HeaderName = HeaderName::from_static("sise-source");
 pub(super) const SESSION: HeaderName = HeaderName::from_static("sise-session");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A price as JSON, and what the headers say of it.
+/// A price as JSON with the values of its headers.
 struct Read {
     json: String,
     age_ms: u64,
@@ -33,7 +33,7 @@ struct Read {
     session: Phase,
 }
 
-/// The answer to a question for many codes.
+/// The answer to a request for many codes.
 struct Many {
     status: StatusCode,
     body: String,
@@ -43,7 +43,7 @@ struct Many {
 
 /// The price of one code
 ///
-/// From the store; where it has none, from the broker, within the rate limit; out of session the last
+/// From the store; if it has none, from the broker within the rate limit. Out of session, the last
 /// close.
 #[utoipa::path(get, path = "/v1/prices/{code}", tag = "prices",
     params(("code" = String, Path, description = "Stock code", pattern = "^Q?[0-9A-Z]{6}$", example = "005930")),
@@ -88,7 +88,7 @@ pub(super) async fn price(State(api): State<Api>, Code(code): Code) -> Result<Re
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
-    /// Stock codes, separated by commas, 500 at most.
+    /// Up to 500 stock codes, separated by commas.
     #[param(
         pattern = "^Q?[0-9A-Z]{6}(,Q?[0-9A-Z]{6}){0,499}$",
         example = "005930,000660"
@@ -98,13 +98,13 @@ pub(super) struct Wanted {
 
 /// The prices of many codes
 ///
-/// `missing` are codes of which nobody knows a price; `failed` those of which it is not known, for the
-/// broker could not be asked: ask for them again.
+/// `missing` lists the codes that have no price. `failed` lists the codes whose price is not known
+/// because the broker could not be asked; request these again.
 #[utoipa::path(get, path = "/v1/prices", tag = "prices", params(Wanted), responses(
     (status = 200, description = "The prices in the order asked for, and the codes without one",
         body = PricesAnswer, headers(("Age" = u64, description = "Age of the oldest, seconds"))),
     (status = 207, description = "The broker could not be asked for some of the codes: `failed` names them and why", body = PricesAnswer),
-    (status = 400, description = "A text is no stock code, or there is none", body = Document, content_type = "application/problem+json"),
+    (status = 400, description = "A code is not a stock code, or there are no codes", body = Document, content_type = "application/problem+json"),
     (status = 422, description = "Too many codes", body = Document, content_type = "application/problem+json"),
     (status = 503, description = "The broker cannot be asked, and nothing is known of any of the codes", body = Document, content_type = "application/problem+json"),
 ))]
@@ -123,7 +123,7 @@ pub(super) async fn prices(
 }
 
 impl Api {
-    /// What stands on the board, where that is what stands in the store.
+    /// Returns the price on the board, if the board is in step with the store.
     fn read_from_board(&self, code: Symbol, now: KrxTime) -> Option<Read> {
         if !self.board.is_heard() {
             return None;
@@ -139,7 +139,7 @@ impl Api {
         })
     }
 
-    /// The prices of `codes`, and what is known of those without one.
+    /// Returns the prices of `codes`, and why the others have none.
     async fn read_many(&self, codes: &[Symbol]) -> Result<Many, Problem> {
         let now = (self.parts.clock)();
         let on_board = codes.iter().map(|code| self.read_from_board(*code, now));
@@ -153,7 +153,7 @@ impl Api {
         if !missing.is_empty() {
             let readings = match self.reader.prices(&missing).await {
                 Ok(readings) => readings,
-                // What was found is worth more than the reason why the rest was not.
+                // Keep the prices that were found, even though others failed.
                 Err(mut error) => {
                     let found = error.take_found();
                     let detail = error.reason();
@@ -228,7 +228,7 @@ impl Read {
     }
 }
 
-/// A body with the headers of the oldest price in it.
+/// Returns a body with the headers of its oldest price.
 fn respond(body: String, oldest: Option<(u64, &'static str, Phase)>) -> Response {
     let mut response = body.into_response();
     let headers: &mut HeaderMap = response.headers_mut();
@@ -239,7 +239,7 @@ fn respond(body: String, oldest: Option<(u64, &'static str, Phase)>) -> Response
     };
     let age = age_ms / 1_000;
     headers.insert(AGE, age.into());
-    // Caches count from the age: good for a second more, whatever that is.
+    // Caches subtract the age from the lifetime, so this leaves one more second at any age.
     if let Ok(value) = HeaderValue::from_str(&format!("private, max-age={}", age + 1)) {
         headers.insert(CACHE_CONTROL, value);
     }

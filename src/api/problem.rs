@@ -1,4 +1,4 @@
-//! Every error of the API: one kind each, as a problem document (RFC 9457).
+//! The errors of the API: each has a kind and is sent as a problem document (RFC 9457).
 
 use axum::extract::Request;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
@@ -17,7 +17,7 @@ use crate::watch::WatchListsError;
 use sise_cache::CacheError;
 use sise_port::StoreError;
 
-/// Letters of a detail at most.
+/// Longest detail, in characters.
 const LONGEST_DETAIL: usize = 1_000;
 
 /// What is wrong with a request, or with what it needs.
@@ -25,17 +25,17 @@ const LONGEST_DETAIL: usize = 1_000;
 pub(super) enum Kind {
     /// The request cannot be understood.
     BadRequest,
-    /// A code is no stock code.
+    /// A text is not a stock code.
     BadCode,
     /// No access token, or one that is not known.
     Unauthorized,
-    /// It may not be asked from there.
+    /// Requests from this place are not allowed.
     Forbidden,
     /// There is nothing under this path.
     NotFound,
-    /// Nobody knows a price of this code.
+    /// There is no price of this code.
     NoPrice,
-    /// The path does not know the method.
+    /// The path does not support the method.
     MethodNotAllowed,
     /// The request took too long to arrive or to be answered.
     TimedOut,
@@ -43,15 +43,15 @@ pub(super) enum Kind {
     TooLarge,
     /// The headers are too large.
     HeadersTooLarge,
-    /// The body is of another type.
+    /// The body is of an unsupported type.
     UnsupportedMediaType,
-    /// The body is understood and not allowed.
+    /// The body is well formed, but its content is not allowed.
     Unprocessable,
     /// The client asks more often than it may.
     TooManyRequests,
     /// The server failed.
     Internal,
-    /// This set-up cannot do it.
+    /// This set-up does not support it.
     NotAvailable,
     /// The store does not answer.
     StoreAway,
@@ -60,7 +60,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub(super) const ALL: [Self; 17] = [
         Self::BadRequest,
         Self::BadCode,
@@ -81,7 +81,7 @@ impl Kind {
         Self::BrokerAway,
     ];
 
-    /// The end of its type, its status and its title.
+    /// Returns the end of the type URI, the status and the title.
     pub(super) fn parts(self) -> (&'static str, StatusCode, &'static str) {
         match self {
             Self::BadRequest => (
@@ -89,22 +89,26 @@ impl Kind {
                 StatusCode::BAD_REQUEST,
                 "The request cannot be understood",
             ),
-            Self::BadCode => ("bad-code", StatusCode::BAD_REQUEST, "This is no stock code"),
+            Self::BadCode => (
+                "bad-code",
+                StatusCode::BAD_REQUEST,
+                "This is not a stock code",
+            ),
             Self::Unauthorized => (
                 "unauthorized",
                 StatusCode::UNAUTHORIZED,
-                "An access token is needed",
+                "An access token is required",
             ),
             Self::Forbidden => (
                 "forbidden",
                 StatusCode::FORBIDDEN,
-                "This may not be asked from there",
+                "Requests from there are not allowed",
             ),
             Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "There is nothing here"),
             Self::NoPrice => (
                 "no-price",
                 StatusCode::NOT_FOUND,
-                "Nobody knows a price of this code",
+                "There is no price of this code",
             ),
             Self::MethodNotAllowed => (
                 "method-not-allowed",
@@ -129,12 +133,12 @@ impl Kind {
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "The body is of another type",
+                "The body is of an unsupported type",
             ),
             Self::Unprocessable => (
                 "unprocessable",
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "The request is understood and not allowed",
+                "The content of the request is not allowed",
             ),
             Self::TooManyRequests => (
                 "too-many-requests",
@@ -149,7 +153,7 @@ impl Kind {
             Self::NotAvailable => (
                 "not-available",
                 StatusCode::NOT_IMPLEMENTED,
-                "This set-up cannot do it",
+                "This set-up does not support it",
             ),
             Self::StoreAway => (
                 "store-away",
@@ -164,7 +168,7 @@ impl Kind {
         }
     }
 
-    /// The kind of a status that no kind of ours was given.
+    /// Maps the status of an error that has no kind yet.
     fn of(status: StatusCode) -> Self {
         match status {
             StatusCode::UNAUTHORIZED => Self::Unauthorized,
@@ -180,8 +184,8 @@ impl Kind {
         }
     }
 
-    /// The problem with what happened in words, which are cut where a client sent more to quote than
-    /// anybody reads.
+    /// Creates a problem with a detail, which is truncated if it quotes too much of what the client
+    /// sent.
     pub(super) fn because(self, detail: impl Into<String>) -> Problem {
         let mut detail = detail.into();
         if let Some((end, _)) = detail.char_indices().nth(LONGEST_DETAIL) {
@@ -196,7 +200,7 @@ impl Kind {
     }
 }
 
-/// A problem, before it is known where it happened.
+/// A problem without the path where it happened.
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
     kind: Kind,
@@ -207,7 +211,7 @@ pub(super) struct Problem {
 /// A problem document.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct Document {
-    /// Which kind of problem: `/problems/` and a name that stays; the server explains it there.
+    /// The kind of problem: `/problems/` and a stable name. The server explains it at that path.
     #[serde(rename = "type")]
     #[schema(example = "/problems/no-price")]
     pub(super) kind: String,
@@ -224,14 +228,14 @@ pub(super) struct Document {
 }
 
 impl Problem {
-    /// The same, with the seconds after which to try again.
+    /// Adds the number of seconds after which to retry.
     #[must_use]
     pub(super) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
     }
 
-    /// As a document about a request to `instance`.
+    /// Returns the document for a request to `instance`.
     #[must_use]
     pub(super) fn document(&self, instance: Option<&Uri>) -> Document {
         let (slug, status, title) = self.kind.parts();
@@ -265,18 +269,18 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.response(None);
-        // `dress` knows the path.
+        // `dress` adds the path.
         response.extensions_mut().insert(self);
         response
     }
 }
 
-/// Gives every error its document, those too that come from below the routes.
+/// Turns every error into a problem document, including those from below the routes.
 pub(super) async fn dress(request: Request, next: Next) -> Response {
     let uri = request.uri().clone();
     let response = next.run(request).await;
     let status = response.status();
-    // Of all that is no problem `/ready` alone says that something is not available, in its own words.
+    // Apart from problems only `/ready` answers 503, and its body must stay as it is.
     let is_readiness = status == StatusCode::SERVICE_UNAVAILABLE;
     if !(status.is_client_error() || status.is_server_error()) {
         return response;
@@ -296,10 +300,10 @@ pub(super) async fn dress(request: Request, next: Next) -> Response {
     let kind = Kind::of(status);
     let allow = response.headers().get(ALLOW).cloned();
     let detail = match kind {
-        Kind::NotFound => "look at /docs for what there is",
-        Kind::MethodNotAllowed => "the header Allow says which methods are",
+        Kind::NotFound => "see /docs for the routes",
+        Kind::MethodNotAllowed => "the header Allow lists the allowed methods",
         Kind::TimedOut => "try again, or ask for less at once",
-        Kind::TooLarge => "a body has 64 kB at most",
+        Kind::TooLarge => "a body may have at most 64 kB",
         _ => status.canonical_reason().unwrap_or("the request failed"),
     };
     let mut dressed = kind.because(detail).response(Some(&uri));

@@ -1,4 +1,4 @@
-//! What a problem's `type` leads to: a page for each kind, for people.
+//! The pages that a problem's `type` points to: one for each kind, for people.
 
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::response::IntoResponse;
@@ -8,7 +8,7 @@ use super::problem::{Document, Kind, Problem};
 
 /// What a kind of problem means
 ///
-/// The `type` of every problem is such a path.
+/// The `type` of every problem is a path of this form.
 #[utoipa::path(get, path = "/problems/{name}", tag = "health",
     params(("name" = String, Path, description = "The end of a problem's type", min_length = 1, max_length = 64, example = "no-price")),
     responses(
@@ -35,7 +35,7 @@ fn page(kind: Kind) -> String {
     )
 }
 
-/// What to do about it.
+/// Returns what to do about a kind of problem.
 fn advice(kind: Kind) -> &'static str {
     match kind {
         Kind::BadRequest => "Compare path, query and body with the API's document at /docs.",
@@ -45,16 +45,16 @@ fn advice(kind: Kind) -> &'static str {
              `sise clients list` shows which have not ended."
         }
         Kind::Forbidden => "Ask from where the server allows it, or with another access token.",
-        Kind::NotFound => "The API's document at /docs lists all there is.",
+        Kind::NotFound => "The API's document at /docs lists all routes.",
         Kind::NoPrice => {
-            "The code may be new, delisted or halted, or nobody sweeps it: `sise why CODE` says more."
+            "The code may be new, delisted or halted, or not part of any sweep: `sise why CODE` says more."
         }
-        Kind::MethodNotAllowed => "The header Allow says which methods there are.",
+        Kind::MethodNotAllowed => "The header Allow lists the allowed methods.",
         Kind::TimedOut => "Try again, or ask for less at once.",
-        Kind::TooLarge => "A body has 64 kB at most: ask for less at once.",
+        Kind::TooLarge => "A body may have at most 64 kB: ask for less at once.",
         Kind::HeadersTooLarge => "Send fewer or shorter headers.",
         Kind::UnsupportedMediaType => "Send JSON, with `Content-Type: application/json`.",
-        Kind::Unprocessable => "Change what is not allowed: the document at /docs says what is.",
+        Kind::Unprocessable => "Change what is not allowed: see the document at /docs.",
         Kind::TooManyRequests => "Wait for as long as the header Retry-After says.",
         Kind::Internal => "The server's log says why.",
         Kind::NotAvailable => "The server was set up without what this needs.",

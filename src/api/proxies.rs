@@ -1,14 +1,14 @@
-//! Whose a request is that comes through proxies: what trusted ones say of where it came from.
+//! Client addresses of requests that come through trusted proxies.
 //!
-//! A proxy adds the address that it got a request from at the end of `Forwarded` (RFC 7239) or of
-//! `X-Forwarded-For`; whatever stands before that a client may have made up. Read from the end, the
-//! first address that is no trusted proxy's is the client's.
+//! A proxy appends the address that it got a request from to `Forwarded` (RFC 7239) or
+//! `X-Forwarded-For`. Anything before that may be made up by the client. Read from the end, the
+//! first address that is not a trusted proxy is the client.
 //!
-//! Which of the two a proxy writes is not known here, and the other one comes as the client sent it
-//! (nginx writes `X-Forwarded-For` and passes `Forwarded` on; of others it is the other way round).
-//! Whichever was believed, behind one of them a client could choose whom it is taken for. So where both
-//! stand and differ, or what stands is damaged, nobody is believed: the client is unknown, which is
-//! neither of the two nor the proxy itself.
+//! It is not known which of the two headers a proxy writes, and the other one passes through as the
+//! client sent it. For example, nginx writes `X-Forwarded-For` and passes `Forwarded` on; other
+//! proxies do the reverse. Trusting either one would let a client choose its address. If both
+//! headers are present and differ, or one is damaged, the client is treated as unknown: as neither
+//! of the two addresses, nor as the proxy.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -18,11 +18,11 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// All clients together of which a proxy says nothing that can be believed: from this address no
-/// connection comes.
+/// The address that stands for all clients whose address cannot be trusted. No connection comes
+/// from it.
 const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// Proxies that are believed.
+/// The trusted proxies.
 #[derive(Debug, Clone)]
 pub(super) struct Proxies {
     trusted: Vec<IpNet>,
@@ -43,14 +43,15 @@ impl Proxies {
             .any(|network| network.contains(&address))
     }
 
-    /// From where a request comes that came from `peer`.
+    /// Returns the client address of a request that came from `peer`.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if !self.has(peer) {
             return peer;
         }
         let ways = [(FORWARDED, forwarded as Hops), (X_FORWARDED_FOR, listed)];
         let mut clients = ways.into_iter().filter_map(|(name, hops)| {
-            // Each line by itself: a quote that a client left open ends with its own.
+            // Each header line is parsed separately: a quote that a client left open ends with its
+            // line.
             let lines = headers.get_all(name).iter();
             let hops: Vec<_> = lines
                 .flat_map(|line| hops(line.to_str().unwrap_or_default()))
@@ -58,7 +59,7 @@ impl Proxies {
             (!hops.is_empty()).then(|| self.first_stranger(peer, hops))
         });
         match (clients.next(), clients.next()) {
-            // It came from the proxy's own host, or the proxy says nothing of it.
+            // The request came from the proxy's own host, or the proxy added no address.
             (None, _) => peer,
             (Some(client), None) => client,
             (Some(client), Some(other)) if client == other => client,
@@ -66,7 +67,7 @@ impl Proxies {
         }
     }
 
-    /// The last address that is no trusted proxy's; where all are, the first.
+    /// Returns the last address that is not a trusted proxy; if all are trusted, the first one.
     fn first_stranger(&self, peer: IpAddr, hops: Vec<Option<IpAddr>>) -> IpAddr {
         let mut client = peer;
         for hop in hops.into_iter().rev() {
@@ -82,15 +83,16 @@ impl Proxies {
     }
 }
 
-/// The addresses of a header, the client's first; `None` for what is no address.
+/// Parses the addresses of a header, the client's first; `None` for anything that is not an
+/// address.
 type Hops = fn(&str) -> Vec<Option<IpAddr>>;
 
-/// Those of `X-Forwarded-For`.
+/// Parses the addresses of `X-Forwarded-For`.
 fn listed(value: &str) -> Vec<Option<IpAddr>> {
     value.split(',').map(address).collect()
 }
 
-/// Those of `Forwarded`.
+/// Parses the addresses of `Forwarded`.
 fn forwarded(value: &str) -> Vec<Option<IpAddr>> {
     let Some(elements) = parts(value, ',') else {
         return vec![None];
@@ -105,8 +107,8 @@ fn forwarded(value: &str) -> Vec<Option<IpAddr>> {
     elements.into_iter().map(of_client).collect()
 }
 
-/// What stands between the separators that are in no quoted text; `None` where a quote is left open, for
-/// it takes in what the proxy wrote behind it.
+/// Splits at separators outside quoted text. Returns `None` if a quote is left open, because it
+/// swallows what the proxy added after it.
 fn parts(value: &str, separator: char) -> Option<Vec<String>> {
     let mut parts = vec![String::new()];
     let (mut is_quoted, mut is_escaped) = (false, false);
@@ -124,7 +126,7 @@ fn parts(value: &str, separator: char) -> Option<Vec<String>> {
     (!is_quoted).then_some(parts)
 }
 
-/// A text without its quotes; in an address nothing is escaped.
+/// Removes the quotes of a text. Addresses contain no escapes.
 fn unquoted(text: &str) -> String {
     let inner = text
         .strip_prefix('"')
@@ -132,7 +134,8 @@ fn unquoted(text: &str) -> String {
     inner.unwrap_or(text).to_owned()
 }
 
-/// An address with or without a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`.
+/// Parses an address with or without a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`,
+/// `[2001:db8::1]:80`.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = match text.strip_prefix('[') {
@@ -172,7 +175,7 @@ mod tests {
         assert_eq!(client(&["10.0.0.0/8"], PEER, &lines), PEER);
         assert_eq!(client(&["127.0.0.1/32"], PEER, &lines), "192.0.2.1");
         assert_eq!(client(&["127.0.0.1/32"], PEER, &[]), PEER);
-        // As a listener on [::] sees it.
+        // As a listener on `[::]` sees the address.
         assert_eq!(
             client(&["127.0.0.0/8"], "::ffff:127.0.0.1", &lines),
             "192.0.2.1"
@@ -192,9 +195,9 @@ mod tests {
             ("x-forwarded-for", "192.0.2.1:4711", "192.0.2.1"),
             ("x-forwarded-for", "2001:db8::7,fd00::1", "2001:db8::7"),
             ("x-forwarded-for", "[2001:db8::7]:80", "2001:db8::7"),
-            // All are trusted: the first of them is who asks.
+            // All are trusted: the first one is the client.
             ("x-forwarded-for", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
-            // What a proxy does not say is not guessed.
+            // An address that a proxy withholds is not guessed.
             ("x-forwarded-for", "192.0.2.1, unknown", NOBODY),
             ("x-forwarded-for", "192.0.2.1, nonsense, 10.0.0.2", NOBODY),
             ("x-forwarded-for", "nonsense, 192.0.2.1", "192.0.2.1"),
@@ -218,7 +221,7 @@ mod tests {
             ("forwarded", "for=192.0.2.1;host=\"a\\\",b\"", "192.0.2.1"),
             ("forwarded", "for=192.0.2.1, for=_hidden", NOBODY),
             ("forwarded", "proto=https", NOBODY),
-            // The proxy added its own to a quote that the client left open.
+            // The proxy appended its address to a quote that the client left open.
             ("forwarded", "for=\"127.0.0.1, for=192.0.2.1", NOBODY),
             ("forwarded", "for=\"192.0.2.1", NOBODY),
             (
@@ -249,7 +252,8 @@ mod tests {
     #[test]
     fn a_client_cannot_say_it_is_another_in_the_header_that_the_proxy_does_not_write() {
         let trusted = ["127.0.0.1/32"];
-        // Neither another client, nor the proxy, nor a program on the proxy's host.
+        // The client is taken for neither another client, nor the proxy, nor a program on the
+        // proxy's host.
         for (by_client, by_proxy) in [
             ("for=198.51.100.9", "192.0.2.1"),
             ("for=127.0.0.1", "192.0.2.1"),

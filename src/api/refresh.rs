@@ -1,4 +1,4 @@
-//! Prices asked for anew, within the rate limit.
+//! Refreshes of prices from the broker, within the rate limit.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,23 +21,23 @@ use sise_cache::{Cached, Life};
 use sise_domain::{Symbol, Urgency};
 use sise_net::unique;
 
-/// Codes of one refresh at most.
+/// Maximum number of codes in a refresh.
 const MOST: usize = 100;
 
-/// Refreshes under way at most, of all and of one client.
+/// Maximum number of refreshes under way, in total and per client.
 const UNDER_WAY: usize = 8;
 const OF_CLIENT: usize = 2;
 
-/// A refresh takes so long at most.
+/// Longest time of a refresh.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// The refreshes under way of each client that has some.
+/// Number of refreshes under way per client.
 #[derive(Debug, Default)]
 pub(super) struct UnderWay {
     counts: Mutex<HashMap<Client, usize>>,
 }
 
-/// One of them, until it is dropped.
+/// A refresh under way, counted until it is dropped.
 #[derive(Debug)]
 struct Begun {
     under_way: Arc<UnderWay>,
@@ -45,18 +45,18 @@ struct Begun {
 }
 
 impl UnderWay {
-    /// Begins a refresh of a client, or says why there is no room for it.
+    /// Begins a refresh for a client, or returns why there is no room for it.
     fn begin(self: &Arc<Self>, client: Client) -> Result<Begun, String> {
         let mut counts = self.counts();
         let of_client = counts.get(&client).copied().unwrap_or_default();
         if of_client >= OF_CLIENT {
             return Err(format!(
-                "{OF_CLIENT} refreshes of this client are under way, and no more are made at once"
+                "{OF_CLIENT} refreshes of this client are under way, which is the limit"
             ));
         }
         if counts.values().sum::<usize>() >= UNDER_WAY {
             return Err(format!(
-                "{UNDER_WAY} refreshes are under way, and no more are made at once"
+                "{UNDER_WAY} refreshes are under way, which is the limit"
             ));
         }
         counts.insert(client.clone(), of_client + 1);
@@ -66,7 +66,7 @@ impl UnderWay {
     }
 
     fn counts(&self) -> MutexGuard<'_, HashMap<Client, usize>> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is safe to use.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -82,27 +82,27 @@ impl Drop for Begun {
     }
 }
 
-/// The codes to ask for.
+/// The codes to refresh.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Codes {
-    /// Stock codes, 100 at most.
+    /// Up to 100 stock codes.
     #[schema(value_type = Vec<StockCode>, min_items = 1, max_items = 100, example = json!(["005930", "000660"]))]
     codes: Vec<String>,
 }
 
-/// A refresh, and what came of it.
+/// A refresh and its results.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(super) struct Refresh {
-    /// Tells it from others; its result is kept for ten minutes.
+    /// Id of the refresh; its result is kept for ten minutes.
     id: String,
     /// `waiting` or `done`.
     state: String,
-    /// What came of each code; empty while it is waiting.
+    /// The result of each code; empty while waiting.
     results: Vec<Outcome>,
 }
 
-/// What came of one code.
+/// The result of one code.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(super) struct Outcome {
     /// Stock code.
@@ -110,7 +110,7 @@ pub(super) struct Outcome {
     code: Symbol,
     /// `written`, or why there is no new price: `unknown`, `refused`, `not_reached`, `not_stored`.
     outcome: String,
-    /// What exactly happened, where there is no new price.
+    /// Details, if there is no new price.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     detail: String,
     /// The new price, won.
@@ -124,14 +124,15 @@ impl Cached for Refresh {
     const LIFE: Life = Life::of(Duration::from_secs(600));
 }
 
-/// Asks the broker for these codes anew
+/// Fetches new prices of these codes from the broker
 ///
-/// Within the rate limit, before sweeps, unless a code is not in the list; the answer comes at once, and the result under its id.
+/// The calls keep to the rate limit and go before those of sweeps, unless a code is not in the
+/// universe. The answer comes at once; the result is available under its id.
 #[utoipa::path(post, path = "/v1/refresh", tag = "prices", request_body = Codes, responses(
     (status = 202, description = "Under way", body = Refresh, headers(("Location" = String, description = "Where its result will be"))),
-    (status = 400, description = "The body is not understood, or has a text that is no code", body = Document, content_type = "application/problem+json"),
+    (status = 400, description = "The body is not understood, or contains a text that is not a code", body = Document, content_type = "application/problem+json"),
     (status = 413, description = "The body is too large", body = Document, content_type = "application/problem+json"),
-    (status = 415, description = "The body is no JSON", body = Document, content_type = "application/problem+json"),
+    (status = 415, description = "The body is not JSON", body = Document, content_type = "application/problem+json"),
     (status = 422, description = "Too many codes", body = Document, content_type = "application/problem+json"),
     (status = 429, description = "Too many refreshes are under way", body = Document, content_type = "application/problem+json"),
     (status = 501, description = "There is no app key", body = Document, content_type = "application/problem+json"),
@@ -147,7 +148,7 @@ pub(super) async fn refresh(
         let why = "this process has no app key to ask the broker with: set KIS_APP_KEY and KIS_APP_SECRET";
         return Err(Kind::NotAvailable.because(why));
     };
-    // Told at once, not as the result that is asked for later.
+    // Reported at once instead of in the result.
     if let Some(broker) = &api.parts.broker
         && let Some(ban) = broker.rest.bans().in_force().await
     {
@@ -167,7 +168,7 @@ pub(super) async fn refresh(
     api.tasks.clone().brief("refresh", async move {
         let done = api.make_refresh(id, codes, &sweeper, &stop).await;
         if let Err(error) = api.parts.cache.set(&done.id, &done).await {
-            tracing::debug!(%error, "the result of a refresh is not kept");
+            tracing::debug!(%error, "the result of a refresh could not be stored");
         }
         drop(begun);
     });
@@ -178,12 +179,12 @@ pub(super) async fn refresh(
     ))
 }
 
-/// What came of a refresh
+/// The result of a refresh
 #[utoipa::path(get, path = "/v1/refresh/{id}", tag = "prices",
     params(("id" = String, Path, description = "Id of the refresh")),
     responses(
         (status = 200, description = "The refresh", body = Refresh),
-        (status = 404, description = "There is none of this id, or its ten minutes are over", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "There is no refresh with this id, or its ten minutes are over", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn result(
@@ -195,7 +196,7 @@ pub(super) async fn result(
         true => api.parts.cache.try_get::<Refresh>(&id).await?,
         false => None,
     };
-    let gone = "there is no refresh of this id, or its ten minutes are over";
+    let gone = "there is no refresh with this id, or its ten minutes are over";
     found.map(Json).ok_or_else(|| Kind::NotFound.because(gone))
 }
 
@@ -210,7 +211,7 @@ impl Api {
         let universe = self.parts.universe.load();
         let is_listed = |code: &Symbol| universe.get(*code).is_some();
         let task = Task {
-            // What is not in the list may be anything, and goes behind the sweep.
+            // Codes outside the universe may be anything, so they go after the sweep.
             urgency: match codes.iter().all(is_listed) {
                 true => Urgency::Reader,
                 false => Urgency::Sweep,

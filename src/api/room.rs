@@ -1,9 +1,10 @@
-//! The room for connections: how many there are at once, and whose.
+//! Connection limits: how many connections there are, and how they are shared.
 //!
-//! A client that holds many connections takes none of another's: one address has a share, and where its
-//! share or the whole is taken, the connection that was idle longest makes room. What is beyond that
-//! answers health and who has an access token alone. Of large answers that are not taken so many bytes
-//! are kept for all, and where these are not enough, the connection goes whose answer waits longest.
+//! A client with many connections must not crowd out the others. Each address has a share; if that
+//! or the total is used up, the connection that was idle longest is closed. The spare connections
+//! beyond that only serve health and clients with an access token. The bytes of large answers that
+//! clients have not read yet are limited too; if the limit is reached, the connection with the
+//! oldest such answer is closed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -18,27 +19,27 @@ use tokio::time::Instant;
 
 use super::proxies::Proxies;
 
-/// Connections of one address at most, but for those that its streams need.
+/// Maximum number of connections per address, or its number of streams if that is larger.
 const OF_ADDRESS: usize = 128;
 
-/// Connections of all that are kept for health and for who has a token, at most.
+/// Maximum number of connections reserved for health and for clients with a token.
 const SPARE: usize = 64;
 
-/// Bytes of answers at most that wait for their clients to take them.
+/// Maximum number of answer bytes that clients have not read yet.
 const UNTAKEN: usize = 64 << 20;
 
-/// An answer that is smaller than this is not worth counting.
+/// Answers smaller than this are not counted.
 const SMALL: usize = 4 * 1024;
 
-/// A connection without a request ends after this time, as one does whose client takes nothing of its
-/// answer.
+/// Time after which a connection without a request is closed. The same holds if the client does not
+/// read its answer.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// The room for all connections.
 #[derive(Debug)]
 pub(super) struct House {
     all: usize,
-    /// So many more may still be on their way out.
+    /// Additional connections that may still be closing.
     leaving: usize,
     spare: usize,
     of_address: usize,
@@ -50,14 +51,14 @@ pub(super) struct House {
 
 #[derive(Debug, Default)]
 struct Taken {
-    /// Connections that have room.
+    /// Connections with a room.
     count: usize,
-    /// Connections that have a file: those too that were told to go, and did not yet.
+    /// Connections with an open file, including those that were told to close and have not yet.
     open: usize,
     of_address: HashMap<IpAddr, Vec<Arc<Place>>>,
 }
 
-/// Large answers that their clients have not taken, the oldest first.
+/// Large answers that clients have not read yet, oldest first.
 #[derive(Debug, Default)]
 struct Untaken {
     bytes: usize,
@@ -65,7 +66,7 @@ struct Untaken {
     answers: BTreeMap<u64, (Arc<Place>, usize)>,
 }
 
-/// A large answer, which counts for as long as it is there.
+/// A large answer, counted until it is dropped.
 struct Answer {
     text: Bytes,
     number: u64,
@@ -75,17 +76,17 @@ struct Answer {
 /// A connection.
 #[derive(Debug)]
 struct Place {
-    /// Its address, or of IPv6 the network.
+    /// Its address, or the network for IPv6.
     network: IpAddr,
     is_spare: bool,
     is_stream: AtomicBool,
-    /// Milliseconds of the house when it became idle; 0 while it has a request.
+    /// When it became idle, in milliseconds of [`House::now`]; 0 while it has a request.
     idle: AtomicU64,
-    /// Told to make room.
+    /// Notified to make room.
     leave: Notify,
 }
 
-/// The room of one connection, kept by whoever has it in use: a stream outlives its request.
+/// The room of one connection. Clones share it, because a stream outlives its request.
 #[derive(Debug, Clone)]
 pub(super) struct Room {
     held: Arc<Held>,
@@ -98,8 +99,8 @@ struct Held {
 }
 
 impl House {
-    /// Room for so many connections, of which one address has no more than a share or its `streams`;
-    /// files for `leaving` more, which have no room any longer and are not closed yet.
+    /// Creates room for `connections`, of which one address gets no more than its share or its
+    /// `streams`. Another `leaving` connections may have lost their room and not be closed yet.
     pub(super) fn new(
         connections: usize,
         leaving: usize,
@@ -118,7 +119,8 @@ impl House {
         })
     }
 
-    /// Room for a connection from `address`; `None` where all is taken and nobody makes room.
+    /// Takes room for a connection from `address`; `None` if all of it is in use and no connection
+    /// can be closed.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Room> {
         let network = network(address);
         let is_proxy = self.proxies.has(address);
@@ -134,7 +136,7 @@ impl House {
         if is_full(&taken) {
             taken.give_up_of_most(|place| !place.is_spare);
         }
-        // The last ones are given up for one of their own kind only where none is left.
+        // A spare connection is only closed for another one if nothing else is left.
         if taken.count >= self.all && !taken.give_up_of_most(|_| true) {
             return None;
         }
@@ -157,12 +159,12 @@ impl House {
         })
     }
 
-    /// Whether more connections are open than there is room for: some were told to go and did not yet.
+    /// Whether more connections are open than there is room for, because some have not closed yet.
     pub(super) fn is_left_by_some(&self) -> bool {
         self.taken().open > self.all
     }
 
-    /// Ends connections that were idle for long.
+    /// Closes connections that were idle for too long.
     pub(super) fn clear_out(&self) {
         let now = self.now();
         let limit = u64::try_from(IDLE.as_millis()).unwrap_or(u64::MAX);
@@ -174,31 +176,30 @@ impl House {
         }
     }
 
-    /// Milliseconds of the house, from 1.
+    /// Milliseconds since the start, from 1.
     fn now(&self) -> u64 {
         u64::try_from(self.since.elapsed().as_millis())
             .map_or(u64::MAX, |now| now.saturating_add(1))
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
-        // Every change leaves it whole.
+        // Every change leaves it consistent, so a poisoned lock is safe to use.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn untaken(&self) -> MutexGuard<'_, Untaken> {
-        // Every change leaves it whole.
+        // Every change leaves it consistent, so a poisoned lock is safe to use.
         self.untaken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Taken {
-    /// Connections of an address.
+    /// Returns the number of connections of an address.
     fn of(&self, network: IpAddr) -> usize {
         self.of_address.get(&network).map_or(0, Vec::len)
     }
 
-    /// Lets the connection of an address and of a kind go that was idle longest. Says whether there was
-    /// one.
+    /// Closes the idlest connection of an address and kind. Returns whether there was one.
     fn give_up_of(&mut self, network: IpAddr, is_of_kind: fn(&Place) -> bool) -> bool {
         let places = self.of_address.get(&network).into_iter().flatten();
         let idle = places.filter(|place| place.may_leave() && is_of_kind(place));
@@ -211,7 +212,7 @@ impl Taken {
         true
     }
 
-    /// The same of the address that has most such connections.
+    /// As [`Taken::give_up_of`], for the address with the most connections of the kind.
     fn give_up_of_most(&mut self, is_of_kind: fn(&Place) -> bool) -> bool {
         let counts = self.of_address.iter().map(|(network, places)| {
             let idle = places.iter();
@@ -222,7 +223,7 @@ impl Taken {
         most.is_some_and(|(_, network)| self.give_up_of(network, is_of_kind))
     }
 
-    /// Takes a connection out, if it is still there.
+    /// Removes a connection, if it is still there.
     fn remove(&mut self, place: &Arc<Place>) {
         let Some(places) = self.of_address.get_mut(&place.network) else {
             return;
@@ -238,8 +239,8 @@ impl Taken {
 }
 
 impl Untaken {
-    /// Counts an answer of so many bytes. Where there is no room for it, the connections go whose
-    /// answers wait longest.
+    /// Counts an answer. If there is no room for it, the connections with the oldest unread answers
+    /// are closed.
     fn add(&mut self, place: &Arc<Place>, bytes: usize) -> u64 {
         while self.bytes + bytes > UNTAKEN
             && let Some((_, (slow, waiting))) = self.answers.pop_first()
@@ -254,7 +255,7 @@ impl Untaken {
         number
     }
 
-    /// An answer is gone.
+    /// Stops counting an answer.
     fn remove(&mut self, number: u64) {
         if let Some((_, bytes)) = self.answers.remove(&number) {
             self.bytes -= bytes;
@@ -281,23 +282,23 @@ impl Place {
 }
 
 impl Room {
-    /// Whether it is of the last, for health and for who has a token.
+    /// Whether it is a spare connection, for health and clients with a token.
     pub(super) fn is_spare(&self) -> bool {
         self.held.place.is_spare
     }
 
-    /// A request begins.
+    /// Marks the connection as busy with a request.
     pub(super) fn work(&self) {
         self.held.place.idle.store(0, Ordering::Relaxed);
     }
 
-    /// A request is answered.
+    /// Marks the connection as idle.
     pub(super) fn rest(&self) {
         let now = self.held.house.now();
         self.held.place.idle.store(now, Ordering::Relaxed);
     }
 
-    /// Whether it is a stream now, which is never idle.
+    /// Sets whether it is a stream, which is never idle.
     pub(super) fn streams(&self, is_stream: bool) {
         self.held
             .place
@@ -305,9 +306,9 @@ impl Room {
             .store(is_stream, Ordering::Relaxed);
     }
 
-    /// An answer that counts until its client has taken all of it.
+    /// Returns an answer that is counted until its client has read all of it.
     pub(super) fn hold(&self, text: Bytes) -> Bytes {
-        // What others have too takes no memory of its own.
+        // Shared answers take no memory of their own.
         if text.len() < SMALL || !text.is_unique() {
             return text;
         }
@@ -321,7 +322,7 @@ impl Room {
         })
     }
 
-    /// Waits until it is wanted for another.
+    /// Waits until another connection needs the room.
     pub(super) async fn is_wanted(&self) {
         self.held.place.leave.notified().await;
     }
@@ -337,7 +338,7 @@ impl Drop for Held {
     }
 }
 
-/// Who has one address of IPv6 has a network of them.
+/// Returns the address, or its network for IPv6, because an IPv6 client has a whole network.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -393,7 +394,8 @@ mod tests {
         let slow = fill(&house, address(1), 100).await;
         let other = house.take(address(2)).unwrap();
         assert!(!other.is_spare());
-        // Of its own address too a new one gets in, for the one that was idle longest.
+        // At the limit of its own address a new connection still gets in, in place of the idlest
+        // one.
         let own = house.take(address(1)).unwrap();
         assert!(!own.is_spare());
         let (long, short) = slow.split_at(100 - 19);
@@ -409,7 +411,7 @@ mod tests {
         assert!(more.is_spare(), "for health and tokens alone");
         let other = house.take(address(2)).unwrap();
         assert!(!other.is_spare());
-        // One that is answered can go, one that became a stream cannot.
+        // A connection with an answered request can be closed; one that became a stream cannot.
         busy.iter().take(10).for_each(Room::rest);
         busy.iter().take(10).for_each(|room| room.streams(true));
         more.work();
@@ -476,7 +478,7 @@ mod tests {
         let mut rooms = fill(&house, address(1), 40 + LEAVING).await;
         assert!(house.is_left_by_some());
         assert!(house.take(address(2)).is_none(), "no file is left for it");
-        // Those that were told, the first ones, go.
+        // The first ones, which were told to close, close.
         rooms.drain(..LEAVING);
         assert!(!house.is_left_by_some());
         assert!(!house.take(address(2)).unwrap().is_spare());
@@ -496,7 +498,7 @@ mod tests {
         let first: Vec<Bytes> = rooms.iter().take(4).map(answer).collect();
         assert!(first.iter().all(|text| text.len() == LARGE));
         assert_eq!(leaving(&rooms), 0);
-        // What is small or of others too does not count.
+        // Small and shared answers do not count.
         let shared = Bytes::from(vec![7; LARGE]);
         let small = rooms[5].hold(vec![7; SMALL - 1].into());
         let held = rooms[5].hold(shared.clone());
@@ -505,7 +507,7 @@ mod tests {
         let fifth = answer(&rooms[4]);
         assert_eq!(leaving(&rooms[..1]), 1, "it waits longest");
         assert_eq!(leaving(&rooms), 0);
-        // Part of an answer is all of it.
+        // A part keeps the whole answer in memory.
         let part = fifth.slice(..1);
         drop((first, fifth));
         assert_eq!(house.untaken().bytes, LARGE);

@@ -1,4 +1,4 @@
-//! Connections: how many, how long they may take, and how large what they send may be.
+//! The HTTP server: limits on the number of connections, on times, and on the size of requests.
 
 use std::convert::Infallible;
 use std::io;
@@ -32,43 +32,45 @@ use super::room::{House, Room};
 use super::{access, origin};
 use sise_net::supervisor::seen;
 
-/// Path, query and headers of a request have this many bytes at most.
+/// Maximum bytes of path, query and headers of a request.
 const HEADERS: usize = 16 * 1024;
 
-/// What is larger than this, or has more headers, is not even read: its answer has no words.
+/// Requests beyond this size or number of headers are not even read, and get an answer without a
+/// body.
 const READ: usize = 20 * 1024;
 const READ_HEADERS: usize = 200;
 
-/// They arrive within this time.
+/// Longest time for the headers to arrive.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 
-/// What a client does not take for so long ends its connection.
+/// Longest time that sent data may stay unacknowledged before the connection is closed.
 const UNTAKEN: Duration = Duration::from_secs(20);
 
-/// Bytes that the system holds for a client at most, so that it is soon seen that one takes nothing.
+/// Send buffer of a connection, in bytes. It is small so that a client that reads nothing is
+/// noticed soon.
 const HELD: usize = 32 * 1024;
 
-/// After an error of the listener, as where there are too many open files.
+/// Pause after an error of the listener, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// An error of the listener that lasts is said this often.
+/// Interval at which a lasting error of the listener is logged.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
-/// What a client is told whom there is no room for at all.
+/// The answer to a connection that there is no room for.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\
     connection: close\r\n\r\n";
 
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// An open connection is cut this long after the stop.
+/// Grace period for open connections after the stop.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Serves `router` on `listener` until `stop`, over as many connections at once as there is room for.
+/// Serves `router` on `listener` until `stop`, with as many connections as there is room for.
 ///
 /// # Errors
 ///
-/// The listener fails for good.
+/// Returns an error if the listener fails for good.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -86,7 +88,7 @@ pub(super) async fn serve(
         };
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
-            // Of that one connection alone.
+            // The error concerns only that connection.
             Err(error) if is_of_client(&error) => continue,
             Err(error) => {
                 complaint.note(&error);
@@ -95,11 +97,11 @@ pub(super) async fn serve(
             }
         };
         if house.is_left_by_some() {
-            // Those that were told to go are not gone before they had their turn.
+            // Give the connections that were told to close a chance to do so.
             yield_now().await;
         }
         let Some(room) = house.take(address.ip()) else {
-            // Answered and closed at once: whoever waited here would hold a file for nothing.
+            // Answered and closed at once: a waiting connection would hold a file for nothing.
             counter!("sise_http_connections_refused_total").increment(1);
             let _ = stream.try_write(FULL);
             continue;
@@ -113,12 +115,12 @@ pub(super) async fn serve(
         tasks.spawn(seen("connection", service.answer(stream, stop.clone())));
     }
     tasks.close();
-    // A client that keeps its connection open must not hold the process.
+    // A client that keeps its connection open must not hold up the process.
     let _ = timeout(GRACE, tasks.wait()).await;
     Ok(())
 }
 
-/// Whether it was the client that gave up its connection.
+/// Whether the client gave up its connection.
 fn is_of_client(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -129,7 +131,7 @@ fn is_of_client(error: &io::Error) -> bool {
     )
 }
 
-/// What is said of a listener that fails: at once, and then once in a while.
+/// Logging of listener errors: the first one at once, later ones once in a while.
 #[derive(Debug, Default)]
 struct Complaint {
     said: Option<Instant>,
@@ -147,12 +149,12 @@ impl Complaint {
         tracing::warn!(
             %error,
             failures,
-            "connections are not accepted; if there are too many open files, raise LimitNOFILE"
+            "cannot accept connections; if there are too many open files, raise LimitNOFILE"
         );
     }
 }
 
-/// What answers the requests of one connection.
+/// The service that answers the requests of one connection.
 struct Service {
     address: SocketAddr,
     room: Room,
@@ -161,13 +163,14 @@ struct Service {
 }
 
 impl Service {
-    /// Answers until client, server or somebody with a better claim to the room end it.
+    /// Answers requests until the client or the server closes the connection, or its room is
+    /// needed.
     async fn answer(self, stream: TcpStream, stop: CancellationToken) {
         let socket = SockRef::from(&stream);
         let set = socket.set_tcp_nodelay(true);
         let set = set.and_then(|()| socket.set_send_buffer_size(HELD));
         if let Err(error) = set.and_then(|()| socket.set_tcp_user_timeout(Some(UNTAKEN))) {
-            tracing::debug!(%error, "options of a connection");
+            tracing::debug!(%error, "cannot set the options of a connection");
         }
         let room = self.room.clone();
         let service = service_fn(|request| self.call(request));
@@ -210,7 +213,8 @@ impl Service {
         Ok(answer)
     }
 
-    /// An answer that counts until its client has taken it; of a stream each message is small.
+    /// Wraps an answer so that it is counted until its client has read it. The messages of streams
+    /// are small and not counted.
     async fn count(&self, answer: Response) -> Response {
         let (head, body) = answer.into_parts();
         if body.size_hint().exact().is_none() {
@@ -223,7 +227,8 @@ impl Service {
     }
 }
 
-/// Lets requests through that are well formed, and on the last connections those that they are kept for.
+/// Middleware that admits well-formed requests, and on spare connections only those that they are
+/// reserved for.
 pub(super) async fn check(
     request: axum::extract::Request,
     next: Next,
@@ -234,19 +239,19 @@ pub(super) async fn check(
     Ok(next.run(request).await)
 }
 
-/// Refuses requests with large headers.
+/// Refuses requests with too large headers.
 fn check_size(request: &axum::extract::Request) -> Result<(), Problem> {
     let headers = request.headers().iter();
     let sizes = headers.map(|(name, value)| name.as_str().len() + value.len());
     let uri = request.uri().path_and_query();
     let size = sizes.sum::<usize>() + uri.map_or(0, |uri| uri.as_str().len());
     if size > HEADERS {
-        return Err(Kind::HeadersTooLarge.because("path, query and headers have 16 kB at most"));
+        return Err(Kind::HeadersTooLarge.because("path, query and headers may have at most 16 kB"));
     }
     Ok(())
 }
 
-/// Refuses what the last connections are not kept for.
+/// Refuses requests that the spare connections are not reserved for.
 fn check_room(request: &axum::extract::Request) -> Result<(), Problem> {
     let room = request.extensions().get::<Room>();
     if !room.is_some_and(Room::is_spare) {
@@ -261,7 +266,7 @@ fn check_room(request: &axum::extract::Request) -> Result<(), Problem> {
 
 fn report(ended: hyper::Result<()>) {
     if let Err(error) = ended {
-        // Clients go when they like.
+        // Clients may disconnect at any time.
         tracing::debug!(%error, "a connection broke off");
     }
 }

@@ -16,29 +16,29 @@ use super::extract::Body;
 use super::problem::{Document, Kind, Problem};
 use crate::clients::Listed;
 
-/// Life of a token, where none is asked for: 30 days.
+/// Life of a token if none is requested: 30 days.
 const LIFE_S: u64 = 30 * 86_400;
 
 /// A session to begin.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Begin {
-    /// Whose it will be; needed where no token is asked for. Where one is, the same as the token's:
-    /// nobody begins one for another.
+    /// The user. Required if no token is sent; otherwise it must be the user of the token, because
+    /// a session cannot be begun for another user.
     #[schema(example = "page")]
     user: Option<String>,
-    /// Life of the token, seconds; 30 days where it is left out. It ends with the token that is sent,
-    /// if not before.
+    /// Life of the token in seconds; 30 days if omitted. It ends no later than the token that is
+    /// sent.
     #[schema(minimum = 60, maximum = 34_560_000)]
     life_s: Option<u64>,
 }
 
-/// A new session. Nothing prints it: it holds the token.
+/// A new session. It holds the token, so it has no `Debug`.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Begun {
-    /// The access token. It is told here and never again.
+    /// The access token. It is shown only here.
     token: String,
-    /// Whose it is.
+    /// The user.
     user: String,
     /// When it ends.
     #[schema(value_type = String)]
@@ -48,7 +48,7 @@ pub(super) struct Begun {
 /// Sessions.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SessionsAnswer {
-    /// The oldest first.
+    /// Oldest first.
     #[schema(value_type = Vec<SessionObject>)]
     sessions: Vec<Listed>,
 }
@@ -56,9 +56,9 @@ pub(super) struct SessionsAnswer {
 /// A session.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SessionObject {
-    /// Tells it from the user's other sessions.
+    /// Id that is unique among the user's sessions.
     id: String,
-    /// Whose it is.
+    /// The user.
     user: String,
     /// When it began.
     since: String,
@@ -68,12 +68,12 @@ pub(super) struct SessionObject {
 
 /// Begins a session
 ///
-/// By a token: one of the same user, which ends with that token.
+/// If a token is sent, the session is of the same user and ends with that token.
 #[utoipa::path(post, path = "/v1/sessions", tag = "sessions", request_body = Begin, responses(
     (status = 201, description = "Begun", body = Begun),
     (status = 400, description = "The body is not understood", body = Document, content_type = "application/problem+json"),
     (status = 413, description = "The body is too large", body = Document, content_type = "application/problem+json"),
-    (status = 415, description = "The body is no JSON", body = Document, content_type = "application/problem+json"),
+    (status = 415, description = "The body is not JSON", body = Document, content_type = "application/problem+json"),
     (status = 422, description = "Name or life are not allowed", body = Document, content_type = "application/problem+json"),
     (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
 ))]
@@ -88,14 +88,14 @@ pub(super) async fn begin(
         if let Some(other) = body.user
             && api.access.user_of(own).await?.as_ref() != Some(&other)
         {
-            return Err(Kind::Unprocessable.because("a session can be begun for yourself alone"));
+            return Err(Kind::Unprocessable.because("a token only begins sessions of its user"));
         }
         let begun = api.clients.add_under(own, life, now).await?;
         begun
             .ok_or_else(|| Kind::Unauthorized.because("the access token that is sent has ended"))?
     } else {
         let user = body.user;
-        let user = user.ok_or_else(|| Kind::Unprocessable.because("say for which user"))?;
+        let user = user.ok_or_else(|| Kind::Unprocessable.because("name the user"))?;
         let (token, grant) = api.clients.add(&user, life, now).await?;
         (token, user, grant)
     };
@@ -107,7 +107,7 @@ pub(super) async fn begin(
     Ok((StatusCode::CREATED, Json(begun)))
 }
 
-/// The sessions: your own, or, where no tokens are asked for, all
+/// The sessions: your own, or all if no tokens are required
 #[utoipa::path(get, path = "/v1/sessions", tag = "sessions", responses(
     (status = 200, description = "The sessions", body = SessionsAnswer),
     (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),

@@ -1,5 +1,5 @@
-//! The shapes of answers that are made elsewhere, for the API's document. A test holds real answers
-//! against them.
+//! The shapes of answers that are built elsewhere, for the API's document. A test compares them
+//! with real answers.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,7 +11,7 @@ use sise_domain::Condition;
 #[schema(pattern = "^Q?[0-9A-Z]{6}$", example = "005930")]
 pub(super) struct StockCode(String);
 
-/// The price object, as it stands in Redis. What is not known is absent.
+/// The price object, as it is stored in Redis. Unknown values are absent.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PriceObject {
     /// Stock code.
@@ -40,7 +40,7 @@ pub(super) struct PriceObject {
     high: Option<i64>,
     /// Won.
     low: Option<i64>,
-    /// What change and change rate are measured against, won.
+    /// The reference for change and change rate, won.
     base_price: Option<i64>,
     /// Won traded today.
     value: Option<i64>,
@@ -50,25 +50,25 @@ pub(super) struct PriceObject {
     session: String,
     /// `trading`, `halted` or `untraded`.
     status: String,
-    /// `upper` or `lower` where the price stands at that limit of the day.
+    /// `upper` or `lower` if the price is at that limit of the day.
     limit: Option<String>,
-    /// What gave the price.
+    /// Where the price comes from.
     source: String,
-    /// True where a simulated broker gave it; else absent.
+    /// True if it comes from a simulated broker; otherwise absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     simulated: Option<bool>,
-    /// When it was asked for.
+    /// When it was fetched.
     fetched_at: String,
 }
 
-/// A price object with its age, and where it was read.
+/// A price object with its age and where it was read.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReadingObject {
     #[serde(flatten)]
     price: PriceObject,
-    /// What gave the price; `source` says where it was read.
+    /// Where the price comes from; `source` says where it was read.
     quote_source: String,
-    /// Whether an older price stands in.
+    /// Whether an expired price is given in place of a current one.
     stale: bool,
     /// Age, milliseconds.
     age_ms: u64,
@@ -78,9 +78,9 @@ pub(super) struct ReadingObject {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PricesAnswer {
     prices: Vec<ReadingObject>,
-    /// Codes of which nobody knows a price.
+    /// Codes that have no price.
     missing: Vec<String>,
-    /// Codes of which it is not known whether there is a price.
+    /// Codes for which it is not known whether there is a price.
     failed: Vec<FailedCode>,
 }
 
@@ -93,33 +93,33 @@ pub(super) struct FailedCode {
     pub(super) detail: String,
 }
 
-/// The whole market: a row for each code of the list, in its order.
+/// The whole market: a row for each code of the universe, in its order.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MarketAnswer {
-    /// Version of this form: 1.
+    /// Version of this format: 1.
     v: u32,
-    /// When it was put together.
+    /// When it was built.
     at: String,
     /// Phase of the day.
     session: String,
-    /// Whether the regular session is on.
+    /// Whether the regular session is open.
     open: bool,
-    /// Why the regular session is not on, by the calendar; null while it is.
+    /// Why the regular session is closed, by the calendar; null while it is open.
     reason: Option<String>,
     /// What is shown: `kind` is `live`, `closes` (of the day `of`), `last_known` (taken at `at`) or
     /// `nothing`.
     shown: serde_json::Value,
     /// Life of a price, milliseconds.
     ttl_ms: u64,
-    /// Whether a simulated broker gave some of the prices: they are not the market's.
+    /// Whether some of the prices come from a simulated broker and are not the market's.
     simulated: bool,
-    /// What stands where in a row.
+    /// Names of the columns of a row.
     columns: Vec<String>,
-    /// The rows; null where something is not known.
+    /// The rows; null for unknown values.
     rows: Vec<Vec<serde_json::Value>>,
 }
 
-/// What the calendar says of one instant.
+/// What the calendar says about one instant.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CalendarAnswer {
     at: String,
@@ -145,7 +145,7 @@ pub(super) struct PhaseObject {
     end: String,
 }
 
-/// The level of an index. What is not known is absent.
+/// The level of an index. Unknown values are absent.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct IndexObject {
     /// `KOSPI`, `KOSDAQ` or `KOSPI200`.
@@ -174,20 +174,20 @@ pub(super) struct IndexObject {
     timestamp: String,
     /// Phase of the day when it was fetched.
     session: String,
-    /// What gave the level.
+    /// Where the level comes from.
     source: String,
-    /// True where a simulated broker gave it; else absent.
+    /// True if it comes from a simulated broker; otherwise absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     simulated: Option<bool>,
-    /// When it was asked for.
+    /// When it was fetched.
     fetched_at: String,
     /// Age, milliseconds.
     age_ms: u64,
-    /// Whether it lives; else it is the last that is known, of the close or taken after it.
+    /// Whether it is live; otherwise it is the last known level, of the close or taken after it.
     live: bool,
 }
 
-/// How everything is doing: as `sise status --json`, and the streams of this process.
+/// The state of all processes, as in `sise status --json`, and of the streams of this process.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StatusAnswer {
     at: String,
@@ -196,10 +196,10 @@ pub(super) struct StatusAnswer {
     reason: Option<String>,
     market_open_at: Option<String>,
     closes_at: Option<String>,
-    /// Whether this process sweeps without asking the calendar.
+    /// Whether this process sweeps regardless of the calendar.
     always_open: bool,
     leader: Option<serde_json::Value>,
-    /// Of which broker the prices are: `address`, `account`, and `simulated` where that is known.
+    /// The broker that the prices come from: `address`, `account`, and `simulated` if known.
     broker: Option<serde_json::Value>,
     processes: Vec<serde_json::Value>,
     sweeps: Vec<serde_json::Value>,
@@ -207,7 +207,8 @@ pub(super) struct StatusAnswer {
     /// `of` (a day) and `at`, if last known prices stand in for the last close.
     last_known: Option<serde_json::Value>,
     coverage: serde_json::Value,
-    /// How the clocks of this machine and of Redis are apart, and which is wrong; null while they agree.
+    /// How the clocks of this machine and of Redis differ, and which is wrong; null while they
+    /// agree.
     clock: Option<String>,
     bans: Vec<serde_json::Value>,
     rates: Vec<serde_json::Value>,
@@ -222,14 +223,14 @@ pub(super) struct StatusAnswer {
 /// An alert.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AlertObject {
-    /// The same wherever and however often it is delivered.
+    /// Id that is the same wherever and however often the alert is delivered.
     id: String,
     /// Name of the rule.
     rule: String,
     /// `price_above`, `price_below`, `change_beyond`, `jump`, `new_high`, `new_low`,
     /// `volume_times`, `coverage_below`, `leader_lost` or `test`.
     kind: String,
-    /// Stock code; absent where it is about the market.
+    /// Stock code; absent if the alert is about the market.
     code: Option<String>,
     /// Korean name.
     name: Option<String>,
@@ -241,73 +242,73 @@ pub(super) struct AlertObject {
     value: Option<f64>,
     /// The watch list of the rule.
     list: Option<String>,
-    /// True where a simulated broker gave the price; else absent.
+    /// True if the price comes from a simulated broker; otherwise absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     simulated: Option<bool>,
 }
 
-/// A rule of alerts.
+/// An alert rule.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RuleObject {
     /// Its name.
     name: String,
-    /// Since when it is as it is.
+    /// When it was last changed.
     since: String,
     #[serde(flatten)]
     terms: TermsObject,
 }
 
-/// What a rule asks for.
+/// The terms of a rule.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TermsObject {
-    /// Of which stocks: `"market"`, `{"list":"mine"}` or `{"codes":["005930"]}`; the market where it
-    /// is left out.
+    /// The stocks: `"market"`, `{"list":"mine"}` or `{"codes":["005930"]}`; the market if omitted.
     #[schema(value_type = Option<ScopeObject>)]
     of: Option<serde_json::Value>,
-    /// What is to happen.
+    /// The condition.
     #[schema(value_type = Condition)]
     when: serde_json::Value,
-    /// How far the value must go back before an alert may follow again: percent of a price, high,
+    /// How far the value must move back before the alert can fire again: percent of a price, high,
     /// low or volume, percentage points of a change, jump or coverage.
     #[schema(minimum = 0.01)]
     hysteresis: Option<f64>,
-    /// Hours of Seoul in which nothing is told.
+    /// Hours, in Seoul time, in which no alert fires.
     #[schema(
         example = "15:40-08:50",
         pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"
     )]
     quiet: Option<String>,
-    /// Least time between two alerts of one code, seconds; 600 where it is left out.
+    /// Shortest time between two alerts of one code, seconds; 600 if omitted.
     #[schema(maximum = 86_400)]
     every_s: Option<u64>,
-    /// What holds already when the rule is made is not told, only when the limit is crossed the next
-    /// time; otherwise it is told at once. For `price_above`, `price_below` and `change_beyond`.
+    /// If true, a condition that already holds when the rule is added does not fire; the alert
+    /// fires at the next crossing. If false, it fires at once. For `price_above`, `price_below` and
+    /// `change_beyond`.
     next_crossing: Option<bool>,
 }
 
-/// A rule that was made, and what is to be expected of it.
+/// A rule that was added, and whether it holds now.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RuleMadeObject {
     #[serde(flatten)]
     rule: RuleObject,
-    /// The codes for which it holds already, which is told at once but for `next_crossing`; absent for
-    /// what is told when it happens.
+    /// The codes for which it already holds and fires at once, unless `next_crossing` is set;
+    /// absent for conditions that only fire when they happen.
     #[schema(value_type = Option<Vec<StockCode>>)]
     holds: Option<Vec<String>>,
-    /// Whether it holds, and when it is told, in words.
+    /// Whether it holds and when it fires, in words.
     outlook: Option<String>,
-    /// What may keep the rule silent.
+    /// Reasons why the rule may not fire.
     warnings: Vec<String>,
 }
 
-/// Of which stocks a rule is.
+/// The stocks of a rule.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(dead_code, reason = "it describes what the domain reads")]
 pub(super) enum ScopeObject {
-    /// Those on a watch list.
+    /// Those of a watch list.
     List(String),
-    /// These, 500 at most.
+    /// Up to 500 codes.
     Codes(Vec<StockCode>),
     /// All.
     Market,

@@ -1,4 +1,4 @@
-//! Who leads, how the sweeps go, how fresh the prices are, how the streams do.
+//! The status: leader, sweeps, freshness of prices, and streams.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,10 +10,10 @@ use super::shapes::StatusAnswer;
 use super::stream::Statistics;
 use crate::status::Status;
 
-/// Sweeps that are told.
+/// Number of sweeps in the answer.
 const SWEEPS: usize = 5;
 
-/// The status, and what this process knows beside it.
+/// The status, and what only this process knows.
 #[derive(Serialize)]
 pub(super) struct Answer {
     #[serde(flatten)]
@@ -22,10 +22,10 @@ pub(super) struct Answer {
     stream: Statistics,
 }
 
-/// How everything is doing
+/// The status of all processes
 ///
-/// Who leads, what each process does, the last sweeps, coverage by minute, ages, calls, the next run
-/// and why none goes on, and the streams of this process.
+/// The leader, what each process does, the last sweeps, coverage by minute, ages, calls, the next
+/// run and why no sweeps run now, and the streams of this process.
 #[utoipa::path(get, path = "/v1/status", tag = "health", responses(
     (status = 200, description = "The status", body = StatusAnswer),
     (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),

@@ -12,7 +12,7 @@ use super::Api;
 use super::encoded::Encoded;
 use sise_domain::{Listing, Universe};
 
-/// The list as it was encoded last.
+/// The list as last encoded.
 #[derive(Debug, Default)]
 pub(super) struct UniversePage {
     held: Mutex<Option<(Arc<Universe>, Arc<Encoded>)>>,
@@ -28,7 +28,7 @@ struct Answer<'a> {
 /// The stock list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct UniverseAnswer {
-    /// The day it speaks of.
+    /// The day it is valid for.
     date: Option<String>,
     /// Number of codes.
     count: u64,
@@ -47,11 +47,11 @@ pub(super) struct ListingObject {
     market: String,
     /// Security group: `ST` for shares.
     group: String,
-    /// Sector, where the list knows it.
+    /// Sector, if the list has it.
     sector: Option<String>,
-    /// Whether trading was halted when the list was made, where it says so.
+    /// Whether trading was halted when the list was made, if the list says so.
     halted: Option<bool>,
-    /// Listed shares, where the list says so.
+    /// Listed shares, if the list has them.
     shares: Option<u64>,
 }
 

@@ -12,7 +12,7 @@ use super::problem::{Document, Kind, Problem};
 use super::shapes::StockCode;
 use sise_domain::Symbol;
 
-/// Codes of one list at most.
+/// Maximum number of codes in a list.
 const MOST: usize = 500;
 
 /// All watch lists.
@@ -36,7 +36,7 @@ pub(super) struct Watchlist {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Codes {
-    /// Stock codes, 500 at most.
+    /// Up to 500 stock codes.
     #[schema(value_type = Vec<StockCode>, min_items = 1, max_items = 500, example = json!(["005930", "000660"]))]
     codes: Vec<String>,
 }
@@ -69,20 +69,20 @@ pub(super) async fn one(
 ) -> Result<Json<Watchlist>, Problem> {
     let codes: Vec<Symbol> = api.watch_lists.codes(&name).await?.into_keys().collect();
     if codes.is_empty() {
-        return Err(Kind::NotFound.because("there is no watch list of this name"));
+        return Err(Kind::NotFound.because("there is no watch list with this name"));
     }
     Ok(Json(Watchlist { name, codes }))
 }
 
-/// Makes a watch list be these codes
+/// Replaces the codes of a watch list
 #[utoipa::path(put, path = "/v1/watchlists/{name}", tag = "watch lists",
     params(("name" = String, Path, description = "Name of the list: letters, digits, '-', '_' and '.'", min_length = 1, max_length = 64, example = "mine")),
     request_body = Codes,
     responses(
         (status = 200, description = "The list", body = Watchlist),
-        (status = 400, description = "The body is not understood, or has a text that is no code", body = Document, content_type = "application/problem+json"),
+        (status = 400, description = "The body is not understood, or contains a text that is not a code", body = Document, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Document, content_type = "application/problem+json"),
-        (status = 415, description = "The body is no JSON", body = Document, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not JSON", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "Name or number of codes are not allowed", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
     ))]
@@ -97,7 +97,8 @@ pub(super) async fn put(
         .into_keys()
         .filter(|code| !wanted.contains(code))
         .collect();
-    // Added first, where both fit: a list that is empty in between would be gone for whoever looks.
+    // New codes are added first if old and new fit together: otherwise the list would be empty, and
+    // thus missing, in between.
     let both = gone.len() + wanted.len();
     if both > MOST {
         api.watch_lists.remove(&name, &gone).await?;
@@ -118,7 +119,7 @@ pub(super) async fn put(
     responses(
         (status = 204, description = "It is gone"),
         (status = 404, description = "There is no such list", body = Document, content_type = "application/problem+json"),
-        (status = 422, description = "This is no name of a list", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "This is not a valid name of a list", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn delete(
@@ -128,6 +129,6 @@ pub(super) async fn delete(
     if api.watch_lists.clear(&name).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(Kind::NotFound.because("there is no watch list of this name"))
+        Err(Kind::NotFound.because("there is no watch list with this name"))
     }
 }

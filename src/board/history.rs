@@ -1,4 +1,5 @@
-//! The lines of the day in the store, so that who starts within a session knows what was before.
+//! Today's price lines in the store, so that a process that starts during a session knows what was
+//! before.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,20 +16,20 @@ use sise_domain::{KrxTime, Symbol};
 use sise_net::supervisor::Tasks;
 use sise_port::clock::Clock;
 
-/// The lines of a day are kept so long after its last minute.
+/// How long the lines of a day are kept after their last minute.
 const LIFE: Duration = Duration::from_secs(20 * 3_600);
 
-/// A minute is written so long after its end: what was fetched within it is there by then.
+/// Delay after the end of a minute until it is written; by then its prices have arrived.
 const AFTER: Duration = Duration::from_secs(5);
 
-/// Minutes that are read at once: with the whole market some 200 kB, which come well within the time
-/// that an answer of the store may take.
+/// Number of minutes per read. For the whole market this is about 200 kB, which fits well within
+/// the time-out of the store.
 const AT_ONCE: usize = 5;
 
-/// Prices of one minute.
+/// Prices of one minute, by code.
 type Prices = BTreeMap<String, i64>;
 
-/// Keeps the lines of a board in the store. A day is a user, a minute (`HHMM`) a field.
+/// Stores the lines of a board. A day is a user, a minute (`HHMM`) a field.
 pub struct History {
     board: Arc<QuoteBoard>,
     days: Profiles,
@@ -36,7 +37,7 @@ pub struct History {
 }
 
 impl History {
-    /// The lines of `board` in `cache`.
+    /// Creates a history that stores the lines of `board` in `cache`.
     #[must_use]
     pub fn new(board: Arc<QuoteBoard>, cache: &Cache, clock: Clock) -> Self {
         Self {
@@ -46,7 +47,8 @@ impl History {
         }
     }
 
-    /// Reads what is kept of today, then writes every minute under `tasks`, where `writes` says so.
+    /// Reads the stored lines of today, and then writes every minute under `tasks` while `writes`
+    /// returns true.
     pub fn start(self, writes: impl Fn() -> bool + Send + Sync + 'static, tasks: &Tasks) {
         let this = Arc::new((self, writes));
         tasks.lasting("lines", move |stop| {
@@ -70,10 +72,10 @@ impl History {
             if !writes() {
                 continue;
             }
-            // The minute that is over.
+            // The minute that has ended.
             let minute = now.hour() * 60 + now.minute();
             if let Err(error) = self.write(now.date_naive(), minute).await {
-                tracing::debug!(%error, "a minute of the day's lines is not kept");
+                tracing::debug!(%error, "could not store a minute of the day's lines");
             }
         }
     }
@@ -97,7 +99,7 @@ impl History {
         Ok(())
     }
 
-    /// Reads what is kept of the day so far, a few minutes at a time.
+    /// Reads the stored lines of the day so far, a few minutes at a time.
     async fn read(&self, now: KrxTime) -> Result<(), CacheError> {
         let date = now.date_naive();
         let day = date.to_string();
@@ -106,7 +108,7 @@ impl History {
             let fields: Vec<String> = minutes.iter().copied().map(field).collect();
             let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
             let found = match self.days.try_get_bulk::<Prices>(&day, &fields).await {
-                // A damaged minute costs that minute alone.
+                // If a minute is damaged, only that minute is lost.
                 Err(CacheError::Decode { .. }) => self.days.get_bulk(&day, &fields).await,
                 found => found?,
             };
@@ -124,7 +126,7 @@ impl History {
     }
 }
 
-/// What a minute of the day is called.
+/// Returns the field of a minute of the day.
 fn field(minute: u32) -> String {
     format!("{:02}{:02}", minute / 60, minute % 60)
 }
@@ -175,7 +177,7 @@ mod tests {
         late.post(vec![Quote::sample(code, 72_300, at(2))], at(2));
         let history = History::new(Arc::clone(&late), &cache, clock);
         history.read(at(2)).await.unwrap();
-        // Read twice it is the same.
+        // A second read changes nothing.
         history.read(at(2)).await.unwrap();
         let points = late.line(code).unwrap().points;
         let points: Vec<(u16, i64)> = points.iter().map(|at| (at.minute, at.price)).collect();

@@ -1,4 +1,4 @@
-//! Keeps the board as the store is.
+//! Keeps the board in step with the store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,31 +14,31 @@ use sise_net::supervisor::Tasks;
 use sise_port::clock::Clock;
 use sise_port::{Change, Changes, Heard, IndexStore, PriceStore, StoreError};
 
-/// All live prices are read anew this often: programs that are not sise tell of nothing.
+/// Interval at which all live prices are read again: programs other than sise report no changes.
 const READ_ANEW: Duration = Duration::from_secs(10);
 
-/// Closes are read anew after so many times.
+/// Closes are read with every n-th read.
 const CLOSES_EVERY: u32 = 6;
 
-/// What a keeper works with.
+/// The dependencies of a [`Keeper`].
 pub struct Parts {
     /// The board.
     pub board: Arc<QuoteBoard>,
-    /// Where the prices stand.
+    /// The store of the prices.
     pub store: Arc<dyn PriceStore>,
-    /// Where the indices stand.
+    /// The store of the indices.
     pub index_store: Arc<dyn IndexStore>,
-    /// Tells what changes there.
+    /// Reports changes in the store.
     pub changes: Arc<dyn Changes>,
-    /// The codes that are read.
+    /// The universe, whose codes are read.
     pub universe: Arc<ArcSwap<Universe>>,
-    /// Tells the time.
+    /// The clock.
     pub clock: Clock,
-    /// Told of what changes on the board.
+    /// The onlookers to tell of changes on the board.
     pub onlookers: Vec<Arc<dyn Onlooker>>,
 }
 
-/// Keeps the board as the store is.
+/// Keeps the board in step with the store.
 pub struct Keeper {
     parts: Arc<Parts>,
 }
@@ -51,7 +51,7 @@ struct Watch {
 }
 
 impl Keeper {
-    /// A keeper of a board.
+    /// Creates a keeper.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl Keeper {
 impl Watch {
     async fn run(mut self, stop: CancellationToken) {
         if self.parts.board.is_heard() {
-            // The run before broke off, and what it did not hear is read anew.
+            // The previous run was interrupted: what it missed must be read again.
             self.take(Heard::Lost).await;
         }
         let mut heard = self.parts.changes.listen();
@@ -87,7 +87,7 @@ impl Watch {
                 () = stop.cancelled() => return,
                 news = heard.recv() => match news {
                     Some(news) => self.take(news).await,
-                    // Who listened has died.
+                    // The listener has ended.
                     None => return,
                 },
                 _ = ticks.tick() => self.read_anew().await,
@@ -114,16 +114,16 @@ impl Watch {
         }
     }
 
-    /// Reads every live price, and now and then every close.
+    /// Reads every live price, and every few times the closes.
     async fn read_anew(&mut self) {
         let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
         let read = self.read(&symbols).await;
         self.parts.board.set_read(read.is_ok());
         if let Err(error) = read {
-            tracing::debug!(%error, "the board is not read anew");
+            tracing::debug!(%error, "could not read the board again");
             return;
         }
-        // What changed before was just read, what changes from now on is heard.
+        // Earlier changes were just read, and later ones will be received.
         if self.is_listening && !self.parts.board.is_heard() {
             self.parts.board.set_heard(true);
             self.tell(&News::Found);
@@ -141,7 +141,7 @@ impl Watch {
                 None => gone.push(*symbol),
             }
         }
-        // What was heard since the question is newer than the answer.
+        // Changes received since the read began are newer than its result.
         let board = &self.parts.board;
         gone.retain(|symbol| {
             let held = board.live(*symbol, asked_at);

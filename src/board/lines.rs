@@ -1,11 +1,11 @@
-//! The line of the day: one price a minute of every code.
+//! Price lines of the day: one price per minute and code.
 
 use chrono::{NaiveDate, Timelike as _};
 use serde::Serialize;
 
 use sise_domain::Quote;
 
-/// Minutes of a day that are kept of a code at most: twelve hours.
+/// Maximum number of minutes kept per code and day: twelve hours.
 const MOST: usize = 720;
 
 /// The last price within a minute.
@@ -17,25 +17,25 @@ pub struct Point {
     pub price: i64,
 }
 
-/// The prices of a day of one code.
+/// The prices of one code over a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Which day.
+    /// The day.
     pub date: NaiveDate,
     /// In order; minutes without a price are left out.
     pub points: Vec<Point>,
 }
 
-/// The lines of the day of all codes, by their places.
+/// The lines of all codes over the day, by place.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     date: Option<NaiveDate>,
-    /// Points are kept small: there are a million at the end of a day.
+    /// Points are compact: there are a million at the end of a day.
     points: Vec<Vec<(u16, u32)>>,
 }
 
 impl Lines {
-    /// Notes a price. One of an earlier day is none of this line, one of a later day begins anew.
+    /// Notes a price. A price of an earlier day is ignored; one of a later day starts new lines.
     pub(super) fn note(&mut self, place: usize, quote: &Quote) {
         let date = quote.timestamp.date();
         if self.date.is_some_and(|held| date < held) {
@@ -59,14 +59,14 @@ impl Lines {
         let is_full = points.len() >= MOST;
         match points.last_mut() {
             Some((last, held)) if *last == minute => *held = price,
-            // A clock that was set back writes no line.
+            // A clock that was set back adds no points.
             Some((last, _)) if *last > minute => {}
             _ if is_full => {}
             _ => points.push((minute, price)),
         }
     }
 
-    /// Adds a point of `date` from before what was noted, where there is none of that minute.
+    /// Adds an earlier point of `date`, if that minute has none.
     pub(super) fn restore(&mut self, place: usize, date: NaiveDate, minute: u16, price: i64) {
         if *self.date.get_or_insert(date) != date {
             return;
@@ -82,7 +82,7 @@ impl Lines {
         }
     }
 
-    /// The price of each place that has one of this minute.
+    /// Returns the price at a minute of each place that has one.
     pub(super) fn minute(&self, date: NaiveDate, minute: u16) -> Vec<(usize, i64)> {
         if self.date != Some(date) {
             return Vec::new();
@@ -97,7 +97,7 @@ impl Lines {
             .collect()
     }
 
-    /// The line of the code at a place.
+    /// Returns the line of the code at a place.
     #[must_use]
     pub(super) fn of(&self, place: usize) -> Option<Line> {
         let points = self.points.get(place)?;

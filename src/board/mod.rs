@@ -1,13 +1,14 @@
-//! The quote board: the latest price of every code in the memory of this process, as the store has
-//! it, for whoever serves many readers at once.
+//! The quote board: the latest price of every code in the memory of this process.
+//!
+//! It mirrors the store, for processes that serve many readers at once.
 //!
 //! ```text
 //!  store --changes--> keeper --> board --news--> onlookers (streams, alerts)
-//!    '----all prices-----^         '--> who answers requests
+//!    '----all prices-----^         '--> API
 //! ```
 //!
-//! The board is heard by changes and read anew every few seconds; while changes are not heard it
-//! says so, and nothing is answered from it.
+//! The board follows changes and is read again every few seconds. While changes are not received it
+//! says so, and no request is answered from it.
 
 mod history;
 mod keeper;
@@ -33,33 +34,34 @@ use lines::Lines;
 pub use lines::{Line, Point};
 pub use posted::Posted;
 
-/// Clocks may differ so much: a price from further ahead has no age and is not believed.
+/// Largest tolerated difference between clocks. The age of a price from further in the future is
+/// unknown, so the price is ignored.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(60);
 
-/// What an onlooker is told.
+/// News for onlookers.
 #[derive(Debug)]
 pub enum News<'a> {
-    /// Live prices of these codes changed, or came for the first time.
+    /// Live prices changed or arrived for the first time.
     Prices(&'a [Arc<Posted>]),
     /// These indices changed.
     Indices(&'a [Index]),
-    /// Trades of these codes may have been missed by the live feed.
+    /// The live feed may have missed trades of these codes.
     Gap(&'a [Symbol]),
-    /// A rule asked to be told of this.
+    /// An alert fired.
     Alert(&'a Alert),
-    /// Changes are not heard any more.
+    /// Changes are no longer received.
     Lost,
-    /// Changes are heard again, and what was missed has been told as [`News::Prices`].
+    /// Changes are received again, and missed ones were reported as [`News::Prices`].
     Found,
 }
 
-/// Told of what changes on the board. Must not block: it stands in the way of all others.
+/// An observer of changes on the board. It must not block, because it would delay all others.
 pub trait Onlooker: Send + Sync {
-    /// Something changed.
+    /// Called on every change.
     fn told(&self, news: &News<'_>);
 }
 
-/// The latest prices. Places are given to codes in the order in which they are first seen, and stay.
+/// The latest prices. Codes get places in the order in which they are first seen, and keep them.
 pub struct QuoteBoard {
     state: RwLock<State>,
     is_heard: AtomicBool,
@@ -77,7 +79,7 @@ struct State {
     lines: Lines,
 }
 
-/// What is known of one code.
+/// The prices of one code.
 #[derive(Default)]
 struct Slot {
     live: Option<Arc<Posted>>,
@@ -85,7 +87,7 @@ struct Slot {
 }
 
 impl QuoteBoard {
-    /// An empty board of prices that live for `ttl`.
+    /// Creates an empty board for prices that live for `ttl`.
     #[must_use]
     pub fn new(ttl: Duration) -> Self {
         Self {
@@ -98,29 +100,29 @@ impl QuoteBoard {
         }
     }
 
-    /// Whether the board hears every change, so that what stands on it is what stands in the store.
+    /// Whether the board receives every change, so that it is in step with the store.
     #[must_use]
     pub fn is_heard(&self) -> bool {
         self.is_heard.load(Ordering::Acquire)
     }
 
-    /// Comes back as soon as the board hears every change.
+    /// Waits until the board receives every change.
     pub async fn heard(&self) {
         let mut heard = pin!(self.heard.notified());
-        // From here on no call is missed.
+        // From here on no notification is missed.
         heard.as_mut().enable();
         if !self.is_heard() {
             heard.await;
         }
     }
 
-    /// Grows with every change.
+    /// Returns a number that grows with every change.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// The live price of a code; `None` where there is none on the board, or its life is over.
+    /// Returns the live price of a code; `None` if there is none or its life is over.
     #[must_use]
     pub fn live(&self, symbol: Symbol, now: KrxTime) -> Option<Arc<Posted>> {
         let state = self.state();
@@ -128,7 +130,7 @@ impl QuoteBoard {
         self.lives(posted, now).then(|| Arc::clone(posted))
     }
 
-    /// The price of a code that stands on the board, live or its last close, and whether it is live.
+    /// Returns the live price or the last close of a code, and whether it is live.
     #[must_use]
     pub fn latest(&self, symbol: Symbol, now: KrxTime) -> Option<(Arc<Posted>, bool)> {
         self.state()
@@ -147,7 +149,7 @@ impl QuoteBoard {
         symbols.into_iter().map(latest).collect()
     }
 
-    /// The live prices at these places.
+    /// Returns the live prices at these places.
     #[must_use]
     pub fn at(&self, places: impl IntoIterator<Item = usize>) -> Vec<Arc<Posted>> {
         let state = self.state();
@@ -155,7 +157,7 @@ impl QuoteBoard {
         places.into_iter().filter_map(at).collect()
     }
 
-    /// The places of codes, in their order, given to them now where they had none.
+    /// Returns the places of codes in their order, and assigns new ones to new codes.
     #[must_use]
     pub fn places(&self, symbols: impl IntoIterator<Item = Symbol>) -> Vec<usize> {
         let mut state = self.state_mut();
@@ -163,26 +165,26 @@ impl QuoteBoard {
         places.collect()
     }
 
-    /// The place of a code; `None` where the board never heard of it.
+    /// Returns the place of a code; `None` if the board has never seen it.
     #[must_use]
     pub fn known_place(&self, symbol: Symbol) -> Option<usize> {
         self.state().places.get(&symbol).copied()
     }
 
-    /// The last levels of the indices, whether they live or not.
+    /// Returns the last levels of the indices, whether live or not.
     #[must_use]
     pub fn indices(&self) -> Vec<IndexQuote> {
         self.state().indices.values().cloned().collect()
     }
 
-    /// The prices of the day of one code, as far as this process saw them.
+    /// Returns the price line of one code over the day, as far as this process knows it.
     #[must_use]
     pub fn line(&self, symbol: Symbol) -> Option<Line> {
         let state = self.state();
         state.lines.of(*state.places.get(&symbol)?)
     }
 
-    /// The prices of one minute of a day.
+    /// Returns the prices of one minute of a day.
     fn minute(&self, date: NaiveDate, minute: u16) -> Vec<(Symbol, i64)> {
         let state = self.state();
         let at = state.lines.minute(date, minute);
@@ -193,7 +195,7 @@ impl QuoteBoard {
             .collect()
     }
 
-    /// Puts prices of an earlier minute into the lines.
+    /// Adds prices of an earlier minute to the lines.
     fn restore(&self, date: NaiveDate, minute: u16, prices: Vec<(Symbol, i64)>) {
         let mut state = self.state_mut();
         for (symbol, price) in prices {
@@ -202,7 +204,7 @@ impl QuoteBoard {
         }
     }
 
-    /// Whether the life of a price is not over.
+    /// Whether a price is still live.
     fn lives(&self, posted: &Posted, now: KrxTime) -> bool {
         self.is_alive(posted.quote.fetched_at, now)
     }
@@ -212,7 +214,7 @@ impl QuoteBoard {
         age <= self.ttl && age >= -CLOCKS_DIFFER
     }
 
-    /// Puts levels of indices up; returns those that are new.
+    /// Posts levels of indices; returns the indices that are new.
     fn post_indices(&self, quotes: Vec<IndexQuote>) -> Vec<Index> {
         let mut state = self.state_mut();
         let mut news = Vec::new();
@@ -226,7 +228,7 @@ impl QuoteBoard {
         news
     }
 
-    /// Puts live prices up; returns those that are new.
+    /// Posts live prices; returns those that are new.
     pub(crate) fn post(&self, quotes: Vec<Quote>, now: KrxTime) -> Vec<Arc<Posted>> {
         let mut news = Vec::with_capacity(quotes.len());
         let mut state = self.state_mut();
@@ -250,7 +252,7 @@ impl QuoteBoard {
         news
     }
 
-    /// Puts closes up.
+    /// Posts closes.
     fn post_closes(&self, quotes: impl IntoIterator<Item = Quote>) {
         let mut state = self.state_mut();
         let mut is_changed = false;
@@ -268,7 +270,7 @@ impl QuoteBoard {
         self.version.fetch_add(is_changed.into(), Ordering::AcqRel);
     }
 
-    /// Takes down what is not in the store any more though its life is not over.
+    /// Removes prices that are no longer in the store although their life is not over.
     pub(crate) fn take_down(&self, symbols: &[Symbol]) {
         let mut state = self.state_mut();
         for symbol in symbols {
@@ -281,7 +283,7 @@ impl QuoteBoard {
         self.version.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Whether the store was read when it was tried last, be changes heard or not.
+    /// Whether the last attempt to read the store succeeded, whether or not changes are received.
     #[must_use]
     pub fn is_read(&self) -> bool {
         self.is_read.load(Ordering::Acquire)
@@ -300,7 +302,7 @@ impl QuoteBoard {
     }
 
     fn state(&self) -> RwLockReadGuard<'_, State> {
-        // Every change leaves it whole.
+        // Every change leaves it consistent, so a poisoned lock is safe to use.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -309,8 +311,8 @@ impl QuoteBoard {
     }
 }
 
-/// Whether `quote` is another and no older one than what is `held`. What is held and is from the
-/// future, because a clock was wrong, does not stay for it.
+/// Whether `quote` differs from the `held` price and is not older. A held price from the future,
+/// caused by a wrong clock, is always replaced.
 fn is_news(held: Option<&Posted>, quote: &Quote, now: KrxTime) -> bool {
     held.is_none_or(|held| {
         let held = &held.quote;
@@ -341,7 +343,7 @@ impl State {
         if let Some(live) = slot.live.as_ref().filter(|live| lives(live)) {
             return Some((Arc::clone(live), true));
         }
-        // Of two that are no live ones the later: a close is of the session before, too.
+        // If neither is live, the later one counts: the close may be of an earlier session.
         let fetched_at = |posted: &&Arc<Posted>| posted.quote.fetched_at;
         let latest = slot.live.iter().chain(&slot.close).max_by_key(fetched_at)?;
         Some((Arc::clone(latest), false))

@@ -1,4 +1,4 @@
-//! A price on the board, as it is handed out: encoded once for all who get it.
+//! A price on the board, encoded once for all readers.
 
 use std::sync::OnceLock;
 
@@ -25,7 +25,7 @@ impl Posted {
         }
     }
 
-    /// The price object, as in the store.
+    /// Returns the price object, as in the store.
     #[must_use]
     pub fn object(&self) -> &str {
         // Texts and numbers can always be encoded.
@@ -33,7 +33,7 @@ impl Posted {
             .get_or_init(|| serde_json::to_string(&self.quote).unwrap_or_default())
     }
 
-    /// The price as a [`Reading`] from the store, `age_ms` old.
+    /// Returns the price as a [`Reading`] from the store, `age_ms` old.
     #[must_use]
     pub fn reading(&self, age_ms: u64) -> String {
         let head = self.reading.get_or_init(|| {
@@ -41,7 +41,7 @@ impl Posted {
             let now = self.quote.fetched_at;
             let reading = Reading::new(quote, Source::Redis, now);
             let mut text = serde_json::to_string(&reading).unwrap_or_default();
-            // The age stands last, and is the one thing that changes.
+            // The age is last, and is all that changes.
             let end = text.rfind(':').map_or(0, |colon| colon + 1);
             text.truncate(end);
             text

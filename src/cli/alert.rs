@@ -19,7 +19,7 @@ use sise_domain::{Alert, Condition, Event, Rule, Scope, Symbol, Terms};
 use sise_port::Journal as _;
 use sise_store::RedisStore;
 
-/// A whole journal.
+/// Number of entries to read: the whole event log.
 const ENTRIES: usize = 20_000;
 
 /// Arguments of `sise alert`.
@@ -31,26 +31,26 @@ pub(super) struct AlertArguments {
 
 #[derive(Debug, Subcommand)]
 enum AlertCommand {
-    /// Add a rule, or replace the one of that name
+    /// Add a rule, or replace the rule of the same name
     Add(Box<add::AddArguments>),
     /// Remove a rule
     Remove {
         /// Name of the rule
         name: String,
     },
-    /// Show all rules, or the alerts that were told
+    /// Show all rules, or past alerts
     List {
-        /// The alerts that were told, the newest first, instead of the rules
+        /// Show past alerts instead of the rules, the newest first
         #[arg(long)]
         fired: bool,
-        /// With --fired: so many at most
+        /// With --fired: show at most this many
         #[arg(short = 'n', long, default_value_t = 20, requires = "fired")]
         most: usize,
         /// Print JSON: an array of objects
         #[arg(long)]
         json: bool,
     },
-    /// Say what a rule would tell now, and send a test alert along all ways
+    /// Show what a rule would report now, and send a test alert through all channels
     Test {
         /// Name of the rule
         name: String,
@@ -62,7 +62,7 @@ enum AlertCommand {
 
 pub(super) async fn run(arguments: AlertArguments, layers: Layers) -> Outcome {
     let (parts, scribe) = super::recorded(&layers)?;
-    // Other processes are to see the rules.
+    // Rules are for other processes, which cannot see memory.
     let redis = super::redis(&parts)?;
     let rules = AlertRules::new(&parts.cache);
     match arguments.command {
@@ -79,7 +79,7 @@ pub(super) async fn run(arguments: AlertArguments, layers: Layers) -> Outcome {
                 Some(rule) => trial::run(&parts, &rule, json).await,
                 None => missing(&rules, &name).await,
             };
-            // The test is in the journal too.
+            // The test alert is in the event log too.
             scribe.close().await;
             outcome
         }
@@ -108,7 +108,7 @@ async fn show(rules: &AlertRules, json: bool) -> Outcome {
     let kept = rules.all().await?;
     for (name, trouble) in &kept.unreadable {
         output::note(format!(
-            "what is kept as {} is no rule: {trouble}",
+            "the entry {} is not a rule: {trouble}",
             name.escape_debug()
         ));
     }
@@ -141,7 +141,7 @@ async fn show_told(parts: &Parts, redis: &RedisStore, most: usize, json: bool) -
         return Ok(DONE);
     }
     if told.is_empty() {
-        output::note("nothing was told, as far back as the journal goes");
+        output::note("no alert was sent, as far back as the event log goes");
         return Ok(DONE);
     }
     let now = (parts.clock)();
@@ -153,7 +153,7 @@ async fn show_told(parts: &Parts, redis: &RedisStore, most: usize, json: bool) -
     Ok(DONE)
 }
 
-/// The terms in one sentence.
+/// Returns the terms in one sentence.
 fn sentence(terms: &Terms) -> String {
     let time = |seconds: u64| humantime::format_duration(Duration::from_secs(seconds));
     let when = match terms.when {
@@ -171,7 +171,7 @@ fn sentence(terms: &Terms) -> String {
         Condition::CoverageBelow { percent, for_s } => {
             format!("coverage below {percent} % for {}", time(for_s))
         }
-        Condition::LeaderLost { for_s } => format!("nobody leads for {}", time(for_s)),
+        Condition::LeaderLost { for_s } => format!("no process leads for {}", time(for_s)),
     };
     let mut text = match &terms.of {
         Scope::List(list) => format!("{when}, of the list {list}"),

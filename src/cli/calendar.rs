@@ -15,10 +15,10 @@ use sise_port::clock;
 /// Arguments of `sise calendar`.
 #[derive(Debug, Args)]
 pub(super) struct CalendarArguments {
-    /// The instant to ask for: 2026-11-20T10:00 in Seoul, a date, or with a zone (RFC 3339)
+    /// The time to look at: 2026-11-20T10:00 in Seoul, a date, or a time with a zone (RFC 3339)
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
-    /// Also list so many days from there
+    /// Also list this many days from then on
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=3660))]
     days: Option<u16>,
     /// Print JSON
@@ -87,9 +87,7 @@ fn print(calendar: &Calendar, moment: &Moment) {
     output::line(format!("opens next     {next}"));
     output::line(format!("covered until  {}", calendar.covered_through()));
     if !moment.covered {
-        output::note(
-            "the calendar does not speak of this day: weekdays are taken for ordinary sessions",
-        );
+        output::note("the calendar does not cover this day: weekdays count as ordinary sessions");
     }
     if let Some(warning) = calendar.cover_warning(moment.at.date_naive()) {
         output::note(warning);
@@ -114,7 +112,7 @@ fn why(calendar: &Calendar, date: NaiveDate) -> String {
         .map_or(String::new(), |closed| closed.to_string())
 }
 
-/// A time without zone is Seoul's.
+/// Parses a time. Without a zone it is in Seoul's.
 pub(super) fn parse(text: &str) -> Result<KrxTime, Failure> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.with_timezone(&Seoul));
@@ -128,7 +126,7 @@ pub(super) fn parse(text: &str) -> Result<KrxTime, Failure> {
         .and_then(|naive| Seoul.from_local_datetime(&naive).earliest())
         .ok_or_else(|| {
             Failure::usage(format!(
-                "--at '{text}' is no time: write 2026-11-20T10:00 (Seoul) or 2026-11-20T01:00:00Z"
+                "--at '{text}' is not a time: use 2026-11-20T10:00 (Seoul) or 2026-11-20T01:00:00Z"
             ))
         })
 }

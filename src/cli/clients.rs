@@ -24,7 +24,7 @@ pub(super) struct ClientsArguments {
 
 #[derive(Debug, Subcommand)]
 enum ClientsCommand {
-    /// Give a client an access token, which is printed once
+    /// Give a client an access token, which is shown only once
     Add {
         /// Name of the client, such as trading-agent
         name: String,
@@ -37,7 +37,7 @@ enum ClientsCommand {
         /// Name of the client
         name: String,
     },
-    /// Show who has access, and until when
+    /// Show the clients that have access, and until when
     List {
         /// Print JSON: an array of objects
         #[arg(long)]
@@ -88,7 +88,8 @@ pub(super) async fn run(arguments: ClientsArguments, layers: Layers) -> Outcome 
     }
 }
 
-/// Ends the session of a token that could not be shown, a closed pipe included: nobody has it.
+/// Ends the session of a token that could not be written, even if only the pipe was closed: the
+/// token is lost.
 async fn take_back(
     clients: &Clients,
     name: &str,
@@ -113,7 +114,7 @@ async fn list(clients: &Clients, json: bool) -> Outcome {
         return Ok(DONE);
     }
     if sessions.is_empty() {
-        output::note("nobody has an access token: `sise clients add NAME` makes one");
+        output::note("no client has an access token: `sise clients add NAME` creates one");
         return Ok(DONE);
     }
     let mut table = Table::new(&["client", "session", "since", "until"]);

@@ -1,4 +1,4 @@
-//! Codes as a person gives them, for every command: code or name, one by one or in lists.
+//! Codes as people type them, for every command: code or name, one by one or in lists.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::failure::Failure;
 use crate::setup::Parts;
 use sise_domain::{LookupError, Shipped, Symbol, Universe};
 
-/// `--codes`, as other commands have it, for those that take codes by their place.
+/// `--codes` for commands that take codes as positional arguments, for consistency with others.
 #[derive(Debug, Args)]
 pub(super) struct Named {
     /// Stocks by code or name, separated by commas
@@ -17,24 +17,28 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// These and those that stand in their place.
+    /// Returns these codes and the positional ones.
     pub(super) fn and(self, placed: Vec<String>) -> Vec<String> {
         [self.named, placed].concat()
     }
 }
 
-/// The codes that `texts` mean, each once. A text may hold several, separated by commas.
+/// Returns the codes that `texts` name, each once.
+///
+/// A text may hold several codes, separated by commas.
 pub(super) async fn symbols(parts: &Parts, texts: &[String]) -> Result<Vec<Symbol>, Failure> {
     parts.know_names().await;
     in_list(&parts.universe.load(), texts)
 }
 
-/// The codes in a file, separated by commas or white space; lines that begin with `#` are none.
+/// Returns the codes in a file, separated by commas or white space.
+///
+/// Lines that begin with `#` are comments.
 pub(super) async fn in_file(parts: &Parts, path: &Path) -> Result<Vec<Symbol>, Failure> {
     let text = tokio::fs::read_to_string(path)
         .await
         .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-    // Spreadsheets put a byte-order mark in front.
+    // Spreadsheets write a byte order mark.
     let lines = text.trim_start_matches('\u{feff}').lines();
     let texts: Vec<String> = lines
         .filter(|line| !line.trim_start().starts_with('#'))
@@ -69,7 +73,9 @@ fn in_list(universe: &Universe, texts: &[String]) -> Result<Vec<Symbol>, Failure
     }
 }
 
-/// A name may have spaces within it; otherwise they separate codes.
+/// Returns the code of a text, or several if spaces separate them.
+///
+/// A name may contain spaces, so the whole text is tried first.
 fn several(universe: &Universe, text: &str) -> Result<Vec<Symbol>, LookupError> {
     let whole = one(universe, text);
     let parts: Vec<&str> = text.split_whitespace().collect();
@@ -82,7 +88,7 @@ fn several(universe: &Universe, text: &str) -> Result<Vec<Symbol>, LookupError> 
     }
 }
 
-/// By the list in use; a name that it lacks may be on the one inside the program.
+/// Returns the code of one text, by the list in use or else by the shipped list.
 pub(super) fn one(universe: &Universe, text: &str) -> Result<Symbol, LookupError> {
     universe.lookup(text).or_else(|error| match error {
         LookupError::Unknown { .. } => Shipped::get().universe().lookup(text),
@@ -90,7 +96,7 @@ pub(super) fn one(universe: &Universe, text: &str) -> Result<Symbol, LookupError
     })
 }
 
-/// What a person may have meant by a code that nobody knows.
+/// Returns a tip for a code that is not in the list: what may have been meant.
 pub(super) fn tip(universe: &Universe, code: Symbol) -> Option<String> {
     if universe.get(code).is_some() {
         return None;

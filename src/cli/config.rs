@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &ConfigArguments, layers: &Layers) -> Outcome {
     for stranger in layers.strangers() {
         output::note(stranger);
     }
-    // Shown first, so that a person sees what is refused and where it came from.
+    // Checked only now, so that a refused value is shown with its origin.
     let settings = Settings::new(layers)?;
     if !arguments.json {
         let rate = settings.kis.rate;

@@ -30,10 +30,10 @@ pub(super) struct DemoArguments {
     /// Seed of the simulated market
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Sweep every so often
+    /// Time between the starts of two sweeps
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     interval: String,
-    /// Where the market on one page and the API are served
+    /// Address to serve the page and the API on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: String,
 }
@@ -52,7 +52,7 @@ pub(super) async fn run(arguments: DemoArguments) -> Outcome {
     let sim = Sim::new(options, clock::system())
         .map_err(|error| Failure::failed(format!("the simulated broker: {error}")))?;
     let has_screen = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    // Logs would be written over the screen, which says itself what goes wrong.
+    // Logs would overwrite the screen, which shows itself what goes wrong.
     let log_level = if has_screen && std::io::stderr().is_terminal() {
         "off"
     } else {
@@ -82,7 +82,7 @@ pub(super) async fn run(arguments: DemoArguments) -> Outcome {
         broker.serve(listener, stop).await
     });
     let outcome = watch(settings, &sim, has_screen, supervisor).await;
-    // Nothing of a demo stays behind.
+    // A demo leaves nothing behind.
     let _ = tokio::fs::remove_dir_all(&state).await;
     outcome
 }
@@ -140,7 +140,7 @@ async fn watch(settings: Settings, sim: &Sim, has_screen: bool, supervisor: Supe
         }
         screen::ended(daemon::signalled().await)
     };
-    // Nothing of a demo is worth waiting for: it ends as soon as somebody ends it.
+    // A demo has nothing worth waiting for, so it ends at once.
     tokio::select! {
         biased;
         outcome = shown => outcome,
@@ -148,7 +148,7 @@ async fn watch(settings: Settings, sim: &Sim, has_screen: bool, supervisor: Supe
     }
 }
 
-/// The API of the demo, and where it listens.
+/// Returns the API of the demo and its listener, or `None` if the API is off.
 async fn serve(
     parts: &Arc<Parts>,
     freshness: &Arc<Freshness>,

@@ -35,7 +35,7 @@ enum Verdict {
     Fail,
 }
 
-/// One check and how to mend what it found.
+/// One check: what it found, and how to fix it.
 #[derive(Debug, Serialize)]
 struct Check {
     name: &'static str,
@@ -75,7 +75,7 @@ impl Check {
 }
 
 pub(super) async fn run(arguments: DoctorArguments, mut layers: Layers) -> Outcome {
-    // The checks say everything themselves.
+    // The checks report everything that the logs would.
     layers.set("log.level", "off");
     let (parts, scribe) = super::recorded(&layers)?;
     let mut checks = vec![settings(&layers)];
@@ -92,7 +92,7 @@ pub(super) async fn run(arguments: DoctorArguments, mut layers: Layers) -> Outco
     }
     checks.extend(stock_list(&parts).await);
     checks.push(calendar(&parts));
-    // A token may have been issued.
+    // Flushed, since a token may have been issued.
     scribe.close().await;
     if arguments.json {
         output::json(&checks);
@@ -136,7 +136,7 @@ fn settings(layers: &Layers) -> Check {
     }
 }
 
-/// Token and last good list must outlive the process.
+/// Checks that the state directory is writable: token and last good list must outlive the process.
 fn state_directory(parts: &Parts) -> Check {
     let directory = &parts.settings.state_directory;
     let shown = directory.display();
@@ -149,16 +149,16 @@ fn state_directory(parts: &Parts) -> Check {
         Err(error) => Check::fail(
             "state",
             format!("{shown} cannot be written: {error}"),
-            "make room or give the right, or set state.directory to another place",
+            "free some space or allow writing, or set state.directory to another place",
         ),
     }
 }
 
-/// Connections of clients, and those to Redis and the broker, are open files.
+/// Checks that the limit of open files has room for all connections.
 fn files(parts: &Parts) -> Option<Check> {
     parts.settings.api.listen?;
     let wanted = parts.settings.api.connections;
-    // A daemon raises the limit as far as it may.
+    // A daemon raises its soft limit to the hard limit.
     let limit = match Descriptors::get() {
         Ok(limit) => Descriptors {
             soft: limit.hard,
@@ -172,10 +172,10 @@ fn files(parts: &Parts) -> Option<Check> {
     let room = limit.room(wanted);
     let found = match limit.hard {
         u64::MAX => {
-            format!("no limit of open files, {wanted} connections (api.connections) are served")
+            format!("no limit of open files, room for {wanted} connections (api.connections)")
         }
         hard => format!(
-            "{hard} open files may be had here, {room} of {wanted} connections (api.connections) are served"
+            "{hard} open files allowed, room for {room} of {wanted} connections (api.connections)"
         ),
     };
     Some(if room == wanted {
@@ -250,8 +250,8 @@ async fn memory(redis: &RedisStore) -> Check {
     if health.maxmemory > 0 && health.maxmemory_policy.starts_with("allkeys") {
         Check::warn(
             "memory",
-            format!("{memory}: closes and the list's copy may be evicted in silence"),
-            "CONFIG SET maxmemory-policy volatile-ttl, or give sise a Redis of its own",
+            format!("{memory}: closes and the copy of the list may be evicted silently"),
+            "CONFIG SET maxmemory-policy volatile-ttl, or give sise a separate Redis",
         )
     } else if is_tight {
         Check::warn(
@@ -264,7 +264,7 @@ async fn memory(redis: &RedisStore) -> Check {
     }
 }
 
-/// Everything that sise does in Redis is tried once.
+/// Checks the rights of the Redis user by trying everything that sise does in Redis.
 async fn rights(redis: &RedisStore) -> Check {
     let lacking = match redis.rights().await {
         Ok(lacking) => lacking,
@@ -281,7 +281,7 @@ async fn rights(redis: &RedisStore) -> Check {
         .map(|lacking| lacking.right.as_str())
         .collect();
     if all.is_empty() {
-        return Check::ok("rights", "its user may do all that sise does");
+        return Check::ok("rights", "its user has all rights that sise needs");
     }
     let effects = [
         (Need::Prices, "no prices without"),
@@ -289,7 +289,7 @@ async fn rights(redis: &RedisStore) -> Check {
         (Need::Memory, "memory not watched without"),
         (
             Need::Others,
-            "journal, alerts, lists or rankings do not work without",
+            "event log, alerts, lists or rankings do not work without",
         ),
     ];
     let effects = effects.map(|(need, effect)| (effect, of(need)));
@@ -305,25 +305,25 @@ async fn rights(redis: &RedisStore) -> Check {
     }
 }
 
-/// A price of the doctor's own goes the way of all prices.
+/// Writes, reads and deletes a trial price in the same way as real ones.
 async fn price(parts: &Parts, redis: &RedisStore) -> Check {
     match redis.trial((parts.clock)()).await {
         Err(error) => unreached("price", &error),
         Ok(trial) if !trial.is_read => Check::fail(
             "price",
             "a price that was written is not read",
-            "see whether another program deletes keys, and whether reads go to a replica",
+            "check whether another program deletes keys, and whether reads go to a replica",
         ),
         Ok(trial) if !trial.is_heard => Check::warn(
             "price",
-            "written, read and deleted, but not heard of: streams and page are up to 10 s late",
+            "written, read and deleted, but not announced: streams and page are up to 10 s late",
             "give its user +publish, +subscribe and the channel pattern in docs/operation.md",
         ),
-        Ok(_) => Check::ok("price", "written, read, heard of and deleted again"),
+        Ok(_) => Check::ok("price", "written, read, announced and deleted again"),
     }
 }
 
-/// What cannot be known is no failure.
+/// Returns a warning, because what cannot be determined is not a failure.
 fn unknown(name: &'static str, error: &StoreError) -> Check {
     let Check { found, mend, .. } = unreached(name, error);
     Check::warn(
@@ -337,17 +337,19 @@ fn unreached(name: &'static str, error: &StoreError) -> Check {
     let mend = match error {
         StoreError::Refused { mend, .. } => mend,
         _ => {
-            "start Redis there, or set REDIS_URL (rediss:// where it speaks TLS, redis:// where it \
-             does not); if it is far away, raise store.connect_timeout and store.response_timeout"
+            "start Redis there, or set REDIS_URL (rediss:// if it uses TLS, redis:// if it does \
+             not); if it is far away, raise store.connect_timeout and store.response_timeout"
         }
     };
     Check::fail(name, error.to_string(), mend)
 }
 
-/// Those who sweep on one Redis must sweep the same. A Redis that takes no writes is found here.
+/// Checks that all processes on this Redis sweep the same list from the same broker.
+///
+/// Also detects a Redis that accepts no writes.
 async fn processes(parts: &Parts, redis: &RedisStore) -> Check {
     let own = Presence {
-        doing: "looking for what is wrong".to_owned(),
+        doing: "checking the set-up".to_owned(),
         ..parts.presence(Role::OneShot)
     };
     let present = async {
@@ -385,15 +387,17 @@ async fn processes(parts: &Parts, redis: &RedisStore) -> Check {
     }
     match Presence::at_odds(&processes) {
         Some(trouble) => Check::warn("processes", trouble, APART),
-        None if count == 0 => Check::ok("processes", "none has been heard of lately"),
+        None if count == 0 => Check::ok("processes", "none was seen lately"),
         None => Check::ok(
             "processes",
-            format!("{count} on this Redis, all of one list"),
+            format!("{count} on this Redis, all with the same list"),
         ),
     }
 }
 
-/// Batches of a worker that died are given out again by a command that Redis has since 6.2.
+/// Returns whether a Redis version is older than 6.2.
+///
+/// Reassigning the batches of a dead worker needs a command that was added in 6.2.
 fn is_before_6_2(version: &str) -> bool {
     let mut numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
     let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));

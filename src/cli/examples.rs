@@ -2,13 +2,13 @@
 
 use clap::Command;
 
-/// The words of each command, and what it is typed for. Each is parsed by a test.
+/// Each command and its examples. A test parses them all.
 const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "sise",
         &[
             "sise demo                       # a simulated market: no key, no Redis",
-            "sise doctor                     # what is wrong with the set-up, and how to mend it",
+            "sise doctor                     # what is wrong with the set-up, and how to fix it",
             "sise run                        # the daemon",
             "sise get 삼성전자 000660",
         ],
@@ -38,7 +38,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "sise get",
         &[
             "sise get 005930 0126Z0",
-            "sise get 삼성전자 --max-age 5s  # else the broker is asked",
+            "sise get 삼성전자 --max-age 5s  # asks the broker if the price is older",
             "sise get 005930,000660 --json",
             "sise get 005930 --allow-stale 10m --within 300ms",
         ],
@@ -90,7 +90,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "sise why",
         &[
-            "sise why 005930                 # since when its price stands, or why there is none",
+            "sise why 005930                 # since when its price is unchanged, or why it has none",
             "sise why --last-skip",
             "sise why --at 10:15             # what was going on then",
         ],
@@ -158,7 +158,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "sise alert test",
-        &["sise alert test low              # says it everywhere, as if it had fired"],
+        &["sise alert test low              # sends a test alert through all channels"],
     ),
     (
         "sise config",
@@ -173,7 +173,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The command and all beneath it, each with its examples.
+/// Returns the command and its subcommands with their examples.
 pub(super) fn added(command: Command) -> Command {
     added_at(command, "sise")
 }

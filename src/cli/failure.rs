@@ -1,4 +1,5 @@
-//! Errors become exit codes here and nowhere else (docs/decisions/0009-errors-in-one-place.md).
+//! Turns errors into exit codes, which happens only here
+//! (docs/decisions/0009-errors-in-one-place.md).
 
 use std::fmt;
 use std::io::Write as _;
@@ -18,14 +19,14 @@ use sise_port::{ListError, SourceError, StoreError};
 /// The exit code of a command, or why it failed.
 pub(super) type Outcome = Result<u8, Failure>;
 
-/// All done.
+/// Exit code: all done.
 pub(super) const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
-/// Done, but not for every code.
+/// Exit code: done, but not for every code.
 pub(super) const INCOMPLETE: u8 = 3;
 
-/// What a person is told when a command fails.
+/// The exit code and message of a command that failed.
 #[derive(Debug)]
 pub(super) struct Failure {
     code: u8,
@@ -47,7 +48,7 @@ impl Failure {
         }
     }
 
-    /// Key and secret are needed and not set.
+    /// The command needs app key and secret, and they are not set.
     pub(super) fn no_credentials() -> Self {
         Self::usage(
             "the broker's app key and secret are not set: put KIS_APP_KEY and KIS_APP_SECRET into \
@@ -56,7 +57,7 @@ impl Failure {
     }
 
     pub(super) fn report(self) -> ExitCode {
-        // Standard error may be closed; there is nobody left to tell.
+        // If standard error is closed, there is no other place for the message.
         let _ = writeln!(std::io::stderr(), "sise: {}", visible_lines(&self.message));
         ExitCode::from(self.code)
     }
@@ -78,12 +79,12 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Refused { .. } => return Self::failed(error.to_string()),
-            // Nothing failed: it is set up for another broker.
+            // Nothing failed: the settings name another broker than the prices are from.
             StoreError::OtherBroker { .. } => return Self::usage(error.to_string()),
             _ => {}
         }
         Self::failed(format!(
-            "{error}; check that Redis runs there and that REDIS_URL is right (`sise doctor` tells more)"
+            "{error}; check that Redis runs there and that REDIS_URL is right (see `sise doctor`)"
         ))
     }
 }
@@ -126,7 +127,7 @@ impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         match error {
             SourceError::Denied(_) => Self::usage(format!(
-                "{error}; check KIS_APP_KEY, KIS_APP_SECRET and KIS_ENV (`sise doctor` tells more)"
+                "{error}; check KIS_APP_KEY, KIS_APP_SECRET and KIS_ENV (see `sise doctor`)"
             )),
             SourceError::Banned(ban) => Self {
                 code: match ban.kind {
@@ -134,7 +135,7 @@ impl From<SourceError> for Failure {
                     BanKind::Access => FAILED,
                 },
                 message: format!(
-                    "{ban}; once it is mended `sise doctor` tries at once and lifts the ban"
+                    "{ban}; once the cause is fixed, `sise doctor` tries at once and lifts the ban"
                 ),
             },
             _ => Self::failed(error.to_string()),

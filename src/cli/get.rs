@@ -25,13 +25,13 @@ pub(super) struct GetArguments {
     codes: Vec<String>,
     #[command(flatten)]
     named: codes::Named,
-    /// Take no price that is older, such as 5s; ask the broker instead
+    /// Ask the broker if the price is older than this, such as 5s
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     max_age: Option<Duration>,
-    /// Where nothing fresh can be had, take an older price, no older than this; it is labelled
+    /// If there is no fresh price, take one that is at most this old, and label it
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     allow_stale: Option<Duration>,
-    /// End within this time, such as 300ms
+    /// Answer within this time, such as 300ms
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     within: Option<Duration>,
     /// Print JSON: an array of objects
@@ -56,7 +56,8 @@ pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
         ask = ask.within(time);
     }
     let answer = ask.await;
-    // A token may have been issued. Whoever is in a hurry does not wait for a journal that hangs.
+    // The event log is flushed, since a token may have been issued. With --within, a Redis that
+    // hangs is not waited for any longer than that.
     let left = arguments
         .within
         .map(|time| time.saturating_sub(began.elapsed()));
@@ -64,7 +65,7 @@ pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
     let _ = timeout(left.unwrap_or(Duration::MAX), last_words).await;
     let (readings, trouble) = match answer {
         Ok(readings) => (readings, None),
-        // What was found is still worth printing.
+        // The prices that were found are still printed.
         Err(mut error) => match error.take_found() {
             found if found.is_empty() => return Err(error.into()),
             found => (found, Some(Failure::from(error))),
@@ -140,7 +141,7 @@ fn print(readings: &[Reading]) {
 
 fn age(age: Duration) -> String {
     match age.as_secs() {
-        // Cut, not rounded: there is no 120.0 s beside 2 min.
+        // Cut off, not rounded, so that no age is shown as 120.0 s.
         seconds @ 0..=119 => format!("{seconds}.{} s", age.subsec_millis() / 100),
         120..=7_199 => format!("{} min", age.as_secs() / 60),
         seconds => format!("{} h", seconds / 3_600),

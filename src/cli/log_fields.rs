@@ -1,4 +1,4 @@
-//! The fields of a line of the log for people: what its sentence does not say already.
+//! The fields of log lines for people, without those that the message already contains.
 
 use std::fmt::{self, Debug, Write as _};
 
@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::format::Writer;
 
 use super::visible::visible;
 
-/// Formats a sentence and the fields that add to it.
+/// Formats a message and the fields that add to it.
 #[derive(Debug)]
 pub(super) struct NotSaid;
 
@@ -23,7 +23,7 @@ impl<'writer> FormatFields<'writer> for NotSaid {
         fields.record(&mut line);
         write!(writer, "{}", line.sentence)?;
         for (name, value, is_number) in line.fields {
-            // A number in the sentence may be the number of something else.
+            // The same number in the message may mean something else.
             if !is_number && says(&line.sentence, &value) {
                 continue;
             }
@@ -37,7 +37,7 @@ impl<'writer> FormatFields<'writer> for NotSaid {
     }
 }
 
-/// Whether a sentence has a value already, not as a part of a longer word or number.
+/// Returns whether a sentence contains a value, but not as part of a longer word or number.
 fn says(sentence: &str, value: &str) -> bool {
     let value = value.trim_matches('"').replace('_', " ");
     let is_inner = |c: char| c.is_alphanumeric();
@@ -53,7 +53,7 @@ fn says(sentence: &str, value: &str) -> bool {
 #[derive(Default)]
 struct Line {
     sentence: String,
-    /// Name, value, and whether that is a number.
+    /// Name, value, and whether the value is a number.
     fields: Vec<(&'static str, String, bool)>,
 }
 
@@ -61,7 +61,7 @@ impl Line {
     fn take(&mut self, field: &Field, value: &str, is_number: bool) {
         match field.name() {
             "message" => self.sentence = visible(value).into_owned(),
-            // Where in the code of another crate it was said.
+            // The place in the code of another crate.
             name if name.starts_with("log.") => {}
             name => self
                 .fields
@@ -72,7 +72,7 @@ impl Line {
 
 impl Visit for Line {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // A person reads no more of a number, and of a whole one no point.
+        // Four decimals are enough for people, and a whole number needs no point.
         let text = format!("{value:.4}");
         let text = text.trim_end_matches('0').trim_end_matches('.');
         self.take(field, text, true);

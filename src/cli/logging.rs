@@ -1,4 +1,4 @@
-//! Logs go to standard error, pretty or as JSON; traces to a collector, where one is named.
+//! Logs to standard error, as text or JSON, and traces to a collector if one is set.
 
 use std::io::{self, IsTerminal as _};
 
@@ -18,9 +18,9 @@ use crate::config::{LogFormat, Settings};
 use sise_net::spans;
 use sise_port::clock::{self, Clock};
 
-/// Switches logs on, and traces where a collector is named.
+/// Starts logging, and tracing if a collector is set.
 pub(super) fn start(settings: &Settings) -> Result<(), Failure> {
-    // The cron loop narrates its own inner life at info. The spans of traces are none of the logs'.
+    // The cron library logs its internals at info, and spans of traces do not belong in the logs.
     let quiet = format!(
         "tokio_cron_scheduler=warn,{}=off,{}",
         spans::TARGET,
@@ -34,7 +34,7 @@ pub(super) fn start(settings: &Settings) -> Result<(), Failure> {
         ))
     })?;
     let started = match traces::tracer(settings)? {
-        // A filter of the whole costs less than one of each part.
+        // One filter for everything costs less than one per layer.
         None => Registry::default()
             .with(filter)
             .with(logs(settings))
@@ -55,7 +55,7 @@ pub(super) fn start(settings: &Settings) -> Result<(), Failure> {
     started.map_err(|error| Failure::failed(format!("logs cannot be started: {error}")))
 }
 
-/// Logs in the format of the settings.
+/// Returns the log layer in the format of the settings.
 fn logs<S>(settings: &Settings) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -76,7 +76,7 @@ where
     }
 }
 
-/// Day, time and zone of the exchange, whatever the machine's zone is.
+/// Timestamps in the time zone of the exchange, whatever the zone of the machine.
 struct SeoulTime(Clock);
 
 impl FormatTime for SeoulTime {
@@ -85,11 +85,11 @@ impl FormatTime for SeoulTime {
     }
 }
 
-/// Standard error for lines of JSON, whose characters are all seen.
+/// Standard error for lines of JSON, with invisible characters escaped.
 struct JsonLines;
 
 impl io::Write for JsonLines {
-    /// Takes a whole line, as the layer writes it.
+    /// Writes one line. The layer passes whole lines only.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         let json = text.strip_suffix('\n').unwrap_or(&text);

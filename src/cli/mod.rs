@@ -1,4 +1,4 @@
-//! The command line: one file a command, arguments in, words and exit code out.
+//! The command line. Each command is a file that turns arguments into output and an exit code.
 
 mod alert;
 mod calendar;
@@ -59,7 +59,7 @@ use failure::{Failure, Outcome};
 #[command(name = "sise", version, propagate_version = true)]
 #[command(
     after_help = "Exit codes: 0 all done; 1 failed; 2 wrong usage or settings; \
-                        3 done, but not every code; 130, 143 on signals."
+                        3 done, but not for every code; 130, 143 on signals."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -67,7 +67,7 @@ struct Arguments {
     /// Settings file, instead of `SISE_CONFIG` or config/sise.toml
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Sets any setting, over file and environment; may be given more than once
+    /// Override any setting of file and environment; may be given more than once
     #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE")]
     settings: Vec<String>,
 }
@@ -76,15 +76,15 @@ struct Arguments {
 enum Command {
     /// Keep prices fresh: as a daemon, or once with --once
     Run(run::RunArguments),
-    /// Serve prices, streams and the page over HTTP, beside a daemon elsewhere
+    /// Serve prices, streams and the page over HTTP, for a daemon that runs elsewhere
     Serve(serve::ServeArguments),
-    /// Find stocks by name, a part of it, or initial consonants
+    /// Find stocks by name, part of a name, or initial consonants
     Search(search::SearchArguments),
-    /// Look prices up: Redis first, then the broker
+    /// Look up prices: in Redis first, then at the broker
     Get(get::GetArguments),
-    /// Compute whether a set-up keeps its codes alive
+    /// Calculate whether a set-up keeps its codes alive
     Plan(plan::PlanArguments),
-    /// Tell whether the exchange is open, and when it opens and closes
+    /// Show whether the exchange is open, and when it opens and closes
     Calendar(calendar::CalendarArguments),
     /// Show the stock list
     Universe(universe::UniverseArguments),
@@ -92,25 +92,25 @@ enum Command {
     Sim(Box<sim::SimArguments>),
     /// Watch a simulated market: simulated broker, daemon and memory store in one process
     Demo(demo::DemoArguments),
-    /// Check the whole set-up and say how to mend it
+    /// Check the whole set-up and say how to fix it
     Doctor(doctor::DoctorArguments),
-    /// Tell who leads, what every process does, the last sweeps and today's coverage
+    /// Show the leader, what each process does, the last sweeps and today's coverage
     Status(status::StatusArguments),
     /// Explain in words: a code, the last skipped run, or a moment
     Why(why::WhyArguments),
     /// Show the stocks of the day: by change, volume, traded value or market cap
     Top(top::TopArguments),
-    /// Keep lists of codes that are refreshed more often than the rest
+    /// Manage lists of codes that are refreshed more often than the rest
     Watch(watch::WatchArguments),
-    /// Give and take access to the API where it is open to others
+    /// Grant and revoke access to an API that is open to others
     Clients(clients::ClientsArguments),
-    /// Keep rules by which alerts are told
+    /// Manage the rules for alerts
     Alert(alert::AlertArguments),
-    /// Show the settings in force, secrets redacted, and where each came from
+    /// Show the settings in force, secrets redacted, with the source of each
     Config(config::ConfigArguments),
     /// Print shell completions
     Completions {
-        /// For which shell
+        /// Shell to print completions for
         shell: Shell,
     },
 }
@@ -121,9 +121,9 @@ pub fn run() -> ExitCode {
     let arguments = match parse_from(command(), std::env::args_os().collect()) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // clap words its own messages, and knows to which stream each belongs.
+            // clap writes these messages itself, and knows the stream of each.
             if error.use_stderr() {
-                // It repeats what was typed, which may have been pasted from elsewhere.
+                // A message repeats the arguments, which may have been pasted from elsewhere.
                 let is_seen = |text: OsString| {
                     text.to_str()
                         .is_some_and(|text| visible::visible(text) == text)
@@ -153,12 +153,12 @@ pub fn run() -> ExitCode {
     };
     let outcome = runtime.block_on(dispatch(arguments));
     traces::finish();
-    // What still runs in the background was stopped or is of no use any more.
+    // Background tasks have been stopped by now, or are no longer needed.
     runtime.shutdown_background();
     finish(outcome)
 }
 
-/// The exit code of a command. One whose answer was not written has failed.
+/// Returns the exit code of a command. A command has failed if its output was not written.
 fn finish(outcome: Outcome) -> ExitCode {
     match (outcome, output::check()) {
         (Ok(code), Ok(())) => ExitCode::from(code),
@@ -172,7 +172,7 @@ fn finish(outcome: Outcome) -> ExitCode {
     }
 }
 
-/// The command line as it is, with its examples, at the width of the terminal.
+/// Returns the command line with its examples, at the width of the terminal.
 fn command() -> clap::Command {
     let command = examples::added(Arguments::command());
     match std::io::stdout().is_terminal() {
@@ -219,7 +219,7 @@ async fn dispatch(arguments: Arguments) -> Outcome {
     }
 }
 
-/// The settings' layers with the flags on top.
+/// Returns the layers of the settings with the flags on top.
 fn layers(file: Option<&PathBuf>, flags: &[String]) -> Result<Layers, Failure> {
     let mut layers = match file {
         Some(file) => Layers::of_process_with_file(file)?,
@@ -227,7 +227,7 @@ fn layers(file: Option<&PathBuf>, flags: &[String]) -> Result<Layers, Failure> {
     };
     for flag in flags {
         let Some((name, value)) = flag.split_once('=') else {
-            // What stands there may be a secret, so it is not repeated.
+            // The flag may hold a secret, so it is not repeated.
             return Err(Failure::usage(
                 "--set: write --set SECTION.KEY=VALUE; `sise config` lists the settings",
             ));
@@ -250,7 +250,7 @@ fn layers(file: Option<&PathBuf>, flags: &[String]) -> Result<Layers, Failure> {
     Ok(layers)
 }
 
-/// The parts of a command that works by the settings; logs are on from here.
+/// Starts logging and returns the parts for a command, by the settings.
 fn parts(layers: &Layers) -> Result<Parts, Failure> {
     let settings = Settings::new(layers)?;
     logging::start(&settings)?;
@@ -258,14 +258,14 @@ fn parts(layers: &Layers) -> Result<Parts, Failure> {
     Ok(Parts::new(settings, clock::system())?)
 }
 
-/// Says which variables are ignored, once logs are on.
+/// Logs which variables are ignored.
 fn tell_strangers(layers: &Layers) {
     for stranger in layers.strangers() {
         tracing::warn!("{stranger}");
     }
 }
 
-/// Redis, which alone knows what other processes did.
+/// Returns Redis, for commands that need the state of other processes.
 fn redis(parts: &Parts) -> Result<Arc<RedisStore>, Failure> {
     parts.redis.clone().ok_or_else(|| {
         Failure::usage(
@@ -275,8 +275,9 @@ fn redis(parts: &Parts) -> Result<Arc<RedisStore>, Failure> {
     })
 }
 
-/// Before the first write: whether Redis is of the kind that its address says, which no waiting
-/// would change, and what its user may not do.
+/// Checks Redis before the first write: its kind, and the rights of its user.
+///
+/// Fails if Redis is of another kind than its address says, because waiting would not change that.
 async fn look_at_redis(parts: &Parts) -> Result<(), Failure> {
     let Some(redis) = &parts.redis else {
         return Ok(());
@@ -285,7 +286,7 @@ async fn look_at_redis(parts: &Parts) -> Result<(), Failure> {
         Err(error @ StoreError::Refused { .. }) if redis.answers().await.is_ok() => {
             return Err(Failure::usage(error.to_string()));
         }
-        // Who pings says why there is no answer.
+        // If Redis does not answer, the caller's ping reports the reason.
         Err(_) => return Ok(()),
         Ok(()) => {}
     }
@@ -295,7 +296,7 @@ async fn look_at_redis(parts: &Parts) -> Result<(), Failure> {
     Ok(())
 }
 
-/// As [`parts`], for a command that may do what belongs into the journal.
+/// Like [`parts`], for a command that may write to the event log.
 fn recorded(layers: &Layers) -> Result<(Parts, Scribe), Failure> {
     let settings = Settings::new(layers)?;
     logging::start(&settings)?;
@@ -303,7 +304,7 @@ fn recorded(layers: &Layers) -> Result<(Parts, Scribe), Failure> {
     recorded_on(settings)
 }
 
-/// Parts whose doings are told to the journal.
+/// Returns parts that record their events in the event log.
 fn recorded_on(settings: Settings) -> Result<(Parts, Scribe), Failure> {
     let clock = clock::system();
     let (notebook, notes) = journal::notebook(Arc::clone(&clock));

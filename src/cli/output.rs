@@ -1,5 +1,6 @@
-//! Data goes to standard output, and nothing else does. Whatever is written for people is made
-//! visible on its way, wherever it came from.
+//! Output of the commands: data goes to standard output, everything else to standard error.
+//!
+//! Text for people is escaped on the way out, because it may come from elsewhere.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -13,12 +14,14 @@ use super::paint::Painted;
 use super::table::Table;
 use super::visible::{visible, visible_json, visible_lines};
 
-/// The first write that failed. Nothing is written after it, so that an answer with a hole never
-/// looks whole.
+/// The first write that failed. Nothing is written after it, so that output with a gap never looks
+/// complete.
 static FAILED: OnceLock<io::Error> = OnceLock::new();
 
-/// Writes bytes as they are. Whether they arrived is told by [`check`] at the end of the command, or
-/// earlier by [`written`] if the next step depends on it.
+/// Writes bytes as they are.
+///
+/// [`check`] reports at the end of the command whether they arrived. [`written`] reports it
+/// earlier, if the next step depends on it.
 pub(super) fn raw(bytes: &[u8]) {
     if FAILED.get().is_none()
         && let Err(error) = write(bytes)
@@ -27,14 +30,15 @@ pub(super) fn raw(bytes: &[u8]) {
     }
 }
 
-/// The standard library's own handle takes a descriptor that cannot be written for a success.
+/// Writes to the descriptor itself: `std::io::Stdout` reports success if it is not writable.
 fn write(bytes: &[u8]) -> io::Result<()> {
     let descriptor = io::stdout().as_fd().try_clone_to_owned()?;
     File::from(descriptor).write_all(bytes)
 }
 
-/// Whether what is written goes to the null device, which takes everything and keeps nothing. A
-/// descriptor that was closed when the program began is that device too.
+/// Returns whether standard output is the null device.
+///
+/// This is also the case if the descriptor was closed when the program began.
 pub(super) fn is_lost() -> bool {
     use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
     let device = |path| {
@@ -44,12 +48,12 @@ pub(super) fn is_lost() -> bool {
     device("/dev/stdout").is_some_and(|stdout| device("/dev/null") == Some(stdout))
 }
 
-/// Why not everything was written.
+/// Returns the error of the first failed write, if there was one.
 pub(super) fn written() -> Result<(), &'static io::Error> {
     FAILED.get().map_or(Ok(()), Err)
 }
 
-/// Fails if not everything was written. A reader that closed the pipe has enough.
+/// Fails if not everything was written. A pipe that its reader closed is not a failure.
 pub(super) fn check() -> Result<(), Failure> {
     match written() {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(format!(
@@ -60,7 +64,7 @@ pub(super) fn check() -> Result<(), Failure> {
     }
 }
 
-/// Writes a line; what does not belong into one is escaped.
+/// Writes a line. Line ends and control characters in it are escaped.
 pub(super) fn line(text: impl std::fmt::Display) {
     raw(format!("{}\n", visible(&text.to_string())).as_bytes());
 }
@@ -91,7 +95,7 @@ pub(super) fn note(text: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{}", visible_lines(&text.to_string()));
 }
 
-/// A number with thousands separators.
+/// Formats a number with thousands separators.
 pub(super) fn grouped(number: impl TryInto<i64>) -> String {
     let Ok(number) = number.try_into() else {
         return "?".to_owned();

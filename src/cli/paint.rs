@@ -1,4 +1,4 @@
-//! Colours on a terminal: none in a pipe, none where `NO_COLOR` is set.
+//! Colours on a terminal. There are none in a pipe, or if `NO_COLOR` is set.
 
 use std::fmt;
 use std::io::IsTerminal as _;
@@ -8,27 +8,27 @@ use comfy_table::Color;
 
 use super::visible::visible;
 
-/// What a text stands for, and so how it is shown.
+/// The meaning of a text, which decides its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ink {
-    /// As it is.
+    /// Without colour.
     Plain,
     /// A price that rose.
     Rise,
     /// A price that fell.
     Fall,
-    /// As it should be.
+    /// In order.
     Good,
     /// Worth a look.
     Warning,
     /// Wrong.
     Bad,
-    /// Of less weight.
+    /// Less important.
     Dim,
 }
 
 impl Ink {
-    /// The ink of a change: Korean screens show what rises in red and what falls in blue.
+    /// Returns the ink of a change: a rise is red and a fall blue, as on Korean screens.
     pub(super) fn of_change(change: Option<f64>) -> Self {
         match change {
             Some(change) if change > 0.0 => Self::Rise,
@@ -37,7 +37,7 @@ impl Ink {
         }
     }
 
-    /// The colour of a table's cell.
+    /// Returns the colour of a table cell.
     pub(super) fn colour(self) -> Option<Color> {
         match self {
             Self::Plain => None,
@@ -49,7 +49,7 @@ impl Ink {
         }
     }
 
-    /// The same colour in a line of words.
+    /// Returns the same colour as the style of a text.
     fn style(self) -> Style {
         let colour = match self {
             Self::Plain => return Style::new(),
@@ -63,18 +63,19 @@ impl Ink {
     }
 }
 
-/// Whether to colour what goes to a stream: on a terminal, unless `NO_COLOR` is set.
+/// Returns whether a stream gets colours: on a terminal, unless `NO_COLOR` is set.
 pub(super) fn colours(is_terminal: bool) -> bool {
     is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Whether standard output takes colours.
+/// Returns whether standard output gets colours.
 pub(super) fn on_stdout() -> bool {
     colours(std::io::stdout().is_terminal())
 }
 
-/// A line of which some parts are coloured. Its texts are made visible, so that the only escape
-/// sequences in it are those of its colours.
+/// A line with coloured parts.
+///
+/// Invisible characters in its texts are escaped, so its only escape sequences are its colours.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Painted {
     text: String,
@@ -82,12 +83,12 @@ pub(super) struct Painted {
 }
 
 impl Painted {
-    /// An empty line for standard output.
+    /// Creates an empty line for standard output.
     pub(super) fn new() -> Self {
         Self::coloured(on_stdout())
     }
 
-    /// An empty line, coloured or not.
+    /// Creates an empty line, coloured or not.
     pub(super) fn coloured(is_coloured: bool) -> Self {
         Self {
             text: String::new(),
@@ -95,13 +96,13 @@ impl Painted {
         }
     }
 
-    /// The line with another part at its end.
+    /// Returns the line with another part at its end.
     pub(super) fn with(mut self, ink: Ink, text: impl fmt::Display) -> Self {
         self.push(ink, text);
         self
     }
 
-    /// Puts another part at the end of the line.
+    /// Appends a part to the line.
     pub(super) fn push(&mut self, ink: Ink, text: impl fmt::Display) {
         let text = text.to_string();
         let text = visible(&text);

@@ -14,13 +14,13 @@ use sise_domain::{Calling, Plan};
 /// Arguments of `sise plan`.
 #[derive(Debug, Args)]
 pub(super) struct PlanArguments {
-    /// Plan for so many codes instead of the stock list at hand
+    /// Plan for this many codes instead of the stock list in use
     #[arg(long, value_name = "N", conflicts_with = "codes")]
     count: Option<usize>,
     /// Plan for these stocks, by code or name, separated by commas
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     codes: Option<Vec<String>>,
-    /// With so many watched codes instead of those of now
+    /// Plan with this many watched codes instead of the present ones
     #[arg(long, value_name = "N")]
     watched: Option<usize>,
     /// Print JSON
@@ -112,17 +112,17 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
     Ok(outcome)
 }
 
-/// A number alone was likely meant to count.
+/// Adds a tip if the only code is a number, which was likely meant as a count.
 fn say_count(failure: Failure, texts: &[String]) -> Failure {
     match texts {
         [text] if text.parse::<usize>().is_ok() => Failure::usage(format!(
-            "{failure}; to plan for so many codes write --count {text}"
+            "{failure}; to plan for that many codes write --count {text}"
         )),
         _ => failure,
     }
 }
 
-/// The class of codes that are refreshed more often than the rest.
+/// Describes the codes that are refreshed more often than the rest.
 fn watched_words(plan: &Plan) -> String {
     format!(
         "{} codes every {}, {} calls",
@@ -132,10 +132,10 @@ fn watched_words(plan: &Plan) -> String {
     )
 }
 
-/// What to do about codes that are watched too often.
+/// The remedy for too many or too frequent refreshes of watched codes.
 pub(super) const WATCH_LESS: &str = "watch fewer codes, or set watch.interval to more";
 
-/// The figures of a set-up that cannot keep its codes alive, alike whoever says them.
+/// Describes a set-up that cannot keep its codes alive, in the same words for all commands.
 pub(super) fn figures(plan: &Plan) -> String {
     let strain = plan.list_strain();
     let strain = strain.map_or_else(String::new, |strain| format!("; {strain}"));
@@ -149,7 +149,7 @@ pub(super) fn figures(plan: &Plan) -> String {
         );
     }
     format!(
-        "each is written every {:.0} s and lives {:.0} s, so {} % are there at any moment{}{strain}",
+        "each is written every {:.0} s and lives {:.0} s, so {} % are alive at any time{}{strain}",
         plan.period().as_secs_f64(),
         plan.ttl.as_secs_f64(),
         alive(plan),
@@ -157,20 +157,20 @@ pub(super) fn figures(plan: &Plan) -> String {
     )
 }
 
-/// The share of the codes that are alive, in whole percent; 100 only where all are.
+/// Returns the share of the codes that are alive in whole percent, rounded down.
 pub(super) fn alive(plan: &Plan) -> f64 {
     (plan.share_alive() * 100.0 + 1e-9).floor()
 }
 
-/// Until when codes are alive where the calls of a day do not last.
+/// Returns a note if the calls of a day do not last until its end.
 fn until_spent(plan: &Plan) -> &'static str {
     match plan.lasts_the_day() {
         true => "",
-        false => ", until the calls of the day are made",
+        false => ", until the calls of the day are used up",
     }
 }
 
-/// What would work instead.
+/// Returns the changes that would make the plan work.
 pub(super) fn remedies(plan: &Plan) -> String {
     let mut ways = Vec::new();
     if plan.list_strain().is_some() {
@@ -189,7 +189,7 @@ pub(super) fn remedies(plan: &Plan) -> String {
         ));
     }
     match plan.largest_list() {
-        // A shorter one needs more calls a day.
+        // A shorter interval needs even more calls a day.
         0 if !plan.lasts_the_day() => {}
         0 => ways.push(format!(
             "a shorter interval (schedule.interval, now {})",
@@ -201,7 +201,7 @@ pub(super) fn remedies(plan: &Plan) -> String {
         )),
     }
     if !plan.is_in_time() {
-        // A little above what is needed, in whole seconds.
+        // Slightly more than needed, in whole seconds.
         let ttl = Duration::from_secs(plan.period().mul_f64(1.06).as_secs() + 1);
         ways.push(format!(
             "a life of at least {} (store.ttl, now {})",
@@ -217,7 +217,7 @@ pub(super) fn remedies(plan: &Plan) -> String {
 
 fn seconds(time: Duration) -> String {
     let seconds = time.as_secs_f64();
-    // What would be rounded to 120.0 s is said in minutes.
+    // A time that would be rounded to 120.0 s is shown in minutes.
     if seconds < 119.95 {
         format!("{seconds:.1} s")
     } else {

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::paint::colours;
 
-/// A bar over `codes` with rate, time left and count; silent where nobody would see it.
+/// Creates a bar over `codes` with rate, time left and count. Without a terminal it is hidden.
 pub(super) fn bar(codes: usize) -> ProgressBar {
     let is_terminal = std::io::stderr().is_terminal();
     let target = if is_terminal {

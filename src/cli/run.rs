@@ -34,16 +34,16 @@ use sise_domain::{Event, KrxTime, Quote, Role, Skipped, Symbol};
 use sise_net::supervisor::{Supervisor, Tasks};
 use sise_port::{SourceError, StoreError, Urgency};
 
-/// Codes that the report names one by one.
+/// Number of codes per reason that the report lists one by one.
 const NAMED: usize = 20;
 
-/// A pass may take this much more than twice the plan: a token may take its minute.
+/// Time that a pass may take beyond twice its plan: a token alone may take a minute.
 const SLACK: Duration = Duration::from_secs(75);
 
 /// Arguments of `sise run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
-    /// Make one pass and end; at any hour
+    /// Make one pass at any hour, then exit
     #[arg(long)]
     once: bool,
     /// With --once: these stocks only, by code or name, separated by commas
@@ -64,7 +64,7 @@ pub(super) struct RunArguments {
     /// Ignore the calendar, for trials
     #[arg(long)]
     always_open: bool,
-    /// Go on with a set-up that cannot keep its codes alive
+    /// Start even if the set-up cannot keep its codes alive
     #[arg(long)]
     allow_gaps: bool,
     /// With --once: print the report as JSON
@@ -77,12 +77,12 @@ pub(super) async fn run(arguments: RunArguments, layers: Layers) -> Outcome {
     let Some(broker) = parts.broker.clone() else {
         return Err(Failure::no_credentials());
     };
-    // A daemon writes as the leader; a single pass is asked for by a person.
+    // A daemon writes as the leader. A single pass was asked for by a person and needs no lease.
     let candidate = parts.candidate().filter(|_| !arguments.once);
     let Some(mut sweeper) = parts.sweeper(candidate.as_ref()) else {
         return Err(Failure::no_credentials());
     };
-    // What is said of the work ends after it.
+    // Event log and attendance end after the work that they report.
     let telling = Supervisor::default();
     scribe.start(telling.tasks());
     let attendance = parts.attendance(Role::OneShot, candidate.as_ref());
@@ -107,15 +107,16 @@ pub(super) async fn run(arguments: RunArguments, layers: Layers) -> Outcome {
     outcome
 }
 
-/// What works in a daemon.
+/// The parts of a daemon that do the sweeps.
 struct Workers {
     sweeper: Sweeper,
     candidate: Option<Arc<Candidate>>,
     member: Option<Member>,
 }
 
-/// One pass. A signal is heard from the first moment on: it ends the preparation at once and the
-/// pass within its grace.
+/// Makes one pass.
+///
+/// A signal ends the preparation at once, and the pass within its grace period.
 async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: Broker) -> Outcome {
     let codes = codes(arguments, &parts).await?;
     parts.learn_time().await;
@@ -157,7 +158,7 @@ async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: 
     }
 }
 
-/// Store, list and token, then the pass and its report.
+/// Prepares store, list and token, makes the pass and prints its report.
 async fn pass(
     arguments: &RunArguments,
     codes: Option<Vec<Symbol>>,
@@ -171,13 +172,13 @@ async fn pass(
         .run_until_cancelled(prepare(codes, parts, broker))
         .await;
     let Some(symbols) = prepared.transpose()? else {
-        output::note("stopped before a price was asked for");
+        output::note("stopped before the first call");
         return Ok(INCOMPLETE);
     };
     let plan = parts.plan_ahead(symbols.len()).await;
     if plan.sweep_time() > plan.ttl {
         tracing::warn!(
-            "the pass takes about {} s and a price lives {} s: the first are gone before the last are there",
+            "the pass takes about {} s and a price lives {} s: the first expire before its end",
             plan.sweep_time().as_secs(),
             plan.ttl.as_secs()
         );
@@ -210,7 +211,7 @@ async fn pass(
     {
         tracing::debug!(%error, "the ledger was not written");
     }
-    // A few codes are no ranking of the day.
+    // A pass over a few codes makes no ranking of the day.
     if is_whole_list && report.written > 0 && !report.stopped {
         let closes_since = match window {
             Some(window) if take_close(parts, &task.symbols, window, &report).await => {
@@ -220,7 +221,7 @@ async fn pass(
         };
         let universe = parts.universe.load_full();
         if let Err(error) = parts.movers().rank_day(&universe, closes_since).await {
-            tracing::warn!(%error, "the stocks of the day are not ranked; another pass brings it");
+            tracing::warn!(%error, "the stocks of the day are not ranked; another pass ranks them");
         }
     }
     if arguments.json {
@@ -238,8 +239,7 @@ async fn pass(
     })
 }
 
-/// Marks the close of the day as taken if enough of it is; says what is missing. Returns whether it
-/// is taken.
+/// Marks the close of the day as taken if enough codes have one. Returns whether it is taken.
 async fn take_close(parts: &Parts, symbols: &[Symbol], window: Window, report: &Report) -> bool {
     let closes = parts.closes();
     let Ok(missing) = closes.missing(symbols, window).await else {
@@ -249,12 +249,11 @@ async fn take_close(parts: &Parts, symbols: &[Symbol], window: Window, report: &
     if !is_taken {
         tracing::warn!(
             missing = missing.len(),
-            "too few closes are there for the day to be ranked by them: another pass before {} brings \
-             the rest",
+            "there are too few closes to rank the day by: another pass before {} brings the rest",
             window.1.format("%H:%M")
         );
     } else if let Err(error) = closes.mark(Some(window.0.date_naive())).await {
-        tracing::warn!(%error, "that the close is taken is not marked; a daemon takes it once more");
+        tracing::warn!(%error, "the close could not be marked as taken; a daemon takes it again");
     }
     is_taken
 }
@@ -264,7 +263,7 @@ async fn prepare(
     parts: &Parts,
     broker: &Broker,
 ) -> Result<Vec<Symbol>, Failure> {
-    // Before a call is spent: prices that cannot be kept are of no use.
+    // Checked before a call is spent: prices that cannot be stored are useless.
     parts.sweep_store.ping().await?;
     super::look_at_redis(parts).await?;
     let symbols = match codes {
@@ -283,7 +282,7 @@ async fn prepare(
     Ok(symbols)
 }
 
-/// Prices of another broker are not written over.
+/// Claims the prices in the store for this broker, so that those of another are not overwritten.
 async fn claim_prices(parts: &Parts) -> Result<(), StoreError> {
     match &parts.provenance {
         Some(provenance) => provenance.claim().await,
@@ -298,14 +297,14 @@ struct Once<'a> {
     is_close: bool,
 }
 
-/// From when until when prices are the close of the day, where those of now are.
+/// Returns today's window in which prices count as the close, if it is open now.
 fn close_window(parts: &Parts) -> Option<(KrxTime, KrxTime)> {
     let now = (parts.clock)();
     let window = parts.calendar.load().close_window(now.date_naive());
     window.filter(|(from, until)| *from <= now && now < *until)
 }
 
-/// The codes that are asked for; `None` for the whole list.
+/// Returns the codes to ask for; `None` for the whole list.
 async fn codes(arguments: &RunArguments, parts: &Parts) -> Result<Option<Vec<Symbol>>, Failure> {
     Ok(match (&arguments.codes, &arguments.codes_file) {
         (Some(texts), _) => Some(codes::symbols(parts, texts).await?),
@@ -339,18 +338,18 @@ fn print(report: &Report, is_close: bool) {
     }
 }
 
-/// The long-lived process.
+/// Runs the daemon until a signal.
 async fn daemon(
     arguments: RunArguments,
     parts: Parts,
     workers: Workers,
     broker: Broker,
 ) -> Outcome {
-    // Bound first: a second daemon on the same port fails before it does anything.
+    // Bound first, so that a second daemon on the same port fails before it does anything.
     let listener = super::serve::listen(&parts).await?;
     let parts = Arc::new(parts);
     let freshness = Arc::new(Freshness::default());
-    // Nobody would read them, and what nobody folds only grows.
+    // Without a listener nothing reads the metrics, and histograms that are never read only grow.
     let metrics = listener
         .as_ref()
         .map(|_| telemetry::install_metrics())
@@ -371,7 +370,7 @@ async fn daemon(
         let checked = api.check().await;
         checked.map_err(|error| Failure::usage(error.to_string()))?;
         api.start(listener);
-        // The API has a board, and watches it.
+        // The API has its own board and alerts.
         None
     } else {
         Some(board_of_alerts(&parts, always_open)?)
@@ -391,18 +390,18 @@ async fn daemon(
     Ok(signal.exit_code())
 }
 
-/// What a daemon does beside its API.
+/// The work of a daemon beside its API.
 struct Work {
     parts: Arc<Parts>,
     workers: Workers,
     freshness: Arc<Freshness>,
-    /// Where no API has a board.
+    /// Board and alerts, if there is no API that has them.
     alerts: Option<(Keeper, Alerts)>,
     always_open: bool,
 }
 
 impl Work {
-    /// Does it under `tasks`.
+    /// Starts the work under `tasks`.
     fn start(self, tasks: &Tasks) -> Result<(), Failure> {
         let Self {
             parts,
@@ -429,7 +428,7 @@ impl Work {
             tasks: tasks.clone(),
         };
         let schedule = Schedule::new(work).map_err(Failure::usage)?;
-        // The work is shared for as long as the schedule runs: the guard goes with it.
+        // Sharing ends with the schedule, which holds the guard.
         let sharing = CancellationToken::new();
         let shared = tasks.until(&sharing);
         let guard = sharing.drop_guard();
@@ -452,7 +451,7 @@ impl Work {
     }
 }
 
-/// A board of its own for the alerts of a daemon without API.
+/// Returns a board for the alerts of a daemon without an API.
 fn board_of_alerts(parts: &Parts, always_open: bool) -> Result<(Keeper, Alerts), Failure> {
     let board = Arc::new(QuoteBoard::new(parts.settings.store.ttl));
     let alerts = parts.alerts(&board, always_open)?;
@@ -460,7 +459,7 @@ fn board_of_alerts(parts: &Parts, always_open: bool) -> Result<(Keeper, Alerts),
     Ok((keeper, alerts))
 }
 
-/// Store, list, plan and token, before the first sweep.
+/// Prepares store, list, plan and token before the first sweep.
 async fn make_ready(
     arguments: &RunArguments,
     parts: &Parts,
@@ -473,8 +472,8 @@ async fn make_ready(
     let loaded = super::universe::load(parts).await?;
     let codes = loaded.universe.len();
     refuse_gaps(arguments, parts, codes).await?;
-    // Who is refused holds nothing. Where Redis cannot be asked, that is found out with the first
-    // price.
+    // Claimed only now, so that a daemon that was refused above holds no claim. If Redis is
+    // unreachable, the first write finds out whether the prices are another broker's.
     if let Err(error @ StoreError::OtherBroker { .. }) = claim_prices(parts).await {
         return Err(error.into());
     }
@@ -497,7 +496,7 @@ async fn make_ready(
     match token {
         Ok(_) => Ok(()),
         Err(error @ SourceError::Denied(_)) => Err(error.into()),
-        // The schedule says it with every run that it skips.
+        // The schedule logs the ban with every run that it skips.
         Err(SourceError::Banned(_)) => Ok(()),
         Err(error) => {
             tracing::warn!(%error, "no access token yet; trying again with the first sweep");
@@ -506,7 +505,7 @@ async fn make_ready(
     }
 }
 
-/// A set-up that cannot keep its codes alive is refused, with what would work.
+/// Refuses a set-up that cannot keep its codes alive, and says what would work.
 async fn refuse_gaps(arguments: &RunArguments, parts: &Parts, codes: usize) -> Result<(), Failure> {
     let plan = parts.plan_ahead(codes).await;
     if plan.keeps_alive() {
@@ -518,12 +517,12 @@ async fn refuse_gaps(arguments: &RunArguments, parts: &Parts, codes: usize) -> R
         figures(&plan)
     );
     if arguments.allow_gaps {
-        tracing::warn!("{trouble}; going on, as --allow-gaps says");
+        tracing::warn!("{trouble}; continuing because of --allow-gaps");
         return Ok(());
     }
     if parts.settings.sweep.shared {
         tracing::warn!(
-            "{trouble}, if this key is alone; going on, for others share the work (sweep.shared)"
+            "{trouble}, with this key alone; continuing, since others share the work (sweep.shared)"
         );
         return Ok(());
     }

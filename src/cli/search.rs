@@ -15,7 +15,7 @@ pub(super) struct SearchArguments {
     /// A code, a name, a part of a name, or its initial consonants (ㅅㅅㅈㅈ)
     #[arg(required = true, value_name = "TEXT")]
     text: Vec<String>,
-    /// So many at most, the likeliest first
+    /// Show at most this many, the likeliest first
     #[arg(short = 'n', long, default_value_t = 20, value_name = "N",
         value_parser = clap::value_parser!(u16).range(1..))]
     count: u16,
@@ -32,14 +32,14 @@ pub(super) async fn run(arguments: SearchArguments, layers: Layers) -> Outcome {
     let shipped = Shipped::get().universe();
     let mut found = universe.search(&text);
     if found.is_empty() {
-        // A list of one's own may hold a few codes only.
+        // The list in use may be a user's own with only a few codes.
         found = shipped.search(&text);
     }
     let meant = codes::one(&universe, &text);
     if found.is_empty()
         && let Ok(code) = meant
     {
-        // A code as other programs write it, which no name holds.
+        // A code in the notation of another program, such as A005930, is part of no name.
         found.extend(universe.get(code).or_else(|| shipped.get(code)));
     }
     let all = found.len();
@@ -52,7 +52,7 @@ pub(super) async fn run(arguments: SearchArguments, layers: Layers) -> Outcome {
     if found.is_empty() {
         output::note(meant.map_or_else(
             |error| error.to_string(),
-            |_| format!("nothing is called '{text}'"),
+            |_| format!("no stock is called '{text}'"),
         ));
         return Ok(INCOMPLETE);
     }

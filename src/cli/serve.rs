@@ -20,10 +20,12 @@ use sise_domain::Role;
 use sise_net::descriptors::Descriptors;
 use sise_net::supervisor::Supervisor;
 
-/// The stock list is read anew this often: a daemon loads it at its start and every morning.
+/// Interval at which the stock list is read again. Daemons replace it when they start and every
+/// morning.
 const LIST_EVERY: Duration = Duration::from_secs(60);
 
-/// Ports that are tried where the usual one is taken: as many processes serve on one machine.
+/// Number of ports to try after the default one if it is taken, which allows as many processes on
+/// one machine.
 const PORTS: u16 = 100;
 
 /// Arguments of `sise serve`.
@@ -35,7 +37,7 @@ pub(super) async fn run(_arguments: ServeArguments, layers: Layers) -> Outcome {
     super::redis(&parts)?;
     let Some(listener) = listen(&parts).await? else {
         return Err(Failure::usage(
-            "api.listen is off, so that there is nothing to serve: set it to an address",
+            "api.listen is off, so there is nothing to serve: set it to an address",
         ));
     };
     let metrics = telemetry::install_metrics()
@@ -43,8 +45,8 @@ pub(super) async fn run(_arguments: ServeArguments, layers: Layers) -> Outcome {
     parts.activity.set("serving the API".to_owned());
     if let Err(error) = parts.sweep_store.ping().await {
         tracing::warn!(
-            "{error}; serving all the same, until it answers only what the broker gives where there \
-             is an app key: is this the Redis that the daemon writes to (REDIS_URL)?"
+            "{error}; serving all the same. Until it answers, prices come from the broker, if an \
+             app key is set. Is this the Redis that the daemon writes to (REDIS_URL)?"
         );
     }
     super::look_at_redis(&parts).await?;
@@ -70,7 +72,7 @@ pub(super) async fn run(_arguments: ServeArguments, layers: Layers) -> Outcome {
     Ok(signal?.exit_code())
 }
 
-/// Reads the stock list anew, again and again until `stop`.
+/// Reads the stock list again at an interval, until `stop`.
 async fn keep_names(parts: &Parts, stop: &CancellationToken) {
     let mut ticks = interval(LIST_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -79,11 +81,11 @@ async fn keep_names(parts: &Parts, stop: &CancellationToken) {
     }
 }
 
-/// The address of the page behind a listener, as one can open it on this machine.
+/// Returns the address of the page behind a listener, as a browser on this machine can open it.
 pub(super) fn page(listener: SocketAddr) -> String {
     let mut address = listener;
     if address.ip().is_unspecified() {
-        // Every address of the machine, but none that a browser could open.
+        // The unspecified address stands for all of the machine's, and a browser cannot open it.
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
@@ -92,13 +94,13 @@ pub(super) fn page(listener: SocketAddr) -> String {
     format!("http://{address}/")
 }
 
-/// The listener of the API; `None` where it is served nowhere.
+/// Returns the listener of the API, or `None` if the API is off.
 pub(super) async fn listen(parts: &Parts) -> Result<Option<TcpListener>, Failure> {
     let Some(address) = parts.settings.api.listen else {
         return Ok(None);
     };
     if let Err(error) = Descriptors::raise() {
-        // Fewer connections then: the API says how many.
+        // The API then serves fewer connections, and logs how many.
         tracing::debug!(%error, "the limit of open files stays as it is");
     }
     let mut bound = TcpListener::bind(address).await;
@@ -122,7 +124,7 @@ fn is_taken(bound: &io::Result<TcpListener>) -> bool {
     matches!(bound, Err(error) if error.kind() == io::ErrorKind::AddrInUse)
 }
 
-/// Listens on the first free port after the one of `taken`.
+/// Listens on the first free port after that of `taken`.
 async fn bind_next(taken: SocketAddr) -> io::Result<TcpListener> {
     let mut bound = Err(io::ErrorKind::AddrInUse.into());
     for port in (taken.port()..=u16::MAX).skip(1).take(PORTS.into()) {
@@ -135,8 +137,8 @@ async fn bind_next(taken: SocketAddr) -> io::Result<TcpListener> {
         && let Ok(address) = listener.local_addr()
     {
         tracing::warn!(
-            "{taken} is taken, as by another sise on this machine: serving on {address} instead; \
-             set api.listen (SISE__API__LISTEN) for a port that stays the same"
+            "{taken} is taken, perhaps by another sise on this machine: serving on {address} \
+             instead; set api.listen (SISE__API__LISTEN) for a port that stays the same"
         );
     }
     bound

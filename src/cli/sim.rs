@@ -18,41 +18,41 @@ use sise_sim::{Faults, FeedFaults, FeedOptions, MarketSource, Mode, Sim, SimOpti
 /// Arguments of `sise sim`.
 #[derive(Debug, Args)]
 pub(super) struct SimArguments {
-    /// Where to listen; port 0 takes a free one
+    /// Address to listen on; port 0 takes a free port
     #[arg(long, default_value = "127.0.0.1:9080", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// Which host and customer to play
+    /// Which host and kind of customer to simulate
     #[arg(long, value_enum, default_value_t = ModeArgument::Real)]
     mode: ModeArgument,
-    /// Calls a second for one app key instead of the mode's; 0 is no limit
+    /// Calls per second for one app key instead of the mode's limit; 0 for no limit
     #[arg(long, value_name = "CALLS")]
     limit: Option<u32>,
-    /// The only app key to take; any by default
+    /// The only app key to accept; any by default
     #[arg(long, value_name = "KEY")]
     app_key: Option<String>,
-    /// The only app secret to take; the first one seen with a key by default
+    /// The only app secret to accept; the first one seen with a key by default
     #[arg(long, value_name = "SECRET")]
     app_secret: Option<String>,
     /// Life of a token
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
     token_validity: Duration,
-    /// End the token before when a new one is issued
+    /// Invalidate the previous token when a new one is issued
     #[arg(long)]
     single_token: bool,
-    /// Ban an app key for so long after wrong credentials or twenty calls over the limit in a second;
-    /// whoever calls during a ban begins it anew
+    /// Ban an app key for this long after wrong credentials or twenty calls over the limit in a
+    /// second; a call during a ban restarts it
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     ban: Option<Duration>,
-    /// Time to every answer
+    /// Delay of every answer
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     latency: Duration,
-    /// Seed of everything random
+    /// Seed of all random numbers
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Replay a recorded day (CSV, plain or gzip) instead of a random walk
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
-    /// Recorded seconds in one second; 0 holds the first snapshot
+    /// Speed of the replay, in recorded seconds per second; 0 holds the first snapshot
     #[arg(
         long,
         value_name = "FACTOR",
@@ -60,8 +60,8 @@ pub(super) struct SimArguments {
         requires = "replay"
     )]
     speed: f64,
-    /// Time of the recorded day to begin at, HH:MM or HH:MM:SS; the first prices by default. Where nothing has a
-    /// price yet, none is given
+    /// Time of the recorded day to begin at, HH:MM or HH:MM:SS; the first prices by default. Stocks
+    /// without a price at that time get none
     #[arg(long, value_name = "TIME", requires = "replay", value_parser = parse_time)]
     from: Option<NaiveTime>,
     #[command(flatten)]
@@ -81,13 +81,13 @@ enum ModeArgument {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Live feed (faults: shares of frames, 0 to 1)")]
 struct FeedArguments {
-    /// Trades a second of each registered code
+    /// Trades per second of each registered code
     #[arg(long, value_name = "RATE", default_value_t = 2.0)]
     ticks: f64,
     /// Fields of a record: 47, or 46 as before September 2026
     #[arg(long, value_name = "COUNT", default_value_t = 47)]
     fields: usize,
-    /// Records of a frame at most, of any codes
+    /// Maximum number of records in a frame, of any codes
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     records: usize,
     /// Encrypt the frames
@@ -96,10 +96,10 @@ struct FeedArguments {
     /// Codes that one app key may register
     #[arg(long, value_name = "COUNT", default_value_t = 41)]
     registrations: usize,
-    /// Time between two PINGPONGs; who has not answered one by the next is disconnected
+    /// Time between two PINGPONGs; a client that has not answered one by the next is disconnected
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pingpong: Duration,
-    /// A session that ends without a close holds its app key for so long
+    /// How long a session that ended without a close holds its app key
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     linger: Duration,
     /// End the connection without a close (1006)
@@ -117,16 +117,16 @@ struct FeedArguments {
     /// Send nothing from then on
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     feed_silent: f64,
-    /// Begin the frame with the match that a VI is expected to end with, which is no trade
+    /// Begin the frame with the expected match at the end of a VI, which is not a trade
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     feed_expected: f64,
     /// Begin the frame with a block trade, a tenth below the market
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     feed_block: f64,
-    /// Begin the frame with a record of a week ago, of a thousand times the volume
+    /// Begin the frame with a record of a week ago, with a thousand times the volume
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     feed_other_day: f64,
-    /// Begin the frame with a record of another hour, of a thousand times the volume
+    /// Begin the frame with a record of another hour, with a thousand times the volume
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     feed_other_hour: f64,
 }
@@ -153,7 +153,7 @@ struct FaultArguments {
     /// How late
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
     slow_for: Duration,
-    /// End the token of the call
+    /// Invalidate the token of the call
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     dead_token: f64,
     /// Leave rows out of multi-price answers
@@ -162,7 +162,7 @@ struct FaultArguments {
     /// Rows whose price is zero
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     zero: f64,
-    /// Rows whose price is that of a match that a VI is expected to end with
+    /// Rows whose price is the expected match at the end of a VI
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     expected: f64,
     /// Rows that lack optional fields
@@ -174,13 +174,13 @@ struct FaultArguments {
     /// Rows in which some optional fields have another name
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     renamed_fields: f64,
-    /// Rows of another stock than the one asked for, which say so
+    /// Rows of another stock than the one asked for, with the code of that stock
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     misnamed: f64,
-    /// Rows, and trades of the live feed, whose price cannot be: 1 won, or 2^63-1
+    /// Rows, and trades of the live feed, with an impossible price: 1 won, or 2^63-1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     implausible: f64,
-    /// Rows in which fields are no JSON
+    /// Rows with fields that are not valid JSON
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     damaged: f64,
     /// Rows whose change lacks its sign
@@ -195,7 +195,7 @@ pub(super) async fn run(arguments: SimArguments) -> Outcome {
     let address = arguments.listen;
     if !address.ip().is_loopback() {
         output::note(format!(
-            "{address} is not loopback: whoever reaches it can use this simulated broker"
+            "{address} is not loopback: everyone who can reach it can use this simulated broker"
         ));
     }
     let sim = Sim::new(options(arguments), clock::system())
@@ -207,9 +207,9 @@ pub(super) async fn run(arguments: SimArguments) -> Outcome {
         .local_addr()
         .map_err(|error| Failure::failed(error.to_string()))?;
     output::line(format!(
-        "simulated broker on http://{address} (its prices are no real prices)"
+        "simulated broker on http://{address} (its prices are not real)"
     ));
-    // Nobody could find it.
+    // Without its address on standard output, the simulator could not be found.
     output::check()?;
     output::note(format!(
         "point sise at it: KIS_BASE_URL=http://{address} KIS_MASTER_URL=http://{address} \
@@ -228,7 +228,7 @@ pub(super) async fn run(arguments: SimArguments) -> Outcome {
         }
     };
     stop.cancel();
-    // Open connections of clients must not hold the process.
+    // Open connections of clients must not keep the process running.
     let _ = tokio::time::timeout(Duration::from_secs(1), serving).await;
     let stats = sim.stats();
     output::note(format!(

@@ -1,16 +1,16 @@
-//! What a mistyped word may have been meant to be.
+//! Guesses what a mistyped word was meant to be.
 
 use strsim::{jaro_winkler, osa_distance};
 
-/// Words that are this alike are likely meant.
+/// Least similarity at which a word is taken for a typo of another.
 const ALIKE: f64 = 0.75;
 
-/// The likeliest of `known` for a word that is none of them.
+/// Returns the word of `known` that is most similar to `word`, if any is similar enough.
 pub(super) fn similar<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let likeness = |known: &str| {
         let known = known.to_lowercase();
-        // Of a short word one slip is a large part.
+        // In a short word one typo weighs too much for Jaro-Winkler.
         match osa_distance(&word, &known) {
             0 | 1 => 1.0,
             _ => jaro_winkler(&word, &known),
@@ -24,7 +24,7 @@ pub(super) fn similar<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, known)| known)
 }
 
-/// The same as a question at the end of a message; empty where nothing is like it.
+/// Returns the same as a question at the end of a message, or an empty text without a guess.
 pub(super) fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     similar(word, known).map_or_else(String::new, |known| format!("; did you mean {known}?"))
 }

@@ -1,22 +1,21 @@
-//! What a person must know of a price beside the number: that nothing trades, or that it can go no
-//! further. It stands beside the price wherever one is shown.
+//! Special states of a price, shown beside it everywhere: no trading, or a daily limit reached.
 
 use super::paint::Ink;
 use sise_domain::{PriceLimit, Quote, Status};
 
-/// Why a price is no usual one.
+/// What is special about a price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     Halted,
     Untraded,
-    /// At the highest price that the day allows.
+    /// At the highest price allowed on the day.
     LimitUp,
-    /// At the lowest one.
+    /// At the lowest price allowed on the day.
     LimitDown,
 }
 
 impl Standing {
-    /// That of a quote; `None` for a usual one.
+    /// Returns the standing of a quote, or `None` if nothing is special.
     pub(super) fn of(quote: &Quote) -> Option<Self> {
         match (quote.status, quote.limit) {
             (Status::Halted, _) => Some(Self::Halted),

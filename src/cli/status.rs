@@ -19,7 +19,7 @@ use sise_domain::{APART, Event, KrxTime, Presence, Watching};
 /// Arguments of `sise status`.
 #[derive(Debug, Args)]
 pub(super) struct StatusArguments {
-    /// So many of the last sweeps
+    /// How many of the last sweeps to show
     #[arg(long, value_name = "N", default_value_t = 5)]
     sweeps: usize,
     /// Print JSON
@@ -30,7 +30,7 @@ pub(super) struct StatusArguments {
 pub(super) async fn run(arguments: StatusArguments, layers: Layers) -> Outcome {
     let parts = super::parts(&layers)?;
     let redis = super::redis(&parts)?;
-    // The ages are those of the list in use.
+    // The ages of the prices are computed over the list in use.
     parts.know_names().await;
     let status = Status::gather(&parts, arguments.sweeps).await?;
     if arguments.json {
@@ -41,7 +41,7 @@ pub(super) async fn run(arguments: StatusArguments, layers: Layers) -> Outcome {
     Ok(DONE)
 }
 
-/// What is known, in words.
+/// The status in words.
 struct Told<'a>(&'a Status);
 
 impl Told<'_> {
@@ -114,7 +114,7 @@ impl Told<'_> {
 
     fn leader_words(&self) -> String {
         let Some(leader) = &self.0.leader else {
-            return "nobody leads: no daemon runs, or none has taken over yet".to_owned();
+            return "no process leads: no daemon runs, or none has taken over yet".to_owned();
         };
         let since = leader.since.map_or_else(String::new, |since| {
             let ago = length(self.0.at - since);
@@ -125,10 +125,10 @@ impl Told<'_> {
 
     fn print_processes(&self) {
         if self.0.processes.is_empty() {
-            output::line("processes  none has been heard of lately");
+            output::line("processes  none was seen lately");
             return;
         }
-        // What a process is doing may be a long sentence.
+        // The last column may be a long sentence.
         let header = ["process", "role", "since", "key", "rate", "doing"];
         let mut table = Table::new(&header).folded();
         for process in &self.0.processes {
@@ -163,7 +163,7 @@ impl Told<'_> {
     fn print_sweeps(&self) {
         output::line("");
         if self.0.sweeps.is_empty() {
-            output::line("sweeps     none in the journal");
+            output::line("sweeps     none in the event log");
         } else {
             let mut table = Table::new(&[
                 "sweep", "took", "coverage", "written", "calls", "refused", "missing",
@@ -230,7 +230,7 @@ impl Told<'_> {
     }
 }
 
-/// How the watched codes are refreshed, in words.
+/// Describes how the watched codes are refreshed.
 fn watched_words(watched: Watching, now: KrxTime) -> String {
     let Watching {
         codes,

@@ -1,4 +1,4 @@
-//! Coverage by minute as one line of blocks, folded to the width of the terminal.
+//! Coverage by minute as one line of blocks, fitted to the width of the terminal.
 
 use chrono::{TimeDelta, Timelike as _};
 
@@ -7,7 +7,7 @@ use super::table;
 use crate::status::Slot;
 use sise_domain::KrxTime;
 
-/// Marks for a cell: full, then growing shares below that, not counted, yet to come.
+/// The marks of a cell: full, growing shares below that, and not counted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Marks {
     full: char,
@@ -24,7 +24,7 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// By the terminal at hand; a pipe is eighty wide.
+    /// Returns the look for standard output. A pipe counts as 80 columns wide.
     pub(super) fn of_terminal() -> Self {
         Self {
             width: table::width().into(),
@@ -38,7 +38,7 @@ impl Look {
     }
 }
 
-/// Whether the locale is one of UTF-8: the first variable that is set decides.
+/// Returns whether the locale uses UTF-8. The first variable that is set decides.
 fn speaks_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"]
         .iter()
@@ -47,21 +47,21 @@ fn speaks_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
-/// Some minutes in one place of the terminal.
+/// One or more minutes in one column of the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cell {
     pub(super) mark: char,
-    /// The list was not live in full, or nobody counted.
+    /// The list was below the limit, or was not counted.
     pub(super) is_bad: bool,
 }
 
-/// So many minutes stand in a cell.
+/// Returns the number of minutes per cell.
 pub(super) fn minutes_a_cell(slots: &[Slot], width: usize) -> usize {
     let width = width.clamp(1, slots.len().max(1));
     slots.len().div_ceil(width).max(1)
 }
 
-/// The cells of a strip.
+/// Returns the cells of a strip.
 pub(super) fn cells(slots: &[Slot], below: f64, look: Look) -> Vec<Cell> {
     let cell = |minutes: &[Slot]| {
         let slot = fold(minutes, below);
@@ -78,7 +78,7 @@ pub(super) fn cells(slots: &[Slot], below: f64, look: Look) -> Vec<Cell> {
     slots.chunks(minutes).map(cell).collect()
 }
 
-/// The lines of a strip: cells, hours beneath them, and what they mean.
+/// Returns the lines of a strip: the cells, the hours below them, and a legend.
 pub(super) fn draw(slots: &[Slot], open: KrxTime, below: f64, look: Look) -> Vec<Painted> {
     let minutes = minutes_a_cell(slots, look.width);
     let painted = || Painted::coloured(look.is_coloured);
@@ -111,7 +111,7 @@ pub(super) fn draw(slots: &[Slot], open: KrxTime, below: f64, look: Look) -> Vec
     ]
 }
 
-/// The worst of some minutes.
+/// Returns the worst of several minutes.
 fn fold(cell: &[Slot], below: f64) -> Slot {
     let shares = cell.iter().filter_map(|slot| match slot {
         Slot::Share(share) => Some(*share),
@@ -133,14 +133,14 @@ impl Marks {
         not_counted: '·',
     };
 
-    /// For terminals that know letters only.
+    /// Marks for terminals without Unicode.
     pub(super) const LETTERS: Self = Self {
         full: '#',
         short: &['_', '1', '2', '3', '4', '5', '6', '7', '8'],
         not_counted: '?',
     };
 
-    /// Whether more than letters can be shown.
+    /// Returns whether these marks are more than ASCII.
     pub(super) fn is_unicode(self) -> bool {
         !self.full.is_ascii()
     }
@@ -165,7 +165,7 @@ impl Marks {
     }
 }
 
-/// Full hours under the cells, as many as fit.
+/// Returns the line of full hours below the cells, without those that do not fit.
 pub(super) fn hours(slots: usize, minutes: usize, open: KrxTime) -> String {
     let mut line = String::new();
     for minute in 0..slots {
@@ -201,7 +201,7 @@ mod tests {
         lines.iter().map(ToString::to_string).collect()
     }
 
-    /// A session with one bad minute, one that nobody counted, and an hour to come.
+    /// A session with one bad minute, one that was not counted, and an hour still to come.
     fn session() -> Vec<Slot> {
         let mut slots = vec![Slot::Share(1.0); 330];
         slots[61] = Slot::Share(0.5);

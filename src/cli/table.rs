@@ -1,4 +1,4 @@
-//! Tables in the house's look.
+//! Tables without lines, as all commands print them.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use comfy_table::{CellAlignment, ContentArrangement, presets};
 use super::paint::{self, Ink};
 use super::visible::visible;
 
-/// A terminal that says it is narrower is taken for this wide: one letter a line tells nothing.
+/// Smallest width that tables are fitted to. In a narrower one they would be unreadable.
 pub(super) const LEAST_WIDTH: u16 = 40;
 
-/// The width where a terminal does not say one, and of a pipe.
+/// Width of a pipe, and of a terminal that reports none.
 const USUAL_WIDTH: u16 = 80;
 
-/// The width of the terminal at hand; a pipe is eighty wide, and so is a terminal that says nothing.
+/// Returns the width of the terminal, or 80 for a pipe or a terminal that reports none.
 pub(super) fn width() -> u16 {
     let said = terminal_size::terminal_size().map(|(width, _)| width.0);
     match said {
@@ -22,14 +22,14 @@ pub(super) fn width() -> u16 {
     }
 }
 
-/// A table without lines. What stands in it is made visible.
+/// A table without lines. Invisible characters in its cells are escaped.
 #[derive(Debug)]
 pub(super) struct Table {
     inner: comfy_table::Table,
     is_coloured: bool,
 }
 
-/// A cell and its ink.
+/// The text of a cell and its ink.
 #[derive(Debug)]
 pub(super) struct Cell(String, Ink);
 
@@ -58,14 +58,14 @@ impl From<&String> for Cell {
 }
 
 impl Table {
-    /// An empty table, each row on one line however wide it is.
+    /// Creates an empty table. Each row is one line, however wide it is.
     pub(super) fn new(header: &[&str]) -> Self {
         let mut inner = comfy_table::Table::new();
         inner
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Disabled)
             .set_header(header);
-        // Whether there are colours is decided in one place for all output.
+        // `paint` decides about colours for all output.
         let is_coloured = paint::on_stdout();
         if is_coloured {
             inner.enforce_styling();
@@ -76,7 +76,7 @@ impl Table {
         Self { inner, is_coloured }
     }
 
-    /// Breaks long cells so that rows fit the terminal.
+    /// Wraps long cells so that rows fit the terminal.
     pub(super) fn folded(mut self) -> Self {
         self.inner
             .set_content_arrangement(ContentArrangement::Dynamic)
@@ -97,7 +97,7 @@ impl Table {
         self.inner.add_row(cells);
     }
 
-    /// Sets the columns of these places to the right.
+    /// Aligns the columns with these indices to the right.
     pub(super) fn right(&mut self, places: impl IntoIterator<Item = usize>) {
         for place in places {
             if let Some(column) = self.inner.column_mut(place) {
@@ -106,7 +106,7 @@ impl Table {
         }
     }
 
-    /// Its lines.
+    /// Returns the lines of the table.
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
         let lines: Vec<String> = self.inner.lines().collect();
         lines.into_iter().map(|line| line.trim_end().to_owned())

@@ -1,4 +1,4 @@
-//! The terminal: taken over, given back whatever happens, and its keys.
+//! Takes over the terminal, restores it in all cases, and reads its keys.
 
 pub(super) mod paint;
 
@@ -14,13 +14,13 @@ use tokio::sync::mpsc;
 
 use super::visible::is_seen;
 
-/// Keys that may wait for the screen; who holds one down sends no more than are drawn.
+/// Keys that may wait for the screen. More are dropped, such as repeats of a key that is held down.
 const QUEUE: usize = 64;
 
-/// So often it is looked whether the keys are still wanted.
+/// Interval at which the reading thread checks whether it should stop.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The whole terminal. What was on it before comes back when this is dropped, and in a panic.
+/// The whole terminal. Its previous content is restored on drop and on a panic.
 #[derive(Debug)]
 pub(super) struct Terminal(DefaultTerminal);
 
@@ -28,7 +28,7 @@ impl Terminal {
     /// Takes the terminal over.
     pub(super) fn take() -> io::Result<Self> {
         ratatui::try_init().map(Self).inspect_err(|_| {
-            // It may have been taken half way.
+            // It may have been taken over only in part.
             let _ = ratatui::try_restore();
         })
     }
@@ -42,7 +42,7 @@ impl Terminal {
     }
 }
 
-/// Takes out of a screen what is not seen as itself: names come from elsewhere.
+/// Removes invisible characters from a screen, since names come from elsewhere.
 fn clean(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         if !cell.symbol().chars().all(is_seen) {
@@ -58,7 +58,7 @@ impl Drop for Terminal {
     }
 }
 
-/// The keys of the terminal, read by a thread of their own: reading blocks.
+/// The keys of the terminal, read by a separate thread because reading blocks.
 #[derive(Debug)]
 pub(super) struct Keys {
     events: mpsc::Receiver<Event>,
@@ -66,7 +66,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Reads from now on.
+    /// Starts reading.
     pub(super) fn read() -> Self {
         let (sender, events) = mpsc::channel(QUEUE);
         let stop = Arc::new(AtomicBool::new(false));
@@ -78,11 +78,11 @@ impl Keys {
                     Ok(false) => continue,
                     Err(error) => Err(error),
                 };
-                // Without a terminal there are no keys any more.
+                // The terminal is gone, so there will be no more keys.
                 let Ok(event) = event else { return };
                 match sender.try_send(event) {
                     Err(mpsc::error::TrySendError::Closed(_)) => return,
-                    // What cannot be drawn in time is not pressed.
+                    // A key that finds the queue full is dropped.
                     Err(mpsc::error::TrySendError::Full(_)) | Ok(()) => {}
                 }
             }
@@ -90,7 +90,7 @@ impl Keys {
         Self { events, stop }
     }
 
-    /// The next one; `None` where the terminal has gone.
+    /// Returns the next event, or `None` if the terminal is gone.
     pub(super) async fn next(&mut self) -> Option<Event> {
         self.events.recv().await
     }
@@ -98,8 +98,8 @@ impl Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        // The thread ends within a look. It is not waited for: on a terminal that was closed it reads
-        // nothing for ever, and ends with the process.
+        // The thread ends at its next check. It is not joined: on a closed terminal it may block
+        // until the process ends.
         self.stop.store(true, Ordering::Relaxed);
     }
 }

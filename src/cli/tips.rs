@@ -1,5 +1,5 @@
-//! Tips for words that a command line does not have: what other programs call it, and stocks that
-//! stand where a command is expected.
+//! Tips for unknown words on the command line: names from other programs, and stocks in place of a
+//! command.
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -7,7 +7,8 @@ use strsim::osa_distance;
 
 use sise_domain::{LookupError, Shipped};
 
-/// Other programs' words for commands, and what does it here: the first that there is.
+/// Words of other programs for commands, and the commands here, of which the first that exists is
+/// suggested.
 const COMMANDS: &[(&[&str], &[&str])] = &[
     (&["ls", "list", "show"], &["list", "universe"]),
     (&["stocks", "codes", "symbols"], &["universe"]),
@@ -38,7 +39,7 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     (&["history", "fired"], &["list"]),
 ];
 
-/// The same of options.
+/// The same for options.
 const OPTIONS: &[(&[&str], &str)] = &[
     (&["--limit", "--max", "--number", "--num", "--top"], "-n"),
     (&["--format", "--output", "-o", "-j"], "--json"),
@@ -48,10 +49,10 @@ const OPTIONS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// What daemons are told elsewhere.
+/// Options of other programs to start as a daemon.
 const DAEMON: &[&str] = &["--daemon", "--daemonize", "--background", "--detach", "-d"];
 
-/// The error of `words` with a tip that helps.
+/// Returns the error of the command line `words` with a helpful tip.
 pub(super) fn tipped(mut error: clap::Error, root: &Command, words: &[String]) -> clap::Error {
     let kind = match error.kind() {
         ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
@@ -79,12 +80,12 @@ pub(super) fn tipped(mut error: clap::Error, root: &Command, words: &[String]) -
     });
     let mut tips = Vec::new();
     if let Some(tip) = known {
-        // What is merely similar would mislead.
+        // clap's merely similar words would mislead.
         error.remove(ContextKind::SuggestedSubcommand);
         error.remove(ContextKind::SuggestedArg);
         tips.push(tip.into());
     } else if let Some(ContextValue::StyledStrs(said)) = error.get(ContextKind::Suggested) {
-        // No code or name begins with a hyphen, so that no option is meant as a value.
+        // No code or name begins with a hyphen, so an option is never meant as a value.
         tips.clone_from(said);
         tips.retain(|tip| !tip.to_string().starts_with("to pass '"));
     }
@@ -95,7 +96,7 @@ pub(super) fn tipped(mut error: clap::Error, root: &Command, words: &[String]) -
     error
 }
 
-/// The command in which `unknown` stands, and how it is called.
+/// Returns the command that has `unknown` as an argument, and its full name.
 fn reached<'a>(root: &'a Command, words: &[String], unknown: &str) -> (&'a Command, String) {
     let mut reached = (root, root.get_name().to_owned());
     for word in words.iter().take_while(|word| *word != unknown) {
@@ -132,7 +133,7 @@ fn has(command: &Command, option: &str) -> bool {
     })
 }
 
-/// What does something with the stock that a word means.
+/// Returns a tip for a word that names a stock: what the command can do with it.
 fn stock(command: &Command, is_command: bool, word: &str) -> Option<String> {
     let universe = Shipped::get().universe();
     let code = match universe.lookup(word) {
@@ -142,7 +143,7 @@ fn stock(command: &Command, is_command: bool, word: &str) -> Option<String> {
         }
         Err(_) => return None,
     };
-    // Six capital letters may be a code, but hardly so, and a short number may be any.
+    // Six letters are rarely a code, and a short number may be anything.
     let is_listed = universe.get(code).is_some();
     let is_number = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
     if !is_listed && !is_number(word) || !is_command && word.len() < 6 && is_number(word) {

@@ -25,13 +25,13 @@ use sise_port::clock;
 /// Arguments of `sise top`.
 #[derive(Debug, Args)]
 pub(super) struct TopArguments {
-    /// Ranked by what; without it the live screen opens
+    /// What to rank by; without it, the live screen opens
     kind: Option<Kind>,
-    /// How many stocks
+    /// How many stocks to show
     #[arg(short = 'n', long, default_value_t = 10, value_name = "N", requires = "kind",
         value_parser = clap::value_parser!(u16).range(1..=5_000))]
     count: u16,
-    /// Those of this market only: KOSPI or KOSDAQ
+    /// Stocks of this market only: KOSPI or KOSDAQ
     #[arg(long, value_name = "MARKET", value_parser = market)]
     market: Option<Market>,
     /// Print JSON: an array of objects
@@ -54,7 +54,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// All of them, in the order in which they are shown.
+    /// All kinds, in display order.
     const ALL: [Self; 5] = [
         Self::Gainers,
         Self::Losers,
@@ -121,7 +121,7 @@ pub(super) async fn run(arguments: TopArguments, layers: Layers) -> Outcome {
     Ok(DONE)
 }
 
-/// The live screen.
+/// Shows the live screen.
 async fn watch(arguments: &TopArguments, layers: &Layers) -> Outcome {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         return Err(Failure::usage(
@@ -129,7 +129,7 @@ async fn watch(arguments: &TopArguments, layers: &Layers) -> Outcome {
              losers, volume, value or cap",
         ));
     }
-    // Logs would be written over the screen; what matters of them stands on it.
+    // Logs would overwrite the screen, which shows what matters of them.
     let parts = if std::io::stderr().is_terminal() {
         Parts::new(Settings::new(layers)?, clock::system())?
     } else {

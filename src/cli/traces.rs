@@ -1,4 +1,4 @@
-//! Traces go to a collector over OTLP (HTTP, protobuf), where `telemetry.otlp_endpoint` names one.
+//! Traces to a collector over OTLP (HTTP, protobuf), if `telemetry.otlp_endpoint` is set.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,24 +19,24 @@ use super::failure::Failure;
 use crate::config::Settings;
 use sise_kis::{Http, Transport};
 
-/// Spans that wait to be sent; more are dropped, as a collector must not hold anything up.
+/// Spans that may wait to be sent. More are dropped: a collector must not hold anything up.
 const QUEUE: usize = 8_192;
 
-/// Spans of one request.
+/// Largest number of spans in one request.
 const BATCH: usize = 512;
 
-/// Spans are sent this often.
+/// Interval between requests.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// A request may take this long,
+/// Longest time for a request.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// and what is left at the end of the process this long.
+/// Longest time to send what is left at the end of the process.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Of this process, once it has one.
+/// The tracer provider of this process, once it is set up.
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
-/// What makes spans of this process, where a collector is named. Needs a tokio runtime.
+/// Creates the tracer of this process, if a collector is set. Needs a tokio runtime.
 pub(super) fn tracer(settings: &Settings) -> Result<Option<Tracer>, Failure> {
     let Some(endpoint) = &settings.otlp_endpoint else {
         return Ok(None);
@@ -79,21 +79,24 @@ pub(super) fn tracer(settings: &Settings) -> Result<Option<Tracer>, Failure> {
         .with_resource(resource)
         .build();
     let tracer = provider.tracer("sise");
-    // A second one in a process would find the first one's logs started, too.
+    // It is the first one: a second start in the same process fails, since logging is started
+    // already.
     let _ = PROVIDER.set(provider);
     Ok(Some(tracer))
 }
 
-/// Sends what is left, within a bounded time. The runtime must still run.
+/// Sends the remaining spans, within a bounded time. The runtime must still be running.
 pub(super) fn finish() {
     if let Some(provider) = PROVIDER.get() {
-        // Whoever does not listen at the end misses the last seconds.
+        // A collector that is unreachable at the end misses the last seconds.
         let _ = provider.shutdown_with_timeout(LAST_WORDS);
     }
 }
 
-/// The way to the collector: the one TLS set-up of the process, on its runtime, as the exporter has
-/// a thread without one.
+/// The HTTP client for the collector.
+///
+/// It uses the TLS set-up of the process, and its runtime, because the exporter calls it from a
+/// thread without a runtime.
 struct Collector {
     way: Arc<Http>,
     runtime: Handle,

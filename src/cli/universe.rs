@@ -15,10 +15,10 @@ use crate::universe::Loaded;
 /// Arguments of `sise universe`.
 #[derive(Debug, Args)]
 pub(super) struct UniverseArguments {
-    /// Take the list from here: auto, master, csv, last-good, shipped
+    /// Source of the list: auto, master, csv, last-good, shipped
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
-    /// Take a list as good although it lost many codes against the last good copy
+    /// Accept the list even if it lost many codes compared with the last good copy
     #[arg(long)]
     accept: bool,
     /// Print JSON: an array of objects
@@ -73,7 +73,7 @@ pub(super) async fn run(arguments: UniverseArguments, mut layers: Layers) -> Out
     Ok(DONE)
 }
 
-/// Loads the list by the settings and says what a person should know.
+/// Loads the list that the settings name, and logs the notes of the loader.
 pub(super) async fn load(parts: &Parts) -> Result<Loaded, Failure> {
     let loaded = parts.loader()?.load().await?;
     parts.universe.store(Arc::new(loaded.universe.clone()));

@@ -1,10 +1,12 @@
-//! Text from elsewhere, made harmless for a terminal: names, bodies and errors come from brokers, files
-//! and other processes, and may hold what steers a terminal, or hides or turns the letters beside it.
+//! Makes text from elsewhere harmless for a terminal.
+//!
+//! Names, bodies and errors come from brokers, files and other processes. They may contain
+//! sequences that control a terminal, or characters that hide or reorder the text around them.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// The text with everything that is not seen as itself escaped, such as `\u{1b}` or `\n`.
+/// Returns the text with all invisible characters escaped, such as `\u{1b}` or `\n`.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_seen) {
         return Cow::Borrowed(text);
@@ -22,14 +24,15 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// As [`visible`], for several lines: those after the first are set in, so that none looks like a
-/// message of its own.
+/// Like [`visible`], for several lines.
+///
+/// Lines after the first are indented, so that none looks like a separate message.
 pub(super) fn visible_lines(text: &str) -> String {
     let lines: Vec<Cow<'_, str>> = text.trim_end().lines().map(visible).collect();
     lines.join("\n  ")
 }
 
-/// The same JSON value in characters that are all seen: the others are written as `\u001b`.
+/// Returns the same JSON value with all invisible characters escaped, such as `\u001b`.
 pub(super) fn visible_json(json: String) -> String {
     if json.chars().all(is_seen) {
         return json;
@@ -40,7 +43,7 @@ pub(super) fn visible_json(json: String) -> String {
             shown.push(letter);
             continue;
         }
-        // serde escapes what JSON itself forbids, so this stands within a string.
+        // serde escapes what JSON forbids, so this character is inside a string.
         for unit in letter.encode_utf16(&mut [0; 2]) {
             let _ = write!(shown, "\\u{unit:04x}");
         }
@@ -48,12 +51,12 @@ pub(super) fn visible_json(json: String) -> String {
     shown
 }
 
-/// Whether a character is seen as itself: no control, no mark that turns the direction of writing, no
-/// width of nothing.
+/// Returns whether a character is visible: no control character, no change of the text direction,
+/// and not of zero width.
 pub(super) fn is_seen(letter: char) -> bool {
     match letter {
         ' '..='~' | '\u{a0}' | '\u{3000}' | '가'..='힣' => true,
-        // Printable to Unicode, and invisible: fillers, joiners and selectors.
+        // Printable by Unicode's rules but invisible: fillers, joiners and selectors.
         '\u{34f}'
         | '\u{115f}'..='\u{1160}'
         | '\u{17b4}'..='\u{17b5}'
@@ -63,7 +66,7 @@ pub(super) fn is_seen(letter: char) -> bool {
         | '\u{fe00}'..='\u{fe0f}'
         | '\u{ffa0}'
         | '\u{e0000}'..='\u{e0fff}' => false,
-        // The library knows what is printable; a mark that combines is, behind a letter.
+        // The standard library knows what is printable. A combining mark is, after a letter.
         letter => {
             let text = String::from_iter(['a', letter]);
             text.escape_debug().nth(1) == Some(letter)

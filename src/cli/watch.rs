@@ -22,7 +22,7 @@ pub(super) struct WatchArguments {
 
 #[derive(Debug, Subcommand)]
 enum WatchCommand {
-    /// Put codes on a list, which begins with the first
+    /// Put codes on a list, which is created if needed
     #[command(override_usage = "sise watch add [OPTIONS] <LIST> <CODE>...")]
     Add {
         /// Name of the list, such as mine
@@ -55,7 +55,7 @@ enum WatchCommand {
 
 pub(super) async fn run(arguments: WatchArguments, layers: Layers) -> Outcome {
     let parts = super::parts(&layers)?;
-    // Other processes are to see the lists.
+    // Lists are for other processes, which cannot see memory.
     super::redis(&parts)?;
     let lists = WatchLists::new(&parts.cache);
     match arguments.command {
@@ -81,7 +81,7 @@ async fn add(parts: &Parts, lists: &WatchLists, list: &str, codes: &[String]) ->
         .collect();
     if !unlisted.is_empty() {
         output::note(format!(
-            "not in the stock list, and asked for all the same: {}",
+            "not in the stock list, but watched all the same: {}",
             unlisted.join(", ")
         ));
         for tip in symbols

@@ -16,7 +16,7 @@ use sise_domain::{Entry, Event, KrxTime, Seoul, Skipped};
 use sise_port::Journal as _;
 use sise_store::RedisStore;
 
-/// A whole journal; what comes before it is gone.
+/// Number of entries to read: the whole event log.
 const ENTRIES: usize = 20_000;
 
 /// Arguments of `sise why`.
@@ -32,16 +32,17 @@ pub(super) struct WhyArguments {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Question {
-    /// Stock, by code or name: when it was asked for last, since when its price stands, or why there is none
+    /// Stock by code or name: when it was last polled, and since when its price is unchanged, or
+    /// why there is none
     #[arg(value_name = "CODE")]
     code: Option<String>,
-    /// The same, as other commands have it
+    /// The same as an option, as in other commands
     #[arg(long = "codes", hide = true, value_name = "CODE")]
     named: Option<String>,
     /// Why the last run was skipped
     #[arg(long)]
     last_skip: bool,
-    /// What was going on then: 10:15 today, or 2026-11-20T10:15 (Seoul)
+    /// What was going on at this time: 10:15 today, or 2026-11-20T10:15 (Seoul)
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
 }
@@ -52,7 +53,7 @@ pub(super) async fn run(arguments: WhyArguments, layers: Layers) -> Outcome {
     let symbol = match question.code.or(question.named) {
         Some(text) => match codes::symbols(&parts, &[text]).await?.as_slice() {
             [symbol] => Some(*symbol),
-            _ => return Err(Failure::usage("one code at a time is explained")),
+            _ => return Err(Failure::usage("only one code at a time can be explained")),
         },
         None => None,
     };
@@ -68,7 +69,7 @@ pub(super) async fn run(arguments: WhyArguments, layers: Layers) -> Outcome {
     }
 }
 
-/// A time of today, or a day and a time, that is not to come.
+/// Parses a time of today, or a day and a time. Refuses a time in the future.
 fn moment(text: &str, now: KrxTime) -> Result<KrxTime, Failure> {
     let clock = ["%H:%M:%S", "%H:%M"]
         .iter()
@@ -83,12 +84,12 @@ fn moment(text: &str, now: KrxTime) -> Result<KrxTime, Failure> {
     match at {
         Some(at) if at <= now => Ok(at),
         _ => Err(Failure::usage(format!(
-            "--at '{text}' is yet to come; `sise calendar --at` tells what is planned"
+            "--at '{text}' is in the future; `sise calendar --at` shows what is planned"
         ))),
     }
 }
 
-/// Whether the entry is a skip that says more than that another process sweeps.
+/// Returns whether the entry is a skip for another reason than that another process leads.
 fn is_telling(entry: &&Entry) -> bool {
     matches!(&entry.event, Event::Skip(skipped) if skipped.reason != Skipped::NOT_LEADER)
 }
@@ -104,7 +105,7 @@ async fn why_skipped(now: KrxTime, redis: &RedisStore, json: bool) -> Outcome {
         if json {
             output::json(&Value::Null);
         } else {
-            output::line("no run was skipped as far back as the journal goes");
+            output::line("no run was skipped, as far back as the event log goes");
         }
         return Ok(DONE);
     };

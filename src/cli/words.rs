@@ -1,4 +1,4 @@
-//! The journal in words.
+//! Entries of the event log, times and shares in words.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use sise_domain::{
 };
 use sise_port::Leader;
 
-/// What is said wherever a simulated broker's price is shown.
+/// The notice wherever prices of a simulated broker are shown.
 pub(super) const SIMULATED: &str =
     "these prices are simulated: a simulated broker made them up, they are not the market's";
 
-/// Day and time of day.
+/// Formats the date and the time of day.
 pub(super) fn long(time: KrxTime) -> String {
     time.format("%Y-%m-%d %H:%M:%S KST").to_string()
 }
 
-/// The time of day; with its day where that is not `now`'s.
+/// Formats the time of day, with the date if that is not the date of `now`.
 pub(super) fn short(time: KrxTime, now: KrxTime) -> String {
     let format = if time.date_naive() == now.date_naive() {
         "%H:%M:%S"
@@ -29,12 +29,12 @@ pub(super) fn short(time: KrxTime, now: KrxTime) -> String {
     time.format(format).to_string()
 }
 
-/// An instant as JSON has it.
+/// Formats an instant for JSON.
 pub(super) fn as_json(time: KrxTime) -> String {
     time.to_rfc3339_opts(chrono::SecondsFormat::Secs, false)
 }
 
-/// A length of time in one or two units.
+/// Formats a length of time in one or two units.
 pub(super) fn length(length: TimeDelta) -> String {
     let rounded = length.checked_add(&TimeDelta::milliseconds(500));
     let seconds = rounded.unwrap_or(length).num_seconds().max(0);
@@ -46,20 +46,20 @@ pub(super) fn length(length: TimeDelta) -> String {
     }
 }
 
-/// Since when somebody leads, by the store's clock.
+/// Returns the time since which `leader` leads, by the store's clock.
 pub(super) fn since(leader: &Leader) -> Option<KrxTime> {
     let since = chrono::DateTime::from_timestamp_millis(leader.since_ms)?;
     Some(since.with_timezone(&Seoul))
 }
 
-/// A share in percent; 100 % only where nothing is missing.
+/// Formats a share in percent, rounded down: 100 % means that nothing is missing.
 pub(super) fn percent(share: f64) -> String {
-    // A little more than nothing, for shares that binary fractions cut short.
+    // The small addend makes up for shares that binary fractions cannot represent.
     let tenths = (share * 1_000.0 + 1e-9).floor();
     format!("{:.1} %", tenths / 10.0)
 }
 
-/// What an entry says, in one sentence.
+/// Returns an entry as one sentence.
 pub(super) fn sentence(entry: &Entry, now: KrxTime) -> String {
     let process = &entry.process;
     match &entry.event {
@@ -91,10 +91,10 @@ pub(super) fn sentence(entry: &Entry, now: KrxTime) -> String {
                     expires_at.format("%Y-%m-%d %H:%M")
                 ),
                 TokenChange::Refused { said } => {
-                    format!("{at}: the broker gave {process} no token: {said}")
+                    format!("{at}: the broker refused {process} a token: {said}")
                 }
                 TokenChange::Dead => {
-                    format!("{at}: the broker called the token of {process} dead")
+                    format!("{at}: the broker no longer accepts the token of {process}")
                 }
             }
         }
@@ -113,20 +113,20 @@ pub(super) fn sentence(entry: &Entry, now: KrxTime) -> String {
         }
         Event::Clock { jump, by_ms } => clock(entry, *jump, Duration::from_millis(*by_ms), now),
         Event::Alert { alert } => format!(
-            "{}: alert of the rule {}, told by {process}: {}",
+            "{}: alert of the rule {}, sent by {process}: {}",
             short(alert.at, now),
             alert.rule,
             alert.text
         ),
         Event::Lost { count } => format!(
-            "{}: {} events found no room in the journal",
+            "{}: {} events were dropped, for lack of room, before they reached the event log",
             short(entry.at, now),
             grouped(*count)
         ),
     }
 }
 
-/// A sweep, without who made it.
+/// Returns a sweep in words, without the process that made it.
 pub(super) fn sweep(swept: &Swept, now: KrxTime) -> String {
     let what = match swept.partial {
         true => "pass over some codes at",
@@ -184,7 +184,7 @@ fn skip(entry: &Entry, skipped: &Skipped, now: KrxTime) -> String {
     format!("{when} by {}: {}{next}", entry.process, skipped.why)
 }
 
-/// A gap, its end included.
+/// Returns a gap in words, with both of its ends.
 pub(super) fn gap(gap: &Gap, now: KrxTime) -> String {
     let day = if gap.from.date_naive() == now.date_naive() {
         String::new()
@@ -198,7 +198,7 @@ pub(super) fn gap(gap: &Gap, now: KrxTime) -> String {
     );
     match gap.lowest {
         Some(lowest) => format!("{span}: down to {} of the list live", percent(lowest)),
-        None => format!("{span}: nobody swept"),
+        None => format!("{span}: no process swept"),
     }
 }
 

@@ -1,19 +1,19 @@
-//! Where alerts are sent.
+//! Settings of alerts.
 
 use secrecy::SecretString;
 
 use super::ConfigError;
 use super::layers::Layers;
 
-/// A shorter secret can be guessed.
+/// Smallest length of a secret. A shorter one could be guessed.
 const SHORTEST_SECRET: usize = 16;
 
-/// Where alerts are sent, beside the log, the journal and the stream.
+/// Settings of alerts, which also go to the log, the event log and the stream.
 #[derive(Debug, Clone)]
 pub struct AlertSettings {
-    /// Each alert is posted there. Its path or query may be the secret of whoever listens.
+    /// Address to which each alert is posted. Its path or query may be the receiver's secret.
     pub webhook_url: Option<SecretString>,
-    /// What the posts are signed with.
+    /// Secret that signs the posts.
     pub webhook_secret: Option<SecretString>,
 }
 

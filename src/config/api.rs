@@ -1,4 +1,4 @@
-//! The API.
+//! Settings of the API.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,22 +7,22 @@ use ipnet::IpNet;
 use super::ConfigError;
 use super::layers::{Layers, Origin};
 
-/// The API over HTTP.
+/// Settings of the API over HTTP.
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
-    /// Where it is served; `None` for nowhere.
+    /// Address to serve it on; `None` if it is off.
     pub listen: Option<SocketAddr>,
-    /// Whether nobody chose that address, so that another port will do where it is taken.
+    /// Whether the address is the default, so that another port will do if it is taken.
     pub any_port: bool,
-    /// Requests of one client in a second; 0 for as many as it likes.
+    /// Maximum number of requests of one client per second; 0 for no limit.
     pub requests_per_second: usize,
-    /// Connections at once, of all clients.
+    /// Maximum number of open connections of all clients.
     pub connections: usize,
-    /// Streams of one client at once.
+    /// Maximum number of open streams of one client.
     pub streams_per_client: usize,
-    /// The origin whose pages may ask from a browser; `None` for this program's own alone.
+    /// Origin whose pages may use the API in a browser; `None` for the own page only.
     pub cors_origin: Option<String>,
-    /// Proxies that are believed when they say from where a request comes.
+    /// Proxies that are trusted to name the client of a request.
     pub trusted_proxies: Vec<IpNet>,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn api(layers: &Layers) -> Result<ApiSettings, ConfigError> {
     })
 }
 
-/// Addresses and networks, separated by commas.
+/// Parses addresses and networks, separated by commas.
 fn networks(layers: &Layers, key: &'static str) -> Result<Vec<IpNet>, ConfigError> {
     let texts = layers.text(key).split(',').map(str::trim);
     let texts = texts.filter(|text| !text.is_empty());

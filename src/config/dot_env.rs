@@ -1,8 +1,8 @@
-//! The `.env` file: every value is what stands there, or is refused with its line.
+//! The `.env` file. Every value is taken literally, or refused with its line.
 //!
-//! systemd, compose and the many libraries for such files disagree on `$`, `\`, quotes and comments.
-//! A value of sise's own that they would read in different ways is refused; `$` is nothing special.
-//! Variables of other programs are stepped over, whatever they hold.
+//! systemd, compose and the libraries for these files disagree on `$`, `\`, quotes and comments. A
+//! setting of sise that they would read in different ways is refused. `$` has no special meaning.
+//! Variables of other programs are skipped, whatever they contain.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,12 +11,12 @@ use super::ConfigError;
 use super::keys::Key;
 use super::layers::{CONFIG, Environment, utf8};
 
-/// What Windows editors put in front of a text.
+/// The byte order mark, which Windows editors put in front of a text.
 const MARK: &str = "\u{feff}";
 
-/// The variables in the text of the `.env` file at `path`.
+/// Returns the variables in the text of the `.env` file at `path`.
 pub(super) fn read(text: &[u8], path: &Path) -> Result<Environment, ConfigError> {
-    // No message quotes the line: it may be the one with the secret.
+    // No message quotes the line, which may contain a secret.
     let refuse = |line: usize, trouble: &str| ConfigError::File {
         path: path.display().to_string(),
         trouble: format!("line {line}: {trouble}"),
@@ -42,14 +42,14 @@ pub(super) fn read(text: &[u8], path: &Path) -> Result<Environment, ConfigError>
         let key = Key::of_variable(name);
         if key.is_none() && name != CONFIG {
             step_over(value, &mut lines);
-            // Its name is looked at; its value is its own affair.
+            // The name is kept to detect typos of settings; the value is not needed.
             variables.insert(name.to_owned(), String::new());
             continue;
         }
         let value = literal(value, key.is_some_and(|key| key.is_secret))
             .map_err(|trouble| refuse(number, &format!("{name}: {trouble}")))?;
         if let Some(earlier) = lines_of.insert(name, number) {
-            let trouble = format!("{name} stands on line {earlier} too: leave one of them");
+            let trouble = format!("{name} is on line {earlier}, too: keep only one of them");
             return Err(refuse(number, &trouble));
         }
         variables.insert(name.to_owned(), value.to_owned());
@@ -62,10 +62,10 @@ fn is_name(text: &str) -> bool {
     text.chars().all(fits) && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
 }
 
-/// What a value of sise's own stands for, or why that cannot be said.
+/// Returns the literal value of a setting, or why it is ambiguous.
 fn literal(value: &str, is_secret: bool) -> Result<&str, &'static str> {
     if value.contains(|c: char| c.is_control() && c != '\t') {
-        return Err("a control character stands in the value: write it anew");
+        return Err("the value has a control character in it: write it again");
     }
     for quote in ['\'', '"'] {
         let Some(quoted) = value.strip_prefix(quote) else {
@@ -79,7 +79,7 @@ fn literal(value: &str, is_secret: bool) -> Result<&str, &'static str> {
         }
         if !(behind.is_empty() || behind.starts_with([' ', '\t']) && is_comment(behind)) {
             return Err(
-                "something stands behind the closing quote: write the value in the other kind of quotes",
+                "there is text behind the closing quote: write the value in the other quotes",
             );
         }
         return Ok(inner);
@@ -92,19 +92,19 @@ fn literal(value: &str, is_secret: bool) -> Result<&str, &'static str> {
     let Some(at) = value.find([' ', '\t']) else {
         return Ok(value);
     };
-    // A comment begins at the first '#' behind a blank.
+    // A comment begins at the first '#' after a blank.
     let comment = [" #", "\t#"]
         .iter()
         .filter_map(|start| value.find(start))
         .min();
     match comment {
-        // A value of a few words is checked by what it is for; a secret by nobody.
+        // Other values are checked later, but a secret may be any text.
         Some(_) if is_secret => {
             Err("' #' may be a comment or part of the value: write the value in single quotes")
         }
         Some(at) => Ok(value.get(..at).unwrap_or_default().trim_end()),
         None if is_secret && at > 0 => {
-            Err("a blank stands in the value: write it in single quotes if it belongs there")
+            Err("the value has a blank in it: use single quotes if the blank belongs there")
         }
         None => Ok(value),
     }
@@ -114,7 +114,7 @@ fn is_comment(text: &str) -> bool {
     text.trim_start().starts_with('#')
 }
 
-/// Goes on behind a value of another program, which may have several lines in quotes.
+/// Skips the rest of another program's value, which may span several lines in quotes.
 fn step_over<'a>(value: &str, lines: &mut impl Iterator<Item = (&'a str, usize)>) {
     let Some(quote) = value.chars().next().filter(|c| matches!(c, '\'' | '"')) else {
         return;
@@ -182,7 +182,7 @@ mod tests {
             ),
             ("KIS_APP_SECRET=\"a\\$b\"", "write single quotes"),
             ("KIS_APP_SECRET=abc #def", "' #' may be a comment"),
-            ("KIS_APP_SECRET=abc def", "a blank stands in the value"),
+            ("KIS_APP_SECRET=abc def", "the value has a blank in it"),
             ("KIS_APP_SECRET='abc", "the quote is not closed"),
             ("KIS_APP_SECRET=\"abc\"def", "behind the closing quote"),
             ("KIS_APP_SECRET=a\u{7}b", "a control character"),
@@ -190,7 +190,7 @@ mod tests {
             ("=abc", "line 2: not NAME=VALUE"),
             (
                 "KIS_ENV=paper\nKIS_ENV=real",
-                "line 3: KIS_ENV stands on line 2 too",
+                "line 3: KIS_ENV is on line 2, too",
             ),
         ] {
             let error = one(&format!("# first\n{line}\n")).unwrap_err();
@@ -204,7 +204,7 @@ mod tests {
         );
         let error = error.unwrap_err().to_string();
         assert!(error.contains("line 2: not UTF-8"), "{error}");
-        // What Windows calls Unicode.
+        // UTF-16 with a byte order mark, which Windows calls Unicode.
         let error = read(b"\xff\xfeK\0I\0S\0", Path::new(".env")).unwrap_err();
         assert!(error.to_string().contains("line 1: not UTF-8"), "{error}");
     }

@@ -1,16 +1,16 @@
-//! The live feed.
+//! Settings of the live feed.
 
 use std::time::Duration;
 
 use super::ConfigError;
 use super::layers::Layers;
 
-/// The live feed.
+/// Settings of the live feed.
 #[derive(Debug, Clone, Copy)]
 pub struct FeedSettings {
-    /// Codes that are streamed at most; 0 for no feed.
+    /// Maximum number of codes to stream; 0 for no feed.
     pub registrations: usize,
-    /// Least time between two writes of one code; zero writes every trade.
+    /// Shortest time between two writes of one code; zero writes every trade.
     pub write_interval: Duration,
 }
 

@@ -1,15 +1,15 @@
-//! Every setting that there is.
+//! The table of all settings.
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
-    /// Section and name, `store.ttl`.
+    /// Section and name, such as `store.ttl`.
     pub name: &'static str,
-    /// The value when nobody sets one; empty where it follows from others.
+    /// The default value; empty if it follows from other settings.
     pub default: &'static str,
-    /// A fixed variable beside `SISE__SECTION__KEY`.
+    /// A fixed variable in addition to `SISE__SECTION__KEY`.
     pub variable: Option<&'static str>,
-    /// Never shown.
+    /// Whether the value is never shown.
     pub is_secret: bool,
 }
 
@@ -36,7 +36,7 @@ const fn secret(name: &'static str, default: &'static str, variable: &'static st
     }
 }
 
-/// A secret without a fixed variable that nobody has by default.
+/// Returns a secret without a fixed variable, which is unset by default.
 const fn hidden(name: &'static str) -> Key {
     Key {
         is_secret: true,
@@ -44,7 +44,7 @@ const fn hidden(name: &'static str) -> Key {
     }
 }
 
-/// All settings, in the order in which they are shown. `config/sise.toml` explains each.
+/// All settings, in display order. `config/sise.toml` explains each.
 pub const KEYS: &[Key] = &[
     fixed("kis.env", "real", "KIS_ENV"),
     fixed("kis.base_url", "", "KIS_BASE_URL"),
@@ -97,19 +97,19 @@ pub const KEYS: &[Key] = &[
 ];
 
 impl Key {
-    /// The key of a name.
+    /// Returns the key of a name.
     #[must_use]
     pub fn of(name: &str) -> Option<&'static Self> {
         KEYS.iter().find(|key| key.name == name)
     }
 
-    /// The key that a variable sets.
+    /// Returns the key that a variable sets.
     pub(super) fn of_variable(name: &str) -> Option<&'static Self> {
         KEYS.iter()
             .find(|key| key.variable == Some(name) || key.general_variable() == name)
     }
 
-    /// The general variable, `SISE__STORE__TTL`.
+    /// Returns the general variable, such as `SISE__STORE__TTL`.
     #[must_use]
     pub fn general_variable(&self) -> String {
         format!("SISE__{}", self.name.to_uppercase().replace('.', "__"))

@@ -1,4 +1,4 @@
-//! The broker: which account, which key, how fast.
+//! Settings of the broker: account, key and rate.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use sise_domain::{BrokerIdentity, Caps};
 use sise_kis::host;
 use sise_pace::Rate;
 
-/// Which of the broker's environments.
+/// One of the broker's environments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KisEnvironment {
     /// A real account.
     Real,
-    /// A paper account: one call a second, no multi-price call.
+    /// A paper account: one call per second, and no multi-price call.
     Paper,
 }
 
 impl KisEnvironment {
-    /// Its name, as in the settings.
+    /// Returns its name in the settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -32,35 +32,35 @@ impl KisEnvironment {
     }
 }
 
-/// The broker.
+/// Settings of the broker.
 #[derive(Debug, Clone)]
 pub struct KisSettings {
     /// Real or paper.
     pub environment: KisEnvironment,
     /// REST host.
     pub base_url: String,
-    /// The part before `/kospi_code.mst.zip`.
+    /// Address of the master files, without `/kospi_code.mst.zip`.
     pub master_url: String,
-    /// Address of the live feed; `None` where there is none to the host of `base_url`.
+    /// Address of the live feed; `None` if the host of `base_url` has none.
     pub ws_url: Option<String>,
-    /// App key, where set.
+    /// App key, if set.
     pub app_key: Option<SecretString>,
-    /// App secret, where set.
+    /// App secret, if set.
     pub app_secret: Option<SecretString>,
     /// Calls per second and burst.
     pub rate: Rate,
-    /// Calls in any minute, where capped.
+    /// Cap on calls in any minute, if there is one.
     pub calls_per_minute: Option<u32>,
-    /// Calls in a day of Seoul, where capped.
+    /// Cap on calls per day, in Seoul time, if there is one.
     pub calls_per_day: Option<u32>,
-    /// Share of the caps that a process keeps to while Redis is away, above 0 to 1.
+    /// Share of the caps, above 0 and up to 1, for a process while Redis is unreachable.
     pub share_without_redis: f64,
     /// Longest wait for an answer.
     pub timeout: Duration,
 }
 
 impl KisSettings {
-    /// Whether the host is the broker's own, and not one set by hand.
+    /// Returns whether the host is the broker's own, and not one set by hand.
     #[must_use]
     pub fn is_of_the_broker(&self) -> bool {
         let own = match self.environment {
@@ -70,7 +70,9 @@ impl KisSettings {
         self.base_url.trim_end_matches('/') == own
     }
 
-    /// The broker as processes tell it from another; whether it is a simulator is not known yet.
+    /// Returns the identity by which processes tell brokers apart.
+    ///
+    /// Whether the broker is a simulator is not known yet.
     #[must_use]
     pub fn identity(&self) -> BrokerIdentity {
         BrokerIdentity {
@@ -80,13 +82,13 @@ impl KisSettings {
         }
     }
 
-    /// The host's address as it may be shown, and the same however it is written.
+    /// Returns the address of the host in a normal form without secrets.
     #[must_use]
     pub fn shown_address(&self) -> String {
         let Ok(mut url) = Url::parse(&self.base_url) else {
-            return "an address that is none".to_owned();
+            return "an invalid address".to_owned();
         };
-        // What a person put in front of the host is no part of it.
+        // A login is not part of the address.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.set_query(None);
@@ -94,7 +96,7 @@ impl KisSettings {
         url.as_str().trim_end_matches('/').to_owned()
     }
 
-    /// What all processes of the app key may call together.
+    /// Returns the budget of all processes of the app key together.
     #[must_use]
     pub fn caps(&self) -> Caps {
         Caps {
@@ -139,8 +141,10 @@ pub(super) fn kis(layers: &Layers) -> Result<KisSettings, ConfigError> {
     })
 }
 
-/// Where the live feed is: as set, or as the host's own. A host that was set by hand has its own on
-/// the same port, as `sise sim` does; the broker's would not know its keys.
+/// Returns the address of the live feed: as set, or that of the host.
+///
+/// A host that was set by hand is expected to have a feed on the same port, as `sise sim` does. The
+/// broker's feed would not know its keys.
 fn ws_url(
     layers: &Layers,
     environment: KisEnvironment,
@@ -165,7 +169,7 @@ fn ws_url(
     })
 }
 
-/// A cap on calls; empty for none.
+/// Returns a cap on calls; `None` if the setting is empty.
 fn calls(layers: &Layers, key: &'static str) -> Result<Option<u32>, ConfigError> {
     if layers.text(key).is_empty() {
         return Ok(None);
@@ -174,7 +178,7 @@ fn calls(layers: &Layers, key: &'static str) -> Result<Option<u32>, ConfigError>
     Ok(u32::try_from(count).ok())
 }
 
-/// A key that will go into a header must fit into one.
+/// Returns a secret that will be sent in a header, and checks that a header can hold it.
 fn header_secret(layers: &Layers, key: &'static str) -> Result<Option<SecretString>, ConfigError> {
     let Some(secret) = layers.secret(key) else {
         return Ok(None);

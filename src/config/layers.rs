@@ -1,4 +1,4 @@
-//! Where values come from: defaults, file, `.env`, environment, flags. The later wins.
+//! The layers of the settings: defaults, file, `.env`, environment, flags. Later layers win.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,19 +9,19 @@ use toml::de::DeValue;
 use super::keys::{KEYS, Key};
 use super::{ConfigError, dot_env, strangers};
 
-/// The file that is read when none is named.
+/// The settings file that is read if none is named.
 const USUAL_FILE: &str = "config/sise.toml";
 
 /// The variable that names the settings file.
 pub(super) const CONFIG: &str = "SISE_CONFIG";
 
-/// The variables of a process, and its `.env` file.
+/// The variables of a process or of its `.env` file.
 pub type Environment = BTreeMap<String, String>;
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody set it.
+    /// It is not set.
     Default,
     /// A settings file.
     File(PathBuf),
@@ -45,7 +45,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Every setting's text and origin.
+/// The text and origin of every setting.
 #[derive(Clone)]
 pub struct Layers {
     pub(super) values: BTreeMap<&'static str, (String, Origin)>,
@@ -54,7 +54,7 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Defaults alone. Of the environment only the place for state is taken.
+    /// Returns the defaults alone. The environment only decides about the place for state.
     #[must_use]
     pub fn unset() -> Self {
         Self::with_defaults(variables_of_process().unwrap_or_default())
@@ -69,31 +69,31 @@ impl Layers {
         }
     }
 
-    /// Reads file, `.env` and environment of the process, in the folder where it runs.
+    /// Reads file, `.env` and environment of the process, in its working directory.
     ///
     /// # Errors
     ///
-    /// A file cannot be read, or a key does not exist.
+    /// Returns an error if a file cannot be read or a key does not exist.
     pub fn of_process() -> Result<Self, ConfigError> {
         Self::read(Path::new(""), variables_of_process()?)
     }
 
-    /// As [`Layers::of_process`], with `file` instead of the usual settings file.
+    /// Like [`Layers::of_process`], with `file` instead of the default settings file.
     ///
     /// # Errors
     ///
-    /// A file cannot be read, or a key does not exist.
+    /// Returns an error if a file cannot be read or a key does not exist.
     pub fn of_process_with_file(file: &Path) -> Result<Self, ConfigError> {
         let mut environment = variables_of_process()?;
         environment.insert(CONFIG.to_owned(), file.display().to_string());
         Self::read(Path::new(""), environment)
     }
 
-    /// Reads the files below `folder` and lays `environment` over them.
+    /// Reads the files in `folder` and lays `environment` over them.
     ///
     /// # Errors
     ///
-    /// A file cannot be read, or a key does not exist.
+    /// Returns an error if a file cannot be read or a key does not exist.
     pub fn read(folder: &Path, environment: Environment) -> Result<Self, ConfigError> {
         let mut layers = Self::with_defaults(environment.clone());
         let dot_env = read_dot_env(&folder.join(".env"))?;
@@ -120,13 +120,13 @@ impl Layers {
         self.values.insert(key, (value.into(), Origin::Flag));
     }
 
-    /// Where a setting came from.
+    /// Returns the origin of a setting.
     #[must_use]
     pub fn origin(&self, key: &str) -> Option<&Origin> {
         self.values.get(key).map(|(_, origin)| origin)
     }
 
-    /// Every setting for people: name, value (secrets redacted), origin.
+    /// Returns every setting as people may see it: key, value (secrets redacted), origin.
     pub fn shown(&self) -> impl Iterator<Item = (&'static Key, String, &Origin)> {
         KEYS.iter().filter_map(|key| {
             let (_, origin) = self.values.get(key.name)?;
@@ -134,13 +134,13 @@ impl Layers {
         })
     }
 
-    /// What is said of variables that look like settings, are none, and are ignored.
+    /// Returns notes about ignored variables that look like settings.
     #[must_use]
     pub fn strangers(&self) -> &[String] {
         &self.strangers
     }
 
-    /// A variable of the environment that is no setting.
+    /// Returns a variable of the environment that is not a setting.
     pub(super) fn variable(&self, name: &str) -> Option<&String> {
         self.environment.get(name).filter(|value| !value.is_empty())
     }
@@ -155,7 +155,7 @@ impl Layers {
         self.lay_text(text, path)
     }
 
-    /// Lays the text of the settings file at `path`.
+    /// Lays the text of the settings file at `path` over the layers so far.
     pub(super) fn lay_text(&mut self, text: &str, path: &Path) -> Result<(), ConfigError> {
         let trouble = |trouble: String| ConfigError::File {
             path: path.display().to_string(),
@@ -166,7 +166,7 @@ impl Layers {
             let before = text.bytes().take(span.start);
             before.filter(|byte| *byte == b'\n').count() + 1
         };
-        // No message quotes a line: it may be the one with the secret.
+        // No message quotes the line, which may contain a secret.
         let table = toml::de::DeTable::parse(text).map_err(|error| {
             let line = error.span().map_or(0, line);
             trouble(format!("line {line}: {}", error.message()))
@@ -190,9 +190,9 @@ impl Layers {
                     DeValue::Array(_) | DeValue::Table(_) => {
                         return Err(trouble(format!("line {line}: {full} must be one value")));
                     }
-                    // A secret of digits would lose its leading zeros, a time its form.
+                    // As a number, a secret would lose its leading zeros, and a time its form.
                     _ => {
-                        return Err(trouble(format!("line {line}: {full} must stand in quotes")));
+                        return Err(trouble(format!("line {line}: {full} must be in quotes")));
                     }
                 };
                 self.values.insert(key.name, (text, origin.clone()));
@@ -207,7 +207,7 @@ impl Layers {
         origin: impl Fn(String) -> Origin,
     ) -> Result<(), ConfigError> {
         for key in KEYS {
-            // A fixed name set to nothing, as compose files do, is not set.
+            // An empty variable counts as unset, because compose files pass unset ones that way.
             let fixed = key
                 .variable
                 .filter(|name| variables.get(*name).is_some_and(|value| !value.is_empty()));
@@ -218,7 +218,7 @@ impl Layers {
             {
                 let (fixed, general) = (origin(fixed.to_owned()), origin(general.to_owned()));
                 return Err(ConfigError::Combination(format!(
-                    "{fixed} and {general} are the same setting and differ: leave one of them"
+                    "{fixed} and {general} are the same setting and differ: keep only one of them"
                 )));
             }
             if let Some(name) = fixed.or(general)
@@ -239,7 +239,7 @@ impl Layers {
     }
 }
 
-/// A file's text, or what is wrong with it and on which line.
+/// Returns the text of a file, or a message with the line that is not UTF-8.
 pub(super) fn utf8(bytes: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(bytes).map_err(|error| {
         let good = bytes.iter().take(error.valid_up_to());
@@ -248,7 +248,7 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, String> {
     })
 }
 
-/// The variables of this process. Those of other programs may hold anything.
+/// Returns the variables of this process. Those of other programs need not be UTF-8.
 fn variables_of_process() -> Result<Environment, ConfigError> {
     let mut variables = Environment::new();
     for (name, value) in std::env::vars_os() {
@@ -261,7 +261,7 @@ fn variables_of_process() -> Result<Environment, ConfigError> {
             }
             Err(_) if Key::of_variable(&name).is_some() || name == CONFIG => {
                 return Err(ConfigError::Combination(format!(
-                    "environment {name} is refused: it is not UTF-8; write it anew in UTF-8"
+                    "environment {name} is refused: it is not UTF-8; set it again in UTF-8"
                 )));
             }
             Err(_) => {}

@@ -1,7 +1,7 @@
 //! The settings: one table of keys, read from file, `.env`, environment and flags.
 //!
-//! Every value is kept as text with the place it came from until it is checked, so that a stock
-//! code or secret of digits stays text and every refusal can name key, place and allowed range.
+//! Until it is checked, every value is kept as text together with its origin. Stock codes and
+//! secrets made of digits thus stay text, and every error can name key, origin and allowed range.
 
 mod alerts;
 mod api;
@@ -37,12 +37,12 @@ pub use watch::WatchSettings;
 /// A setting that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// A value is not what its key takes.
+    /// A value that its key does not allow.
     #[error("{key} = {shown} (from {origin}) is refused: {allowed}")]
     Value {
         /// The setting.
         key: &'static str,
-        /// Its value, or that it is secret.
+        /// Its value, redacted if it is secret.
         shown: String,
         /// Where it came from.
         origin: String,
@@ -54,9 +54,9 @@ pub enum ConfigError {
     Unknown {
         /// The key as written.
         key: String,
-        /// Where it stands.
+        /// Where it was found.
         origin: String,
-        /// The key that may be meant.
+        /// The key that was likely meant.
         hint: String,
     },
     /// A settings file that cannot be read.
@@ -67,44 +67,44 @@ pub enum ConfigError {
         /// What is wrong.
         trouble: String,
     },
-    /// Settings that do not go together.
+    /// Settings that contradict each other.
     #[error("{0}")]
     Combination(String),
 }
 
-/// Passes over the list.
+/// Settings of the passes over the list.
 #[derive(Debug, Clone, Copy)]
 pub struct SweepSettings {
     /// Codes in a batch.
     pub batch_size: usize,
-    /// Least time between the starts of two batches.
+    /// Shortest time between the starts of two batches.
     pub batch_pause: Duration,
-    /// Batches that one key has in flight at most.
+    /// Maximum number of batches that one key has in flight.
     pub in_flight: usize,
-    /// Whether this process shares sweeps with others, which have other app keys.
+    /// Whether this process shares sweeps with processes that have other app keys.
     pub shared: bool,
 }
 
-/// When the daemon works.
+/// Settings of the daemon's schedule.
 #[derive(Debug, Clone, Copy)]
 pub struct ScheduleSettings {
     /// Time between the starts of two sweeps.
     pub interval: Duration,
-    /// When the stock list is loaded anew, Seoul time.
+    /// Time of day at which the stock list is reloaded, in Seoul.
     pub reload_at: NaiveTime,
-    /// Of several daemons another one leads within this time after the leader died.
+    /// Time after the death of the leader within which another daemon takes over.
     pub lease: Duration,
 }
 
-/// Where prices are kept.
+/// Settings of the store for prices.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// `redis://`, `redis-sentinel://`, `redis-cluster://`, each with `rediss` for TLS, or
-    /// `memory`.
+    /// Address: `redis://`, `redis-sentinel://` or `redis-cluster://`, each with `rediss` for TLS,
+    /// or `memory`.
     pub url: SecretString,
     /// Life of a price.
     pub ttl: Duration,
-    /// What is put in front of every key.
+    /// Prefix of every key.
     pub namespace: String,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
@@ -112,33 +112,33 @@ pub struct StoreSettings {
     pub response_timeout: Duration,
 }
 
-/// How prices are read.
+/// Settings of readers.
 #[derive(Debug, Clone, Copy)]
 pub struct ReaderSettings {
-    /// Whether prices are kept in the process until Redis says that they changed.
+    /// Whether the first level cache is on: prices in the process until Redis reports a change.
     pub first_level: bool,
 }
 
-/// What is said of the work.
+/// Settings of the event log and of the ping after good sweeps.
 #[derive(Debug, Clone)]
 pub struct JournalSettings {
-    /// Below this share of the list with a live price a minute of a session is a gap; a sweep that
-    /// reaches it is a good one.
+    /// Share of the list that must have a live price. Below it, a minute of a session is a gap; a
+    /// sweep that reaches it is good.
     pub gap_below: f64,
-    /// Called after every good sweep, where set. Its path is the secret of whoever listens there.
+    /// Address to call after every good sweep. Its path may be the secret of the receiver.
     pub ping_url: Option<SecretString>,
 }
 
-/// How logs look.
+/// Format of the logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// All settings, checked.
+/// All settings, after the checks.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `kis.*`
@@ -161,7 +161,7 @@ pub struct Settings {
     pub alerts: AlertSettings,
     /// `universe.*`
     pub universe: UniverseSettings,
-    /// `calendar.file`, where set or at its usual place.
+    /// `calendar.file`, as set or at its default path.
     pub calendar_file: Option<PathBuf>,
     /// `api.*`
     pub api: ApiSettings,
@@ -169,18 +169,19 @@ pub struct Settings {
     pub log_level: String,
     /// `log.format`
     pub log_format: LogFormat,
-    /// Where traces go, an address that may hold a password; `None` for nowhere.
+    /// `telemetry.otlp_endpoint`, which may hold a password; `None` for no traces.
     pub otlp_endpoint: Option<SecretString>,
     /// `state.directory`
     pub state_directory: PathBuf,
 }
 
 impl Settings {
-    /// Checks the layers and settles every value.
+    /// Checks the layers and resolves every value.
     ///
     /// # Errors
     ///
-    /// The first value that is refused, with its key, its origin and what is allowed.
+    /// Returns an error for the first value that is refused, with its key, its origin and what is
+    /// allowed.
     pub fn new(layers: &Layers) -> Result<Self, ConfigError> {
         whole_secrets(layers)?;
         let schedule = schedule(layers)?;
@@ -231,7 +232,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The plan of these settings for a list of `codes`, `watched` of which are refreshed more often.
+    /// Returns the plan for a list of `codes`, `watched` of which are refreshed more often.
     #[must_use]
     pub fn plan(&self, codes: usize, watched: usize, calling: Calling) -> Plan {
         Plan {
@@ -249,7 +250,7 @@ impl Settings {
         }
     }
 
-    /// How the account may be asked, before the broker says otherwise.
+    /// Returns the way of calling that the account allows, until the broker shows otherwise.
     #[must_use]
     pub fn calling(&self) -> Calling {
         match self.kis.environment {
@@ -259,7 +260,7 @@ impl Settings {
     }
 }
 
-/// A secret is taken as it is or not at all; of other values blanks around them are no part.
+/// Refuses secrets with blanks around them. Other values are trimmed, but secrets never are.
 fn whole_secrets(layers: &Layers) -> Result<(), ConfigError> {
     let is_cut = |key: &&Key| key.is_secret && layers.has_blanks_around(key.name);
     match KEYS.iter().find(is_cut) {
@@ -273,7 +274,8 @@ fn whole_secrets(layers: &Layers) -> Result<(), ConfigError> {
 fn schedule(layers: &Layers) -> Result<ScheduleSettings, ConfigError> {
     let interval = layers.duration("schedule.interval", "1s", "1h")?;
     let seconds = interval.as_secs();
-    // What a cron expression can say: it begins anew every minute and every hour.
+    // A cron expression starts over every minute and every hour: the interval must divide one of
+    // them.
     let divides = match seconds {
         1..=60 => 60 % seconds == 0,
         _ => seconds.is_multiple_of(60) && 3_600 % seconds == 0,
@@ -365,7 +367,7 @@ fn calendar_file(layers: &Layers) -> Result<Option<PathBuf>, ConfigError> {
     Ok(path)
 }
 
-/// A word alone is a level; a filter names targets with `=`.
+/// Returns the level or filter of the logs. A part without `=` must be a level.
 fn log_level(layers: &Layers) -> Result<String, ConfigError> {
     let levels = ["off", "error", "warn", "info", "debug", "trace"];
     let text = layers.text("log.level");

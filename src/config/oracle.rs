@@ -1,17 +1,18 @@
-//! What must hold of all settings, whatever stands in the files.
+//! Properties of all settings, which must hold for any content of the files.
 
 use std::path::Path;
 
 use super::{Environment, Layers, Origin, Settings, dot_env};
 
-/// What the seeds of the fuzzer have for a secret.
+/// The secret in the seeds of the fuzzer.
 const MARK: &str = "S3CR3T-S3CR3T";
 
-/// A text of fewer characters may stand anywhere by chance.
+/// Shortest secret to look for. A shorter text may occur by chance.
 const SHORTEST: usize = 8;
 
-/// Reads `bytes` as settings file and, behind a line `---`, as `.env`, and panics where a secret
-/// is shown or a refusal says nothing.
+/// Reads `bytes` as a settings file and, after a line `---`, as `.env`.
+///
+/// Panics if a secret is shown or an error has no message.
 pub(crate) fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
@@ -41,14 +42,14 @@ pub(crate) fn check(bytes: &[u8]) {
         }
     }
     for secret in secrets(&layers, text) {
-        // What stands elsewhere too may be shown from there.
+        // A text that also occurs elsewhere may be shown from there.
         if secret.len() >= SHORTEST && text.matches(&secret).count() == 1 {
             assert!(!said.contains(&secret), "{secret:?} is shown: {said}");
         }
     }
 }
 
-/// What must not be shown: found by other means than those of the settings.
+/// Returns the texts that must not be shown, found independently of the settings' own redaction.
 fn secrets(layers: &Layers, text: &str) -> Vec<String> {
     let of = |key: &str| layers.text(key).to_owned();
     let mut secrets = vec![of("kis.app_key"), of("kis.app_secret")];
@@ -60,7 +61,7 @@ fn secrets(layers: &Layers, text: &str) -> Vec<String> {
         let password = login.map(|(login, _)| login.split_once(':').map_or(login, |pair| pair.1));
         secrets.extend(password.map(str::to_owned));
     }
-    // A file that cannot be read at all is in no layer.
+    // A file that cannot be parsed is in no layer.
     let is_secret = |line: &&str| {
         line.split_once('=').is_some_and(|(name, value)| {
             let name = name.trim().to_lowercase();

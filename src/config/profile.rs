@@ -1,11 +1,11 @@
-//! How fast the broker may be asked, by account.
+//! Call rates by kind of account.
 
 use super::layers::Layers;
 use super::{ConfigError, KisEnvironment};
 use sise_kis::host;
 use sise_pace::Rate;
 
-/// The broker's caps and what sise keeps to below them (contract chapter 3).
+/// The broker's cap for a kind of account, and the default rate below it (contract chapter 3).
 struct Profile {
     name: &'static str,
     cap: u32,
@@ -17,7 +17,7 @@ const REAL: Profile = Profile {
     name: "a real account",
     cap: 18,
     per_second: 15.0,
-    // Two, so that a wake-up that comes late costs nothing.
+    // Two, so that a late wake-up costs no throughput.
     burst: 2,
 };
 const PAPER: Profile = Profile {
@@ -33,7 +33,7 @@ const NEW_CUSTOMER: Profile = Profile {
     burst: 1,
 };
 
-/// The most that makes sense, for a broker that is simulated.
+/// Highest rate that makes sense, for a simulated broker.
 const FASTEST: f64 = 100_000.0;
 
 pub(super) fn rate(
@@ -45,7 +45,7 @@ pub(super) fn rate(
     let profile = match environment {
         KisEnvironment::Real if is_new_customer => NEW_CUSTOMER,
         KisEnvironment::Real => REAL,
-        // The limit of the first days does not hold for paper accounts.
+        // The limit for new customers does not apply to paper accounts.
         KisEnvironment::Paper => PAPER,
     };
     let per_second = layers
@@ -73,8 +73,8 @@ pub(super) fn rate(
         return Err(layers.refuse(
             "kis.rate_per_second",
             &format!(
-                "the broker allows {} {} calls in any second; with a burst of {} at most {} a \
-                 second keep to that",
+                "the broker allows {} {} calls in any second; with a burst of {}, that is at most \
+                 {} a second",
                 profile.name,
                 profile.cap,
                 profile.burst,
@@ -82,8 +82,8 @@ pub(super) fn rate(
             ),
         ));
     }
-    // A host of one's own has a limit of one's own. Timers wake once a millisecond at best, so a
-    // high rate needs room for what falls due together.
+    // Another host, such as a simulator, has its own limit. Timers wake at most once a millisecond,
+    // so a high rate needs a burst for the calls that fall due together.
     let burst = (per_second / 50.0).ceil().clamp(2.0, 2_000.0);
     #[expect(
         clippy::cast_possible_truncation,

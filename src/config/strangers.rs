@@ -1,4 +1,4 @@
-//! Variables that look like settings and are none.
+//! Variables that look like settings of sise but are not.
 
 use strsim::damerau_levenshtein;
 
@@ -6,17 +6,18 @@ use super::ConfigError;
 use super::keys::KEYS;
 use super::layers::{CONFIG, Environment, Origin};
 
-/// Letters in which a name differs from the one that is meant.
+/// Largest edit distance at which a name is taken for a typo of a setting.
 const SLIPS: usize = 2;
 
-/// How the variables begin that Kubernetes gives every container for services of these names.
+/// Prefixes of the variables that Kubernetes sets for services named `redis` or `sise`.
 const OF_SERVICES: [&str; 4] = ["REDIS_SERVICE_", "REDIS_PORT", "SISE_SERVICE_", "SISE_PORT"];
 
-/// From the name of a variable to where it stands.
+/// Makes the origin of a variable from its name.
 type MakeOrigin = fn(String) -> Origin;
 
-/// What variables there are of which sise has none, beside the ones that it has. One that is nearly
-/// a setting which nobody set is refused: it is that setting. Of others a sentence is returned.
+/// Looks for variables that resemble settings of sise, and returns a note about each.
+///
+/// A name that is a typo of a setting that is not set is refused instead.
 pub(super) fn look(layers: [(&Environment, MakeOrigin); 2]) -> Result<Vec<String>, ConfigError> {
     let known: Vec<String> = KEYS
         .iter()
@@ -43,7 +44,7 @@ pub(super) fn look(layers: [(&Environment, MakeOrigin); 2]) -> Result<Vec<String
             let slips = |known: &&String| damerau_levenshtein(&plain(known), &plain(&upper));
             let nearest = known.iter().min_by_key(slips);
             let nearest = nearest.filter(|known| slips(known) <= SLIPS);
-            // What goes on without a sign may be any program's, if it is near none.
+            // Without a separator, as in KISMET, the name may be any program's unless it is a typo.
             if !behind.starts_with('_') && nearest.is_none() {
                 continue;
             }
@@ -63,14 +64,14 @@ pub(super) fn look(layers: [(&Environment, MakeOrigin); 2]) -> Result<Vec<String
     Ok(notes)
 }
 
-/// A name without what is easily forgotten.
+/// Returns a name without underscores, which are easily forgotten.
 fn plain(name: &str) -> String {
     name.replace('_', "")
 }
 
 fn note(name: &str, origin: &Origin, nearest: Option<&String>, known: &[String]) -> String {
     let words = |name: &str| -> Vec<String> { name.split('_').map(str::to_owned).collect() };
-    // KIS_SECRET is KIS_APP_SECRET.
+    // For example, KIS_SECRET was meant as KIS_APP_SECRET.
     let is_part = |known: &&String| {
         let known = words(known);
         words(name).iter().all(|word| known.contains(word))
@@ -78,12 +79,12 @@ fn note(name: &str, origin: &Origin, nearest: Option<&String>, known: &[String])
     let hint = match (nearest, known.iter().find(is_part)) {
         (Some(meant), _) => format!("{meant} is set, too, and counts"),
         (None, _) if name.starts_with("REDIS_") => {
-            "host, user, password and database stand in REDIS_URL".to_owned()
+            "host, user, password and database belong in REDIS_URL".to_owned()
         }
         (None, Some(meant)) => format!("did you mean {meant}?"),
-        (None, None) => "`sise config` lists what there is".to_owned(),
+        (None, None) => "`sise config` lists all settings".to_owned(),
     };
-    format!("{origin} is no setting of sise and is ignored: {hint}")
+    format!("{origin} is not a setting of sise and is ignored: {hint}")
 }
 
 #[cfg(test)]
@@ -135,16 +136,16 @@ mod tests {
     fn a_variable_of_another_program_is_named() {
         for (name, hint) in [
             ("KIS_ACCOUNT_NO", "`sise config` lists"),
-            ("REDIS_PASSWORD", "stand in REDIS_URL"),
+            ("REDIS_PASSWORD", "belong in REDIS_URL"),
             ("SISE_HOME", "`sise config` lists"),
             ("KIS_SECRET", "did you mean KIS_APP_SECRET?"),
             ("KIS_KEY", "did you mean KIS_APP_KEY?"),
             ("KIS-KEY", "did you mean KIS_APP_KEY?"),
-            ("redis.password", "stand in REDIS_URL"),
+            ("redis.password", "belong in REDIS_URL"),
         ] {
             let notes = looked(&[(name, "hunter2")]).unwrap();
             assert_eq!(notes.len(), 1, "{notes:?}");
-            assert!(notes[0].starts_with(&format!("environment {name} is no setting")));
+            assert!(notes[0].starts_with(&format!("environment {name} is not a setting")));
             assert!(
                 notes[0].contains(hint) && !notes[0].contains("hunter2"),
                 "{notes:?}"

@@ -210,7 +210,7 @@ fn a_broken_file_is_named_with_its_line_and_no_secret() {
         ("[kis]\napp_secret = \"hunter2\n", "line 2"),
         (
             "[kis]\napp_secret = 123456789\n",
-            "kis.app_secret must stand in quotes",
+            "kis.app_secret must be in quotes",
         ),
         ("[store]\nttl = [1]\n", "store.ttl must be one value"),
         ("[store]\nlife = \"1s\"\n", "unknown setting store.life"),
@@ -320,7 +320,7 @@ fn the_commented_file_shows_every_default() {
     let uncommented: String = text
         .lines()
         .filter_map(|line| match line.strip_prefix("#") {
-            // A line of prose has a blank behind the mark, a setting has not.
+            // A line of prose has a blank after the `#`, a setting does not.
             Some(line) if line.starts_with(' ') || line.is_empty() => None,
             Some(line) => Some(line),
             None => Some(line),
@@ -356,11 +356,11 @@ fn a_settings_file_is_taken_as_it_stands_or_refused_with_its_line() {
         ),
         (
             "[kis]\n\napp_key = 36\n",
-            "line 3: kis.app_key must stand in quotes",
+            "line 3: kis.app_key must be in quotes",
         ),
         (
             "[schedule]\nreload_at = 08:20:00\n",
-            "line 2: schedule.reload_at must stand in quotes",
+            "line 2: schedule.reload_at must be in quotes",
         ),
         (
             "[universe]\nfile = [\"a\"]\n",
@@ -393,7 +393,7 @@ fn one_setting_by_two_names_and_a_secret_with_blanks_are_refused() {
         error.contains("KIS_ENV") && error.contains("SISE__KIS__ENV"),
         "{error}"
     );
-    assert!(error.contains("leave one of them"), "{error}");
+    assert!(error.contains("keep only one of them"), "{error}");
     let same = [("KIS_ENV", "paper"), ("SISE__KIS__ENV", "paper")];
     assert_eq!(
         settings(&same).unwrap().kis.environment,
@@ -407,7 +407,7 @@ fn one_setting_by_two_names_and_a_secret_with_blanks_are_refused() {
         assert!(error.contains("without a blank or a line end"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
-    // What is no secret is known by its words, and blanks are none.
+    // Values that are not secret are trimmed.
     assert_eq!(
         settings(&[("SISE__STORE__TTL", " 90s ")])
             .unwrap()

@@ -1,4 +1,4 @@
-//! The stock list: where it comes from, and what of it is kept fresh.
+//! Settings of the stock list: its source, and which groups are kept fresh.
 
 use std::path::{Path, PathBuf};
 
@@ -6,14 +6,14 @@ use super::layers::Layers;
 use super::{ConfigError, Settings};
 use sise_domain::Selection;
 
-/// Where the stock list comes from.
+/// Source of the stock list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UniverseSource {
-    /// Master files, CSV file where set, last good copy, shipped list: the first that is good.
+    /// The first good one of: master files, CSV file (if set), last good copy, shipped list.
     Auto,
-    /// The broker's master files, else the last good copy.
+    /// The broker's master files, or else the last good copy.
     Master,
-    /// The CSV file, else the last good copy.
+    /// The CSV file, or else the last good copy.
     Csv,
     /// The last good copy.
     LastGood,
@@ -21,25 +21,26 @@ pub enum UniverseSource {
     Shipped,
 }
 
-/// The stock list.
+/// Settings of the stock list.
 #[derive(Debug, Clone)]
 pub struct UniverseSettings {
     /// Where it comes from.
     pub source: UniverseSource,
-    /// The CSV file, where set.
+    /// The CSV file, if set.
     pub file: Option<PathBuf>,
     /// Which groups are kept.
     pub selection: Selection,
 }
 
 impl Settings {
-    /// Where the stock list comes from, as one text: lists of other origins never judge each
-    /// other.
+    /// Returns the origin of the stock list as one text.
+    ///
+    /// Only lists of the same origin are compared with each other.
     #[must_use]
     pub fn universe_origin(&self) -> String {
         format!(
             "{:?}\n{:?}\n{}",
-            // The copy that is asked for by name is the one that auto keeps.
+            // `last-good` uses the copy that `auto` keeps.
             match self.universe.source {
                 UniverseSource::LastGood => UniverseSource::Auto,
                 source => source,
@@ -49,8 +50,7 @@ impl Settings {
         )
     }
 
-    /// Which account and list sweeps are of, in words that are the same for processes that sweep
-    /// the same.
+    /// Describes account and list of the sweeps. Processes that sweep the same have the same text.
     #[must_use]
     pub fn scope(&self) -> String {
         let account = self.kis.environment.as_str();
@@ -59,7 +59,7 @@ impl Settings {
             file,
             selection,
         } = &self.universe;
-        // The folder may be another one on each machine.
+        // The folder may differ between machines.
         let file = file.as_deref().and_then(Path::file_name);
         let file = file.map(|name| name.to_string_lossy());
         let list = match (source, file) {

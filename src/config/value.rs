@@ -1,4 +1,4 @@
-//! From text to value, with a refusal that names key, origin and range.
+//! Parses values. An error names key, origin and allowed range.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -22,7 +22,7 @@ impl Layers {
         text.trim() != text
     }
 
-    /// The text; `None` where it is empty.
+    /// Returns the text of a secret; `None` if it is empty.
     pub(super) fn secret(&self, key: &str) -> Option<SecretString> {
         let text = self.text(key);
         (!text.is_empty()).then(|| text.to_owned().into())
@@ -79,7 +79,7 @@ impl Layers {
             .ok_or_else(|| self.refuse(key, &range("a whole number", &allowed)))
     }
 
-    /// A number; `None` where the setting is empty.
+    /// Returns a number; `None` if the setting is empty.
     pub(super) fn number(
         &self,
         key: &'static str,
@@ -115,7 +115,7 @@ impl Layers {
         })
     }
 
-    /// The error for a value that is not allowed.
+    /// Returns the error for a value that is not allowed.
     pub(super) fn refuse(&self, key: &'static str, allowed: &str) -> ConfigError {
         ConfigError::Value {
             key,
@@ -125,11 +125,11 @@ impl Layers {
         }
     }
 
-    /// A value as people may see it.
+    /// Returns a value as people may see it.
     pub(super) fn shown_value(&self, key: &str) -> String {
         let text = self.text(key);
         let is_secret = Key::of(key).is_some_and(|key| key.is_secret) && !text.is_empty();
-        // A login may stand in any address, where it has no business too.
+        // Any address may hold a login, even one that should not.
         if is_secret || (text.contains("://") && text.contains('@')) {
             redacted(text)
         } else {
@@ -138,14 +138,14 @@ impl Layers {
     }
 }
 
-/// An address of Redis keeps what is no secret; everything else goes.
+/// Redacts a text. Only an address of Redis keeps the parts that are not secret.
 fn redacted(text: &str) -> String {
-    // What is not understood may be a password from beginning to end.
+    // A text that cannot be parsed may be a password from beginning to end.
     let Ok(address) = RedisAddress::parse(text) else {
         return "(set)".to_owned();
     };
-    // Several hosts are too many for the parser below. What is understood has no login behind
-    // its last '@'.
+    // The parser below takes one host only. In an address that was parsed, the login ends at the
+    // last '@'.
     if address.is_of_many()
         && let Some((scheme, rest)) = text.split_once("://")
     {
@@ -159,7 +159,7 @@ fn redacted(text: &str) -> String {
     };
     url.set_fragment(None);
     if url.password().is_some() {
-        // It fails only for addresses that cannot have a login.
+        // This fails only for addresses that cannot have a login.
         let _ = url.set_password(Some("(redacted)"));
     }
     url.set_query(None);

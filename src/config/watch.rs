@@ -1,16 +1,16 @@
-//! Codes that are refreshed more often than the rest.
+//! Settings of the watched codes, which are refreshed more often than the rest.
 
 use std::time::Duration;
 
 use super::layers::Layers;
 use super::{ConfigError, Origin, ScheduleSettings};
 
-/// Codes that are refreshed more often than the rest.
+/// Settings of the watched codes, which are refreshed more often than the rest.
 #[derive(Debug, Clone, Copy)]
 pub struct WatchSettings {
     /// Time between the starts of two passes over them.
     pub interval: Duration,
-    /// How many of the codes that are read most join them.
+    /// Number of most-read codes that are watched in addition to the lists.
     pub hottest: usize,
 }
 
@@ -20,7 +20,7 @@ pub(super) fn watch(
 ) -> Result<WatchSettings, ConfigError> {
     let mut interval = layers.duration("watch.interval", "1s", "1h")?;
     if layers.origin("watch.interval") == Some(&Origin::Default) {
-        // Who sweeps every few seconds and watches nothing need not know of it.
+        // A short schedule.interval alone must not require watch.interval to be set, too.
         interval = interval.min(schedule.interval);
     }
     if interval > schedule.interval {

@@ -1,4 +1,4 @@
-//! Trades that are not written: each is counted, and said now and then.
+//! Trades that are not written: each is counted, and some are logged.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use sise_domain::{Quote, Symbol};
 
-/// They are said of this often at most.
+/// Shortest time between two log lines of one kind.
 const APART: Duration = Duration::from_secs(60);
 
-/// Counts them.
+/// Counts and logs dropped trades.
 #[derive(Debug, Default)]
 pub(super) struct Dropped {
     older: Seldom,
@@ -18,48 +18,48 @@ pub(super) struct Dropped {
 }
 
 impl Dropped {
-    /// Notes so many that are older than what stands, the last of them of `code`.
+    /// Notes `count` trades that are older than the stored price; the last of them is of `code`.
     pub(super) fn older(&mut self, count: usize, code: Symbol) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         counter!("sise_feed_dropped_total", "reason" => "older").increment(count);
         if let Some(trades) = self.older.due(count) {
             tracing::info!(
                 %code, trades,
-                "trades of the live feed were not written: newer prices of their codes stand"
+                "trades of the live feed were not written: the store has newer prices of their codes"
             );
         }
     }
 
-    /// Notes one of a time at which there are no trades.
+    /// Notes a trade at a time at which there are no trades.
     pub(super) fn out_of_session(&mut self, quote: &Quote) {
         counter!("sise_feed_dropped_total", "reason" => "out_of_session").increment(1);
         if let Some(trades) = self.out_of_session.due(1) {
             let (code, at) = (quote.stock_code, quote.timestamp);
             tracing::warn!(
                 %code, %at, trades,
-                "trades of the live feed were not written: by the trading calendar there are none \
-                 at their time"
+                "trades of the live feed were not written: by the trading calendar there is no \
+                 trading at their time"
             );
         }
     }
 
-    /// Whether it was said a moment ago that some are older.
+    /// Whether older trades were logged within the last minute.
     #[cfg(test)]
     pub(super) fn has_said_older(&mut self) -> bool {
         self.older.due(0).is_none()
     }
 }
 
-/// What is not said every time.
+/// A limiter for log lines, with a count of what was not logged.
 #[derive(Debug, Default)]
 struct Seldom {
     said_at: Option<Instant>,
-    /// Those since then.
+    /// Trades since the last log line.
     more: u64,
 }
 
 impl Seldom {
-    /// How many are to be said now; `None` where some were said a moment ago.
+    /// Returns how many trades to log now, or `None` if some were logged a moment ago.
     fn due(&mut self, count: u64) -> Option<u64> {
         let now = Instant::now();
         self.more = self.more.saturating_add(count);

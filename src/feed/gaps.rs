@@ -1,4 +1,4 @@
-//! Gaps that follow one another fast are told together.
+//! Gaps in quick succession are reported together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,11 +8,13 @@ use tokio::time::Instant;
 use sise_domain::Symbol;
 use sise_port::{Gap, GapReason};
 
-/// Gaps of one reason are told this often at most: where every frame is unreadable there are hundreds a
-/// second, and whoever hears of them can do no more than ask for the prices again.
+/// Shortest time between two reports for one reason.
+///
+/// If every frame is unreadable, there are hundreds of gaps a second, and all that a receiver can
+/// do is to ask for the prices again.
 const APART: Duration = Duration::from_secs(1);
 
-/// Gaps that wait to be told.
+/// Gaps that wait to be reported.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
     held: BTreeMap<GapReason, Held>,
@@ -25,7 +27,7 @@ struct Held {
 }
 
 impl Gaps {
-    /// Takes one in.
+    /// Adds a gap.
     pub(super) fn note(&mut self, gap: &Gap, now: Instant) {
         let fresh = || Held {
             codes: BTreeSet::new(),
@@ -35,13 +37,13 @@ impl Gaps {
         held.codes.extend(gap.codes.iter());
     }
 
-    /// When there is something to tell next.
+    /// Returns when the next report is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let waiting = self.held.values().filter(|held| !held.codes.is_empty());
         waiting.map(|held| held.due).min()
     }
 
-    /// What is to be told now.
+    /// Returns the gaps to report now.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<Gap> {
         let mut due = Vec::new();
         for (reason, held) in &mut self.held {
@@ -81,7 +83,7 @@ mod tests {
             gaps.note(&gap(GapReason::Unreadable, code), start);
         }
         assert_eq!(gaps.take_due(start), []);
-        // Another reason has its own turn.
+        // Each reason has its own interval.
         gaps.note(&gap(GapReason::Lost, "000030"), start);
         assert_eq!(gaps.take_due(start), [gap(GapReason::Lost, "000030")]);
         assert_eq!(gaps.next_due(), Some(start + APART));

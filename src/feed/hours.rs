@@ -1,15 +1,16 @@
-//! When the exchange trades at all: what is told of another time is an expected match or damaged,
-//! whatever it says of itself.
+//! The hours in which the exchange trades at all.
+//!
+//! A trade reported for any other time is an expected match or damaged, whatever the record says.
 
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::AFTER_CLOSE;
 use sise_domain::{Calendar, Phase, Venue};
 
-/// The last trades before the closing auction may have a time just after its start.
+/// The last trades before the closing auction may be stamped just after its start.
 const STRAGGLING: TimeDelta = TimeDelta::seconds(5);
 
-/// Whether there can be a trade of the exchange at this time of its own.
+/// Whether the exchange can have a trade at `at`, in local time.
 pub(super) fn has_trades(calendar: &Calendar, at: NaiveDateTime) -> bool {
     calendar.phases(Venue::Krx, at.date()).iter().any(|span| {
         let since_start = at - span.start.naive_local();
@@ -17,7 +18,7 @@ pub(super) fn has_trades(calendar: &Calendar, at: NaiveDateTime) -> bool {
         let has_begun = since_start >= TimeDelta::zero();
         match span.phase {
             Phase::Regular => has_begun && since_end < STRAGGLING,
-            // Its only trades are those of the cross at its end.
+            // The only trades are those of the cross at the end of the phase.
             Phase::ClosingAuction => (TimeDelta::zero()..=AFTER_CLOSE).contains(&since_end),
             Phase::PostClosePrice | Phase::SinglePrice | Phase::AfterMarket => {
                 has_begun && since_end <= AFTER_CLOSE
@@ -44,7 +45,7 @@ mod tests {
             ("2026-11-20 12:00:00", true),
             ("2026-11-20 15:19:59", true),
             ("2026-11-20 15:20:00", true),
-            // The closing auction has none before its cross.
+            // The closing auction has no trades before its cross.
             ("2026-11-20 15:20:10", false),
             ("2026-11-20 15:29:59", false),
             ("2026-11-20 15:30:00", true),
@@ -54,7 +55,7 @@ mod tests {
             ("2026-11-20 15:45:00", true),
             ("2026-11-20 18:30:00", true),
             ("2026-11-20 20:30:00", false),
-            // A Saturday, a holiday, and days that begin late.
+            // A Saturday, a holiday, and a day that begins late.
             ("2026-11-21 10:00:00", false),
             ("2026-12-25 10:00:00", false),
             ("2026-11-19 09:30:00", false),
@@ -65,7 +66,7 @@ mod tests {
             ("2026-11-23 15:25:00", true),
             ("2026-11-23 16:25:00", false),
             ("2026-11-23 16:30:20", true),
-            // The evening of before September 2026.
+            // The evening session before September 2026.
             ("2026-09-11 16:10:00", true),
             ("2026-09-11 18:00:20", true),
             ("2026-09-11 19:00:00", false),

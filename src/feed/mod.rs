@@ -1,5 +1,7 @@
-//! The live feed: the trades of the watched codes go to the store as they happen, and where some
-//! may have been missed the codes are named, so that their prices are asked for at once.
+//! The live feed: trades of the watched codes go to the store as they happen.
+//!
+//! If trades may have been missed, the feed reports their codes, so that their prices are asked for
+//! at once.
 
 mod dropped;
 mod gaps;
@@ -33,93 +35,95 @@ use hours::has_trades;
 pub use traded::Traded;
 use writer::Writer;
 
-/// Trades that wait to be written at most: a second of the busiest codes.
+/// Most trades that wait to be written: a second of the busiest codes.
 const QUEUE: usize = 4_096;
 
 /// Trades taken from the queue at once.
 const DRAINED: usize = 512;
 
-/// Gaps that a listener may be behind; who is further behind hears that it is.
+/// Gaps that a listener may lag behind; one that lags further is told so.
 const GAPS: usize = 64;
 
-/// How often it is looked whether there is to be a feed, and of which codes, at the most.
+/// Longest time between two checks of whether the feed should run, and for which codes.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// A leader leaves the app key's only session to the next for so long: who connects before it is
-/// closed is locked out for a minute.
+/// Pause of a new leader before it connects.
+///
+/// The app key has only one session. A connection made before the old leader has closed its session
+/// is locked out for a minute.
 const HANDOVER: Duration = Duration::from_secs(2);
 
-/// While there is no feed it is looked this often whether there is to be one.
+/// Time between two checks while the feed is off.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Registering takes a few seconds, which are better before the open than after it.
+/// Registration takes a few seconds and should be done before the open.
 const BEFORE_OPEN: TimeDelta = TimeDelta::seconds(30);
 
-/// The closing cross may come up to half a minute late.
+/// The closing cross may be up to half a minute late.
 const AFTER_CLOSE: TimeDelta = TimeDelta::seconds(60);
 
-/// Told of quotes that were written just now.
+/// Callback for quotes that were just written.
 pub type Observe = Arc<dyn Fn(&[Quote]) + Send + Sync>;
 
-/// Told which codes are streamed now.
+/// Callback for the codes that are streamed now.
 pub type Registered = Arc<dyn Fn(&[Symbol]) + Send + Sync>;
 
-/// How the feed works.
+/// Settings of the feed.
 #[derive(Debug, Clone, Copy)]
 pub struct Manner {
-    /// Codes that are streamed at most.
+    /// Most codes that are streamed.
     pub registrations: usize,
-    /// Least time between two writes of one code; zero writes every trade.
+    /// Shortest time between two writes of one code; zero writes every trade.
     pub write_interval: Duration,
-    /// How often the watched codes are looked up.
+    /// How often the watched codes are read.
     pub look: Duration,
-    /// Life of a price.
+    /// Lifetime of a price.
     pub ttl: Duration,
 }
 
-/// What a feed works with.
+/// The parts a feed works with.
 pub struct Parts {
-    /// Where trades come from.
+    /// The source of trades.
     pub source: Arc<dyn TickSource>,
-    /// Where their prices go, as the leader's where there is one.
+    /// The store that prices are written to, with the leader's fencing token if there is a leader.
     pub store: Arc<dyn PriceStore>,
-    /// Which codes are wanted.
+    /// The codes that are wanted.
     pub watched: Arc<dyn WatchedCodes>,
-    /// This process among those that may lead; `None` where it is alone.
+    /// This process as a candidate for leadership; `None` if it runs alone.
     pub candidate: Option<Arc<Candidate>>,
-    /// Says whether there are trades.
+    /// The trading calendar.
     pub calendar: Arc<ArcSwap<Calendar>>,
-    /// Tells the time.
+    /// The clock.
     pub clock: Clock,
-    /// The calendar is not asked.
+    /// Streams at any time, without asking the calendar.
     pub always_open: bool,
-    /// How it works.
+    /// Settings of the feed.
     pub manner: Manner,
-    /// Told of gaps, for all who follow the store.
+    /// Publishes gaps to all processes that follow the store.
     pub changes: Arc<dyn Changes>,
-    /// Told of what is written.
+    /// Called with quotes that were written.
     pub observe: Observe,
-    /// Told which codes are live.
+    /// Called with the codes that are live.
     pub registered: Registered,
 }
 
-/// What the broker makes room for.
+/// The room that the broker has for registrations.
 #[derive(Debug, Clone)]
 struct Room {
-    /// Codes at most.
+    /// Most codes.
     most: usize,
-    /// Codes that it does not stream in this session: others get their places.
+    /// Codes that the broker refuses in this session; other codes get their places.
     refused: BTreeSet<Symbol>,
 }
 
-/// Follows the watched codes.
+/// The live feed, which follows the watched codes.
 pub struct Feed {
     parts: Parts,
     gaps: broadcast::Sender<Gap>,
 }
 
 impl Feed {
-    /// A feed of `parts`.
+    /// Creates a feed of `parts`.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self {
@@ -128,20 +132,20 @@ impl Feed {
         }
     }
 
-    /// Where gaps are told from now on.
+    /// Returns a receiver of the gaps from now on.
     #[must_use]
     pub fn gaps(&self) -> broadcast::Receiver<Gap> {
         self.gaps.subscribe()
     }
 
-    /// Works under `tasks`.
+    /// Runs the feed under `tasks`.
     pub fn start(self, tasks: &Tasks) {
         let this = Arc::new(self);
         tasks.lasting("feed", move |stop| Arc::clone(&this).run(stop));
     }
 
     async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), String> {
-        // Nothing is streamed yet, whatever a run that broke off had.
+        // Nothing is streamed yet, even if an earlier run broke off while it streamed.
         (self.parts.registered)(&[]);
         gauge!("sise_feed_connected").set(0);
         let (wants, wanted) = watch::channel(Arc::<[Symbol]>::from([]));
@@ -164,21 +168,21 @@ impl Feed {
         }
     }
 
-    /// Tells of gaps whoever follows the store, in any process.
+    /// Publishes gaps to all processes that follow the store.
     async fn tell_gaps(&self, mut gaps: broadcast::Receiver<Gap>, stop: &CancellationToken) {
         while let Some(gap) = stop.run_until_cancelled(gaps.recv()).await {
             let Ok(gap) = gap else {
-                // Behind by so many that those which are left say it all.
+                // So far behind that the remaining gaps cover everything.
                 continue;
             };
             let change = Change::Gap(gap.codes.to_vec());
             if let Err(error) = self.parts.changes.tell(&change).await {
-                tracing::debug!(%error, "a gap of the live feed is not told of");
+                tracing::debug!(%error, "a gap of the live feed was not published");
             }
         }
     }
 
-    /// Keeps what is wanted at the watched codes.
+    /// Keeps the wanted codes equal to the watched codes.
     async fn follow(
         &self,
         wants: &watch::Sender<Arc<[Symbol]>>,
@@ -202,7 +206,7 @@ impl Feed {
                     None => return,
                     Some(Ok(codes)) => known = codes,
                     Some(Err(error)) => {
-                        tracing::debug!(%error, "the watched codes cannot be read; the feed goes on with the last ones");
+                        tracing::debug!(%error, "the watched codes cannot be read; the feed keeps the last ones");
                     }
                 }
                 let Room { most, refused } = room.borrow_and_update().clone();
@@ -232,13 +236,14 @@ impl Feed {
                 () = stop.cancelled() => return,
                 () = sleep_until(again) => {}
                 changed = room.changed() => if changed.is_err() { return },
-                // Who leads no more leaves the app key to who does, at once.
+                // A process that loses leadership must release the app key to the new leader at
+                // once.
                 () = changed(&mut posts) => {}
             }
         }
     }
 
-    /// Whether this process is to stream: it leads, and there are trades.
+    /// Whether this process should stream: it leads, and there are trades now.
     fn is_on(&self) -> bool {
         let leads = |candidate: &Arc<Candidate>| match candidate.post() {
             Post::Leads { taken, .. } => taken.elapsed() >= HANDOVER,
@@ -254,7 +259,7 @@ impl Feed {
             && (self.parts.always_open || is_session((self.parts.clock)()))
     }
 
-    /// Writes what comes, and tells of gaps.
+    /// Writes incoming trades and reports gaps.
     async fn take(
         &self,
         mut hears: mpsc::Receiver<Told>,
@@ -284,7 +289,7 @@ impl Feed {
             let batch = writer.take_due(Instant::now());
             self.write(batch, &mut writer).await;
         }
-        // The last trade of each code is worth a write, whatever the interval.
+        // On stop, the last trade of each code is written regardless of the interval.
         let batch = writer.take_all();
         self.write(batch, &mut writer).await;
     }
@@ -292,7 +297,7 @@ impl Feed {
     fn tell_gap(&self, gap: Gap) {
         let (reason, codes) = (gap.reason, gap.codes.len());
         tracing::info!(%reason, codes, "trades may have been missed; the prices are asked for");
-        // Nobody may be there to hear it.
+        // Fails only if there is no listener.
         let _ = self.gaps.send(gap);
     }
 
@@ -308,7 +313,7 @@ impl Feed {
             }
             Told::Registered(codes) => {
                 if codes.is_empty() {
-                    // There may be room for more, and for others, in the next session.
+                    // The next session may have room for more codes, and for others.
                     says.send_replace(self.all_room());
                 }
                 (self.parts.registered)(&codes);
@@ -324,7 +329,7 @@ impl Feed {
         }
     }
 
-    /// Whether there are trades at the time of this one. A trial takes them at any.
+    /// Whether trades are possible at the time of this one; with `always_open` they always are.
     fn can_have_happened(&self, quote: &Quote) -> bool {
         self.parts.always_open || has_trades(&self.parts.calendar.load(), quote.timestamp)
     }
@@ -345,17 +350,17 @@ impl Feed {
                 counter!("sise_feed_written_total").increment(written);
                 (self.parts.observe)(&batch);
             }
-            // Another process leads, and its trades are as new; or the prices are of another broker.
+            // Another process leads and has the same trades, or the prices are from another broker.
             Err(StoreError::Superseded { .. } | StoreError::OtherBroker { .. }) => writer.clear(),
             Err(error) => {
-                tracing::debug!(%error, "trades were not written; the next ones will be");
+                tracing::debug!(%error, "trades were not written; trying again");
                 writer.give_back(batch, Instant::now());
             }
         }
     }
 }
 
-/// Waits for a change of the lead; for ever where nobody else can lead.
+/// Waits for a change of leadership; never returns if no other process can lead.
 async fn changed(posts: &mut Option<watch::Receiver<Post>>) {
     if let Some(posts) = posts
         && posts.changed().await.is_ok()

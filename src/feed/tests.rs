@@ -12,7 +12,7 @@ use sise_store::MemoryStore;
 
 const TTL: Duration = Duration::from_secs(120);
 
-/// A stream that does as the test says.
+/// A tick source that is scripted by the test.
 #[derive(Default)]
 struct Script {
     told: Mutex<Option<mpsc::Sender<Told>>>,
@@ -74,7 +74,7 @@ fn code(number: usize) -> Symbol {
 }
 
 impl Scene {
-    /// A feed of twenty watched codes with ten places, which begins at this time of a trading day.
+    /// Starts a feed of twenty watched codes with ten places, at this time of a trading day.
     async fn at(hour: u32, minute: u32, second: u32) -> Self {
         Self::with((hour, minute, second), false).await
     }
@@ -196,7 +196,7 @@ async fn trades_are_written_at_once_and_then_the_last_of_each_interval() {
     assert_eq!(scene.volume(1).await, Some(1));
     sleep(Duration::from_millis(500)).await;
     assert_eq!(scene.volume(1).await, Some(8));
-    // What waits at the end is written.
+    // Trades that still wait are written at the end.
     scene.script.tell(Scene::trade(1, 9)).await;
     let store = Arc::clone(&scene.store);
     scene.end().await;

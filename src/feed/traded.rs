@@ -1,4 +1,4 @@
-//! When a trade of each code was written last.
+//! The last time at which a trade of each code was written.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use sise_domain::{Quote, Symbol};
 
-/// Tells which codes are live, so that their prices need not be asked for beside the feed.
+/// Knows which codes are live, so that their prices need not be asked for in addition to the feed.
 #[derive(Debug, Default)]
 pub struct Traded {
     at: Mutex<HashMap<Symbol, Instant>>,
@@ -30,7 +30,7 @@ impl Traded {
     }
 
     fn at(&self) -> MutexGuard<'_, HashMap<Symbol, Instant>> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is fine.
         self.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

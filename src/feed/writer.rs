@@ -1,5 +1,6 @@
-//! Which trades are written, and when: of one code no more often than the interval allows, and the
-//! last one always.
+//! Which trades are written, and when.
+//!
+//! Each code is written no more often than the interval allows, and its last trade always is.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,23 +11,23 @@ use tokio::time::Instant;
 use super::dropped::Dropped;
 use sise_domain::{Quote, Symbol};
 
-/// A store that failed is tried again after this time at the earliest.
+/// Shortest pause before a store that failed is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// Trades kept at most while every one is written and the store is away.
+/// Most trades kept if every trade is to be written and the store is unreachable.
 const MOST: usize = 4_096;
 
 /// Trades on their way to the store.
 #[derive(Debug)]
 pub(super) struct Writer {
     interval: Duration,
-    /// In the order in which they came; of one code more than one only where every one is written.
+    /// In order of arrival. A code occurs more than once only if every trade is written.
     waiting: Vec<Quote>,
-    /// When each code may be written again.
+    /// The earliest next write of each code.
     due: HashMap<Symbol, Instant>,
-    /// The store failed: nothing before that.
+    /// After a failure of the store, nothing is written before this.
     not_before: Option<Instant>,
-    /// What is not written.
+    /// Counts and logs trades that are not written.
     pub(super) dropped: Dropped,
 }
 
@@ -41,7 +42,7 @@ impl Writer {
         }
     }
 
-    /// Takes a trade.
+    /// Adds a trade.
     pub(super) fn note(&mut self, quote: Quote) {
         if !self.interval.is_zero() {
             let code = quote.stock_code;
@@ -55,14 +56,14 @@ impl Writer {
             }
         }
         if self.waiting.len() >= MOST {
-            // The store is away: the oldest is worth the least.
+            // The store is unreachable, and the oldest trade is worth the least.
             counter!("sise_feed_dropped_total", "reason" => "unwritten").increment(1);
             self.waiting.remove(0);
         }
         self.waiting.push(quote);
     }
 
-    /// When something is to be written next; `now` for what is due already.
+    /// Returns when the next write is due, or `now` if one is due already.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
         let due = |quote| self.due_of(quote).unwrap_or(now);
         let due = self.waiting.iter().map(due).min()?;
@@ -72,7 +73,7 @@ impl Writer {
         )
     }
 
-    /// What is to be written now.
+    /// Returns the trades to write now.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<Quote> {
         if self.not_before.is_some_and(|not_before| now < not_before) {
             return Vec::new();
@@ -88,17 +89,17 @@ impl Writer {
         due
     }
 
-    /// All that waits, due or not.
+    /// Returns all waiting trades, due or not.
     pub(super) fn take_all(&mut self) -> Vec<Quote> {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Nothing waits any more.
+    /// Drops all waiting trades.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
     }
 
-    /// The store did not take these.
+    /// Takes back trades that the store did not accept.
     pub(super) fn give_back(&mut self, batch: Vec<Quote>, now: Instant) {
         self.not_before = Some(now + self.interval.max(AGAIN));
         let newer = std::mem::take(&mut self.waiting);
@@ -107,7 +108,7 @@ impl Writer {
         }
     }
 
-    /// When a code may be written; `None` where it never was.
+    /// Returns when a code may be written again, or `None` if it never was.
     fn due_of(&self, quote: &Quote) -> Option<Instant> {
         self.due.get(&quote.stock_code).copied()
     }

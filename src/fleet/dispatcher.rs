@@ -1,4 +1,4 @@
-//! The leader's side: a source that has its batches asked for by whoever has a call to spare.
+//! The leader's side: a source that shares its batches among all processes with spare calls.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,44 +16,44 @@ use sise_domain::{Calling, KrxTime, Symbol};
 use sise_port::clock::Clock;
 use sise_port::{Answer, Answers, Batch, Lead, Postings, QuoteSource, SourceError, Urgency};
 
-/// How often a batch that is waited for is looked after.
+/// Interval at which a batch is checked while its answers are awaited.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// A batch that was not there so often in a row, nor its answers, is lost: Redis came back empty,
-/// or is away.
+/// Number of consecutive checks after which a missing batch counts as lost: Redis lost its data or
+/// is unreachable.
 const LOOKS: u32 = 2;
 
-/// While the store is away, it is looked for this often.
+/// Pause before the store is tried again while it is unreachable.
 const STORE_AGAIN: Duration = Duration::from_millis(500);
 
-/// That work cannot be shared is said this often, not for every batch.
+/// Shortest time between two warnings that work cannot be shared.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
-/// Has batches asked for by all processes that share the work.
+/// Shares batches among all processes that take part.
 pub struct Dispatcher {
     postings: Arc<dyn Postings>,
-    /// Asked by this process where nobody else can be.
+    /// The source of this process, for batches that cannot be shared.
     own: Arc<dyn QuoteSource>,
     candidate: Arc<Candidate>,
     clock: Clock,
     /// Longest wait for the answers to a batch.
     life: Duration,
     ledger: Ledger,
-    /// When it was last said that work could not be shared.
+    /// When the last warning that work could not be shared was logged.
     said_at: Mutex<Option<Instant>>,
 }
 
-/// What became of a batch that was to be shared.
+/// The outcome of a batch that was to be shared.
 enum Shared {
     Answered(Answers),
-    /// It cannot be had that way.
+    /// The batch cannot be answered by sharing, for this reason.
     Lost(String),
     Stopped,
 }
 
 impl Dispatcher {
-    /// A dispatcher that posts the batches of `candidate` to `postings` and asks `own` for those
-    /// that get lost or find nobody for `life`.
+    /// Creates a dispatcher that posts the batches of `candidate` to `postings`. It asks `own` for
+    /// batches that are lost or not answered within `life`.
     #[must_use]
     pub fn new(
         postings: Arc<dyn Postings>,
@@ -73,14 +73,14 @@ impl Dispatcher {
         }
     }
 
-    /// Fetches what the workers hand in, until `stop`.
+    /// Collects finished batches until `stop`.
     pub async fn run(&self, stop: &CancellationToken) {
         while stop.run_until_cancelled(self.fetch()).await.is_some() {}
         self.ledger.close();
         self.withdraw().await;
     }
 
-    /// Settles one batch, if there is one.
+    /// Settles one finished batch, if there is one.
     async fn fetch(&self) {
         self.ledger.until_open().await;
         self.withdraw().await;
@@ -90,18 +90,18 @@ impl Dispatcher {
                 count(if is_first { "answered" } else { "late" });
             }
             Ok(None) => {}
-            // Who waits looks after the batch and hears the same.
+            // The caller that waits for the batch checks on it and sees the same error.
             Err(_) => sleep(STORE_AGAIN).await,
         }
     }
 
-    /// Takes back what nobody waits for, so that no call is spent on it.
+    /// Withdraws abandoned batches, so that no call is spent on them.
     async fn withdraw(&self) {
         let abandoned = self.ledger.take_abandoned();
         if !abandoned.is_empty()
             && let Err(error) = self.postings.withdraw(&abandoned).await
         {
-            tracing::debug!(%error, "batches could not be taken back; their time ends by itself");
+            tracing::debug!(%error, "batches could not be withdrawn; they expire by themselves");
         }
     }
 
@@ -147,15 +147,16 @@ impl Dispatcher {
             if absences < LOOKS && !is_late {
                 continue;
             }
-            // They may have come at the last moment.
+            // The answers may have arrived at the last moment.
             return match entry.answers_now() {
                 Some(answers) => self.answered(symbols, answers, posted_at).await,
-                None => Shared::Lost(trouble.unwrap_or_else(|| "nobody took it".to_owned())),
+                None => Shared::Lost(trouble.unwrap_or_else(|| "no process took it".to_owned())),
             };
         }
     }
 
-    /// What was handed in for a batch; this process asks for what the other one left out.
+    /// Completes the answers to a batch: this process asks for the codes that the other one left
+    /// out.
     async fn answered(
         &self,
         symbols: &[Symbol],
@@ -165,7 +166,7 @@ impl Dispatcher {
         let between = (posted_at, (self.clock)());
         let left_out = account(symbols, &mut answers, between);
         if !left_out.is_empty() {
-            tracing::debug!(codes = left_out.len(), "left out by another process");
+            tracing::debug!(codes = left_out.len(), "another process left out codes");
             let own = self.own.quotes(&left_out, Urgency::Sweep).await;
             answers.answers.extend(own.answers);
             answers.tally.add(own.tally);
@@ -186,9 +187,10 @@ impl Dispatcher {
     }
 }
 
-/// Takes from what was handed in one answer for each of `symbols`, whatever else there is, with
-/// times that can be: what was fetched was fetched `between` the posting and now, whatever the
-/// clock of another machine says. Gives those that were left out.
+/// Reduces the answers to one for each of `symbols`, and returns the symbols without one.
+///
+/// Times of other machines are not trusted: they are clamped to `between`, the time of the posting
+/// and now.
 fn account(symbols: &[Symbol], answers: &mut Answers, between: (KrxTime, KrxTime)) -> Vec<Symbol> {
     let mut given: HashMap<Symbol, Answer> = answers.answers.drain(..).collect();
     let (posted_at, now) = between;
@@ -221,7 +223,7 @@ fn account(symbols: &[Symbol], answers: &mut Answers, between: (KrxTime, KrxTime
 #[async_trait]
 impl QuoteSource for Dispatcher {
     async fn quotes(&self, symbols: &[Symbol], urgency: Urgency) -> Answers {
-        // Whoever waits for an answer does not wait for other processes.
+        // A caller that needs an answer now must not depend on other processes.
         let (Urgency::Sweep, Post::Leads { leader, .. }) = (urgency, self.candidate.post()) else {
             return self.own.quotes(symbols, urgency).await;
         };

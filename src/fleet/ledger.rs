@@ -1,4 +1,4 @@
-//! The batches that this process posted and waits for: each is settled once.
+//! The batches that this process posted and waits for. Each is settled once.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use tokio::sync::{Notify, oneshot};
 
 use sise_port::{Answers, Ticket};
 
-/// All of them.
+/// All open batches.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     state: Mutex<State>,
@@ -18,7 +18,7 @@ pub(super) struct Ledger {
 struct State {
     last: u64,
     waiting: HashMap<u64, Waiting>,
-    /// Posted, and nobody waits for them any more.
+    /// Posted batches whose answers are no longer awaited.
     abandoned: Vec<Ticket>,
     is_closed: bool,
 }
@@ -26,11 +26,11 @@ struct State {
 #[derive(Debug)]
 struct Waiting {
     sender: oneshot::Sender<Answers>,
-    /// Where the batch stands, once it was posted.
+    /// The ticket of the batch, once posted.
     ticket: Option<Ticket>,
 }
 
-/// One of them. Dropped before it is settled, it is abandoned.
+/// An open batch. If dropped before it is settled, it is abandoned.
 #[derive(Debug)]
 pub(super) struct Entry<'a> {
     ledger: &'a Ledger,
@@ -39,7 +39,7 @@ pub(super) struct Entry<'a> {
 }
 
 impl Ledger {
-    /// Opens an entry with a number that no other has.
+    /// Opens an entry with a unique number.
     pub(super) fn open(&self) -> Entry<'_> {
         let (sender, answers) = oneshot::channel();
         let mut state = self.state();
@@ -58,14 +58,14 @@ impl Ledger {
         }
     }
 
-    /// Settles an entry. False where nobody waits for it: it was settled or abandoned before, or
-    /// was never opened here.
+    /// Settles an entry. Returns false if its answers are not awaited: it was already settled or
+    /// abandoned, or was never opened here.
     pub(super) fn settle(&self, number: u64, answers: Answers) -> bool {
         let waiting = self.state().waiting.remove(&number);
         waiting.is_some_and(|waiting| waiting.sender.send(answers).is_ok())
     }
 
-    /// Abandons every entry, and every one that is opened later.
+    /// Abandons all entries, including any opened later.
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.is_closed = true;
@@ -74,14 +74,14 @@ impl Ledger {
         state.abandoned.extend(tickets);
     }
 
-    /// Waits until there is something to wait for.
+    /// Waits until there is an open entry.
     pub(super) async fn until_open(&self) {
         while self.is_empty() {
             self.opened.notified().await;
         }
     }
 
-    /// What was abandoned since this was asked last.
+    /// Takes the tickets abandoned since the last call.
     pub(super) fn take_abandoned(&self) -> Vec<Ticket> {
         std::mem::take(&mut self.state().abandoned)
     }
@@ -92,7 +92,7 @@ impl Ledger {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is safe to use.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,7 +102,7 @@ impl Entry<'_> {
         self.number
     }
 
-    /// It stands there from now on.
+    /// Records that the batch was posted.
     pub(super) fn posted(&self, ticket: Ticket) {
         let mut state = self.ledger.state();
         match state.waiting.get_mut(&self.number) {
@@ -111,12 +111,12 @@ impl Entry<'_> {
         }
     }
 
-    /// Waits for the answers; `None` where it was abandoned with the whole ledger.
+    /// Waits for the answers; `None` if the whole ledger was closed.
     pub(super) async fn answers(&mut self) -> Option<Answers> {
         (&mut self.answers).await.ok()
     }
 
-    /// The answers, if they are there.
+    /// Returns the answers if they have arrived.
     pub(super) fn answers_now(&mut self) -> Option<Answers> {
         self.answers.try_recv().ok()
     }
@@ -169,7 +169,7 @@ mod tests {
         ledger.until_open().await;
         assert!(!ledger.settle(number, Answers::default()), "late");
         assert_eq!(ledger.take_abandoned(), [ticket("1")]);
-        // One that was never posted leaves nothing to withdraw.
+        // An entry that was never posted leaves nothing to withdraw.
         drop(ledger.open());
         assert_eq!(ledger.take_abandoned(), []);
     }

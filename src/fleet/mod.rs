@@ -1,9 +1,9 @@
-//! Several app keys split a sweep: this process's part in that.
+//! Sharing a sweep among several app keys: the part of this process.
 //!
 //! The leader's sweeper asks the [`Dispatcher`], which posts each batch as shared work and waits
-//! for its answers. The [`Worker`] of every process, the leader's own included, takes as many
-//! batches as the pace of its key allows, so that a fast key takes more than a slow one. Prices are
-//! written by the leader alone.
+//! for its answers. The [`Worker`] of every process, including the leader's, takes as many batches
+//! as the pace of its key allows, so a fast key takes more than a slow one. Only the leader writes
+//! prices.
 
 mod dispatcher;
 mod ledger;
@@ -17,22 +17,22 @@ use sise_net::supervisor::Tasks;
 pub use dispatcher::Dispatcher;
 pub use worker::Worker;
 
-/// Batches of a sweep that are posted at the same time: enough that the fastest worker of many
-/// finds one, few enough that a stop leaves little behind.
+/// Maximum number of posted batches of a sweep: enough that the fastest worker of many always finds
+/// one, few enough that a stop leaves little behind.
 pub const POSTED: u16 = 256;
 
-/// This process among those that share the work.
+/// The part of this process in sharing work.
 #[derive(Debug)]
 pub struct Member {
-    /// Hands the work of this process out while it leads.
+    /// Shares the work of this process while it leads.
     pub dispatcher: Arc<Dispatcher>,
-    /// Takes work.
+    /// Takes shared work.
     pub worker: Worker,
 }
 
 impl Member {
-    /// Takes part under `tasks`. What waits for answers of others is told of a stop at once; what
-    /// this process took is asked for to its end.
+    /// Takes part under `tasks`. On a stop, callers that wait for other processes are released at
+    /// once; batches that this process took are completed.
     pub fn start(self, tasks: &Tasks) {
         let Self { dispatcher, worker } = self;
         tasks.lasting("dispatcher", move |stop| {

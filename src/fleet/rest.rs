@@ -1,4 +1,5 @@
-//! When a worker takes no work: a key that fails at once would otherwise take the most.
+//! Pauses of a worker after failures: a key that fails at once would otherwise take the most
+//! batches.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use sise_port::SourceError;
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// After a batch that came to nothing the worker rests, then tries with one.
+/// After a failed batch the worker pauses, and then tries a single one.
 #[derive(Debug)]
 pub(super) struct Rest {
     pauses: ExponentialBackoff,
@@ -23,7 +24,7 @@ fn pauses() -> ExponentialBackoff {
         .with_max_delay(LONGEST)
         .without_max_times()
         .with_jitter()
-        // Without a seed backon draws the same jitter in every process.
+        // Without a seed, `backon` draws the same jitter in every process.
         .with_jitter_seed(fastrand::u64(..))
         .build()
 }
@@ -38,16 +39,16 @@ impl Default for Rest {
 }
 
 impl Rest {
-    /// Takes note of a batch, and of why it came to nothing.
+    /// Notes the outcome of a batch.
     pub(super) fn note(&mut self, outcome: Result<(), SourceError>) {
         let Err(error) = outcome else {
             if self.until.take().is_some() {
-                tracing::info!("this key answers for shared work again");
+                tracing::info!("this key can do shared work again");
             }
             self.pauses = pauses();
             return;
         };
-        // Those that were under way with the first one tell nothing new.
+        // Batches that were under way with the first failed one tell nothing new.
         if self.is_resting() {
             return;
         }
@@ -55,17 +56,17 @@ impl Rest {
         if self.until.is_none() {
             tracing::warn!(%error, seconds = pause.as_secs(), "this key takes no shared work for a while");
         } else {
-            tracing::debug!(%error, seconds = pause.as_secs(), "still no shared work for this key");
+            tracing::debug!(%error, seconds = pause.as_secs(), "this key still takes no shared work");
         }
         self.until = Some(Instant::now() + pause);
     }
 
-    /// Until when the worker rests.
+    /// Returns until when the worker rests.
     pub(super) fn until(&self) -> Option<Instant> {
         self.until.filter(|until| Instant::now() < *until)
     }
 
-    /// Batches at once where `most` are allowed after good work.
+    /// Returns how many batches may be under way at once, if `most` are allowed after success.
     pub(super) fn at_once(&self, most: usize) -> usize {
         match self.until {
             None => most,

@@ -22,18 +22,18 @@ use sise_port::{
 };
 use sise_store::{MemoryStore, MemoryWork};
 
-/// A worker that has not held on to its batch for so long is taken for dead.
+/// Time after which a worker that has not confirmed its batch is taken for dead.
 const IDLE: Duration = Duration::from_secs(10);
 const LIFE: Duration = Duration::from_secs(60);
 const LATENCY: Duration = Duration::from_millis(270);
-/// The whole market.
+/// Codes of the whole market.
 const CODES: usize = 2_769;
 
 fn morning() -> KrxTime {
     Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap()
 }
 
-/// A clock that goes with tokio's.
+/// A clock that follows tokio's.
 fn clock() -> Clock {
     let start = Instant::now();
     Arc::new(move || morning() + TimeDelta::from_std(start.elapsed()).unwrap())
@@ -50,7 +50,7 @@ fn quote(symbol: Symbol, price: i64, fetched_at: KrxTime) -> Answer {
 
 type Answering = dyn Fn(Symbol) -> Answer + Send + Sync;
 
-/// A broker as one app key sees it.
+/// A broker as seen with one app key.
 struct Key {
     pacer: Pacer,
     latency: Duration,
@@ -80,7 +80,7 @@ impl Key {
         })
     }
 
-    /// A key that has a price for every code.
+    /// Creates a key that has a price for every code.
     fn good(per_second: f64) -> Arc<Self> {
         let clock = clock();
         Self::new(per_second, move |symbol| quote(symbol, 1_000, clock()))
@@ -124,7 +124,7 @@ impl QuoteSource for Key {
     }
 }
 
-/// Redis, as far as processes share it.
+/// The part of Redis that processes share.
 struct Shared {
     work: MemoryWork,
     store: Arc<MemoryStore>,
@@ -138,7 +138,7 @@ impl Shared {
         }
     }
 
-    /// A process called `name` with a key. The first one leads.
+    /// Starts a process called `name` with a key. The first one leads.
     async fn process(&self, name: &str, key: &Arc<Key>) -> Process {
         let life = Duration::from_secs(3_600);
         let candidate = Candidate::new(self.store.clone(), name.to_owned(), life, clock());
@@ -176,12 +176,12 @@ struct Process {
 }
 
 impl Process {
-    /// A pass over so many codes into `store`.
+    /// Sweeps `codes` codes into `store`.
     async fn sweep(&self, store: &Arc<MemoryStore>, codes: usize) -> Report {
         sweep(self.member.dispatcher.clone(), store, codes, &self.stop).await
     }
 
-    /// Ends it as SIGKILL does.
+    /// Ends it like SIGKILL.
     async fn kill(mut self) {
         self.running.abort();
         assert!((&mut self.running).await.is_err());
@@ -247,7 +247,7 @@ async fn keys_split_the_whole_market_by_their_rates() {
         let calls: Vec<usize> = keys.iter().map(|key| key.calls()).collect();
         assert_eq!(calls.iter().sum::<usize>(), 93, "{rates:?}");
         for (calls, share) in calls.iter().zip(&shares) {
-            // What was prefetched, and who was first.
+            // The tolerance covers prefetched batches and the order of the start.
             assert!(calls.abs_diff(*share) <= 4, "{rates:?}: {calls:?}");
         }
     }
@@ -267,9 +267,9 @@ async fn a_dead_workers_batches_come_back() {
     killed.await.unwrap();
     assert_eq!((report.written, report.calls), (CODES, 93));
     let done: usize = keys.iter().map(|key| key.calls()).sum();
-    // Calls under way when it died were made for nothing.
+    // The calls under way when it died were lost.
     assert!((94..=102).contains(&done), "{done} calls");
-    // They came back through the others, and no sooner than that could be known.
+    // The others took them over, and no sooner than the death could be known.
     let waited = Duration::from_millis(report.elapsed_ms);
     assert!(waited >= IDLE && waited < LIFE, "{waited:?}");
 }
@@ -279,7 +279,7 @@ async fn late_answers_of_a_frozen_worker_change_nothing() {
     let shared = Shared::new();
     let key = Key::good(15.0);
     let leader = shared.process("leader", &key).await;
-    // Frozen with a batch in its hands; it neither holds on to it nor hands it in.
+    // A process freezes with a batch: it neither confirms it nor hands it in.
     let frozen = tokio::spawn({
         let work = shared.work.clone();
         async move { work.take(Calling::Multi).await.unwrap().unwrap() }
@@ -356,7 +356,7 @@ async fn a_key_that_fails_at_once_does_not_take_the_most() {
             kind: BanKind::Credentials,
             said: "EGW00103".to_owned(),
         }),
-        SourceError::Exhausted("the calls of this day are made".to_owned()),
+        SourceError::Exhausted("the calls of this day are used up".to_owned()),
         SourceError::Unavailable("no route".to_owned()),
     ] {
         let shared = Shared::new();
@@ -367,7 +367,7 @@ async fn a_key_that_fails_at_once_does_not_take_the_most() {
             let before = keys[1].calls();
             let report = leader.sweep(&shared.store, CODES).await;
             assert_eq!((report.written, report.retries), (CODES, 0), "{error}");
-            // The leader asked for what this one left out.
+            // The leader asked for what this key left out.
             let spoiled = keys[1].calls() - before;
             assert_eq!(report.calls, 93 + spoiled as u64);
             assert!(spoiled <= 8, "{spoiled} batches");
@@ -399,7 +399,7 @@ async fn where_nobody_takes_a_batch_the_leader_asks_itself() {
     let key = Key::good(15.0);
     let leader = shared.process("leader", &key).await;
     leader.running.abort();
-    // Nothing runs that takes, or that fetches what was handed in.
+    // Neither workers nor the collector of finished batches run.
     let report = leader.sweep(&shared.store, CODES).await;
     assert_eq!((report.written, report.calls), (CODES, 93));
     assert_eq!(key.calls(), 93);
@@ -421,7 +421,7 @@ async fn a_stop_ends_the_wait_at_once_and_takes_everything_back() {
     let last = report.missing.last().unwrap();
     assert!(last.detail.contains("stopped"), "{last:?}");
     sleep(Duration::from_secs(5)).await;
-    // What was under way was the last.
+    // The calls that were under way were the last.
     let calls = key.calls();
     assert!((29..=40).contains(&calls), "{calls} calls");
     assert!(leader.running.is_finished());
@@ -439,7 +439,7 @@ async fn what_a_pass_leaves_behind_is_taken_back() {
         sleep(Duration::from_secs(1)).await;
         stopping.cancel();
     });
-    // Stopped alone, as one that another leader's is: the process goes on.
+    // Only the sweep is stopped, as when another process takes the lead: the process goes on.
     let source = leader.member.dispatcher.clone();
     let report = sweep(source, &shared.store, 9_000, &stop).await;
     assert!(report.stopped && report.written < 9_000);

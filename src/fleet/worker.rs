@@ -1,5 +1,5 @@
-//! The worker's side: takes batches as the pace of its own key allows, asks for them and hands the
-//! answers in.
+//! The worker's side: takes batches as the pace of its key allows, asks the broker, and hands in
+//! the answers.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -21,31 +21,33 @@ use sise_port::{
     Answer, Answers, Assignments, Lead, QuoteSource, SourceError, Taken, Ticket, Urgency,
 };
 
-/// While the store is away, it is looked for about this often.
+/// Average pause before the store is tried again while it is unreachable.
 const STORE_AGAIN: Duration = Duration::from_millis(500);
 
-/// Takes shared work. A cheap handle.
+/// A worker for shared work. A cheap handle.
 #[derive(Clone)]
 pub struct Worker {
     assignments: Arc<dyn Assignments>,
     source: Arc<dyn QuoteSource>,
     candidate: Arc<Candidate>,
-    /// Batches at once at most.
+    /// Maximum number of batches under way.
     at_once: usize,
-    /// How often is said that a batch is being worked on.
+    /// Interval at which held batches are confirmed.
     hold_every: Duration,
     held: Arc<Mutex<HashSet<Ticket>>>,
 }
 
-/// A batch that is being worked on, for as long as this lives.
+/// Marks a batch as being worked on until dropped.
 struct Held<'a> {
     worker: &'a Worker,
     ticket: &'a Ticket,
 }
 
 impl Worker {
-    /// A worker that asks `source` for what it takes from `assignments`, `at_once` batches at most,
-    /// and says every `hold_every` that it is at it. `candidate` knows whose batches are of use.
+    /// Creates a worker that takes batches from `assignments` and asks `source` for them.
+    ///
+    /// Up to `at_once` batches are under way, and each is confirmed every `hold_every`. `candidate`
+    /// knows the lead, to tell outdated batches.
     #[must_use]
     pub fn new(
         assignments: Arc<dyn Assignments>,
@@ -64,7 +66,7 @@ impl Worker {
         }
     }
 
-    /// Works until `stop`, and then to the end of what it took.
+    /// Works until `stop`, and then completes the batches it took.
     pub async fn run(&self, stop: &CancellationToken) {
         tokio::select! {
             () = self.take_all(stop) => {}
@@ -83,24 +85,25 @@ impl Worker {
             if rest.until().is_some() {
                 continue;
             }
-            // Not cut short: a batch that was given out and not taken would wait for its time.
+            // Not cancelled by the stop: a batch that was assigned but not received would block
+            // until it expires.
             match self.assignments.take(self.source.calling()).await {
                 Ok(taken) => {
                     if std::mem::take(&mut is_store_away) {
-                        tracing::info!("shared work is to be had again");
+                        tracing::info!("shared work is available again");
                     }
                     if let Some(taken) = taken {
                         let worker = self.clone();
                         let (begin, begun) = oneshot::channel();
                         let serving = async move { worker.serve(&taken, begin).await };
                         in_flight.spawn(seen("batch", serving));
-                        // It stands in line now, so that the next one waits for it.
+                        // Wait until the call is queued, so that the next batch queues after it.
                         let _ = begun.await;
                     }
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut is_store_away, true) {
-                        tracing::warn!(%error, "shared work is not to be had; looking for it all the time");
+                        tracing::warn!(%error, "shared work is unavailable; trying again");
                     }
                     let pause = STORE_AGAIN.mul_f64(0.5 + fastrand::f64());
                     stop.run_until_cancelled(sleep(pause)).await;
@@ -109,20 +112,20 @@ impl Worker {
         }
         while let Some(done) = in_flight.join_next().await {
             if let Err(error) = done {
-                tracing::error!(%error, "a batch broke off");
+                tracing::error!(%error, "a batch failed unexpectedly");
             }
         }
     }
 
-    /// Waits until another batch may be taken: only when it can go out soon, for what waits here
-    /// could go out elsewhere. `None` after the stop.
+    /// Waits until another batch may be taken; `None` after the stop. Batches are only taken
+    /// shortly before they can go out, because other processes could handle them meanwhile.
     async fn turn(
         &self,
         in_flight: &mut JoinSet<Option<Result<(), SourceError>>>,
         rest: &mut Rest,
         stop: &CancellationToken,
     ) -> Option<Result<(), SourceError>> {
-        // Not begun anew with every batch that comes home: it may be fetching a token.
+        // Not restarted with every finished batch: it may be fetching a token.
         let free = self.until_free(rest.until());
         tokio::pin!(free);
         loop {
@@ -133,7 +136,7 @@ impl Worker {
                 Some(done) = in_flight.join_next(), if !in_flight.is_empty() => match done {
                     Ok(Some(outcome)) => rest.note(outcome),
                     Ok(None) => {}
-                    Err(error) => tracing::error!(%error, "a batch broke off"),
+                    Err(error) => tracing::error!(%error, "a batch failed unexpectedly"),
                 },
                 ready = &mut free, if may_take => return Some(ready),
             }
@@ -148,8 +151,8 @@ impl Worker {
         self.source.ready(Urgency::Sweep).await
     }
 
-    /// Asks for a batch and hands the answers in; says whether the key is of use, if that was seen.
-    /// `begin` is told as soon as the call waits for its turn.
+    /// Asks for a batch and hands in the answers. Returns whether the key works, if that was seen.
+    /// `begin` is notified as soon as the call is queued.
     async fn serve(
         &self,
         taken: &Taken,
@@ -166,14 +169,14 @@ impl Worker {
             count("taken_over");
             tracing::info!(
                 codes = taken.batch.symbols.len(),
-                "takes over a batch that its worker left"
+                "taking over a batch that its worker left"
             );
         }
         let asking = self.source.quotes(&taken.batch.symbols, Urgency::Sweep);
         let mut answers = begun(asking, begin).await;
         let trouble = trouble(&answers);
         if taken.batch.process != self.candidate.process() {
-            // Where this key has no luck, the leader tries with its own.
+            // The leader retries the codes that failed with its own key.
             let is_of_use = |(_, answer): &(_, Answer)| !matches!(answer, Answer::Failed(_));
             answers.answers.retain(is_of_use);
         }
@@ -186,16 +189,16 @@ impl Worker {
             Ok(true) if answers.is_some() => count("done"),
             Ok(false) if answers.is_some() => {
                 count("late");
-                tracing::debug!("another process was faster, or nobody waits for it any more");
+                tracing::debug!("another process was faster, or the batch is no longer awaited");
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::debug!(%error, "a batch could not be handed in; it is given out again");
+                tracing::debug!(%error, "a batch could not be handed in; it will be assigned again");
             }
         }
     }
 
-    /// Says of every batch that it is being worked on, for ever.
+    /// Confirms all held batches at intervals, without end.
     async fn hold_all(&self) {
         loop {
             sleep(self.hold_every).await;
@@ -203,12 +206,12 @@ impl Worker {
             if !tickets.is_empty()
                 && let Err(error) = self.assignments.hold(&tickets).await
             {
-                tracing::debug!(%error, "batches could not be held on to");
+                tracing::debug!(%error, "batches could not be confirmed");
             }
         }
     }
 
-    /// The last lead that this process knows of.
+    /// Returns the last lead that this process knows of.
     fn lead(&self) -> Option<Lead> {
         match self.candidate.post() {
             Post::Leads { leader, .. } | Post::Follows(leader) => Some(leader.lead),
@@ -217,7 +220,7 @@ impl Worker {
     }
 
     fn held(&self) -> MutexGuard<'_, HashSet<Ticket>> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is safe to use.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -235,11 +238,11 @@ impl Drop for Held<'_> {
     }
 }
 
-/// Awaits `work`; `begin` is told after its first step.
+/// Awaits `work`; `begin` is notified after its first poll.
 async fn begun<T>(work: impl Future<Output = T>, begin: oneshot::Sender<()>) -> T {
     tokio::pin!(work);
     let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
-    // The worker waits for it, unless it was ended.
+    // The worker waits for this, unless it was stopped.
     let _ = begin.send(());
     match first {
         Poll::Ready(done) => done,
@@ -247,7 +250,7 @@ async fn begun<T>(work: impl Future<Output = T>, begin: oneshot::Sender<()>) -> 
     }
 }
 
-/// Why not one code of a batch was answered.
+/// Returns the first error if no code of a batch was answered.
 fn trouble(answers: &Answers) -> Option<SourceError> {
     let mut first = None;
     for (_, answer) in &answers.answers {

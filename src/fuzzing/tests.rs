@@ -5,11 +5,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Beginnings of a seed that are tried at most.
+/// Maximum number of prefixes tried per seed.
 const BEGINNINGS: usize = 200;
 
-/// The seeds of a target, and what was recorded of the broker: for most targets that is nonsense,
-/// and so much the better.
+/// Returns the seeds of a target and the recorded answers of the broker, which are nonsense to most
+/// targets and thus good input.
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let own = fs::read_dir(root.join("fuzz/seeds").join(target)).unwrap();
@@ -38,7 +38,7 @@ fn every_seed_and_what_is_left_of_it_when_it_is_cut_off() {
     }
 }
 
-/// Bytes taken out and put in somewhere.
+/// Bytes removed and inserted at a random place.
 #[derive(Debug, Clone)]
 struct Damage {
     place: prop::sample::Index,
@@ -60,7 +60,7 @@ fn damage() -> impl Strategy<Value = Damage> {
     })
 }
 
-/// One test a target, so that they run side by side.
+/// One test per target, so that they run in parallel.
 macro_rules! damaged {
     ($($name:ident),* $(,)?) => {
         $(
@@ -72,7 +72,7 @@ macro_rules! damaged {
                 let strategy = (any::<prop::sample::Index>(), prop::collection::vec(damage(), 1..4));
                 let config = ProptestConfig {
                     cases: 500,
-                    // What is found goes into the seeds.
+                    // Findings are added to the seeds.
                     failure_persistence: None,
                     ..ProptestConfig::default()
                 };

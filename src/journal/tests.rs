@@ -10,7 +10,7 @@ use sise_domain::{ClockJump, Gap, Seoul, Skipped, Swept};
 use sise_port::StoreError;
 use sise_store::MemoryStore;
 
-/// A journal in memory that may be away.
+/// An event log in memory that can be made unreachable.
 #[derive(Default)]
 struct Paper {
     store: MemoryStore,
@@ -36,7 +36,7 @@ impl Journal for Paper {
     }
 }
 
-/// A notebook, its journal, and who writes from one into the other.
+/// A notebook, its event log, and the scribe between them.
 struct Desk {
     paper: Arc<Paper>,
     notebook: Notebook,
@@ -65,7 +65,7 @@ impl Desk {
         }
     }
 
-    /// The entries, oldest first, once all that was noted is written.
+    /// Returns the entries, oldest first, after all queued events were written.
     async fn entries(&self) -> Vec<Entry> {
         sleep(Duration::from_millis(1)).await;
         let mut entries = self.paper.entries(10_000).await.unwrap();
@@ -109,7 +109,7 @@ async fn the_same_skip_is_one_entry_that_counts_and_is_never_behind() {
     let desk = Desk::new();
     for times in 1..=5 {
         desk.notebook.note(skip("weekend"));
-        // Written at once each time: a process that dies loses none.
+        // Each change is written at once: a process that dies loses none.
         let entries = desk.entries().await;
         let counts: Vec<u64> = entries.iter().map(|entry| entry.times).collect();
         assert_eq!(counts, [times]);
@@ -186,7 +186,7 @@ async fn what_happens_while_the_store_is_away_is_written_later() {
         desk.notebook.note(skip("away"));
         advance(Duration::from_secs(1)).await;
     }
-    // Neither a storm of attempts nor a queue that fills.
+    // Neither a storm of attempts nor an overflowing queue.
     assert!(desk.paper.attempts.load(Ordering::Relaxed) < 20);
     desk.paper.is_away.store(false, Ordering::Relaxed);
     sleep(Duration::from_secs(30)).await;
@@ -224,7 +224,7 @@ async fn of_too_many_the_newest_stay_and_the_others_are_counted() {
 #[tokio::test(start_paused = true)]
 async fn nobody_who_tells_ever_waits() {
     let desk = Desk::new();
-    // No task runs in between, so that the queue fills.
+    // No task runs in between, so the queue fills up.
     for by_ms in 0..5_000 {
         desk.notebook.note(clock_event(by_ms));
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 const LEASE: Duration = Duration::from_secs(10);
 
-/// A clock that goes with tokio's, and can be set.
+/// A clock that follows tokio's and can be set.
 struct Watch {
     start: Instant,
     set: AtomicI64,
@@ -56,7 +56,7 @@ async fn a_leader_whose_clock_is_set_writes_on_and_nothing_of_before_its_lead() 
         assert!(write(watch.now()).await, "set to {set} s");
         sleep(Duration::from_secs(1)).await;
         assert!(write(watch.now()).await, "set to {set} s");
-        // By the clock of before.
+        // By the previous setting of the clock.
         earlier = before;
     }
 }

@@ -1,4 +1,4 @@
-//! A read with what its caller asks of it.
+//! A read with options.
 
 use std::collections::HashMap;
 use std::pin::{Pin, pin};
@@ -18,14 +18,16 @@ use sise_domain::{Reading, Source, Symbol};
 use sise_net::spans;
 use sise_port::{SourceError, Urgency};
 
-/// The time of a read whose caller gives none.
+/// Time of a read, unless the caller gives one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The longest time that a caller can give.
+/// Longest time that a caller can give.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(3_600);
 
-/// A flight for another caller may bring what is too old for this one, who then flies anew. What
-/// he starts himself is fresh, so that more rounds are never needed.
+/// Most rounds of flights.
+///
+/// A flight for another caller may bring a price that is too old for this one, which then starts a
+/// new flight. Its own flights are fresh, so more rounds are never needed.
 const ROUNDS: usize = 3;
 
 /// A read that is made when it is awaited.
@@ -66,26 +68,30 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// A price that is older than this when the read begins is a miss, wherever it stands. Without
-    /// it, what stands in Redis is a miss when it is older than a price lives there (the setting
-    /// `store.ttl`) by more than a minute: another program put it there without an end.
+    /// Sets the greatest age of a price, counted from the start of the read. An older price is a
+    /// miss, wherever it is kept.
+    ///
+    /// Without this option, a price in Redis is a miss if it is more than a minute older than the
+    /// life of a price (the setting `store.ttl`). Another program then wrote it without an expiry.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
     }
 
-    /// Where neither Redis nor the broker gives a price in time, an older one stands in, labelled
-    /// as stale ([`Reading::is_stale`]): the youngest of what was turned down for its age, what this
-    /// process saw last, and the last close. Nothing older than `age`.
+    /// Lets an older price stand in if neither Redis nor the broker gives one in time. It is
+    /// labelled as stale ([`Reading::is_stale`]) and no older than `age`.
     ///
-    /// What this process saw is what the broker gave it and what reads that allow staleness found.
+    /// The youngest of these stands in: a price rejected for its age, the price that this process
+    /// saw last, and the last close. Prices that this process saw are those from the broker, and
+    /// those found by reads that allow staleness.
     pub fn allow_stale(mut self, age: Duration) -> Self {
         self.allow_stale = Some(age);
         self
     }
 
-    /// The read ends within this time, 10 s where it is not given, and an hour at most. It holds
-    /// whatever hangs; a call to the broker that is under way then goes on for the next reader.
+    /// Sets the time within which the read ends, 10 s by default and an hour at most. It ends in
+    /// time whatever hangs. A call to the broker that is under way then goes on for the next
+    /// reader.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = time.min(LONGEST_PATIENCE);
         self
@@ -117,7 +123,8 @@ impl<'a> Ask<'a> {
             let readings = vec![None; symbols.len()];
             return self.settle(&symbols, readings, &outcomes, &HashMap::new(), &spare);
         };
-        // The clock is right once the store has answered, if that tells the time.
+        // Taken after the answer of the store: if the clock follows the store's time, it is right
+        // by then.
         let waited = began.elapsed();
         let not_before = self.max_age.and_then(|age| {
             let age = TimeDelta::from_std(age.saturating_add(waited)).ok()?;
@@ -163,7 +170,7 @@ impl<'a> Ask<'a> {
             timeout_at(deadline, closes).await.unwrap_or_default()
         });
         let outcomes = pin!(shared.gather(missing, look.store_answers, deadline));
-        // Both at once, as a broker that hangs leaves no time for the closes.
+        // Both at once, because a broker that hangs leaves no time for the closes.
         let (outcomes, closes) = match select(outcomes, closes).await {
             Either::Left((outcomes, closes)) => {
                 let is_fresh = |symbol| matches!(outcomes.get(symbol), Some(Outcome::Fresh(_)));
@@ -175,7 +182,7 @@ impl<'a> Ask<'a> {
             }
             Either::Right((closes, outcomes)) => (outcomes.await, closes),
         };
-        // Out of the session the last close is as fresh as a price can be.
+        // Outside the session, the last close is as fresh as a price can be.
         let is_last = |close: &Reading| {
             is_closed && not_before.is_none_or(|time| close.quote.fetched_at >= time)
         };
@@ -187,7 +194,7 @@ impl<'a> Ask<'a> {
         self.settle(&symbols, look.readings, &outcomes, &closes, &spare)
     }
 
-    /// Fills the gaps in `readings` with what came of them, and says what is left open.
+    /// Fills the gaps in `readings` with the outcomes, and returns an error for those left.
     fn settle(
         &self,
         symbols: &[Symbol],
@@ -204,7 +211,7 @@ impl<'a> Ask<'a> {
             let close = || closes.get(symbol).cloned();
             *reading = match outcomes.get(symbol) {
                 Some(Outcome::Fresh(fresh)) => Some(fresh.clone()),
-                // That is an answer, for which nothing stands in.
+                // This is an answer, for which no older price stands in.
                 Some(Outcome::Unknown) => close(),
                 Some(Outcome::Trouble(trouble)) => {
                     let found = close().or_else(|| spare.stand_in(*symbol));
@@ -213,7 +220,7 @@ impl<'a> Ask<'a> {
                     }
                     found
                 }
-                // Nobody was asked.
+                // There was no broker to ask.
                 None => close().or_else(|| spare.stand_in(*symbol)),
             };
         }
@@ -246,7 +253,7 @@ impl<'a> IntoFuture for Ask<'a> {
     }
 }
 
-/// What came of a code that was asked for.
+/// Outcome for a code that was asked for.
 #[derive(Debug)]
 enum Outcome {
     Fresh(Reading),
@@ -263,8 +270,8 @@ enum Trouble {
 }
 
 impl Shared {
-    /// What the broker says of `missing`, asked once however many ask; empty where there is no
-    /// broker to ask.
+    /// Returns what the broker says about `missing`, asked once for all callers. Empty if there is
+    /// no broker to ask.
     async fn gather(
         self: &Arc<Self>,
         missing: Vec<Wanted>,
@@ -306,7 +313,7 @@ impl Shared {
             }
         }
         for code in wanted {
-            let error = SourceError::Unavailable("it gave older prices only".to_owned());
+            let error = SourceError::Unavailable("it returned only older prices".to_owned());
             outcomes.insert(code.symbol, Outcome::Trouble(Trouble::Source(error)));
         }
         outcomes

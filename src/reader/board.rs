@@ -1,4 +1,4 @@
-//! Which codes this process is asking for, or asked for just now: one flight a code.
+//! Board of flights: the codes that this process is asking for, or has just asked for.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,42 +11,42 @@ use super::landing::Landing;
 use sise_domain::{KrxTime, Quote, Symbol};
 use sise_port::SourceError;
 
-/// What a flight brought stays this long for callers who looked in the store just before it was
-/// written there.
+/// How long a landed flight is remembered, for callers that looked into the store just before the
+/// price was written.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Codes in flight or remembered at most. More at once is a flood, not a need.
+/// Most codes in flight or remembered. More than that is a flood.
 pub(super) const MOST_FLIGHTS: usize = 8_192;
 
-/// Codes in flight that are not in the list at most: more than go out in the time of a read. Those that
-/// are have the rest for themselves.
+/// Most codes in flight that are outside the universe: more than can go out during a read. The
+/// codes of the universe have the rest to themselves.
 pub(super) const MOST_UNLISTED: usize = 1_024;
 
-/// A code that is wanted, and how fresh.
+/// A requested code, and how fresh its price must be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
     pub(super) symbol: Symbol,
-    /// Whether it is in the list.
+    /// Whether it is in the universe.
     pub(super) is_listed: bool,
-    /// A price fetched before this is too old; `None` where any that lives will do.
+    /// A price fetched earlier is too old; `None` if any live price will do.
     pub(super) not_before: Option<KrxTime>,
 }
 
 impl Wanted {
-    /// Whether `quote` is fresh enough.
+    /// Returns whether `quote` is fresh enough.
     pub(super) fn takes(&self, quote: &Quote) -> bool {
         self.not_before.is_none_or(|time| quote.fetched_at >= time)
     }
 }
 
-/// A flight that somebody must fly.
+/// A new flight, still to be flown.
 #[derive(Debug)]
 pub(super) struct Departure {
     pub(super) wanted: Wanted,
     news: watch::Sender<Option<Landing>>,
 }
 
-/// Where a flight's landing is told.
+/// A seat, where the landing of a flight is reported.
 #[derive(Debug)]
 pub(super) struct Seat(watch::Receiver<Option<Landing>>);
 
@@ -59,14 +59,14 @@ struct Flight {
 }
 
 impl Departure {
-    /// Whether anybody waits for it still, other than the board.
+    /// Returns whether any caller besides the board still waits for it.
     pub(super) fn is_awaited(&self) -> bool {
         self.news.receiver_count() > 1
     }
 }
 
 impl Flight {
-    /// Whether it is under way, with somebody to land it, or remembered.
+    /// Returns whether it is still being flown, or remembered.
     fn is_alive(&self, now: Instant) -> bool {
         match self.forget_at {
             None => self.landing.has_changed().is_ok(),
@@ -74,7 +74,7 @@ impl Flight {
         }
     }
 
-    /// Whether it may bring, or brought, what is wanted.
+    /// Returns whether it may bring, or has brought, what is wanted.
     fn serves(&self, wanted: &Wanted, now: Instant) -> bool {
         let takes = |landing: &Option<Landing>| match landing {
             Some(Landing::Quote(quote, _)) => wanted.takes(quote),
@@ -91,8 +91,8 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// A seat on the flight of every code that is wanted, none where too many are under way; and
-    /// the flights that nobody flies yet.
+    /// Returns a seat for each code, or none if too many flights are under way. Also returns the
+    /// new flights, which the caller must send off.
     pub(super) fn take_seats(
         &self,
         wanted: &[Wanted],
@@ -141,8 +141,8 @@ impl Board {
         (seats, departures)
     }
 
-    /// Lands a flight and tells everybody who waits for it. It is remembered for a moment, or for
-    /// `memory` where that is given.
+    /// Lands a flight and tells all callers that wait for it. It is remembered for `memory`, or
+    /// only for a moment if that is `None`.
     pub(super) fn land(&self, departure: Departure, landing: Landing, memory: Option<Duration>) {
         if let Some(flight) = self.flights().get_mut(&departure.wanted.symbol) {
             flight.forget_at = Some(Instant::now() + memory.unwrap_or(LINGER));
@@ -150,19 +150,19 @@ impl Board {
         departure.news.send_replace(Some(landing));
     }
 
-    /// Codes in flight or remembered.
+    /// Returns the number of codes in flight or remembered.
     pub(super) fn len(&self) -> usize {
         self.flights().len()
     }
 
     fn flights(&self) -> MutexGuard<'_, HashMap<Symbol, Flight>> {
-        // Nothing that holds the lock can leave a flight half changed.
+        // No code that holds the lock leaves a flight half changed, so a poisoned lock is usable.
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Seat {
-    /// What the flight brings; `None` where it has not landed by `deadline`.
+    /// Waits for the landing; `None` if the flight has not landed by `deadline`.
     pub(super) async fn landing(mut self, deadline: Instant) -> Option<Landing> {
         match timeout_at(deadline, self.0.wait_for(Option::is_some)).await {
             Ok(Ok(landing)) => landing.clone(),

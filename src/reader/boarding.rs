@@ -1,5 +1,7 @@
-//! Where codes wait until a call would go out at once: the slower the calls go, the fuller they
-//! are, so that one code behind many others waits for a few calls and not for one each.
+//! Queues of codes that wait until a call can go out.
+//!
+//! The slower the calls go, the more codes each one carries, so a code behind many others waits for
+//! a few calls and not for one call each.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,23 +15,23 @@ use super::crew::{LONGEST_FLIGHT, Orders};
 use sise_domain::{Calling, Urgency};
 use sise_net::supervisor::spawn_brief;
 
-/// Codes that go into one call (contract 4.3).
+/// Most codes in one call (contract 4.3).
 const CODES_A_CALL: usize = 30;
 
-/// After a call with room left, the next ones gather for this long: the first is not seen to wait
-/// for its turn before it has claimed its codes.
+/// Time to gather codes after a call that was not full. A flight waits for its turn at the broker
+/// only after it has claimed its codes, so until then the way looks free.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// Codes that wait, by how they are flown. There are no more than the board has flights.
+/// Queues of codes, by how they are flown. They hold no more codes than the board has flights.
 #[derive(Debug, Default)]
 pub(super) struct Boarding {
     queues: Mutex<HashMap<Orders, VecDeque<Departure>>>,
-    /// When the next call for codes that are not in the list may go out.
+    /// When the next call for codes outside the universe may go out.
     unlisted_from: Mutex<Option<Instant>>,
 }
 
 impl Boarding {
-    /// Has codes wait; says whether nobody calls them up yet.
+    /// Queues codes. Returns whether the queue is new, so that a task must be started for it.
     fn add(&self, departures: Vec<Departure>, orders: Orders) -> bool {
         let mut queues = self.queues();
         let is_new = !queues.contains_key(&orders);
@@ -37,7 +39,7 @@ impl Boarding {
         is_new
     }
 
-    /// Whether nobody waits any more; then nobody calls up.
+    /// Returns whether the queue is empty, and removes it if so. Its task then ends.
     fn is_over(&self, orders: Orders) -> bool {
         let mut queues = self.queues();
         let is_over = queues.get(&orders).is_none_or(VecDeque::is_empty);
@@ -47,12 +49,13 @@ impl Boarding {
         is_over
     }
 
-    /// The next ones, `most` at most; `None` where there are none, and then nobody calls up.
+    /// Returns the next codes, at most `most`. If there are none, returns `None` and removes the
+    /// queue.
     fn next(&self, orders: Orders, most: usize) -> Option<Vec<Departure>> {
         let mut queues = self.queues();
         let queue = queues.get_mut(&orders)?;
         if !orders.is_listed {
-            // They may have waited for long: no call is spent on what nobody wants to know any more.
+            // These may have waited long: no call is spent on codes that no caller waits for.
             queue.retain(Departure::is_awaited);
         }
         if queue.is_empty() {
@@ -62,8 +65,8 @@ impl Boarding {
         Some(queue.drain(..queue.len().min(most)).collect())
     }
 
-    /// Waits until a call for codes that are not in the list may go out again, `interval` after the one
-    /// before.
+    /// Waits until the next call for codes outside the universe may go out, `interval` after the
+    /// previous one.
     async fn until_unlisted_may_go(&self, interval: Duration) {
         let now = Instant::now();
         let goes_at = {
@@ -77,14 +80,14 @@ impl Boarding {
     }
 
     fn queues(&self) -> MutexGuard<'_, HashMap<Orders, VecDeque<Departure>>> {
-        // Nothing that holds the lock can leave a queue half changed.
+        // No code that holds the lock leaves a queue half changed, so a poisoned lock is usable.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shared {
-    /// Sends flights off, each batch as a task of its own: a caller who gives up must not take
-    /// the others' answer along.
+    /// Sends flights off, each batch as its own task, so that a caller that gives up does not
+    /// cancel the answer for the others.
     pub(super) fn depart(
         self: &Arc<Self>,
         departures: Vec<Departure>,
@@ -106,7 +109,7 @@ impl Shared {
         }
     }
 
-    /// Waits until a call for such codes may go out: those of the list need not wait.
+    /// Waits until a call for such codes may go out. Codes of the universe do not wait.
     pub(super) async fn may_go(&self, orders: Orders) {
         if !orders.is_listed {
             let interval = self.parts.unlisted_interval;
@@ -114,11 +117,11 @@ impl Shared {
         }
     }
 
-    /// Calls up who waits, as long as somebody does.
+    /// Sends batches off as long as codes are queued.
     async fn call_up(self: Arc<Self>, orders: Orders) {
         let source = self.parts.source.as_ref();
         let calling = source.map_or(Calling::Multi, |source| source.calling());
-        // Where each code is a call of its own, each lands by itself.
+        // If every code is a call of its own, each one lands by itself.
         let most = calling.codes_a_call(CODES_A_CALL);
         loop {
             if !orders.is_listed {
@@ -128,7 +131,7 @@ impl Shared {
                 self.may_go(orders).await;
             }
             if let Some(source) = source {
-                // Why nothing can be asked is for each flight to find out.
+                // A failure is ignored here; each flight finds out the reason itself.
                 let _ = timeout(LONGEST_FLIGHT, source.ready(orders.urgency)).await;
             }
             let Some(batch) = self.boarding.next(orders, most) else {

@@ -1,4 +1,4 @@
-//! Flies: claims the codes among all processes, asks the broker, writes back, tells.
+//! Flights: claim codes among all processes, ask the broker, write prices back, report.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -16,39 +16,39 @@ use sise_domain::{Quote, Source, Symbol};
 use sise_net::supervisor::spawn_brief;
 use sise_port::{Claim, Flights, Landed, Shelf, SourceError, StoreError, Urgency};
 
-/// An unknown code is remembered this long, by all processes.
+/// How long all processes remember an unknown code.
 const UNKNOWN_FOR: Duration = Duration::from_secs(30);
 
-/// A flight ends by then, whatever the broker does.
+/// Longest time of a flight, whatever the broker does.
 pub(super) const LONGEST_FLIGHT: Duration = Duration::from_secs(60);
 
-/// A process that dies leaves its codes to the others after this time.
+/// Life of a claim, after which the codes of a dead process are free for the others.
 const CLAIM_LIFE: Duration = Duration::from_secs(3);
 
-/// A claim is renewed this often while the broker is being asked...
+/// How often a claim is renewed while the broker is being asked.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
 
-/// ... and so many times. Who has not got a price by then lets others try.
+/// How often at most a claim is renewed. A process without a price by then lets others try.
 const RENEWALS: usize = 8;
 
-/// How often is looked, in milliseconds, for what another process asks for. Drawn anew each time,
-/// so that the processes that wait do not look all at once.
+/// Pause between looks for a price that another process is asking for, in milliseconds. Drawn each
+/// time, so that waiting processes do not all look at once.
 const LOOK_AGAIN_MS: std::ops::RangeInclusive<u64> = 20..=40;
 
 /// How a flight is flown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Orders {
-    /// Who asks the broker.
+    /// Urgency of the calls to the broker.
     pub(super) urgency: Urgency,
     /// Whether the store answered just now.
     pub(super) store_answers: bool,
-    /// Whether the codes are in the list.
+    /// Whether the codes are in the universe.
     pub(super) is_listed: bool,
 }
 
 impl Shared {
-    /// Asks for what no other process asks for, and waits for what others do. Without a store
-    /// that answers, and where nobody else is, it asks for all.
+    /// Asks for the codes that no other process is asking for, and waits for the rest. If the store
+    /// does not answer or this process is alone, it asks for all codes.
     pub(super) async fn fly(self: Arc<Self>, departures: Vec<Departure>, orders: Orders) {
         let flights = self.parts.flights.as_ref();
         let Some(flights) = flights.filter(|_| orders.store_answers) else {
@@ -72,7 +72,7 @@ impl Shared {
                 spawn_brief("call", Arc::clone(&self).call(own, claims, orders));
             }
             if Instant::now() >= ends_at {
-                let late = "another process asks for it and gets no answer";
+                let late = "another process is asking for it and gets no answer";
                 return self.land_failed(others, late);
             }
             if others.is_empty() {
@@ -83,8 +83,10 @@ impl Shared {
         }
     }
 
-    /// Claims codes, lands what is known by now, and says which of the others are this process's
-    /// to ask for and which are not; or all of them again where that cannot be said.
+    /// Claims codes and lands those with a known result.
+    ///
+    /// Returns the other codes: first those that this process is to ask for, then those that others
+    /// ask for. If the claims fail, all codes are returned as an error.
     async fn claim(
         &self,
         flights: &Arc<dyn Flights>,
@@ -95,7 +97,7 @@ impl Shared {
         let Ok(claims) = flights.claim(process, &symbols, CLAIM_LIFE).await else {
             return Err(departures);
         };
-        // Looked after the claim: who had it before has written by then.
+        // Looks after claiming: the previous holder of a claim has written its price by then.
         let Ok(found) = self.parts.store.realtime(&symbols).await else {
             return Err(departures);
         };
@@ -129,7 +131,7 @@ impl Shared {
         Ok((own, others))
     }
 
-    /// Asks the broker, writes back what is good, and lets everybody know.
+    /// Asks the broker, writes good prices back, and lands the flights.
     async fn call(
         self: Arc<Self>,
         departures: Vec<Departure>,
@@ -155,8 +157,9 @@ impl Shared {
             self.fetch_time.note(start.elapsed());
             self.last_seen.note(quotes.iter());
         }
-        // Whoever has his answer may read it from the store, and a process may end when it has its
-        // own. Where the store is away, nobody waits for it to say so once more.
+        // Written before the callers are told: they may read the price from the store, and a
+        // process may end once it has its answer. If the store is unreachable, no caller waits for
+        // it.
         if orders.store_answers {
             self.keep(&quotes).await;
         }
@@ -169,7 +172,7 @@ impl Shared {
                 .iter()
                 .map(|symbol| (*symbol, end(symbol)))
                 .collect();
-            // What cannot be given back ends with its life.
+            // A claim that cannot be released expires.
             let _ = claims.land(&self.parts.process, &landed).await;
         }
         for departure in departures {
@@ -186,7 +189,7 @@ impl Shared {
         }
     }
 
-    /// Does `work`, and renews the claims meanwhile.
+    /// Runs `work`, and renews the claims meanwhile.
     async fn holding<T>(
         &self,
         claims: &Arc<dyn Flights>,
@@ -208,11 +211,11 @@ impl Shared {
         let realtime = Shelf::Realtime(self.parts.ttl);
         match self.parts.store.write(quotes, realtime, None).await {
             Ok(_) => self.said_unkept.store(false, Ordering::Relaxed),
-            // Who writes for another broker says so itself.
+            // Another broker's process is reported by the code that writes prices.
             Err(StoreError::OtherBroker { .. }) => {}
             Err(error) => {
                 if !self.said_unkept.swap(true, Ordering::Relaxed) {
-                    tracing::warn!("the prices asked for are not kept: {error}");
+                    tracing::warn!("prices cannot be written back to the store: {error}");
                 }
             }
         }
@@ -225,7 +228,7 @@ impl Shared {
         }
     }
 
-    /// Asks, and once more for those that the answer left out or spoiled.
+    /// Asks the broker, and once more for codes with a missing or spoiled answer.
     async fn ask(&self, symbols: &[Symbol], orders: Orders) -> HashMap<Symbol, Landing> {
         let Some(source) = &self.parts.source else {
             return HashMap::new();

@@ -1,4 +1,4 @@
-//! Why a look-up failed.
+//! Errors of a look-up.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use sise_port::SourceError;
 /// Why a look-up failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
-    /// The text is no stock code.
+    /// The text is not a stock code.
     #[error(transparent)]
     Code(#[from] SymbolError),
-    /// Neither the store nor the broker could say; whether there is a price is not known.
-    #[error("no price of {} could be had: {source}", list(failed))]
+    /// Neither the store nor the broker gave an answer. Whether there is a price is unknown.
+    #[error("could not get a price for {}: {source}", list(failed))]
     Source {
         /// The codes without an answer.
         failed: Vec<Symbol>,
         /// What was found for the others, in the order asked for.
         found: Vec<Reading>,
-        /// Why.
+        /// The reason.
         source: SourceError,
     },
-    /// The time that the caller gave was over first; whether there is a price is not known.
+    /// The caller's time ran out first. Whether there is a price is unknown.
     #[error(
-        "no price of {} could be had within {}",
+        "could not get a price for {} within {}",
         list(failed),
         humantime::format_duration(*within)
     )]
@@ -32,13 +32,13 @@ pub enum ReadError {
         failed: Vec<Symbol>,
         /// What was found for the others, in the order asked for.
         found: Vec<Reading>,
-        /// The time that was given.
+        /// The caller's time.
         within: Duration,
     },
 }
 
 impl ReadError {
-    /// The codes of which it is not known whether there is a price.
+    /// Returns the codes for which it is unknown whether there is a price.
     #[must_use]
     pub fn failed(&self) -> &[Symbol] {
         match self {
@@ -47,7 +47,7 @@ impl ReadError {
         }
     }
 
-    /// Why, without naming the codes.
+    /// Returns the reason, without the codes.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
@@ -59,7 +59,7 @@ impl ReadError {
         }
     }
 
-    /// Takes out what was found for the other codes, in the order asked for.
+    /// Takes out the prices found for the other codes, in the order asked for.
     pub fn take_found(&mut self) -> Vec<Reading> {
         match self {
             Self::Code(_) => Vec::new(),

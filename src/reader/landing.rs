@@ -1,24 +1,24 @@
-//! What a flight to the broker brings.
+//! Results of flights to the broker.
 
 use std::collections::HashMap;
 
 use sise_domain::{Quote, Source, Symbol};
 use sise_port::{Answer, Answers, SourceError};
 
-/// What one flight brought for one code.
+/// Result of a flight for one code.
 #[derive(Debug, Clone)]
 pub(super) enum Landing {
-    /// A price, from the broker or, where another process asked for it, from the store.
+    /// A price from the broker, or from the store if another process asked for it.
     Quote(Box<Quote>, Source),
     /// The broker does not know the code.
     Unknown,
-    /// The broker could not be asked, or its answer is no price.
+    /// The broker could not be asked, or its answer is not a price.
     Failed(SourceError),
 }
 
 impl Landing {
-    /// Whether asking once more may bring a price: a short answer looks like one that does not
-    /// know the code, and a spoiled one may be whole the next time.
+    /// Returns whether asking once more may bring a price. A code missing from a short answer looks
+    /// like an unknown one, and a spoiled answer may be whole the next time.
     pub(super) fn is_doubtful(&self) -> bool {
         matches!(
             self,
@@ -27,11 +27,11 @@ impl Landing {
     }
 }
 
-/// Adds what the broker answered to `landings`.
+/// Adds the broker's answers to `landings`.
 pub(super) fn land(answers: Answers, landings: &mut HashMap<Symbol, Landing>) {
     for (symbol, answer) in answers.answers {
         let landing = match answer {
-            // Whoever the source is: what is not above zero is no price.
+            // Whatever the source: a price must be above zero.
             Answer::Quote(quote) if quote.price <= 0 => {
                 Landing::Failed(SourceError::Malformed(format!("price {}", quote.price)))
             }

@@ -1,22 +1,21 @@
-//! The last price of every code that this process saw, for callers who would rather have an old
-//! price than none.
+//! Last prices that this process saw, for callers that prefer an old price to none.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sise_domain::{Quote, Symbol};
 
-/// Codes remembered at most; the exchange lists less than half of it.
+/// Most codes that are remembered; the exchange lists less than half as many.
 const MOST_CODES: usize = 8_192;
 
-/// Prices by code, each the newest that was seen.
+/// The newest price seen of each code.
 #[derive(Debug, Default)]
 pub(super) struct LastSeen {
     quotes: Mutex<HashMap<Symbol, Box<Quote>>>,
 }
 
 impl LastSeen {
-    /// Remembers prices; of two of one code the newer.
+    /// Remembers prices; a newer one replaces an older one of the same code.
     pub(super) fn note<'a>(&self, quotes: impl Iterator<Item = &'a Quote>) {
         let mut seen = self.quotes();
         for quote in quotes {
@@ -32,13 +31,13 @@ impl LastSeen {
         }
     }
 
-    /// The last price of a code.
+    /// Returns the last price of a code.
     pub(super) fn of(&self, symbol: Symbol) -> Option<Box<Quote>> {
         self.quotes().get(&symbol).cloned()
     }
 
     fn quotes(&self) -> MutexGuard<'_, HashMap<Symbol, Box<Quote>>> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is usable.
         self.quotes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! One look into the store, given up at a deadline.
+//! A look into the store, given up at a deadline.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,24 +13,24 @@ use sise_domain::{KrxTime, Quote, Reading, Source, Symbol};
 use sise_net::supervisor::spawn_brief;
 use sise_port::StoreError;
 
-/// Clocks may differ so much. A price from further ahead has no age: what stands in the store for
-/// ever would be shown as of now for as long.
+/// Tolerated difference between clocks. The age of a price from further in the future is unknown.
+/// Without an expiry such a price would be shown as current until its time comes.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(60);
 
-/// What a look found.
+/// Result of a look.
 #[derive(Debug)]
 pub(super) struct Look {
-    /// In the order of the codes.
+    /// Prices in the order of the codes.
     pub(super) readings: Vec<Option<Reading>>,
-    /// When it was looked.
+    /// Time of the look.
     pub(super) now: KrxTime,
     /// Whether the store answered.
     pub(super) store_answers: bool,
 }
 
 impl Shared {
-    /// Looks `symbols` up in the store, where a failure is a miss; `None` where it had not answered
-    /// by `deadline`.
+    /// Looks `symbols` up in the store; a failure counts as a miss. `None` if the store has not
+    /// answered by `deadline`.
     pub(super) async fn look_up(
         self: &Arc<Self>,
         symbols: &[Symbol],
@@ -45,7 +45,7 @@ impl Shared {
         let quotes = quotes.ok()?;
         let store_answers = quotes.is_ok();
         let quotes = quotes.unwrap_or_else(|error: StoreError| {
-            tracing::debug!(%error, "taken as a miss");
+            tracing::debug!(%error, "treated as a miss");
             vec![None; symbols.len()]
         });
         let now = (self.parts.clock)();
@@ -65,7 +65,7 @@ impl Shared {
         })
     }
 
-    /// The last closes of `symbols`, as many as the store gives.
+    /// Returns those last closes of `symbols` that the store has.
     pub(super) async fn look_up_closes(&self, symbols: &[Symbol]) -> Vec<Reading> {
         let quotes = self.parts.store.close(symbols).await.unwrap_or_default();
         let now = (self.parts.clock)();
@@ -75,9 +75,12 @@ impl Shared {
         readings.filter(is_of_now).collect()
     }
 
-    /// Judges those by the life that they have left in the store which are too old to live, or from
-    /// the future, by the clock here: a key that lives is no older than a price lives there. What
-    /// stands without such an end is of its own time, and not believed where that has not come.
+    /// Corrects prices with an impossible age: too old to be alive, or from the future by this
+    /// machine's clock.
+    ///
+    /// The age then follows from the remaining life in the store, because a live key is no older
+    /// than the life of a price. If the key does not expire, the price's own time counts, and a
+    /// price from the future is dropped.
     async fn age_by_lives(
         &self,
         readings: &mut [Option<Reading>],
@@ -101,11 +104,11 @@ impl Shared {
             let Some(reading) = place else { continue };
             match left.and_then(|left| self.parts.ttl.checked_sub(left)) {
                 Some(age) => {
-                    self.say_clocks_differ(&reading.quote, "it lives, so that is its age");
+                    self.say_clocks_differ(&reading.quote, "its remaining life gives its age");
                     reading.age = age;
                 }
                 None if is_from_the_future(&reading.quote, now) => {
-                    self.say_clocks_differ(&reading.quote, "it is not believed");
+                    self.say_clocks_differ(&reading.quote, "it is ignored");
                     **place = None;
                 }
                 None => {}
@@ -117,30 +120,32 @@ impl Shared {
         if !self.said_clocks_differ.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 code = %quote.stock_code, fetched_at = %quote.fetched_at,
-                "a price in the store is from another time than this machine's clock shows: \
+                "the time of a price in the store does not fit this machine's clock: \
                  a clock is wrong; {so}"
             );
         }
     }
 
-    /// Whether a price that stands in the store is of an age at which it can live by the clock here.
+    /// Returns whether a price in the store has an age at which it can be alive, by this machine's
+    /// clock.
     pub(super) fn can_live(&self, reading: &Reading, now: KrxTime) -> bool {
-        // One from the future has no age.
+        // A price from the future has an age of zero.
         let may_be_ahead = reading.age.is_zero();
         reading.age <= self.longest_life()
             && !(may_be_ahead && is_from_the_future(&reading.quote, now))
     }
 
-    /// The age of a price that lives, at most: one that is older was put there without an end, or too
-    /// late, and is none to be given as fresh.
+    /// Returns the greatest age of a live price. An older price was written without an expiry, or
+    /// too late, and must not be returned as fresh.
     pub(super) fn longest_life(&self) -> Duration {
         let apart = CLOCKS_DIFFER.to_std().unwrap_or_default();
         self.parts.ttl.saturating_add(apart)
     }
 
-    /// Looks whether the store answers at all, one look at a time. The store leaves a way that
-    /// swallows everything after requests that had no answer in time, and a request that its caller
-    /// gave up sooner is none of those.
+    /// Checks whether the store answers at all, one check at a time.
+    ///
+    /// The store replaces a connection that swallows everything after requests without an answer in
+    /// time. Requests that a caller gave up earlier do not count, so these checks are needed.
     fn probe(self: &Arc<Self>) {
         if tokio::runtime::Handle::try_current().is_err() {
             return;
@@ -159,7 +164,7 @@ impl Shared {
     }
 }
 
-/// A reading of what stands in the store, if it is a price.
+/// Makes a reading of a stored quote, if that has a price.
 pub(super) fn reading(quote: Box<Quote>, source: Source, now: KrxTime) -> Option<Reading> {
     (quote.price > 0).then(|| Reading::new(quote, source, now))
 }
@@ -168,7 +173,7 @@ fn is_from_the_future(quote: &Quote, now: KrxTime) -> bool {
     quote.fetched_at - now > CLOCKS_DIFFER
 }
 
-/// A look under way; the next one may begin when it goes, however it ends.
+/// A check under way. When it is dropped, the next one may begin.
 struct Probe(Arc<Shared>);
 
 impl Drop for Probe {
@@ -177,11 +182,11 @@ impl Drop for Probe {
     }
 }
 
-/// Requests without an answer after which a store leaves its way for another one.
+/// Unanswered requests after which a store replaces its connection.
 const PROBES: usize = 2;
 
-/// A look that somebody waits for. Whoever gives it up, by a deadline or by walking away, leaves
-/// the question open whether the store answers.
+/// A look that a caller waits for. If the caller gives it up, by a deadline or by being dropped, it
+/// is unknown whether the store answers, so the store is checked.
 struct Wait<'a> {
     shared: &'a Arc<Shared>,
     is_over: bool,

@@ -1,7 +1,7 @@
-//! Cached price look-up: the store first, then one call for all who ask, then the last close.
+//! Cached price look-up: first the store, then one call for all callers, then the last close.
 //!
 //! ```text
-//!  ask (what a caller wants: how fresh, by when) -> look (store) -> board (one flight a code)
+//!  ask (what a caller wants: how fresh, by when) -> look (store) -> board (one flight per code)
 //!                                                      |                 |
 //!                                  early (refresh) ----'-> boarding (full calls) -> crew (claims,
 //!                                                                                   broker)
@@ -37,40 +37,40 @@ use board::Board;
 use boarding::Boarding;
 use last_seen::LastSeen;
 
-/// Share of the rate for codes that are not in the list: the sweep keeps most of it, and a code that is
-/// new or of another list is still answered soon.
+/// Share of the rate for codes outside the universe. The sweep keeps most of the rate, and a code
+/// that is new or from another list is still answered soon.
 pub const UNLISTED_SHARE: f64 = 0.2;
 
-/// What a reader is made of.
+/// Parts that a reader is built from.
 pub struct Parts {
-    /// Where prices are looked up and written back.
+    /// Store where prices are looked up and written back.
     pub store: Arc<dyn PriceStore>,
-    /// Whom to ask on a miss; `None` to live from the store alone.
+    /// Source to ask on a miss; `None` to use the store alone.
     pub source: Option<Arc<dyn QuoteSource>>,
-    /// What the processes on the store ask for; `None` where this one is alone.
+    /// Codes that the processes on the store are asking for; `None` if this process is alone.
     pub flights: Option<Arc<dyn Flights>>,
-    /// Is told what is read; `None` where nobody counts.
+    /// Counts the codes that are read; `None` if reads are not counted.
     pub reads: Option<Arc<dyn ReadCounter>>,
-    /// What this process calls itself there. No other one is called so.
+    /// Name of this process in the store. No other process has the same name.
     pub process: String,
-    /// Tells whether the session is on.
+    /// Calendar that says whether the session is open.
     pub calendar: Arc<ArcSwap<Calendar>>,
-    /// Tells the time.
+    /// Source of the current time.
     pub clock: Clock,
     /// Life of a price that is written back.
     pub ttl: Duration,
-    /// The list: what is asked for and not in it may be anything.
+    /// The universe. A code outside it may be anything.
     pub universe: Arc<ArcSwap<Universe>>,
-    /// Time between two calls for codes that are not in the list, which nobody can count: they must not
-    /// take the broker's limit from those that are.
+    /// Time between two calls for codes outside the universe. Their number has no bound, and they
+    /// must not use up the rate that the codes of the universe need.
     pub unlisted_interval: Duration,
 }
 
-/// Looks prices up. A cheap handle: clones share everything.
+/// Looks up prices. A cheap handle: clones share everything.
 #[derive(Clone)]
 pub struct Reader {
     shared: Arc<Shared>,
-    /// Ends, with the last handle, what goes on beside the reads.
+    /// Background tasks, which end with the last handle.
     _beside: Option<Arc<Supervisor>>,
 }
 
@@ -82,12 +82,12 @@ struct Shared {
     last_seen: LastSeen,
     is_probing: AtomicBool,
     said_clocks_differ: AtomicBool,
-    /// Whether it was said that prices are not written back.
+    /// Whether it was already logged that prices cannot be written back.
     said_unkept: AtomicBool,
 }
 
 impl Reader {
-    /// A reader of `parts`.
+    /// Creates a reader from `parts`.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self {
@@ -105,43 +105,43 @@ impl Reader {
         }
     }
 
-    /// The same reader, which ends `beside` when its last handle goes.
+    /// Returns the same reader, which ends `beside` with its last handle.
     pub(crate) fn ending(mut self, beside: Supervisor) -> Self {
         self._beside = Some(Arc::new(beside));
         self
     }
 
-    /// The price of one code: from the store, else from the broker, else, outside the session,
-    /// its last close. `None` where nobody knows a price.
+    /// Returns the price of one code: from the store, else from the broker, else, outside the
+    /// session, the last close. `None` if no price is known.
     ///
     /// # Errors
     ///
-    /// `code` is no stock code, or the broker could not be asked, or not within 10 s. A store that
-    /// fails is a miss.
+    /// Returns an error if `code` is not a stock code, or if the broker could not be asked or did
+    /// not answer within 10 s. A failure of the store counts as a miss.
     pub async fn price(&self, code: &str) -> Result<Option<Reading>, ReadError> {
         Ok(self.prices(&[code]).await?.pop())
     }
 
-    /// The prices of many codes, in their order, those without a price left out: one look into
-    /// the store, and calls of 30 codes for the misses.
+    /// Returns the prices of many codes, in their order, without those that have no price. This
+    /// takes one look into the store, and calls of 30 codes for the misses.
     ///
     /// # Errors
     ///
-    /// A text is no stock code, or the broker could not be asked for some codes; the error then
-    /// carries what was found for the others.
+    /// Returns an error if a text is not a stock code. Also returns an error if the broker could
+    /// not be asked for some codes; it then carries the prices found for the others.
     pub async fn prices(&self, codes: &[&str]) -> Result<Vec<Reading>, ReadError> {
         self.ask(codes).read().await
     }
 
-    /// As [`Reader::prices`], with what the caller asks of them: how old at most, what may stand in
-    /// for them, and by when.
+    /// Starts a read like [`Reader::prices`], with options: the greatest age, what may stand in,
+    /// and a time limit.
     pub fn ask<'a>(&'a self, codes: &'a [&'a str]) -> Ask<'a> {
         Ask::new(self, codes)
     }
 }
 
 impl Shared {
-    /// Whether a code is in the list.
+    /// Returns whether a code is in the universe.
     fn is_listed(&self, symbol: Symbol) -> bool {
         self.parts.universe.load().get(symbol).is_some()
     }

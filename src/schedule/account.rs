@@ -1,4 +1,4 @@
-//! The account of a sweep: its metrics, its line of log, and the rankings of what it wrote.
+//! The account of a sweep: its metrics, its log lines, and the rankings of what it wrote.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::setup::Parts;
 use crate::sweep::{Reason, Report};
 use sise_domain::KrxTime;
 
-/// The metrics of a sweep.
+/// Records the metrics of a sweep.
 pub(super) fn record(report: &Report) {
     counter!("sise_sweeps_total").increment(1);
     gauge!("sise_coverage_ratio").set(report.coverage);
@@ -22,15 +22,15 @@ pub(super) fn record(report: &Report) {
     }
 }
 
-/// Codes that a line of log names; the rest is counted.
+/// Most codes named in a log line; the rest are counted.
 const NAMED: usize = 10;
 
-/// A share as the log has it: a hundredth of a percent.
+/// Rounds a share to a hundredth of a percent for the log.
 fn rounded(share: f64) -> f64 {
     (share * 10_000.0).round() / 10_000.0
 }
 
-/// The line of a sweep: nothing missing is left out.
+/// Logs a sweep, with all missing codes by reason.
 pub(super) fn log(report: &Report) {
     let Report {
         universe,
@@ -69,10 +69,12 @@ pub(super) fn log(report: &Report) {
     }
 }
 
-/// Ranks the stocks of the day anew, and by their closes if these were taken, at `closes_since` or later.
+/// Ranks the stocks of the day anew.
+///
+/// If closes were taken, at `closes_since` or later, ranks them by their closes too.
 pub(super) async fn rank(parts: Arc<Parts>, closes_since: Option<KrxTime>) {
     let universe = parts.universe.load_full();
     if let Err(error) = parts.movers().rank_day(&universe, closes_since).await {
-        tracing::warn!(%error, "the stocks of the day are not ranked; the next sweep brings it");
+        tracing::warn!(%error, "the stocks of the day could not be ranked; the next sweep tries again");
     }
 }

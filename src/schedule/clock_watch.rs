@@ -1,4 +1,4 @@
-//! Whether the time of day and the monotonic clock go on together, and this process with them.
+//! Detects jumps between the time of day and the monotonic clock, and pauses of this process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,18 +15,18 @@ use sise_domain::{ClockJump, Event, KrxTime};
 /// How often the clocks are compared.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What is less is no jump: a clock that is kept right is moved by less, and a machine under load
-/// is late by less.
+/// Smallest difference that counts as a jump. Clock synchronisation moves the clock by less, and
+/// load delays the process by less.
 const NOTABLE: Duration = Duration::from_secs(3);
 
-/// The two clocks as they stood at the last look.
+/// The two clocks at the last check.
 struct Clocks {
     told: KrxTime,
     at: Instant,
 }
 
 impl Clocks {
-    /// How they came apart since the last look, and by how much.
+    /// Returns how the clocks came apart since the last check, and by how much.
     fn look(&mut self, told: KrxTime, at: Instant) -> Option<(ClockJump, Duration)> {
         let went = at.saturating_duration_since(self.at);
         let moved = told - self.told;
@@ -47,9 +47,9 @@ impl Clocks {
     }
 }
 
-/// Compares the clocks until `stop`; says and records how they came apart.
+/// Compares the clocks until `stop`, and logs and records every jump.
 pub(super) async fn watch(parts: Arc<Parts>, freshness: Arc<Freshness>, stop: CancellationToken) {
-    // As it is: one that Redis corrects does not show that it was set.
+    // The uncorrected clock: one corrected by Redis would hide that it was set.
     let clock = parts.own_clock();
     let mut clocks = Clocks {
         told: clock(),
@@ -69,14 +69,14 @@ pub(super) async fn watch(parts: Arc<Parts>, freshness: Arc<Freshness>, stop: Ca
         let shown = humantime::format_duration(rounded);
         match jump {
             ClockJump::Ahead => {
-                // The monotonic clock stands while a host sleeps; prices die all the same.
+                // The monotonic clock stops while the host sleeps, but prices expire all the same.
                 freshness.age(by);
                 tracing::warn!(
-                    "the clock jumped ahead by {shown}: the host slept, or its clock was set; going on from the new time"
+                    "the clock jumped ahead by {shown}: the host slept, or its clock was set; continuing from the new time"
                 );
             }
             ClockJump::Back => {
-                tracing::warn!("the clock was set back by {shown}; going on from the new time");
+                tracing::warn!("the clock was set back by {shown}; continuing from the new time");
             }
             ClockJump::Paused => {
                 tracing::warn!(
@@ -93,14 +93,15 @@ mod tests {
     use chrono::TimeZone as _;
     use sise_domain::Seoul;
 
-    /// What is seen when the time of day moved by so many seconds and the other clock by so many.
+    /// Returns the jump seen if the time of day moves by `told` seconds and the monotonic clock by
+    /// `went`.
     fn seen(told: i64, went: u64) -> Option<(ClockJump, u64)> {
         let start = Seoul.with_ymd_and_hms(2026, 11, 20, 14, 0, 0).unwrap();
         let at = Instant::now();
         let mut clocks = Clocks { told: start, at };
         let later = at + Duration::from_secs(went);
         let jump = clocks.look(start + TimeDelta::seconds(told), later);
-        // Said once.
+        // Each jump is reported once.
         let on = clocks.look(
             start + TimeDelta::seconds(told + 1),
             later + Duration::from_secs(1),

@@ -1,4 +1,4 @@
-//! The cron loop: it only rings, the schedule decides.
+//! The cron loop: it only sends ticks, and the schedule decides what to do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,21 +10,21 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use sise_domain::{KrxTime, Seoul};
 
-/// How often it is looked whether the close is due: the interval may be too long for its window.
+/// How often to check whether the close is due. The sweep interval may be too long for its window.
 const EVERY_MINUTE: &str = "0 * * * * *";
 
-/// Ticks of the cron loop. Each holds one tick at most: missed ones never pile up.
+/// Ticks of the cron loop. Each kind holds at most one tick, so missed ticks never pile up.
 #[derive(Debug, Clone, Default)]
 pub struct Ticks {
     /// A sweep is due.
     pub sweep: Arc<Notify>,
     /// The close may be due.
     pub close: Arc<Notify>,
-    /// The day is to be made ready.
+    /// The day is to be prepared.
     pub reload: Arc<Notify>,
 }
 
-/// When the ticks come.
+/// The times of the ticks.
 #[derive(Debug, Clone)]
 pub struct Timetable {
     sweep: Cron,
@@ -32,11 +32,11 @@ pub struct Timetable {
 }
 
 impl Timetable {
-    /// A sweep every `interval`, and the morning's work at `reload_at`.
+    /// Creates a timetable with a sweep every `interval` and the morning's work at `reload_at`.
     ///
     /// # Errors
     ///
-    /// The interval cannot be said in cron.
+    /// Returns an error if the interval cannot be expressed in cron.
     pub fn new(interval: Duration, reload_at: NaiveTime) -> Result<Self, String> {
         let expression = expression(interval);
         let sweep = croner::parser::CronParser::builder()
@@ -51,20 +51,20 @@ impl Timetable {
         })
     }
 
-    /// The first sweep at or after an instant.
+    /// Returns the first sweep at or after an instant, or strictly after it unless `inclusive`.
     #[must_use]
     pub fn first_sweep(&self, from: KrxTime, inclusive: bool) -> Option<KrxTime> {
         let from = from.with_nanosecond(0).unwrap_or(from);
         self.sweep.find_next_occurrence(&from, inclusive).ok()
     }
 
-    /// Rings `ticks` until the scheduler is shut down.
+    /// Sends `ticks` until the scheduler is shut down.
     pub(super) async fn start(&self, ticks: &Ticks) -> Result<JobScheduler, JobSchedulerError> {
         let cron = JobScheduler::new().await?;
         let bells = [&ticks.sweep, &ticks.close, &ticks.reload];
         for (expression, bell) in self.entries.iter().zip(bells) {
             let bell = Arc::clone(bell);
-            // The job only rings; the loop decides, so that jobs never overlap.
+            // The job only sends a tick. The loop decides, so jobs never overlap.
             let job = Job::new_async_tz(expression.as_str(), Seoul, move |_, _| {
                 bell.notify_one();
                 Box::pin(async {})
@@ -76,7 +76,7 @@ impl Timetable {
     }
 }
 
-/// An interval that is a whole part of a minute or an hour, in cron's words.
+/// Returns the cron expression of an interval that divides a minute or an hour.
 fn expression(interval: Duration) -> String {
     match interval.as_secs() {
         seconds @ ..60 => format!("*/{seconds} * * * * *"),

@@ -1,4 +1,4 @@
-//! Whether a run is due, and if not, why.
+//! Decides whether a run is due, and if not, why it is skipped.
 
 use std::fmt;
 
@@ -11,14 +11,15 @@ use sise_domain::{Ban, Calendar, Closed, KrxTime, Skipped};
 /// A run that is due.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Due {
-    /// The close that the run takes, if it does.
+    /// The close that the run takes, if any.
     pub(super) close_of: Option<CloseOf>,
-    /// When the session ended after which its prices are kept as the last known ones, if they are.
+    /// If the prices are kept as the last known ones: the end of the session whose close they
+    /// replace.
     pub(super) last_known_since: Option<KrxTime>,
 }
 
 impl Due {
-    /// As what the prices of the run are kept.
+    /// Returns how the prices of the run are kept beyond their lifetime, if at all.
     pub(super) fn kept(&self) -> Option<Kept> {
         let last_known = |since: KrxTime| Kept::LastKnown(since.date_naive());
         let close = self.close_of.map(|of| Kept::Close(of.window));
@@ -30,7 +31,7 @@ impl Due {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CloseOf {
     pub(super) day: NaiveDate,
-    /// From when until when prices are that close.
+    /// The time in which a price counts as this close: from and until.
     pub(super) window: (KrxTime, KrxTime),
 }
 
@@ -41,11 +42,11 @@ pub(super) enum Skip {
     PreviousRun,
     StoreAway(String),
     TooEarlyForClose,
-    /// Another process sweeps: this one.
+    /// Another process leads and sweeps: this one.
     NotLeader(String),
-    /// Nobody is known to lead.
+    /// No leader is known.
     NoLeader,
-    /// The broker refuses the app key.
+    /// The broker has banned the app key.
     Banned(Box<Ban>),
 }
 
@@ -74,15 +75,15 @@ impl fmt::Display for Skip {
             }
             Self::NotLeader(process) => write!(f, "{process} leads and sweeps; standing by"),
             Self::NoLeader => f.write_str(
-                "who leads is not known: Redis was not asked yet, does not answer, or refuses its \
-                 user a right (`sise doctor` says which)",
+                "no leader is known: Redis was not asked yet, does not answer, or denies its user a \
+                 permission (`sise doctor` says which)",
             ),
             Self::Banned(ban) => write!(f, "{ban}"),
         }
     }
 }
 
-/// What the calendar says of a run at `now`.
+/// Decides by the calendar whether a run is due at `now`.
 pub(super) fn by_calendar(calendar: &Calendar, now: KrxTime) -> Result<Due, Skip> {
     let Some(closed) = calendar.moment(now).closed else {
         return Ok(Due::default());
@@ -108,7 +109,7 @@ pub(super) fn by_calendar(calendar: &Calendar, now: KrxTime) -> Result<Due, Skip
     }
 }
 
-/// What the lead says of a run: only who leads makes any.
+/// Decides by leadership whether a run may be made: only the leader makes any.
 pub(super) fn by_post(candidate: Option<&Candidate>) -> Result<(), Skip> {
     match candidate.map(Candidate::post) {
         None | Some(Post::Leads { .. }) => Ok(()),

@@ -1,7 +1,7 @@
-//! Coverage by minute: at the end of every minute of a session the leader counts the live prices.
+//! Coverage by minute: after every minute of a session the leader counts the live prices.
 //!
-//! Counted in the store, so that it is what readers find there, whoever wrote it: after a change
-//! of the leader, and after Redis came back empty.
+//! It counts them in the store, so the result is what readers find there, whichever process wrote
+//! it. This holds after a change of the leader and after Redis came back empty.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::setup::Parts;
 use sise_domain::{Coverage, Event, Gap, KrxTime, Symbol};
 use sise_port::StoreError;
 
-/// How often it is looked whether a minute is over.
+/// How often to check whether a minute is over.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A store that is away is asked again for so long after the minute; then no price was to be had.
+/// How long after the minute an unreachable store is asked again; then the minute counts as empty.
 const PATIENCE: TimeDelta = TimeDelta::seconds(45);
 
 /// Counts minute by minute.
@@ -28,9 +28,9 @@ pub(super) struct Minutes {
     parts: Arc<Parts>,
     candidate: Option<Arc<Candidate>>,
     always_open: bool,
-    /// The first minute that is not accounted for; `None` until this process leads.
+    /// The first minute that is not accounted for; `None` unless this process leads.
     next: Option<KrxTime>,
-    /// What this process counted today; written whole, as Redis may come back empty.
+    /// Counts of this process today. They are written as a whole, as Redis may come back empty.
     today: (NaiveDate, BTreeMap<NaiveTime, Coverage>),
     is_written: bool,
     is_gap: bool,
@@ -53,7 +53,7 @@ impl Minutes {
         }
     }
 
-    /// Counts until `stop`.
+    /// Counts minutes until `stop`.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         while stop.run_until_cancelled(sleep(LOOK)).await.is_some() {
             let now = (self.parts.clock)();
@@ -61,7 +61,7 @@ impl Minutes {
             match stop.run_until_cancelled(look).await {
                 None => return,
                 Some(Ok(())) => {}
-                Some(Err(error)) => tracing::debug!(%error, "the minute is counted later"),
+                Some(Err(error)) => tracing::debug!(%error, "the minute will be counted later"),
             }
         }
     }
@@ -82,7 +82,7 @@ impl Minutes {
         }
         let next = self.next.filter(|next| next.date_naive() == day);
         let next = match next {
-            // Set back, the clock shows minutes once more.
+            // If the clock was set back, minutes that are accounted for pass once more.
             Some(next) if next <= current => next,
             _ => self.first_minute(current),
         };
@@ -120,7 +120,7 @@ impl Minutes {
         Ok(())
     }
 
-    /// The first minute of the day that somebody should have counted.
+    /// Returns the first minute of the day that some leader should have counted.
     fn first_minute(&self, current: KrxTime) -> KrxTime {
         if self.always_open {
             return current;
@@ -129,7 +129,7 @@ impl Minutes {
         session.map_or(current, |(open, _)| open.min(current))
     }
 
-    /// The minutes from `from` until just before `until`: those that no leader counted are a gap.
+    /// Reports minutes from `from` until just before `until` that no leader counted as a gap.
     async fn account_for_others(
         &mut self,
         from: KrxTime,
@@ -166,14 +166,14 @@ impl Minutes {
             }
             tracing::warn!(
                 from = %gap.from.format("%H:%M"), until = %gap.until.format("%H:%M"),
-                "gap: nobody swept in these minutes of the session"
+                "gap: no process swept in these minutes of the session"
             );
             self.parts.recorder.note(Event::Gap(gap));
         }
         Ok(())
     }
 
-    /// Codes of the list with a live price.
+    /// Counts the codes of the list that have a live price.
     async fn count(&self) -> Result<Coverage, StoreError> {
         let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
         let prices = self.parts.sweep_store.realtime(&symbols).await?;
@@ -220,7 +220,7 @@ impl Minutes {
     }
 }
 
-/// The beginning of the minute.
+/// Returns the beginning of the minute.
 fn minute_of(now: KrxTime) -> Option<KrxTime> {
     now.with_second(0)?.with_nanosecond(0)
 }

@@ -1,4 +1,4 @@
-//! When the daemon works: cron entries to passes, and the words for every run that is skipped.
+//! The schedule of the daemon: turns cron ticks into passes and explains every run that is skipped.
 
 mod account;
 mod clock_watch;
@@ -45,45 +45,45 @@ use sise_port::Gap;
 use state::State;
 use watched::Watched;
 
-/// Told of what happens, for a live display.
+/// Callbacks for a live display.
 pub trait Watcher: Send + Sync {
-    /// A batch was written, of a sweep or of a pass over the watched codes.
+    /// A batch was written, by a sweep or a pass over the watched codes.
     fn step(&self, step: &Step<'_>);
     /// A sweep is over.
     fn swept(&self, report: &Report);
-    /// A run was skipped: why, and when the next is due.
+    /// A run was skipped: the reason, and when the next run is due.
     fn skipped(&self, why: &str, next: Option<KrxTime>);
 }
 
-/// What the schedule works with.
+/// The parts a schedule works with.
 pub struct Work {
-    /// Store, calendar, list, broker.
+    /// Store, calendar, stock list and broker.
     pub parts: Arc<Parts>,
     /// Makes the passes.
     pub sweeper: Sweeper,
-    /// This process among those that may lead; `None` where it is alone.
+    /// This process as a candidate for leadership; `None` if it runs alone.
     pub candidate: Option<Arc<Candidate>>,
-    /// Loads the list anew every morning.
+    /// Reloads the stock list every morning.
     pub loader: Loader,
-    /// Told of what is written.
+    /// Notes what is written.
     pub freshness: Arc<Freshness>,
-    /// The calendar is not asked.
+    /// Sweeps at any time, without asking the calendar.
     pub always_open: bool,
     /// A live display.
     pub watcher: Option<Arc<dyn Watcher>>,
-    /// Codes whose prices are to be asked for at once, where there is a live feed.
+    /// Codes whose prices must be asked for at once; `None` without a live feed.
     pub gaps: Option<broadcast::Receiver<Gap>>,
-    /// What goes on beside the sweeps does so under these.
+    /// Supervises the tasks that run beside the sweeps.
     pub tasks: Tasks,
 }
 
-/// Decides for every tick whether to sweep, and does it.
+/// Decides at every tick whether to sweep, and runs the sweeps.
 pub struct Schedule {
     parts: Arc<Parts>,
     passes: Passes,
-    /// Makes the passes over the watched codes, with this process's own key.
+    /// Makes the passes over the watched codes, with this process's own app key.
     own_sweeper: Sweeper,
-    /// How many codes are watched, as far as this process knows.
+    /// The number of watched codes, as far as this process knows.
     watched: Arc<AtomicUsize>,
     candidate: Option<Arc<Candidate>>,
     morning: Arc<Morning>,
@@ -95,18 +95,19 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule of `work`.
+    /// Creates a schedule of `work`.
     ///
     /// # Errors
     ///
-    /// The interval cannot be said in cron, or no client can be made for the call after a sweep.
+    /// Returns an error if the interval cannot be expressed in cron, or no HTTP client can be built
+    /// for the ping after a sweep.
     pub fn new(work: Work) -> Result<Self, String> {
         let schedule = &work.parts.settings.schedule;
         let ledger = LedgerKeeper::new(work.parts.chronicle.clone());
         let ping = work.parts.settings.journal.ping_url.clone();
         let watched: Arc<AtomicUsize> = Arc::default();
         let candidate = work.candidate;
-        // Where sweeps are shared, a few codes are not worth posting.
+        // Even if sweeps are shared, a few codes are not worth sharing.
         let own = match work.parts.shares_sweeps() {
             true => work.parts.sweeper(candidate.as_ref()),
             false => None,
@@ -140,7 +141,7 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// The cron loop cannot be started.
+    /// Returns an error if the cron loop cannot be started.
     pub async fn run(self, stop: CancellationToken) -> Result<(), JobSchedulerError> {
         let ticks = Ticks::default();
         let mut cron = self.timetable.start(&ticks).await?;
@@ -154,7 +155,7 @@ impl Schedule {
         let mut state = State::new();
         let mut posts = None;
         if let Some(candidate) = &self.candidate {
-            // Asked once before the first tick, so that it knows who leads.
+            // Ask once before the first tick, so that the leader is known.
             candidate.campaign().await;
             posts = Some(candidate.changes());
         }
@@ -165,7 +166,8 @@ impl Schedule {
         }
         self.tick(&mut state, &stop).await;
         loop {
-            // The cron loop follows the wall clock: set back an hour, it is silent for an hour.
+            // The cron loop follows the wall clock: if that is set back an hour, it is silent for
+            // an hour.
             let patience = if state.is_cron_silent {
                 interval
             } else {
@@ -179,17 +181,17 @@ impl Schedule {
                 Some(done) = state.sweeps.join_next() => {
                     match done {
                         Ok(report) => self.finish(&mut state, &report, &stop).await,
-                        // What broke off was said; the next tick tries again.
+                        // The failure was already logged; the next tick tries again.
                         Err(_) => state.running = None,
                     }
                     if std::mem::take(&mut state.owed) {
                         self.tick(&mut state, &stop).await;
                     }
                 }
-                // Who takes the lead sweeps at once: the one before may be gone for a while.
+                // A new leader sweeps at once, as the previous one may be gone for a while.
                 () = changed(&mut posts) => self.tick(&mut state, &stop).await,
                 () = ticks.sweep.notified() => {
-                    // After a sleep of the machine the cron loop catches up; once is enough.
+                    // After the machine slept, the cron loop catches up; one sweep is enough.
                     let is_new = state.cron_at.is_none_or(|at| at.elapsed() >= interval / 2);
                     state.is_cron_silent = false;
                     if is_new {
@@ -213,13 +215,13 @@ impl Schedule {
                 }
                 () = sleep_until(overdue) => {
                     if !std::mem::replace(&mut state.is_cron_silent, true) {
-                        tracing::warn!("no tick of the cron loop for two intervals; was the clock set back? going on without it");
+                        tracing::warn!("no tick of the cron loop for two intervals; was the clock set back? continuing without it");
                     }
                     self.tick(&mut state, &stop).await;
                 }
             }
         }
-        // The sweep sees the same stop and ends within its grace.
+        // A running sweep sees the same stop and ends within its grace.
         while let Some(done) = state.sweeps.join_next().await {
             if let Ok(report) = done {
                 self.finish(&mut state, &report, &stop).await;
@@ -227,9 +229,11 @@ impl Schedule {
         }
     }
 
-    /// The closes that are kept, as they count where this process's broker is asked. Before its first
-    /// answer the record of whose prices they are may say what it is; else it is taken for the real one,
-    /// which at worst is asked for what is kept.
+    /// Returns the closes, as they count for the broker of this process.
+    ///
+    /// Before that broker's first answer, the record of the broker behind the prices may tell
+    /// whether it is simulated. Otherwise it is taken for the real one; at worst, closes that exist
+    /// are asked for again.
     async fn closes(&self) -> Closes {
         let Parts {
             broker, settings, ..
@@ -247,8 +251,8 @@ impl Schedule {
         self.parts.closes().of_broker(Some(is_simulated))
     }
 
-    /// What goes on beside the sweeps: the campaign for the lead, the watch over the clock, the count
-    /// of live prices, the passes over the watched codes.
+    /// Starts the tasks beside the sweeps: the campaign for leadership, the clock watch, the count
+    /// of live prices, and the passes over the watched codes.
     fn start_chores(&mut self) {
         let tasks = &self.tasks;
         if let Some(candidate) = self.candidate.clone() {
@@ -279,7 +283,7 @@ impl Schedule {
     }
 }
 
-/// Waits for a change of the lead; for ever where nobody else can lead.
+/// Waits for a change of leadership; never returns if no other process can lead.
 async fn changed(posts: &mut Option<watch::Receiver<Post>>) {
     if let Some(posts) = posts
         && posts.changed().await.is_ok()

@@ -1,4 +1,4 @@
-//! What is made ready before the open: calendar, stock list, token.
+//! Preparations before the open: calendar, stock list and token.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,16 +10,16 @@ use crate::universe::Loader;
 use sise_domain::KrxTime;
 use sise_kis::BrokerDay;
 
-/// Makes the day ready.
+/// Prepares the day.
 pub(super) struct Morning {
     pub(super) parts: Arc<Parts>,
     pub(super) loader: Loader,
-    /// How many codes are watched.
+    /// The number of watched codes.
     pub(super) watched: Arc<AtomicUsize>,
 }
 
 impl Morning {
-    /// Before the open: calendar, stock list and token are made ready for the day.
+    /// Prepares calendar, stock list and token before the open.
     pub(super) async fn reload(&self) {
         let now = (self.parts.clock)();
         self.check_calendar(now).await;
@@ -45,7 +45,7 @@ impl Morning {
                 if !plan.keeps_alive() {
                     tracing::error!(
                         codes,
-                        "the list no longer stays alive between two sweeps: see `sise plan`"
+                        "prices of this list would expire between two sweeps: see `sise plan`"
                     );
                 }
                 self.parts.universe.store(Arc::new(loaded.universe));
@@ -59,7 +59,8 @@ impl Morning {
         }
     }
 
-    /// Crosschecks the calendar with the broker's, reads the override file, warns near the end.
+    /// Compares the calendar with the broker's, reads the override file, and warns if the calendar
+    /// ends soon.
     pub(super) async fn check_calendar(&self, now: KrxTime) {
         let today = now.date_naive();
         match self.parts.check_calendar(today).await {
@@ -73,7 +74,7 @@ impl Morning {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "the broker's calendar could not be asked; ours stands")
+                tracing::warn!(%error, "the broker's calendar could not be read; the calendar in use stays")
             }
         }
         if let Err(error) = self.parts.reload_calendar().await {

@@ -1,4 +1,4 @@
-//! One pass, whatever codes it is of: made, followed, and ended where another process leads.
+//! A pass over any set of codes: it is made, recorded, and ended if another process leads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::ledger::LedgerKeeper;
 use crate::sweep::{Report, Step, Sweeper, Task};
 use sise_domain::KrxTime;
 
-/// A pass may take this much more than twice the plan: a token may take its minute.
+/// Extra time of a pass beyond twice the plan, as a token may take a minute.
 pub(super) const SLACK: Duration = Duration::from_secs(75);
 
-/// Makes passes, and tells of what they write.
+/// Makes passes and passes on what they write.
 #[derive(Clone)]
 pub(super) struct Passes {
     pub(super) sweeper: Sweeper,
@@ -27,8 +27,9 @@ pub(super) struct Passes {
 }
 
 impl Passes {
-    /// Makes the pass of `task`, which begins at `now`. It ends early at `stop`, and where another
-    /// process leads.
+    /// Makes the pass of `task`, which begins at `now`.
+    ///
+    /// It ends early at `stop`, or if another process leads.
     pub(super) async fn make(&self, task: &Task, now: KrxTime, stop: &CancellationToken) -> Report {
         let posts = self.candidate.as_ref().map(|candidate| candidate.changes());
         let stop = stop.child_token();
@@ -44,7 +45,7 @@ impl Passes {
         let report = tokio::select! {
             biased;
             report = &mut pass => report,
-            // Another one sweeps now: the rest of this pass would be calls for nothing.
+            // Another process sweeps now, and the rest of this pass would waste calls.
             () = superseded(posts) => {
                 stop.cancel();
                 pass.await
@@ -52,7 +53,7 @@ impl Passes {
         };
         let lead = self.candidate.as_ref().map(|candidate| candidate.lead());
         let settled = match lead {
-            // Who does not lead any more leaves the ledger to who does.
+            // A process that no longer leads leaves the ledger to the new leader.
             Some(None) => {
                 self.ledger.forget();
                 Ok(())
@@ -69,7 +70,7 @@ impl Passes {
     }
 }
 
-/// Waits until this process is known to follow another.
+/// Waits until this process is known to follow another one.
 async fn superseded(posts: Option<watch::Receiver<Post>>) {
     if let Some(mut posts) = posts {
         let follows = |post: &Post| matches!(post, Post::Follows(_));

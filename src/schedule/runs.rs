@@ -1,4 +1,4 @@
-//! One run: whether it is due, how it is made, and what is said of it.
+//! A single run: whether it is due, how it is made, and what is reported about it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,14 +19,14 @@ use sise_domain::{Closed, Event, KrxTime, Presence, Role, Skipped, Symbol};
 use sise_net::supervisor::seen;
 use sise_port::Urgency;
 
-/// While the store is away, it is looked for this often.
+/// How often an unreachable store is tried again.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
 
-/// Who left the lead to others does so again after this time at the earliest.
+/// Shortest time between two occasions on which this process gives up leadership.
 const LEAVE_AGAIN: Duration = Duration::from_secs(300);
 
 impl Schedule {
-    /// One tick: a sweep is started, or a line says why not.
+    /// Handles one tick: starts a sweep, or logs why not.
     pub(super) async fn tick(&self, state: &mut State, stop: &CancellationToken) {
         state.ticked_at = Instant::now();
         state.store_again = None;
@@ -43,7 +43,7 @@ impl Schedule {
             },
             skip => skip,
         };
-        // Looked for before a call is spent: prices that cannot be kept are of no use.
+        // Checked before a call is spent: prices that cannot be stored are of no use.
         if matches!(decision, Ok(_) | Err(Skip::NoLeader)) {
             if let Err(error) = self.parts.sweep_store.ping().await {
                 self.note_store_away(state, &Skip::StoreAway(error.to_string()), now);
@@ -57,7 +57,8 @@ impl Schedule {
             Ok(due) => due,
             Err(skip) => {
                 state.owed = matches!(skip, Skip::PreviousRun);
-                // The last word is another one now: a store that is still away is said anew.
+                // The log has moved on: if the store is still unreachable later, that is logged
+                // again.
                 state.store_said = false;
                 self.skip(&skip, now);
                 if matches!(skip, Skip::Banned(_)) {
@@ -78,7 +79,7 @@ impl Schedule {
                 let symbols = wanted.unwrap_or_default();
                 tracing::info!(
                     codes = symbols.len(),
-                    "no close of the last session is kept: one pass out of session brings the last known prices"
+                    "no close of the last session is kept: making one pass out of session for the last known prices"
                 );
                 symbols
             }
@@ -124,7 +125,7 @@ impl Schedule {
         state.sweeps.spawn(seen("sweep", sweep));
     }
 
-    /// Skips for want of the store, said once until it is back.
+    /// Skips the run because the store is unreachable. This is logged once until the store is back.
     fn note_store_away(&self, state: &mut State, skip: &Skip, now: KrxTime) {
         state.store_again = Some(Instant::now() + STORE_AGAIN);
         if std::mem::replace(&mut state.store_said, true) {
@@ -132,10 +133,10 @@ impl Schedule {
             return;
         }
         self.skip(skip, now);
-        tracing::warn!("looking for the store every second; sweeping as soon as it answers");
+        tracing::warn!("trying the store every second; sweeping as soon as it answers");
     }
 
-    /// Whether a sweep is due at `now`.
+    /// Decides whether a sweep is due at `now`.
     fn decide(&self, state: &State, now: KrxTime) -> Result<Due, Skip> {
         if state.running.is_some() {
             return Err(Skip::PreviousRun);
@@ -148,12 +149,12 @@ impl Schedule {
         decision::by_post(self.candidate.as_deref()).map(|()| due)
     }
 
-    /// A banned key is left alone: each call would prolong the ban.
+    /// Skips a run while the app key is banned, as each call would prolong the ban.
     async fn unless_banned(&self, due: Due) -> Result<Due, Skip> {
         let Some(broker) = &self.parts.broker else {
             return Ok(due);
         };
-        // The others' keys can still be asked.
+        // The app keys of other processes can still be used.
         if self.parts.shares_sweeps() {
             return Ok(due);
         }
@@ -163,7 +164,7 @@ impl Schedule {
         }
     }
 
-    /// Whether the close of the day, or what is missing of it, is to be taken now.
+    /// Whether the close of the day, or the rest of it, should be taken now.
     pub(super) async fn close_is_due(&self, state: &mut State) -> bool {
         let now = (self.parts.clock)();
         match self.decide(state, now) {
@@ -174,7 +175,7 @@ impl Schedule {
         }
     }
 
-    /// A sweep is over: what is said of it, and what follows.
+    /// Handles the end of a sweep: reports it and starts what follows.
     pub(super) async fn finish(
         &self,
         state: &mut State,
@@ -191,19 +192,19 @@ impl Schedule {
             Some(of) => self.note_closes(state, run, of, report).await,
             None => None,
         };
-        // Of what was missing alone, the account is that of the whole close.
+        // A pass over the missing codes only does not count for the metrics of the whole list.
         let is_part = due.kept().is_some() && run.codes < self.parts.universe.load().len();
         let closed = taken.map(|of| of.day);
         let last_known = self.note_last_known(state, run, report).await;
         let closes_since = taken.map(|of| of.window.0).or(last_known);
-        // That nothing more runs until the open is said at once.
+        // One more tick logs at once that nothing more runs until the open.
         state.owed |= due.last_known_since.is_some();
         if !is_part {
             account::record(report);
         }
         account::log(report);
         let is_reached = |missing: &Missing| missing.reason != Reason::NotReached;
-        // Calls that were not made for want of a budget are nobody else's to make.
+        // Without any call, the budget was the cause, and another process would have no more.
         let is_cut_off = report.calls > 0 && report.written == 0 && !report.stopped;
         if is_cut_off && !report.missing.iter().any(is_reached) {
             self.leave_lead(state).await;
@@ -236,9 +237,10 @@ impl Schedule {
         }
     }
 
-    /// Has another daemon lead that may do better, where one stands by: with a key that is not banned,
-    /// or with a way to the broker. Not again and again: where it fares no better, it leaves the lead
-    /// likewise.
+    /// Gives up leadership to a standby daemon that may do better, if there is one.
+    ///
+    /// It may have an app key that is not banned, or a way to the broker. This is not repeated at
+    /// once: if the other daemon fares no better, it gives up leadership likewise.
     async fn leave_lead(&self, state: &mut State) {
         let leads = |own: &&Arc<Candidate>| own.lead().is_some();
         let Some(candidate) = self.candidate.as_ref().filter(leads) else {
@@ -270,7 +272,7 @@ impl Schedule {
         }
     }
 
-    /// Whether somebody outside is to hear of this sweep: a good one, in a session.
+    /// Whether this sweep deserves the ping: a good one, during a session.
     fn is_good(&self, report: &Report, started_at: KrxTime) -> bool {
         let is_open = || self.parts.calendar.load().moment(started_at).is_open();
         !report.stopped
@@ -297,7 +299,7 @@ impl Schedule {
         }
     }
 
-    /// Counts a run that was skipped and tells the journal.
+    /// Counts a skipped run and notes it in the event log.
     fn record_skip(&self, skip: &Skip, next_run: Option<KrxTime>) {
         counter!("sise_skipped_runs_total", "reason" => skip.slug()).increment(1);
         self.parts.recorder.note(Event::Skip(Skipped {
@@ -307,7 +309,7 @@ impl Schedule {
         }));
     }
 
-    /// When the next run is due after one that was skipped.
+    /// Returns when the next run is due after a skipped one.
     fn next_run(&self, skip: &Skip, now: KrxTime) -> Option<KrxTime> {
         let soon = |delay: Duration| Some(now + TimeDelta::from_std(delay).ok()?);
         match skip {

@@ -1,4 +1,4 @@
-//! What the loop remembers between ticks.
+//! The state of the loop between ticks.
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -9,40 +9,40 @@ use super::want::Want;
 use crate::sweep::Report;
 use sise_domain::KrxTime;
 
-/// A run that is under way.
+/// A run in progress.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
     pub(super) due: Due,
-    /// Codes that are asked for.
+    /// Number of codes that are asked for.
     pub(super) codes: usize,
     pub(super) started_at: KrxTime,
-    /// The same by the monotonic clock.
+    /// When it started, by the monotonic clock.
     pub(super) began: Instant,
 }
 
-/// What the loop remembers between ticks, and the sweep that it owns.
+/// The state of the loop between ticks, including the sweep in progress.
 pub(super) struct State {
     /// The last tick of any kind, by the monotonic clock.
     pub(super) ticked_at: Instant,
     /// The last tick of the cron loop that counted.
     pub(super) cron_at: Option<Instant>,
-    /// The cron loop has missed its ticks.
+    /// Whether the cron loop has missed its ticks.
     pub(super) is_cron_silent: bool,
-    /// The run that is under way.
+    /// The run in progress.
     pub(super) running: Option<Run>,
-    /// A tick came while a sweep was running; it is made up for once, at its end.
+    /// Whether a tick came during a sweep; one tick is made up for when the sweep ends.
     pub(super) owed: bool,
-    /// The close of the day, as far as this process took it or knows it taken.
+    /// The close of the day, as far as this process took it or knows that it was taken.
     pub(super) close: Option<Taking>,
-    /// The passes for want of a close, out of session.
+    /// The passes out of session that make up for a close that was not taken.
     pub(super) want: Option<Want>,
-    /// When this process left the lead to another one last.
+    /// When this process last gave up leadership.
     pub(super) left_at: Option<Instant>,
-    /// When to look for the store again.
+    /// When to try the store again.
     pub(super) store_again: Option<Instant>,
-    /// Whether its being away was said, and nothing else since.
+    /// Whether the last log line said that the store is unreachable.
     pub(super) store_said: bool,
-    /// The sweep that is under way.
+    /// The sweep in progress.
     pub(super) sweeps: JoinSet<Report>,
 }
 

@@ -1,4 +1,4 @@
-//! How the close of a day is taken: the whole list once, then what is missing.
+//! How the close of a day is taken: the whole list once, then the codes that are missing.
 
 use chrono::{NaiveDate, TimeDelta};
 
@@ -8,39 +8,40 @@ use super::state::{Run, State};
 use crate::sweep::Report;
 use sise_domain::{KrxTime, Symbol};
 
-/// What is missing of a close that is taken is asked for again so many times at most: once a minute
-/// until the evening begins.
+/// Most passes for codes that are missing from a taken close: once a minute until the evening
+/// session.
 const MOST_TRIES: u32 = 30;
 
-/// If the broker knows none of what is missing, this often: an answer that is a row short looks the
-/// same, but a code without a price stays without one.
+/// Most passes if the broker knows none of the missing codes. An answer that is a row short looks the
+/// same as one for an unknown code, but an unknown code never gets a price.
 const UNKNOWN_TRIES: u32 = 10;
 
-/// With a clock that was set by so much since, it is not known when the close was taken.
+/// If the clock was set by this much since, it is unknown when the close was taken.
 const CLOCK_SET: TimeDelta = TimeDelta::minutes(1);
 
-/// Codes that a line of log names; the rest is counted.
+/// Most codes named in a log line; the rest are counted.
 const NAMED: usize = 10;
 
-/// How the close of a day stands.
+/// Progress in taking the close of a day.
 #[derive(Debug)]
 pub(super) struct Taking {
     day: NaiveDate,
     /// The last pass of this process for it; `None` if another process took it.
     run: Option<Run>,
-    /// Whether the day is taken.
+    /// Whether the day counts as taken.
     is_taken: bool,
     /// The codes without a close.
     left: Vec<Symbol>,
-    /// Whether the last pass found that the broker knows none of these.
+    /// Whether the broker knew none of these in the last pass.
     are_unknown: bool,
-    /// Passes for what is left since the day is taken.
+    /// Passes for the remaining codes since the day counts as taken.
     tries: u32,
 }
 
 impl Schedule {
-    /// The codes whose close is to be taken now: the whole list, or what is missing of it. `None` if
-    /// nothing is left to ask for.
+    /// Returns the codes whose close to take now: the whole list, or what is missing of it.
+    ///
+    /// Returns `None` if nothing is left to ask for.
     pub(super) async fn closes_to_take(
         &self,
         state: &mut State,
@@ -55,12 +56,12 @@ impl Schedule {
             && was_set_since(run, now)
         {
             tracing::warn!(%day, "the clock was set since the close of the day was taken: taking it once more");
-            // Where it fails, the close is taken once more at the end of its pass.
+            // If this fails, the close is still taken once more at the end of the pass.
             let _ = closes.mark(None).await;
             return Some(all());
         }
         let was_taken = held.as_ref().is_some_and(|held| held.is_taken);
-        // Where the store does not say, what this process knows stands.
+        // If the store does not answer, rely on what this process knows.
         let is_taken = closes.is_taken(day).await.unwrap_or(was_taken);
         let mut taking = match (held, is_taken) {
             (Some(held), false) if held.is_taken => {
@@ -92,8 +93,9 @@ impl Schedule {
         left
     }
 
-    /// A pass for the close is over: what of it is kept, and what is missing. Returns the close if it
-    /// is taken.
+    /// Handles the end of a pass for the close: logs what is kept and what is missing.
+    ///
+    /// Returns the close if it is taken.
     pub(super) async fn note_closes(
         &self,
         state: &mut State,
@@ -110,7 +112,7 @@ impl Schedule {
         let missing = match closes.missing(&symbols, window).await {
             Ok(missing) => missing,
             Err(error) => {
-                tracing::warn!(%day, %error, "whether the close is kept is not known; another try within a minute");
+                tracing::warn!(%day, %error, "it is unknown whether the close is kept; trying again within a minute");
                 return None;
             }
         };
@@ -127,7 +129,7 @@ impl Schedule {
         let more = count.saturating_sub(named.len());
         let named = named.join(" ");
         if is_taken {
-            // Where it fails, the close is taken once more.
+            // If this fails, the close is taken once more.
             let _ = closes.mark(Some(day)).await;
         }
         let are_unknown = refused.is_empty();
@@ -138,7 +140,7 @@ impl Schedule {
                 tracing::warn!(%day, codes, missing = count, %named, more, "the close of the day is kept but for these; they are asked for again until {}", window.1.format("%H:%M"));
             }
             (false, _) => {
-                tracing::warn!(%day, codes, missing = count, %named, more, "the close is not complete; another try for what is missing within a minute");
+                tracing::warn!(%day, codes, missing = count, %named, more, "the close is not complete; trying again for the missing codes within a minute");
             }
         }
         state.close = Some(Taking {
@@ -152,16 +154,17 @@ impl Schedule {
         is_taken.then_some(of)
     }
 
-    /// In the session there is no close of `today`: what passes for it was taken by a clock that
-    /// was wrong.
+    /// Forgets a close of `today` while the session still runs.
+    ///
+    /// There cannot be one yet, so it was taken by a process with a wrong clock.
     pub(super) async fn forget_early_close(&self, state: &mut State, today: NaiveDate) {
         let closes = self.closes().await;
         if !matches!(closes.is_taken(today).await, Ok(true)) {
             return;
         }
-        tracing::warn!(%today, "the close of the day was taken before its session was over: a clock was wrong; taking it anew when it is");
+        tracing::warn!(%today, "the close of the day was taken before its session was over: a clock was wrong; taking it again after the session");
         state.close = None;
-        // Where it fails, the next run does it.
+        // If this fails, the next run does it.
         let _ = closes.mark(None).await;
     }
 }

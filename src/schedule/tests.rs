@@ -1,4 +1,4 @@
-//! Daemons of two brokers on one store, one after the other.
+//! Daemons of two brokers, run one after the other on one store.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -20,10 +20,10 @@ use sise_port::{CopyStore as _, PriceStore as _, SourceError};
 use sise_sim::{Sim, SimOptions};
 use sise_store::MemoryStore;
 
-/// Codes of the list.
+/// Codes in the list.
 const CODES: usize = 40;
 
-/// A way to a simulated broker that hides what it is: what comes over it is taken for real.
+/// A transport to a simulated broker that hides that it is simulated.
 struct Passing(Arc<dyn Transport>);
 
 #[async_trait]
@@ -37,7 +37,7 @@ impl Transport for Passing {
     }
 }
 
-/// Counts the sweeps, and tells of a run that is skipped.
+/// Counts sweeps and reports skipped runs.
 #[derive(Default)]
 struct Seen {
     sweeps: AtomicUsize,
@@ -62,7 +62,7 @@ fn from(start: KrxTime) -> Clock {
     Arc::new(move || start + TimeDelta::from_std(began.elapsed()).unwrap())
 }
 
-/// Has a daemon on `store` work from 17:38 until it skips a run. Says how many sweeps it made.
+/// Runs a daemon on `store` from 17:38 until it skips a run, and returns how many sweeps it made.
 async fn evening(store: &Arc<MemoryStore>, is_simulated: bool) -> usize {
     let clock = from(Seoul.with_ymd_and_hms(2026, 11, 20, 17, 38, 0).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -131,7 +131,7 @@ fn list() -> Universe {
     Universe::new(whole.date, whole.listings().iter().take(CODES).cloned())
 }
 
-/// Which of the prices that are kept are simulated.
+/// Returns which of the kept prices are simulated.
 async fn simulated(store: &MemoryStore) -> Vec<bool> {
     let codes: Vec<Symbol> = list().symbols().collect();
     let kept = store.close(&codes).await.unwrap();
@@ -139,14 +139,14 @@ async fn simulated(store: &MemoryStore) -> Vec<bool> {
     kept.into_iter().flatten().map(is_simulated).collect()
 }
 
-/// A trial in the evening, then the real one: which takes its own, and keeps them.
+/// A trial run in the evening, then a real one, which takes its own prices and keeps them.
 #[tokio::test]
 async fn what_a_simulated_broker_left_is_no_close_for_the_real_one() {
     let store = Arc::new(MemoryStore::default());
     assert_eq!(evening(&store, true).await, 1);
     assert_eq!(simulated(&store).await, [true; CODES]);
     assert_eq!(evening(&store, true).await, 0);
-    // Nor where the trial lived through the close.
+    // The same holds if the trial ran through the close.
     let mark = "2026-11-20 simulated";
     store.save_copy("closed_on", mark).await.unwrap();
     assert_eq!(evening(&store, false).await, 1);

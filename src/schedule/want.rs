@@ -1,5 +1,6 @@
-//! What is done out of session for want of the last close: one pass, whose prices are kept as the last
-//! known ones.
+//! Makes up, out of session, for a last close that was not taken.
+//!
+//! One pass is made, and its prices are kept as the last known ones.
 
 use std::time::Duration;
 
@@ -13,30 +14,32 @@ use crate::closes::LastKnown;
 use crate::sweep::Report;
 use sise_domain::{KrxTime, Phase, Symbol};
 
-/// After a pass that brought too little the next one waits so long, then twice, up to an hour.
+/// Wait after the first pass that brought too few prices. It doubles with every further one, up to
+/// about an hour.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// The clock that took a price may have been so much ahead of this one.
+/// How far the clock of the process that took a price may have been ahead of this one.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::hours(1);
 
-/// Doublings of the wait.
+/// Most doublings of the wait.
 const DOUBLINGS: u32 = 6;
 
-/// How the want of the last close stands.
+/// Progress in making up for the last close.
 #[derive(Debug)]
 pub(super) struct Want {
-    /// When the session ended whose close may be wanted.
+    /// The end of the session whose close may be missing.
     since: KrxTime,
-    /// Whether enough is there.
+    /// Whether enough prices are there.
     is_met: bool,
-    /// Passes that brought too little.
+    /// Passes that brought too few prices.
     failed: u32,
     again_at: Instant,
 }
 
 impl Schedule {
-    /// The codes to ask for out of session: those without any price since the last session, if too
-    /// many are. `None` if nothing is wanted now.
+    /// Returns the codes to ask for out of session, or `None` if nothing is needed now.
+    ///
+    /// These are the codes without any price since the last session, if there are too many of them.
     pub(super) async fn wanted(
         &self,
         state: &mut State,
@@ -44,7 +47,7 @@ impl Schedule {
     ) -> Option<(Due, Vec<Symbol>)> {
         decision::by_post(self.candidate.as_deref()).ok()?;
         let calendar = self.parts.calendar.load_full();
-        // Right before the open it is soon better known, and the broker tells what is expected.
+        // Right before the open, better prices come soon, and the broker reports expected matches.
         if calendar.moment(now).phase == Phase::OpeningAuction {
             return None;
         }
@@ -55,7 +58,7 @@ impl Schedule {
         }
         let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
         let closes = self.closes().await;
-        // What is not known is looked at again with the next tick.
+        // If the store does not answer, the next tick checks again.
         let is_taken = closes.is_taken(since.date_naive()).await.ok()?;
         let missing = closes
             .missing(&symbols, (since, now + CLOCKS_DIFFER))
@@ -77,8 +80,9 @@ impl Schedule {
         Some((due, missing))
     }
 
-    /// A pass for want of a close is over. Returns from when on what is kept is to be ranked, if it is
-    /// enough.
+    /// Handles the end of a pass that makes up for a close.
+    ///
+    /// If enough prices are kept, returns from when on they are to be ranked.
     pub(super) async fn note_last_known(
         &self,
         state: &mut State,
@@ -101,12 +105,12 @@ impl Schedule {
                 of: day,
                 at: run.started_at,
             };
-            // Where it fails, the status does not say it.
+            // If this fails, the status does not mention it.
             let _ = closes.mark_last_known(known).await;
             tracing::info!(%day, codes, missing, "these prices are kept as the last known ones: the close of the day was not taken; the next official close replaces them");
         } else {
             let again_s = wait.as_secs();
-            tracing::warn!(%day, codes, missing, again_s, "too few last known prices could be had; asking again for what is missing");
+            tracing::warn!(%day, codes, missing, again_s, "too few last known prices were available; asking again for the missing ones");
         }
         state.want = Some(Want {
             since,

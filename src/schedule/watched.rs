@@ -1,4 +1,4 @@
-//! Passes over the watched codes, beside the sweeps and more often than they.
+//! Passes over the watched codes, which run beside the sweeps and more often.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::sweep::{Reason, Report, Task};
 use sise_domain::{Closed, KrxTime, Plan, Symbol, Watching};
 use sise_port::{Gap, Urgency};
 
-/// Gaps that come within this time are asked for together.
+/// Gaps reported within this time are handled together.
 const TOGETHER: Duration = Duration::from_millis(50);
 
-/// Codes of gaps are asked for this often at the most.
+/// Shortest time between two passes for gaps.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Codes asked for at once at the most; the next pass brings the rest.
+/// Most codes in one pass for gaps; the next regular pass brings the rest.
 const MOST_ASKED: usize = 500;
 
 /// Refreshes the watched codes every `watch.interval`.
@@ -32,17 +32,17 @@ pub(super) struct Watched {
     parts: Arc<Parts>,
     passes: Passes,
     always_open: bool,
-    /// The codes as they were read last.
+    /// The codes as last read.
     known: Vec<Symbol>,
-    /// How many they are, for the plan of the sweeps.
+    /// The number of codes, for the plan of the sweeps.
     count: Arc<AtomicUsize>,
-    /// They could not be read since.
+    /// Whether the list could not be read since.
     is_list_old: bool,
-    /// What was said last of codes that are not refreshed; `None` while they are.
+    /// The last logged reason why codes are not refreshed; `None` while they are.
     trouble: Option<String>,
-    /// What was said last of more codes than there are calls for.
+    /// The last logged warning that there are more codes than calls.
     strain: Option<String>,
-    /// Codes of which the live feed may have missed trades.
+    /// Codes for which the live feed may have missed trades.
     gaps: Option<broadcast::Receiver<Gap>>,
 }
 
@@ -66,14 +66,15 @@ impl Watched {
         }
     }
 
-    /// The same, asking at once for the codes of `gaps`.
+    /// Returns the same, but asks at once for the codes of `gaps`.
     pub(super) fn told_of(mut self, gaps: Option<broadcast::Receiver<Gap>>) -> Self {
         self.gaps = gaps;
         self
     }
 
-    /// Refreshes them until `stop`. Passes never overlap: one that is late begins when the one
-    /// before is over.
+    /// Refreshes the codes until `stop`.
+    ///
+    /// Passes never overlap: a late one begins when the one before is over.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let interval = self.parts.settings.watch.interval;
         let mut due = Instant::now();
@@ -92,7 +93,7 @@ impl Watched {
         }
     }
 
-    /// Waits for the next pass, and asks meanwhile for the codes of gaps.
+    /// Waits for the next pass, and meanwhile asks for the codes of gaps.
     async fn until(&mut self, due: Instant, stop: &CancellationToken) {
         let mut asked = BTreeSet::new();
         let mut ask_at = Instant::now();
@@ -101,7 +102,7 @@ impl Watched {
                 () = sleep_until(due) => return,
                 codes = next_gap(&mut self.gaps) => {
                     if asked.is_empty() {
-                        // What belongs together comes together.
+                        // Wait a moment, as several gaps of one cause arrive together.
                         ask_at = ask_at.max(Instant::now() + TOGETHER);
                     }
                     match codes {
@@ -118,7 +119,7 @@ impl Watched {
         }
     }
 
-    /// Asks for the prices of some codes now, if prices are asked for at all.
+    /// Asks for the prices of some codes now, unless passes are skipped at present.
     async fn ask_for(&self, codes: Vec<Symbol>, stop: &CancellationToken) {
         let now = (self.parts.clock)();
         if self.decide(now).await.is_err() {
@@ -142,7 +143,7 @@ impl Watched {
         );
     }
 
-    /// Makes a pass, or says why not.
+    /// Makes a pass, or logs why not.
     async fn look(&mut self, stop: &CancellationToken) {
         if stop.run_until_cancelled(self.read_codes()).await.is_none() {
             return;
@@ -160,7 +161,7 @@ impl Watched {
         }
     }
 
-    /// Reads which codes they are; where that fails, those of before are.
+    /// Reads the watched codes. If that fails, the last ones stay in use.
     async fn read_codes(&mut self) {
         match self.parts.watched.watched().await {
             Ok(codes) => {
@@ -179,7 +180,7 @@ impl Watched {
                 counter!("sise_watched_list_errors_total").increment(1);
                 if !std::mem::replace(&mut self.is_list_old, true) {
                     let codes = self.known.len();
-                    tracing::warn!(%error, codes, "the list of watched codes cannot be read; going on with the last one");
+                    tracing::warn!(%error, codes, "the list of watched codes cannot be read; keeping the last one");
                 }
             }
         }
@@ -188,7 +189,7 @@ impl Watched {
         gauge!("sise_watched_codes").set(u32::try_from(codes).unwrap_or(u32::MAX));
     }
 
-    /// Whether they are refreshed at `now`.
+    /// Decides whether the codes are refreshed at `now`.
     async fn decide(&self, now: KrxTime) -> Result<(), Skip> {
         if !self.always_open
             && let Due {
@@ -198,7 +199,7 @@ impl Watched {
             return Err(Skip::Closed(Closed::AfterClose));
         }
         decision::by_post(self.passes.candidate.as_deref())?;
-        // Its own key is asked, whoever shares the sweeps.
+        // These passes use this process's own app key, even if sweeps are shared.
         if let Some(broker) = &self.parts.broker
             && let Some(ban) = broker.rest.bans().in_force().await
         {
@@ -228,7 +229,7 @@ impl Watched {
             let count = u64::try_from(*count).unwrap_or(u64::MAX);
             counter!("sise_watched_missing_total", "reason" => reason.slug()).increment(count);
         }
-        // What ends a pass speaks for itself.
+        // A stopped pass needs no further explanation.
         if !report.stopped {
             self.note_missing(&report, &missing);
         }
@@ -242,7 +243,7 @@ impl Watched {
         }
     }
 
-    /// The codes without a trade from the live feed since the last pass.
+    /// Returns the codes without a trade from the live feed since the last pass.
     fn not_streamed(&self) -> Vec<Symbol> {
         let Parts {
             traded, settings, ..
@@ -251,7 +252,7 @@ impl Watched {
         self.known.iter().filter(is_due).copied().collect()
     }
 
-    /// Says which codes got no new price, where that changed.
+    /// Logs which codes got no new price, if the reasons have changed.
     fn note_missing(&mut self, report: &Report, missing: &[(Reason, usize)]) {
         let reasons: Vec<&str> = missing.iter().map(|(reason, _)| reason.slug()).collect();
         if reasons.is_empty() {
@@ -278,7 +279,7 @@ impl Watched {
         self.trouble = Some(reasons);
     }
 
-    /// Counts a pass that is not made, and says so where the reason is another than before.
+    /// Counts a skipped pass, and logs the reason if it has changed.
     fn skip(&mut self, skip: &Skip) {
         counter!("sise_watched_skipped_total", "reason" => skip.slug()).increment(1);
         if self.trouble.as_deref() != Some(skip.slug()) {
@@ -293,9 +294,9 @@ impl Watched {
         self.parts.activity.set_watching(None);
     }
 
-    /// Says where there are more of them than calls, once until that changes.
+    /// Warns if there are more watched codes than calls; repeated only if the warning changes.
     fn note_strain(&mut self, plan: &Plan) {
-        // Other keys may have calls for the list.
+        // Other app keys may have calls for the list.
         let is_shared = self.parts.shares_sweeps();
         let of_list = plan.list_strain().filter(|_| !is_shared);
         let strains: Vec<String> = plan.watched_strain().into_iter().chain(of_list).collect();
@@ -310,8 +311,9 @@ impl Watched {
     }
 }
 
-/// The codes of the next gap; `None` where so many came that some were not heard. Waits for ever
-/// where nobody tells of any.
+/// Returns the codes of the next gap, or `None` if so many came that some were lost.
+///
+/// Never returns without a live feed.
 async fn next_gap(gaps: &mut Option<broadcast::Receiver<Gap>>) -> Option<Arc<[Symbol]>> {
     if let Some(told) = gaps {
         match told.recv().await {

@@ -1,4 +1,4 @@
-//! The board, and the alerts of what changes on it, put together.
+//! Wires the board and its alerts together.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use sise_cache::CacheError;
 use sise_domain::{Scope, Symbol, Terms};
 use sise_port::StoreError;
 
-/// Why it is not known what is to be expected of a rule.
+/// An error while the outlook of a rule is gathered.
 #[derive(Debug, thiserror::Error)]
 pub enum OutlookError {
     /// The watch list could not be read.
@@ -23,11 +23,11 @@ pub enum OutlookError {
 }
 
 impl Parts {
-    /// Where alerts are posted; `None` where the settings name nothing.
+    /// Returns the webhook for alerts; `None` if the settings name none.
     ///
     /// # Errors
     ///
-    /// The TLS set-up of the machine is unusable.
+    /// Returns an error if the TLS set-up of the machine is unusable.
     pub fn webhook(&self) -> Result<Option<Webhook>, SetupError> {
         let settings = &self.settings.alerts;
         let Some(url) = settings.webhook_url.clone() else {
@@ -38,11 +38,11 @@ impl Parts {
         Ok(Some(webhook.map_err(SetupError::Webhook)?))
     }
 
-    /// Who watches for alerts, if anybody does.
+    /// Returns the name of the process that watches for alerts, if there is one.
     ///
     /// # Errors
     ///
-    /// The lease cannot be reached.
+    /// Returns an error if the lease cannot be read.
     pub async fn alert_watcher(&self) -> Result<Option<String>, StoreError> {
         let Some(lease) = &self.alert_lease else {
             return Ok(None);
@@ -50,11 +50,11 @@ impl Parts {
         Ok(lease.leader().await?.map(|leader| leader.process))
     }
 
-    /// What is to be expected of a rule with these terms, by what the store has now.
+    /// Returns the outlook of a rule with these terms, by the present prices.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses the command.
     pub async fn outlook(&self, terms: &Terms) -> Result<Outlook, OutlookError> {
         let universe = self.universe.load();
         let codes: Vec<Symbol> = match &terms.of {
@@ -79,7 +79,7 @@ impl Parts {
         })
     }
 
-    /// Keeps `board` as the store is, and tells `onlookers` of what changes on it.
+    /// Returns the keeper that updates `board` from the store and notifies `onlookers`.
     #[must_use]
     pub fn keeper(&self, board: &Arc<QuoteBoard>, onlookers: Vec<Arc<dyn Onlooker>>) -> Keeper {
         Keeper::new(board::Parts {
@@ -93,12 +93,14 @@ impl Parts {
         })
     }
 
-    /// Watches what changes on `board` by the rules that are kept; in a trial that is `always_open`
-    /// at any hour. Its onlooker is to be told by the board's keeper.
+    /// Returns the alerts for `board`, by the stored rules.
+    ///
+    /// With `always_open`, for trials, they ignore the calendar. The caller must pass their
+    /// onlooker to the keeper of the board.
     ///
     /// # Errors
     ///
-    /// As [`Parts::webhook`].
+    /// Returns the errors of [`Parts::webhook`].
     pub fn alerts(&self, board: &Arc<QuoteBoard>, always_open: bool) -> Result<Alerts, SetupError> {
         let candidate = self.alert_lease.as_ref().map(|lease| {
             let life = self.settings.schedule.lease;

@@ -1,4 +1,4 @@
-//! The broker's side, put together.
+//! Wires the broker's side together.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,25 +17,25 @@ use sise_port::TickSource;
 use sise_port::clock::Clock;
 use sise_store::{MemoryBans, MemoryTokens};
 
-/// The broker's side: there only where key and secret are set.
+/// The broker's side, which exists only if app key and secret are set.
 #[derive(Clone)]
 pub struct Broker {
-    /// Gives every call its turn.
+    /// Paces the calls.
     pub pacer: Arc<Pacer>,
-    /// Sends.
+    /// Sends requests.
     pub rest: Arc<Rest>,
-    /// Keeps the token.
+    /// Keeps the access token.
     pub auth: Arc<Auth>,
-    /// Makes calls.
+    /// Makes calls with the token.
     pub caller: Caller,
-    /// Answers for codes.
+    /// Fetches prices.
     pub source: Arc<KisQuotes>,
-    /// Streams trades, where the host does.
+    /// Streams trades, if the host has a live feed.
     pub ticks: Option<Arc<dyn TickSource>>,
 }
 
 impl Broker {
-    /// Says which broker this is.
+    /// Returns a function that gives the identity of this broker.
     pub(super) fn identify(&self, kis: &KisSettings) -> Identify {
         let rest = Arc::clone(&self.rest);
         let identity = kis.identity();
@@ -46,7 +46,7 @@ impl Broker {
     }
 }
 
-/// App key and secret, where both are set.
+/// Returns app key and secret, if both are set.
 pub(super) fn credentials(settings: &Settings) -> Option<Credentials> {
     Some(Credentials {
         app_key: settings.kis.app_key.clone()?,
@@ -54,7 +54,7 @@ pub(super) fn credentials(settings: &Settings) -> Option<Credentials> {
     })
 }
 
-/// The broker's side; none without app key and secret.
+/// Wires the broker's side; `None` without app key and secret.
 pub(super) fn put_together(
     settings: &Settings,
     calendar: &Arc<ArcSwap<Calendar>>,
@@ -66,7 +66,7 @@ pub(super) fn put_together(
         return Ok(None);
     };
     let clock = &outside.clock;
-    // Alone, nothing is paid for sharing.
+    // A process that shares nothing keeps all of this in memory.
     let (key, fallback) = match outside.key.clone() {
         Some(key) => {
             let (count, clock) = (Arc::clone(&key.count), Arc::clone(clock));
@@ -147,7 +147,7 @@ pub(super) fn put_together(
     }))
 }
 
-/// The live feed; none where the settings want none.
+/// Returns the source of the live feed; `None` if the settings turn it off.
 #[cfg(feature = "daemon")]
 fn ticks(
     settings: &Settings,
@@ -173,7 +173,7 @@ fn ticks(
     )))
 }
 
-/// A program that only reads prices streams none.
+/// Returns `None`: a program that only reads prices has no live feed.
 #[cfg(not(feature = "daemon"))]
 fn ticks(
     _: &Settings,

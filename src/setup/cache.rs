@@ -1,4 +1,4 @@
-//! A cache on the store that the settings of this process name.
+//! A cache on the store of this process's settings.
 
 use secrecy::ExposeSecret as _;
 
@@ -6,12 +6,13 @@ use super::SetupError;
 use crate::config::{Layers, Settings};
 use sise_cache::{Cache, CacheBuilder};
 
-/// A builder that takes the store from the settings of this process: `REDIS_URL` and the other
-/// `store.*` settings.
+/// Returns a builder for a cache on the store of this process's settings.
+///
+/// These are `REDIS_URL` and the other `store.*` settings.
 ///
 /// # Errors
 ///
-/// A settings file or variable is refused.
+/// Returns an error if a settings file or variable is refused.
 pub fn cache_builder_from_env() -> Result<CacheBuilder, SetupError> {
     let settings = Settings::new(&Layers::of_process()?)?;
     let store = &settings.store;

@@ -1,4 +1,4 @@
-//! The calendar in use: the shipped one, the broker's corrections, and the override file on top.
+//! The calendar in use: the shipped one, corrected by the broker's, with the override file on top.
 
 use std::io;
 use std::path::Path;
@@ -13,12 +13,11 @@ use sise_kis::BrokerDay;
 use sise_port::SourceError;
 
 impl Parts {
-    /// Reads the calendar anew: the shipped one, corrected by what the broker said last, with the
-    /// override file on top.
+    /// Rebuilds the calendar: the shipped one, the broker's latest corrections, the override file.
     ///
     /// # Errors
     ///
-    /// The file is broken; the calendar in use stays.
+    /// Returns an error if the file is invalid. The calendar in use then stays.
     pub async fn reload_calendar(&self) -> Result<(), SetupError> {
         let mut calendar = Calendar::shipped();
         for day in self.broker_days.load().iter() {
@@ -31,12 +30,13 @@ impl Parts {
         Ok(())
     }
 
-    /// Asks the broker for its calendar and takes over what differs; says which days that are.
-    /// Paper accounts cannot ask.
+    /// Asks the broker for its calendar and returns the days that differ.
+    ///
+    /// The next reload takes them over. Does nothing for paper accounts, which cannot ask.
     ///
     /// # Errors
     ///
-    /// The broker could not be asked; the calendar in use stays.
+    /// Returns an error if the call failed. The calendar in use then stays.
     pub async fn check_calendar(&self, today: NaiveDate) -> Result<Vec<BrokerDay>, SourceError> {
         let (Some(broker), KisEnvironment::Real) = (&self.broker, self.settings.kis.environment)
         else {
@@ -54,11 +54,11 @@ impl Parts {
     }
 }
 
-/// The shipped calendar with the override file laid over it, for the start of a process.
+/// Returns the shipped calendar with the override file on top, for the start of a process.
 ///
 /// # Errors
 ///
-/// The file is broken; the words name the line.
+/// Returns an error if the file is invalid. Its message names the line.
 pub fn read_calendar(settings: &Settings) -> Result<Calendar, SetupError> {
     let mut calendar = Calendar::shipped();
     if let Some(path) = &settings.calendar_file {
@@ -78,7 +78,8 @@ fn lay_override(
     };
     let text = match text {
         Ok(text) => text,
-        // It may come any day: a closure is announced, and the next morning reads it.
+        // The file may be created any day, for an announced closure, and is then read the next
+        // morning.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(broken(error.to_string())),
     };

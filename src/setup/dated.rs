@@ -1,4 +1,4 @@
-//! The way to the broker, on which its clock is seen.
+//! A transport to the broker that observes the broker's clock.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use sise_kis::{Http, Reply, Transport};
 use sise_port::SourceError;
 use sise_port::clock::StoreClock;
 
-/// Tells a clock the date of every answer, so that it can say which of two clocks is wrong.
+/// Passes the date of every answer to a clock, which can then tell which of two clocks is wrong.
 pub(super) struct Dated {
     http: Http,
     clock: Arc<StoreClock>,

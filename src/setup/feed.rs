@@ -1,4 +1,4 @@
-//! The live feed, put together.
+//! Wires the live feed together.
 
 use std::sync::Arc;
 
@@ -7,8 +7,9 @@ use crate::feed::{Feed, Manner, Observe, Parts as FeedParts};
 use crate::leadership::{Candidate, LeaderStore};
 
 impl Parts {
-    /// The live feed of the watched codes, which writes as the leader where `candidate` is given;
-    /// `None` where the settings or the host have none. `observe` is told of what is written.
+    /// Returns the live feed of the watched codes; `None` if it is off or the host has none.
+    ///
+    /// If `candidate` is given, it writes only as the leader. `observe` gets the written prices.
     #[must_use]
     pub fn feed(
         &self,

@@ -1,4 +1,4 @@
-//! A reader for a program of somebody else's.
+//! Readers for other programs, which use sise as a library.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,18 +13,21 @@ use sise_net::supervisor::Supervisor;
 use sise_port::clock;
 
 impl Reader {
-    /// A reader by the settings of this process: `config/sise.toml` or `SISE_CONFIG`, `.env`,
-    /// `REDIS_URL`, `KIS_APP_KEY`, `KIS_APP_SECRET` and the other variables. Without key and
-    /// secret it lives from the store alone.
+    /// Returns a reader by the settings of this process.
+    ///
+    /// They come from `config/sise.toml` or `SISE_CONFIG`, from `.env`, and from `REDIS_URL`,
+    /// `KIS_APP_KEY`, `KIS_APP_SECRET` and the other variables. Without key and secret the reader
+    /// uses the store alone.
     ///
     /// # Errors
     ///
-    /// A setting is refused. Redis being away is none: every read is then a miss.
+    /// Returns an error if a setting is refused. An unreachable Redis is not an error: every read
+    /// is then a miss.
     pub async fn from_env() -> Result<Self, SetupError> {
         Self::of(&Layers::of_process()?).await
     }
 
-    /// A builder that takes no setting from files or environment.
+    /// Returns a builder that takes no setting from files or environment.
     pub fn builder() -> ReaderBuilder {
         ReaderBuilder {
             layers: Layers::unset(),
@@ -48,7 +51,7 @@ impl Reader {
         if parts.redis.is_none() {
             return Ok(reader);
         }
-        // Whoever watches the store sees this process too, for as long as the reader lives.
+        // `sise status` shows this process, too, for as long as the reader lives.
         parts.activity.set("reads prices");
         let telling = Supervisor::default();
         parts.scribe(notes).start(telling.tasks());
@@ -58,7 +61,7 @@ impl Reader {
     }
 }
 
-/// Sets a reader up without files or environment; what is not set has its default.
+/// Builds a reader without files or environment. Settings that are not given have their defaults.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ReaderBuilder {
@@ -66,42 +69,46 @@ pub struct ReaderBuilder {
 }
 
 impl ReaderBuilder {
-    /// Where prices are kept: `redis://`, `redis-sentinel://`, `redis-cluster://`, each with
-    /// `rediss` for TLS, or `memory`.
+    /// Sets the address of the store.
+    ///
+    /// It is `redis://`, `redis-sentinel://` or `redis-cluster://`, each with `rediss` for TLS, or
+    /// `memory`.
     pub fn redis_url(self, url: &str) -> Self {
         self.with("store.url", url)
     }
 
-    /// What is put in front of every key.
+    /// Sets the prefix of every key.
     pub fn namespace(self, namespace: &str) -> Self {
         self.with("store.namespace", namespace)
     }
 
-    /// Life of a price that is written back after a miss. One that stands in Redis and is older by
-    /// more than a minute is a miss too, unless a read gives its own [`Ask::max_age`].
+    /// Sets the life of prices that are written back after a miss.
+    ///
+    /// A price in Redis that is older than this by more than a minute is also a miss, unless a read
+    /// gives its own [`Ask::max_age`].
     ///
     /// [`Ask::max_age`]: crate::reader::Ask::max_age
     pub fn ttl(self, ttl: Duration) -> Self {
         self.with("store.ttl", &format!("{}ms", ttl.as_millis()))
     }
 
-    /// App key and secret; without them misses stay misses.
+    /// Sets app key and secret. Without them, misses stay misses.
     pub fn credentials(self, app_key: &str, app_secret: &str) -> Self {
         self.with("kis.app_key", app_key)
             .with("kis.app_secret", app_secret)
     }
 
-    /// The key belongs to a paper account.
+    /// Declares that the key belongs to a paper account.
     pub fn paper(self) -> Self {
         self.with("kis.env", "paper")
     }
 
-    /// Another REST host than the broker's own, such as a simulated one.
+    /// Sets a REST host other than the broker's own, such as a simulated one.
     pub fn base_url(self, url: &str) -> Self {
         self.with("kis.base_url", url)
     }
 
-    /// Longest wait for Redis to answer, 100 ms by default.
+    /// Sets the longest wait for an answer of Redis, 100 ms by default.
     pub fn response_timeout(self, timeout: Duration) -> Self {
         self.with(
             "store.response_timeout",
@@ -109,28 +116,32 @@ impl ReaderBuilder {
         )
     }
 
-    /// Whether prices are kept in this process until Redis says that they changed; off by default.
-    /// A hit then takes less than a microsecond, and costs Redis one message for every price that
-    /// changes after it was read.
+    /// Turns the first level cache on or off; off by default.
+    ///
+    /// It keeps prices in this process until Redis reports a change. A hit then takes less than a
+    /// microsecond. It costs Redis one message for every price that changes after it was read.
     pub fn first_level(self, is_on: bool) -> Self {
         self.with("reader.first_level", if is_on { "on" } else { "off" })
     }
 
-    /// Where the access token is kept between processes; by default the usual place for state.
+    /// Sets the directory that keeps the access token between processes.
+    ///
+    /// The default is the user's directory for state.
     pub fn state_directory(self, path: &Path) -> Self {
         self.with("state.directory", &path.to_string_lossy())
     }
 
-    /// Calls per second that this process may make of the key's budget.
+    /// Sets the calls per second that this process may make out of the budget of the key.
     pub fn rate_per_second(self, rate: f64) -> Self {
         self.with("kis.rate_per_second", &rate.to_string())
     }
 
-    /// The reader.
+    /// Builds the reader.
     ///
     /// # Errors
     ///
-    /// A value is refused. Redis being away is none: every read is then a miss.
+    /// Returns an error if a value is refused. An unreachable Redis is not an error: every read is
+    /// then a miss.
     pub async fn build(self) -> Result<Reader, SetupError> {
         Reader::of(&self.layers).await
     }

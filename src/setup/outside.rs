@@ -1,4 +1,4 @@
-//! What a process reaches outside of itself, as the settings name it.
+//! The adapters to everything outside the process, as the settings name them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,90 +23,93 @@ use sise_store::{
     RedisStore, RedisTokens, RedisWork,
 };
 
-/// Makes a way to the broker's host at an address; each request over it is bounded by a time.
+/// Creates a transport to an address of the broker, with a timeout for each request.
 pub type Connect = Arc<dyn Fn(&str, Duration) -> Result<Arc<dyn Transport>, String> + Send + Sync>;
 
-/// Everything outside of a process that it works with. Nothing in it is connected yet.
+/// The adapters to everything outside the process. None of them is connected yet.
 #[derive(Clone)]
 pub struct Outside {
-    /// Tells the time.
+    /// The clock.
     pub clock: Clock,
-    /// What this process calls itself where processes meet.
+    /// The name of this process among the others.
     pub process: String,
-    /// Makes ways to the broker.
+    /// Creates transports to the broker.
     pub connect: Connect,
-    /// For readers.
+    /// The prices, for readers.
     pub reader_store: Arc<dyn PriceStore>,
-    /// For sweeps: a connection of its own, so that long pipelines delay no reader.
+    /// The prices, for sweeps: on a separate connection, so that long pipelines delay no reader.
     pub sweep_store: Arc<dyn PriceStore>,
-    /// Where the indices are kept.
+    /// The levels of the indices.
     pub index_store: Arc<dyn IndexStore>,
-    /// Where sise keeps what is hot beside the prices: watch lists, read counts, rankings.
+    /// Small, hot data beside the prices: watch lists, read counts, rankings.
     pub cache_store: Arc<dyn CacheStore>,
-    /// The same for what is large, on a connection where it delays no reader and no call.
+    /// Large data, on a connection on which it delays neither readers nor calls.
     pub bulk_store: Arc<dyn CacheStore>,
-    /// Tells what changes in the store.
+    /// Announces and reports changes in the store.
     pub changes: Arc<dyn Changes>,
-    /// What is written down about the work, beside the prices.
+    /// The records about the work, beside the prices.
     pub chronicle: Arc<dyn Chronicle>,
-    /// Is told what happens.
+    /// Takes events for the event log.
     pub recorder: Arc<dyn Recorder>,
-    /// Where the last good stock list is kept, the nearest place first.
+    /// Copies of the last good stock list, the nearest first.
     pub copies: Vec<Arc<dyn CopyStore>>,
-    /// One lease of all daemons on the store; `None` where nobody else can be there.
+    /// The lease of the leading daemon; `None` if no other process can use the store.
     pub lease: Option<Arc<dyn Leadership>>,
-    /// One lease of all processes that watch for alerts; `None` where nobody else can be there.
+    /// The lease of the process that watches for alerts; `None` if no other can use the store.
     pub alert_lease: Option<Arc<dyn Leadership>>,
-    /// Codes that some process asks the broker for; `None` where this one is alone.
+    /// Single flight between processes; `None` if no other process can use the store.
     pub flights: Option<Arc<dyn Flights>>,
-    /// Of which broker the prices in the store are; `None` where nobody else can be there.
+    /// Records which broker the prices are from; `None` if no other process can use the store.
     pub brokers: Option<Arc<dyn BrokerClaims>>,
-    /// What all processes of the app key share; `None` where this one is alone.
+    /// What all processes of the app key share; `None` without a key or a shared store.
     pub key: Option<KeyShare>,
-    /// The sweeps that processes of several app keys share; `None` where they do not.
+    /// The sweeps that processes of several app keys share; `None` if they are not shared.
     pub work: Option<WorkShare>,
     /// Codes that are refreshed more often than the rest; `None` for those of the watch lists and
     /// the most read.
     pub watched: Option<Arc<dyn WatchedCodes>>,
-    /// Where the access token outlives the process.
+    /// The file that keeps the access token beyond the process.
     pub token_file: Option<TokenFile>,
-    /// Where a ban of the app key does.
+    /// The file that keeps a ban of the app key beyond the process.
     pub ban_file: Option<BanFile>,
-    /// Redis itself, where that is the store.
+    /// Redis itself, if that is the store.
     pub redis: Option<Arc<RedisStore>>,
 }
 
 /// What the processes of one app key share.
 #[derive(Clone)]
 pub struct KeyShare {
-    /// The broker's limit.
+    /// The call budget.
     pub budget: Arc<dyn RateBudget>,
-    /// The calls of all, as this process remembers them.
+    /// The calls of all these processes, as far as this one has seen them.
     pub count: Arc<CallCount>,
     /// The access token.
     pub tokens: Arc<dyn TokenStore>,
-    /// Its bans.
+    /// The bans of the key.
     pub bans: Arc<dyn BanStore>,
 }
 
 /// The work that processes of several app keys share.
 #[derive(Clone)]
 pub struct WorkShare {
-    /// Where the leader posts it.
+    /// Through which the leader posts batches.
     pub postings: Arc<dyn Postings>,
-    /// Where this process takes it.
+    /// From which this process takes batches.
     pub assignments: Arc<dyn Assignments>,
 }
 
 impl Outside {
-    /// What `settings` name; what happens is told to nobody. Needs a tokio runtime.
+    /// Creates the adapters that `settings` name. Needs a tokio runtime.
+    ///
+    /// The recorder drops all events; replace it to keep them.
     ///
     /// # Errors
     ///
-    /// The store's address is unusable.
+    /// Returns an error if the address of the store is unusable.
     pub fn new(settings: &Settings, clock: Clock) -> Result<Self, SetupError> {
         let base = settings.kis.base_url.trim_end_matches('/');
-        // The budget belongs to the key; a wrong secret must not meet the token of the right one.
+        // The budget belongs to the key. Token and ban belong to key and secret, so that a wrong
+        // secret never finds the token of the right one.
         let identities = credentials(settings).map(|credentials| {
             (
                 credentials.identity(base),
@@ -183,7 +186,7 @@ impl Outside {
         let (redis, sweeping) = (Arc::new(connect()?), Arc::new(connect()?));
         let work = match &identities {
             Some((identity, _)) if settings.sweep.shared => {
-                // Who died is missed here after the same time as a leader is.
+                // A dead worker is noticed after the same time as a dead leader.
                 let idle = settings.schedule.lease;
                 let redis = Arc::clone(&redis);
                 let work = Arc::new(RedisWork::new(redis, &redis_settings, identity, idle)?);
@@ -234,7 +237,7 @@ impl Outside {
     }
 }
 
-/// One store in the parts that it plays.
+/// The roles of the store.
 struct Stores {
     reader: Arc<dyn PriceStore>,
     sweep: Arc<dyn PriceStore>,

@@ -1,4 +1,4 @@
-//! The plan of a set-up, counted in one way for whatever asks.
+//! The plan of a set-up, computed in the same way for all commands.
 
 use super::Parts;
 use crate::watch::{WatchLists, WatchListsError};
@@ -6,7 +6,7 @@ use sise_domain::{Calling, Plan};
 use sise_port::QuoteSource as _;
 
 impl Parts {
-    /// How the broker is asked: as it showed, or as the account's kind promises.
+    /// Returns how the broker takes calls: as observed, or else as the kind of account allows.
     #[must_use]
     pub fn calling(&self) -> Calling {
         self.broker
@@ -14,25 +14,27 @@ impl Parts {
             .map_or_else(|| self.settings.calling(), |broker| broker.source.calling())
     }
 
-    /// The plan for a list of `codes`, `watched` of which are refreshed more often.
+    /// Returns the plan for a list of `codes`, `watched` of which are refreshed more often.
     #[must_use]
     pub fn plan(&self, codes: usize, watched: usize) -> Plan {
         self.settings.plan(codes, watched, self.calling())
     }
 
-    /// The most codes that may be watched as things are: those on the watch lists, and as many of
-    /// the most read as the settings allow.
+    /// Returns the largest number of codes that may be watched at present.
+    ///
+    /// These are the codes on the watch lists, plus the most-read ones that the settings allow.
     ///
     /// # Errors
     ///
-    /// The watch lists cannot be read.
+    /// Returns an error if the watch lists cannot be read.
     pub async fn watched_at_most(&self) -> Result<usize, WatchListsError> {
         let listed = WatchLists::new(&self.cache).all_codes().await?;
         Ok(listed.len() + self.settings.watch.hottest)
     }
 
-    /// The plan for a list of `codes` beside those that may be watched; where the watch lists cannot
-    /// be read, they are taken for empty.
+    /// Returns the plan for a list of `codes`, [`Parts::watched_at_most`] of which are watched.
+    ///
+    /// Watch lists that cannot be read count as empty.
     pub async fn plan_ahead(&self, codes: usize) -> Plan {
         let watched = self.watched_at_most().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the watch lists cannot be read: planned without them");

@@ -1,4 +1,4 @@
-//! How old the live prices are.
+//! Ages of the live prices.
 
 use serde::Serialize;
 
@@ -11,25 +11,25 @@ pub struct Ages {
     pub p50: u64,
     /// Nine of ten are younger.
     pub p90: u64,
-    /// 99 of a hundred are younger.
+    /// 99 of 100 are younger.
     pub p99: u64,
     /// The oldest.
     pub max: u64,
 }
 
 impl Ages {
-    /// The ages at `now` of prices that were fetched at those times; `None` where there is none.
+    /// Returns the ages at `now` of prices fetched at these times; `None` if there are none.
     #[must_use]
     pub fn of(now: KrxTime, fetched: impl Iterator<Item = KrxTime>) -> Option<Self> {
         let age = |fetched: KrxTime| {
             let age = now.signed_duration_since(fetched).num_milliseconds();
-            // Another host's clock may be ahead.
+            // The clock of another host may be ahead.
             u64::try_from(age).unwrap_or(0)
         };
         let mut ages: Vec<u64> = fetched.map(age).collect();
         ages.sort_unstable();
         let last = ages.len().checked_sub(1)?;
-        // In whole percent, rounded to the nearest place.
+        // `percent` of the way through the ages, rounded to the nearest index.
         let at = |percent: usize| ages.get((last * percent + 50) / 100).copied();
         Some(Self {
             p50: at(50)?,

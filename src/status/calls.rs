@@ -1,4 +1,4 @@
-//! How fast the calls of the app keys go, against what is allowed.
+//! Call rates of the app keys, compared with their limits.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,12 @@ use crate::setup::Parts;
 use sise_domain::{CallsSeen, Entry, Event, KrxTime};
 use sise_port::StoreError;
 
-/// The calls of one app key, by the budget that its processes share.
+/// The calls of one app key, from the budget that its processes share.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KeyCalls {
     /// Digest of the key.
     pub key: String,
-    /// Share of the set rate in force, 0 to 1: below 1 since the broker refused calls.
+    /// Share of the configured rate in force, 0 to 1; below 1 after the broker refused calls.
     pub share: f64,
     /// Calls of the last whole second.
     pub last_second: u32,
@@ -27,22 +27,23 @@ pub struct KeyCalls {
 /// The calls of all app keys together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Calls {
-    /// Calls of the last whole second; absent where no budget is shared that would count them.
+    /// Calls of the last whole second; absent if no shared budget counts them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_second: Option<u32>,
-    /// Calls of the last whole minute; where no budget is shared, those of the sweeps that began in it.
+    /// Calls of the last whole minute; without a shared budget, those of the sweeps that began in
+    /// it.
     pub last_minute: u64,
-    /// Calls of the day; absent where no budget is shared.
+    /// Calls of the day; absent without a shared budget.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub today: Option<u32>,
-    /// What the keys may call in a second, by this process's settings.
+    /// Calls per second that the keys may make, by this process's settings.
     pub limit_per_second: f64,
-    /// Share of that in force, 0 to 1: below 1 since the broker refused calls.
+    /// Share of that limit in force, 0 to 1; below 1 after the broker refused calls.
     pub share: f64,
 }
 
 impl KeyCalls {
-    /// Those of `keys`; none where no budget is shared.
+    /// Returns the calls of `keys`; empty without a shared budget.
     pub(super) async fn of_all(
         parts: &Parts,
         keys: BTreeSet<String>,
@@ -91,7 +92,7 @@ impl Calls {
         }
     }
 
-    /// Where nobody shares a budget the sweeps tell of their calls.
+    /// Counts the calls of sweeps, for processes without a shared budget.
     fn alone<'a>(sweeps: impl Iterator<Item = &'a Entry>, limit: f64, now: KrxTime) -> Self {
         let calls = sweeps.filter_map(|entry| match &entry.event {
             Event::Sweep(swept) if now - swept.started_at < TimeDelta::minutes(1) => {

@@ -1,4 +1,4 @@
-//! Today's session, minute by minute.
+//! Coverage of today's session, minute by minute.
 
 use chrono::{NaiveTime, TimeDelta, TimeZone as _};
 use serde::{Serialize, Serializer};
@@ -6,30 +6,30 @@ use serde::{Serialize, Serializer};
 use crate::setup::Parts;
 use sise_domain::{Coverage, Gap, KrxTime, Seoul};
 
-/// What is known of one minute of a session.
+/// The coverage of one minute of a session.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Slot {
-    /// Share of the list with a live price, 0 to 1.
+    /// Share of the universe with a live price, 0 to 1.
     Share(f64),
-    /// Nobody counted.
+    /// Not counted.
     NotCounted,
-    /// It is yet to come.
+    /// The minute is still to come.
     Future,
 }
 
 /// Coverage of today's session.
 #[derive(Debug, Clone, Serialize)]
 pub struct DayCoverage {
-    /// A smaller share of live prices is a gap.
+    /// A minute with a smaller share of live prices is a gap.
     pub gap_below: f64,
     /// The minutes that were counted.
     pub minutes: Vec<Minute>,
-    /// The gaps among all minutes that are over.
+    /// The gaps among the minutes that have ended.
     pub gaps: Vec<Gap>,
-    /// The first of the slots.
+    /// The time of the first slot.
     #[serde(skip)]
     pub open: KrxTime,
-    /// Every minute of the session; none where no session is today and nobody counted.
+    /// Every minute of the session; empty if there is no session today and nothing was counted.
     #[serde(skip)]
     pub slots: Vec<Slot>,
 }
@@ -37,19 +37,19 @@ pub struct DayCoverage {
 /// A minute that was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Minute {
-    /// Its beginning, Seoul.
+    /// Its beginning, Seoul time.
     #[serde(serialize_with = "as_minute")]
     pub minute: NaiveTime,
     /// Codes with a live price.
     pub live: usize,
-    /// Codes of the list.
+    /// Codes of the universe.
     pub codes: usize,
-    /// The one of the other, 0 to 1.
+    /// The ratio of the two, 0 to 1.
     pub share: Option<f64>,
 }
 
 impl DayCoverage {
-    /// The minutes of today's session; where none is, those that were counted all the same.
+    /// Builds the minutes of today's session; without a session, those that were counted anyway.
     pub(super) fn new(parts: &Parts, now: KrxTime, counted: Vec<(NaiveTime, Coverage)>) -> Self {
         let day = now.date_naive();
         let at = |time: NaiveTime| Seoul.from_local_datetime(&day.and_time(time)).earliest();
@@ -57,7 +57,7 @@ impl DayCoverage {
         let session = parts.calendar.load().session(day);
         let first = counted.first().and_then(|(time, _)| at(*time));
         let last = counted.last().and_then(|(time, _)| at(*time));
-        // Trials that ignore the calendar count outside it too.
+        // Trials that ignore the calendar count outside sessions too.
         let open = session.map(|(open, _)| open).into_iter().chain(first).min();
         let close = session.map(|(_, close)| close);
         let close = close
@@ -102,7 +102,7 @@ impl DayCoverage {
     }
 }
 
-/// Adds a minute to the gap that it goes on with, or begins one.
+/// Adds a minute to the gap that it continues, or begins a new one.
 fn add_minute(gaps: &mut Vec<Gap>, minute: KrxTime, share: Option<f64>) {
     let until = minute + TimeDelta::minutes(1);
     let goes_on = |gap: &&mut Gap| gap.until == minute && gap.lowest.is_some() == share.is_some();

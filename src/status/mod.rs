@@ -1,7 +1,7 @@
-//! What is known of all processes together: who leads, what the sweeps brought, how fresh the prices
-//! are, when the next run is due and why none goes on now.
+//! The status of all processes together: the leader, the sweeps, the freshness of prices, the next
+//! run, and why no sweeps run now.
 //!
-//! `sise status`, the screen of `sise top` and `GET /v1/status` tell the same.
+//! `sise status`, the screen of `sise top` and `GET /v1/status` all show it.
 
 mod ages;
 mod calls;
@@ -25,42 +25,43 @@ pub use calls::{Calls, KeyCalls};
 pub use coverage::{DayCoverage, Minute, Slot};
 pub use next::{Idle, NextRun};
 
-/// Entries that are looked through for the last sweeps and bans.
+/// Number of event log entries searched for the last sweeps and bans.
 const ENTRIES: usize = 1_000;
 
-/// What is known of all processes together at one instant.
+/// The status of all processes at one instant.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
-    /// That instant.
+    /// The instant.
     #[serde(serialize_with = "in_seconds")]
     pub at: KrxTime,
-    /// Whether the regular session is on, by the calendar.
+    /// Whether the regular session is open, by the calendar.
     pub open: bool,
     /// Phase on the exchange.
     pub phase: Phase,
-    /// Why the session is not on.
+    /// Why the session is closed.
     pub reason: Option<String>,
-    /// When the session that is on began, or the next one begins.
+    /// When the current session began, or the next one begins.
     #[serde(serialize_with = "optionally_in_seconds")]
     pub market_open_at: Option<KrxTime>,
-    /// When the session that is on ends.
+    /// When the current session ends.
     #[serde(serialize_with = "optionally_in_seconds")]
     pub closes_at: Option<KrxTime>,
-    /// Who leads; `None` where nobody does, and on a store that one process has alone.
+    /// The leader; `None` if there is none, and on a store that only one process uses.
     pub leader: Option<LeaderSince>,
-    /// Of which broker the prices are; `None` where none was written lately.
+    /// The broker that the prices come from; `None` if none were written lately.
     pub broker: Option<BrokerIdentity>,
     /// The processes on the store.
     pub processes: Vec<Presence>,
-    /// The last sweeps of the whole list, newest first.
+    /// The last sweeps of the whole universe, newest first.
     pub sweeps: Vec<Entry>,
-    /// The last run that was skipped since the last sweep.
+    /// The last run skipped since the last sweep.
     pub last_skip: Option<Entry>,
     /// Today's session, minute by minute.
     pub coverage: DayCoverage,
-    /// What stands in for the last close; `None` if that was taken, or nothing is there.
+    /// The prices that stand in for the last close; `None` if the close was taken, or there are
+    /// none.
     pub last_known: Option<LastKnown>,
-    /// How this machine's clock and the store's are apart, and which of them is wrong; `None` while
+    /// How the clocks of this machine and of the store differ, and which is wrong; `None` while
     /// they agree.
     pub clock: Option<String>,
     /// Bans in force.
@@ -69,21 +70,21 @@ pub struct Status {
     pub rates: Vec<KeyCalls>,
     /// The calls of all app keys together.
     pub calls: Calls,
-    /// Ages of the live prices, milliseconds; `None` where there is none.
+    /// Ages of the live prices, milliseconds; `None` if there are none.
     pub ages_ms: Option<Ages>,
-    /// When the next run is due; `None` where that is not known.
+    /// When the next run is due; `None` if not known.
     #[serde(serialize_with = "optionally_in_seconds")]
     pub next_run: Option<KrxTime>,
-    /// Why nothing runs until then; `None` while sweeps go on.
+    /// Why no sweeps run until then; `None` while they go on.
     pub idle: Option<Idle>,
 }
 
-/// Who leads.
+/// The leader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeaderSince {
-    /// The process, as it calls itself.
+    /// The name of the process.
     pub process: String,
-    /// The number of its leadership.
+    /// The fencing token of its lease.
     pub lead: u64,
     /// Since when, by the store's clock.
     #[serde(serialize_with = "optionally_in_seconds")]
@@ -102,19 +103,19 @@ impl From<&Leader> for LeaderSince {
 }
 
 impl Status {
-    /// Whether the prices are those of a simulated broker.
+    /// Whether the prices come from a simulated broker.
     #[must_use]
     pub fn is_simulated(&self) -> bool {
         let broker = self.broker.as_ref();
         broker.is_some_and(|broker| broker.simulated == Some(true))
     }
 
-    /// What the store of `parts` tells, with the last `sweeps` sweeps. The ages are those of the
-    /// list in use, whose prices are read for it.
+    /// Gathers the status from the store of `parts`, with the last `sweeps` sweeps. For the ages,
+    /// the prices of the universe are read.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refused.
     pub async fn gather(parts: &Parts, sweeps: usize) -> Result<Self, StoreError> {
         let symbols: Vec<Symbol> = parts.universe.load().symbols().collect();
         let quotes = parts.sweep_store.realtime(&symbols).await?;
@@ -123,11 +124,11 @@ impl Status {
         Self::gather_with(parts, sweeps, ages).await
     }
 
-    /// As [`Status::gather`], for who knows the ages already.
+    /// As [`Status::gather`], for callers that already know the ages.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refused.
     pub async fn gather_with(
         parts: &Parts,
         sweeps: usize,
@@ -138,7 +139,7 @@ impl Status {
         let leader = parts.leader().await?;
         let mut processes = parts.chronicle.present().await?;
         for process in &mut processes {
-            // The lease has the last word: one that was killed is on the roster for a while.
+            // The lease decides: a killed leader stays on the roster for a while.
             let leads = leader.as_ref().map(|leader| &leader.process) == Some(&process.process);
             if process.role == Role::Leading && !leads {
                 process.role = Role::Waiting;
@@ -154,7 +155,7 @@ impl Status {
         let rates = KeyCalls::of_all(parts, keys).await?;
         let is_sweep = |entry: &&Entry| matches!(entry.event, Event::Sweep(_));
         let of_passes = entries.iter().filter(is_sweep);
-        // What somebody asked for a few codes says nothing of the list.
+        // Sweeps of a few codes on request say nothing about the universe.
         let of_sweeps = entries
             .iter()
             .filter(|entry| entry.event.whole_sweep().is_some());
@@ -200,7 +201,7 @@ impl Status {
     }
 }
 
-/// The bans of `entries`, newest first, that are in force: what was lifted since is no ban any more.
+/// Returns the bans of `entries` (newest first) that are in force, without those lifted since.
 fn bans(entries: &[Entry], now: KrxTime) -> Vec<Entry> {
     let mut lifted = BTreeSet::new();
     let mut bans = Vec::new();
@@ -216,8 +217,8 @@ fn bans(entries: &[Entry], now: KrxTime) -> Vec<Entry> {
     bans
 }
 
-/// The last run of `entries`, newest first, that was skipped since the last sweep; what a process left
-/// to the leader was none.
+/// Returns the last run of `entries` (newest first) that was skipped since the last sweep. A run
+/// left to the leader does not count as skipped.
 fn last_skip(entries: &[Entry]) -> Option<Entry> {
     let mut sweeps = entries
         .iter()
@@ -233,7 +234,7 @@ fn last_skip(entries: &[Entry]) -> Option<Entry> {
     entries.iter().find(is_skip).cloned()
 }
 
-/// An instant in whole seconds, with its zone.
+/// Serializes an instant in whole seconds, with its zone.
 fn in_seconds<S: Serializer>(time: &KrxTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time.to_rfc3339_opts(chrono::SecondsFormat::Secs, false))
 }

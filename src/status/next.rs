@@ -1,4 +1,4 @@
-//! When the next run is due, and why nothing runs until then.
+//! The next run, and why no sweeps run until then.
 
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -10,27 +10,27 @@ use sise_domain::{Closed, Entry, Event, KrxTime, Moment};
 /// The next run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NextRun {
-    /// When it is due; `None` where that is not known.
+    /// When it is due; `None` if not known.
     pub at: Option<KrxTime>,
-    /// Why nothing runs until then; `None` while sweeps go on.
+    /// Why no sweeps run until then; `None` while they go on.
     pub idle: Option<Idle>,
 }
 
-/// Why nothing runs.
+/// Why no sweeps run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Idle {
-    /// One word, as in metrics.
+    /// The label in metrics.
     pub reason: String,
     /// In words.
     pub why: String,
 }
 
-/// What it is concluded from.
+/// The facts that the next run is concluded from.
 pub(super) struct Known<'a> {
     pub(super) parts: &'a Parts,
     pub(super) has_leader: bool,
     pub(super) last_sweep: Option<&'a Entry>,
-    /// Since that sweep.
+    /// The last run skipped since that sweep.
     pub(super) last_skip: Option<&'a Entry>,
     pub(super) ban: Option<&'a Entry>,
 }
@@ -47,9 +47,9 @@ impl Known<'_> {
                 why,
             }),
         };
-        // Where others may be there one of them must lead.
+        // On a shared store, one process must lead.
         if self.parts.redis.is_some() && !self.has_leader {
-            let why = "nobody leads: no daemon runs, or none has taken over yet";
+            let why = "no process leads: no daemon runs, or none has taken over yet";
             return idle(None, "no_leader", why.to_owned());
         }
         if let Some(Event::Ban { until, why, .. }) = self.ban.map(|entry| &entry.event) {
@@ -59,10 +59,10 @@ impl Known<'_> {
         let interval = TimeDelta::from_std(schedule.interval).unwrap_or(TimeDelta::MAX);
         let sweeps_go_on = self.last_skip.is_none()
             && self.last_sweep.is_some_and(|entry| {
-                // A sweep is told of when it is over, which may take it longer than the interval.
+                // A sweep is recorded when it ends, and it may take longer than the interval.
                 (now - entry.at) / 2 < interval.max(TimeDelta::minutes(1))
             });
-        // Who was told to ask no calendar sweeps out of session too.
+        // A process that ignores the calendar also sweeps out of session.
         if sweeps_go_on {
             return NextRun {
                 at: first(now, false),

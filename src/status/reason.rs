@@ -1,18 +1,17 @@
-//! Why there is no price of a code.
+//! Reasons why a code has no price.
 
 use crate::setup::Parts;
 use sise_domain::{Missed, Symbol};
 use sise_port::Ledger as _;
 
-/// The reasons in words, after the reader found no price.
+/// Returns the reasons in words, after the reader found no price.
 pub(crate) async fn of_no_price(parts: &Parts, symbol: Symbol) -> String {
     let list = parts.universe.load();
     let mut reasons = Vec::new();
     reasons.push(match &parts.broker {
         Some(_) => "the broker knows none".to_owned(),
-        None => {
-            "the broker was not asked, for KIS_APP_KEY and KIS_APP_SECRET are not set".to_owned()
-        }
+        None => "the broker was not asked, because KIS_APP_KEY and KIS_APP_SECRET are not set"
+            .to_owned(),
     });
     let missed = match &parts.redis {
         Some(redis) => redis
@@ -31,14 +30,14 @@ pub(crate) async fn of_no_price(parts: &Parts, symbol: Symbol) -> String {
         };
         reasons.push(format!("the last sweep missed it: {reason}{detail}"));
     }
-    // Without a list nothing can be said of it.
+    // Without a universe, nothing can be said about the code.
     if !list.is_empty() && list.get(symbol).is_none() {
         reasons.push(not_listed(parts));
     }
     reasons.join("; ")
 }
 
-/// What is said of a code that no sweep asks for.
+/// Says why a code is not in any sweep.
 pub(crate) fn not_listed(parts: &Parts) -> String {
     let universe = &parts.settings.universe.selection;
     let left_out = [

@@ -1,16 +1,18 @@
-//! A pass as an entry of the journal.
+//! A pass as an entry of the event log.
 
 use chrono::NaiveDate;
 
 use super::Report;
 use sise_domain::{Event, KrxTime, MissingCodes, Swept};
 
-/// Codes that an entry names for each reason; the rest is counted.
+/// Most codes named for each reason; the rest are counted.
 const NAMED: usize = 10;
 
 impl Report {
-    /// What the journal says of this pass, which began at `started_at`, was `partial` if it was asked
-    /// for some codes only, and took the close of a day, where it did.
+    /// Returns the event log entry of this pass, which began at `started_at`.
+    ///
+    /// `partial` means that only some codes were asked for; `close_of` is the day whose close it
+    /// took.
     #[must_use]
     pub fn event(&self, started_at: KrxTime, partial: bool, close_of: Option<NaiveDate>) -> Event {
         let missing = self.missing_by_reason().into_iter().map(|(reason, count)| {

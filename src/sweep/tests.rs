@@ -11,22 +11,22 @@ use sise_domain::{BanKind, Calling, Denial, Index, Phase, Seoul};
 use sise_port::{Answers, Lead, Written};
 use sise_store::MemoryStore;
 
-/// A source that answers as the test says, and counts how often each code was asked for.
+/// A source that is scripted by the test and counts how often each code was asked for.
 struct Scripted {
     answer: Box<dyn Fn(Symbol, usize) -> Answer + Send + Sync>,
     asked: Mutex<HashMap<Symbol, usize>>,
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
     latency: Duration,
-    /// The first batch takes this much longer.
+    /// Additional time that the first batch takes.
     stall: Duration,
-    /// Nothing goes out within so long of the fourth batch: there is no token.
+    /// For this long after the fourth batch there is no token, and nothing goes out.
     without_token: Duration,
     /// When each batch began.
     starts: Mutex<Vec<Instant>>,
-    /// How many codes each batch had.
+    /// The number of codes in each batch.
     lengths: Mutex<Vec<usize>>,
-    /// Brings the indices where a batch leaves room for them.
+    /// Adds the indices if a batch leaves room for them.
     brings_indices: bool,
 }
 
@@ -176,7 +176,7 @@ fn symbols(count: usize) -> Vec<Symbol> {
     (0..count).map(symbol).collect()
 }
 
-/// So many minutes after ten o'clock, when the scripted prices are fetched.
+/// The time `minutes` after ten o'clock, when the scripted prices are fetched.
 fn ten_and(minutes: i64) -> KrxTime {
     let ten = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap();
     ten + chrono::TimeDelta::minutes(minutes)
@@ -313,7 +313,7 @@ async fn a_stop_ends_the_pass_within_its_grace_and_names_what_was_left() {
     let start = Instant::now();
     let report = sweeper.sweep(&task(3_000), &|_| {}, &stop).await;
     assert!(report.stopped && start.elapsed() < GRACE);
-    // Two rounds were over, and the third was in flight and came home.
+    // Two rounds were over, and the third was in flight and came back.
     assert_eq!(report.written, 3 * 8 * 30);
     assert_eq!(reasons(&report), [(Reason::NotReached, 3_000 - 720)]);
 }
@@ -345,7 +345,8 @@ async fn the_pause_between_batches_is_kept() {
     assert_eq!((report.written, report.elapsed_ms), (300, 18_100));
 }
 
-/// The timer counts whole milliseconds, and a millisecond a batch is a tenth of a second a market.
+/// The timer counts whole milliseconds; one per batch adds up to a tenth of a second for the
+/// market.
 #[tokio::test(start_paused = true)]
 async fn without_a_pause_no_batch_waits_for_the_timer() {
     let source = Scripted::new(|symbol, _| quote(symbol));
@@ -357,7 +358,7 @@ async fn without_a_pause_no_batch_waits_for_the_timer() {
     assert_eq!(at_once, MANNER.in_flight);
 }
 
-/// A batch that nothing could follow for a while, and codes that are asked for once more.
+/// A batch that stalls for a while, and codes that are asked for once more.
 #[tokio::test(start_paused = true)]
 async fn the_pause_between_batches_is_kept_after_a_stall_and_before_the_second_round() {
     let mut source = Scripted::new(|symbol, times| match (symbol.as_str(), times) {
@@ -382,7 +383,7 @@ async fn the_pause_between_batches_is_kept_after_a_stall_and_before_the_second_r
     assert_eq!(gaps, [&[stalled][..], &[pause; 9]].concat());
 }
 
-/// No batch begins while there is no token: all those would go out together when it is there.
+/// No batch begins without a token: all of them would go out together once there is one.
 #[tokio::test(start_paused = true)]
 async fn the_pause_between_batches_is_kept_after_a_wait_for_the_token() {
     let mut source = Scripted::new(|symbol, _| quote(symbol));

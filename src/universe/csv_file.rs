@@ -1,4 +1,4 @@
-//! A stock list in a CSV file.
+//! Stock lists in CSV files.
 
 use std::path::{Path, PathBuf};
 
@@ -8,20 +8,22 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use sise_domain::{Group, Listing, Shipped, Symbol, Universe};
 use sise_port::{ListError, ListSource};
 
-/// A file with a header and one code a record.
+/// A CSV file with a header and one code per record.
 ///
-/// Column `code` must be there. `name`, `market` (`KOSPI` or `KOSDAQ`), `group` (the broker's two
-/// letters), `halted` (`true` or `false`), `shares` (listed shares), `sector` (any name), `listed` (first
-/// trading day, `2026-03-20`) and `in_liquidation` (`true` or `false`) may be: what is left out is taken
-/// from the shipped list; shares, sectors and first days only if the whole column is, so that a file can
-/// say that they are not known. Other columns are passed over, lines that begin with `#` too.
+/// Column `code` is required. Optional are `name`, `market` (`KOSPI` or `KOSDAQ`), `group` (the
+/// broker's two letters), `halted` (`true` or `false`), `shares` (listed shares), `sector` (any
+/// name), `listed` (first trading day, `2026-03-20`) and `in_liquidation` (`true` or `false`).
+///
+/// Missing values are taken from the shipped list. For shares, sectors and first days this applies
+/// only if the whole column is missing, so that a file can leave them unknown. Other columns, and
+/// lines that begin with `#`, are ignored.
 #[derive(Debug, Clone)]
 pub struct CsvFile {
     path: PathBuf,
 }
 
 impl CsvFile {
-    /// The file at `path`.
+    /// Creates a source for the file at `path`.
     #[must_use]
     pub fn new(path: &Path) -> Self {
         Self {
@@ -45,13 +47,13 @@ impl ListSource for CsvFile {
     }
 }
 
-/// Reads a list; `file` is what errors call it.
+/// Reads a list; `file` is its name in errors.
 pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Universe, ListError> {
-    // Spreadsheets put a byte-order mark in front.
+    // Spreadsheets write a byte-order mark first.
     let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let skipped = u64::try_from(bytes.len() - text.len()).unwrap_or(0);
-    // To the parser a comment ends with a line feed and nothing else: without one it would swallow
-    // the codes after it, and at the very end be taken for a record.
+    // For the parser, only a line feed ends a comment. Without one, a comment would swallow the
+    // codes after it, or count as a record at the end of the file.
     let mut text = [text, b"\n"].concat();
     for place in 1..text.len() {
         if let Some([end @ b'\r', next]) = text.get_mut(place - 1..=place)
@@ -96,7 +98,7 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Universe, ListError> {
             .listing(&record)
             .and_then(|listing| match seen.insert(listing.code) {
                 true => Ok(listing),
-                false => Err(format!("code {} stands in the file twice", listing.code)),
+                false => Err(format!("code {} is in the file twice", listing.code)),
             })
             .map_err(|trouble| {
                 let place = record.position();
@@ -111,7 +113,7 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Universe, ListError> {
     Ok(Universe::new(None, listings))
 }
 
-/// Writes a list so that [`read`] reads it back.
+/// Writes a list in a form that [`read`] reads back.
 pub(super) fn write(universe: &Universe) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
@@ -178,7 +180,7 @@ impl Columns {
             (None, Some(known)) => known.market,
             (None, None) => {
                 return Err(format!(
-                    "{code} has no market, and the shipped list does not know it: add a column 'market'"
+                    "{code} has no market and is not in the shipped list: add a column 'market'"
                 ));
             }
         };
@@ -229,12 +231,12 @@ impl Columns {
     }
 }
 
-/// What must hold of every list, whatever stands in it.
+/// The rules that hold for every list, whatever it contains.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod oracle {
     use super::{read, write};
 
-    /// Reads `bytes` as a list and panics where a code is lost in silence.
+    /// Reads `bytes` as a list and panics if a code is lost silently.
     pub(crate) fn check(bytes: &[u8]) {
         let universe = match read("list.csv", bytes) {
             Ok(universe) => universe,
@@ -252,13 +254,13 @@ pub(crate) mod oracle {
         for code in &codes {
             let text = code.as_str().as_bytes();
             let stands_there = bytes.windows(text.len()).any(|window| window == text);
-            assert!(stands_there, "{code} does not stand in the file");
+            assert!(stands_there, "{code} is not in the file");
         }
-        // Where nothing is quoted a line is a code.
+        // Without quotes, every line is a code.
         if !bytes.contains(&b'"') {
             let lines = bytes.split(|byte| matches!(byte, b'\r' | b'\n'));
             let records = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));
-            assert_eq!(records.count(), codes.len() + 1, "a line is no code");
+            assert_eq!(records.count(), codes.len() + 1, "a line is not a code");
         }
         let written = write(&universe).unwrap_or_default();
         let again = read("list.csv", written.as_bytes()).unwrap_or_default();

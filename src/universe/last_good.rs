@@ -1,4 +1,4 @@
-//! The last stock list that was good, kept on disk and in the store.
+//! The last good stock list, kept on disk and in the store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use super::csv_file;
 use sise_domain::Universe;
 use sise_port::{CopyStore, ListError, ListSource};
 
-/// How a copy begins. How many codes follow stands in the same line, so that one that was cut off
+/// The beginning of a copy. The number of codes follows on the same line, so that a copy cut off
 /// between two lines is not taken for a shorter list.
 const TITLE: &str = "# the last good stock list";
 
-/// Reads a copy; `place` is what errors call it.
+/// Reads a copy; `place` is its name in errors.
 fn read(place: &str, bytes: &[u8]) -> Result<Universe, ListError> {
     let first = bytes.split(|byte| *byte == b'\n').next();
     let first = std::str::from_utf8(first.unwrap_or_default()).unwrap_or_default();
@@ -23,11 +23,11 @@ fn read(place: &str, bytes: &[u8]) -> Result<Universe, ListError> {
         .and_then(|rest| rest.rsplit_once(": ")?.1.strip_suffix(" codes"));
     let Some(codes) = codes.and_then(|codes| codes.parse::<usize>().ok()) else {
         return Err(ListError(format!(
-            "{place}: this is no copy of a stock list that sise made"
+            "{place}: this is not a copy of a stock list made by sise"
         )));
     };
     let universe = csv_file::read(place, bytes)?;
-    // Without its end the last line may lack something too.
+    // Without the line feed at the end, the last line may be cut off too.
     if universe.len() != codes || !bytes.ends_with(b"\n") {
         return Err(ListError(format!(
             "{place}: the copy is cut off, it has {} of its {codes} codes",
@@ -37,8 +37,9 @@ fn read(place: &str, bytes: &[u8]) -> Result<Universe, ListError> {
     Ok(universe)
 }
 
-/// The copy of one set-up's list. Lists of other sources are other copies: they never judge each
-/// other.
+/// The copy of the last good list of one configuration.
+///
+/// Lists from other sources have their own copies and are not compared with it.
 #[derive(Clone)]
 pub struct LastGood {
     name: String,
@@ -46,8 +47,9 @@ pub struct LastGood {
 }
 
 impl LastGood {
-    /// The copy for lists of `origin` (the settings that say where the list comes from), in each
-    /// of `places`, the nearest first.
+    /// Creates a copy for lists of `origin`, the settings that determine the source.
+    ///
+    /// It is kept in each of `places`, the nearest first.
     #[must_use]
     pub fn new(origin: &str, places: Vec<Arc<dyn CopyStore>>) -> Self {
         let id: String = digest(&SHA256, origin.as_bytes())
@@ -66,7 +68,7 @@ impl LastGood {
     ///
     /// # Errors
     ///
-    /// A place failed; the words say which. The others hold the new copy.
+    /// Returns an error that names the places that failed. The others hold the new copy.
     pub async fn save(&self, universe: &Universe, source: &str) -> Result<(), String> {
         let csv = csv_file::write(universe).map_err(|error| error.to_string())?;
         let codes = universe.len();
@@ -78,9 +80,9 @@ impl LastGood {
     ///
     /// # Errors
     ///
-    /// A place cannot be reached, so that the copy may still be there.
+    /// Returns an error if a place is unreachable, so that the copy may still be there.
     pub async fn forget(&self) -> Result<(), String> {
-        // An empty copy reads as none.
+        // An empty copy counts as no copy.
         self.put("").await
     }
 

@@ -1,4 +1,4 @@
-//! The stock list: sources in order, the last good copy, and the guard against a list that shrank.
+//! The stock list: its sources in order, the last good copy, and a guard against lists that shrank.
 
 mod csv_file;
 mod last_good;
@@ -13,10 +13,11 @@ pub use last_good::LastGood;
 
 use async_trait::async_trait;
 
-/// A list that lost more than this share of its codes against the last good one is refused.
+/// Largest accepted loss of codes against the last good list, as a share; beyond it a list is
+/// refused.
 const LARGEST_LOSS: f64 = 0.10;
 
-/// The list that ships inside the program.
+/// The list that ships with the program.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ShippedList;
 
@@ -36,9 +37,9 @@ impl ListSource for ShippedList {
 pub struct Loaded {
     /// The selected codes.
     pub universe: Universe,
-    /// Which source gave them.
+    /// The source of the list.
     pub source: &'static str,
-    /// What a person should know: sources that failed, a list that was refused, an old list.
+    /// Notes for the operator: failed sources, a refused list, an outdated list.
     pub notes: Vec<String>,
 }
 
@@ -50,8 +51,9 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// A loader that tries `sources` in order, then the last good copy where it is not among
-    /// them.
+    /// Creates a loader that tries `sources` in order.
+    ///
+    /// A list that lost too many codes against the last good copy is replaced by that copy.
     #[must_use]
     pub fn new(
         sources: Vec<Box<dyn ListSource>>,
@@ -65,11 +67,11 @@ impl Loader {
         }
     }
 
-    /// The first list that is good.
+    /// Returns the first good list.
     ///
     /// # Errors
     ///
-    /// No source has a list; the text says why for each.
+    /// Returns an error if no source has a list, with the reason for each source.
     pub async fn load(&self) -> Result<Loaded, ListError> {
         let mut notes = Vec::new();
         for source in &self.sources {
@@ -83,7 +85,7 @@ impl Loader {
             };
             let universe = list.select(self.selection);
             if universe.is_empty() {
-                notes.push(format!("stock list from {name}: it holds no code"));
+                notes.push(format!("stock list from {name}: it has no codes"));
                 continue;
             }
             match name {
@@ -118,17 +120,17 @@ impl Loader {
         Err(ListError(notes.join("; ")))
     }
 
-    /// Takes a list as good although it shrank: forgets the last good copy and loads again.
+    /// Accepts a list although it shrank: forgets the last good copy and loads again.
     ///
     /// # Errors
     ///
-    /// As [`Loader::load`].
+    /// Returns the errors of [`Loader::load`], or an error if the copy cannot be removed.
     pub async fn accept(&self) -> Result<Loaded, ListError> {
         self.last_good.forget().await.map_err(ListError)?;
         self.load().await
     }
 
-    /// The last good list, where `universe` lost too many codes against it.
+    /// Returns the last good list if `universe` has lost too many codes against it.
     async fn guard(
         &self,
         universe: &Universe,
@@ -136,7 +138,7 @@ impl Loader {
         notes: &mut Vec<String>,
     ) -> Option<Universe> {
         let kept = self.last_good.list().await.ok()?.select(self.selection);
-        // Counted by code: a list of other codes may be as long.
+        // Counted by code, as a list of different codes may be just as long.
         let lost = kept
             .symbols()
             .filter(|code| universe.get(*code).is_none())
@@ -173,7 +175,7 @@ impl fmt::Debug for Loader {
     }
 }
 
-/// The rules of what is parsed here, for tests and the fuzzer.
+/// Rules of the parsers in this module, for tests and the fuzzer.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod oracle {
     pub(crate) use super::csv_file::oracle::check as list;

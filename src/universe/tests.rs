@@ -6,7 +6,7 @@ use super::*;
 use sise_domain::{Group, Listing, Market};
 use sise_store::{FileCopies, MemoryStore};
 
-/// A source whose list has as many codes as the test says.
+/// A source whose list has as many codes as the test sets.
 struct Counted(Arc<AtomicUsize>);
 
 #[async_trait]
@@ -65,7 +65,7 @@ impl World {
         LastGood::new("master", vec![files, self.store.clone()])
     }
 
-    /// The one file of the copy.
+    /// Returns the only file of the copy.
     fn file(&self) -> PathBuf {
         let mut entries = std::fs::read_dir(self.directory.path()).unwrap();
         entries.next().unwrap().unwrap().path()
@@ -101,7 +101,7 @@ impl World {
 async fn a_list_that_lost_more_than_a_tenth_is_refused_and_said() {
     let world = World::new(0);
     assert_eq!(world.load(1_000).await.universe.len(), 1_000);
-    // A loss of a tenth is taken, and is the new measure.
+    // A loss of a tenth is accepted, and the new list is the reference from then on.
     assert_eq!(world.load(900).await.source, "master");
     let refused = world.load(809).await;
     assert_eq!((refused.universe.len(), refused.source), (900, "last-good"));
@@ -131,7 +131,7 @@ async fn the_store_keeps_the_copy_when_the_disk_lost_it() {
     let file = world.file();
     std::fs::remove_file(&file).unwrap();
     assert_eq!(world.load(0).await.source, "last-good");
-    // Half a file is no list: the copy in the store is whole.
+    // Half a file is not a list, but the copy in the store is whole.
     std::fs::write(&file, "code,name\n000001,\"회").unwrap();
     assert_eq!(world.load(0).await.universe.len(), 10);
 }
@@ -240,7 +240,7 @@ fn a_csv_needs_codes_only_and_names_what_is_wrong() {
     let of = |code: &str| sectors.get(code.parse().unwrap()).unwrap().sector.clone();
     assert_eq!(of("005930").as_deref(), Some("반도체"));
     assert_eq!(of("000660"), None, "the file says that it is not known");
-    // As older programs end their lines; the comment must not swallow what follows.
+    // Line ends as written by old programs; the comment must not swallow what follows.
     let old = read("code\r# a comment\r005930\r000660\r# the end").unwrap();
     assert_eq!(old.len(), 2);
     for (text, words) in [
@@ -251,7 +251,7 @@ fn a_csv_needs_codes_only_and_names_what_is_wrong() {
         ),
         (
             "code\n005930\n005930\n",
-            "record 2, byte 12: code 005930 stands in the file twice",
+            "record 2, byte 12: code 005930 is in the file twice",
         ),
         ("code,name\n005930\n", "record 1, byte 10:"),
         ("code\n999999\n", "999999 has no market"),

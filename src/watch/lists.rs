@@ -1,4 +1,4 @@
-//! Named lists of codes.
+//! Named watch lists of codes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 use sise_cache::{Cache, CacheError, Profiles};
 use sise_domain::{KrxTime, Symbol};
 
-/// Letters of a name.
+/// Most characters in a name.
 const LONGEST_NAME: usize = 64;
 
-/// Lists at most.
+/// Most lists.
 const MOST_LISTS: usize = 100;
 
-/// Codes on a list at most.
+/// Most codes on a list.
 const MOST_CODES: usize = 500;
 
-/// Under which user the names of all lists are kept.
+/// The user under which the names of all lists are kept.
 const NAMES: &str = "all";
 
-/// Named lists of codes, kept as profiles: a user is a list, a field a code.
+/// Named lists of codes, kept as profiles: each user is a list, each field a code.
 #[derive(Debug, Clone)]
 pub struct WatchLists {
     codes: Profiles,
@@ -30,14 +30,14 @@ pub struct WatchLists {
 /// A code on a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
-    /// Since when.
+    /// When the code was added.
     pub since: chrono::DateTime<chrono::FixedOffset>,
 }
 
 /// Why a list could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchListsError {
-    /// Name or codes are not allowed; nothing was changed.
+    /// The name or the codes are not allowed; nothing was changed.
     #[error("{0}")]
     Invalid(String),
     /// The store failed.
@@ -46,7 +46,7 @@ pub enum WatchListsError {
 }
 
 impl WatchLists {
-    /// The lists in `cache`.
+    /// Creates the lists in `cache`.
     #[must_use]
     pub fn new(cache: &Cache) -> Self {
         Self {
@@ -55,11 +55,12 @@ impl WatchLists {
         }
     }
 
-    /// Puts codes on a list, which begins with the first. Says how many are new on it.
+    /// Adds codes to a list and returns how many are new on it. The first code creates the list.
     ///
     /// # Errors
     ///
-    /// The name is none, there would be too many lists or codes, or the store failed.
+    /// Returns [`WatchListsError::Invalid`] if the name is not allowed or there would be too many
+    /// lists or codes, and [`WatchListsError::Cache`] if the store fails.
     pub async fn add(
         &self,
         list: &str,
@@ -92,18 +93,19 @@ impl WatchLists {
         let listed = Listed {
             since: now.fixed_offset(),
         };
-        // The name first: codes of a list that nobody finds could not be taken off again.
+        // The name first: codes on a list without a name could not be found and removed.
         self.names.set(NAMES, list, &listed).await?;
         let fields: Vec<(&str, &Listed)> = new.iter().map(|code| (*code, &listed)).collect();
         self.codes.set_bulk(list, &fields).await?;
         Ok(new.len())
     }
 
-    /// Takes codes off a list, which ends with the last. Says how many were on it.
+    /// Removes codes from a list and returns how many were on it. The last code removes the list.
     ///
     /// # Errors
     ///
-    /// The name is none, or the store failed.
+    /// Returns [`WatchListsError::Invalid`] if the name is not allowed, and
+    /// [`WatchListsError::Cache`] if the store fails.
     pub async fn remove(&self, list: &str, codes: &[Symbol]) -> Result<u64, WatchListsError> {
         check_name(list)?;
         let codes: Vec<&str> = codes.iter().map(Symbol::as_str).collect();
@@ -114,11 +116,12 @@ impl WatchLists {
         Ok(removed)
     }
 
-    /// Removes a list. Says whether there was one.
+    /// Removes a list and returns whether it existed.
     ///
     /// # Errors
     ///
-    /// The name is none, or the store failed.
+    /// Returns [`WatchListsError::Invalid`] if the name is not allowed, and
+    /// [`WatchListsError::Cache`] if the store fails.
     pub async fn clear(&self, list: &str) -> Result<bool, WatchListsError> {
         check_name(list)?;
         let had_codes = self.codes.clear(list).await?;
@@ -126,33 +129,33 @@ impl WatchLists {
         Ok(had_codes || had_name)
     }
 
-    /// The names of all lists, in order.
+    /// Returns the names of all lists, in order.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// Returns an error if the store fails.
     pub async fn names(&self) -> Result<Vec<String>, CacheError> {
         let names: BTreeMap<String, Listed> = self.names.try_get_all(NAMES).await?;
         Ok(names.into_keys().collect())
     }
 
-    /// The codes of a list, in order; none where there is no such list.
+    /// Returns the codes of a list, in order; empty if there is no such list.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// Returns an error if the store fails.
     pub async fn codes(&self, list: &str) -> Result<BTreeMap<Symbol, Listed>, CacheError> {
         let fields: BTreeMap<String, Listed> = self.codes.try_get_all(list).await?;
-        // What another program put there and is no code is not watched.
+        // Fields written by other programs that are not codes are ignored.
         let code = |(field, listed): (String, Listed)| Some((field.parse().ok()?, listed));
         Ok(fields.into_iter().filter_map(code).collect())
     }
 
-    /// The codes of all lists, each once, in the order of the lists.
+    /// Returns the codes of all lists, each once, in the order of the lists.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// Returns an error if the store fails.
     pub async fn all_codes(&self) -> Result<Vec<Symbol>, WatchListsError> {
         let names = self.names().await?;
         let lists = try_join_all(names.iter().map(|name| self.codes(name))).await?;
@@ -168,7 +171,7 @@ fn check_name(name: &str) -> Result<(), WatchListsError> {
         return Ok(());
     }
     Err(WatchListsError::Invalid(format!(
-        "'{}' is no name of a watch list: allowed are {LONGEST_NAME} letters, digits, '-', '_' and '.'",
+        "'{}' is not a name for a watch list: allowed are 1 to {LONGEST_NAME} letters, digits, '-', '_' and '.'",
         name.escape_debug()
     )))
 }

@@ -1,5 +1,6 @@
-//! Which codes are watched, and so refreshed more often than the rest: those on a watch list, and
-//! the most read.
+//! The watched codes, which are refreshed more often than the rest.
+//!
+//! They are the codes on a watch list and the most read ones.
 
 mod lists;
 mod reads;
@@ -17,11 +18,11 @@ use sise_port::{StoreError, WatchedCodes};
 pub use lists::{Listed, WatchLists, WatchListsError};
 pub use reads::Reads;
 
-/// The codes on the watch lists, and the hottest of the rest.
+/// Selects the codes on the watch lists and the most read of the rest.
 pub struct Watch {
     lists: WatchLists,
     reads: Reads,
-    /// The most read; `None` where nobody wants them.
+    /// The most read codes; `None` if they are not watched.
     heat: Option<Mutex<Warmth>>,
 }
 
@@ -31,7 +32,7 @@ struct Warmth {
 }
 
 impl Watch {
-    /// The watch lists of `cache`, and the `hottest` codes by `reads`.
+    /// Creates a watch of the lists in `cache` and the `hottest` most read codes by `reads`.
     #[must_use]
     pub fn new(cache: &Cache, reads: Reads, hottest: usize) -> Self {
         let warmth = || {
@@ -47,13 +48,13 @@ impl Watch {
         }
     }
 
-    /// The most read codes at present, without those that are `listed`.
+    /// Returns the most read codes at present, without those that are `listed`.
     async fn hottest(&self, listed: &[Symbol]) -> Result<Vec<Symbol>, CountError> {
         let Some(heat) = &self.heat else {
             return Ok(Vec::new());
         };
         let totals = self.reads.totals().await?;
-        // A look is one step.
+        // An update is a single step, so a poisoned lock is fine.
         let mut warmth = heat.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let elapsed = now - warmth.looked_at;

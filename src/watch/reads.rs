@@ -1,6 +1,6 @@
-//! How often each code is read.
+//! Counts of how often each code is read.
 //!
-//! Reads are counted in this process and told to the store every few seconds, so that a read costs
+//! Reads are counted in the process and sent to the store every few seconds, so that a read costs
 //! no round trip.
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,23 +15,24 @@ use sise_domain::Symbol;
 use sise_net::supervisor::Tasks;
 use sise_port::ReadCounter;
 
-/// Reads are told to the store this often.
+/// How often counts are sent to the store.
 const TELL: Duration = Duration::from_secs(5);
 
-/// Who reads more codes at once wants the market, not a code.
+/// Most codes in a read that is counted. A larger read is about the market, not about single codes.
 const MOST_AT_ONCE: usize = 100;
 
-/// Codes counted between two tellings at most; the exchange lists less than half of it.
+/// Most codes counted between two writes to the store; the exchange lists less than half as many.
 const MOST_CODES: usize = 8_192;
 
-/// The totals are told to their durable side after so many reads of a code, or this time.
+/// When the totals are written to their durable side: after this many reads of a code, or this
+/// time.
 const BEHIND: Behind = Behind {
     every: 1_000,
     within: Duration::from_secs(60),
     most: MOST_CODES,
 };
 
-/// Counts reads. A cheap handle: clones share everything.
+/// Counts reads. Clones are cheap and share all counts.
 #[derive(Debug, Clone)]
 pub struct Reads {
     counters: Counters,
@@ -39,7 +40,7 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Counts into `cache`. Needs a tokio runtime.
+    /// Creates a counter that writes to `cache`. Requires a tokio runtime.
     #[must_use]
     pub fn new(cache: &Cache) -> Self {
         let durable = HashCounts::new(cache, "reads");
@@ -49,7 +50,7 @@ impl Reads {
         }
     }
 
-    /// Tells the store what was counted, again and again under `tasks`, and then what is left.
+    /// Sends the counts to the store periodically under `tasks`, and once more at the end.
     pub fn start(&self, tasks: &Tasks) {
         let this = self.clone();
         tasks.lasting("read counts", move |stop| this.clone().run(stop));
@@ -63,7 +64,7 @@ impl Reads {
         self.tell().await;
     }
 
-    /// Tells the store what was counted.
+    /// Sends the counts to the store.
     pub async fn tell(&self) {
         let tally = std::mem::take(&mut *self.tally());
         if tally.is_empty() {
@@ -78,11 +79,11 @@ impl Reads {
         }
     }
 
-    /// How often each code was read in all, by all processes.
+    /// Returns how often each code was read in total, by all processes.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// Returns an error if the store fails.
     pub async fn totals(&self) -> Result<BTreeMap<Symbol, u64>, CountError> {
         let totals = self.counters.try_all().await?;
         let code = |(name, total): (String, u64)| Some((name.parse().ok()?, total));
@@ -90,7 +91,7 @@ impl Reads {
     }
 
     fn tally(&self) -> MutexGuard<'_, HashMap<Symbol, u64>> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is fine.
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -222,8 +222,8 @@ async fn rules_are_kept_for_every_process() {
         outcome.stdout,
         "low-samsung is added: price below 70,000 won, of the list mine, again after 0.5 % back, \
          quiet 15:40-08:50, every 5m at most\n\
-         whether it holds is not known without a live price: it is told as soon as it holds; within \
-         the quiet hours, 15:40-08:50, after them\n"
+         whether it holds is not known without a live price: it fires as soon as it holds; during \
+         quiet hours, 15:40-08:50, only after them\n"
     );
     assert!(outcome.stderr.contains("no process watches for alerts"));
     let rules = list().await;
@@ -261,7 +261,7 @@ async fn rules_are_kept_for_every_process() {
         "price above 90,000 won, of 005930",
         "jump of 3 % within 5m, of all codes",
         "coverage below 90 % for 3m, every 10m",
-        "nobody leads for 30s",
+        "no process leads for 30s",
     ] {
         assert!(outcome.stdout.contains(shown), "{}", outcome.stdout);
     }
@@ -287,7 +287,7 @@ async fn what_is_no_rule_is_refused_with_the_reason() {
     for (arguments, reason) in [
         (&["x"][..], "required"),
         (&["x", "--price-below", "70000"], "of which stocks?"),
-        (&["a b", "--market", "--new-high"], "is no name"),
+        (&["a b", "--market", "--new-high"], "is not a valid name"),
         (&["x", "--market", "--price-below", "1"], "whole won from 2"),
         (
             &["x", "--market", "--change-beyond", "10001"],
@@ -306,7 +306,7 @@ async fn what_is_no_rule_is_refused_with_the_reason() {
             "cannot be used with",
         ),
         (&["x", "--codes", "0059300", "--new-high"], "0059300"),
-        (&["x", "--list", "a:b", "--new-high"], "is no name"),
+        (&["x", "--list", "a:b", "--new-high"], "is not a valid name"),
         (&["x", "--market", "--jump", "3"], "--within"),
         (
             &["x", "--market", "--jump", "3", "--within", "7m"],
@@ -411,13 +411,13 @@ async fn a_daemon_tells_on_every_way() {
         assert!(line.unwrap().trim().parse::<u64>().unwrap() > 0, "{told}");
     }
 
-    // What holds already is told at once, or only when it is crossed.
+    // A rule that already holds fires at once, or only at the next crossing.
     let code = list::codes(1).remove(0);
     for (arguments, told) in [
-        (&["add", "held"][..], "it is told at once"),
+        (&["add", "held"][..], "it fires at once"),
         (
             &["add", "crossed", "--next-crossing"],
-            "only the next crossing is told",
+            "it fires only at the next crossing",
         ),
     ] {
         let above = ["--codes", &code, "--price-above", "1"];
@@ -432,7 +432,7 @@ async fn a_daemon_tells_on_every_way() {
     )
     .await
     .exits(0)
-    .says(&["no price comes of it: 999999"]);
+    .says(&["so there are no prices: 999999"]);
     running.says(&["alert:", "is above 1 won"]).await;
     assert_eq!(running.count(&["is above 1 won", "rule=\"crossed\""]), 0);
 
@@ -510,7 +510,7 @@ async fn who_serves_tells_that_the_only_daemon_died() {
     assert!(running.runs());
     running.signal("KILL");
     serving.says(&["this process watches for alerts"]).await;
-    serving.says(&["alert:", "nobody has led for"]).await;
+    serving.says(&["alert:", "no process has led for"]).await;
     let message = stream.await.unwrap();
     assert_eq!(message["alert"]["kind"], "leader_lost");
     assert_eq!(message["alert"].get("code"), None);

@@ -757,7 +757,7 @@ async fn the_doctor_says_what_is_wrong_with_the_address_of_redis() {
     let cluster = url.replace("redis://", "redis-cluster://");
     diagnose(&cluster, "set REDIS_URL to a redis:// address").await;
     let encrypted = url.replace("redis://", "rediss://");
-    diagnose(&encrypted, "redis:// where it does not").await;
+    diagnose(&encrypted, "redis:// if it does not").await;
     let mut connection = world.redis.connection().await;
     let mut say = async |words: &[&str]| {
         let mut command = redis::cmd(words[0]);
@@ -1196,7 +1196,7 @@ async fn a_right_that_is_lacking_is_named() {
         ("redis", "ok", "version"),
         ("memory", "warn", "+info"),
         ("rights", "warn", "memory not watched without +info"),
-        ("price", "ok", "heard of"),
+        ("price", "ok", "announced"),
     ] {
         let check = check(&checks, name);
         assert_eq!(check["verdict"].as_str(), Some(verdict), "{check}");
@@ -1292,14 +1292,17 @@ async fn a_password_is_what_stands_in_the_file() {
     let outcome = with("# first\nREDIS_URL=\"redis://host\n", 2).await;
     outcome.says(&["line 2: REDIS_URL", "the quote is not closed"]);
     let outcome = with(&format!("REDIS_URL=redis://127.0.0.1:{port}\n"), 1).await;
-    outcome.says(&["it wants a password", "set user and password in REDIS_URL"]);
+    outcome.says(&[
+        "it requires a password",
+        "set user and password in REDIS_URL",
+    ]);
     let open = world.redis.port();
     let outcome = with(
         &format!("REDIS_URL=redis://:{password}@127.0.0.1:{open}\n"),
         1,
     )
     .await;
-    outcome.says(&["it has no password", "take the password out of REDIS_URL"]);
+    outcome.says(&["it has no password", "remove the password from REDIS_URL"]);
     let outcome = with(
         &format!("REDIS_URL=redis://app:12/{password}@127.0.0.1:{port}\n"),
         2,
@@ -1315,7 +1318,7 @@ async fn a_password_is_what_stands_in_the_file() {
     ]);
     world.file(".env", "KIS_ACCOUNT=1\n");
     let outcome = world.sise(&["status"]).run().await.exits(0);
-    outcome.says(&["WARN", "KIS_ACCOUNT is no setting of sise"]);
+    outcome.says(&["WARN", "KIS_ACCOUNT is not a setting of sise"]);
 }
 
 #[tokio::test]
@@ -1589,7 +1592,7 @@ async fn stocks_are_found_by_name_part_initials_and_code() {
     for command in ["search", "get"] {
         let slip = alone(home.path(), &[command, "KR7005930004"]).run().await;
         let code = if command == "search" { 3 } else { 2 };
-        slip.exits(code).says(&["last digit is to be 3"]);
+        slip.exits(code).says(&["last digit should be 3"]);
     }
 }
 

@@ -263,7 +263,7 @@ async fn a_daemon_goes_on_whatever_stands_under_sises_own_keys() {
         .await;
     }
     assert_eq!(
-        daemon.count(&["rate budget is away"]),
+        daemon.count(&["rate budget is unreachable"]),
         0,
         "{}",
         daemon.said()
@@ -290,7 +290,7 @@ async fn a_daemon_starts_whatever_stands_under_sises_own_keys() {
         let daemon = daemon(&world).start();
         sweeps_again(&world, &daemon, &format!("sweeps with {foreign:?}")).await;
         assert_eq!(
-            daemon.count(&["rate budget is away"]),
+            daemon.count(&["rate budget is unreachable"]),
             0,
             "{}",
             daemon.said()

@@ -110,7 +110,7 @@ async fn a_sweep_stands_in_the_journal_with_every_missing_code_and_its_reason() 
     assert_eq!(last["process"], sweep["process"]);
     // Nothing leads, and why says so instead of failing.
     let why = ask(&world, &["why", code]).await.stdout;
-    assert!(why.contains("nobody leads"), "{why}");
+    assert!(why.contains("no process leads"), "{why}");
 }
 
 #[tokio::test]
@@ -474,9 +474,9 @@ async fn an_empty_redis_is_told_as_such() {
     let world = World::new(&[]).await;
     let status = ask(&world, &["status"]).await.stdout;
     for part in [
-        "nobody leads",
-        "none has been heard of",
-        "none in the journal",
+        "no process leads",
+        "none was seen lately",
+        "none in the event log",
         "bans       none",
     ] {
         assert!(status.contains(part), "'{part}' in:\n{status}");
@@ -484,7 +484,7 @@ async fn an_empty_redis_is_told_as_such() {
     let words = ask(&world, &["why", "--last-skip"]).await.stdout;
     assert!(words.contains("no run was skipped"), "{words}");
     let at = ask(&world, &["why", "--at", "00:00"]).await.stdout;
-    assert!(at.contains("nobody, as far as the journal goes"), "{at}");
+    assert!(at.contains("none, as far as the event log goes"), "{at}");
     let outcome = world.sise(&["why", "005930"]).run().await.exits(3);
     assert!(
         outcome.stdout.contains("no sweep has asked for it"),

@@ -158,7 +158,7 @@ async fn daemons_that_sweep_different_things_are_told_so() {
         doctor.set("SISE__UNIVERSE__FILE", list).run()
     };
     let well = doctor("real", "list.csv").await.exits(0);
-    shown(well, &["2 on this Redis, all of one list"]);
+    shown(well, &["2 on this Redis, all with the same list"]);
     shown(doctor("real", "fewer.csv").await.exits(0), &words);
     // Of another account are other prices: they are not mixed.
     let paper = daemon(&world).set("KIS_ENV", "paper").run().await;

@@ -640,11 +640,11 @@ async fn a_machine_whose_clock_is_wrong_reads_and_writes_as_the_others_do() {
     for (offset, words) in [
         (
             "+4m",
-            " ahead of Redis's, and by the broker's clock it is this machine's",
+            " ahead of Redis's, and according to the broker's clock this machine's",
         ),
         (
             "-4m",
-            " behind Redis's, and by the broker's clock it is this machine's",
+            " behind Redis's, and according to the broker's clock this machine's",
         ),
     ] {
         // What lives is not too old, nor from the future, and its age is known.

@@ -108,7 +108,7 @@ async fn without_redis_each_keeps_to_its_share() {
     world.redis.kill().await;
     for process in &running {
         process
-            .says(&["the shared rate budget is away", "its own share"])
+            .says(&["the shared rate budget is unreachable", "its own share"])
             .await;
     }
     let before = world.broker.stats().calls;

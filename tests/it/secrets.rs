@@ -307,7 +307,7 @@ async fn a_redis_without_resp3_is_not_quoted() {
     }
     let doctor = loud(&world, &["doctor"]).set("REDIS_URL", &url).run().await;
     let found = doctor.exits(1).stdout;
-    assert!(found.contains("it does not know RESP3"), "{found}");
+    assert!(found.contains("it does not support RESP3"), "{found}");
 }
 
 #[tokio::test]

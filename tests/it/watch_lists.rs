@@ -189,7 +189,7 @@ async fn what_is_no_list_is_refused_with_the_reason() {
             watch(&arguments)
                 .await
                 .exits(2)
-                .says(&["is no name of a watch list", "allowed are"]);
+                .says(&["is not a name for a watch list", "allowed are"]);
         }
         watch(&["remove", name]).await.exits(2);
     }

@@ -29,11 +29,11 @@ test('all is well', () => {
 });
 
 test('nobody leads in an open session: the reason is there, and it is bad', () => {
-  const idle = { reason: 'no_leader', why: 'nobody leads: no daemon runs, or none has taken over yet' };
+  const idle = { reason: 'no_leader', why: 'no process leads: no daemon runs, or none has taken over yet' };
   const nobody = { leader: null, next_run: null, idle, processes: [{ process: 'three', role: 'reader' }] };
-  assert.deepEqual(told(nobody, 'nextRun'), ['not known', 'not now: nobody leads', true]);
+  assert.deepEqual(told(nobody, 'nextRun'), ['not known', 'not now: no process leads', true]);
   assert.deepEqual(told(nobody, 'nextRun', { language: 'ko' }), ['알 수 없음', '지금은 안 함: 조회하는 프로세스가 없음', true]);
-  assert.deepEqual(told(nobody, 'leader'), ['Nobody', '1 process', true]);
+  assert.deepEqual(told(nobody, 'leader'), ['None', '1 process', true]);
 });
 
 test('a process that has its store alone sweeps alone', () => {

@@ -45,5 +45,5 @@ test('a line keeps its gaps', () => {
 test('a line in words', () => {
   speak('en');
   assert.equal(summary([['09:00', 1000], ['09:01', 1100]]), 'From 09:00 to 09:01, low 1,000, high 1,100');
-  assert.equal(summary([]), 'Nothing is recorded of today yet');
+  assert.equal(summary([]), 'No data for today yet');
 });

@@ -1,4 +1,4 @@
-//! Cache-aside: a value from the cache, or from whoever makes it, once for all who want it.
+//! Cache-aside: a value from the cache or a loader, loaded once for all callers that want it.
 //!
 //! ```text
 //!  Aside -> seat (one flight a key in the process) -> look -> claim (one load in all processes)
@@ -21,19 +21,19 @@ use super::{BoxError, Cache, Cached, LONGEST_WAIT, Life, LoadError, or_miss};
 use sise_pace::head_start;
 use sise_port::{CacheEntry, ValueClaim};
 
-/// The time of a caller who gives none.
+/// Time of a read, unless the caller gives one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A claim ends so long after its process died; one that lives prolongs it.
+/// How long a claim outlives its process; a living process prolongs it.
 const CLAIM_LIFE: Duration = Duration::from_secs(2);
 
-/// Who waits for another process looks this often.
+/// How often a load looks for the value that another process is loading.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// A value and where it came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loaded<T> {
-    /// The value; `None` where there is none: the loader said so, now or a while ago.
+    /// The value; `None` if there is none, as the loader said now or a while ago.
     pub value: Option<T>,
     /// Where it came from.
     pub origin: Origin,
@@ -46,11 +46,11 @@ pub enum Origin {
     Cache,
     /// The loader, just now.
     Loader,
-    /// The cache, after its end: the loader failed, and the caller allowed it.
+    /// The cache, although the value has expired: the loader failed, and the caller allowed it.
     Stale,
 }
 
-/// A read that loads what is not there. Made by [`Cache::aside`].
+/// A read that loads a missing value. Made by [`Cache::aside`].
 #[must_use = "nothing is read until `or_load` is awaited"]
 pub struct Aside<'a, T: Cached> {
     cache: &'a Cache,
@@ -62,12 +62,13 @@ pub struct Aside<'a, T: Cached> {
 }
 
 impl Cache {
-    /// The value of an id from the cache, or else from a loader, which says `None` where there is
-    /// none: [`Cache::aside`] with nothing more said.
+    /// Returns the value of an id from the cache, or else from a loader, which returns `None` if
+    /// there is none. Short for [`Cache::aside`] with its defaults.
     ///
     /// # Errors
     ///
-    /// The loader failed, or was not done within 10 s; or the value has no JSON.
+    /// Returns an error if the loader failed or took longer than 10 s, or if the value cannot be
+    /// encoded as JSON.
     pub async fn get_or_set<T, F, Fut, E>(
         &self,
         id: &T::Id,
@@ -82,12 +83,12 @@ impl Cache {
         Ok(self.aside(id).or_load(load).await?.value)
     }
 
-    /// The value of an id from the cache, or else from a loader, with what the caller asks of it.
+    /// Starts a read of a value from the cache, or else from a loader, with options.
     ///
-    /// However many ask for one value at once, in this process or another, one load is made, and
-    /// all are given what it brings, its error too. Near the end of a value's life some reader has
-    /// it loaded anew, the likelier the longer a load takes, so that one that is read often never
-    /// ends under its readers.
+    /// However many callers ask for one value at once, in this process or another, one load is
+    /// made. All get its result, even if it is an error. Near the end of a value's life some reader
+    /// reloads it early. The longer a load takes, the earlier that is likely to happen. A value
+    /// that is read often therefore never expires under its readers.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -123,43 +124,47 @@ impl Cache {
 }
 
 impl<T: Cached> Aside<'_, T> {
-    /// What is loaded lives so long, instead of as long as its type says.
+    /// Sets how long a loaded value lives, instead of the life of its type.
     pub fn life(mut self, life: Life) -> Self {
         self.life = life;
         self
     }
 
-    /// Where the loader says that there is no value, it is believed for so long. Without it the
+    /// Sets how long the loader's answer that there is no value is remembered. Without it the
     /// loader is asked every time.
     pub fn missing_for(mut self, time: Duration) -> Self {
         self.missing = Some(time);
         self
     }
 
-    /// Where the loader fails, a value stands in that ended no longer than `time` ago. It is
-    /// labelled, as [`Origin::Stale`]. What is loaded with this keeps a copy for that long, until
-    /// it is deleted, loaded again, or written by [`Cache::write_through`] or behind;
-    /// [`Cache::set`] leaves it as it is, so that it may stand in for a newer value that ended.
+    /// Lets a value that expired no longer than `time` ago stand in if the loader fails. The result
+    /// is labelled [`Origin::Stale`].
+    ///
+    /// A value loaded with this option keeps a copy for that long. The copy goes when the value is
+    /// deleted, loaded again, or written by [`Cache::write_through`] or behind. [`Cache::set`]
+    /// leaves the copy as it is, so it may stand in for a newer value that expired.
     pub fn stale_if_error(mut self, time: Duration) -> Self {
         self.stale = Some(time);
         self
     }
 
-    /// The read ends within this time, 10 s where it is not given. A load ends with the caller
-    /// who began it: the next who waits begins anew, so give more time than a load takes.
+    /// Sets the time within which the read ends, 10 s by default. A load ends with the caller that
+    /// started it, and the next waiting caller starts anew. So give more time than a load takes.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = time.min(LONGEST_WAIT);
         self
     }
 
-    /// The value, by `load` where the cache has none. The loader says `None` where there is no such
-    /// value.
+    /// Returns the value, loaded by `load` if the cache has none. The loader returns `None` if
+    /// there is no such value.
     ///
-    /// A store that fails is a miss: then one load a process is made, and nothing is kept.
+    /// A failure of the store counts as a miss. Then every process makes one load, and nothing is
+    /// cached.
     ///
     /// # Errors
     ///
-    /// The loader failed, or was not done in time, and nothing stands in; or the value has no JSON.
+    /// Returns an error if the loader failed or was not done in time and no stale value stands in,
+    /// or if the value cannot be encoded as JSON.
     pub async fn or_load<F, Fut, E>(self, load: F) -> Result<Loaded<T>, LoadError>
     where
         F: FnOnce() -> Fut,
@@ -168,7 +173,7 @@ impl<T: Cached> Aside<'_, T> {
     {
         let deadline = Instant::now() + self.within;
         let key = self.cache.key::<T>(self.id);
-        // Taken by whoever flies: here, or in a refresh of what was found.
+        // Taken by the flight, either here or in the refresh of a value that was found.
         let mut load = Some(load);
         let mut has_flown = false;
         let seat = self.cache.shared.flights.board(&key);
@@ -197,7 +202,7 @@ impl<T: Cached> Aside<'_, T> {
             Err(error) => match self.stand_in(&key).await {
                 Some(value) => {
                     counter!("sise_cache_stale_total").increment(1);
-                    tracing::debug!(%error, key, "an ended value stands in");
+                    tracing::debug!(%error, key, "an expired value stands in");
                     Ok(Loaded {
                         value: Some(value),
                         origin: Origin::Stale,
@@ -208,7 +213,7 @@ impl<T: Cached> Aside<'_, T> {
         }
     }
 
-    /// Looks, and loads what is not there.
+    /// Looks the value up, and loads it if it is missing.
     async fn look_or_load<F, Fut, E>(&self, key: &str, load: &mut Option<F>) -> Landed
     where
         F: FnOnce() -> Fut,
@@ -233,33 +238,33 @@ impl<T: Cached> Aside<'_, T> {
                 is_early: self.is_early(bytes, *left),
             });
         }
-        // What cannot be read is written over.
+        // A value that cannot be read is overwritten.
         let seen = found.map(|(bytes, _)| bytes);
         match load.take() {
             Some(load) if answers => self.load(key, seen, load, Waits::Yes).await,
             Some(load) => self.load_alone(key, load).await,
-            // Only one flies, and he has his loader.
+            // Cannot happen: only one caller flies, and it has its loader.
             None => Err(LoadError::Late {
                 within: self.within,
             }),
         }
     }
 
-    /// Has a value loaded anew that was found, unless another one does so.
+    /// Reloads a value that was found, unless another flight does so already.
     async fn refresh<F, Fut, E>(&self, key: &str, load: F, deadline: Instant) -> Option<Loaded<T>>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Option<T>, E>>,
         E: Into<BoxError>,
     {
-        // A name that no value has, so that those who read meanwhile do not wait for it.
+        // No value has this name, so readers of the value do not wait for the refresh.
         let refreshing = beside("", FLIGHT, key);
         let seat = self.cache.shared.flights.begin(&refreshing)?;
         counter!("sise_cache_early_loads_total").increment(1);
         let store = &self.cache.shared.store;
         let seen = or_miss(self.cache.run("get", store.get_living(key)).await);
         let seen = seen.map(|(bytes, _)| bytes);
-        // It died meanwhile: whoever reads it next loads it.
+        // If the value has expired meanwhile, the next reader loads it.
         seen.as_ref()?;
         let fly = || self.load(key, seen, load, Waits::No);
         match timeout_at(deadline, seat.landed(fly)).await {
@@ -272,7 +277,7 @@ impl<T: Cached> Aside<'_, T> {
         }
     }
 
-    /// Loads a value, once in all processes.
+    /// Loads a value, once among all processes.
     async fn load<F, Fut, E>(
         &self,
         key: &str,
@@ -301,7 +306,8 @@ impl<T: Cached> Aside<'_, T> {
         loaded
     }
 
-    /// Loads a value where nobody can be asked whether another one does so too. It is not kept.
+    /// Loads a value without the store, so without knowing whether others load it too. It is not
+    /// cached.
     async fn load_alone<F, Fut, E>(&self, key: &str, load: F) -> Landed
     where
         F: FnOnce() -> Fut,
@@ -311,7 +317,7 @@ impl<T: Cached> Aside<'_, T> {
         self.loaded(key, load()).await
     }
 
-    /// What the loader says, as it is kept.
+    /// Runs the loader and encodes its result.
     async fn loaded<E: Into<BoxError>>(
         &self,
         key: &str,
@@ -335,19 +341,19 @@ impl<T: Cached> Aside<'_, T> {
         })
     }
 
-    /// Waits until it is this process's turn to load, or another one has brought the value.
+    /// Waits until it is this process's turn to load, or another process has brought the value.
     async fn claim(&self, key: &str, held: &mut Held, seen: Option<&[u8]>, waits: Waits) -> Turn {
         let cache = self.cache;
         let store = &cache.shared.store;
         loop {
-            // It may be this flight's also where the answer does not come.
+            // If no answer comes, the claim may have been taken all the same.
             held.is_held = true;
             let claim = store.claim(&held.claim, CLAIM_LIFE);
             match cache.run("claim", claim).await {
                 Ok(is_own) => held.is_held = is_own,
                 Err(_) => return Turn::Alone,
             }
-            // Looked after the claim: who had it before may have landed just now.
+            // Looks after claiming: the previous holder may have written the value just now.
             let keys = [key.to_owned()];
             let found = match cache.run("get", store.get(&keys)).await {
                 Ok(mut found) => found.pop().flatten(),
@@ -368,7 +374,7 @@ impl<T: Cached> Aside<'_, T> {
         }
     }
 
-    /// What `load` brings, while the claim is kept alive.
+    /// Awaits `load` while keeping the claim alive.
     async fn holding<Output>(
         &self,
         claim: &ValueClaim,
@@ -390,8 +396,8 @@ impl<T: Cached> Aside<'_, T> {
         }
     }
 
-    /// What is written of a value. Of none it is that there is none, for as long as that is to be
-    /// remembered, and no copy of an earlier one stays.
+    /// Returns the entries to write for a value. If there is no value, that fact is written for the
+    /// time it is to be remembered, and the copy of an earlier value is removed.
     fn entries(&self, key: &str, bytes: &[u8]) -> Vec<CacheEntry> {
         let entry = |key: String, life: Option<Duration>| CacheEntry {
             key,
@@ -414,15 +420,15 @@ impl<T: Cached> Aside<'_, T> {
         entries
     }
 
-    /// Whether a value with so much life left is to be loaded anew.
+    /// Returns whether a value with this much life left is to be reloaded.
     fn is_early(&self, bytes: &[u8], left: Option<Duration>) -> bool {
-        // That there is none is asked for anew when that is forgotten.
+        // The knowledge that there is no value is not refreshed early.
         let ends_in = left.filter(|_| !bytes.is_empty());
         let head_start = head_start(self.cache.shared.load_time.seconds(), fastrand::f64());
         ends_in.is_some_and(|left| left.as_secs_f64() <= head_start)
     }
 
-    /// A copy that has outlived its value, where the caller allows it.
+    /// Returns a copy that has outlived its value, if the caller allows it.
     async fn stand_in(&self, key: &str) -> Option<T> {
         self.stale?;
         let keys = [beside(&self.cache.prefix, STALE, key)];
@@ -460,15 +466,15 @@ enum Waits {
     No,
 }
 
-/// Whose turn it is to load.
+/// Result of waiting for the turn to load.
 enum Turn {
-    /// This flight's.
+    /// It is this flight's turn.
     Own,
-    /// Nobody knows: the store is away.
+    /// The store is unreachable, so the turn is unknown.
     Alone,
-    /// Another one's, who brought this.
+    /// Another flight has brought this value.
     Found(Vec<u8>),
-    /// Another one's, who is at it.
+    /// Another flight is loading the value.
     Others,
 }
 

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use super::queue::{Behind, Full, Queue, Sink, Unwritten};
 use super::{Cache, CacheError, Cached, or_miss};
 
-/// Values that the cache has at once and the durable side in batches: every so many, or after some
-/// time. Of several values of one id written meanwhile the durable side is given the last.
+/// Values that are written to the cache at once and to the durable side in batches.
 ///
-/// What waits is in the memory of this process alone. [`WriteBehind::close`] writes it; a process
-/// that is killed loses what waited: at most [`Behind::every`] values, or those of
-/// [`Behind::within`]. While the durable side is away values wait, up to [`Behind::most`]; more are
-/// refused.
+/// A batch is written after a number of values, or after some time. If an id is written several
+/// times meanwhile, the durable side gets the last value.
+///
+/// Values that wait are in the memory of this process alone. [`WriteBehind::close`] writes them. A
+/// process that is killed loses them: at most [`Behind::every`] values, or those of
+/// [`Behind::within`]. While the durable side is unreachable, up to [`Behind::most`] values wait;
+/// further ones are refused.
 pub struct WriteBehind<T: Cached> {
     cache: Cache,
     queue: Queue<T>,
@@ -22,8 +24,8 @@ pub struct WriteBehind<T: Cached> {
 }
 
 impl Cache {
-    /// Values that are written behind into `sink`, which is given ids as text. Needs a tokio
-    /// runtime.
+    /// Returns a handle that writes values behind into `sink`, which gets ids as text. Needs a
+    /// tokio runtime.
     #[must_use]
     pub fn write_behind<T>(&self, sink: Arc<dyn Sink<T>>, behind: Behind) -> WriteBehind<T>
     where
@@ -39,13 +41,14 @@ impl Cache {
 }
 
 impl<T: Cached + Clone + 'static> WriteBehind<T> {
-    /// Takes a value, to be written later, and writes it into the cache. Says whether the cache
-    /// has it: where the cache fails the value waits all the same, and readers may see the one
-    /// before.
+    /// Writes a value to the cache and queues it for the durable side. Returns whether the cache
+    /// has it.
+    ///
+    /// If the cache fails, the value is queued all the same, and readers may see the previous one.
     ///
     /// # Errors
     ///
-    /// Too many wait already; the value was not taken.
+    /// Returns an error if too many values wait already; the value was not taken.
     pub async fn set(&self, id: &T::Id, value: T) -> Result<bool, Full> {
         self.queue.put(&id.to_string(), value.clone(), false)?;
         if self.queue.waiting() >= self.every {
@@ -55,17 +58,18 @@ impl<T: Cached + Clone + 'static> WriteBehind<T> {
         Ok(written.is_ok())
     }
 
-    /// The value of an id: the one that waits, or that of the cache. A failure of the store is a
-    /// miss.
+    /// Returns the value of an id: the queued one, or else that of the cache. A failure of the
+    /// store counts as a miss.
     pub async fn get(&self, id: &T::Id) -> Option<T> {
         or_miss(self.try_get(id).await)
     }
 
-    /// As [`WriteBehind::get`], and says what failed.
+    /// Like [`WriteBehind::get`], but returns the error.
     ///
     /// # Errors
     ///
-    /// None waits, and the store failed, or what stands there is no such value.
+    /// Returns an error if no value is queued and the store failed or its data is not a value of
+    /// this type.
     pub async fn try_get(&self, id: &T::Id) -> Result<Option<T>, CacheError> {
         match self.queue.get(&id.to_string()) {
             Some(value) => Ok(Some(value)),
@@ -73,27 +77,27 @@ impl<T: Cached + Clone + 'static> WriteBehind<T> {
         }
     }
 
-    /// How many values wait.
+    /// Returns how many values wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.queue.waiting()
     }
 
-    /// Writes all that waits, within 5 s.
+    /// Writes all values that wait, within 5 s.
     ///
     /// # Errors
     ///
-    /// Some of it could not be written; it still waits.
+    /// Returns an error if some values could not be written; they still wait.
     pub async fn flush(&self) -> Result<(), Unwritten> {
         self.queue.flush().await
     }
 
-    /// Writes all that waits, within 5 s, and ends. Dropped without it, what waits is written in the
-    /// background for as long as the runtime lives.
+    /// Writes all values that wait, within 5 s, and ends. If the handle is dropped instead, they
+    /// are written in the background for as long as the runtime lives.
     ///
     /// # Errors
     ///
-    /// Some of it could not be written, and is lost.
+    /// Returns an error if some values could not be written; they are lost.
     pub async fn close(self) -> Result<(), Unwritten> {
         self.queue.close().await
     }

@@ -1,4 +1,4 @@
-//! A cache for a program of somebody else's.
+//! A builder for programs that use the cache alone.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use sise_store::{MemoryStore, RedisSettings, RedisStore};
 use super::{Cache, Parts, TIMEOUT};
 
 impl Cache {
-    /// A builder for a cache in the Redis server of this machine.
+    /// Returns a builder for a cache in the Redis server of this machine.
     pub fn builder() -> CacheBuilder {
         CacheBuilder {
             url: "redis://127.0.0.1:6379".into(),
@@ -24,7 +24,7 @@ impl Cache {
     }
 }
 
-/// Sets a cache up; what is not set has its default.
+/// Builder of a cache, with a default for everything that is not set.
 #[derive(Clone)]
 #[must_use]
 pub struct CacheBuilder {
@@ -34,31 +34,31 @@ pub struct CacheBuilder {
 }
 
 impl CacheBuilder {
-    /// Where values are kept: `redis://`, `redis-sentinel://`, `redis-cluster://`, each with
+    /// Sets where values are stored: `redis://`, `redis-sentinel://`, `redis-cluster://`, each with
     /// `rediss` for TLS, or `memory`, which other processes cannot see.
     pub fn redis_url(mut self, url: &str) -> Self {
         self.url = url.into();
         self
     }
 
-    /// Puts `<app>:<environment>:` in front of every key, so that programs and their trials do not
-    /// meet.
+    /// Puts `<app>:<environment>:` in front of every key, so that programs and environments do not
+    /// share keys.
     pub fn namespace(mut self, app: &str, environment: &str) -> Self {
         self.namespace = format!("{app}:{environment}:");
         self
     }
 
-    /// Longest time of an operation, 100 ms by default.
+    /// Sets the longest time of an operation, 100 ms by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The cache. Connects at the first use. Needs a tokio runtime.
+    /// Builds the cache, which connects at the first use. Needs a tokio runtime.
     ///
     /// # Errors
     ///
-    /// The address is unusable. The store being away is none.
+    /// Returns an error if the address is unusable. An unreachable store is not an error.
     pub fn build(self) -> Result<Cache, StoreError> {
         let store: Arc<dyn CacheStore> = match self.url.expose_secret() {
             "memory" => Arc::new(MemoryStore::default()),
@@ -78,21 +78,23 @@ impl CacheBuilder {
         }))
     }
 
-    /// The cache, once the store answers, or after three tries with a growing pause; then it goes on
-    /// in the background, and until it succeeds reads are misses and writes are refused.
+    /// Builds the cache and waits for the store: three attempts, with a growing pause between them.
+    ///
+    /// If the store does not answer, attempts go on in the background. Until one succeeds, reads
+    /// are misses and writes are refused.
     ///
     /// # Errors
     ///
-    /// The address is unusable. The store being away is none.
+    /// Returns an error if the address is unusable. An unreachable store is not an error.
     pub async fn connect(self) -> Result<Cache, StoreError> {
         let cache = self.build()?;
-        // What failed is said where the state changes.
+        // The change of state has logged the error.
         let _ = cache.connect().await;
         Ok(cache)
     }
 }
 
-/// The address may hold a password.
+/// Leaves the address out, which may hold a password.
 impl fmt::Debug for CacheBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CacheBuilder")

@@ -1,4 +1,4 @@
-//! The claim of a flight on a value, by which one process loads it and the others wait.
+//! Claims on values: one process loads a value while the others wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,8 +8,8 @@ use super::values::FLIGHT;
 use sise_net::supervisor::spawn_brief;
 use sise_port::{CacheEntry, ValueClaim};
 
-/// A claim that this flight has, or may have. It ends with the flight, also where its caller went
-/// away: nobody waits for a load that was given up.
+/// A claim that this flight holds, or may hold. It ends with the flight, even if the caller is
+/// gone, so that no caller waits for a load that was given up.
 pub(super) struct Held {
     cache: Cache,
     pub(super) claim: ValueClaim,
@@ -17,15 +17,15 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Ends the claim, and writes what was loaded if it is still wanted.
+    /// Ends the claim, and writes what was loaded unless it has been invalidated.
     pub(super) async fn end(mut self, seen: Option<&[u8]>, entries: &[CacheEntry]) {
         let store = &self.cache.shared.store;
         let kept = store.set_claimed(&self.claim, seen, entries);
         let kept = self.cache.run("set", kept).await;
         if let Err(error) = kept {
-            tracing::debug!(%error, "what was loaded is not kept");
+            tracing::debug!(%error, "a loaded value is not cached");
         }
-        // Where it was not answered the claim ends by itself.
+        // If the store did not answer, the claim expires.
         self.is_held = false;
     }
 }
@@ -35,7 +35,7 @@ impl Drop for Held {
         if !self.is_held {
             return;
         }
-        // Without a runtime it ends by itself.
+        // Without a runtime, the claim expires.
         if tokio::runtime::Handle::try_current().is_err() {
             return;
         }
@@ -48,7 +48,7 @@ impl Drop for Held {
 }
 
 impl Cache {
-    /// A claim on a key that is no other's, not taken yet.
+    /// Creates a claim on a key, with an owner of its own. It is not taken yet.
     pub(super) fn claim_of(&self, key: &str) -> Held {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);

@@ -1,8 +1,8 @@
-//! Totals in a file of this machine, without a database.
+//! Totals in a file on this machine, without a database.
 //!
-//! Every total that is kept is a line at the end, written through to the disk; the last line of a
-//! name counts. A line that a crash cut short is left out. When most lines are old ones the file is
-//! written anew, beside itself, and takes its own place.
+//! Every stored total is appended as a line and synced to the disk. The last line of a name counts.
+//! A line that a crash cut short is ignored. If most lines are outdated, the file is rewritten
+//! beside the old one and replaces it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,10 +15,10 @@ use async_trait::async_trait;
 
 use super::{BoxError, DurableCounts};
 
-/// Old lines that a file has before it is written anew.
+/// Outdated lines a file may have before it is rewritten.
 const OLD_LINES: usize = 10_000;
 
-/// Totals in a file. One process at a time has it.
+/// Totals in a file, which one process at a time can open.
 #[derive(Debug, Clone)]
 pub struct FileCounts {
     ledger: Arc<Mutex<Ledger>>,
@@ -27,19 +27,19 @@ pub struct FileCounts {
 struct Ledger {
     path: PathBuf,
     file: File,
-    /// How much of the file is whole lines.
+    /// Length of the complete lines, in bytes.
     length: u64,
     lines: usize,
     totals: BTreeMap<String, u64>,
 }
 
 impl FileCounts {
-    /// The totals in the file at `path`, which is made where there is none. Only its owner can read
+    /// Opens the totals in the file at `path`, which is created if missing. Only its owner can read
     /// it.
     ///
     /// # Errors
     ///
-    /// It cannot be opened, or another process has it.
+    /// Returns an error if the file cannot be opened or another process has it open.
     pub fn open(path: &Path) -> io::Result<Self> {
         let mut ledger = Ledger::open(path)?;
         ledger.read()?;
@@ -48,14 +48,14 @@ impl FileCounts {
         })
     }
 
-    /// Does `work` where it holds up nobody else.
+    /// Runs `work` on a thread that may block.
     async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Ledger) -> io::Result<T> + Send + 'static,
     ) -> Result<T, BoxError> {
         let ledger = Arc::clone(&self.ledger);
         let done = tokio::task::spawn_blocking(move || {
-            // What a panic left behind is read from the file's own length.
+            // After a panic, `length` still says how much of the file is valid.
             let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
             work(&mut ledger).map_err(|error| named(&ledger.path, &error))
         });
@@ -83,7 +83,7 @@ impl Ledger {
     fn open(path: &Path) -> io::Result<Self> {
         let file = open(path).map_err(|error| named(path, &error))?;
         file.try_lock().map_err(|error| {
-            let trouble = format!("{}: another process has it ({error})", path.display());
+            let trouble = format!("{}: another process has it open ({error})", path.display());
             io::Error::new(io::ErrorKind::WouldBlock, trouble)
         })?;
         Ok(Self {
@@ -95,7 +95,7 @@ impl Ledger {
         })
     }
 
-    /// Reads the whole lines.
+    /// Reads the complete lines.
     fn read(&mut self) -> io::Result<()> {
         let mut reader = BufReader::new(&self.file);
         let mut text = Vec::new();
@@ -114,14 +114,14 @@ impl Ledger {
                 Ok((name, None)) => {
                     self.totals.remove(&name);
                 }
-                // What is no line of this file says nothing; the others do.
+                // Lines that cannot be parsed are ignored.
                 Err(_) => {}
             }
         }
         Ok(())
     }
 
-    /// Writes lines through to the disk, all or none.
+    /// Appends lines and syncs them to the disk, all or none.
     fn append(&mut self, text: &str) -> io::Result<()> {
         let written = self
             .file
@@ -134,7 +134,7 @@ impl Ledger {
                 Ok(())
             }
             Err(error) => {
-                // The disk may be full: what was written of it goes again.
+                // The disk may be full: remove what was written.
                 let _ = self.file.set_len(self.length);
                 Err(error)
             }
@@ -197,7 +197,7 @@ impl Ledger {
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
         {
-            // The new name outlives a crash only when the folder is on the disk too.
+            // The new name survives a crash only if the folder is synced too.
             File::open(folder)?.sync_all()?;
         }
         self.file = new.file;
@@ -291,7 +291,7 @@ mod tests {
         let _first = FileCounts::open(&path).unwrap();
         let error = FileCounts::open(&path).unwrap_err();
         assert!(
-            error.to_string().contains("another process has it"),
+            error.to_string().contains("another process has it open"),
             "{error}"
         );
     }
@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(text(&path), "[\"a\",20000]\n");
         counts.keep(&[("b".to_owned(), 1)]).await.unwrap();
         assert_eq!(text(&path), "[\"a\",20000]\n[\"b\",1]\n");
-        // The lock went along.
+        // The lock moved to the new file.
         assert!(FileCounts::open(&path).is_err());
     }
 }

@@ -8,8 +8,7 @@ use super::counters::number;
 use super::key::{COUNTER, beside, key};
 use super::{BoxError, Cache, DurableCounts};
 
-/// Totals in a hash of a store: of another Redis, that writes everything to its disk, or of the same
-/// one.
+/// Totals in a hash of a store: another Redis that writes everything to disk, or the same one.
 #[derive(Debug, Clone)]
 pub struct HashCounts {
     cache: Cache,
@@ -17,7 +16,7 @@ pub struct HashCounts {
 }
 
 impl HashCounts {
-    /// The totals that are called `name` in the store of `cache`.
+    /// Returns the totals named `name` in the store of `cache`.
     #[must_use]
     pub fn new(cache: &Cache, name: &str) -> Self {
         Self {

@@ -1,8 +1,8 @@
 //! Counters that are exact at once and durable a little later.
 //!
-//! The totals lie in a hash of the store, where all processes add to them; the durable side is told
-//! a total after every so many increments, or after some time. What is told is the total, not the
-//! growth, so that telling it twice does no harm.
+//! The totals are in a hash of the store, where all processes add to them. The durable side gets a
+//! total after a number of increments, or after some time. It gets the total, not the increment, so
+//! sending a total twice is harmless.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,74 +21,74 @@ use sise_net::supervisor::Supervisor;
 use sise_net::unique;
 use sise_port::{Growth, Receipt};
 
-/// A batch that was not answered is known again for so long. Each process leaves one behind.
+/// How long a batch that was not answered is recognized. Each process leaves one receipt behind.
 const RECEIPT_LIFE: Duration = Duration::from_secs(600);
 
-/// The durable side answers within this time.
+/// Longest time for an answer of the durable side.
 const DURABLE: Duration = Duration::from_secs(5);
 
-/// Pauses before what is left is sent again, growing from the first to the last, up to half of it
-/// less at random.
+/// Pauses before the rest is sent again, growing from the first to the last, each shortened by up
+/// to half at random.
 const AGAIN: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
-/// Where totals outlive the store.
+/// Durable storage for totals that outlive the store.
 #[async_trait]
 pub trait DurableCounts: Send + Sync {
-    /// The totals of `names`, in their order; 0 for one that is not known.
+    /// Returns the totals of `names`, in their order; 0 for an unknown name.
     ///
     /// # Errors
     ///
-    /// It cannot be read.
+    /// Returns an error if the totals cannot be read.
     async fn load(&self, names: &[String]) -> Result<Vec<u64>, BoxError>;
 
-    /// All totals.
+    /// Returns all totals.
     ///
     /// # Errors
     ///
-    /// It cannot be read.
+    /// Returns an error if the totals cannot be read.
     async fn load_all(&self) -> Result<BTreeMap<String, u64>, BoxError>;
 
-    /// Keeps totals that are greater than those it has.
+    /// Stores those totals that are greater than the stored ones.
     ///
     /// # Errors
     ///
-    /// Some of them were not kept.
+    /// Returns an error if some totals were not stored.
     async fn keep(&self, totals: &[(String, u64)]) -> Result<(), BoxError>;
 
-    /// Forgets totals.
+    /// Removes totals.
     ///
     /// # Errors
     ///
-    /// Some of them were not forgotten.
+    /// Returns an error if some totals were not removed.
     async fn forget(&self, names: &[String]) -> Result<(), BoxError>;
 }
 
-/// Why an increment was not taken, or a total is not known.
+/// Why an increment was not taken, or a total is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum CountError {
-    /// The store failed, or its totals are gone and the durable side could not be asked.
+    /// The store failed, or its totals are lost and the durable side could not be asked.
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// The durable side failed.
     #[error("the durable side of the counters failed: {0}")]
     Durable(BoxError),
-    /// The store is away and too many counters wait for it already; the increment was not taken.
+    /// The store is unreachable and too many counters wait already; the increment was not taken.
     #[error(transparent)]
     Full(#[from] Full),
 }
 
 /// Counters by name. A cheap handle: clones share everything.
 ///
-/// An increment is counted once, also where an answer of the store was lost, unless the store stays
-/// away for more than ten minutes right after that. While the store is away
-/// increments wait in this process, up to [`Behind::most`] counters, and are added when it is back.
-/// A total ends at `i64::MAX`.
+/// An increment is counted once, even if an answer of the store was lost, unless the store then
+/// stays unreachable for more than ten minutes. While the store is unreachable, increments of up to
+/// [`Behind::most`] counters wait in this process; they are added when it is back. A total ends at
+/// `i64::MAX`.
 ///
 /// | what ends | what is lost |
 /// |---|---|
 /// | this process, by [`Counters::close`] | nothing |
-/// | this process, killed | what waited for a store that was away; the durable side hears the rest with the next increment of each counter |
-/// | the store, with its data | of each counter what came after the durable side was told last: less than [`Behind::every`], or what came within [`Behind::within`] |
+/// | this process, killed | increments that waited for an unreachable store; the durable side gets the rest with the next increment of each counter |
+/// | the store, with its data | for each counter, what came after the last total that the durable side got: less than [`Behind::every`], or what came within [`Behind::within`] |
 #[derive(Clone)]
 pub struct Counters {
     shared: Arc<Shared>,
@@ -101,17 +101,17 @@ struct Shared {
     every: u64,
     durable: Arc<dyn DurableCounts>,
     queue: Queue<u64>,
-    /// Increments that the store was not told yet.
+    /// Increments not yet sent to the store.
     unsent: std::sync::Mutex<Unsent>,
-    /// One sends at a time.
+    /// Held while sending: one caller sends at a time.
     turn: Mutex<()>,
-    /// Something waits that nobody is sending.
+    /// Signals that increments wait which no caller is sending.
     left: Arc<Notify>,
-    /// Ends the one who sends what is left.
+    /// Stops the background task that sends the rest.
     _sending: Supervisor,
 }
 
-/// Increments of a caller who may go away before they are sent.
+/// Increments of a caller that may be dropped before they are sent.
 struct Waiting<'a> {
     left: &'a Notify,
     is_sent: bool,
@@ -125,7 +125,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The durable side as the end of a queue.
+/// The durable side as the sink of a queue.
 struct Keep(Arc<dyn DurableCounts>);
 
 #[async_trait]
@@ -136,7 +136,7 @@ impl Sink<u64> for Keep {
 }
 
 impl Cache {
-    /// The counters that are called `name`, with their durable side. Needs a tokio runtime.
+    /// Returns the counters named `name`, with their durable side. Needs a tokio runtime.
     #[must_use]
     pub fn counters(
         &self,
@@ -145,8 +145,8 @@ impl Cache {
         behind: Behind,
     ) -> Counters {
         let key = key(&self.prefix, COUNTER, name);
-        // Others of this process, and a process that is called as this one is, must not be taken
-        // for it.
+        // Unique, so that other handles of this process, and other processes of the same name, are
+        // not mistaken for this one.
         let [handle, number] = [(); 2].map(|()| unique::number() >> 12);
         let owner = format!("{}/{handle:x}", self.shared.process);
         let sending = Supervisor::default();
@@ -170,7 +170,7 @@ impl Cache {
         let mut has_begun = false;
         tasks.lasting("counters", move |_| {
             if std::mem::replace(&mut has_begun, true) {
-                // What the run that broke off was to send is left too.
+                // Increments that the aborted run was to send are also left.
                 left.notify_one();
             }
             send_left(Weak::clone(&shared), Arc::clone(&left))
@@ -179,7 +179,7 @@ impl Cache {
     }
 }
 
-/// Sends what its callers could not, for as long as there are the counters.
+/// Sends what callers could not, for as long as the counters exist.
 async fn send_left(counters: Weak<Shared>, left: Arc<Notify>) {
     loop {
         left.notified().await;
@@ -187,7 +187,7 @@ async fn send_left(counters: Weak<Shared>, left: Arc<Notify>) {
         loop {
             sleep(pause.mul_f64(1.0 - fastrand::f64() / 2.0)).await;
             let Some(shared) = counters.upgrade() else {
-                // The counters are gone, and this is about to be cut off.
+                // The counters are gone, so this task is about to be stopped.
                 return std::future::pending().await;
             };
             if shared.send_all().await.is_ok() {
@@ -199,12 +199,16 @@ async fn send_left(counters: Weak<Shared>, left: Arc<Notify>) {
 }
 
 impl Counters {
-    /// Adds to a counter. Where the store is away, or has forgotten the counter and the durable side
-    /// is slow to say its total, the increment waits in this process, and the caller does not.
+    /// Adds to a counter.
+    ///
+    /// If the store is unreachable, the increment waits in this process without holding up the
+    /// caller. The same happens if the store has lost the counter and the durable side is slow to
+    /// return its total.
     ///
     /// # Errors
     ///
-    /// The store is away and too many counters wait for it; nothing was counted.
+    /// Returns an error if the store is unreachable and too many counters wait for it; nothing was
+    /// counted.
     pub async fn add(&self, name: &str, by: u64) -> Result<(), Full> {
         self.add_many(&[(name, by)]).await
     }
@@ -213,7 +217,7 @@ impl Counters {
     ///
     /// # Errors
     ///
-    /// As [`Counters::add`]: none was counted.
+    /// See [`Counters::add`]; none was counted.
     pub async fn add_many(&self, increments: &[(&str, u64)]) -> Result<(), Full> {
         let taken = self.shared.unsent().take(increments)?;
         let mut waiting = Waiting {
@@ -229,14 +233,15 @@ impl Counters {
         Ok(())
     }
 
-    /// The total of a counter. Where the store fails, what this process and the durable side know,
-    /// if that one answers within a time-out too: what other processes counted since it was told
-    /// last is missing then.
+    /// Returns the total of a counter.
+    ///
+    /// If the store fails, this is the total known to this process and the durable side, if that
+    /// answers within the time-out. Recent increments of other processes are then missing.
     pub async fn get(&self, name: &str) -> u64 {
         match self.try_get(name).await {
             Ok(total) => total,
             Err(error) => {
-                tracing::debug!(%error, "taken as a miss");
+                tracing::debug!(%error, "treated as a miss");
                 let within = self.shared.cache.shared.timeout;
                 let names = [name.to_owned()];
                 let known = match timeout(within, self.shared.known(&names)).await {
@@ -249,11 +254,12 @@ impl Counters {
         }
     }
 
-    /// As [`Counters::get`], exact.
+    /// Like [`Counters::get`], but exact.
     ///
     /// # Errors
     ///
-    /// The store failed, or it does not know the counter and the durable side failed.
+    /// Returns an error if the store failed, or if it does not know the counter and the durable
+    /// side failed.
     pub async fn try_get(&self, name: &str) -> Result<u64, CountError> {
         let shared = &self.shared;
         shared.send_all().await?;
@@ -273,19 +279,19 @@ impl Counters {
         }
     }
 
-    /// All totals, by name; none where the store or the durable side fails.
+    /// Returns all totals by name; none if the store or the durable side fails.
     pub async fn all(&self) -> BTreeMap<String, u64> {
         self.try_all().await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "taken as a miss");
+            tracing::debug!(%error, "treated as a miss");
             BTreeMap::new()
         })
     }
 
-    /// As [`Counters::all`], exact.
+    /// Like [`Counters::all`], but exact.
     ///
     /// # Errors
     ///
-    /// The store or the durable side failed.
+    /// Returns an error if the store or the durable side failed.
     pub async fn try_all(&self) -> Result<BTreeMap<String, u64>, CountError> {
         let shared = &self.shared;
         shared.send_all().await?;
@@ -307,16 +313,18 @@ impl Counters {
         Ok(totals)
     }
 
-    /// Forgets counters, here and on the durable side. What other processes counted and did not yet
-    /// tell the durable side may come back there: remove what nobody counts any more.
+    /// Removes counters, here and on the durable side.
+    ///
+    /// Increments that other processes have not yet sent to the durable side may bring a counter
+    /// back. So remove only counters that no process increments any more.
     ///
     /// # Errors
     ///
-    /// The store or the durable side failed; some may be forgotten.
+    /// Returns an error if the store or the durable side failed; some counters may be removed.
     pub async fn remove(&self, names: &[&str]) -> Result<(), CountError> {
         let shared = &self.shared;
         let taken = shared.unsent().taken();
-        // What is counted here meanwhile waits, so that it does not bring them back.
+        // Increments in this process wait meanwhile, so that they do not bring the counters back.
         let turn = shared.turn().await?;
         shared.send_in(&turn, taken).await?;
         shared
@@ -332,11 +340,11 @@ impl Counters {
         Ok(())
     }
 
-    /// Tells store and durable side all that they do not know yet.
+    /// Sends store and durable side everything they do not have yet.
     ///
     /// # Errors
     ///
-    /// One of them failed; what it was not told still waits.
+    /// Returns an error if one of them failed; what it did not get still waits.
     pub async fn flush(&self) -> Result<(), CountError> {
         let sent = self.shared.send_all().await;
         let flushed = self.shared.queue.flush().await;
@@ -344,16 +352,16 @@ impl Counters {
         flushed.map_err(|error| CountError::Durable(error.into()))
     }
 
-    /// As [`Counters::flush`]; to be called before the process ends.
+    /// Like [`Counters::flush`]; to be called before the process ends.
     ///
     /// # Errors
     ///
-    /// As [`Counters::flush`]; what was not told is lost with this process.
+    /// See [`Counters::flush`]; what was not sent is lost with this process.
     pub async fn close(self) -> Result<(), CountError> {
         self.flush().await
     }
 
-    /// How many counters wait to be told to the durable side.
+    /// Returns how many counters wait for the durable side.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.shared.queue.waiting()
@@ -361,20 +369,20 @@ impl Counters {
 }
 
 impl Shared {
-    /// Tells the store all that it was not told yet.
+    /// Sends the store everything it does not have yet.
     async fn send_all(&self) -> Result<(), CountError> {
         let taken = self.unsent().taken();
         self.send(taken).await
     }
 
-    /// Tells the store what it was not told yet, up to a taking. Whoever comes while another sends is
-    /// mostly spared it: his increments went along.
+    /// Sends the store everything up to a `take` call. A caller that waits while another one sends
+    /// mostly finds its increments already sent.
     async fn send(&self, until: u64) -> Result<(), CountError> {
         let turn = self.turn().await?;
         self.send_in(&turn, until).await
     }
 
-    /// A turn to send; nobody waits for it longer than for the store.
+    /// Waits for the turn to send, no longer than for the store.
     async fn turn(&self) -> Result<MutexGuard<'_, ()>, CacheError> {
         let within = self.cache.shared.timeout;
         let turn = timeout(within, self.turn.lock()).await;
@@ -386,22 +394,22 @@ impl Shared {
             let batch = self.unsent().next(until);
             let Some(batch) = batch else { return Ok(()) };
             let grown = self.grow(&batch).await?;
-            // From here to the next batch nobody can be interrupted.
+            // No await until the next batch, so a dropped caller cannot interrupt this.
             self.unsent().settle();
             for ((name, by), total) in batch.increments.into_iter().zip(grown) {
                 let Some(total) = total else { continue };
                 let before = total.saturating_sub(by);
                 let is_due = total / self.every > before / self.every;
                 if let Err(error) = self.queue.put(&name, total, is_due) {
-                    // The next increment of it tells the durable side of this one too.
-                    tracing::warn!(%error, name, "a counter is not told to the durable side");
+                    // The next increment of the counter sends this total too.
+                    tracing::warn!(%error, name, "a total is not queued for the durable side");
                 }
             }
         }
     }
 
-    /// Has the batch added to the totals. Where the store does not know one, it begins with what the
-    /// durable side has.
+    /// Adds the batch to the totals. A total that the store does not know starts from that of the
+    /// durable side.
     async fn grow(&self, batch: &Batch) -> Result<Vec<Option<u64>>, CountError> {
         let store = &self.cache.shared.store;
         let receipt = Receipt {
@@ -420,7 +428,7 @@ impl Shared {
         if grown.iter().all(Option::is_some) {
             return Ok(grown);
         }
-        // All of them, for those that are known now may vanish meanwhile with the rest.
+        // All of them, because the ones that are known now may be lost with the rest meanwhile.
         let names: Vec<String> = growths.iter().map(|growth| growth.field.clone()).collect();
         for (growth, known) in growths.iter_mut().zip(self.known(&names).await?) {
             growth.from = Some(known);
@@ -429,7 +437,7 @@ impl Shared {
         Ok(self.cache.run("grow", grown).await?)
     }
 
-    /// Totals as the durable side has them, or will have them soon.
+    /// Returns totals as the durable side has them, or will have them soon.
     async fn known(&self, names: &[String]) -> Result<Vec<u64>, CountError> {
         let mut totals = durable(self.durable.load(names)).await?;
         totals.resize(names.len(), 0);
@@ -440,12 +448,12 @@ impl Shared {
     }
 
     fn unsent(&self) -> std::sync::MutexGuard<'_, Unsent> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is usable.
         self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What the durable side says, if it does so in time.
+/// Awaits the durable side, within its time.
 async fn durable<T>(work: impl Future<Output = Result<T, BoxError>>) -> Result<T, CountError> {
     let done = timeout(DURABLE, work).await;
     let done = done.unwrap_or_else(|_| Err(format!("no answer within {DURABLE:?}").into()));

@@ -1,4 +1,4 @@
-//! Why the cache did not do it.
+//! Errors of the cache.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -6,63 +6,62 @@ use std::time::Duration;
 
 use sise_port::StoreError;
 
-/// What a loader or a durable side fails with.
+/// Error of a loader or of a durable side.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why the cache did not do it.
+/// Why a cache operation failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CacheError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The store did not answer within the time of an operation; what was asked for may have been
-    /// done.
+    /// The store did not answer within the time-out. The operation may have been carried out.
     #[error("the cache did not answer within {within:?}")]
     Late {
-        /// The time of an operation.
+        /// The time-out.
         within: Duration,
     },
-    /// The store has failed for a while and is not asked at present; it is looked for in the
+    /// The store has been failing for a while and is not asked at present. It is checked in the
     /// background.
-    #[error("the cache is away and not asked until it answers again: {trouble}")]
+    #[error("the cache is unreachable and is not asked until it answers again: {trouble}")]
     Down {
-        /// What failed last.
+        /// The last failure.
         trouble: String,
     },
-    /// A value has no JSON.
-    #[error("{key} cannot be encoded: {source}; write a value that has a JSON")]
+    /// The value cannot be encoded as JSON.
+    #[error("{key} cannot be encoded: {source}; write a value that JSON can hold")]
     Encode {
-        /// Its key.
+        /// Key of the value.
         key: String,
-        /// Why.
+        /// The encoding error.
         source: Arc<serde_json::Error>,
     },
-    /// What stands there is no value of this type: another program wrote it, or an older version.
-    #[error("{key} holds no value of its type: {source}; delete it, or let its life end")]
+    /// The stored data is not a value of this type: another program wrote it, or an older version.
+    #[error("{key} does not hold a value of its type: {source}; delete it or let it expire")]
     Decode {
-        /// Its key.
+        /// Key of the value.
         key: String,
-        /// Why.
+        /// The decoding error.
         source: Arc<serde_json::Error>,
     },
-    /// What was given is not allowed; nothing was done.
+    /// An argument is not allowed; nothing was done.
     #[error("{0}")]
     Invalid(String),
 }
 
-/// Why a value could not be had.
+/// Why a value could not be loaded.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LoadError {
-    /// The loader failed. All who wait for one load are given the same error.
+    /// The loader failed. All callers that wait for the same load get the same error.
     #[error("the loader failed: {0}")]
     Loader(Arc<dyn Error + Send + Sync>),
-    /// The value was not there within the caller's time.
+    /// The value was not available within the caller's time.
     #[error("no value within {within:?}")]
     Late {
         /// The caller's time.
         within: Duration,
     },
-    /// The value has no JSON.
+    /// The value cannot be encoded as JSON.
     #[error(transparent)]
     Cache(#[from] CacheError),
 }

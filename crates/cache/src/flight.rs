@@ -1,4 +1,4 @@
-//! One load of a value for all of this process who want it.
+//! Single flight: one load of a value for all callers in this process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,17 +7,17 @@ use tokio::sync::OnceCell;
 
 use super::LoadError;
 
-/// What came of a flight, for all who wait for it.
+/// Result of a flight, for all callers that wait for it.
 pub(super) type Landed = Result<Landing, LoadError>;
 
 /// A value that was found or loaded.
 #[derive(Debug)]
 pub(super) struct Landing {
-    /// As JSON; empty where it is known not to exist.
+    /// JSON of the value; empty if it is known not to exist.
     pub(super) bytes: Vec<u8>,
-    /// Whether the loader gave it.
+    /// Whether the loader returned it.
     pub(super) is_loaded: bool,
-    /// It was found close to its end: whoever found it has it loaded anew.
+    /// Whether it was found close to its end; the caller that found it then reloads it.
     pub(super) is_early: bool,
 }
 
@@ -30,12 +30,11 @@ pub(super) struct Flights {
 #[derive(Debug, Default)]
 struct Flight {
     cell: Arc<OnceCell<Landed>>,
-    /// How many seats are taken.
+    /// Number of seats taken.
     seats: usize,
 }
 
-/// A seat in a flight. The flight is over when the last who waits for it has gone, or when it has
-/// landed.
+/// A seat in a flight. The flight is over when it has landed, or when the last seat is dropped.
 #[derive(Debug)]
 pub(super) struct Seat<'a> {
     flights: &'a Flights,
@@ -44,14 +43,14 @@ pub(super) struct Seat<'a> {
 }
 
 impl Flights {
-    /// A seat in the flight of `key`, which begins with the first who takes one.
+    /// Returns a seat in the flight of `key`, which begins with the first seat taken.
     pub(super) fn board(&self, key: &str) -> Seat<'_> {
         let mut flights = self.flights();
         let flight = flights.entry(key.to_owned()).or_default();
         self.seat(key, flight)
     }
 
-    /// A seat in a flight that begins with it; `None` where there is one already.
+    /// Returns the first seat of a new flight; `None` if there is a flight already.
     pub(super) fn begin(&self, key: &str) -> Option<Seat<'_>> {
         let mut flights = self.flights();
         if flights.contains_key(key) {
@@ -61,7 +60,7 @@ impl Flights {
         Some(self.seat(key, flight))
     }
 
-    /// Who wants one of `keys` from now on begins another flight.
+    /// Forgets the flights of `keys`: later callers begin new ones.
     pub(super) fn forget<'a>(&self, keys: impl IntoIterator<Item = &'a String>) {
         let mut flights = self.flights();
         if flights.is_empty() {
@@ -82,7 +81,7 @@ impl Flights {
     }
 
     fn flights(&self) -> MutexGuard<'_, HashMap<String, Flight>> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is usable.
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -93,8 +92,8 @@ impl Flights {
 }
 
 impl Seat<'_> {
-    /// What comes of the flight. The first who waits flies it, by `fly`; where he gives up, the
-    /// next one does.
+    /// Waits for the landing. The first caller that waits flies by `fly`; if it gives up, the next
+    /// one does.
     pub(super) async fn landed<Fut>(&self, fly: impl FnOnce() -> Fut) -> &Landed
     where
         Fut: Future<Output = Landed>,
@@ -109,7 +108,7 @@ impl Drop for Seat<'_> {
         let Some(flight) = flights.get_mut(&self.key) else {
             return;
         };
-        // Another one may have begun after this was forgotten.
+        // A new flight may have begun after this one was forgotten.
         if !Arc::ptr_eq(&flight.cell, &self.cell) {
             return;
         }

@@ -1,4 +1,4 @@
-//! What a value is called, and how long it lives.
+//! Keys of values, and how long values live.
 
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
@@ -6,8 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A value that a cache keeps. Its type says under which keys its kind lies and how long one lives,
-/// so that nobody builds a key by hand: who writes, reads and invalidates names type and id.
+/// A value that can be cached.
+///
+/// The type sets the prefix of its keys and how long a value lives. Nobody builds keys by hand:
+/// code that writes, reads or invalidates a value names type and id.
 ///
 /// ```
 /// use std::time::Duration;
@@ -19,7 +21,7 @@ use serde::de::DeserializeOwned;
 ///     title: String,
 /// }
 ///
-/// // Lies under `<app>:<env>:article:<id>`, for ten minutes, some for a minute less.
+/// Kept under `<app>:<env>:article:<id>` for ten minutes, some for up to a minute less.
 /// impl Cached for Article {
 ///     type Id = u64;
 ///     const KIND: &'static str = "article";
@@ -27,16 +29,18 @@ use serde::de::DeserializeOwned;
 /// }
 /// ```
 ///
-/// It is kept as JSON, which any program can read; times of `chrono` are RFC 3339 there.
+/// Values are stored as JSON, which any program can read. `chrono` times are RFC 3339.
 pub trait Cached: Serialize + DeserializeOwned + Send + Sync {
-    /// Tells one value of this kind from another. As text it is the end of the key.
+    /// Distinguishes values of this kind. Its text is the end of the key.
     type Id: Display + Sync + ?Sized;
 
-    /// The kind's part of the key: small letters, digits, `-` and `_`. Two types of one kind would
-    /// overwrite each other. `session`, `sessions`, `profile`, `rank` and `counter` are taken.
+    /// The kind's part of the key: lower-case letters, digits, `-` and `_`.
+    ///
+    /// Two types of the same kind would overwrite each other. `session`, `sessions`, `profile`,
+    /// `rank` and `counter` are taken.
     const KIND: &'static str;
 
-    /// How long a value lives where a call does not say otherwise.
+    /// How long a value lives, unless a call says otherwise.
     const LIFE: Life;
 }
 
@@ -48,13 +52,13 @@ pub struct Life {
 }
 
 impl Life {
-    /// Until it is deleted, or the server needs its memory.
+    /// Until the value is deleted or evicted by the server.
     pub const FOREVER: Self = Self {
         longest: None,
         jitter_percent: 0,
     };
 
-    /// So long.
+    /// A life of `longest`.
     #[must_use]
     pub const fn of(longest: Duration) -> Self {
         Self {
@@ -63,38 +67,38 @@ impl Life {
         }
     }
 
-    /// Each value ends up to so many percent earlier, at random, so that values which were written
-    /// together do not end together. More than 100 is 100.
+    /// Ends each value up to `percent` percent earlier, at random, so that values written together
+    /// do not expire together. More than 100 counts as 100.
     #[must_use]
     pub const fn jitter(mut self, percent: u8) -> Self {
         self.jitter_percent = if percent > 100 { 100 } else { percent };
         self
     }
 
-    /// The life of one value; `random` is from 0 to 1.
+    /// Draws the life of one value; `random` is from 0 to 1.
     pub(super) fn draw(self, random: f64) -> Option<Duration> {
         let longest = self.longest?;
         let share = f64::from(self.jitter_percent) / 100.0 * random.clamp(0.0, 1.0);
-        // Rounded, the longest of all lives would be longer than a duration can say.
+        // For the longest life, rounding could exceed what a duration can hold.
         let life = Duration::try_from_secs_f64(longest.as_secs_f64() * (1.0 - share));
         Some(life.unwrap_or(longest))
     }
 
-    /// The longest that a value lives; `None` for ever.
+    /// Returns the longest time that a value lives; `None` if it does not expire.
     #[must_use]
     pub const fn longest(self) -> Option<Duration> {
         self.longest
     }
 }
 
-/// Kinds of keys that the parts of the cache have for themselves.
+/// Kinds of keys that parts of the cache use themselves.
 pub(super) const SESSION: &str = "session";
 pub(super) const SESSIONS: &str = "sessions";
 pub(super) const PROFILE: &str = "profile";
 pub(super) const RANK: &str = "rank";
 pub(super) const COUNTER: &str = "counter";
 
-/// Whether a type may call its kind so.
+/// Returns whether a type may use `kind` as its kind.
 pub(super) const fn is_kind(kind: &str) -> bool {
     let taken = [SESSION, SESSIONS, PROFILE, RANK, COUNTER];
     let mut place = 0;
@@ -136,15 +140,15 @@ const fn is_plain(kind: &str) -> bool {
     !bytes.is_empty()
 }
 
-/// `<prefix><kind>:<id>`. Braces in the id are written as `%7B` and `%7D`, for on a cluster they
-/// would say on which slot the key lies.
+/// Builds `<prefix><kind>:<id>`. Braces in the id are written as `%7B` and `%7D`, because on a
+/// cluster they would determine the slot of the key.
 pub(super) fn key(prefix: &str, kind: &str, id: &(impl Display + ?Sized)) -> String {
     let mut key = String::with_capacity(prefix.len() + kind.len() + 24);
     key.push_str(prefix);
     key.push_str(kind);
     key.push(':');
     let begin = key.len();
-    // Writing into a string does not fail; an id that cannot say itself is its own affair.
+    // Writing into a string cannot fail, and an error of the id's `Display` is ignored.
     let _ = write!(key, "{id}");
     if key
         .bytes()
@@ -164,8 +168,8 @@ pub(super) fn key(prefix: &str, kind: &str, id: &(impl Display + ?Sized)) -> Str
     key
 }
 
-/// A key that belongs to `key` and lies on the same slot of a cluster. No value has such a key, as
-/// no id keeps its braces.
+/// Builds a key that belongs to `key` and has the same slot on a cluster. It never clashes with the
+/// key of a value, because braces in ids are escaped.
 pub(super) fn beside(prefix: &str, what: &str, key: &str) -> String {
     [prefix, what, ":{", key, "}"].concat()
 }

@@ -1,22 +1,22 @@
 //! A small, typed cache on the store's connection: values, sessions, profiles, rankings, counters.
 //!
-//! A [`Cache`] is a cheap handle. Every read has two forms: `get` takes a failure of the store for a
-//! miss, so that a program lives without its cache; `try_get` says what failed. The store is waited
-//! for no longer than the cache's time-out, 100 ms by default: a call ends with the first of its
-//! operations that is late. Most calls are one operation; those on sessions are some, one after the
-//! other. [`State`] says how the store is doing.
+//! A [`Cache`] is a cheap handle. Every read has two forms. `get` treats a failure of the store as
+//! a miss, so that a program keeps running without its cache; `try_get` returns the error. No
+//! operation waits for the store longer than the cache's time-out, 100 ms by default. Most calls
+//! are one operation. Calls on sessions are several operations in a row and end at the first one
+//! that times out. [`State`] says how the store is doing.
 //!
 //! # Which policy
 //!
-//! | policy | for what | what it can lose |
+//! | policy | use it for | what it can lose |
 //! |---|---|---|
-//! | time to live alone: [`Cache::set`] | what anybody can make again, or needs for a while only | everything, at any time |
-//! | cache-aside: [`Cache::get_or_set`], [`Cache::aside`] | what is read often and kept elsewhere | nothing: it is loaded again; a reader may see a value that is as old as its life |
-//! | write-through: [`Cache::write_through`] | what is read right after it was written | nothing: the other side has it first; where the cache fails, readers may see the value before for the rest of its life |
-//! | write-behind: [`WriteBehind`], [`Counters`] | what changes much more often than it must be kept | what was not yet written when the process is killed: see there |
+//! | time to live alone: [`Cache::set`] | values that can be rebuilt, or are needed only for a while | everything, at any time |
+//! | cache-aside: [`Cache::get_or_set`], [`Cache::aside`] | values that are read often and stored elsewhere | nothing: a value is loaded again; a reader may see one that is as old as its life |
+//! | write-through: [`Cache::write_through`] | values that are read right after they are written | nothing: the other side has the value first; if the cache fails, readers may see the previous value for the rest of its life |
+//! | write-behind: [`WriteBehind`], [`Counters`] | values that change much more often than they must be stored | what was not yet written when the process is killed: see there |
 //!
-//! Invalidation is [`Cache::delete`] with type and id, in all of them; a load that began before it
-//! puts nothing back.
+//! With any policy, [`Cache::delete`] invalidates a value by type and id. A load that began before
+//! the deletion puts nothing back.
 
 mod aside;
 mod behind;
@@ -70,32 +70,32 @@ use flight::Flights;
 use metrics::Counts;
 use state::Health;
 
-/// Longest time of an operation where nobody says otherwise.
+/// Longest time of an operation, unless set otherwise.
 pub const TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How often a connection is tried before a start goes on without it.
+/// Number of connection attempts before a start goes on without the store.
 const TRIES: u32 = 3;
 
-/// The pause after the first try; each is twice as long as the one before.
+/// Pause after the first attempt; each further pause is twice as long.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Nothing waits for longer than this: the clock cannot say when all times would be over.
+/// Upper limit of every wait, so that adding it to the current time cannot overflow.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 86_400);
 
-/// Counting keys takes longer than anything else.
+/// Longest time for counting keys, which takes longer than any other operation.
 const COUNTING: Duration = Duration::from_secs(30);
 
-/// What a cache is made of.
+/// Parts that a cache is built from.
 pub struct Parts {
     /// Where everything is kept.
     pub store: Arc<dyn CacheStore>,
-    /// What this process calls itself there. No other one is called so.
+    /// Name of this process in the store. No other process has the same name.
     pub process: String,
-    /// Tells the time.
+    /// Source of the current time.
     pub clock: Clock,
     /// Longest time of an operation.
     pub timeout: Duration,
-    /// What is put in front of every key; it ends in a colon or gets one.
+    /// Prefix of every key. A missing colon at the end is added.
     pub namespace: String,
 }
 
@@ -115,21 +115,21 @@ struct Shared {
     counts: Counts,
     flights: Flights,
     load_time: FetchTime,
-    /// Ends the one who looks for the store.
+    /// Stops the background task that checks the store.
     _watching: Supervisor,
 }
 
-/// What the store says of itself, and of the keys of this cache.
+/// State of the store, and the number of keys of this cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheInfo {
-    /// Version and memory of the server; of a cluster, of the node whose memory is fullest.
+    /// Version and memory of the server; in a cluster, of the node with the fullest memory.
     pub store: StoreHealth,
-    /// How many keys begin with the namespace of this cache and the prefix asked for.
+    /// Number of keys that begin with the namespace of this cache and the given prefix.
     pub keys: u64,
 }
 
 impl Cache {
-    /// A cache of `parts`. Nothing is connected yet. Needs a tokio runtime.
+    /// Creates a cache from `parts`. Nothing is connected yet. Needs a tokio runtime.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let health = Arc::new(Health::default());
@@ -156,7 +156,7 @@ impl Cache {
         }
     }
 
-    /// The same cache with the keys of another namespace.
+    /// Returns the same cache with the keys of another namespace.
     #[must_use]
     pub fn with_namespace(&self, namespace: &str) -> Self {
         Self {
@@ -165,12 +165,12 @@ impl Cache {
         }
     }
 
-    /// Waits for the store to answer: three tries, with a growing pause between them.
+    /// Waits for the store to answer: three attempts, with a growing pause between them.
     ///
     /// # Errors
     ///
-    /// It did not answer. The cache can be used all the same: it is [`State::Failed`] and looks for
-    /// the store in the background.
+    /// Returns an error if the store did not answer. The cache can be used all the same: it is
+    /// [`State::Failed`] and keeps trying to reach the store in the background.
     pub async fn connect(&self) -> Result<(), CacheError> {
         let mut pause = PAUSE;
         let mut tries = 1;
@@ -192,23 +192,23 @@ impl Cache {
         }
     }
 
-    /// How the store is doing.
+    /// Returns how the store is doing.
     #[must_use]
     pub fn state(&self) -> State {
         self.shared.health.state()
     }
 
-    /// Waits until the state is none of those before; for programs that show it.
+    /// Waits until the state is no longer `from`, and returns the new one.
     pub async fn state_changed(&self, from: State) -> State {
         self.shared.health.changed(from).await
     }
 
-    /// Asks the store for an answer and says how long it took. Asked in every state, and the state
-    /// follows from it.
+    /// Pings the store and returns how long the answer took. The store is asked in every state, and
+    /// the state is updated by the result.
     ///
     /// # Errors
     ///
-    /// It does not answer in time.
+    /// Returns an error if the store does not answer in time.
     pub async fn check(&self) -> Result<Duration, CacheError> {
         let began = Instant::now();
         let answers = timeout(self.shared.timeout, self.shared.store.answers()).await;
@@ -216,13 +216,17 @@ impl Cache {
         answers.map(|()| began.elapsed())
     }
 
-    /// Server version, memory and its limit, and the number of keys that begin with `prefix` within
-    /// the namespace of this cache. The keys are counted bit by bit and nobody else waits: in a store
-    /// with millions of keys it takes seconds, and one may be counted twice while keys come and go.
+    /// Returns server version, memory and its limit, and the number of keys that begin with
+    /// `prefix` within the namespace of this cache.
+    ///
+    /// The keys are counted in small steps, so other callers are not held up. In a store with
+    /// millions of keys counting takes seconds, and a key may be counted twice if keys are added or
+    /// removed meanwhile.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused, or the keys are not counted within 30 s.
+    /// Returns an error if the store is unreachable or refuses, or if the keys are not counted
+    /// within 30 s.
     pub async fn info(&self, prefix: &str) -> Result<CacheInfo, CacheError> {
         let store = self.run("info", self.shared.store.health()).await?;
         let prefix = [&*self.prefix, prefix].concat();
@@ -231,18 +235,18 @@ impl Cache {
         Ok(CacheInfo { store, keys })
     }
 
-    /// What became of the operations of this process.
+    /// Returns counts and times of the operations of this process.
     #[must_use]
     pub fn metrics(&self) -> CacheMetrics {
         self.shared.counts.read()
     }
 
-    /// Begins the counts anew. What is exported for Prometheus goes on.
+    /// Resets the counts. The metrics exported for Prometheus go on.
     pub fn reset_metrics(&self) {
         self.shared.counts.reset((self.shared.clock)());
     }
 
-    /// Runs an operation: not while the store is not asked, and no longer than the time-out.
+    /// Runs an operation within the time-out. It is refused at once while the cache has failed.
     async fn run<T>(
         &self,
         name: &'static str,
@@ -265,7 +269,7 @@ impl Cache {
         self.outcome(name, timeout(within, work).await, began, within)
     }
 
-    /// What became of an operation that was asked of the store.
+    /// Turns the result of a store operation into one of the cache, and records it.
     fn outcome<T>(
         &self,
         name: &'static str,
@@ -293,17 +297,18 @@ impl Cache {
     }
 }
 
-/// What a read that failed is taken for.
+/// Turns a failed read into a miss.
 fn or_miss<T: Default>(read: Result<T, CacheError>) -> T {
     read.unwrap_or_else(|error| {
-        tracing::debug!(%error, "taken as a miss");
+        tracing::debug!(%error, "treated as a miss");
         T::default()
     })
 }
 
 fn prefix(namespace: &str) -> Arc<str> {
-    // On a cluster braces say on which slot a key lies. With something between them all keys of the
-    // namespace lie on one; else keys that belong together would not.
+    // On a cluster, braces determine the slot of a key. With text between them, all keys of the
+    // namespace share one slot. Braces without text are escaped, or keys that belong together could
+    // end up on different slots.
     let tag = namespace
         .split_once('{')
         .and_then(|(_, rest)| rest.split_once('}'));

@@ -1,4 +1,4 @@
-//! What became of the operations, in numbers.
+//! Counts and times of operations.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,51 +11,51 @@ use sise_domain::KrxTime;
 use sise_port::StoreError;
 use sise_port::clock::Clock;
 
-/// Operations since the start, or since the last reset.
+/// Counts since the start, or since the last reset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CacheMetrics {
-    /// Since when.
+    /// Time of the start or of the last reset.
     pub since: KrxTime,
-    /// Operations, whatever became of them.
+    /// Operations, whatever their outcome.
     pub operations: u64,
-    /// Those that were done.
+    /// Operations that were completed.
     pub successes: u64,
-    /// Those that were not: refused, too late, or failed.
+    /// Operations that were not: refused, too late, or failed.
     pub failures: u64,
-    /// Values that were asked for and there, or known not to exist.
+    /// Requested values that were found, or known not to exist.
     pub hits: u64,
-    /// Values that were asked for and not there, or could not be looked up.
+    /// Requested values that were not found, or could not be looked up.
     pub misses: u64,
-    /// Share of the hits, 0 to 1; `None` where nothing was asked for.
+    /// Share of hits, 0 to 1; `None` if no value was requested.
     pub hit_ratio: Option<f64>,
-    /// Failures for want of a connection, those refused while the store is not asked among them.
+    /// Failures for lack of a connection, including operations refused while the cache has failed.
     pub connection_failures: u64,
-    /// Failures for want of an answer in time.
+    /// Failures for lack of an answer in time.
     pub timeouts: u64,
-    /// Failures of a store that answered.
+    /// Failures reported by the store.
     pub store_errors: u64,
     /// Mean time of an operation.
     pub mean_time: Duration,
-    /// The longest time of an operation.
+    /// Longest time of an operation.
     pub longest_time: Duration,
     /// The last operation.
     pub last: Option<LastOperation>,
 }
 
-/// An operation that is over.
+/// A finished operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastOperation {
-    /// What it was, such as `get`.
+    /// Its name, such as `get`.
     pub name: &'static str,
-    /// When it was over.
+    /// When it ended.
     pub at: KrxTime,
     /// How long it took.
     pub took: Duration,
-    /// Whether it was done.
+    /// Whether it was completed.
     pub is_done: bool,
 }
 
-/// Counts.
+/// The counts of a cache.
 #[derive(Debug)]
 pub(super) struct Counts {
     totals: [AtomicU64; TOTALS],
@@ -133,7 +133,7 @@ impl Counts {
         histogram!("sise_cache_operation_seconds").record(took.as_secs_f64());
     }
 
-    /// Counts values that were asked for.
+    /// Counts requested values.
     pub(super) fn note_values(&self, hits: usize, misses: usize) {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         self.add(Total::Hits, count(hits));
@@ -142,7 +142,7 @@ impl Counts {
         counter!("sise_cache_misses_total").increment(count(misses));
     }
 
-    /// All counts.
+    /// Returns all counts.
     pub(super) fn read(&self) -> CacheMetrics {
         let [successes, failures] = [Total::Successes, Total::Failures].map(|t| self.get(t));
         let [hits, misses] = [Total::Hits, Total::Misses].map(|total| self.get(total));
@@ -169,7 +169,8 @@ impl Counts {
         }
     }
 
-    /// Begins anew. What is exported for Prometheus goes on: its counters never fall.
+    /// Resets the counts. The metrics exported for Prometheus go on, as their counters must never
+    /// fall.
     pub(super) fn reset(&self, now: KrxTime) {
         let mut rest = self.rest();
         rest.since = now;
@@ -191,12 +192,12 @@ impl Counts {
     }
 
     fn rest(&self) -> std::sync::MutexGuard<'_, Rest> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is usable.
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Where a failure is counted, and what it is called.
+/// Returns the total to which a failure is added, and its label.
 fn kind(error: &CacheError) -> (Option<Total>, &'static str) {
     match error {
         CacheError::Store(StoreError::Unreachable { .. }) | CacheError::Down { .. } => {

@@ -1,4 +1,4 @@
-//! Profiles: what is known of a user, field by field.
+//! Profiles: the data of a user, field by field.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use super::key::{PROFILE, key};
 use super::values::{decode, encode};
 use super::{Cache, CacheError, or_miss};
 
-/// Fields of users: a hash a user, each field a value of any type as JSON. They stay until they are
-/// removed, or for the life that a user is given.
+/// Fields of users: one hash per user, each field a value of any type as JSON. Fields stay until
+/// they are removed, or for the life set for the user.
 #[derive(Debug, Clone)]
 pub struct Profiles {
     cache: Cache,
@@ -19,12 +19,12 @@ pub struct Profiles {
 }
 
 impl Cache {
-    /// The profiles that are called `name`, under `<namespace>profile:<name>:<user>`.
+    /// Returns the profiles named `name`, under `<namespace>profile:<name>:<user>`.
     #[must_use]
     pub fn profiles(&self, name: &str) -> Profiles {
         Profiles {
             cache: self.clone(),
-            // A user's name may have colons; with one here it could be another's.
+            // User names may contain colons, so a colon here could lead to another user's key.
             name: name.replace('%', "%25").replace(':', "%3A"),
         }
     }
@@ -35,7 +35,7 @@ impl Profiles {
     ///
     /// # Errors
     ///
-    /// The store failed, or the value has no JSON.
+    /// Returns an error if the store failed or the value cannot be encoded as JSON.
     pub async fn set<V: Serialize>(
         &self,
         user: &str,
@@ -49,7 +49,7 @@ impl Profiles {
     ///
     /// # Errors
     ///
-    /// As [`Profiles::set`].
+    /// See [`Profiles::set`].
     pub async fn set_bulk<V: Serialize>(
         &self,
         user: &str,
@@ -65,16 +65,16 @@ impl Profiles {
         self.cache.run("set_fields", set).await
     }
 
-    /// A field of a user; `None` where there is none, or the store fails.
+    /// Returns a field of a user; `None` if there is none or the store fails.
     pub async fn get<V: DeserializeOwned>(&self, user: &str, field: &str) -> Option<V> {
         or_miss(self.try_get(user, field).await)
     }
 
-    /// As [`Profiles::get`], and says what failed.
+    /// Like [`Profiles::get`], but returns the error.
     ///
     /// # Errors
     ///
-    /// The store failed, or the field is of another type.
+    /// Returns an error if the store failed or the field is of another type.
     pub async fn try_get<V: DeserializeOwned>(
         &self,
         user: &str,
@@ -83,8 +83,8 @@ impl Profiles {
         Ok(self.try_get_bulk(user, &[field]).await?.pop().flatten())
     }
 
-    /// Fields of a user, in their order. Where the store fails all of them are misses, and one of
-    /// another type is a miss.
+    /// Returns fields of a user, in their order. A field of another type counts as a miss. If the
+    /// store fails, all fields are misses.
     pub async fn get_bulk<V: DeserializeOwned>(
         &self,
         user: &str,
@@ -97,11 +97,11 @@ impl Profiles {
         found.iter().map(value).collect()
     }
 
-    /// As [`Profiles::get_bulk`], and says what failed.
+    /// Like [`Profiles::get_bulk`], but returns the error.
     ///
     /// # Errors
     ///
-    /// The store failed, or a field is of another type.
+    /// Returns an error if the store failed or a field is of another type.
     pub async fn try_get_bulk<V: DeserializeOwned>(
         &self,
         user: &str,
@@ -115,7 +115,8 @@ impl Profiles {
             .collect()
     }
 
-    /// All fields of a user, by name, without those of another type; none where the store fails.
+    /// Returns all fields of a user by name, without those of another type; empty if the store
+    /// fails.
     pub async fn get_all<V: DeserializeOwned>(&self, user: &str) -> BTreeMap<String, V> {
         let key = self.key(user);
         let found = or_miss(self.all_fields(&key).await).into_iter();
@@ -124,11 +125,11 @@ impl Profiles {
         found.filter_map(value).collect()
     }
 
-    /// As [`Profiles::get_all`], and says what failed.
+    /// Like [`Profiles::get_all`], but returns the error.
     ///
     /// # Errors
     ///
-    /// The store failed, or a field is of another type.
+    /// Returns an error if the store failed or a field is of another type.
     pub async fn try_get_all<V: DeserializeOwned>(
         &self,
         user: &str,
@@ -144,11 +145,11 @@ impl Profiles {
         Ok(fields)
     }
 
-    /// Removes fields of a user and says how many there were.
+    /// Removes fields of a user and returns how many there were.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// Returns an error if the store failed.
     pub async fn remove(&self, user: &str, fields: &[&str]) -> Result<u64, CacheError> {
         let key = self.key(user);
         let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
@@ -156,22 +157,22 @@ impl Profiles {
         self.cache.run("delete_fields", deleted).await
     }
 
-    /// Removes all fields of a user. Says whether there were any.
+    /// Removes all fields of a user. Returns whether there were any.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// Returns an error if the store failed.
     pub async fn clear(&self, user: &str) -> Result<bool, CacheError> {
         let keys = [self.key(user)];
         let deleted = self.cache.shared.store.delete(&keys);
         Ok(self.cache.run("delete", deleted).await? > 0)
     }
 
-    /// Has all fields of a user live for `life` from now on. Says whether there are any.
+    /// Sets the life of all fields of a user to `life` from now. Returns whether there are any.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// Returns an error if the store failed.
     pub async fn expire(&self, user: &str, life: Duration) -> Result<bool, CacheError> {
         let key = self.key(user);
         let expire = self.cache.shared.store.expire(&key, life);
@@ -185,12 +186,12 @@ impl Profiles {
         self.cache.counted(names.len(), found)
     }
 
-    /// All fields of a user, read piece by piece, so that a large hash holds nobody up. What `take`
-    /// is told of comes in no order, some of it twice.
+    /// Passes all fields of a user to `take`, read piece by piece, so that a large hash holds up no
+    /// other caller. Fields come in no particular order, and some may come twice.
     ///
     /// # Errors
     ///
-    /// The store failed; `take` was told of some.
+    /// Returns an error if the store failed; `take` may have been called for some fields.
     pub async fn each(
         &self,
         user: &str,

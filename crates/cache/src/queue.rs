@@ -1,4 +1,4 @@
-//! What is still to be written to the durable side, and the one who writes it.
+//! Queue of values for the durable side, and the task that writes them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -20,37 +20,37 @@ use sise_net::supervisor::Supervisor;
 /// Longest time of one write.
 const WRITE: Duration = Duration::from_secs(5);
 
-/// At the end what is left is written within this time.
+/// Time to write what is left at the end.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Pauses after a write that failed, growing from the first to the last, half of it at random.
+/// Pauses after a failed write, growing from the first to the last; half of each is random.
 const AGAIN: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 
-/// Where a write-behind ends up.
+/// Durable side of a write-behind.
 #[async_trait]
 pub trait Sink<V>: Send + Sync {
-    /// Writes values by their names. A batch that failed comes again, with what is newer by then:
-    /// writing one twice must do no harm.
+    /// Writes values by their names. A failed batch comes again, with newer values if there are
+    /// any, so writing a value twice must be harmless.
     ///
     /// # Errors
     ///
-    /// It was not written, or not all of it.
+    /// Returns an error if the batch was not written, or not completely.
     async fn write(&self, batch: &[(String, V)]) -> Result<(), BoxError>;
 }
 
-/// When what is behind is written.
+/// When queued values are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Behind {
-    /// After so many: values that wait, or increments of one counter.
+    /// After this many values that wait, or increments of one counter.
     pub every: u64,
     /// After this time at the latest.
     pub within: Duration,
-    /// No more values wait at once.
+    /// Most values that may wait at once.
     pub most: usize,
 }
 
 impl Default for Behind {
-    /// Every 100, or 5 s; 10,000 at most.
+    /// Every 100, or 5 s; up to 10,000 may wait.
     fn default() -> Self {
         Self {
             every: 100,
@@ -60,21 +60,21 @@ impl Default for Behind {
     }
 }
 
-/// Too much waits to be written; the value was not taken.
+/// Too many values wait to be written; the value was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{waiting} values wait to be written, and no more are taken: the durable side is too slow or away"
+    "{waiting} values wait to be written, and no more are taken: the durable side is too slow or unreachable"
 )]
 pub struct Full {
-    /// How many wait.
+    /// Number of values that wait.
     pub waiting: usize,
 }
 
-/// Values that were not written when their time was over. They are lost.
+/// Values that were not written in time. They are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{count} values could not be written to the durable side and are lost")]
 pub struct Unwritten {
-    /// How many.
+    /// Number of values.
     pub count: usize,
 }
 
@@ -87,9 +87,9 @@ pub(super) struct Queue<V> {
 struct Shared<V> {
     waiting: Mutex<Waiting<V>>,
     wake: Notify,
-    /// Ends the pause after a failure.
+    /// Cuts the pause after a failure short.
     hurry: Notify,
-    /// Counts the writes that are over.
+    /// Counts completed writes.
     written: watch::Sender<u64>,
     within: Duration,
     most: usize,
@@ -97,9 +97,9 @@ struct Shared<V> {
 
 struct Waiting<V> {
     values: HashMap<String, Value<V>>,
-    /// Those that are being written.
+    /// Values that are being written.
     in_flight: HashMap<String, Value<V>>,
-    /// How many names are in both.
+    /// Number of names in both maps.
     in_both: usize,
 }
 
@@ -110,7 +110,7 @@ struct Value<V> {
 }
 
 impl<V: Clone + Send + Sync + 'static> Queue<V> {
-    /// A queue into `sink`. Needs a tokio runtime.
+    /// Creates a queue into `sink`. Needs a tokio runtime.
     pub(super) fn new(sink: Arc<dyn Sink<V>>, behind: Behind) -> Self {
         let shared = Arc::new(Shared {
             waiting: Mutex::new(Waiting {
@@ -126,7 +126,7 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
         });
         let writer = Supervisor::default();
         let queue = Arc::clone(&shared);
-        // It has its own deadline.
+        // The task has a deadline of its own.
         let tasks = writer.tasks().within(DRAIN * 2);
         tasks.lasting("write-behind", move |stop| {
             Arc::clone(&queue).run(Arc::clone(&sink), stop)
@@ -134,13 +134,13 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
         Self { shared, writer }
     }
 
-    /// Takes a value in the place of an earlier one of its name. It is written when it is due, or
+    /// Queues a value, replacing an earlier one of the same name. It is written when it is due or
     /// has waited long enough.
     pub(super) fn put(&self, name: &str, value: V, is_due: bool) -> Result<(), Full> {
         let mut waiting = self.shared.waiting();
         let count = waiting.count();
         let is_in_flight = waiting.in_flight.contains_key(name);
-        // All wait equally long, so the time of the first is the next to come.
+        // All values wait equally long, so the first one is written first.
         let is_next = is_due || waiting.values.is_empty();
         match waiting.values.get_mut(name) {
             Some(held) => {
@@ -167,12 +167,12 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
         Ok(())
     }
 
-    /// How many wait, those that are being written among them.
+    /// Returns how many values wait, including those being written.
     pub(super) fn waiting(&self) -> usize {
         self.shared.waiting().count()
     }
 
-    /// The value of a name that waits or is being written.
+    /// Returns the value of a name that waits or is being written.
     pub(super) fn get(&self, name: &str) -> Option<V> {
         let waiting = self.shared.waiting();
         let held = waiting.values.get(name);
@@ -180,7 +180,7 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
         held.map(|held| held.value.clone())
     }
 
-    /// All values that wait or are being written.
+    /// Returns all values that wait or are being written.
     pub(super) fn all(&self) -> HashMap<String, V> {
         let waiting = self.shared.waiting();
         let all = waiting.in_flight.iter().chain(&waiting.values);
@@ -188,7 +188,7 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
             .collect()
     }
 
-    /// All that waits is due.
+    /// Marks all values that wait as due.
     pub(super) fn make_due(&self) {
         let mut waiting = self.shared.waiting();
         waiting
@@ -199,7 +199,7 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
         self.shared.wake.notify_one();
     }
 
-    /// Writes all that waits, within the time of an end.
+    /// Writes all values that wait, within the time for an end.
     pub(super) async fn flush(&self) -> Result<(), Unwritten> {
         let mut written = self.shared.written.subscribe();
         let began = Instant::now();
@@ -216,7 +216,7 @@ impl<V: Clone + Send + Sync + 'static> Queue<V> {
         Ok(())
     }
 
-    /// Writes what waits, and ends.
+    /// Writes the values that wait, and ends.
     pub(super) async fn close(self) -> Result<(), Unwritten> {
         self.writer.finish().await;
         match self.shared.waiting().count() {
@@ -240,7 +240,7 @@ impl<V: Clone + Send + Sync + 'static> Shared<V> {
                         Ok(()) => pause = first,
                         Err(error) => {
                             counter!("sise_cache_behind_failures_total").increment(1);
-                            tracing::warn!(%error, "the durable side does not take what is written behind; trying again");
+                            tracing::warn!(%error, "the durable side did not take a write-behind batch; trying again");
                             let pausing = sleep(pause.mul_f64(1.0 - fastrand::f64() / 2.0));
                             let pausing = async {
                                 tokio::select! {
@@ -267,19 +267,20 @@ impl<V: Clone + Send + Sync + 'static> Shared<V> {
         if count > 0 {
             tracing::error!(
                 count,
-                "what was written behind could not be written at the end and is lost"
+                "write-behind values could not be written at the end and are lost"
             );
         }
     }
 
-    /// Writes what is due, or all. What could not be written waits again, unless it is newer by then.
+    /// Writes the values that are due, or all. A value that could not be written waits again,
+    /// unless a newer one has replaced it.
     async fn write(&self, sink: &dyn Sink<V>, all: bool) -> Result<(), BoxError> {
         let batch = self.waiting().take(self.within, all);
         if batch.is_empty() {
             return Ok(());
         }
         let landing = Landing { shared: self };
-        // A sink that panics is one that failed: the others' values must not stay with it.
+        // A panic of the sink is treated as a failure, so that the values of the batch wait again.
         let write = AssertUnwindSafe(async { sink.write(&batch).await }).catch_unwind();
         match timeout(WRITE, write).await {
             Ok(Ok(Ok(()))) => {
@@ -293,18 +294,18 @@ impl<V: Clone + Send + Sync + 'static> Shared<V> {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting<V>> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is usable.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A batch that is being written. What is not written waits again.
+/// A batch that is being written. If dropped, its values wait again.
 struct Landing<'a, V> {
     shared: &'a Shared<V>,
 }
 
 impl<V> Landing<'_, V> {
-    /// It was written.
+    /// Ends a batch that was written.
     fn end(self) {
         let mut waiting = self.waiting();
         let count = waiting.in_flight.len();
@@ -315,7 +316,7 @@ impl<V> Landing<'_, V> {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting<V>> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is usable.
         let waiting = self.shared.waiting.lock();
         waiting.unwrap_or_else(PoisonError::into_inner)
     }
@@ -329,12 +330,12 @@ impl<V> Drop for Landing<'_, V> {
 }
 
 impl<V> Waiting<V> {
-    /// How many names wait.
+    /// Returns how many names wait.
     fn count(&self) -> usize {
         self.values.len() + self.in_flight.len() - self.in_both
     }
 
-    /// What was being written waits again, unless it is newer by now.
+    /// Puts values that were being written back in the queue, unless newer ones have replaced them.
     fn take_back(&mut self) {
         self.in_both = 0;
         for (name, held) in self.in_flight.drain() {
@@ -345,7 +346,7 @@ impl<V> Waiting<V> {
                         ..held
                     });
                 }
-                // The newer one stands for both, and so is as old as the first.
+                // The newer value replaces both, and so counts as old as the first.
                 Entry::Occupied(mut newer) => {
                     newer.get_mut().since = held.since;
                     newer.get_mut().is_due = true;
@@ -354,7 +355,7 @@ impl<V> Waiting<V> {
         }
     }
 
-    /// When the next value is to be written.
+    /// Returns when the next value is to be written.
     fn next(&self, within: Duration) -> Option<Instant> {
         let when = |held: &Value<V>| match held.is_due {
             true => held.since,
@@ -363,13 +364,13 @@ impl<V> Waiting<V> {
         self.values.values().map(when).min()
     }
 
-    /// Whether something waits that was there at an instant.
+    /// Returns whether a value still waits that was there at `instant`.
     fn has_since(&self, instant: Instant) -> bool {
         let mut all = self.in_flight.values().chain(self.values.values());
         all.any(|held| held.since <= instant)
     }
 
-    /// Takes what is due, or all, to be written.
+    /// Takes the values that are due, or all, to be written.
     fn take(&mut self, within: Duration, all: bool) -> Vec<(String, V)>
     where
         V: Clone,
@@ -377,7 +378,7 @@ impl<V> Waiting<V> {
         let now = Instant::now();
         let is_due =
             |_: &String, held: &mut Value<V>| all || held.is_due || held.since + within <= now;
-        // One batch at a time is being written.
+        // Only one batch at a time is written.
         self.in_flight = self.values.extract_if(is_due).collect();
         let batch = self.in_flight.iter();
         batch

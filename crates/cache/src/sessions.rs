@@ -14,28 +14,28 @@ use super::values::{decode, encode};
 use super::{Cache, CacheError, or_miss};
 use sise_port::{CacheEntry, Order};
 
-/// How long a session lives where nobody says otherwise.
+/// Life of a session, unless set otherwise.
 const LIFE: Duration = Duration::from_secs(3_600);
 
-/// A shorter token could be guessed from its digest.
+/// Shortest token; a shorter one could be guessed from its digest.
 const SHORTEST_TOKEN: usize = 16;
 
-/// The list of a user's sessions outlives the last of them by this.
+/// How much longer the list of a user's sessions lives than the last of them.
 const LIST_OUTLIVES: Duration = Duration::from_secs(60);
 
-/// Sessions of a user are listed so many at a time.
+/// Most sessions of a user that are listed at a time.
 const MOST_SESSIONS: u64 = 10_000;
 
-/// A list with so many sessions is shortened, by so many at once.
+/// Length from which a list is pruned, and number of entries that are checked at once.
 const LONG_LIST: u64 = 50;
 
-/// Who begins a session and who ends all of a user get in each other's way so often at most.
+/// Attempts if the start of a session and the end of all sessions of its user interfere.
 const ROUNDS: usize = 5;
 
-/// Sessions by access token, each of a user, with a value of any type.
+/// Sessions by access token, each of one user, with a value of any type.
 ///
-/// The token is kept as its SHA-256 alone: a dump of the store gives no session away. Tokens must be
-/// random and have 16 bytes at least.
+/// Only the SHA-256 of a token is stored, so a dump of the store gives no session away. Tokens must
+/// be random and at least 16 bytes long.
 pub struct Sessions<V> {
     cache: Cache,
     life: Duration,
@@ -46,25 +46,25 @@ pub struct Sessions<V> {
 /// A session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session<V> {
-    /// Whose it is.
+    /// The user of the session.
     pub user: String,
     /// When it began.
     pub since: DateTime<Utc>,
-    /// What was given with it.
+    /// The value it was started with.
     pub value: V,
 }
 
-/// A session as it is listed: without the token, which nobody knows here.
+/// A listed session, without its token, which is not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedSession<V> {
-    /// Tells it from the user's other sessions: the beginning of the token's digest.
+    /// Distinguishes it from the user's other sessions: the start of the token's digest.
     pub name: String,
     /// The session.
     pub session: Session<V>,
 }
 
 impl Cache {
-    /// Sessions that live for an hour.
+    /// Returns sessions that live for an hour.
     #[must_use]
     pub fn sessions<V>(&self) -> Sessions<V> {
         Sessions {
@@ -77,31 +77,31 @@ impl Cache {
 }
 
 impl<V: Serialize + DeserializeOwned> Sessions<V> {
-    /// The same with another life.
+    /// Sets another life.
     #[must_use]
     pub fn life(mut self, life: Duration) -> Self {
         self.life = life;
         self
     }
 
-    /// The same, where a session that is used lives on: when a tenth of its life is over, a read
-    /// gives it a whole one.
+    /// Makes sessions sliding: a read that comes after a tenth of a session's life is over gives it
+    /// a full life again.
     #[must_use]
     pub fn sliding(mut self) -> Self {
         self.is_sliding = true;
         self
     }
 
-    /// Begins a session of `user`, or replaces the one of this token.
+    /// Starts a session of `user`, or replaces the session of this token.
     ///
     /// # Errors
     ///
-    /// The store failed, the value has no JSON, or the token is too short. The session may have
-    /// begun where the store did not answer in time.
+    /// Returns an error if the store failed, the value cannot be encoded as JSON, or the token is
+    /// too short. If the store did not answer in time, the session may have started.
     pub async fn set(&self, token: &str, user: &str, value: V) -> Result<(), CacheError> {
         if token.len() < SHORTEST_TOKEN {
             return Err(CacheError::Invalid(format!(
-                "an access token needs {SHORTEST_TOKEN} bytes at least, and random ones; this one has {}",
+                "an access token needs at least {SHORTEST_TOKEN} bytes, all random; this one has {}",
                 token.len()
             )));
         }
@@ -118,7 +118,7 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
             value: encode(SESSION, &session)?,
             life: Some(self.life),
         };
-        // Of another user before, it would stay on his list.
+        // If the token belonged to another user before, it must come off that user's list.
         let before = self.owners(std::slice::from_ref(&entry.key)).await?.pop();
         if let Some(before) = before.flatten().filter(|before| before != user) {
             let list = self.list_key(&before);
@@ -128,12 +128,11 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         }
         let list = self.list_key(user);
         for _ in 0..ROUNDS {
-            // On the list first: one that is on no list could not be ended with the others.
+            // The list comes first: a session on no list could not be ended with the others.
             self.put_on_list(&list, &digest, since).await?;
             let entries = std::slice::from_ref(&entry);
             self.cache.run("set", store.set(entries)).await?;
-            // All sessions of the user may have been ended in between: then this one, which began
-            // meanwhile, stands on no list.
+            // All sessions of the user may have been ended in between. Then this one is on no list.
             let place = store.place(&list, &digest, Order::Ascending);
             if let Some((before, _)) = self.cache.run("place", place).await? {
                 return self.shorten_list(user, before).await;
@@ -142,20 +141,20 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         let keys = [entry.key];
         self.cache.run("delete", store.delete(&keys)).await?;
         Err(CacheError::Invalid(format!(
-            "the sessions of {user} are being ended again and again; this one did not begin"
+            "the sessions of {user} keep being ended; this one did not start"
         )))
     }
 
-    /// The session of a token; `None` where there is none, or the store fails.
+    /// Returns the session of a token; `None` if there is none or the store fails.
     pub async fn get(&self, token: &str) -> Option<Session<V>> {
         or_miss(self.try_get(token).await)
     }
 
-    /// As [`Sessions::get`], and says what failed.
+    /// Like [`Sessions::get`], but returns the error.
     ///
     /// # Errors
     ///
-    /// The store failed, or the session's value is of another type.
+    /// Returns an error if the store failed or the session's value is of another type.
     pub async fn try_get(&self, token: &str) -> Result<Option<Session<V>>, CacheError> {
         let digest = digest_of(token);
         let key = self.key(&digest);
@@ -176,28 +175,28 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         if let Some(session) = &session
             && is_used
         {
-            // One that ends just now is not begun anew.
+            // A session that expires right now is not started again.
             let list = self.list_key(&session.user);
             match self.let_live(&key, &list).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
-                // It was there, and the next read gives it a new life.
-                Err(error) => tracing::debug!(%error, "a session that is used keeps its old life"),
+                // The session was there, and the next read will renew it.
+                Err(error) => tracing::debug!(%error, "a used session was not renewed"),
             }
         }
         Ok(session)
     }
 
-    /// Whether a token has a session. Where the store fails it has none.
+    /// Returns whether a token has a session. If the store fails, the answer is no.
     pub async fn check(&self, token: &str) -> bool {
         or_miss(self.try_check(token).await)
     }
 
-    /// As [`Sessions::check`], and says what failed.
+    /// Like [`Sessions::check`], but returns the error.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// Returns an error if the store failed.
     pub async fn try_check(&self, token: &str) -> Result<bool, CacheError> {
         if self.is_sliding {
             return Ok(self.try_get(token).await?.is_some());
@@ -208,11 +207,11 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         Ok(lengths.first().is_some_and(|length| *length > 0))
     }
 
-    /// Ends the session of a token. Says whether there was one.
+    /// Ends the session of a token. Returns whether there was one.
     ///
     /// # Errors
     ///
-    /// The store failed; the session may live.
+    /// Returns an error if the store failed; the session may still be alive.
     pub async fn remove(&self, token: &str) -> Result<bool, CacheError> {
         let digest = digest_of(token);
         let key = self.key(&digest);
@@ -227,22 +226,22 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         let digests = [digest];
         let removed = store.remove_members(&list, &digests);
         self.cache.run("remove_members", removed).await?;
-        // One that was written in between is on no list any more.
+        // A session written in between is no longer on any list.
         self.cache.run("delete", store.delete(&keys)).await?;
         Ok(deleted > 0)
     }
 
-    /// The sessions of a user, the oldest first, 10,000 at most; none where the store fails
+    /// Returns up to 10,000 sessions of a user, oldest first. The list is empty if the store fails
     /// or a session's value is of another type.
     pub async fn of_user(&self, user: &str) -> Vec<ListedSession<V>> {
         or_miss(self.try_of_user(user).await)
     }
 
-    /// As [`Sessions::of_user`], and says what failed.
+    /// Like [`Sessions::of_user`], but returns the error.
     ///
     /// # Errors
     ///
-    /// The store failed, or a session's value is of another type.
+    /// Returns an error if the store failed or a session's value is of another type.
     pub async fn try_of_user(&self, user: &str) -> Result<Vec<ListedSession<V>>, CacheError> {
         loop {
             let digests = self.digests_of(user).await?;
@@ -252,14 +251,14 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
                 return Ok(sessions);
             }
             self.take_off_list(user, &ended).await?;
-            // Those that have ended hid what comes after them.
+            // The ended ones took the places of later sessions.
             if !is_full {
                 return Ok(sessions);
             }
         }
     }
 
-    /// Those of the sessions that live and are a user's, and the digests of the others.
+    /// Returns the live sessions of a user, and the digests of the others.
     async fn find_all(
         &self,
         user: &str,
@@ -283,15 +282,15 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         Ok((sessions, ended))
     }
 
-    /// Takes some of those that have ended off a list with so many sessions, where these are many: a
-    /// list that nobody asks for would only grow.
+    /// Removes some ended sessions from a list that has `sessions` entries, if that is many. A list
+    /// that is never read would otherwise only grow.
     async fn shorten_list(&self, user: &str, sessions: u64) -> Result<(), CacheError> {
         let Some(places) = sessions.checked_sub(LONG_LIST) else {
             return Ok(());
         };
         let store = &self.cache.shared.store;
         let list = self.list_key(user);
-        // Anywhere: those that began first may be the ones that are used and live on.
+        // At a random place: the oldest sessions may be the ones that are used and live on.
         let skip = fastrand::u64(..=places);
         let some = store.range(&list, Order::Ascending, skip, LONG_LIST);
         let some = self.cache.run("range", some).await?;
@@ -307,8 +306,8 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         self.take_off_list(user, &ended).await
     }
 
-    /// Takes sessions off a user's list that have ended. One that is beginning just now is on the
-    /// list before it is there, and stays on it.
+    /// Removes ended sessions from a user's list. A session that is just starting is listed before
+    /// it is written, and stays on the list.
     async fn take_off_list(&self, user: &str, ended: &[String]) -> Result<(), CacheError> {
         let store = &self.cache.shared.store;
         let list = self.list_key(user);
@@ -321,12 +320,12 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         Ok(())
     }
 
-    /// Ends all sessions of a user, and says how many there were. One that begins at the same time
-    /// either ends too, or is on his list afterwards.
+    /// Ends all sessions of a user and returns how many there were. A session that starts at the
+    /// same time either ends too or is on the user's list afterwards.
     ///
     /// # Errors
     ///
-    /// The store failed; some may live, and are ended by the next call.
+    /// Returns an error if the store failed; some sessions may be alive until the next call.
     pub async fn end_all(&self, user: &str) -> Result<u64, CacheError> {
         let store = &self.cache.shared.store;
         let list = self.list_key(user);
@@ -337,18 +336,18 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
             if digests.is_empty() {
                 break;
             }
-            // A full page says nothing of others who begin sessions: there is more behind it.
+            // A full page does not mean that new sessions are starting: there are more behind it.
             rounds += usize::from(count(&digests) < MOST_SESSIONS);
             ended += self.end_of(user, &digests).await?;
             let removed = store.remove_members(&list, &digests);
             self.cache.run("remove_members", removed).await?;
-            // One that was written in between is on no list any more.
+            // A session written in between is no longer on any list.
             ended += self.end_of(user, &digests).await?;
         }
         Ok(ended)
     }
 
-    /// Ends those sessions that are a user's.
+    /// Ends those of the sessions that belong to a user.
     async fn end_of(&self, user: &str, digests: &[String]) -> Result<u64, CacheError> {
         let digests = self.of_owner(user, digests).await?;
         let keys: Vec<String> = digests.iter().map(|digest| self.key(digest)).collect();
@@ -356,7 +355,8 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         self.cache.run("delete", deleted).await
     }
 
-    /// Those sessions that are a user's: a token may have ended on one list and begun on another.
+    /// Returns those sessions that belong to a user. The same token may have ended for one user and
+    /// started for another.
     async fn of_owner(&self, user: &str, digests: &[String]) -> Result<Vec<String>, CacheError> {
         let keys: Vec<String> = digests.iter().map(|digest| self.key(digest)).collect();
         let owners = self.owners(&keys).await?;
@@ -365,7 +365,7 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         Ok(his.map(|(digest, _)| digest.clone()).collect())
     }
 
-    /// Whose sessions lie under keys, whatever their values are.
+    /// Returns the users of the sessions under `keys`, whatever the type of their values.
     async fn owners(&self, keys: &[String]) -> Result<Vec<Option<String>>, CacheError> {
         #[derive(Deserialize)]
         struct Owned {
@@ -392,7 +392,7 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         decode(SESSION, found.pop().flatten().as_deref())
     }
 
-    /// The session of a token, and how long it lives on.
+    /// Returns the session of a token, and its remaining life.
     pub async fn find_living(
         &self,
         token: &str,
@@ -406,7 +406,7 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         Ok(session.map(|session| (session, left)))
     }
 
-    /// Whether all of these sessions live, each named by the digest of its token.
+    /// Returns whether all of these sessions are alive, each given by the digest of its token.
     pub async fn live(&self, digests: &[String]) -> Result<bool, CacheError> {
         let keys: Vec<String> = digests.iter().map(|digest| self.key(digest)).collect();
         let lengths = self.cache.shared.store.lengths(&keys);
@@ -414,7 +414,7 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         Ok(lengths.iter().all(|length| *length > 0))
     }
 
-    /// The digests of a user's tokens; some may have ended.
+    /// Returns the digests of a user's tokens; some of the sessions may have ended.
     pub async fn digests_of(&self, user: &str) -> Result<Vec<String>, CacheError> {
         let list = self.list_key(user);
         let store = &self.cache.shared.store;
@@ -441,7 +441,7 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
         self.let_list_live(list).await
     }
 
-    /// Gives a session a whole life. Says whether it lives.
+    /// Gives a session a full life. Returns whether it is alive.
     async fn let_live(&self, key: &str, list: &str) -> Result<bool, CacheError> {
         let expire = self.cache.shared.store.expire(key, self.life);
         let lives = self.cache.run("expire", expire).await?;
@@ -453,7 +453,7 @@ impl<V: Serialize + DeserializeOwned> Sessions<V> {
 
     async fn let_list_live(&self, list: &str) -> Result<(), CacheError> {
         let life = self.life.saturating_add(LIST_OUTLIVES);
-        // Others of the user may live longer than those of this handle.
+        // Sessions of the user from other handles may live longer.
         let expire = self.cache.shared.store.live_at_least(list, life);
         self.cache.run("expire", expire).await?;
         Ok(())
@@ -472,12 +472,12 @@ fn count(digests: &[String]) -> u64 {
     u64::try_from(digests.len()).unwrap_or(u64::MAX)
 }
 
-/// What tells a session from the user's others, of its digest.
+/// Returns the name of a session in its user's list, derived from the digest.
 pub fn name_of(digest: &str) -> String {
     digest.chars().take(16).collect()
 }
 
-/// Under what a token is kept.
+/// Returns the digest under which a token is stored.
 pub fn digest_of(token: &str) -> String {
     let digest = digest(&SHA256, token.as_bytes());
     let digits = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));

@@ -1,4 +1,4 @@
-//! Whether the store is well, by what became of the operations.
+//! Health of the store, derived from the outcomes of operations.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use tokio_util::sync::CancellationToken;
 use super::CacheError;
 use sise_port::CacheStore;
 
-/// After nothing but failures for so long the store is not asked any more.
+/// After failing for this long without a success, the store is no longer asked.
 const FAILED_AFTER: Duration = Duration::from_secs(1);
 
-/// Without a failure for so long a store is well again.
+/// After this long without a failure, a degraded store is healthy again.
 const CALM: Duration = Duration::from_secs(1);
 
-/// Pauses between two looks for a store that is not well, growing from the first to the last.
+/// Pauses between background checks of an unhealthy store, growing from the first to the last.
 const LOOKS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
-/// How a cache stands with its store.
+/// Health of a cache's store.
 ///
 /// ```text
 ///            a failure                  nothing but failures for 1 s
@@ -31,25 +31,26 @@ const LOOKS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)
 ///     '------------------------------------ the store answers again ------'
 /// ```
 ///
-/// A failure is any operation that the store did not do in time. While it is `DEGRADED` or
-/// `FAILED` the store is looked for in the background, ten times a second at first, twice while it
-/// is `DEGRADED` and once while it is `FAILED` later; one that answers there has not failed. While
-/// it is `FAILED` operations are refused at once, so that nobody waits for time-outs.
+/// A failure is any operation that the store did not complete in time. While the state is
+/// `DEGRADED` or `FAILED`, a background task checks the store: ten times a second at first, later
+/// twice a second if `DEGRADED` and once a second if `FAILED`. A check that is answered counts as a
+/// success. While the state is `FAILED`, operations are refused at once, so that no caller waits
+/// for a time-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// Operations succeed.
     Healthy,
-    /// Some have failed.
+    /// Some operations have failed.
     Degraded,
-    /// All have failed for a while.
+    /// All operations have failed for a while.
     Failed,
 }
 
 impl State {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 3] = [Self::Healthy, Self::Degraded, Self::Failed];
 
-    /// Its name, in small letters.
+    /// Returns the name in lower-case letters.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -66,7 +67,7 @@ impl fmt::Display for State {
     }
 }
 
-/// Follows the state.
+/// Tracks the state.
 #[derive(Debug)]
 pub(super) struct Health {
     standing: watch::Sender<Standing>,
@@ -75,7 +76,7 @@ pub(super) struct Health {
 #[derive(Debug, Clone)]
 struct Standing {
     state: State,
-    /// Since when there was no success.
+    /// Time of the first failure since the last success.
     failing_since: Option<Instant>,
     failed_at: Option<Instant>,
     trouble: String,
@@ -99,7 +100,7 @@ impl Health {
         self.standing.borrow().state
     }
 
-    /// Waits until the state is another one than `from`.
+    /// Waits until the state is no longer `from`, and returns the new one.
     pub(super) async fn changed(&self, from: State) -> State {
         let mut standings = self.standing.subscribe();
         let is_other = |standing: &Standing| standing.state != from;
@@ -107,7 +108,7 @@ impl Health {
         changed.map_or(from, |standing| standing.state)
     }
 
-    /// Refuses an operation while the store is not asked.
+    /// Refuses an operation while the cache has failed.
     pub(super) fn admit(&self) -> Result<(), CacheError> {
         let standing = self.standing.borrow();
         match standing.state {
@@ -118,7 +119,7 @@ impl Health {
         }
     }
 
-    /// The store did what it was asked for.
+    /// Records that the store completed an operation.
     pub(super) fn succeeded(&self) {
         if self.state() == State::Healthy {
             return;
@@ -134,7 +135,7 @@ impl Health {
         });
     }
 
-    /// The store did not.
+    /// Records that the store did not complete an operation.
     pub(super) fn failed(&self, trouble: &dyn fmt::Display) {
         self.standing.send_if_modified(|standing| {
             let now = Instant::now();
@@ -149,14 +150,14 @@ impl Health {
         });
     }
 
-    /// The store could not be reached at all.
+    /// Records that the store could not be reached at all.
     pub(super) fn not_reached(&self, trouble: &dyn fmt::Display) {
         self.failed(trouble);
         self.standing
             .send_if_modified(|standing| standing.go_to(State::Failed));
     }
 
-    /// Looks for the store whenever it is not well, until `stop`.
+    /// Checks the store whenever it is unhealthy, until `stop`.
     pub(super) async fn watch(
         self: Arc<Self>,
         store: Arc<dyn CacheStore>,
@@ -165,7 +166,8 @@ impl Health {
         let mut standings = self.standing.subscribe();
         let is_unwell = |standing: &Standing| standing.state != State::Healthy;
         let looking = async {
-            // It ends with the sender, which this itself keeps alive: with `stop` alone.
+            // The channel closes only with its sender, which `self` keeps alive, so only `stop`
+            // ends this.
             while standings.wait_for(is_unwell).await.is_ok() {
                 let [mut pause, longest] = LOOKS;
                 while self.state() != State::Healthy {
@@ -175,7 +177,8 @@ impl Health {
                         Err(error) => self.failed(&error),
                     }
                     pause = (pause * 2).min(match self.state() {
-                        // A store that answers must not be given up for what one caller asks of it.
+                        // Checked often enough that a store that answers checks is not given up
+                        // because the operations of one caller fail.
                         State::Healthy | State::Degraded => FAILED_AFTER / 2,
                         State::Failed => longest,
                     });
@@ -252,7 +255,7 @@ mod tests {
             health.failed(&"out of memory");
             advance(FAILED_AFTER).await;
             health.failed(&"out of memory");
-            // Both in one instant: no calm.
+            // Both at the same instant, so not calm.
             health.succeeded();
             if health.state() == State::Failed {
                 panic!("a store that answers has not failed");

@@ -11,12 +11,12 @@ use sise_net::supervisor::spawn_brief;
 use sise_port::CacheEntry;
 
 impl Cache {
-    /// Has `write` write a value to where it is kept for good, and then writes it into the cache.
-    /// Says whether the cache has it too.
+    /// Stores a value by `write`, and then writes it to the cache. Returns whether the cache has it
+    /// too.
     ///
-    /// Where the cache fails, the value before is deleted if that succeeds; else readers may see it
-    /// for the rest of its life. Of several who write one value at the same time any may be the last
-    /// in the cache, whoever is the last on the other side.
+    /// If the cache fails, the previous value is deleted. If that fails too, readers may see it for
+    /// the rest of its life. If several callers write a value at the same time, the last one in the
+    /// cache need not be the last one on the other side.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -37,7 +37,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// `write` failed; the cache is as it was.
+    /// Returns the error of `write`; the cache is unchanged.
     pub async fn write_through<T: Cached, E>(
         &self,
         id: &T::Id,
@@ -49,9 +49,11 @@ impl Cache {
         Ok(written.is_ok())
     }
 
-    /// Writes a value that the other side has too, or will have. No copy of an earlier one stays, for
-    /// that one is wrong now. Where the cache fails, the value before is deleted; beyond the time of
-    /// an operation nobody waits for that.
+    /// Writes a value that the other side has too, or will have, to the cache.
+    ///
+    /// The stale copy of an earlier value is removed, because that value is wrong now. If the cache
+    /// fails, the previous value is deleted; the caller waits for that no longer than the time of
+    /// an operation.
     pub(super) async fn set_or_delete<T: Cached>(
         &self,
         id: &T::Id,
@@ -69,7 +71,7 @@ impl Cache {
             Err(error) => Err(error),
         };
         if let Err(error) = &set {
-            tracing::debug!(%error, kind = T::KIND, "it is not cached");
+            tracing::debug!(%error, kind = T::KIND, "a value is not cached");
             let cache = self.clone();
             let deletion = spawn_brief("deletion", async move { cache.delete_keys(&[key]).await });
             let _ = timeout_at(deadline, deletion).await;

@@ -1,38 +1,40 @@
-//! Increments that the store was not told of yet.
+//! Increments not yet sent to the store.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::queue::Full;
 
-/// Names of one batch: a longer one would keep everybody else waiting.
+/// Most names in one batch: a longer one would hold up other callers.
 const BATCH: usize = 500;
 
-/// Increments by name, the oldest first, and the batch that is being sent. One batch is sent at a
-/// time, so that one that was not answered can be sent again under its number.
+/// Increments by name, oldest first, and the batch being sent.
+///
+/// Only one batch is sent at a time, so that an unanswered batch can be sent again under its
+/// number.
 #[derive(Debug)]
 pub(super) struct Unsent {
     most: usize,
     increments: HashMap<String, u64>,
-    /// Each name with the number of the taking that brought it.
+    /// Each name with the number of the `take` call that brought it.
     order: VecDeque<(u64, String)>,
     batch: Batch,
-    /// The number of the last taking.
+    /// Number of the last `take` call.
     taken: u64,
 }
 
 /// Increments that are sent together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Batch {
-    /// Another than that of the batch before.
+    /// Number of the batch, different from that of the batch before.
     pub(super) number: u64,
-    /// Names and by how much.
+    /// Names and amounts.
     pub(super) increments: Vec<(String, u64)>,
-    /// The taking that brought the first of them.
+    /// The `take` call that brought the first of them.
     since: u64,
 }
 
 impl Unsent {
-    /// Nothing, of `most` names at most; the first batch has the number after `number`.
+    /// Creates an empty set for up to `most` names. The first batch has the number after `number`.
     pub(super) fn new(most: usize, number: u64) -> Self {
         Self {
             most,
@@ -46,7 +48,7 @@ impl Unsent {
         }
     }
 
-    /// Takes increments, all or none, and says which taking it was.
+    /// Takes increments, all or none, and returns the number of this call.
     pub(super) fn take(&mut self, increments: &[(&str, u64)]) -> Result<u64, Full> {
         let is_new = |(name, _): &&(&str, u64)| self.of(name).is_none();
         let waiting = self.len();
@@ -66,13 +68,13 @@ impl Unsent {
         Ok(self.taken)
     }
 
-    /// The last taking.
+    /// Returns the number of the last `take` call.
     pub(super) fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// What is to be sent until all up to this taking is: the batch that was not answered, or the
-    /// next one.
+    /// Returns the batch to send until everything up to call `until` is sent: the unanswered one,
+    /// or the next one.
     pub(super) fn next(&mut self, until: u64) -> Option<Batch> {
         if self.batch.increments.is_empty() {
             let since = self.order.front().map(|(taken, _)| *taken);
@@ -87,12 +89,12 @@ impl Unsent {
         (self.batch.since <= until).then(|| self.batch.clone())
     }
 
-    /// The batch was answered.
+    /// Drops the batch, which was answered.
     pub(super) fn settle(&mut self) {
         self.batch.increments.clear();
     }
 
-    /// What the store was not told of a name, as far as is known.
+    /// Returns the amount of a name that the store is not known to have.
     pub(super) fn of(&self, name: &str) -> Option<u64> {
         let mut batch = self.batch.increments.iter();
         let in_doubt = batch.find(|(held, _)| held == name).map(|(_, by)| *by);
@@ -102,7 +104,7 @@ impl Unsent {
         }
     }
 
-    /// How many names wait.
+    /// Returns how many names wait.
     fn len(&self) -> usize {
         let mut names = self.batch.increments.iter();
         let both = names
@@ -153,7 +155,7 @@ mod tests {
         assert_eq!(names(unsent.next(first)).len(), 2);
         unsent.settle();
         assert_eq!((unsent.next(first), unsent.next(second)), (None, None));
-        // Another of a name that waits goes along with it.
+        // Later increments of a name that waits go along with it.
         let third = unsent.take(&[("a", 1)]).unwrap();
         let fourth = unsent.take(&[("a", 1)]).unwrap();
         assert_eq!(names(unsent.next(third)), [("a".to_owned(), 2)]);

@@ -7,17 +7,17 @@ use super::{Cache, CacheError, Cached, Life, or_miss};
 use sise_port::CacheEntry;
 
 impl Cache {
-    /// The value of an id; `None` where there is none. A failure of the store is a miss, and so is a
-    /// value that cannot be read.
+    /// Returns the value of an id, or `None` if there is none. A failure of the store counts as a
+    /// miss, and so does a value that cannot be read.
     pub async fn get<T: Cached>(&self, id: &T::Id) -> Option<T> {
         or_miss(self.try_get(id).await)
     }
 
-    /// As [`Cache::get`], and says what failed.
+    /// Like [`Cache::get`], but returns the error.
     ///
     /// # Errors
     ///
-    /// The store failed, or what stands there is no such value.
+    /// Returns an error if the store failed or the stored data is not a value of this type.
     pub async fn try_get<T: Cached>(&self, id: &T::Id) -> Result<Option<T>, CacheError> {
         let keys = [self.key::<T>(id)];
         let found = self.run("get", self.shared.store.get(&keys)).await;
@@ -26,7 +26,7 @@ impl Cache {
         decode(&key, found.pop().flatten().as_deref())
     }
 
-    /// The values of ids, in their order. Where the store fails all of them are misses.
+    /// Returns the values of ids, in their order. If the store fails, all of them are misses.
     pub async fn get_many<T: Cached>(&self, ids: &[&T::Id]) -> Vec<Option<T>> {
         let keys = self.keys::<T>(ids);
         let found = self.run("get_many", self.shared.store.get(&keys)).await;
@@ -37,11 +37,11 @@ impl Cache {
         keys.iter().zip(found).map(value).collect()
     }
 
-    /// As [`Cache::get_many`], and says what failed.
+    /// Like [`Cache::get_many`], but returns the error.
     ///
     /// # Errors
     ///
-    /// The store failed, or what stands there is no such value.
+    /// Returns an error if the store failed or the stored data is not a value of this type.
     pub async fn try_get_many<T: Cached>(
         &self,
         ids: &[&T::Id],
@@ -53,22 +53,22 @@ impl Cache {
         keys.iter().zip(found).map(value).collect()
     }
 
-    /// Writes a value, which lives as long as its type says. Of several who write one value at the
-    /// same time any may be the last.
+    /// Writes a value, which lives as long as its type says. If several callers write a value at
+    /// the same time, any of them may be the last.
     ///
     /// # Errors
     ///
-    /// The store failed, or the value has no JSON; it may have been written where the store did not
-    /// answer in time.
+    /// Returns an error if the store failed or the value cannot be encoded as JSON. If the store
+    /// did not answer in time, the value may have been written.
     pub async fn set<T: Cached>(&self, id: &T::Id, value: &T) -> Result<(), CacheError> {
         self.set_for(id, value, T::LIFE).await
     }
 
-    /// As [`Cache::set`], with a life of its own.
+    /// Like [`Cache::set`], with a given life.
     ///
     /// # Errors
     ///
-    /// As [`Cache::set`].
+    /// See [`Cache::set`].
     pub async fn set_for<T: Cached>(
         &self,
         id: &T::Id,
@@ -78,15 +78,15 @@ impl Cache {
         self.put(&[entry(self.key::<T>(id), value, life)?]).await
     }
 
-    /// Writes entries of one value.
+    /// Writes the entries of one value.
     pub(super) async fn put(&self, entries: &[CacheEntry]) -> Result<(), CacheError> {
         let set = self.run("set", self.shared.store.set(entries)).await;
         self.forget_flights(entries);
         set
     }
 
-    /// A load that is under way may bring what was there before: whoever asks after a write does
-    /// not wait for it.
+    /// Forgets the loads under way for written keys. They may bring the value from before the
+    /// write, and callers that ask after it must not get that.
     fn forget_flights(&self, written: &[CacheEntry]) {
         let keys = written.iter().map(|entry| &entry.key);
         self.shared.flights.forget(keys);
@@ -96,16 +96,16 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// As [`Cache::set`]; some of the values may have been written.
+    /// See [`Cache::set`]; some of the values may have been written.
     pub async fn set_many<T: Cached>(&self, values: &[(&T::Id, &T)]) -> Result<(), CacheError> {
         self.set_many_for(values, T::LIFE).await
     }
 
-    /// As [`Cache::set_many`], with a life of their own.
+    /// Like [`Cache::set_many`], with a given life.
     ///
     /// # Errors
     ///
-    /// As [`Cache::set_many`].
+    /// See [`Cache::set_many`].
     pub async fn set_many_for<T: Cached>(
         &self,
         values: &[(&T::Id, &T)],
@@ -121,35 +121,35 @@ impl Cache {
         set
     }
 
-    /// Whether there is a value. Where the store fails there is none.
+    /// Returns whether there is a value. If the store fails, the answer is no.
     pub async fn exists<T: Cached>(&self, id: &T::Id) -> bool {
         or_miss(self.try_exists::<T>(id).await)
     }
 
-    /// As [`Cache::exists`], and says what failed.
+    /// Like [`Cache::exists`], but returns the error.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// Returns an error if the store failed.
     pub async fn try_exists<T: Cached>(&self, id: &T::Id) -> Result<bool, CacheError> {
         let keys = [self.key::<T>(id)];
         let lengths = self.run("exists", self.shared.store.lengths(&keys)).await?;
-        // What is known not to exist has an entry without a value.
+        // A value known not to exist has an empty entry.
         Ok(lengths.first().is_some_and(|length| *length > 0))
     }
 
-    /// Has a value live for `life` from now on. Says whether there is one.
+    /// Sets the life of an existing value to `life` from now. Returns whether the value exists.
     ///
     /// # Errors
     ///
-    /// The store failed, or the life has no end.
+    /// Returns an error if the store failed or `life` does not end.
     pub async fn expire<T: Cached>(&self, id: &T::Id, life: Life) -> Result<bool, CacheError> {
         let Some(life) = life.draw(fastrand::f64()) else {
             return Err(CacheError::Invalid(
-                "a life without an end cannot be given afterwards; write the value anew".to_owned(),
+                "an existing value cannot be given an endless life; write it again".to_owned(),
             ));
         };
-        // What is known not to exist must not be known for longer.
+        // The knowledge that a value does not exist must not last longer.
         if !self.try_exists::<T>(id).await? {
             return Ok(false);
         }
@@ -158,26 +158,26 @@ impl Cache {
             .await
     }
 
-    /// Deletes a value, or the knowledge that there is none. Says whether there was either. A load
-    /// that is under way puts nothing back.
+    /// Deletes a value, or the knowledge that there is none. Returns whether either was there. A
+    /// load that is under way puts nothing back.
     ///
     /// # Errors
     ///
-    /// The store failed; the value may be gone where it did not answer in time.
+    /// Returns an error if the store failed. If it did not answer in time, the value may be gone.
     pub async fn delete<T: Cached>(&self, id: &T::Id) -> Result<bool, CacheError> {
         Ok(self.delete_many::<T>(&[id]).await? > 0)
     }
 
-    /// Deletes values, all in one round trip, and says how many there were.
+    /// Deletes values, all in one round trip, and returns how many there were.
     ///
     /// # Errors
     ///
-    /// As [`Cache::delete`]; some of the values may be gone.
+    /// See [`Cache::delete`]; some of the values may be gone.
     pub async fn delete_many<T: Cached>(&self, ids: &[&T::Id]) -> Result<u64, CacheError> {
         self.delete_keys(&self.keys::<T>(ids)).await
     }
 
-    /// Deletes values with what belongs to them.
+    /// Deletes values together with their claims and stale copies.
     pub(super) async fn delete_keys(&self, keys: &[String]) -> Result<u64, CacheError> {
         self.shared.flights.forget(keys);
         let beside = |what: &'static str| {
@@ -186,14 +186,14 @@ impl Cache {
         };
         let rest: Vec<String> = beside(FLIGHT).chain(beside(STALE)).collect();
         let store = &self.shared.store;
-        // The claims first: a load that ends in between must not put an old value back.
+        // The claims first, so that a load that ends in between does not put an old value back.
         let deleted = self
             .run("delete", async {
                 store.delete(&rest).await?;
                 store.delete(keys).await
             })
             .await;
-        // Whoever took a seat meanwhile may have found what is deleted now.
+        // A caller that joined a load meanwhile may have found what is deleted now.
         self.shared.flights.forget(keys);
         deleted
     }
@@ -212,7 +212,7 @@ impl Cache {
         ids.iter().map(|id| self.key::<T>(id)).collect()
     }
 
-    /// Counts what of `asked` values was found.
+    /// Counts hits and misses among `asked` values.
     pub(super) fn counted(
         &self,
         asked: usize,
@@ -226,10 +226,10 @@ impl Cache {
     }
 }
 
-/// Beside a value: who is loading it.
+/// Key beside a value: the claim of the process that loads it.
 pub(super) const FLIGHT: &str = "flight";
 
-/// Beside a value: a copy that outlives it.
+/// Key beside a value: a copy that outlives it.
 pub(super) const STALE: &str = "stale";
 
 pub(super) fn entry<T: serde::Serialize>(
@@ -251,7 +251,7 @@ pub(super) fn encode<T: serde::Serialize>(key: &str, value: &T) -> Result<Vec<u8
     })
 }
 
-/// Reads a value; `None` where there is none, or it is known not to exist.
+/// Decodes a value; `None` if there is none or it is known not to exist.
 pub(super) fn decode<T: serde::de::DeserializeOwned>(
     key: &str,
     found: Option<&[u8]>,

@@ -1,5 +1,6 @@
-//! The broker refuses an app key: for how long that key then keeps quiet. Asking again while a key
-//! is refused makes the broker refuse it for longer.
+//! Bans of an app key: for how long no calls are made after the broker refuses a key.
+//!
+//! Calling again during a ban makes the broker extend it.
 
 use std::fmt;
 
@@ -9,29 +10,29 @@ use serde::{Deserialize, Serialize};
 use super::KrxTime;
 use super::quote::zoned_millis;
 
-/// A first ban, and what each that follows is longer by, up to a day.
+/// Length of the first ban, growth factor of each further one, and the maximum.
 const FIRST: TimeDelta = TimeDelta::minutes(1);
 const GROWTH: i32 = 4;
 const LONGEST: TimeDelta = TimeDelta::days(1);
 
-/// A ban that has been over for this long counts no more.
+/// A ban that has been over for this long no longer counts.
 const MEMORY: TimeDelta = TimeDelta::days(1);
 
-/// A ban that begins later than this from now was written by a clock that was wrong.
+/// A ban that begins later than this from now was written by a wrong clock.
 const SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// What the broker refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BanKind {
-    /// Key or secret, or the environment they are used in.
+    /// The key or secret, or their use in this environment.
     Credentials,
     /// This customer, or this address.
     Access,
 }
 
 impl BanKind {
-    /// One word, for metrics.
+    /// Returns the label for metrics, in one word.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
@@ -50,12 +51,12 @@ impl fmt::Display for BanKind {
     }
 }
 
-/// An answer that refuses the app key.
+/// An answer of the broker that refuses the app key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
     /// What is refused.
     pub kind: BanKind,
-    /// The broker's code and words.
+    /// The broker's code and message.
     pub said: String,
 }
 
@@ -65,17 +66,17 @@ impl fmt::Display for Denial {
     }
 }
 
-/// A time in which nothing is asked with an app key.
+/// A time during which no calls are made with an app key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ban {
     /// What is refused.
     pub kind: BanKind,
-    /// The broker's code and words.
+    /// The broker's code and message.
     pub said: String,
-    /// When it was refused last.
+    /// When it was last refused.
     #[serde(with = "zoned_millis")]
     pub since: KrxTime,
-    /// Until when nothing is asked; then one call tries.
+    /// Until when no calls are made; then a single call is tried.
     #[serde(with = "zoned_millis")]
     pub until: KrxTime,
     /// Refusals in a row.
@@ -83,14 +84,15 @@ pub struct Ban {
 }
 
 impl Ban {
-    /// The ban after a denial at `now`. `earlier` is the one before, where none of its trials went
-    /// well.
+    /// Creates the ban after a denial at `now`.
+    ///
+    /// `earlier` is the previous ban, if no call has succeeded since.
     #[must_use]
     pub fn after(earlier: Option<&Self>, denial: Denial, now: KrxTime) -> Self {
         let now = now.trunc_subsecs(3);
         let counts = |ban: &&Self| ban.until <= now && now < ban.until + MEMORY;
         let times = earlier.filter(counts).map_or(0, |ban| ban.times);
-        // More often than this the growth is at its limit.
+        // Beyond this the ban has its maximum length anyway.
         let growth = GROWTH.pow(times.min(8));
         Self {
             kind: denial.kind,
@@ -101,10 +103,10 @@ impl Ban {
         }
     }
 
-    /// Whether nothing may be asked at `now`.
+    /// Returns whether calls are forbidden at `now`.
     #[must_use]
     pub fn is_in_force(&self, now: KrxTime) -> bool {
-        // One that lasts longer is damaged.
+        // A record that claims a longer ban is damaged.
         now < self.until && self.since <= now + SKEW && self.until - self.since <= LONGEST
     }
 }
@@ -127,22 +129,22 @@ impl fmt::Display for Ban {
     }
 }
 
-/// What is written down of a key: its ban, or that the ban was lifted.
+/// Stored record of a key: its ban, or the end of the ban.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BanRecord {
-    /// Nothing is asked until the ban is over; then one call tries.
+    /// No calls until the ban is over; then a single call is tried.
     Banned(Ban),
-    /// A call went well again.
+    /// A call succeeded again.
     Lifted {
-        /// When.
+        /// When it succeeded.
         #[serde(with = "zoned_millis")]
         at: KrxTime,
     },
 }
 
 impl BanRecord {
-    /// A call went well at `now`.
+    /// Creates the record of a call that succeeded at `now`.
     #[must_use]
     pub fn lifted(now: KrxTime) -> Self {
         Self::Lifted {
@@ -150,7 +152,7 @@ impl BanRecord {
         }
     }
 
-    /// When it was written.
+    /// Returns when it was written.
     #[must_use]
     pub fn stamp(&self) -> KrxTime {
         match self {
@@ -159,7 +161,7 @@ impl BanRecord {
         }
     }
 
-    /// The ban, if it was not lifted.
+    /// Returns the ban, if it was not lifted.
     #[must_use]
     pub fn ban(&self) -> Option<&Ban> {
         match self {
@@ -168,32 +170,33 @@ impl BanRecord {
         }
     }
 
-    /// Whether it says anything at `now`. One that begins later was written by a wrong clock, and
-    /// would stand above all that come after it.
+    /// Returns whether the record still matters at `now`.
+    ///
+    /// A record from the future was written by a wrong clock, and would override all later ones.
     #[must_use]
     pub fn is_of_interest(&self, now: KrxTime) -> bool {
         now < self.keep_until() && self.stamp() <= now + SKEW
     }
 
-    /// Until when it is of interest.
+    /// Returns until when it matters.
     #[must_use]
     pub fn keep_until(&self) -> KrxTime {
         match self {
             Self::Banned(ban) => ban.until + MEMORY,
-            // As long as a ban that it lifts may stand somewhere else.
+            // For as long as a ban that it lifts may still be recorded elsewhere.
             Self::Lifted { at } => *at + LONGEST + MEMORY,
         }
     }
 }
 
-/// What must hold of every record, whoever wrote it.
+/// Invariants of every record, whatever wrote it.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod oracle {
     use super::{Ban, BanKind, BanRecord, Denial, LONGEST};
     use crate::Seoul;
     use chrono::TimeZone as _;
 
-    /// Reads `bytes` as a record and panics where it would hold a key for longer than a ban can.
+    /// Reads `bytes` as a record and panics if it would hold a key for longer than a ban can last.
     pub fn check(bytes: &[u8]) {
         let Ok(record) = serde_json::from_slice::<BanRecord>(bytes) else {
             return;
@@ -268,7 +271,7 @@ mod tests {
     fn a_ban_is_in_force_until_it_is_over() {
         let ban = Ban::after(None, denial(), at(0));
         assert!(ban.is_in_force(at(0)) && !ban.is_in_force(at(1)));
-        // Clocks differ a little; one that is off by an hour must not hold the key for that long.
+        // Clocks may differ a little; a clock off by an hour must not hold the key for that long.
         assert!(ban.is_in_force(at(-5)) && !ban.is_in_force(at(-6)));
     }
 

@@ -1,26 +1,26 @@
-//! Which broker it is whose prices stand in a store.
+//! Identity of the broker that the prices in a store come from.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A simulated broker names itself in every answer by this header; the broker has none of that name.
+/// Header that a simulated broker adds to every answer. The real broker has no such header.
 pub const SIMULATOR_HEADER: &str = "sise-simulator";
 
-/// A broker as processes on one store tell it from another.
+/// What tells one broker from another for processes that share a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerIdentity {
     /// Its address.
     pub address: String,
     /// Kind of account there: `real` or `paper`.
     pub account: String,
-    /// Whether it is a simulator; `None` before its first answer.
+    /// Whether it is a simulator; `None` before the first answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub simulated: Option<bool>,
 }
 
 impl BrokerIdentity {
-    /// Whether this is known to be another broker than `held`.
+    /// Returns whether this is known to be a different broker than `held`.
     #[must_use]
     pub fn differs_from(&self, held: &Self) -> bool {
         let is_other_kind = match (self.simulated, held.simulated) {

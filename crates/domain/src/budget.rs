@@ -1,28 +1,29 @@
-//! The budget of calls that all processes of an app key share: the pure rule.
+//! The call budget that all processes of an app key share: the pure rule.
 //!
-//! A cell rate algorithm (GCRA) whose cells are laid out ahead: no two cells are closer than one
-//! period, and a booking takes the first gap. How far ahead a gap may lie depends on who asks, so
-//! that readers come before the sweep; who finds none books on a lane of his own, which the others
-//! cannot take, so that nobody starves. An idle share goes to whoever asks.
+//! It is a cell rate algorithm (GCRA) with cells laid out ahead: no two cells are closer than one
+//! period, and a booking takes the first gap. How far ahead the gap may be depends on the urgency,
+//! so that readers come before the sweep. If there is no gap within reach, the booking goes to the
+//! lane of its urgency. Other urgencies cannot take that lane, so none starves. Unused shares are
+//! open to all.
 
 use std::time::Duration;
 
-/// Who asks. Readers' misses go first wherever calls queue, then watched codes, then the sweep.
+/// Urgency of a call: readers' misses first, then watched codes, then the sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Urgency {
-    /// Somebody waits for the answer.
+    /// A reader is waiting for the answer.
     Reader,
     /// A code that is refreshed more often than the rest.
     Watched,
-    /// A pass over the list.
+    /// A sweep.
     Sweep,
 }
 
 impl Urgency {
-    /// All of them, the most urgent first.
+    /// All urgencies, the most urgent first.
     pub const ALL: [Self; 3] = [Self::Reader, Self::Watched, Self::Sweep];
 
-    /// Its place in [`Urgency::ALL`].
+    /// Returns its index in [`Urgency::ALL`].
     #[must_use]
     pub fn index(self) -> usize {
         match self {
@@ -32,7 +33,7 @@ impl Urgency {
         }
     }
 
-    /// Periods ahead within which it may take any gap.
+    /// Returns how many periods ahead it may take any gap.
     #[must_use]
     pub fn reach(self) -> i64 {
         match self {
@@ -42,15 +43,17 @@ impl Urgency {
         }
     }
 
-    /// Share of the rate that its own lane holds, 0 to 1.
+    /// Returns the share of the rate that its own lane holds, 0 to 1.
     #[must_use]
     pub fn lane_share(self) -> f64 {
         1.0 / self.lane_periods()
     }
 
-    /// Periods between two cells of its own lane, at a half, three tenths and a fifth of the rate.
-    /// Who asks again only when its cell begins may find the next ones taken, so that half of that
-    /// is guaranteed: a quarter, 15 % and a tenth of the rate.
+    /// Returns the number of periods between two cells of its own lane.
+    ///
+    /// The lanes hold a half, three tenths and a fifth of the rate. A caller that books again only
+    /// when its cell begins may find the next cells taken, so half of that is guaranteed: a
+    /// quarter, 15 % and a tenth.
     #[must_use]
     pub fn lane_periods(self) -> f64 {
         match self {
@@ -61,20 +64,20 @@ impl Urgency {
     }
 }
 
-/// Calls that all processes of an app key may make together.
+/// Limits for all calls that the processes of an app key make together.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Caps {
     /// Steady rate, calls per second.
     pub per_second: f64,
-    /// Calls in any minute, where capped.
+    /// Calls in any minute, if capped.
     pub per_minute: Option<u32>,
-    /// Calls in a day, midnight to midnight in Seoul, where capped.
+    /// Calls in a day, midnight to midnight in Seoul, if capped.
     pub per_day: Option<u32>,
-    /// A cell that nobody booked may still be booked for so long after its start.
+    /// How long after its start a free cell may still be booked.
     pub late: Duration,
 }
 
-/// A cap that is spent.
+/// A cap that is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cap {
     /// [`Caps::per_minute`]
@@ -83,31 +86,31 @@ pub enum Cap {
     Day,
 }
 
-/// What a request for a call came to.
+/// Result of a booking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Booking {
     /// A cell was booked.
     Cell {
-        /// Until its start.
+        /// Time until its start.
         wait: Duration,
-        /// Since its start, if it has begun.
+        /// Time since its start, if it has begun.
         late: Duration,
-        /// Calls that fit into it: one, but for rates that no timer can follow.
+        /// Calls that fit into it: one, unless the rate is too high for timers.
         calls: u32,
         /// Its length.
         length: Duration,
     },
-    /// A cap is spent; nothing was booked.
+    /// A cap is used up; nothing was booked.
     Spent {
-        /// Which.
+        /// The cap.
         cap: Cap,
-        /// When it is of use to ask again.
+        /// How long to wait before asking again.
         again: Duration,
     },
 }
 
 impl Booking {
-    /// The same with no more than `most` calls in its cell.
+    /// Returns the same booking with at most `most` calls in its cell.
     #[must_use]
     pub fn of_at_most(self, most: u32) -> Self {
         match self {
@@ -127,26 +130,27 @@ impl Booking {
     }
 }
 
-/// What a process knows of the calls of all, as it heard last of the shared budget, so that a budget
-/// that forgot them, or was away while they were made, can be told.
+/// Calls of all processes, as one process last heard from the shared budget.
+///
+/// With it, a budget that lost its count, or was unreachable while calls were made, is corrected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CallsMade {
     /// The day in Seoul, counted from 1970-01-01.
     pub day: i64,
     /// Calls of that day.
     pub today: u32,
-    /// When that was, microseconds since 1970 by the budget's clock.
+    /// When this was heard, microseconds since 1970 by the budget's clock.
     pub heard_at: i64,
-    /// Calls of the minute before, where they are capped.
+    /// Calls of the minute before, if they are capped.
     pub last_minute: u32,
-    /// Calls since then that the budget was not there to count.
+    /// Calls since then that were made without the budget.
     pub uncounted: u32,
 }
 
-/// What a shared budget tells of the calls of its key.
+/// What a shared budget reports about the calls of its key.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CallsSeen {
-    /// Share of the set rate in force, 0 to 1: below 1 since the broker refused calls.
+    /// Share of the set rate in force, 0 to 1. It drops below 1 when the broker refuses calls.
     pub share: f64,
     /// Calls of the last whole second.
     pub last_second: u32,
@@ -156,30 +160,32 @@ pub struct CallsSeen {
     pub today: u32,
 }
 
-/// Cells shorter than this are put together: timers wake once a millisecond at best.
+/// Shorter cells are merged, because timers fire at most once per millisecond. Seconds.
 const SHORTEST_CELL: f64 = 0.002;
 
-/// A refusal cuts the rate to this share of what it was,
+/// A refusal cuts the rate to this share of its value.
 const CUT: f64 = 0.7;
-/// to this share of the setting at least,
+/// Lowest share of the setting that cuts can lead to.
 const LOWEST: f64 = 0.1;
-/// and once in this time: calls in flight are refused together. Microseconds.
+/// Minimum time between two cuts: calls in flight are refused together. Microseconds.
 const ONE_CUT_IN: i64 = 1_000_000;
-/// The rate climbs from nothing to the setting in this time. Microseconds.
+/// Time in which the rate climbs from zero to the setting. Microseconds.
 const CLIMB: f64 = 50_000_000.0;
 
-/// Where it is not known what was called before, the first cell begins when the second before is
-/// over, and when those who booked then have had their cells; in periods, and at most so many
+/// Delay of the first cell if earlier calls are unknown, in periods, and its maximum in
 /// microseconds.
+///
+/// It is at least a second, so that the previous second is over, and long enough for cells that
+/// other processes have booked.
 const SETTLES: i64 = 5;
 const SETTLES_WITHIN: i64 = 6_000_000;
 
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
-/// Seoul is this far ahead of UTC, without summer time. Microseconds.
+/// Offset of Seoul from UTC; there is no daylight saving time. Microseconds.
 const SEOUL: i64 = 9 * 3_600 * SECOND;
 
-/// What a share of the set rate has climbed to after so long without another refusal.
+/// Returns what `share` of the set rate climbs to after this time without a refusal.
 #[must_use]
 pub fn share_after(share: f64, since: std::time::Duration) -> f64 {
     climbed(share, since.as_secs_f64() * 1e6)
@@ -190,7 +196,7 @@ fn climbed(share: f64, microseconds: f64) -> f64 {
 }
 
 impl Caps {
-    /// Calls in a cell.
+    /// Returns the number of calls in a cell.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
@@ -202,7 +208,7 @@ impl Caps {
     }
 }
 
-/// The cells that are booked. Times are microseconds since 1970, UTC.
+/// The booked cells. Times are microseconds since 1970, UTC.
 #[derive(Debug, Clone)]
 pub struct Cells {
     /// Starts of the booked cells, ascending.
@@ -212,21 +218,21 @@ pub struct Cells {
     /// Share of the set rate that was in force at `share_at`.
     share: f64,
     share_at: i64,
-    /// Calls of the last minute by second.
+    /// Calls of the last minute, by second.
     seconds: Vec<(i64, u32)>,
-    /// It knows of all calls since then,
+    /// All calls since this time are counted here.
     born: i64,
-    /// and of so many in the minute before a second.
+    /// Calls in the minute before a second that were counted elsewhere: the second, the calls.
     before: (i64, u32),
-    /// How far the clock of the day is ahead of the cells' clock, microseconds.
+    /// How far the clock for days is ahead of the clock for cells, microseconds.
     day_ahead: i64,
-    /// The day in Seoul, and its calls that are counted here,
+    /// The day in Seoul, and the calls of that day that are counted here.
     day: (i64, u32),
-    /// after so many that were made before.
+    /// Calls of that day that were counted elsewhere.
     day_before: u32,
-    /// No cell begins before; `None` until the first booking says when that is.
+    /// No cell begins before this time; `None` until the first booking sets it.
     opens_at: Option<i64>,
-    /// The last booking was asked for then.
+    /// Time of the last booking.
     asked_at: i64,
 }
 
@@ -250,7 +256,8 @@ impl Default for Cells {
 }
 
 impl Cells {
-    /// The cells of a store that forgot: others may have called a moment ago, and hold bookings.
+    /// Returns the cells of a store that lost its data: other processes may have called a moment
+    /// ago, and may hold bookings.
     #[must_use]
     pub fn forgotten() -> Self {
         Self {
@@ -283,7 +290,7 @@ impl Cells {
         let mut want = at;
         let lane = self.lanes.get(urgency.index()).copied().unwrap_or(now);
         if on_lane {
-            // In step with the cells that are booked, so that no gap is too short to be used.
+            // Aligned with the booked cells, so that no gap is too short to be used.
             let step = self.booked.iter().rev().find(|start| **start <= reach);
             let step = step.copied().unwrap_or(from);
             want = reach.max(lane);
@@ -320,7 +327,7 @@ impl Cells {
         }
         self.day.1 = self.day.1.saturating_add(calls);
         if on_lane && let Some(lane) = self.lanes.get_mut(urgency.index()) {
-            // From where it should have been: what is taken by others must not add up.
+            // Counted from the wanted time, so that delays by other bookings do not add up.
             *lane = want + (period as f64 * urgency.lane_periods()) as i64;
         }
         let place = self.booked.partition_point(|start| *start < at);
@@ -333,7 +340,7 @@ impl Cells {
         }
     }
 
-    /// Takes over what is known elsewhere.
+    /// Merges calls that are known elsewhere.
     pub fn tell(&mut self, caps: &Caps, known: CallsMade, now: i64) {
         self.meet(now);
         if self.opens_at.is_none() {
@@ -355,18 +362,18 @@ impl Cells {
             self.before = (known.heard_at.div_euclid(SECOND), known.last_minute);
         }
         if known.uncounted > 0 {
-            // When in the last minute they were made is not known; longer ago they do not matter.
+            // Their time is not known, so they count as made now; only the last minute matters.
             self.seconds.push((now_second, known.uncounted.min(most)));
         }
     }
 
-    /// As [`Cells::tell`], where others may have called until now.
+    /// Same as [`Cells::tell`], for calls that other processes may have made until now.
     pub fn follow(&mut self, caps: &Caps, known: CallsMade, now: i64) {
         self.born = now;
         self.tell(caps, known, now);
     }
 
-    /// What is known at `now`.
+    /// Returns the calls known at `now`.
     pub fn made(&mut self, now: i64) -> CallsMade {
         let (day, today) = self.day_at(now);
         CallsMade {
@@ -378,7 +385,7 @@ impl Cells {
         }
     }
 
-    /// The clock of the day is ahead of the one that cells are booked by.
+    /// Sets how far the clock for days is ahead of the clock for cells.
     pub fn set_day_ahead(&mut self, micros: i64) {
         self.day_ahead = micros;
     }
@@ -389,7 +396,7 @@ impl Cells {
         counted.map(|(_, calls)| calls).sum()
     }
 
-    /// The day in Seoul at `now`, counted from 1970-01-01, and the calls of that day.
+    /// Returns the day in Seoul at `now`, counted from 1970-01-01, and the calls of that day.
     fn day_at(&mut self, now: i64) -> (i64, u32) {
         let day = (now + self.day_ahead + SEOUL).div_euclid(DAY);
         if self.day.0 != day {
@@ -399,10 +406,10 @@ impl Cells {
         (day, self.day_before.saturating_add(self.day.1))
     }
 
-    /// Takes note of the time; a clock that was set back makes it forget.
+    /// Notes the time. If the clock was set back, bookings are dropped and counts are kept.
     fn meet(&mut self, now: i64) {
         if now < self.asked_at.saturating_sub(SECOND) {
-            // What is booked by the clock of before would not pass for as long as that.
+            // Bookings by the old clock would block all cells until it catches up.
             let asked_second = self.asked_at.div_euclid(SECOND);
             *self = Self {
                 share: self.share(self.asked_at),
@@ -418,7 +425,7 @@ impl Cells {
         self.share_at = self.share_at.min(now);
     }
 
-    /// The broker refused a call: cuts the rate at once. Returns the share of the setting.
+    /// Cuts the rate after the broker refused a call. Returns the share of the setting.
     pub fn refused(&mut self, now: i64) -> f64 {
         self.meet(now);
         let share = self.share(now);
@@ -429,7 +436,7 @@ impl Cells {
         self.share(now)
     }
 
-    /// Share of the set rate in force at `now`, 0 to 1.
+    /// Returns the share of the set rate in force at `now`, 0 to 1.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
@@ -439,7 +446,7 @@ impl Cells {
         climbed(self.share, (now - self.share_at).max(0) as f64)
     }
 
-    /// The first start at or after `from` that is one period from every booked cell.
+    /// Returns the first start at or after `from` that is one period from every booked cell.
     fn first_gap(&self, from: i64, period: i64) -> i64 {
         let mut at = from;
         for start in &self.booked {

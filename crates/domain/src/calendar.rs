@@ -1,4 +1,4 @@
-//! When the exchange trades: days, phases, and the words for why not.
+//! Trading days and phases of the exchange, and reasons why it is closed.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -11,27 +11,28 @@ use super::{Closed, KrxTime, Moment, Phase, Seoul, Span, Venue};
 
 /// Every weekday since 2010 that is not an ordinary session.
 const DAYS: &str = include_str!("calendar_days.csv");
-/// The phases of a trading day and since when they hold.
+/// The phases of a trading day, and the dates from and to which they apply.
 const HOURS: &str = include_str!("calendar_hours.csv");
 
-/// The days that the shipped table speaks of.
+/// The days that the shipped table covers.
 const COVERED_FROM: NaiveDate = NaiveDate::from_ymd_opt(2010, 1, 1).expect("a day");
 const COVERED_THROUGH: NaiveDate = NaiveDate::from_ymd_opt(2027, 12, 31).expect("a day");
 
-/// How long before the end of the table a warning is due.
+/// How long before the end of the table a warning is given.
 const WARN_BEFORE: Days = Days::new(60);
 
-/// No closure of the exchange is longer; a search that finds no session in so many days stops.
+/// Upper bound for closures of the exchange, in days: a search for a session stops there.
 const LONGEST_CLOSURE: usize = 60;
 
-/// What an override file must name.
+/// Columns that an override file must have.
 const COLUMNS: [&str; 5] = ["date", "kind", "open", "close", "note"];
 
-/// A day of another year is a slip of the pen.
+/// Plausible years; others are typing errors.
 const YEARS: RangeInclusive<i32> = 1956..=2999;
 
-/// The close is final this long after the session's end: the closing cross may come up to half
-/// a minute late.
+/// Time from the session's end until the close is final.
+///
+/// The closing cross may come up to half a minute late.
 const CLOSE_SETTLES: TimeDelta = TimeDelta::seconds(60);
 
 static SHIPPED: LazyLock<Calendar> = LazyLock::new(|| {
@@ -80,7 +81,9 @@ struct HoursRow {
     end: NaiveTime,
 }
 
-/// Trading days and hours of the Korean exchange. Pure: every question names its instant.
+/// Trading days and hours of the Korean exchange.
+///
+/// It reads no clock: every query takes an instant or a date.
 #[derive(Debug, Clone)]
 pub struct Calendar {
     days: BTreeMap<NaiveDate, Day>,
@@ -89,7 +92,7 @@ pub struct Calendar {
 }
 
 impl Calendar {
-    /// The calendar that ships inside the program.
+    /// Returns the calendar that is compiled into the program.
     #[must_use]
     pub fn shipped() -> Self {
         SHIPPED.clone()
@@ -106,14 +109,15 @@ impl Calendar {
         Ok(calendar)
     }
 
-    /// Lays the rows of an override file over the calendar.
+    /// Applies the rows of an override file.
     ///
     /// Columns `date,kind,open,close,note`; kind is `closed`, `hours` (with times `HH:MM`),
     /// `ordinary` (a session after all) or `covered` (the table is complete through this day).
     ///
     /// # Errors
     ///
-    /// A row that cannot be read, named by its line; the calendar is then unchanged.
+    /// Returns an error with the line of the first row that is not valid. The calendar is then
+    /// unchanged.
     pub fn override_with(&mut self, csv: &str) -> Result<(), CalendarError> {
         let mut changed = self.clone();
         for (line, row) in rows::<DayRow>(csv, &COLUMNS)? {
@@ -125,7 +129,7 @@ impl Calendar {
         Ok(())
     }
 
-    /// Lays one row over the calendar.
+    /// Applies one row.
     fn lay(&mut self, row: DayRow) -> Result<(), String> {
         let date = row.date;
         if !YEARS.contains(&date.year()) {
@@ -141,7 +145,9 @@ impl Calendar {
             "hours" => {
                 let (open, close) = (time(&row.open)?, time(&row.close)?);
                 if open >= close {
-                    return Err(format!("opens at {open}, not before {close}"));
+                    return Err(format!(
+                        "the opening at {open} is not before the close at {close}"
+                    ));
                 }
                 Day::Hours { open, close }
             }
@@ -151,7 +157,7 @@ impl Calendar {
             }
             kind => {
                 return Err(format!(
-                    "kind '{kind}' is none of closed, hours, ordinary, covered"
+                    "kind '{kind}' is not one of closed, hours, ordinary, covered"
                 ));
             }
         };
@@ -169,8 +175,9 @@ impl Calendar {
         Ok(())
     }
 
-    /// Corrects whether the exchange trades on `date`, and says whether that changed anything. A
-    /// day that trades keeps its hours.
+    /// Sets whether the exchange trades on `date`. Returns whether that changed anything.
+    ///
+    /// A trading day keeps its hours.
     pub fn correct(&mut self, date: NaiveDate, is_open: bool) -> bool {
         if self.is_trading_day(date) == is_open {
             return false;
@@ -179,41 +186,42 @@ impl Calendar {
             Day::Ordinary
         } else {
             Day::Closed {
-                note: "said by the broker".to_owned(),
+                note: "reported by the broker".to_owned(),
             }
         };
         self.days.insert(date, day);
         true
     }
 
-    /// The last day that the table speaks of.
+    /// Returns the last day that the table covers.
     #[must_use]
     pub fn covered_through(&self) -> NaiveDate {
         self.covered_through
     }
 
-    /// The warning that is due on `today`: the table ends within 60 days, or has ended.
+    /// Returns the warning due on `today`, if the table has ended or ends within 60 days.
     #[must_use]
     pub fn cover_warning(&self, today: NaiveDate) -> Option<String> {
         let through = self.covered_through;
         let from = through.checked_sub_days(WARN_BEFORE)?;
         (today >= from).then(|| {
             format!(
-                "the trading calendar is covered through {through} only: install a newer sise, \
+                "the trading calendar ends on {through}: install a newer sise, \
                  or add the days after it to the calendar override file with a row \
                  '<last day>,covered,,,'"
             )
         })
     }
 
-    /// Whether the exchange trades on `date`.
+    /// Returns whether the exchange trades on `date`.
     #[must_use]
     pub fn is_trading_day(&self, date: NaiveDate) -> bool {
         self.closed_on(date).is_none()
     }
 
-    /// The regular session of `date`, closing auction included: its first instant and the first
-    /// instant after it.
+    /// Returns the regular session of `date`: its start, and its end (exclusive).
+    ///
+    /// The closing auction is part of it.
     #[must_use]
     pub fn session(&self, date: NaiveDate) -> Option<(KrxTime, KrxTime)> {
         let spans = self.phases(Venue::Krx, date);
@@ -221,7 +229,7 @@ impl Calendar {
         Some((of(Phase::Regular)?.start, of(Phase::ClosingAuction)?.end))
     }
 
-    /// The phases of `date` on a venue, in order; none on a day without trading.
+    /// Returns the phases of `date` on a venue in order; empty on a day without trading.
     #[must_use]
     pub fn phases(&self, venue: Venue, date: NaiveDate) -> Vec<Span> {
         if !self.is_trading_day(date) {
@@ -244,9 +252,9 @@ impl Calendar {
                     Phase::OpeningAuction => (late_open, late_open),
                     Phase::Regular | Phase::Main => (late_open, late_close),
                     Phase::ClosingAuction | Phase::PostClosePrice => (late_close, late_close),
-                    // The evening ends at its hour, however late the day began.
+                    // The evening ends at its usual hour, even after a late opening.
                     Phase::SinglePrice | Phase::AfterMarket => (late_close, TimeDelta::zero()),
-                    // There is no early market on a day that begins late.
+                    // There is no pre-market on a day with a late opening.
                     Phase::PreMarket if !late_open.is_zero() => return None,
                     Phase::PreMarket | Phase::Closed => (TimeDelta::zero(), TimeDelta::zero()),
                 };
@@ -261,7 +269,7 @@ impl Calendar {
         spans
     }
 
-    /// Everything the calendar has to say of one instant.
+    /// Returns all that the calendar knows about one instant.
     #[must_use]
     pub fn moment(&self, at: KrxTime) -> Moment {
         let at = at.with_timezone(&Seoul);
@@ -284,7 +292,7 @@ impl Calendar {
         }
     }
 
-    /// The phase on a venue at an instant.
+    /// Returns the phase on a venue at an instant.
     #[must_use]
     pub fn phase(&self, venue: Venue, at: KrxTime) -> Phase {
         self.phases(venue, at.date_naive())
@@ -293,7 +301,7 @@ impl Calendar {
             .map_or(Phase::Closed, |span| span.phase)
     }
 
-    /// The start of the first regular session after `at`.
+    /// Returns the start of the first regular session after `at`.
     #[must_use]
     pub fn next_open(&self, at: KrxTime) -> Option<KrxTime> {
         at.date_naive()
@@ -304,7 +312,7 @@ impl Calendar {
             .find(|open| *open > at)
     }
 
-    /// The last regular session that is over at `at`.
+    /// Returns the last regular session that has ended by `at`.
     #[must_use]
     pub fn last_session(&self, at: KrxTime) -> Option<(KrxTime, KrxTime)> {
         let days = std::iter::successors(Some(at.date_naive()), NaiveDate::pred_opt);
@@ -313,15 +321,17 @@ impl Calendar {
             .find(|(_, close)| *close <= at)
     }
 
-    /// Whether a price that was taken at `at` is the official close of that day.
+    /// Returns whether a price taken at `at` is the official close of that day.
     #[must_use]
     pub fn is_close(&self, at: KrxTime) -> bool {
         let window = self.close_window(at.date_naive());
         window.is_some_and(|(from, until)| from <= at && at < until)
     }
 
-    /// The window of `date` in which a price is the official close: from a minute after the
-    /// session's end until prices may move again in the evening (contract chapter 7).
+    /// Returns the window of `date` in which a price is the official close.
+    ///
+    /// It lasts from a minute after the session's end until prices may move again in the evening
+    /// (contract chapter 7).
     #[must_use]
     pub fn close_window(&self, date: NaiveDate) -> Option<(KrxTime, KrxTime)> {
         let (_, close) = self.session(date)?;
@@ -343,7 +353,7 @@ impl Calendar {
         }
     }
 
-    /// How much later than usual a day begins and ends.
+    /// Returns how much later than usual a day begins and ends.
     fn shifts(&self, date: NaiveDate) -> (TimeDelta, TimeDelta) {
         let Some(Day::Hours { open, close }) = self.days.get(&date) else {
             return (TimeDelta::zero(), TimeDelta::zero());
@@ -367,13 +377,13 @@ fn at(date: NaiveDate, time: NaiveTime) -> Option<KrxTime> {
     Seoul.from_local_datetime(&date.and_time(time)).earliest()
 }
 
-/// The rows of a table that must have `columns`, each with its line.
+/// Returns the rows of a table that must have `columns`, each with its line.
 fn rows<T: serde::de::DeserializeOwned>(
     text: &str,
     columns: &[&str],
 ) -> Result<Vec<(u64, T)>, CalendarError> {
-    // To the parser a comment ends with a line feed and nothing else: without one it would swallow
-    // the rows after it, and at the very end be taken for a row.
+    // To the parser, a comment ends only with a line feed. Without one it would swallow the rows
+    // after it, and at the very end it would be taken for a row.
     let text = text.replace("\r\n", "\n").replace('\r', "\n") + "\n";
     let text = text.as_str();
     let mut reader = csv::ReaderBuilder::new()
@@ -382,7 +392,7 @@ fn rows<T: serde::de::DeserializeOwned>(
         .from_reader(text.as_bytes());
     let headers = reader.headers().cloned().unwrap_or_default();
     let is_there = |column: &&str| headers.iter().any(|header| header == *column);
-    // A table without its header would lose its first row, and that may be the only one.
+    // Without its header, a table would lose its first row, which may be the only one.
     let is_blank = headers.iter().all(str::is_empty);
     if !is_blank && !columns.iter().all(is_there) {
         return Err(CalendarError {
@@ -408,8 +418,9 @@ fn rows<T: serde::de::DeserializeOwned>(
         .collect()
 }
 
-/// The line of a record. The position that the parser tells is before the blank lines and comments
-/// that stand in front of it.
+/// Returns the line of a record.
+///
+/// The position from the parser is before any blank lines and comments that precede the record.
 fn line_at(text: &str, position: Option<&csv::Position>) -> u64 {
     let start = position.map_or(0, csv::Position::byte);
     let mut end = 0;

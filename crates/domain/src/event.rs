@@ -1,4 +1,4 @@
-//! What happened: the entries of the journal.
+//! Events of the event log.
 
 use chrono::{NaiveDate, NaiveDateTime};
 use serde::{Deserialize, Serialize};
@@ -6,29 +6,30 @@ use serde::{Deserialize, Serialize};
 use super::quote::{optional_zoned_millis, zoned_millis};
 use super::{Alert, KrxTime, Reason, Symbol};
 
-/// Something that is worth an entry.
+/// An event that is worth an entry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
-    /// A pass over the list was made.
+    /// A sweep was made.
     Sweep(Swept),
-    /// A run was due and was not made.
+    /// A run was due but not made.
     Skip(Skipped),
-    /// In an open session too few codes had a live price.
+    /// Too few codes had a live price in an open session.
     Gap(Gap),
     /// The lead changed hands.
     Lead(LeadChange),
     /// The access token changed.
     Token(TokenChange),
-    /// The broker bans app key and secret together: nothing is asked with them.
+    /// The broker bans a pair of app key and secret: no calls are made with it.
     Ban {
         /// Digest of the app key.
         key: String,
-        /// Digest of key and secret, which a ban belongs to: the key with another secret is none.
+        /// Digest of key and secret. The ban applies to the pair; the key may be used with another
+        /// secret.
         credentials: String,
-        /// What for.
+        /// Reason of the ban.
         why: String,
-        /// Until when.
+        /// End of the ban.
         #[serde(with = "zoned_millis")]
         until: KrxTime,
     },
@@ -39,26 +40,26 @@ pub enum Event {
         /// Digest of key and secret.
         credentials: String,
     },
-    /// The clocks did not go on together.
+    /// The clocks came apart.
     Clock {
-        /// In which way.
+        /// How they came apart.
         jump: ClockJump,
         /// By how much, milliseconds.
         by_ms: u64,
     },
-    /// A rule asked to be told of this.
+    /// A rule raised an alert.
     Alert {
-        /// What was told.
+        /// The alert.
         alert: Box<Alert>,
     },
-    /// Events that found no room; they are counted and lost.
+    /// Events that were dropped for lack of space.
     Lost {
-        /// How many.
+        /// Number of dropped events.
         count: u64,
     },
 }
 
-/// A pass over the list.
+/// Summary of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Swept {
     /// When it began.
@@ -66,10 +67,10 @@ pub struct Swept {
     pub started_at: KrxTime,
     /// From the first call to the last write, milliseconds.
     pub elapsed_ms: u64,
-    /// Whether it was asked for some codes only, and so says nothing of the list.
+    /// Whether it covered only some codes, so that it says nothing about the whole list.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
-    /// Codes of the pass.
+    /// Codes of the sweep.
     pub universe: usize,
     /// Codes whose price was written.
     pub written: usize,
@@ -77,13 +78,13 @@ pub struct Swept {
     pub coverage: f64,
     /// Calls sent, repeats included.
     pub calls: u64,
-    /// Calls refused as over the rate limit.
+    /// Calls refused for exceeding the rate limit.
     pub refused_calls: u64,
     /// Calls that repeated another.
     pub retries: u64,
-    /// Whether it was stopped.
+    /// Whether it was stopped before its end.
     pub stopped: bool,
-    /// The day whose close it took, where it did.
+    /// The day whose close it took, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub close_of: Option<NaiveDate>,
     /// The codes without a new price, by reason.
@@ -91,16 +92,16 @@ pub struct Swept {
     pub missing: Vec<MissingCodes>,
 }
 
-/// The codes that a pass left without a new price for one reason.
+/// The codes that a sweep left without a new price for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingCodes {
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// How many.
+    /// Number of codes.
     pub count: usize,
-    /// The first of them.
+    /// The first of the codes.
     pub codes: Vec<Symbol>,
-    /// What exactly happened to the first.
+    /// What exactly happened to the first code.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
 }
@@ -108,9 +109,9 @@ pub struct MissingCodes {
 /// A run that was not made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
-    /// One word, as in metrics.
+    /// Label as in metrics, one word.
     pub reason: String,
-    /// The reason in words.
+    /// The reason as text.
     pub why: String,
     /// When the next run was due.
     #[serde(
@@ -122,7 +123,7 @@ pub struct Skipped {
 }
 
 impl Event {
-    /// The sweep of the whole list that it tells of.
+    /// Returns the sweep of the whole list, if the event is one.
     #[must_use]
     pub fn whole_sweep(&self) -> Option<&Swept> {
         match self {
@@ -133,11 +134,11 @@ impl Event {
 }
 
 impl Skipped {
-    /// Reason of the runs that a process leaves to the leader.
+    /// Reason of runs that a process leaves to the leader.
     pub const NOT_LEADER: &'static str = "not_leader";
 }
 
-/// Minutes of an open session in which fewer codes than wanted had a live price.
+/// Minutes of an open session in which fewer codes than required had a live price.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
     /// First minute.
@@ -146,20 +147,20 @@ pub struct Gap {
     /// First minute after it.
     #[serde(with = "zoned_millis")]
     pub until: KrxTime,
-    /// The lowest share of the list with a live price, 0 to 1; absent where nobody led who would
-    /// have counted.
+    /// The lowest share of the list with a live price, 0 to 1; absent if no process led and
+    /// counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lowest: Option<f64>,
 }
 
-/// A change of the lead, told by the process that it happened to.
+/// A change of the lead, reported by the process it happened to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeadChange {
     /// What happened.
     pub change: Leading,
     /// The number of the lead.
     pub lead: u64,
-    /// Who led before, where that is known.
+    /// The previous leader, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
 }
@@ -172,7 +173,7 @@ pub enum Leading {
     Taken,
     /// The process could not renew it, or another one took it.
     Lost,
-    /// The process stopped in order and gave it back.
+    /// The process shut down cleanly and gave it back.
     GivenBack,
 }
 
@@ -182,15 +183,15 @@ pub enum Leading {
 pub enum TokenChange {
     /// The broker issued one.
     Issued {
-        /// When it ends, Seoul.
+        /// When it expires, Seoul time.
         expires_at: NaiveDateTime,
     },
-    /// The broker gave none.
+    /// The broker did not issue one.
     Refused {
-        /// What it said.
+        /// The broker's message.
         said: String,
     },
-    /// The broker called the one in use dead.
+    /// The broker reported the token in use as invalid.
     Dead,
 }
 
@@ -202,15 +203,15 @@ pub enum ClockJump {
     Ahead,
     /// The time of day jumped back: the host's clock was set.
     Back,
-    /// Both went on while this process did not run.
+    /// Both clocks went on while this process did not run.
     Paused,
 }
 
 impl ClockJump {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::Ahead, Self::Back, Self::Paused];
 
-    /// One word, for metrics.
+    /// Returns the label for metrics, in one word.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
@@ -221,21 +222,22 @@ impl ClockJump {
     }
 }
 
-/// One entry of the journal.
+/// An entry of the event log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// When it happened; where the same happened again, the first time.
+    /// When it happened; for repeated events, the first time.
     #[serde(with = "zoned_millis")]
     pub at: KrxTime,
-    /// When it happened last.
+    /// When it last happened.
     #[serde(with = "zoned_millis")]
     pub last_at: KrxTime,
-    /// How often it happened.
+    /// Number of times it happened.
     pub times: u64,
-    /// The process that it happened to, as it calls itself.
+    /// Name of the process that it happened to.
     pub process: String,
-    /// The number of the entry among those of its process. An entry that comes twice is the same
-    /// entry, written once more with a higher count.
+    /// Number of the entry among those of its process.
+    ///
+    /// A second entry with the same number is a newer version of the first, with a higher count.
     pub number: u64,
     /// What happened.
     #[serde(flatten)]
@@ -243,7 +245,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry of something that happened once.
+    /// Creates an entry for an event that happened once.
     #[must_use]
     pub fn new(process: String, number: u64, at: KrxTime, event: Event) -> Self {
         Self {
@@ -256,8 +258,8 @@ impl Entry {
         }
     }
 
-    /// Takes in what happened at `at` where it is the same again: a run skipped for the same
-    /// reason, the next minute of a gap. Returns whether it did.
+    /// Merges an event at `at` if it continues the entry: a run skipped for the same reason, or the
+    /// next minute of a gap. Returns whether it did.
     pub fn absorb(&mut self, at: KrxTime, event: &Event) -> bool {
         match (&mut self.event, event) {
             (Event::Skip(held), Event::Skip(next))
@@ -281,13 +283,13 @@ impl Entry {
         true
     }
 
-    /// Whether more of the same can come.
+    /// Returns whether further events may be merged into it.
     #[must_use]
     pub fn may_grow(&self) -> bool {
         matches!(self.event, Event::Skip(_) | Event::Gap(_))
     }
 
-    /// Whether, after `event`, nothing more can come to this entry.
+    /// Returns whether the entry is complete once `event` has happened.
     #[must_use]
     pub fn ends_with(&self, event: &Event) -> bool {
         match self.event {

@@ -1,17 +1,19 @@
-//! Korean names as they are compared and typed: without spaces and case, composed, by whole syllables
-//! or by initial consonants.
+//! Normalization and search of Korean names.
+//!
+//! Names are compared without spaces and case, in composed form, and match by whole syllables or by
+//! initial consonants.
 
 const INITIALS: [char; 19] = [
     'ㄱ', 'ㄲ', 'ㄴ', 'ㄷ', 'ㄸ', 'ㄹ', 'ㅁ', 'ㅂ', 'ㅃ', 'ㅅ', 'ㅆ', 'ㅇ', 'ㅈ', 'ㅉ', 'ㅊ', 'ㅋ',
     'ㅌ', 'ㅍ', 'ㅎ',
 ];
 
-/// The first syllable, and how many of them share an initial, and an initial and a vowel.
+/// The first syllable, and the number of syllables per initial, and per initial and vowel.
 const FIRST: u32 = 0xac00;
 const OF_AN_INITIAL: u32 = 588;
 const OF_A_VOWEL: u32 = 28;
 
-/// Consonants that an input method joins although two were meant.
+/// Pairs of consonants that an input method joins although they were typed separately.
 const JOINED: [(char, [char; 2]); 11] = [
     ('ㄳ', ['ㄱ', 'ㅅ']),
     ('ㄵ', ['ㄴ', 'ㅈ']),
@@ -26,7 +28,9 @@ const JOINED: [(char, [char; 2]); 11] = [
     ('ㅄ', ['ㅂ', 'ㅅ']),
 ];
 
-/// A text as it is compared: composed, in lower case, full-width letters as usual ones, without spaces.
+/// Normalizes a text for comparison.
+///
+/// The result is composed, in lower case and without spaces; full-width letters become ASCII.
 pub(super) fn plain(text: &str) -> Vec<char> {
     let mut plain: Vec<char> = Vec::new();
     for letter in text.chars().filter(|letter| !letter.is_whitespace()) {
@@ -44,7 +48,7 @@ pub(super) fn plain(text: &str) -> Vec<char> {
     plain
 }
 
-/// The syllable of what file systems and some keyboards write in parts (NFD).
+/// Composes a syllable from its parts, as written by file systems and some keyboards (NFD).
 fn compose(left: char, right: char) -> Option<char> {
     let (left, right) = (u32::from(left), u32::from(right));
     let syllable = match (left, right) {
@@ -59,13 +63,13 @@ fn compose(left: char, right: char) -> Option<char> {
     char::from_u32(syllable)
 }
 
-/// The initial consonant of a syllable.
+/// Returns the initial consonant of a syllable.
 fn initial(letter: char) -> Option<char> {
     let place = u32::from(letter).checked_sub(FIRST)? / OF_AN_INITIAL;
     INITIALS.get(usize::try_from(place).ok()?).copied()
 }
 
-/// What was typed, consonants one by one.
+/// Normalizes a search text and splits joined consonants.
 pub(super) fn typed(text: &str) -> Vec<char> {
     let split = |letter: char| match JOINED.iter().find(|(joined, _)| *joined == letter) {
         Some((_, parts)) => parts.to_vec(),
@@ -74,8 +78,10 @@ pub(super) fn typed(text: &str) -> Vec<char> {
     plain(text).into_iter().flat_map(split).collect()
 }
 
-/// Where `typed` begins in a plain name: a letter agrees with the same letter, and an initial
-/// consonant with every syllable that begins with it.
+/// Returns the position of `typed` in a normalized name.
+///
+/// A letter matches the same letter. An initial consonant matches every syllable that begins with
+/// it.
 pub(super) fn place_of(typed: &[char], name: &[char]) -> Option<usize> {
     let agrees =
         |(typed, letter): (&char, &char)| typed == letter || initial(*letter) == Some(*typed);

@@ -1,38 +1,39 @@
-//! Which codes are read most at present.
+//! The codes that are read most at present.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Symbol;
 
-/// After so long without a read half of a code's heat is gone.
+/// Time without a read after which half of a code's heat is gone.
 const HALF_LIFE: Duration = Duration::from_secs(120);
 
-/// Reads a minute that make a code hot.
+/// Reads per minute that make a code hot.
 const HOT: f64 = 1.0;
 
-/// Reads a minute below which a hot code is hot no more. The gap between the two keeps a code from
-/// joining and leaving with every look.
+/// Reads per minute below which a hot code cools off.
+///
+/// The distance to [`HOT`] keeps codes from joining and leaving with every look.
 const COLD: f64 = 0.5;
 
-/// A hot code stays among the hottest until so many times as many others are hotter,
+/// A hot code keeps its place while it is among the hottest `most * HOLD` codes.
 const HOLD: usize = 2;
 
-/// and gives its place to one that is so many times as hot.
+/// A hot code gives its place to a code that is this many times as hot.
 const HOTTER: f64 = 1.5;
 
-/// The hottest codes, from how often each was read in all.
+/// The hottest codes, computed from the total number of reads of each code.
 #[derive(Debug, Clone)]
 pub struct Heat {
     most: usize,
-    /// Reads a minute, the recent ones counting more.
+    /// Reads per minute; recent reads count more.
     warmth: BTreeMap<Symbol, f64>,
     totals: Option<BTreeMap<Symbol, u64>>,
     hot: BTreeSet<Symbol>,
 }
 
 impl Heat {
-    /// Finds the `most` hottest codes.
+    /// Creates a tracker of the `most` hottest codes.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self {
@@ -43,9 +44,10 @@ impl Heat {
         }
     }
 
-    /// Takes in how often each code was read in all, `elapsed` after the last look. The first look
-    /// tells nothing yet: what was read before it may have been read long ago. Codes that are
-    /// `listed` are watched anyway and take no place of another.
+    /// Applies the total reads of each code, `elapsed` after the last look.
+    ///
+    /// The first look only sets the starting point, because earlier reads may be old. Codes in
+    /// `listed` are watched anyway and take no place.
     pub fn look(
         &mut self,
         totals: BTreeMap<Symbol, u64>,
@@ -62,7 +64,7 @@ impl Heat {
             *warmth *= kept;
         }
         for (code, total) in &totals {
-            // Totals that fell began anew: all of it is new.
+            // A total that fell was reset: all of it is new.
             let earlier = before.get(code).copied().filter(|earlier| earlier <= total);
             let reads = total - earlier.unwrap_or(0);
             if reads > 0 {
@@ -91,7 +93,8 @@ impl Heat {
             .take(self.most)
             .map(|(code, _)| *code)
             .collect();
-        // Who is among the hottest joins, and takes the place of the coolest where it is clearly hotter.
+        // The hottest codes join. If all places are taken, they replace the coolest if clearly
+        // hotter.
         for (code, warmth) in order.iter().take(self.most) {
             if *warmth < HOT || hot.contains(code) {
                 continue;
@@ -111,7 +114,7 @@ impl Heat {
         self.hot = hot;
     }
 
-    /// The hottest codes at the last look, in the order of the codes.
+    /// Returns the hottest codes at the last look, ordered by code.
     pub fn hottest(&self) -> impl Iterator<Item = Symbol> + '_ {
         self.hot.iter().copied()
     }
@@ -135,7 +138,7 @@ mod tests {
         format!("{number:06}").parse().unwrap()
     }
 
-    /// Reads each code so often between two looks.
+    /// Readers that read each code a given number of times between two looks.
     struct Readers {
         heat: Heat,
         totals: BTreeMap<Symbol, u64>,
@@ -170,10 +173,10 @@ mod tests {
         let mut readers = Readers::new(2);
         let hot = readers.read_for(30, &[(1, 10), (2, 5), (3, 1)]);
         assert_eq!(hot, [code(1), code(2)]);
-        // Another one is read: it takes the place of the cooler.
+        // Another code is read and takes the place of the cooler one.
         let hot = readers.read_for(60, &[(1, 10), (3, 50)]);
         assert_eq!(hot, [code(1), code(3)]);
-        // Nobody reads any more: 60 a minute fall below the half in seven half-lives.
+        // No reads any more: 60 per minute fall below 0.5 in seven half-lives.
         let hot = readers.read_for(12 * 10, &[]);
         assert_eq!(hot, []);
     }
@@ -202,7 +205,7 @@ mod tests {
         let mut readers = Readers::new(1);
         let first = readers.read_for(60, &[(2, 10)]);
         assert_eq!(first, [code(2)]);
-        // The other comes as near as can be, and passes it now and then.
+        // The other code comes close, and passes it now and then.
         let mut changes = 0;
         let mut last = first;
         for turn in 0..100 {
@@ -235,7 +238,7 @@ mod tests {
         let totals = BTreeMap::from([(code(1), 500), (code(2), 100)]);
         heat.look(totals.clone(), LOOK, &listed);
         assert!(heat.hottest().eq([code(2)]));
-        // Taken off its list it is as hot as it was all along.
+        // Off the list, it is as hot as it has been all along.
         heat.look(totals.clone(), LOOK, &none);
         assert!(heat.hottest().eq([code(1)]));
         heat.look(totals, LOOK, &listed);

@@ -1,4 +1,4 @@
-//! The indices that are kept beside the prices.
+//! Stock indices that are kept beside the prices.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,26 +14,26 @@ use super::{KrxTime, Phase};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Index {
-    /// All stocks of KOSPI.
+    /// All stocks on KOSPI.
     Kospi,
-    /// All stocks of KOSDAQ.
+    /// All stocks on KOSDAQ.
     Kosdaq,
-    /// The two hundred that stand for KOSPI.
+    /// Two hundred stocks that represent KOSPI.
     Kospi200,
 }
 
-/// A text that names no index.
+/// The name of an index that is not supported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is no index that is kept: KOSPI, KOSDAQ and KOSPI200 are")]
+#[error("'{text}' is not a supported index: use KOSPI, KOSDAQ or KOSPI200")]
 pub struct IndexError {
     text: String,
 }
 
 impl Index {
-    /// All of them, in the order in which they are shown.
+    /// All indices, in display order.
     pub const ALL: [Self; 3] = [Self::Kospi, Self::Kosdaq, Self::Kospi200];
 
-    /// Its name in keys and in JSON.
+    /// Returns its name in keys and in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl Index {
         }
     }
 
-    /// What the broker calls it (contract 4.6).
+    /// Returns the broker's code for it (contract 4.6).
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Index {
         }
     }
 
-    /// Its Korean name.
+    /// Returns its Korean name.
     #[must_use]
     pub fn korean_name(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl fmt::Display for Index {
 impl FromStr for Index {
     type Err = IndexError;
 
-    /// Takes the name, in letters of either size.
+    /// Parses the name; case does not matter.
     fn from_str(text: &str) -> Result<Self, IndexError> {
         let named = |index: &Self| index.as_str().eq_ignore_ascii_case(text);
         Self::ALL.into_iter().find(named).ok_or_else(|| IndexError {
@@ -83,18 +83,18 @@ impl FromStr for Index {
     }
 }
 
-/// The level of an index as it stands in the store.
+/// The level of an index as stored.
 ///
-/// Levels are points with two decimals. A value that is not known is absent, never zero; `level` is
-/// always above zero.
+/// Levels are points with two decimals. Unknown values are absent, never zero; `level` is always
+/// above zero.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IndexQuote {
-    /// Which index.
+    /// The index.
     pub index: Index,
     /// Its Korean name.
     #[serde(default, deserialize_with = "readable")]
     pub name: Cow<'static, str>,
-    /// Where it stands, points.
+    /// Current level, points.
     pub level: f64,
     /// Change from the previous close, points, signed.
     #[serde(
@@ -103,21 +103,21 @@ pub struct IndexQuote {
         deserialize_with = "readable"
     )]
     pub change: Option<f64>,
-    /// The same in percent with two decimals, signed.
+    /// Change from the previous close in percent, two decimals, signed.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "readable"
     )]
     pub change_rate: Option<f64>,
-    /// Shares traded today. The broker tells thousands.
+    /// Shares traded today. The broker reports thousands.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "readable"
     )]
     pub volume: Option<i64>,
-    /// Won traded today. The broker tells millions.
+    /// Won traded today. The broker reports millions.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -152,17 +152,16 @@ pub struct IndexQuote {
         deserialize_with = "readable"
     )]
     pub prev_close: Option<f64>,
-    /// When the broker was asked, Seoul, without zone: the call gives no other time.
+    /// When the broker was asked, Seoul time without zone: the call gives no other time.
     #[serde(with = "naive_seconds")]
     pub timestamp: NaiveDateTime,
     /// Phase of the trading day at that time.
     #[serde(default, deserialize_with = "readable")]
     pub session: Phase,
-    /// What gave it: `kis.multi`.
+    /// Source of the level: `kis.multi`.
     #[serde(default, deserialize_with = "readable")]
     pub source: Cow<'static, str>,
-    /// Whether a simulated broker gave it: a made-up level, for trials alone. Written only where it is
-    /// true.
+    /// Whether a simulated broker made it up. Written only if true.
     #[serde(
         default,
         skip_serializing_if = "std::ops::Not::not",
@@ -175,7 +174,7 @@ pub struct IndexQuote {
 }
 
 impl IndexQuote {
-    /// The same with its two times cut to what is stored: what is read back equals what was written.
+    /// Cuts the two times to stored precision, so that the value equals what is read back.
     #[must_use]
     pub fn as_stored(mut self) -> Self {
         self.timestamp = self.timestamp.trunc_subsecs(0);

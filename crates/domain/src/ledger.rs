@@ -1,47 +1,50 @@
-//! What is known of each code between sweeps, and of each minute of a session.
+//! Ledger of sweeps: the state of each code, and of each minute of a session.
 
 use super::{KrxTime, Reason, Status};
 
-/// What the sweeps know of one code. Three things are kept apart: polled and unchanged, halted,
-/// and not polled.
+/// State of one code according to the sweeps.
+///
+/// It tells three cases apart: polled and unchanged, halted, and not polled.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Row {
-    /// The last price that a sweep wrote; absent where none ever did.
+    /// The last price that a sweep wrote; absent if none did.
     pub polled: Option<Polled>,
-    /// Why there is none since; absent where the last sweep brought one, as it nearly always did.
+    /// Why later sweeps brought none; absent if the last sweep brought one, as usual.
     pub missed: Option<Box<Missed>>,
 }
 
 /// The last price that a sweep wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Polled {
-    /// When the broker gave it.
+    /// When the broker reported it.
     pub at: KrxTime,
     /// When that sweep began.
     pub sweep: KrxTime,
     /// The price, won.
     pub price: i64,
-    /// Since when the price is this one, as far as sweeps saw it.
+    /// When sweeps first saw the price at its present value.
     pub unchanged_since: KrxTime,
-    /// Whether it trades.
+    /// Trading status of the stock.
     pub status: Status,
 }
 
-/// Sweeps that brought no new price.
+/// Sweeps that brought no new price, in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missed {
     /// When the first of them began.
     pub since: KrxTime,
     /// When the last of them began.
     pub sweep: KrxTime,
-    /// Why the last one brought none.
+    /// Why the last of them brought none.
     pub reason: Reason,
-    /// What exactly happened.
+    /// What exactly happened in the last of them.
     pub detail: String,
 }
 
 impl Row {
-    /// A sweep that began at `sweep` wrote a price that the broker gave at `at`.
+    /// Records a price that a sweep wrote.
+    ///
+    /// The sweep began at `sweep`, and the broker reported the price at `at`.
     pub fn poll(&mut self, sweep: KrxTime, at: KrxTime, price: i64, status: Status) {
         let before = self.polled.filter(|before| before.price == price);
         self.polled = Some(Polled {
@@ -54,7 +57,7 @@ impl Row {
         self.missed = None;
     }
 
-    /// A sweep that began at `sweep` brought no new price.
+    /// Records that a sweep, which began at `sweep`, brought no new price.
     pub fn miss(&mut self, sweep: KrxTime, reason: Reason, detail: &str) {
         let since = self.missed.as_ref().map_or(sweep, |missed| missed.since);
         self.missed = Some(Box::new(Missed {
@@ -65,15 +68,16 @@ impl Row {
         }));
     }
 
-    /// When the sweep began that asked for the code last.
+    /// Returns when the last sweep that asked for the code began.
     #[must_use]
     pub fn last_sweep(&self) -> Option<KrxTime> {
         let missed = self.missed.as_ref().map(|missed| missed.sweep);
         missed.or_else(|| Some(self.polled.as_ref()?.sweep))
     }
 
-    /// Takes over what an earlier row of the same code knows: since when the price stands, since
-    /// when there is none.
+    /// Merges an earlier row of the same code.
+    ///
+    /// It extends how long the price has been unchanged, and how long there has been none.
     pub fn follow(&mut self, earlier: &Self) {
         if *self == Self::default() {
             self.clone_from(earlier);
@@ -92,20 +96,20 @@ impl Row {
     }
 }
 
-/// Codes of the list that had a live price at the end of a minute.
+/// Number of codes on the list that had a live price at the end of a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Coverage {
     /// Codes with a live price.
     pub live: usize,
-    /// Codes of the list; none where nobody counted.
+    /// Codes on the list; zero if not counted.
     pub codes: usize,
 }
 
 impl Coverage {
-    /// Nobody led who would have counted.
+    /// A minute without a leader, in which nothing was counted.
     pub const NOT_COUNTED: Self = Self { live: 0, codes: 0 };
 
-    /// Share with a live price, 0 to 1; absent where nobody counted.
+    /// Returns the share with a live price, 0 to 1; absent if not counted.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,

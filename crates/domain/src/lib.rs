@@ -1,7 +1,7 @@
-//! The ground: plain values and pure rules of the Korean market.
+//! Plain values and pure rules of the Korean market.
 //!
-//! Imports nothing of sise, reads no clock, does no input or output. Every instant comes in
-//! as an argument, in Seoul's time zone.
+//! This crate imports nothing of sise, reads no clock and does no I/O. Every instant is passed in,
+//! in Seoul's time zone.
 
 mod alert;
 mod ban;
@@ -66,7 +66,7 @@ pub use shipped::{Shipped, ShippedListing};
 pub use symbol::{Symbol, SymbolError};
 pub use tick_size::{price_limits, tick_size};
 
-/// The rules of what is parsed here, for tests and the fuzzer.
+/// Invariants of what is parsed here, for tests and fuzz targets.
 #[cfg(any(test, feature = "testing"))]
 pub mod oracle {
     pub use super::ban::oracle::check as ban;

@@ -1,4 +1,4 @@
-//! What is listed: one instrument, and the list of all of them.
+//! Listed instruments, and the stock list.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PriceRange, Symbol};
 
-/// The two markets whose stocks sise keeps.
+/// The two markets that sise covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Market {
@@ -20,7 +20,7 @@ pub enum Market {
 }
 
 impl Market {
-    /// `KOSPI` or `KOSDAQ`.
+    /// Returns `KOSPI` or `KOSDAQ`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ impl FromStr for Market {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "KOSPI" => Ok(Self::Kospi),
-            // The exchange's own listings name the premium segment of KOSDAQ apart.
+            // Lists of the exchange name the premium segment of KOSDAQ separately.
             "KOSDAQ" | "KOSDAQ GLOBAL" => Ok(Self::Kosdaq),
             _ => Err(format!("market '{text}' is neither KOSPI nor KOSDAQ")),
         }
@@ -49,7 +49,7 @@ impl fmt::Display for Market {
     }
 }
 
-/// The security group of the broker's symbol files (contract 6.3 field 4).
+/// Security group in the broker's symbol files (contract 6.3 field 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Group {
     /// Common and preferred shares.
@@ -61,7 +61,7 @@ pub enum Group {
     /// Infrastructure funds.
     #[serde(rename = "IF")]
     Infrastructure,
-    /// Closed-end funds listed among the shares.
+    /// Closed-end funds listed like shares.
     #[serde(rename = "MF")]
     Fund,
     /// Foreign shares.
@@ -82,7 +82,7 @@ pub enum Group {
 }
 
 impl Group {
-    /// The broker's two letters.
+    /// Returns the broker's two-letter code.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -98,8 +98,10 @@ impl Group {
         }
     }
 
-    /// The group of two letters; `None` for groups that are no stock and no fund (warrants,
-    /// rights, beneficiary certificates).
+    /// Returns the group for a two-letter code.
+    ///
+    /// `None` for groups that are neither stocks nor funds (warrants, rights, beneficiary
+    /// certificates).
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
         [
@@ -125,36 +127,38 @@ pub struct Listing {
     pub code: Symbol,
     /// Korean short name.
     pub name: String,
-    /// Where it is listed.
+    /// Market it is listed on.
     pub market: Market,
-    /// What it is.
+    /// Security group.
     pub group: Group,
-    /// Whether trading was halted when the list was made; absent where the list does not say.
+    /// Whether trading was halted when the list was made; absent if the list does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halted: Option<bool>,
-    /// Listed shares; absent where the list does not say. The broker's symbol files count them in
-    /// thousands, so that theirs are up to 999 short.
+    /// Number of listed shares; absent if the list does not say.
+    ///
+    /// The broker's symbol files count in thousands, so their numbers are up to 999 short.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shares: Option<u64>,
-    /// The exchange's industry sector, of the same name on both markets; absent where the list does
-    /// not say.
+    /// Industry sector of the exchange, named alike on both markets; absent if the list does not
+    /// say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sector: Option<String>,
-    /// First trading day; absent where the list does not say.
+    /// First trading day; absent if the list does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<NaiveDate>,
-    /// Whether it trades for the last time, before it is delisted, without price limits; absent where
-    /// the list does not say.
+    /// Whether it is in its last days of trading before it is delisted, without price limits.
+    ///
+    /// Absent if the list does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_liquidation: Option<bool>,
 }
 
 impl Listing {
-    /// How far its price may go on `day`.
+    /// Returns how far its price may move on `day`.
     #[must_use]
     pub fn price_range(&self, day: NaiveDate) -> PriceRange {
         match (self.group, self.in_liquidation) {
-            // Some move twice as far as what they follow.
+            // Some move twice as far as the index they track.
             (Group::Etf | Group::ForeignEtf | Group::Etn, _) => PriceRange::Unknown,
             (_, Some(true)) => PriceRange::Unlimited,
             _ if self.listed == Some(day) => PriceRange::FirstDay,
@@ -164,13 +168,15 @@ impl Listing {
     }
 }
 
-/// Which groups of a list are kept fresh. All that the exchange lists as stocks always are:
-/// common, preferred and foreign shares, depositary receipts, REITs and listed closed-end funds.
+/// Groups of a list that are kept fresh.
+///
+/// All groups that the exchange lists as stocks always are: common, preferred and foreign shares,
+/// depositary receipts, REITs and listed closed-end funds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Exchange-traded funds too.
+    /// Whether to include exchange-traded funds.
     pub etf: bool,
-    /// Exchange-traded notes too.
+    /// Whether to include exchange-traded notes.
     pub etn: bool,
 }
 
@@ -184,17 +190,17 @@ impl Selection {
     }
 }
 
-/// The stock list: listings by code, each code once, in the order of the list.
+/// The stock list: unique listings by code, in the order of the list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Universe {
-    /// The day the list speaks of, where it says so.
+    /// The day that the list is for, if it says so.
     pub date: Option<NaiveDate>,
     listings: Vec<Listing>,
     places: HashMap<Symbol, usize>,
 }
 
 impl Universe {
-    /// A list of `listings`; of a code that comes twice the first stays.
+    /// Creates a list. If a code comes twice, the first listing is kept.
     #[must_use]
     pub fn new(date: Option<NaiveDate>, listings: impl IntoIterator<Item = Listing>) -> Self {
         let mut universe = Self {
@@ -212,37 +218,37 @@ impl Universe {
         universe
     }
 
-    /// The part of the list that `selection` keeps.
+    /// Returns the part of the list that `selection` keeps.
     #[must_use]
     pub fn select(&self, selection: Selection) -> Self {
         let kept = self.listings.iter().filter(|l| selection.keeps(l.group));
         Self::new(self.date, kept.cloned())
     }
 
-    /// All listings, in the order of the list.
+    /// Returns all listings, in the order of the list.
     #[must_use]
     pub fn listings(&self) -> &[Listing] {
         &self.listings
     }
 
-    /// The listing of one code.
+    /// Returns the listing of one code.
     #[must_use]
     pub fn get(&self, symbol: Symbol) -> Option<&Listing> {
         self.listings.get(*self.places.get(&symbol)?)
     }
 
-    /// All codes, in the order of the list.
+    /// Returns all codes, in the order of the list.
     pub fn symbols(&self) -> impl Iterator<Item = Symbol> + '_ {
         self.listings.iter().map(|listing| listing.code)
     }
 
-    /// Number of codes.
+    /// Returns the number of codes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.listings.len()
     }
 
-    /// Whether the list is empty.
+    /// Returns whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.listings.is_empty()

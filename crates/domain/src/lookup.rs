@@ -1,4 +1,4 @@
-//! Which stock a person means: a code as it is written somewhere, or a name.
+//! Lookup of the stock that a user means by a code or a name.
 
 use std::cmp::Reverse;
 
@@ -7,24 +7,24 @@ use strsim::{jaro_winkler, osa_distance};
 use super::hangul::{place_of, plain, typed};
 use super::{Listing, Market, Shipped, Symbol, Universe};
 
-/// Stocks that a refusal names.
+/// Maximum number of stocks that an error names.
 const LIKELY: usize = 5;
 
-/// Names that are this alike are likely meant.
+/// Similarity from which a name is suggested.
 const ALIKE: f64 = 0.75;
 
-/// Why a text is no one stock.
+/// A text that does not identify a single stock.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
-    /// It means several.
+    /// It matches several stocks.
     #[error("'{text}' may be {}", told(likely))]
     Ambiguous {
         /// The text.
         text: String,
-        /// The likeliest, and how many there are beside them.
+        /// The best matches, and the number of others.
         likely: Likely,
     },
-    /// It means none.
+    /// It matches no stock.
     #[error(
         "'{text}' is neither a stock code (six characters, such as 005930 or 0126Z0) nor a name on the stock list{}",
         meant(likely)
@@ -32,35 +32,35 @@ pub enum LookupError {
     Unknown {
         /// The text.
         text: String,
-        /// What it may have been meant to be.
+        /// Stocks that may have been meant.
         likely: Likely,
     },
-    /// It says another market than that of the code.
+    /// It names another market than that of the code.
     #[error("'{text}': {code} is listed on {market}")]
     OtherMarket {
         /// The text.
         text: String,
         /// The code in it.
         code: Symbol,
-        /// Where that is listed.
+        /// The market the code is listed on.
         market: Market,
     },
-    /// It is a standard code with a slip in it.
-    #[error("'{text}' is no standard code (ISIN): its last digit is to be {wanted}")]
+    /// It is a standard code with a wrong check digit.
+    #[error("'{text}' is not a valid standard code (ISIN): its last digit should be {wanted}")]
     CheckDigit {
         /// The text.
         text: String,
-        /// What the characters before the last digit make it.
+        /// The correct check digit.
         wanted: u32,
     },
 }
 
-/// Some stocks of more.
+/// The best matches, and the number of others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Likely {
-    /// Code and name of the likeliest, the likeliest first.
+    /// Code and name of the best matches, best first.
     pub first: Vec<(Symbol, String)>,
-    /// How many more there are.
+    /// Number of further matches.
     pub more: usize,
 }
 
@@ -97,8 +97,10 @@ fn meant(likely: &Likely) -> String {
 }
 
 impl Universe {
-    /// The stocks that a text means, the likeliest first: by code, name, part of a name, or initial
-    /// consonants. Among equals the larger company comes first.
+    /// Returns the stocks that match a text, best first.
+    ///
+    /// Matches are by code, name, part of a name, or initial consonants. Among equal matches the
+    /// larger company comes first.
     #[must_use]
     pub fn search(&self, text: &str) -> Vec<&Listing> {
         let needle = typed(text);
@@ -127,13 +129,16 @@ impl Universe {
         found.into_iter().map(|(_, listing)| listing).collect()
     }
 
-    /// The code that a person means: `005930`, `0126z0`, `5930`, `A005930`, `005930.KS`,
-    /// `KR7005930003`, `삼성전자`, or a part of a name that only one stock has. A code needs not be on
-    /// the list.
+    /// Returns the code that a user means.
+    ///
+    /// Accepts `005930`, `0126z0`, `5930`, `A005930`, `005930.KS`, `KR7005930003`, `삼성전자`, or a
+    /// part of a name that only one stock has. A code need not be on the list.
     ///
     /// # Errors
     ///
-    /// It means several or none; the likely ones are named.
+    /// Returns [`LookupError::Ambiguous`] or [`LookupError::Unknown`] with suggestions if the text
+    /// does not identify one stock, [`LookupError::OtherMarket`] if it names the wrong market, and
+    /// [`LookupError::CheckDigit`] if a standard code has a wrong check digit.
     pub fn lookup(&self, text: &str) -> Result<Symbol, LookupError> {
         let written = Written::new(text);
         if let Some(wanted) = written.check_digit {
@@ -164,7 +169,7 @@ impl Universe {
         match (exact.next(), exact.next(), found.as_slice()) {
             (Some(listing), None, _) | (None, None, [listing]) => Ok(listing.code),
             (_, _, []) => match written.code {
-                // Six capital letters are a code too, if nothing else.
+                // Six capital letters are a code too, if nothing else matches.
                 Some((code, _)) if text.trim() == code.as_str() => Ok(code),
                 _ => Err(LookupError::Unknown {
                     text: short(text),
@@ -178,7 +183,7 @@ impl Universe {
         }
     }
 
-    /// Listed codes that differ from a code by one slip of the fingers.
+    /// Returns listed codes that differ from a code by a single typing error.
     #[must_use]
     pub fn near(&self, code: Symbol) -> Vec<&Listing> {
         let is_near = |listing: &&Listing| osa_distance(listing.code.as_str(), code.as_str()) == 1;
@@ -188,8 +193,10 @@ impl Universe {
         near
     }
 
-    /// Stocks whose names are like a plain one: first those that differ by one slip, then those that
-    /// are its short form, the larger company first, then the others by likeness.
+    /// Returns stocks with names similar to a normalized one.
+    ///
+    /// Names with one typing error come first, then short forms, with the larger company first in
+    /// both groups; then the others by similarity.
     fn alike(&self, name: &[char]) -> Vec<&Listing> {
         let text: String = name.iter().collect();
         let likeness = |listing: &Listing| {
@@ -220,12 +227,12 @@ impl Universe {
     }
 }
 
-/// A text without spaces around it, as far as it is worth repeating.
+/// Trims a text and limits its length for messages.
 fn short(text: &str) -> String {
     text.trim().chars().take(40).collect()
 }
 
-/// Whether a name is what is left of a text without some of its letters (현대차 of 현대자동차).
+/// Returns whether a name is an abbreviation of a text (현대차 of 현대자동차).
 fn is_short_form(name: &[char], text: &[char]) -> bool {
     let mut letters = text.iter();
     name.len() >= 2
@@ -235,19 +242,19 @@ fn is_short_form(name: &[char], text: &[char]) -> bool {
             .all(|letter| letters.any(|other| other == letter))
 }
 
-/// What the company was worth when the shipped list was made; 0 for those that are newer.
+/// Returns the market value at the time of the shipped list; 0 for newer stocks.
 fn size(code: Symbol) -> i64 {
     let shipped = Shipped::get().listing(code);
     shipped.map_or(0, |listing| listing.close.saturating_mul(listing.shares))
 }
 
-/// A text read as a code.
+/// A text parsed as a code.
 struct Written {
-    /// The code in it, and the market that it says.
+    /// The code, and the market it names.
     code: Option<(Symbol, Option<Market>)>,
-    /// A number that lost its zeros.
+    /// A number whose leading zeros were lost.
     padded: Option<Symbol>,
-    /// What the last digit of a standard code is to be, where it is another.
+    /// The correct last digit of a standard code, if the text has another.
     check_digit: Option<u32>,
 }
 
@@ -266,7 +273,7 @@ impl Written {
         let body = body.strip_prefix("KRX:").unwrap_or(body);
         let is_number = (1..6).contains(&body.len()) && body.bytes().all(|c| c.is_ascii_digit());
         let code = body.parse().ok().or_else(|| {
-            // As brokers' terminals write it, and the standard code (ISIN).
+            // The notation of brokers' terminals, and the standard code (ISIN).
             let short = body.strip_prefix('A').filter(|short| short.len() == 6);
             let code = short.and_then(|short| short.parse().ok());
             code.or_else(|| of_isin(body))
@@ -282,8 +289,10 @@ impl Written {
     }
 }
 
-/// The stock of a standard code. That of a common share holds the short code; of others (005385 is
-/// KR7005381009) only a list knows it.
+/// Returns the stock of a standard code.
+///
+/// The standard code of a common share contains the short code; for others (005385 is KR7005381009)
+/// a list is needed.
 fn of_isin(isin: &str) -> Option<Symbol> {
     let mut shipped = Shipped::get().listings.iter();
     if let Some(listing) = shipped.find(|listing| listing.isin == isin) {
@@ -293,8 +302,9 @@ fn of_isin(isin: &str) -> Option<Symbol> {
     rest.get(..6)?.parse().ok()
 }
 
-/// The last digit that a standard code has by the characters before it (ISO 6166): letters are
-/// numbers from 10, and every second digit from the right counts twice.
+/// Computes the check digit of a standard code (ISO 6166).
+///
+/// Letters count as numbers from 10, and every second digit from the right counts double.
 fn check_digit(isin: &str) -> Option<u32> {
     let (body, last) = isin.split_at_checked(11)?;
     if last.len() != 1 || !last.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -336,13 +346,13 @@ mod tests {
             ("KRX:005930", "005930"),
             ("KR7005930003", "005930"),
             ("kr7005930003", "005930"),
-            // A preferred share, whose standard code holds other digits, and a foreign one.
+            // A preferred share, whose standard code has other digits, and a foreign share.
             ("KR7005381009", "005385"),
             ("KR700104K010", "00104K"),
             ("HK0000057197", "900110"),
             ("００５９３０", "005930"),
             ("q500001", "Q500001"),
-            // Not on the list: the broker may know it.
+            // Not on the list, but the broker may know it.
             ("999999", "999999"),
             ("ABCDEF", "ABCDEF"),
         ] {
@@ -388,9 +398,9 @@ mod tests {
             ("005930.KQ", vec!["005930 is listed on KOSPI"]),
             (
                 "KR7005930004",
-                vec!["'KR7005930004'", "last digit is to be 3"],
+                vec!["'KR7005930004'", "last digit should be 3"],
             ),
-            ("KR7005390003", vec!["last digit is to be 0"]),
+            ("KR7005390003", vec!["last digit should be 0"]),
             ("현대자동차", vec!["did you mean 005380 현대차, "]),
             ("기아자동차", vec!["did you mean 000270 기아"]),
             ("SK하이닉수", vec!["did you mean 000660 SK하이닉스, "]),
@@ -413,7 +423,7 @@ mod tests {
             let (isin, last) = listing.isin.split_at(11);
             let digit = check_digit(&listing.isin);
             assert_eq!(digit, last.parse().ok(), "{}", listing.isin);
-            // Every other last digit is refused.
+            // Any other last digit is refused.
             let wrong = format!("{isin}{}", (digit.unwrap() + 1) % 10);
             if wrong.starts_with("KR7") {
                 let error = universe.lookup(&wrong).unwrap_err();

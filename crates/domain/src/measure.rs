@@ -1,8 +1,8 @@
-//! What stocks are ranked by.
+//! Measures by which stocks are ranked.
 
 use super::{Listing, Quote};
 
-/// A number by which the stocks of a day are ranked.
+/// A measure by which the stocks of a day are ranked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Measure {
     /// Change from the base price, percent.
@@ -11,15 +11,15 @@ pub enum Measure {
     Volume,
     /// Won traded today.
     Value,
-    /// Market capitalisation, won: the price times the listed shares of the stock list.
+    /// Market capitalization, won: the price times the listed shares of the stock list.
     MarketCap,
 }
 
 impl Measure {
-    /// All of them.
+    /// All measures.
     pub const ALL: [Self; 4] = [Self::ChangeRate, Self::Volume, Self::Value, Self::MarketCap];
 
-    /// Its name, as in the key of its ranking.
+    /// Returns its name, as in the key of its ranking.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -30,7 +30,9 @@ impl Measure {
         }
     }
 
-    /// The number of a stock; `None` where it is not known. Won and shares are exact up to 2^53.
+    /// Returns the value for a stock; `None` if unknown.
+    ///
+    /// Won and shares are exact up to 2^53.
     #[must_use]
     pub fn of(self, quote: &Quote, listing: Option<&Listing>) -> Option<f64> {
         match self {

@@ -1,15 +1,15 @@
-//! What the calendar says of one instant.
+//! The calendar's answer for one instant.
 
 use std::fmt;
 
 use super::{KrxTime, Phase};
 
-/// Why the regular session is not on.
+/// Reason why there is no regular session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Closed {
     /// Saturday or Sunday.
     Weekend,
-    /// The exchange is closed that day; the note says why, where it is known.
+    /// The exchange is closed that day. The note says why, if known.
     Holiday(String),
     /// A trading day, before the session.
     BeforeOpen,
@@ -18,7 +18,7 @@ pub enum Closed {
 }
 
 impl Closed {
-    /// One word, for metrics.
+    /// Returns the label for metrics, in one word.
     #[must_use]
     pub fn slug(&self) -> &'static str {
         match self {
@@ -51,20 +51,21 @@ pub struct Moment {
     pub phase: Phase,
     /// Phase on NXT.
     pub nxt_phase: Phase,
-    /// Why the regular session is not on; `None` while it is (closing auction included).
+    /// Why there is no regular session; `None` during it (closing auction included).
     pub closed: Option<Closed>,
-    /// Start of the next regular session after this instant; `None` only where the calendar
-    /// knows none.
+    /// Start of the next regular session after this instant; `None` only if the calendar knows
+    /// none.
     pub next_open: Option<KrxTime>,
-    /// End of the regular session that is on.
+    /// End of the current regular session.
     pub closes_at: Option<KrxTime>,
-    /// Whether the calendar's table speaks of this day. Where it does not, weekdays are taken
-    /// for ordinary sessions.
+    /// Whether the calendar's table covers this day.
+    ///
+    /// On other days, weekdays count as ordinary sessions.
     pub covered: bool,
 }
 
 impl Moment {
-    /// Whether the regular session is on, its closing auction included.
+    /// Returns whether the regular session is on, its closing auction included.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.closed.is_none()

@@ -1,11 +1,11 @@
-//! What the calendar says of one instant, as it is told to people and programs.
+//! The calendar's answer for one instant, in the form shown to users and programs.
 
 use chrono::NaiveDate;
 use serde::{Serialize, Serializer};
 
 use super::{Calendar, KrxTime, Moment, Phase, Venue};
 
-/// What the calendar says of one instant.
+/// The calendar's answer for one instant, in serializable form.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outlook {
     /// The instant.
@@ -15,34 +15,34 @@ pub struct Outlook {
     pub open: bool,
     /// Phase on the exchange.
     pub phase: Phase,
-    /// Whether trades happen at any moment of the phase.
+    /// Whether trading is continuous in this phase.
     pub continuous: bool,
     /// Phase on NXT.
     pub nxt_phase: Phase,
-    /// Why the session is not on.
+    /// Why there is no session.
     pub reason: Option<String>,
     /// Start of the next session.
     #[serde(serialize_with = "optional_seconds")]
     pub next_open: Option<KrxTime>,
-    /// End of the session that is on.
+    /// End of the current session.
     #[serde(serialize_with = "optional_seconds")]
     pub closes_at: Option<KrxTime>,
     /// Whether it is a trading day.
     pub trading_day: bool,
-    /// Whether the calendar speaks of this day.
+    /// Whether the calendar covers this day.
     pub covered: bool,
-    /// The last day that it speaks of.
+    /// The last day that the calendar covers.
     pub covered_through: NaiveDate,
-    /// What to do where it soon speaks of no day any more.
+    /// What to do if the calendar's cover ends soon.
     pub warning: Option<String>,
     /// The phases of the day on the exchange.
     pub phases: Vec<PhaseTimes>,
 }
 
-/// When a phase begins and ends.
+/// Start and end of a phase.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PhaseTimes {
-    /// Which phase.
+    /// The phase.
     pub phase: Phase,
     /// When it begins.
     #[serde(serialize_with = "seconds")]
@@ -53,7 +53,7 @@ pub struct PhaseTimes {
 }
 
 impl Outlook {
-    /// What `calendar` says of a moment of its own.
+    /// Creates the answer of `calendar` for the instant of `moment`.
     #[must_use]
     pub fn new(calendar: &Calendar, moment: &Moment) -> Self {
         let date = moment.at.date_naive();

@@ -1,4 +1,4 @@
-//! Which of two prices of a stock is the newer.
+//! Order of prices: which of two prices of a stock is newer.
 
 use std::cmp::Ordering;
 
@@ -6,25 +6,28 @@ use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
 
 use super::{KrxTime, Quote};
 
-/// A trade that happened so long after a price was asked for is newer than that price, whatever the
-/// volumes say: the clocks of exchange and host differ by less.
+/// A trade this long after a price was requested is newer, whatever the volumes say.
+///
+/// The clocks of exchange and host differ by less.
 pub const SURELY_LATER: TimeDelta = TimeDelta::seconds(3);
 
-/// When what stands as a close was taken, and as what.
+/// How a stored close was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
     /// When it was fetched.
     pub at: KrxTime,
-    /// If it is no close but what was known last, out of session: after the session of this day.
+    /// If it is not a close but the last known price, the day after whose session it was taken.
     pub last_known_of: Option<NaiveDate>,
-    /// Whether a simulated broker gave it.
+    /// Whether it came from a simulated broker.
     pub simulated: bool,
 }
 
 impl Taken {
-    /// Whether `held` must stay. A close of its session or a later one takes the place of what was
-    /// last known, whenever that was taken; what is last known never takes that of a close. What is
-    /// real takes the place of what is simulated, whatever it is, and never the other way round.
+    /// Returns whether `held` must be kept.
+    ///
+    /// A close replaces the last known price of the same or an earlier session, whenever that was
+    /// taken. The last known price never replaces a close of its own or a later day. Real data
+    /// always replaces simulated data, and never the other way round.
     pub fn is_outranked_by(self, held: Self) -> bool {
         if self.simulated != held.simulated {
             return self.simulated;
@@ -39,18 +42,18 @@ impl Taken {
 }
 
 impl Quote {
-    /// Whether it is a trade of the live feed.
+    /// Returns whether it is a trade of the live feed.
     #[must_use]
     pub fn is_trade(&self) -> bool {
         self.source == Self::LIVE_FEED
     }
 
-    /// Whether `held` is newer, so that this price must not take its place.
+    /// Returns whether `held` is newer, so that this price must not replace it.
     ///
-    /// Of two that were asked for the one asked for later is newer, whatever its volume: the broker
-    /// may take trades back. Trades go by their own time, and within a second by the volume of the
-    /// day, which only grows. A trade that came after a price was asked for is older where that
-    /// price counts more shares: it was long on its way.
+    /// Of two requested prices, the later request is newer, whatever its volume: the broker may
+    /// take trades back. Trades are ordered by their own time, and within a second by the volume of
+    /// the day, which only grows. A trade that arrives after a requested price is older if that
+    /// price counts more shares: it was delayed on its way.
     #[must_use]
     pub fn is_outranked_by(&self, held: &Self) -> bool {
         if !self.is_trade() {
@@ -78,7 +81,7 @@ impl Quote {
         has_less.unwrap_or_else(|| self.happened_at() < held.happened_at())
     }
 
-    /// When it happened, as far as that can be: not after it was told.
+    /// Returns when it happened, but never later than when it was received.
     fn happened_at(&self) -> NaiveDateTime {
         self.timestamp.min(self.fetched_at.naive_local())
     }
@@ -148,7 +151,7 @@ mod tests {
             (close(19), known(20, 20, 17), true),
             (known(20, 20, 18), known(20, 20, 17), false),
             (known(20, 20, 16), known(20, 20, 17), true),
-            // Of the session before, though taken on the day of this one.
+            // From the session before, though taken on the day of this one.
             (known(20, 20, 17), known(19, 20, 8), false),
             (close(20), known(19, 20, 8), false),
             (close(23), close(20), false),
@@ -174,7 +177,7 @@ mod tests {
                 }
             }
         }
-        // Among themselves they go by the same rules as real ones.
+        // Simulated prices are ordered like real ones.
         assert!(taken(0, None, true).is_outranked_by(taken(1, None, true)));
         assert!(!taken(1, None, true).is_outranked_by(taken(0, None, true)));
         assert!(taken(1, day, true).is_outranked_by(taken(0, None, true)));
@@ -193,8 +196,8 @@ mod tests {
                 quote(source, numbers[4 + n].min(told / 1_000), told, volume)
             };
             let (one, other) = (of(0), of(1));
-            // A price that was asked for later is newer even where a trade has more volume, so
-            // that only prices of one kind are in order.
+            // A later request is newer even if a trade has more volume, so only prices of one kind
+            // have a strict order.
             if sources[0] == sources[1] {
                 prop_assert!(!(one.is_outranked_by(&other) && other.is_outranked_by(&one)));
             }

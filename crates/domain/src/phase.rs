@@ -1,4 +1,4 @@
-//! The phases of a trading day, on the exchange and beside it (contract chapter 7).
+//! Phases of a trading day, on the exchange and on NXT (contract chapter 7).
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub enum Phase {
     OpeningAuction,
     /// Continuous trading of the regular session.
     Regular,
-    /// Orders are collected for the cross at the close. Part of the session, not continuous.
+    /// Orders are collected for the cross at the close. Part of the session, but not continuous.
     ClosingAuction,
     /// Trades at the closing price only.
     PostClosePrice,
@@ -32,7 +32,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The phase's name, as in JSON.
+    /// Returns its name, as in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Phase {
         }
     }
 
-    /// Whether trades happen at any moment of the phase. An auction is not continuous.
+    /// Returns whether trading is continuous in this phase. Auctions are not continuous.
     #[must_use]
     pub fn is_continuous(self) -> bool {
         matches!(
@@ -77,7 +77,7 @@ pub enum Venue {
 /// One phase of one day: from `start` until just before `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// Which phase.
+    /// The phase.
     pub phase: Phase,
     /// First instant.
     pub start: KrxTime,

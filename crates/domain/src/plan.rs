@@ -1,4 +1,4 @@
-//! The arithmetic that decides a set-up (docs/sweeps.md).
+//! Arithmetic of a set-up: whether its rate keeps its prices alive (docs/sweeps.md).
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use serde::Serialize;
 
 use super::Urgency;
 
-/// How the broker is asked.
+/// How prices are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Calling {
-    /// Many codes in one call; real accounts only (contract 4.3).
+    /// Several codes per call; real accounts only (contract 4.3).
     Multi,
-    /// One code in one call.
+    /// One code per call.
     Single,
 }
 
 impl Calling {
-    /// Codes that one call takes at most.
+    /// Maximum number of codes in one call.
     pub const MOST_CODES: usize = 30;
 
-    /// Codes that go into one call where batches of `batch_size` are wanted.
+    /// Returns how many codes go into one call with this batch size.
     #[must_use]
     pub fn codes_a_call(self, batch_size: usize) -> usize {
         match self {
@@ -30,64 +30,66 @@ impl Calling {
     }
 }
 
-/// Share of the TTL that sweeps may need at most. The rest is for what a sweep meets on its
-/// way: retries, slow answers, cron ticks that come late.
+/// Share of the TTL that sweeps may use.
+///
+/// The rest is a reserve for retries, slow answers and late cron ticks.
 const USABLE_TTL: f64 = 0.95;
 
-/// A usual session, 09:00 to 15:30.
+/// Length of a regular session, 09:00 to 15:30.
 const SESSION: Duration = Duration::from_secs(23_400);
 
-/// No list needs so many calls.
+/// Upper bound for the calls of a sweep.
 const MOST_CALLS: usize = 1 << 24;
 
-/// A set-up whose outcome can be computed before a call is spent.
+/// A set-up whose results can be computed before any call is made.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plan {
     /// Number of codes.
     pub codes: usize,
-    /// How they are asked for.
+    /// How they are requested.
     pub calling: Calling,
-    /// Codes in a batch, which is one call; with [`Calling::Single`] one whatever stands here.
+    /// Codes per batch, which is one call; ignored with [`Calling::Single`].
     pub batch_size: usize,
     /// Calls per second.
     pub rate: f64,
-    /// Calls in any minute at most.
+    /// Maximum number of calls in any minute.
     pub per_minute: Option<u32>,
-    /// Calls in a day at most.
+    /// Maximum number of calls in a day.
     pub per_day: Option<u32>,
-    /// Least time between the starts of two batches.
+    /// Minimum time between the starts of two batches.
     pub batch_pause: Duration,
     /// Time between the starts of two sweeps.
     pub interval: Duration,
-    /// Life of a price.
+    /// TTL of a price.
     pub ttl: Duration,
-    /// Codes of the list that are refreshed more often than the rest, beside the sweeps.
+    /// Codes on the list that are refreshed more often than the rest, in addition to sweeps.
     pub watched: usize,
-    /// Time between the starts of two passes over them, where there is time enough.
+    /// Time between the starts of two passes over them, if there is enough time.
     pub watched_interval: Duration,
 }
 
 impl Plan {
-    /// Calls of one sweep, without retries; each is a batch.
+    /// Returns the calls of one sweep, without retries; each is a batch.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.codes
             .div_ceil(self.calling.codes_a_call(self.batch_size))
     }
 
-    /// Calls of one pass over the watched codes, without retries.
+    /// Returns the calls of one pass over the watched codes, without retries.
     #[must_use]
     pub fn watched_calls(&self) -> usize {
         self.watched
             .div_ceil(self.calling.codes_a_call(self.batch_size))
     }
 
-    /// Length of one pass over the watched codes while a sweep goes on too. Where readers ask the
-    /// broker as well, it is more.
+    /// Returns the length of one pass over the watched codes during a sweep.
+    ///
+    /// It is longer if readers call the broker too.
     #[must_use]
     pub fn watched_time(&self) -> Duration {
         let calls = real(self.watched_calls());
-        // Their calls go before those of a sweep, which keeps what its own lane holds.
+        // Their calls go before those of a sweep, except for its own lane.
         let share = 1.0 - Urgency::Sweep.lane_share();
         let paced = calls / (self.rate * share);
         let paused = calls * self.batch_pause.as_secs_f64();
@@ -97,26 +99,27 @@ impl Plan {
         Duration::try_from_secs_f64(paced.max(paused).max(capped)).unwrap_or(Duration::MAX)
     }
 
-    /// Time from one write of a watched code to its next: passes over them follow each other at
-    /// their interval, or back to back where one takes longer.
+    /// Returns the time between two writes of a watched code.
+    ///
+    /// Passes start at their interval, or run back to back if they take longer.
     #[must_use]
     pub fn watched_period(&self) -> Duration {
         self.watched_time().max(self.watched_interval)
     }
 
-    /// Whether the watched codes are refreshed at their interval.
+    /// Returns whether the watched codes are refreshed at their interval.
     #[must_use]
     pub fn keeps_watched(&self) -> bool {
         self.watched_period() <= self.watched_interval
     }
 
-    /// Why the watched codes cannot keep their interval, in words; `None` where they can.
+    /// Explains why the watched codes cannot keep their interval; `None` if they can.
     #[must_use]
     pub fn watched_strain(&self) -> Option<String> {
         (!self.keeps_watched()).then(|| {
             format!(
                 "{} watched codes cannot be refreshed every {:.0} s: one pass over them takes \
-                 {:.0} s, so that passes follow each other",
+                 {:.0} s, so passes run back to back",
                 self.watched,
                 self.watched_interval.as_secs_f64(),
                 self.watched_time().as_secs_f64(),
@@ -124,8 +127,9 @@ impl Plan {
         })
     }
 
-    /// What the watched codes do to a list that would stay alive without them, in words; `None`
-    /// where it still does.
+    /// Explains how the watched codes keep the list from staying alive.
+    ///
+    /// `None` if the list stays alive, or would not stay alive without them either.
     #[must_use]
     pub fn list_strain(&self) -> Option<String> {
         let unwatched = Self {
@@ -149,7 +153,7 @@ impl Plan {
         ))
     }
 
-    /// Calls for watched codes in a second, on average.
+    /// Returns the average number of calls per second for watched codes.
     fn watched_rate(&self) -> f64 {
         if self.watched == 0 {
             return 0.0;
@@ -157,16 +161,16 @@ impl Plan {
         real(self.watched_calls()) / self.watched_period().as_secs_f64()
     }
 
-    /// Length of one sweep.
+    /// Returns the length of one sweep.
     #[must_use]
     pub fn sweep_time(&self) -> Duration {
         let calls = self.calls();
-        // A pass over the watched codes may begin just after it.
+        // A pass over the watched codes may begin just after the sweep.
         let between = real(calls + self.watched_calls()) / (self.rate - self.watched_rate());
         let on_its_lane = real(calls) / (self.rate * Urgency::Sweep.lane_share());
         let paced = between.min(on_its_lane);
         let paused = real(calls) * self.batch_pause.as_secs_f64();
-        // What goes beyond the calls of a minute waits for the next one.
+        // Calls beyond the cap of a minute wait for the next minute.
         let capped = self.left_of_a_minute().map_or(0.0, |most| {
             let most = whole(most).max(1);
             let minutes = calls.saturating_sub(1) / most;
@@ -176,14 +180,16 @@ impl Plan {
         Duration::try_from_secs_f64(paced.max(paused).max(capped)).unwrap_or(Duration::MAX)
     }
 
-    /// Calls that watched codes leave of a capped minute.
+    /// Returns the calls per minute that remain beside watched codes, if minutes are capped.
     fn left_of_a_minute(&self) -> Option<f64> {
         let most = f64::from(self.per_minute?);
         Some(most - self.watched_rate() * 60.0)
     }
 
-    /// Time from one write of a code to its next: sweeps follow each other at the interval, or
-    /// back to back where one takes longer, and no faster than the calls of a minute allow.
+    /// Returns the time between two writes of a code.
+    ///
+    /// Sweeps start at the interval, or run back to back if they take longer, and no faster than
+    /// the cap per minute allows.
     #[must_use]
     pub fn period(&self) -> Duration {
         let capped = self
@@ -193,12 +199,12 @@ impl Plan {
         self.sweep_time().max(self.interval).max(capped)
     }
 
-    /// Calls of a usual trading day, without retries and without those of readers.
+    /// Returns the calls of a regular trading day, without retries and readers.
     #[must_use]
     pub fn calls_a_day(&self) -> usize {
         let passes =
             |period: Duration| whole((SESSION.as_secs_f64() / period.as_secs_f64()).ceil());
-        // And the one that takes the close.
+        // One more sweep takes the close.
         let sweeps = passes(self.period()) + 1;
         let watched = match self.watched {
             0 => 0,
@@ -208,20 +214,20 @@ impl Plan {
         swept.saturating_add(self.watched_calls().saturating_mul(watched))
     }
 
-    /// Whether the calls of a day last until the close.
+    /// Returns whether the calls of a day last until the close.
     #[must_use]
     pub fn lasts_the_day(&self) -> bool {
         self.per_day
             .is_none_or(|most| self.calls_a_day() <= usize::try_from(most).unwrap_or(usize::MAX))
     }
 
-    /// Share of the codes that have a live price at any moment, 0 to 1.
+    /// Returns the share of codes with a live price at any moment, 0 to 1.
     #[must_use]
     pub fn share_alive(&self) -> f64 {
         (self.ttl.as_secs_f64() / self.period().as_secs_f64()).min(1.0)
     }
 
-    /// The largest list that this set-up keeps alive.
+    /// Returns the size of the largest list that this set-up keeps alive.
     #[must_use]
     pub fn largest_list(&self) -> usize {
         let codes_a_call = self.calling.codes_a_call(self.batch_size);
@@ -229,7 +235,7 @@ impl Plan {
             let codes = calls.saturating_mul(codes_a_call);
             Self { codes, ..*self }.keeps_alive()
         };
-        // Fewer calls never do worse, so the border is found by halving.
+        // Fewer calls are never worse, so a binary search finds the limit.
         let (mut most, mut too_many) = (0, MOST_CALLS);
         while too_many - most > 1 {
             let middle = usize::midpoint(most, too_many);
@@ -242,13 +248,13 @@ impl Plan {
         most.saturating_mul(codes_a_call)
     }
 
-    /// Whether no code ever dies between two sweeps, to the end of the day.
+    /// Returns whether no price expires between two sweeps, until the end of the day.
     #[must_use]
     pub fn keeps_alive(&self) -> bool {
         self.is_in_time() && self.lasts_the_day()
     }
 
-    /// Whether every code is written again before it dies.
+    /// Returns whether every code is written again before its price expires.
     #[must_use]
     pub fn is_in_time(&self) -> bool {
         self.period() <= self.usable()

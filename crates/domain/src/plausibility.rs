@@ -1,46 +1,52 @@
-//! Whether the figures of a stock can be: they contradict neither each other nor the rules of the
+//! Plausibility of a stock's figures: they must contradict neither each other nor the rules of the
 //! exchange.
 
 use std::fmt;
 
 use super::{Group, price_limits, tick_size};
 
-/// No share ever cost so many won; a number beyond it is no price.
+/// Upper bound for a price, won: no share ever cost that much.
 const MOST_WON: i64 = 1_000_000_000;
 
-/// Shares of one stock traded in a day, and won, where the listed shares are not known: some hundred
-/// times the most that ever were.
+/// Bounds for the shares and won traded in a day, if the listed shares are unknown.
+///
+/// They are a hundred times above the records.
 const MOST_SHARES: i64 = 100_000_000_000;
 const MOST_VALUE: i64 = 1_000_000_000_000_000;
 
-/// A day's volume is below the listed shares times this; the most in four years was 33 times.
+/// Bound for the volume of a day, as a multiple of the listed shares.
+///
+/// The highest in four years was 33 times.
 const MOST_TURNOVER: i64 = 200;
 
-/// The average price of a day's trades may lie outside its high and low: block trades and those
-/// outside the session count, and may be as far away as the limits allow.
+/// Factor by which the average price of a day may lie outside its high and low.
+///
+/// Block trades and trades outside the session count too, and may be as far away as the limits
+/// allow.
 const AVERAGE_SLACK: i64 = 2;
-/// In liquidation there are no limits, and a price may fall to a tenth at the open.
+/// The same in liquidation: there are no limits, and a price may fall to a tenth at the open.
 const AVERAGE_SLACK_UNLIMITED: i64 = 20;
 
-/// This far above a step of the grid, in hundredths, the grid below it shows: a trade half way
-/// between a bid below the step and an ask above it.
+/// Distance above a step of the grid within which the finer grid below may apply, percent.
+///
+/// A trade may be midway between a bid below the step and an ask above it.
 const STEP_REACH: i64 = 5;
 
-/// How far a price may go on a day.
+/// How far a price may move on a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PriceRange {
-    /// 30 percent either way.
+    /// 30 percent up or down.
     Usual,
     /// From 60 to 400 percent of the offering price.
     FirstDay,
-    /// As far as it likes: in liquidation.
+    /// No limits: in liquidation.
     Unlimited,
-    /// Nobody says which.
+    /// Not known.
     #[default]
     Unknown,
 }
 
-/// What is told of a stock, won and shares; what is not known is absent.
+/// The figures of a stock, in won and shares. Unknown figures are absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Figures {
     /// Last price.
@@ -59,30 +65,30 @@ pub struct Figures {
     pub value: Option<i64>,
 }
 
-/// What the figures are held against.
+/// What the figures are checked against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rules {
-    /// Lowest and highest price of the day, as the broker says them.
+    /// Lowest and highest price of the day, as reported by the broker.
     pub limits: Option<(i64, i64)>,
-    /// How far a price may go if the broker says no limits, or limits that such a day cannot have.
+    /// How far a price may move if the broker reports no limits, or impossible ones.
     pub range: PriceRange,
-    /// What it is; the price grid of funds and notes is another.
+    /// Security group; funds and notes have a different price grid.
     pub group: Option<Group>,
     /// Listed shares.
     pub shares: Option<u64>,
-    /// High and low may be those of the regular session alone, and the price a later one.
+    /// Whether high and low may be those of the regular session, while the price is a later one.
     pub is_evening: bool,
 }
 
-/// Why figures cannot be.
+/// Why figures are implausible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Implausible {
-    /// No price is so high.
-    #[error("{which} {number} is no price")]
+    /// No price is this high.
+    #[error("{which} {number} is not a valid price")]
     TooHigh {
-        /// Which price.
+        /// The price in question.
         which: Figure,
-        /// What it is.
+        /// Its value.
         number: i64,
     },
     /// The highest price of the day is below the lowest.
@@ -93,74 +99,74 @@ pub enum Implausible {
         /// Lowest price.
         low: i64,
     },
-    /// A price of the day is above its highest or below its lowest.
+    /// A price is above the high of the day or below its low.
     #[error("{which} {number} is not between low {low} and high {high}")]
     OutsideDay {
-        /// Which price.
+        /// The price in question.
         which: Figure,
-        /// What it is.
+        /// Its value.
         number: i64,
         /// Lowest price.
         low: i64,
         /// Highest price.
         high: i64,
     },
-    /// A price is beyond the limits of the day.
+    /// A price is outside the limits of the day.
     #[error("{which} {number} is outside the limits {lower} to {upper}")]
     OutsideLimits {
-        /// Which price.
+        /// The price in question.
         which: Figure,
-        /// What it is.
+        /// Its value.
         number: i64,
         /// Lower limit.
         lower: i64,
         /// Upper limit.
         upper: i64,
     },
-    /// No order can be at such a price.
+    /// No order can have this price.
     #[error("{which} {number} is off the grid of {tick} won")]
     OffGrid {
-        /// Which price.
+        /// The price in question.
         which: Figure,
-        /// What it is.
+        /// Its value.
         number: i64,
-        /// Tick size there.
+        /// Tick size at this price.
         tick: i64,
     },
-    /// So many shares cannot be traded.
+    /// More shares than can be traded.
     #[error("volume {volume} is more than can be traded")]
     Volume {
         /// Shares.
         volume: i64,
     },
-    /// So many won cannot be traded.
+    /// More won than can be traded.
     #[error("value {value} is more than can be traded")]
     Value {
         /// Won.
         value: i64,
     },
-    /// Volume and value do not belong together, or not to the prices of the day.
-    #[error("value {value} is not that of {volume} shares")]
+    /// Volume and value do not fit each other, or the prices of the day.
+    #[error("value {value} does not fit {volume} shares")]
     Average {
         /// Won.
         value: i64,
         /// Shares.
         volume: i64,
     },
-    /// There is no base price that the price could have changed so much from.
-    #[error("change {change} is none of price {price}")]
+    /// No possible base price explains this change.
+    #[error("change {change} does not fit price {price}")]
     Change {
         /// Won.
         change: i64,
         /// Price.
         price: i64,
     },
-    /// The base price is another than the one of the same day before.
+    /// The base price differs from the one reported earlier on the same day.
     #[error("base price {base} was {before} before")]
     Base {
-        /// What it is now.
+        /// The base price now.
         base: i64,
-        /// What it was.
+        /// The base price before.
         before: i64,
     },
     /// The highest price of the day fell, or the lowest rose.
@@ -168,9 +174,9 @@ pub enum Implausible {
     Receded {
         /// High or low.
         which: Figure,
-        /// What it is now.
+        /// Its value now.
         number: i64,
-        /// What it was.
+        /// Its value before.
         before: i64,
     },
 }
@@ -203,7 +209,7 @@ impl fmt::Display for Figure {
 }
 
 impl Implausible {
-    /// One word, for metrics.
+    /// Returns the label for metrics, in one word.
     #[must_use]
     pub fn slug(&self) -> &'static str {
         match self {
@@ -223,33 +229,34 @@ impl Implausible {
 }
 
 impl Rules {
-    /// Whether limits that the broker tells go farther than a day of this base price can.
+    /// Returns whether reported limits are wider than possible on a day with this base price.
     #[must_use]
     pub fn are_too_wide(&self, (lower, upper): (i64, i64), base: i64) -> bool {
         let widest = match self.range {
-            // After a long halt the first price lies between half and twice the assessed one.
+            // After a long halt the first price is between half and twice the assessed one.
             PriceRange::Usual => Some((base / 2, base * 2)),
             _ => self.widest(base),
         };
-        // A tick more or less may be another way of rounding.
+        // One tick more or less may be due to rounding.
         widest.is_some_and(|(least, most)| {
             lower < least - tick_size(least) || upper > most + tick_size(most)
         })
     }
 
-    /// Lowest and highest price that a day of this base price can have; `None` where there are no
-    /// limits, or nobody knows.
+    /// Returns the lowest and highest possible price of a day with this base price.
+    ///
+    /// `None` if there are no limits or they are not known.
     fn widest(&self, base: i64) -> Option<(i64, i64)> {
         match self.range {
             PriceRange::Unlimited => None,
             PriceRange::Usual => Some(price_limits(base)),
-            // In liquidation a share says so itself: of all others a first day goes farthest.
+            // A share in liquidation is marked as such; otherwise a first day goes farthest.
             PriceRange::Unknown if !self.is_share() => None,
             PriceRange::FirstDay | PriceRange::Unknown => Some((base * 6 / 10, base * 4)),
         }
     }
 
-    /// Whether it is known to be no fund and no note.
+    /// Returns whether it is known to be neither a fund nor a note.
     fn is_share(&self) -> bool {
         let is_share = |group| !matches!(group, Group::Etf | Group::ForeignEtf | Group::Etn);
         self.group.is_some_and(is_share)
@@ -257,11 +264,11 @@ impl Rules {
 }
 
 impl Figures {
-    /// Whether the figures can be.
+    /// Checks that the figures are plausible.
     ///
     /// # Errors
     ///
-    /// They cannot; the first thing that is wrong with them.
+    /// Returns the first contradiction.
     pub fn check(&self, rules: &Rules) -> Result<(), Implausible> {
         self.check_sizes()?;
         self.check_shares(rules)?;
@@ -271,7 +278,7 @@ impl Figures {
         self.check_average(rules)
     }
 
-    /// The prices that are known, those of trades first.
+    /// Returns the known prices, with those of trades first.
     fn prices(&self) -> impl Iterator<Item = (Figure, i64)> {
         [
             (Figure::Price, Some(self.price)),
@@ -284,11 +291,12 @@ impl Figures {
         .filter_map(|(which, number)| Some((which, number?)))
     }
 
-    /// Whether the numbers are small enough to be reckoned with.
+    /// Checks that the numbers are small enough to compute with.
     ///
     /// # Errors
     ///
-    /// One is not.
+    /// Returns [`Implausible::TooHigh`], [`Implausible::Volume`] or [`Implausible::Value`] for the
+    /// first number that is too large.
     pub fn check_sizes(&self) -> Result<(), Implausible> {
         if let Some((which, number)) = self.prices().find(|(_, number)| *number > MOST_WON) {
             return Err(Implausible::TooHigh { which, number });
@@ -348,7 +356,8 @@ impl Figures {
         }
     }
 
-    /// Lowest and highest price of the day; `None` where there are none, or nobody knows.
+    /// Returns the lowest and highest price of the day; `None` if there are none or they are
+    /// unknown.
     fn limits(&self, rules: &Rules) -> Option<(i64, i64)> {
         if rules.range == PriceRange::Unlimited {
             return None;
@@ -359,8 +368,8 @@ impl Figures {
         };
         match rules.limits {
             Some(limits) if !is_too_wide(limits) => Some(limits),
-            // The list may not say yet that it is no usual day: a share in liquidation falls as far as it
-            // will, and none rises farther than one on its first day.
+            // The list may not yet mark an unusual day. In liquidation a share may fall without
+            // limit, and none rises farther than on a first day.
             Some(_) if rules.range == PriceRange::Usual => Some((1, self.base? * 4)),
             _ => rules.widest(self.base?),
         }
@@ -370,7 +379,7 @@ impl Figures {
         if !rules.is_share() {
             return Ok(());
         }
-        // The base price is none that was traded at.
+        // The base price need not be one that was traded at.
         let mut traded = self.prices().filter(|(which, _)| *which != Figure::Base);
         match traded.find(|(_, number)| !is_on_grid(*number)) {
             Some((which, number)) => Err(Implausible::OffGrid {
@@ -402,12 +411,13 @@ impl Figures {
     }
 }
 
-/// Whether a trade can be at `price`: on the grid, or half way between two of its prices, cut or
-/// rounded to whole won.
+/// Returns whether a trade can be at `price`.
+///
+/// It is on the grid, or midway between two of its prices, cut or rounded to whole won.
 fn is_on_grid(price: i64) -> bool {
     let fits = |tick: i64| {
         let doubled = price * 2;
-        // Half of five won is no whole number.
+        // Half of five won is not a whole number.
         [doubled, doubled + 1, doubled - 1]
             .into_iter()
             .any(|doubled| doubled % tick == 0)

@@ -1,4 +1,4 @@
-//! What a process tells the others of itself.
+//! Presence: what a process reports to others about itself.
 
 use std::collections::BTreeMap;
 
@@ -10,52 +10,53 @@ use super::quote::zoned_millis;
 /// One process on a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Presence {
-    /// What it calls itself.
+    /// Its name.
     pub process: String,
-    /// Where it runs.
+    /// The host it runs on.
     pub host: String,
-    /// Its number there.
+    /// Its process id there.
     pub pid: u32,
-    /// Version of the program.
+    /// Version of sise.
     pub version: String,
-    /// What it is there for.
+    /// Its role.
     pub role: Role,
     /// When it started, by its own clock.
     #[serde(with = "zoned_millis")]
     pub since: KrxTime,
-    /// Digest of its app key and host, where it has one.
+    /// Digest of its app key and host, if it has a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Which account and list its sweeps are of, in words; a reader has none.
+    /// Account and list of its sweeps, in words; readers have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
-    /// Where its rate comes from.
+    /// Source of its rate.
     pub rate: RateMode,
-    /// What it is doing, in words.
+    /// Its current activity, in words.
     pub doing: String,
-    /// The watched codes that it refreshes; `None` where it refreshes none at present.
+    /// The watched codes that it refreshes; `None` if it refreshes none at present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched: Option<Watching>,
-    /// How many codes the live feed streams to it; `None` where it streams none.
+    /// Number of codes that it streams from the live feed; `None` if it streams none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<usize>,
 }
 
-/// How a process refreshes the watched codes.
+/// How a process refreshes watched codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watching {
-    /// How many they are.
+    /// Number of codes.
     pub codes: usize,
     /// Time from one pass over them to the next, milliseconds.
     pub interval_ms: u64,
-    /// When a pass over them was over last.
+    /// When the last pass over them ended.
     #[serde(with = "zoned_millis")]
     pub refreshed_at: KrxTime,
 }
 
 impl Presence {
-    /// What is wrong where `processes`, all on one store, sweep different things: the prices of the
-    /// one then live among those of the other, and which codes are there depends on who leads.
+    /// Describes the conflict if `processes` on one store sweep different things.
+    ///
+    /// Their prices then mix in one store, and the available codes depend on which process leads.
     #[must_use]
     pub fn at_odds(processes: &[Self]) -> Option<String> {
         let mut kinds: BTreeMap<&str, &str> = BTreeMap::new();
@@ -72,11 +73,11 @@ impl Presence {
     }
 }
 
-/// What to do where processes are at odds.
+/// Fix for processes in conflict.
 pub const APART: &str =
-    "give all the same settings, or each a Redis or a store.namespace of its own";
+    "give all of them the same settings, or each its own Redis or store.namespace";
 
-/// What a process is there for.
+/// Role of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -84,16 +85,16 @@ pub enum Role {
     Leading,
     /// A daemon that takes over when the leader ends.
     StandingBy,
-    /// A daemon that does not know who leads.
+    /// A daemon that does not know which process leads.
     Waiting,
     /// A program that reads prices.
     Reader,
-    /// A single pass.
+    /// A single sweep.
     OneShot,
 }
 
 impl Role {
-    /// The role in words.
+    /// Returns the role in words.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -106,20 +107,20 @@ impl Role {
     }
 }
 
-/// Where the rate of a process comes from.
+/// Source of the rate of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RateMode {
-    /// The budget that all processes of the app key share.
+    /// The budget shared by all processes of the app key.
     Shared,
-    /// Its own share, the budget being away.
+    /// Its own share, while the budget is unreachable.
     Alone,
-    /// It has no app key and asks nobody.
+    /// It has no app key and makes no calls.
     None,
 }
 
 impl RateMode {
-    /// The mode in a word.
+    /// Returns the mode in one word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

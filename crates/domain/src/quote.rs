@@ -1,4 +1,4 @@
-//! The price object: the contract with every reader, in any language.
+//! The price object, which is the contract with readers in any language.
 
 use std::borrow::Cow;
 
@@ -9,15 +9,15 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{KrxTime, Market, Phase, Seoul, Symbol};
 
-/// One stock's price as it stands in Redis (docs/prices.md).
+/// The price of one stock as stored in Redis (docs/prices.md).
 ///
-/// The first seven fields are the contract that existing readers rely on. A value that is not
-/// known is absent, never zero. `price` is always above zero.
+/// The first seven fields are the contract that existing readers rely on. Unknown values are
+/// absent, never zero. `price` is always above zero.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Quote {
     /// Short code.
     pub stock_code: Symbol,
-    /// Korean name; empty only where neither the broker nor the stock list knows one.
+    /// Korean name; empty only if neither the broker nor the stock list has one.
     #[serde(default, deserialize_with = "readable")]
     pub stock_name: CompactString,
     /// Last price, won.
@@ -43,11 +43,13 @@ pub struct Quote {
         deserialize_with = "readable"
     )]
     pub volume: Option<i64>,
-    /// Time of the price, Seoul, without zone. The broker's price calls give no trade time, so
-    /// this is the time of asking (contract 4.3).
+    /// Time of the price, Seoul time without zone.
+    ///
+    /// The broker's price calls report no trade time, so this is the time of the request (contract
+    /// 4.3).
     #[serde(with = "naive_seconds")]
     pub timestamp: NaiveDateTime,
-    /// Where it is listed.
+    /// Market it is listed on.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -75,8 +77,9 @@ pub struct Quote {
         deserialize_with = "readable"
     )]
     pub low: Option<i64>,
-    /// Base price (기준가), won: what `change` and `change_rate` are measured against. On ex-days it is
-    /// not the previous close.
+    /// Base price (기준가), won: the reference for `change` and `change_rate`.
+    ///
+    /// On ex-days it differs from the previous close.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -96,47 +99,47 @@ pub struct Quote {
     /// Phase of the trading day at the time of fetching.
     #[serde(default, deserialize_with = "readable")]
     pub session: Phase,
-    /// Whether it trades.
+    /// Trading status.
     #[serde(default, deserialize_with = "readable")]
     pub status: Status,
-    /// Which limit of the day the price stands at; absent where it stands at none.
+    /// The limit of the day that the price is at; absent if it is at none.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "readable"
     )]
     pub limit: Option<PriceLimit>,
-    /// What gave the price: `kis.multi`, `kis.single`, `kis.ws`, or `other` where another program wrote
-    /// it and does not say.
+    /// Source of the price: `kis.multi`, `kis.single` or `kis.ws`.
+    ///
+    /// `other` if another program wrote it without a source.
     #[serde(default = "other_program", deserialize_with = "readable_source")]
     pub source: Cow<'static, str>,
-    /// Whether a simulated broker gave it: a made-up price, for trials alone. Written only where it
-    /// is true.
+    /// Whether a simulated broker made it up. Written only if true.
     #[serde(
         default,
         skip_serializing_if = "std::ops::Not::not",
         deserialize_with = "readable"
     )]
     pub simulated: bool,
-    /// When the broker was asked, with zone and milliseconds: the price is not older than that.
+    /// When the broker was asked, with zone and milliseconds. The price is not older than that.
     #[serde(with = "zoned_millis")]
     pub fetched_at: KrxTime,
 }
 
-/// Whether a stock trades.
+/// Trading status of a stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// It has traded today.
     #[default]
     Trading,
-    /// Trading is halted; the price is carried from before.
+    /// Trading is halted; the price is carried over.
     Halted,
-    /// No trade yet today, and the stock list says that it is not halted; the price is carried.
+    /// No trade yet today, and not halted according to the stock list; the price is carried over.
     Untraded,
 }
 
-/// A limit of the day's price.
+/// A price limit of the day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PriceLimit {
@@ -147,16 +150,16 @@ pub enum PriceLimit {
 }
 
 impl Quote {
-    /// What the multi-price call is called in [`Quote::source`].
+    /// [`Quote::source`] of the multi-price call.
     pub const MULTI_PRICE: &str = "kis.multi";
-    /// What the single-price call is called in [`Quote::source`].
+    /// [`Quote::source`] of the single-price call.
     pub const SINGLE_PRICE: &str = "kis.single";
-    /// What the live feed is called in [`Quote::source`].
+    /// [`Quote::source`] of the live feed.
     pub const LIVE_FEED: &str = "kis.ws";
-    /// What another program that does not say is called in [`Quote::source`].
+    /// [`Quote::source`] of other programs that do not name one.
     pub const OTHER_PROGRAM: &str = "other";
 
-    /// The source of this name, without a copy of the names that sise gives itself.
+    /// Returns the source with this name, without allocating for sise's own sources.
     #[must_use]
     pub fn source_named(name: &str) -> Cow<'static, str> {
         let own = [Self::MULTI_PRICE, Self::SINGLE_PRICE, Self::LIVE_FEED];
@@ -166,8 +169,9 @@ impl Quote {
         }
     }
 
-    /// The same quote with its two times cut to what the contract carries: whole seconds and
-    /// milliseconds. A quote read back from a store equals the one written.
+    /// Cuts the two times to stored precision, whole seconds and milliseconds.
+    ///
+    /// A quote read back from a store then equals the one written.
     #[must_use]
     pub fn as_stored(mut self) -> Self {
         self.timestamp = self.timestamp.trunc_subsecs(0);
@@ -184,8 +188,9 @@ fn other_program() -> Cow<'static, str> {
     Cow::Borrowed(Quote::OTHER_PROGRAM)
 }
 
-/// A field that is no part of a price: what cannot be read is taken for absent, so that it does not
-/// spoil the rest.
+/// Deserializes an optional detail of a price.
+///
+/// An unreadable value counts as absent, so that it does not invalidate the whole price.
 pub(super) fn readable<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: Deserialize<'de> + Default,
@@ -227,7 +232,7 @@ impl<T> Lenient<T> {
     }
 }
 
-/// A time without zone in whole seconds, `2025-10-27T14:30:00`.
+/// Times without zone in whole seconds, `2025-10-27T14:30:00`.
 pub(super) mod naive_seconds {
     use super::NaiveDateTime;
     use chrono::SecondsFormat;
@@ -237,7 +242,7 @@ pub(super) mod naive_seconds {
         time: &NaiveDateTime,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        // A format in words is read anew for every price.
+        // A format string would be parsed again for every price.
         let text = time.and_utc().to_rfc3339_opts(SecondsFormat::Secs, true);
         serializer.serialize_str(text.trim_end_matches('Z'))
     }
@@ -249,7 +254,7 @@ pub(super) mod naive_seconds {
     }
 }
 
-/// An instant with zone and milliseconds, `2025-10-27T14:30:00.123+09:00`.
+/// Instants with zone and milliseconds, `2025-10-27T14:30:00.123+09:00`.
 pub(crate) mod zoned_millis {
     use super::{DateTime, KrxTime, Seoul};
     use chrono::{Datelike as _, FixedOffset, SecondsFormat};
@@ -257,8 +262,10 @@ pub(crate) mod zoned_millis {
     use serde::{Deserialize, Deserializer, Serializer};
     use std::ops::RangeInclusive;
 
-    /// A time of another year is none of sise's, and too far out to be reckoned with: Seoul's
-    /// clocks of long ago were off by seconds, which the format cannot say.
+    /// Supported years.
+    ///
+    /// In earlier times, Seoul's offset had seconds, which the format cannot express. Later years
+    /// are too far out to compute with.
     const YEARS: RangeInclusive<i32> = 1970..=9998;
 
     pub(crate) fn serialize<S: Serializer>(
@@ -278,11 +285,11 @@ pub(crate) mod zoned_millis {
     pub(super) fn in_seoul<E: Error>(time: DateTime<FixedOffset>) -> Result<KrxTime, E> {
         let is_of_this_age = YEARS.contains(&time.year());
         let time = is_of_this_age.then(|| time.with_timezone(&Seoul));
-        time.ok_or_else(|| E::custom("a time of another age"))
+        time.ok_or_else(|| E::custom("the year is out of range"))
     }
 }
 
-/// As [`zoned_millis`], where there may be none.
+/// Same as [`zoned_millis`], for optional values.
 pub(super) mod optional_zoned_millis {
     use super::{DateTime, KrxTime, zoned_millis};
     use chrono::FixedOffset;
@@ -308,7 +315,7 @@ pub(super) mod optional_zoned_millis {
 
 #[cfg(any(test, feature = "testing"))]
 impl Quote {
-    /// A quote of which no more than the price is known, for tests to change as they need it.
+    /// Creates a quote with only a price, for tests to change as they need.
     pub fn sample(stock_code: Symbol, price: i64, fetched_at: KrxTime) -> Self {
         Self {
             stock_code,

@@ -1,4 +1,4 @@
-//! What a reader is given: a quote, how old it is, and where it came from.
+//! Readings: a quote with its age and origin.
 
 use std::time::Duration;
 
@@ -6,22 +6,22 @@ use serde::{Serialize, Serializer};
 
 use super::{KrxTime, Quote};
 
-/// Where a reading came from.
+/// Origin of a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// The store: `realtime:price:<code>`.
     Redis,
-    /// The broker's API, asked because the store had no price.
+    /// The broker's API, called because the store had no price.
     Api,
     /// The last close of a regular session: `close:price:<code>`.
     Close,
-    /// What this process saw last, kept in its memory; only where the caller allowed staleness.
+    /// The last price this process saw, from its memory; only if the caller allowed staleness.
     Memory,
 }
 
 impl Source {
-    /// Its name, as in JSON.
+    /// Returns its name, as in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -35,23 +35,26 @@ impl Source {
 
 /// One answer of the reader.
 ///
-/// As JSON it is the quote's object with `age_ms` and `stale` added and `source` telling where the
-/// reading came from; the quote's own source stands in `quote_source`.
+/// In JSON it is the quote's object with `age_ms` and `stale` added. `source` is the origin of the
+/// reading, and `quote_source` the source of the quote.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// The price object.
     pub quote: Box<Quote>,
-    /// Age of the quote at the time of reading: time since the broker was asked for it.
+    /// Age of the quote at the time of reading, counted from the request to the broker.
     pub age: Duration,
-    /// Where it came from.
+    /// Origin of the reading.
     pub source: Source,
-    /// Whether nothing as fresh as was asked for could be had in time, so that this older price
-    /// stands in. Never set where the caller did not allow staleness.
+    /// Whether this is an older price, because none as fresh as requested was available in time.
+    ///
+    /// Never set unless the caller allowed staleness.
     pub is_stale: bool,
 }
 
 impl Reading {
-    /// A reading of `quote` at `now`. A quote from the future (clocks differ) is of age zero.
+    /// Creates a reading of `quote` at `now`.
+    ///
+    /// A quote from the future (clocks differ) has age zero.
     #[must_use]
     pub fn new(quote: Box<Quote>, source: Source, now: KrxTime) -> Self {
         let age = (now - quote.fetched_at).to_std().unwrap_or_default();
@@ -63,7 +66,7 @@ impl Reading {
         }
     }
 
-    /// The same reading, labelled as one that only stands in for a fresh one.
+    /// Marks the reading as stale.
     #[must_use]
     pub fn as_stale(mut self) -> Self {
         self.is_stale = true;
@@ -71,7 +74,7 @@ impl Reading {
     }
 }
 
-/// A [`Reading`] as JSON: the age last.
+/// A [`Reading`] as JSON, with the age last.
 #[derive(Serialize)]
 struct Object<'a> {
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! Why a code has no new price after a sweep.
+//! Reasons why a code has no new price after a sweep.
 
 use std::fmt;
 
@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 pub enum Reason {
     /// The broker does not know the code.
     Unknown,
-    /// The broker gave something that is no price.
+    /// The broker's answer is not a valid price.
     Refused,
-    /// No answer was to be had in time.
+    /// No answer arrived in time.
     NotReached,
-    /// There was a price, but the store did not take it.
+    /// There was a price, but the store did not accept it.
     NotStored,
 }
 
 impl Reason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 4] = [
         Self::Unknown,
         Self::Refused,
@@ -27,7 +27,7 @@ impl Reason {
         Self::NotStored,
     ];
 
-    /// One word, for metrics.
+    /// Returns the label for metrics, in one word.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {

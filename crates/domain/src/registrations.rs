@@ -1,18 +1,20 @@
-//! Which codes have a place in the live feed, which has few.
+//! Assignment of codes to the few places of the live feed.
 
 use std::time::Duration;
 
 use super::Symbol;
 
-/// A code that has a place keeps it for so long at least: the broker does not like codes that come
-/// and go.
+/// Minimum time for which a code keeps its place.
+///
+/// The broker dislikes codes that come and go quickly.
 const LEAST_STAY: Duration = Duration::from_secs(60);
 
-/// A code that was not watched for so long is clearly dropped, not only missing from one look.
+/// A code not watched for this long is really dropped, not just missing from one look.
 const CLEARLY_DROPPED: Duration = Duration::from_secs(30);
 
-/// The codes that have a place. A code keeps its place while it is watched; who comes new takes one
-/// that is free.
+/// The codes that have a place.
+///
+/// A code keeps its place while it is watched. New codes take free places.
 #[derive(Debug, Clone)]
 pub struct Registrations {
     most: usize,
@@ -24,12 +26,12 @@ struct Held {
     code: Symbol,
     /// Since when it has the place.
     since: Duration,
-    /// When it was watched last.
+    /// When it was last watched.
     watched: Duration,
 }
 
 impl Registrations {
-    /// Places for so many codes, all free.
+    /// Creates `most` free places.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self {
@@ -38,8 +40,9 @@ impl Registrations {
         }
     }
 
-    /// From now on there are so many places. Where they are fewer, who has the place for the
-    /// shortest time loses it first, and whoever is not watched before all others.
+    /// Sets the number of places.
+    ///
+    /// If there are fewer, unwatched codes lose theirs first, then those that got it last.
     pub fn limit(&mut self, most: usize) {
         self.most = most;
         while self.held.len() > most {
@@ -51,13 +54,14 @@ impl Registrations {
         }
     }
 
-    /// Takes the place of a code back, however long it has had it.
+    /// Removes a code from its place, regardless of how long it has had it.
     pub fn take_back(&mut self, code: Symbol) {
         self.held.retain(|held| held.code != code);
     }
 
-    /// Gives the places for the codes that are watched now, the first before the last. `now` is the
-    /// time since any fixed moment.
+    /// Assigns places to the codes that are watched now, in order.
+    ///
+    /// `now` is the time since any fixed moment.
     pub fn follow(&mut self, watched: &[Symbol], now: Duration) {
         for held in &mut self.held {
             if watched.contains(&held.code) {
@@ -82,12 +86,12 @@ impl Registrations {
         }
     }
 
-    /// Takes every place back.
+    /// Frees all places.
     pub fn clear(&mut self) {
         self.held.clear();
     }
 
-    /// The codes that have a place, in the order in which they got it.
+    /// Returns the codes that have a place, in the order in which they got it.
     pub fn codes(&self) -> impl Iterator<Item = Symbol> + '_ {
         self.held.iter().map(|held| held.code)
     }
@@ -119,10 +123,10 @@ mod tests {
         let mut places = Registrations::new(2);
         places.follow(&codes([1, 2, 3]), s(0));
         assert_eq!(held(&places), codes([1, 2]));
-        // The order of those who are watched takes no place away.
+        // A new order of the watched codes takes no place away.
         places.follow(&codes([3, 2, 1]), s(100));
         assert_eq!(held(&places), codes([1, 2]));
-        // Missing from one look is not dropped.
+        // A code missing from one look is not dropped.
         places.follow(&codes([3, 2]), s(101));
         places.follow(&codes([3, 2, 1]), s(102));
         assert_eq!(held(&places), codes([1, 2]));

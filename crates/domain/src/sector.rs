@@ -1,20 +1,20 @@
-//! The sectors of the exchange's industry indices: one set of names for both markets.
+//! Sectors of the exchange's industry indices, with one set of names for both markets.
 
 use super::Market;
 
-/// A record that names no sector has this code.
+/// Code of records that name no sector.
 const NONE: &str = "0000";
 
-/// A sector of one market, by the codes of the broker's symbol files (contract 6.3, 6.6).
+/// A sector of one market, with the codes of the broker's symbol files (contract 6.3, 6.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sector {
-    /// Whose index it is.
+    /// Market of the index.
     pub market: Market,
     /// The large division.
     pub large: &'static str,
-    /// The medium division; `0000` where the large one is not divided.
+    /// The medium division; `0000` if the large one is not divided.
     pub medium: &'static str,
-    /// The exchange's name.
+    /// Name used by the exchange.
     pub name: &'static str,
 }
 
@@ -34,7 +34,7 @@ const fn sector(
 
 use Market::{Kosdaq, Kospi};
 
-/// Of `idxcode.mst`, which names indices of all kinds; these are the ones that records bear.
+/// The sectors that occur in records. `idxcode.mst`, their source, lists indices of all kinds.
 const SECTORS: [Sector; 46] = [
     sector(Kospi, "0027", "0005", "음식료·담배"),
     sector(Kospi, "0027", "0006", "섬유·의류"),
@@ -85,8 +85,10 @@ const SECTORS: [Sector; 46] = [
 ];
 
 impl Sector {
-    /// The sector of a record's two codes: the medium one's where it is known, else the large one's.
-    /// `None` where neither is: then the record names no sector.
+    /// Returns the sector for the two codes of a record.
+    ///
+    /// The medium code is used if known, otherwise the large one. `None` if neither is known: then
+    /// the record names no sector.
     #[must_use]
     pub fn of(market: Market, large: &str, medium: &str) -> Option<&'static Self> {
         let find = |medium: &str| {
@@ -96,7 +98,7 @@ impl Sector {
         find(medium).or_else(|| find(NONE))
     }
 
-    /// The sector of a name.
+    /// Returns the sector with this name.
     #[must_use]
     pub fn named(market: Market, name: &str) -> Option<&'static Self> {
         let mut sectors = SECTORS.iter().filter(|sector| sector.market == market);

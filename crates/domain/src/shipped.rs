@@ -1,4 +1,4 @@
-//! The stock list that ships inside the program, for when no other can be had.
+//! The stock list inside the program, used if no other list is available.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -31,28 +31,28 @@ static SHIPPED: LazyLock<Shipped> = LazyLock::new(|| {
     }
 });
 
-/// The shipped list and the day it speaks of.
+/// The shipped list and its date.
 #[derive(Debug)]
 pub struct Shipped {
-    /// The close whose prices it holds.
+    /// Trading day of the closes in the list.
     pub date: NaiveDate,
-    /// Every stock of that day.
+    /// All stocks of that day.
     pub listings: Vec<ShippedListing>,
     places: HashMap<Symbol, usize>,
 }
 
-/// One stock of the shipped list, with what a simulated market starts from.
+/// One stock of the shipped list, with the starting values of a simulated market.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ShippedListing {
     /// Short code.
     pub code: Symbol,
     /// Korean short name.
     pub name: String,
-    /// Where it is listed.
+    /// Market it is listed on.
     pub market: Market,
-    /// What it is.
+    /// Security group.
     pub group: Group,
-    /// The exchange's industry sector; `None` for a few that have none.
+    /// Industry sector of the exchange; `None` for a few stocks without one.
     pub sector: Option<String>,
     /// Standard code (ISIN).
     pub isin: String,
@@ -62,24 +62,24 @@ pub struct ShippedListing {
     pub shares: i64,
     /// Close, won.
     pub close: i64,
-    /// Shares traded that day; 0 where trading was halted.
+    /// Shares traded that day; 0 if trading was halted.
     pub volume: i64,
 }
 
 impl Shipped {
-    /// The list. Parsed once, then shared.
+    /// Returns the list. It is parsed once, then shared.
     #[must_use]
     pub fn get() -> &'static Self {
         &SHIPPED
     }
 
-    /// The stock of a code.
+    /// Returns the stock with this code.
     #[must_use]
     pub fn listing(&self, code: Symbol) -> Option<&ShippedListing> {
         self.listings.get(*self.places.get(&code)?)
     }
 
-    /// The list as a universe. It is too old to say who is halted today.
+    /// Returns the list as a universe. It is too old to tell which stocks are halted today.
     #[must_use]
     pub fn universe(&self) -> Universe {
         let listings = self.listings.iter().map(|row| Listing {

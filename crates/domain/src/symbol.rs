@@ -1,4 +1,4 @@
-//! A stock's short code: text, never a number.
+//! Short codes of stocks: text, never a number.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -7,17 +7,17 @@ use std::str::FromStr;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The short code of one KOSPI or KOSDAQ instrument, as the broker takes it.
+/// The short code of a KOSPI or KOSDAQ instrument, as the broker accepts it.
 ///
-/// Six characters, digits or capital letters (`005930`, `00104K`, `0126Z0`). Exchange-traded
-/// notes carry the broker's `Q` in front of their six (`Q500001`; contract 4.0.3).
+/// Six characters, digits or capital letters (`005930`, `00104K`, `0126Z0`). Exchange-traded notes
+/// have the broker's `Q` in front of the six (`Q500001`; contract 4.0.3).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Symbol {
     bytes: [u8; 7],
     length: u8,
 }
 
-/// Why a text is not a stock code.
+/// A text that is not a stock code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{text}' is not a stock code: a code is six characters, digits or capital letters, \
@@ -28,10 +28,10 @@ pub struct SymbolError {
 }
 
 impl Symbol {
-    /// The code as text.
+    /// Returns the code as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Only ASCII gets in, so both steps always succeed.
+        // Only ASCII is accepted, so both steps always succeed.
         self.bytes
             .get(..usize::from(self.length))
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
@@ -81,7 +81,7 @@ impl From<Symbol> for String {
     }
 }
 
-/// One number, as maps by code are asked for every price that comes.
+/// Hashes one number, because maps by code are looked up for every incoming price.
 impl Hash for Symbol {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let [b1, b2, b3, b4, b5, b6, b7] = self.bytes;

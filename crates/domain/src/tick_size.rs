@@ -1,6 +1,6 @@
 //! The exchange's price grid: tick sizes and daily price limits, won.
 
-/// The tick size at `price`, one table for KOSPI and KOSDAQ since 2023-01-25.
+/// Returns the tick size at `price`: one table for KOSPI and KOSDAQ since 2023-01-25.
 #[must_use]
 pub fn tick_size(price: i64) -> i64 {
     match price {
@@ -14,10 +14,10 @@ pub fn tick_size(price: i64) -> i64 {
     }
 }
 
-/// The lower and upper price limit of a day whose base price is `base`: 30 percent either way.
+/// Returns the lower and upper price limit for a base price: 30 percent down and up.
 ///
-/// The width is cut to the tick size of the base price and each limit to the tick size where it
-/// stands, both towards the base price.
+/// The width is cut to the tick size of the base price, and each limit to its own tick size, both
+/// towards the base price.
 #[must_use]
 pub fn price_limits(base: i64) -> (i64, i64) {
     let width = base * 3 / 10;

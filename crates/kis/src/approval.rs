@@ -21,15 +21,17 @@ use sise_domain::KrxTime;
 use sise_port::clock::Clock;
 use sise_port::{SourceError, Urgency};
 
-/// The broker looks at a key when a session subscribes, and knows it for a day. One that is some
-/// hours old is not risked on a new session.
+/// Age up to which a key is used for a new session.
+///
+/// The broker checks a key when a session subscribes, and accepts it for a day. An older key is not
+/// risked on a new session.
 const YOUNG: TimeDelta = TimeDelta::hours(3);
 
-/// A key is some thirty letters; what is longer is none.
+/// Length limit of a key; real ones have about thirty characters.
 const LONGEST: usize = 300;
 
 row! {
-    /// What is issued, or why nothing is.
+    /// The issued key, or the reason why there is none.
     Issued {
         approval_key,
         error_code,
@@ -39,8 +41,10 @@ row! {
     }
 }
 
-/// Gets approval keys, and keeps the one in use. Only this process needs it: another session of the
-/// same app key would be refused anyway.
+/// Gets approval keys and caches the current one.
+///
+/// Keys are not shared with other processes: another session of the same app key would be refused
+/// anyway.
 pub struct Approvals {
     rest: Arc<Rest>,
     credentials: Credentials,
@@ -50,7 +54,7 @@ pub struct Approvals {
 }
 
 impl Approvals {
-    /// Keys for `credentials`, asked for over `rest`.
+    /// Creates a source of keys for `credentials`, requested over `rest`.
     #[must_use]
     pub fn new(rest: Arc<Rest>, credentials: Credentials, clock: Clock) -> Self {
         Self {
@@ -62,12 +66,14 @@ impl Approvals {
         }
     }
 
-    /// A key to open a session with: the one in use, or a new one where that is hours old. It is
-    /// asked for once a minute at most: who asks more often is refused, or locked out.
+    /// Returns a key to open a session with: the current one, or a new one if it is hours old.
+    ///
+    /// Keys are requested at most once a minute, because the broker refuses or locks out clients
+    /// that ask more often.
     ///
     /// # Errors
     ///
-    /// The broker gives none.
+    /// Returns an error if the broker issues none.
     pub(super) async fn key(&self) -> Result<SecretString, SourceError> {
         let mut current = self.current.lock().await;
         let now = (self.clock)();
@@ -83,7 +89,7 @@ impl Approvals {
         if let Some(left) = self.asked.wait(now) {
             let seconds = left.as_secs_f64().ceil();
             return Err(SourceError::Rejected(format!(
-                "the approval key of a moment ago is not known any more; another is asked for in \
+                "the broker rejected the latest approval key; the next is requested in \
                  {seconds:.0} s"
             )));
         }
@@ -92,7 +98,7 @@ impl Approvals {
         Ok(key)
     }
 
-    /// The broker does not know the key any more: the next one is new.
+    /// Drops the key after the broker rejected it, so that the next one is new.
     pub(super) async fn forget(&self) {
         *self.current.lock().await = None;
     }
@@ -104,7 +110,7 @@ impl Approvals {
             CONTENT_TYPE,
             HeaderValue::from_static("application/json; charset=utf-8"),
         );
-        // Here the secret has a name of its own.
+        // This endpoint has another name for the secret.
         let body = json!({
             "grant_type": "client_credentials",
             "appkey": self.credentials.app_key.expose_secret(),
@@ -121,12 +127,12 @@ impl Approvals {
         outcome
     }
 
-    /// The error in words that give no secret away, whoever answered.
+    /// Returns the error with all secrets masked.
     pub(super) fn without_secrets(&self, error: SourceError) -> SourceError {
         error.map_words(|said| self.shown(&said))
     }
 
-    /// Words as they may be shown.
+    /// Returns the text with all secrets masked.
     pub(super) fn shown(&self, said: &str) -> String {
         let Credentials {
             app_key,
@@ -136,7 +142,7 @@ impl Approvals {
     }
 }
 
-/// The key in an answer.
+/// Reads the key from an answer.
 fn issued(status: u16, body: &[u8]) -> Result<SecretString, SourceError> {
     let unusable = |what: &str| format!("Approval: HTTP {status} {what}");
     // The body may hold a key, so no word of it goes into the error.
@@ -153,7 +159,7 @@ fn issued(status: u16, body: &[u8]) -> Result<SecretString, SourceError> {
         });
     }
     if key.len() > LONGEST || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let trouble = unusable("with an approval key that is none");
+        let trouble = unusable("with an invalid approval key");
         return Err(SourceError::Malformed(trouble));
     }
     Ok(key.to_owned().into())
@@ -179,7 +185,7 @@ mod tests {
         for (body, words) in [
             ("", "without usable JSON"),
             ("{}", "without an approval key"),
-            (r#"{"approval_key":"a b"}"#, "that is none"),
+            (r#"{"approval_key":"a b"}"#, "an invalid approval key"),
             (
                 r#"{"error_code":"EGW00103","error_description":"wrong"}"#,
                 "EGW00103 wrong",

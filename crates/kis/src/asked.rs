@@ -1,5 +1,7 @@
-//! What this process remembers of its last request for a token or an approval key. What other processes
-//! remember is shared where the store keeps it; where it keeps nothing, this is left.
+//! The last request of this process for a token or an approval key.
+//!
+//! Processes normally share this through the store. This record also works if the store keeps
+//! nothing.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +12,9 @@ use tokio::time::Instant;
 use sise_domain::KrxTime;
 use sise_port::SourceError;
 
-/// One request a minute, whatever came of it (EGW00133): who asks more often is locked out.
+/// Minimum time between two requests, whatever the outcome of the first.
+///
+/// The broker locks out clients that ask more often (EGW00133).
 pub(super) const SPACING: Duration = Duration::from_secs(60);
 
 /// The last request, if there was one.
@@ -22,27 +26,27 @@ pub(super) struct Asked {
 #[derive(Debug)]
 struct Last {
     at: KrxTime,
-    /// Runs on where the time of day is set back.
+    /// Keeps counting if the time of day is set back.
     began: Instant,
     refused: Option<SourceError>,
 }
 
 impl Asked {
-    /// How long nothing may be asked for; nothing where it may.
+    /// Returns how long to wait before the next request; `None` if it may be made now.
     pub(super) fn wait(&self, now: KrxTime) -> Option<Duration> {
         self.last().as_ref()?.left(now)
     }
 
-    /// What was refused within the minute, in words that say when it is asked for again.
+    /// Returns the error of a request within the last minute, with the time of the next request.
     pub(super) fn refusal(&self, now: KrxTime) -> Option<SourceError> {
         let last = self.last();
         let last = last.as_ref()?;
         let (left, refused) = (last.left(now)?, last.refused.clone()?);
         let seconds = left.as_secs_f64().ceil();
-        Some(refused.map_words(|said| format!("{said}; it is asked again in {seconds:.0} s")))
+        Some(refused.map_words(|said| format!("{said}; next request in {seconds:.0} s")))
     }
 
-    /// A request goes out at `now`.
+    /// Records that a request goes out at `now`.
     pub(super) fn begin(&self, now: KrxTime) {
         *self.last() = Some(Last {
             at: now,
@@ -51,7 +55,7 @@ impl Asked {
         });
     }
 
-    /// What came of it. What never reached the broker was no request.
+    /// Records the outcome. A request that did not reach the broker does not count.
     pub(super) fn end<T>(&self, outcome: &Result<T, SourceError>) {
         let mut last = self.last();
         match outcome {
@@ -66,14 +70,16 @@ impl Asked {
     }
 
     fn last(&self) -> MutexGuard<'_, Option<Last>> {
-        // Every change is one step.
+        // Every change is a single assignment, so a poisoned lock holds valid data.
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Last {
-    /// What is left of the minute. A host that slept, and a time of day that was set back, both
-    /// count with the clock that went on.
+    /// Returns the rest of the minute.
+    ///
+    /// Uses whichever clock advanced further. This covers a host that was suspended and a time of
+    /// day that was set back.
     fn left(&self, now: KrxTime) -> Option<Duration> {
         let by_day = (now - self.at).max(TimeDelta::zero()).to_std();
         let went = by_day.unwrap_or_default().max(self.began.elapsed());
@@ -101,16 +107,13 @@ mod tests {
         let hour = TimeDelta::hours(1);
         assert_eq!(asked.wait(now - hour), Some(Duration::from_secs(40)));
         let said = asked.refusal(now).unwrap().to_string();
-        assert!(
-            said.contains("HTTP 500; it is asked again in 40 s"),
-            "{said}"
-        );
-        // The host slept.
+        assert!(said.contains("HTTP 500; next request in 40 s"), "{said}");
+        // The host was suspended.
         assert_eq!(asked.wait(now + hour), None);
         advance(Duration::from_secs(40)).await;
         assert_eq!(asked.wait(now - hour), None);
         assert_eq!(asked.refusal(now), None);
-        // What never left is forgotten.
+        // A request that was never sent is forgotten.
         asked.begin(now);
         asked.end::<()>(&Err(SourceError::Unreachable("refused".to_owned())));
         assert_eq!(asked.wait(now), None);

@@ -1,5 +1,6 @@
-//! The access token: one for all processes of an app key, kept in the store that they share and on
-//! disk, renewed before it dies (contract 2.1).
+//! The access token: one for all processes of an app key (contract 2.1).
+//!
+//! It is kept in the store that the processes share and on disk, and renewed before it expires.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,14 +28,14 @@ use sise_domain::{Event, KrxTime, TokenChange};
 use sise_port::clock::Clock;
 use sise_port::{Issue, Recorder, SharedToken, SourceError, TokenStore, Unrecorded, Urgency};
 
-/// Who may not ask waits for what another gets, and looks for it this often,
+/// Interval of checks for a token from another process while this one may not ask.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// until the minute is over and another has had this time to answer.
+/// Time that another process has to answer after the minute between requests is over.
 const GRACE: Duration = Duration::from_secs(10);
-/// An early renewal that failed is tried again after this time.
+/// Pause before an early renewal that failed is tried again.
 const RENEW_AGAIN: TimeDelta = TimeDelta::minutes(2);
 
-/// What the broker gave its customer.
+/// App key and secret that the broker issued to its customer.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     /// The app key, 36 characters.
@@ -43,17 +44,17 @@ pub struct Credentials {
     pub app_secret: SecretString,
 }
 
-/// Where a token is kept beside the memory of this process.
+/// Where a token is kept besides the memory of this process.
 pub struct Keep {
-    /// What the processes of the app key share.
+    /// The store shared by all processes of the app key.
     pub shared: Arc<dyn TokenStore>,
-    /// On disk, for set-ups without Redis and for restarts of it.
+    /// The file on disk, for setups without Redis and for restarts of Redis.
     pub file: Option<TokenFile>,
-    /// What this process calls itself.
+    /// Name of this process.
     pub process: String,
 }
 
-/// Keeps one token for all callers.
+/// Manages one token for all callers.
 pub struct Auth {
     rest: Arc<Rest>,
     credentials: Credentials,
@@ -62,10 +63,11 @@ pub struct Auth {
     clock: Clock,
     recorder: Arc<dyn Recorder>,
     current: ArcSwapOption<Token>,
-    /// Held while a token is fetched, so that all wait for one. Nothing else changes the current one.
+    /// Held while a token is fetched, so that all callers wait for the same one. `current` changes
+    /// only under this lock.
     fetching: Mutex<()>,
     asked: Asked,
-    /// Until when a token that lives is used although it should be renewed by now.
+    /// Time until which a token that is due for renewal stays in use.
     put_off: ArcSwapOption<KrxTime>,
 }
 
@@ -76,15 +78,18 @@ fn digest_of(text: &str) -> String {
 }
 
 impl Credentials {
-    /// What an app key on a host is called where its token, budget and bans are kept: a digest, so
-    /// that real, paper and simulated never mix and the key is not shown.
+    /// Returns the name of the app key on a host, under which token, budget and bans are kept.
+    ///
+    /// It is a digest, so that real, paper and simulated accounts never mix and the key stays
+    /// hidden.
     #[must_use]
     pub fn identity(&self, base: &str) -> String {
         digest_of(&format!("{base}\n{}", self.app_key.expose_secret()))
     }
 
-    /// The same, for what belongs to the secret too: a wrong one must not wait for, or be taken
-    /// for, the right one.
+    /// Returns the same for key and secret together.
+    ///
+    /// A wrong secret must not wait for the right one, or be mistaken for it.
     #[must_use]
     pub fn secret_identity(&self, base: &str) -> String {
         let (key, secret) = (&self.app_key, &self.app_secret);
@@ -97,7 +102,7 @@ impl Credentials {
 }
 
 impl Auth {
-    /// Tokens for `credentials` on `rest`, kept in `keep`.
+    /// Creates a source of tokens for `credentials` on `rest`, kept in `keep`.
     #[must_use]
     pub fn new(rest: Arc<Rest>, credentials: Credentials, keep: Keep, clock: Clock) -> Self {
         Self {
@@ -114,14 +119,14 @@ impl Auth {
         }
     }
 
-    /// Tells `recorder` of every token that is issued, refused or called dead.
+    /// Reports issued tokens, refused requests and rejected tokens to `recorder`.
     #[must_use]
     pub fn recorded_by(mut self, recorder: Arc<dyn Recorder>) -> Self {
         self.recorder = recorder;
         self
     }
 
-    /// Whether a token is at hand that is good by its own date.
+    /// Returns whether a token is at hand that has not expired.
     #[must_use]
     pub fn has_valid_token(&self) -> bool {
         let now = (self.clock)();
@@ -131,8 +136,9 @@ impl Auth {
             .is_some_and(|token| token.lives(now))
     }
 
-    /// Takes the token that other processes or an earlier one left, if there is one, and asks for
-    /// none. Whoever has it may ask the broker even when the store is gone by then.
+    /// Takes a token left by another process or an earlier one, without asking the broker.
+    ///
+    /// With such a token, calls are possible even if the store is unreachable later.
     pub async fn take_kept(&self) {
         let _turn = self.fetching.lock().await;
         if self.fresh().is_none()
@@ -142,11 +148,11 @@ impl Auth {
         }
     }
 
-    /// A token to call with: the one in use, the one on disk, or a new one.
+    /// Returns a token to call with: the current one, one that is kept, or a new one.
     ///
     /// # Errors
     ///
-    /// The broker gives none.
+    /// Returns an error if none of these is at hand and the broker issues none.
     pub async fn token(&self) -> Result<Arc<Token>, SourceError> {
         if let Some(token) = self.fresh() {
             return Ok(token);
@@ -160,7 +166,7 @@ impl Auth {
         let token = match self.fetch(old.as_deref(), living.is_none()).await {
             Ok(token) => Arc::new(token),
             Err(error) => {
-                // It may have been called dead meanwhile.
+                // The token may have been rejected meanwhile.
                 let Some(token) = living.filter(|token| token.lives((self.clock)())) else {
                     return Err(error);
                 };
@@ -174,12 +180,12 @@ impl Auth {
         Ok(token)
     }
 
-    /// Whether a call may still be made with `token`: it may have died while the call waited.
+    /// Returns whether calls may still use `token`, which may have died while the call waited.
     pub(super) fn holds(&self, token: &Token) -> bool {
         token.lives((self.clock)())
     }
 
-    /// The broker called a token dead: no other call is made with it.
+    /// Records that the broker rejected a token, so that no further call uses it.
     pub(super) fn forget(&self, dead: &Arc<Token>) {
         let is_news = dead.dies();
         let current = self.current.load();
@@ -187,12 +193,12 @@ impl Auth {
             .as_ref()
             .is_some_and(|token| Arc::ptr_eq(token, dead));
         if is_news && is_current {
-            tracing::warn!("the broker calls the access token dead; getting another");
+            tracing::warn!("the broker rejects the access token; getting a new one");
             self.recorder.note(Event::Token(TokenChange::Dead));
         }
     }
 
-    /// The headers of a call (contract 1.3).
+    /// Returns the headers of a call (contract 1.3).
     pub(super) fn headers(&self, token: &Token, tr_id: &'static str) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(
@@ -205,7 +211,7 @@ impl Auth {
             ("appsecret", &self.credentials.app_secret),
         ];
         for (name, secret) in secrets {
-            // Settings refuse a key that is no header text.
+            // The settings refuse a key that is not valid in a header.
             if let Ok(mut value) = HeaderValue::from_str(secret.expose_secret()) {
                 value.set_sensitive(true);
                 headers.insert(HeaderName::from_static(name), value);
@@ -234,15 +240,16 @@ impl Auth {
         (token.is_fresh(now) || token.lives(now) && is_put_off()).then_some(token)
     }
 
-    /// A token that another process got, if it is another than `old`, else a new one.
-    /// With a token that still lives nobody waits for the minute to be over.
+    /// Takes a token of another process if it differs from `old`, else requests a new one.
+    ///
+    /// While the old token lives, `may_wait` is false and nothing waits for the minute to be over.
     async fn fetch(&self, old: Option<&Token>, may_wait: bool) -> Result<Token, SourceError> {
         let deadline = Instant::now() + SPACING + GRACE;
         loop {
             if let Some(token) = self.kept(old).await {
                 return Ok(token);
             }
-            // Who may not ask must not hold the turn of those who will.
+            // A caller that may not ask must not hold the turn of those that may.
             self.rest.bans().refusal().await?;
             let refused = if self.may_ask(old).await {
                 match self.ask(old).await {
@@ -253,11 +260,11 @@ impl Auth {
                 self.asked.refusal((self.clock)())
             };
             let waited = match refused {
-                // Somebody who does not share was faster, and the minute is not over.
+                // A process that does not share its token was faster, and the minute is not over.
                 Some(SourceError::Throttled(said)) => said,
                 Some(error) => return Err(error),
                 None => {
-                    "a token was asked for within the minute, and none is at hand yet".to_owned()
+                    "a token was requested within the minute, and is not available yet".to_owned()
                 }
             };
             if !may_wait || Instant::now() >= deadline {
@@ -267,19 +274,21 @@ impl Auth {
         }
     }
 
-    /// Whether this process asks the broker now. It knows by itself when it asked last, whatever the
-    /// shared store keeps.
+    /// Returns whether this process may ask the broker now.
+    ///
+    /// It remembers its own last request, whatever the shared store keeps.
     async fn may_ask(&self, old: Option<&Token>) -> bool {
         if self.asked.wait((self.clock)()).is_some() {
             return false;
         }
         let (shared, process) = (&self.keep.shared, &self.keep.process);
         let turn = shared.claim(process, replaced(old), SPACING).await;
-        // While the store is away each process asks by itself.
+        // While the store is unreachable, each process asks by itself.
         !matches!(turn, Ok(Issue::Wait(_)))
     }
 
-    /// Asks the broker, and keeps the turn for a minute where anything arrived there.
+    /// Asks the broker. The turn is given back if the request did not arrive, or if a ban takes
+    /// over.
     async fn ask(&self, old: Option<&Token>) -> Result<StoredToken, SourceError> {
         let issued = self.issue().await;
         self.recorder.note(Event::Token(match &issued {
@@ -295,7 +304,7 @@ impl Auth {
                 tracing::info!(%said, "a token was issued within the minute; waiting");
                 false
             }
-            // From here on the ban says who asks: a person does, at once.
+            // From here on the ban decides who may ask; a person may at once.
             Err(SourceError::Denied(_)) => true,
             Err(_) => self.asked.wait((self.clock)()).is_none(),
             Ok(_) => false,
@@ -307,7 +316,7 @@ impl Auth {
         issued
     }
 
-    /// The token that is shared, or the one on disk, if it is of use and another than `old`.
+    /// Returns the shared token, or the one on disk, if it is usable and not `old`.
     async fn kept(&self, old: Option<&Token>) -> Option<Token> {
         let now = (self.clock)();
         let shared = self.keep.shared.load().await;
@@ -315,8 +324,8 @@ impl Auth {
             && let Some(token) = self.open(sealed, Some(*generation), now)
             && token.is_fresh(now)
         {
-            // The broker may give the same token again: it is its word against its own, and the
-            // generation tells it from the one that died.
+            // The broker may issue a token again that it rejected before. The generation
+            // distinguishes it from the rejected one.
             let is_old = old.is_some_and(|old| match old.generation {
                 Some(old) => old == *generation,
                 None => old.is(&token),
@@ -342,7 +351,7 @@ impl Auth {
         Token::new(&stored, generation, now)
     }
 
-    /// Lets the other processes have a token.
+    /// Saves a token in the shared store, for the other processes.
     async fn share(&self, sealed: &str, mut token: Token, now: KrxTime) -> Token {
         let life = (token.expires_at - now).to_std().unwrap_or_default();
         match self.keep.shared.save(sealed, life).await {
@@ -352,13 +361,14 @@ impl Auth {
         token
     }
 
-    /// Takes an issued token into use, even one that was called dead: the broker gives the same
-    /// one for 6 hours, and it is its word against its own.
+    /// Takes an issued token into use, even one that was rejected before.
+    ///
+    /// The broker issues the same token for 6 hours, so its latest word counts.
     async fn adopt(&self, stored: &StoredToken) -> Result<Token, SourceError> {
         let now = (self.clock)();
         let token = Token::new(stored, None, now).ok_or_else(|| {
             SourceError::Malformed(format!(
-                "the token is said to end at {}, which is past: check this machine's clock",
+                "the new token ends at {}, which is past: check this machine's clock",
                 stored.expires_at
             ))
         })?;
@@ -371,7 +381,7 @@ impl Auth {
             && let Err(error) = file.save(&sealed).await
         {
             tracing::warn!(path = %file.path().display(), %error,
-                "the access token cannot be kept on disk; without Redis every start will ask for one");
+                "the access token cannot be saved to disk; without Redis every start needs a new one");
         }
         Ok(self.share(&sealed, token, now).await)
     }
@@ -399,8 +409,7 @@ impl Auth {
         Ok(stored)
     }
 
-    /// The same error with the broker's words, about a call with `token`, as they may be shown and
-    /// kept.
+    /// Returns the error with all secrets masked, including `token`, with which the call was made.
     pub(super) fn without_secrets(&self, error: SourceError, token: Option<&Token>) -> SourceError {
         let Credentials {
             app_key,
@@ -412,7 +421,7 @@ impl Auth {
     }
 }
 
-/// Which of the shared tokens is replaced; 0 for none.
+/// Returns the generation of the shared token that is replaced; 0 if there is none.
 fn replaced(old: Option<&Token>) -> u64 {
     old.and_then(|old| old.generation).unwrap_or(0)
 }

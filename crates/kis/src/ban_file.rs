@@ -1,4 +1,4 @@
-//! Where a ban outlives the process without Redis: a file beside the access token.
+//! A file beside the access token that keeps a ban across restarts if there is no Redis.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use tokio::task::spawn_blocking;
 
 use sise_domain::BanRecord;
 
-/// The file of one app key and secret on one host.
+/// File for the ban of one app key and secret on one host.
 #[derive(Debug, Clone)]
 pub struct BanFile {
     path: PathBuf,
 }
 
 impl BanFile {
-    /// The file for the key and secret called `identity`, below `directory`.
+    /// Returns the file in `directory` for the key and secret identified by `identity`.
     #[must_use]
     pub fn new(directory: &Path, identity: &str) -> Self {
         Self {
@@ -22,7 +22,7 @@ impl BanFile {
         }
     }
 
-    /// Where it is.
+    /// Returns the path of the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -32,11 +32,11 @@ impl BanFile {
         serde_json::from_slice(&text).ok()
     }
 
-    /// Written beside and renamed, so that a reader never sees half of it.
+    /// Writes a temporary file and renames it, so that readers never see a partial record.
     pub(super) async fn save(&self, record: &BanRecord) -> io::Result<()> {
         let file = self.clone();
         let text = serde_json::to_string(record)?;
-        // Whole, even if nobody waits for it any more.
+        // Runs to completion even if the caller is cancelled.
         let saving = spawn_blocking(move || file.write(&text));
         saving.await.map_err(io::Error::other)?
     }

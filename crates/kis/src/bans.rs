@@ -1,5 +1,7 @@
-//! What this process knows of the ban of its app key: before a call whether it may go, after it what
-//! the broker said. A ban is kept in the store that the processes share and on disk.
+//! Bans of the app key, as known to this process.
+//!
+//! Each call asks here first whether it may go out, and reports its outcome afterwards. A ban is
+//! kept in the store that the processes share and on disk.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,47 +18,47 @@ use sise_domain::{Ban, BanRecord, Denial, Event, KrxTime};
 use sise_port::clock::{self, Clock};
 use sise_port::{BanStore, Recorder, SourceError};
 
-/// How often it is looked whether another process was refused, or got through.
+/// Interval of checks whether another process was refused, or got through.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// And where the store does not answer.
+/// The same while the store does not answer.
 const LOOK_LATER: Duration = Duration::from_secs(5);
 
-/// A trial that told nothing by then is made again.
+/// Time after which a trial without a result is made again.
 const TRIAL: Duration = Duration::from_secs(30);
 
-/// Calls of this process wait so long for the one that tries.
+/// How long the calls of this process wait for the trial call.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where a ban is kept beside the memory of this process.
+/// Where a ban is kept besides the memory of this process.
 pub struct BanKeep {
-    /// What the processes of the app key share.
+    /// The store shared by all processes of the app key.
     pub shared: Arc<dyn BanStore>,
-    /// On disk, for set-ups without Redis and for restarts of it.
+    /// The file on disk, for setups without Redis and for restarts of Redis.
     pub file: Option<BanFile>,
-    /// What this process calls itself.
+    /// Name of this process.
     pub process: String,
-    /// What the app key is called where people read of it.
+    /// Name of the app key in the event log.
     pub key: String,
-    /// What key and secret together are called there.
+    /// Name of key and secret together in the event log.
     pub credentials: String,
-    /// Is told of every ban, and of its end.
+    /// Receives the beginning and the end of every ban.
     pub recorder: Arc<dyn Recorder>,
 }
 
-/// Keeps calls back while the app key is banned.
+/// Holds calls back while the app key is banned.
 pub struct Bans {
     keep: Option<BanKeep>,
     clock: Clock,
     known: ArcSwapOption<BanRecord>,
-    /// When to look again. Held while it is looked, and while a ban begins or ends.
+    /// When to check again. Locked during a check, and while a ban begins or ends.
     look_at: Mutex<Option<Instant>>,
-    /// Held by the call that tries after a ban.
+    /// Held by the trial call after a ban.
     trial: Arc<Mutex<()>>,
-    /// The next call is a person's: it goes whatever is known.
+    /// The next call was started by a person: it goes out even if the key is banned.
     is_let_through: AtomicBool,
 }
 
-/// The right to make one call.
+/// Permission to make one call.
 #[derive(Debug)]
 pub(super) struct Leave {
     /// When the call goes out.
@@ -70,18 +72,18 @@ enum LeaveKind {
     Ordinary,
     /// The one call after a ban.
     Trial(#[expect(dead_code, reason = "held, never looked at")] OwnedMutexGuard<()>),
-    /// A person's.
+    /// A call started by a person.
     Person,
 }
 
 impl Bans {
-    /// The bans of the key that `keep` belongs to.
+    /// Creates the bans of the key that `keep` belongs to.
     #[must_use]
     pub fn new(keep: BanKeep, clock: Clock) -> Self {
         Self::made(Some(keep), clock)
     }
 
-    /// Bans that this process alone knows, and forgets.
+    /// Creates bans that exist only in the memory of this process.
     pub(super) fn of_this_process() -> Self {
         Self::made(None, clock::system())
     }
@@ -97,14 +99,16 @@ impl Bans {
         }
     }
 
-    /// The ban in force, after a look at what other processes wrote.
+    /// Returns the ban in force, after a check for records of other processes.
     pub async fn in_force(&self) -> Option<Box<Ban>> {
         self.look().await;
         let now = (self.clock)();
         self.ban().filter(|ban| ban.is_in_force(now)).map(Box::new)
     }
 
-    /// Why a call would be refused now, without waiting for anything; a person's would not.
+    /// Returns an error if a call would be refused now, without waiting for a trial.
+    ///
+    /// A call let through by [`Bans::let_one_through`] would not be refused.
     pub(super) async fn refusal(&self) -> Result<(), SourceError> {
         match self.in_force().await {
             Some(ban) if !self.is_let_through.load(Ordering::Relaxed) => {
@@ -114,13 +118,15 @@ impl Bans {
         }
     }
 
-    /// Lets the next call through although the key is banned: a person wants to know.
+    /// Lets the next call through even if the key is banned, to test the key on request.
     pub fn let_one_through(&self) {
         self.is_let_through.store(true, Ordering::Relaxed);
     }
 
-    /// Lets a call through. After a ban is over one call goes as a trial; the others of this
-    /// process wait for what it brings, those of other processes are refused.
+    /// Waits until a call may go out, or refuses it.
+    ///
+    /// When a ban is over, one call goes out as a trial. Other calls of this process wait for its
+    /// outcome; those of other processes are refused.
     pub(super) async fn admit(&self) -> Result<Leave, SourceError> {
         self.look().await;
         let leave = |kind| {
@@ -139,7 +145,7 @@ impl Bans {
             return Err(SourceError::Banned(Box::new(ban)));
         }
         let turn = timeout(PATIENCE, Arc::clone(&self.trial).lock_owned()).await;
-        // What the call that held it came to is known now.
+        // The call that held the lock has finished, so its outcome is known.
         let (Ok(turn), Some(ban)) = (turn, self.ban()) else {
             return match self.ban() {
                 Some(ban) => Err(SourceError::Banned(Box::new(ban))),
@@ -149,11 +155,11 @@ impl Bans {
         if ban.is_in_force((self.clock)()) || !self.may_try().await {
             return Err(SourceError::Banned(Box::new(ban)));
         }
-        tracing::info!("the ban is over: one call tries");
+        tracing::info!("the ban is over: making one trial call");
         leave(LeaveKind::Trial(turn))
     }
 
-    /// Whether the call may still go out, now that its turn has come.
+    /// Returns whether the call may still go out when its turn has come.
     pub(super) fn hold(&self, leave: &mut Leave) -> bool {
         leave.sent_at = (self.clock)();
         match leave.kind {
@@ -162,11 +168,11 @@ impl Bans {
         }
     }
 
-    /// Takes note of what a call came to.
+    /// Records the outcome of a call.
     pub(super) async fn settle(&self, leave: Leave, outcome: Result<(), &SourceError>) {
         match outcome {
             Err(SourceError::Denied(denial)) => self.begin(denial, leave.sent_at).await,
-            // An answer to a call that was sent before the ban says nothing of it.
+            // An answer to a call that was sent before the ban does not lift it.
             Ok(()) => {
                 if self.ban().is_some_and(|ban| ban.since <= leave.sent_at) {
                     self.end().await;
@@ -174,14 +180,15 @@ impl Bans {
             }
             Err(_) => {
                 if let (LeaveKind::Trial(_), Some(keep)) = (&leave.kind, &self.keep) {
-                    // Neither refused nor served: another may try. It ends by itself otherwise.
+                    // Neither refused nor served: another process may try. If this fails, the claim
+                    // expires.
                     let _ = keep.shared.unclaim_trial(&keep.process).await;
                 }
             }
         }
     }
 
-    /// A ban begins, or goes on. The one place where that is decided and said.
+    /// Begins a ban or extends it. This is the only place that does so.
     async fn begin(&self, denial: &Denial, sent_at: KrxTime) {
         let mut look_at = self.look_at.lock().await;
         // Another process may have been refused a moment ago.
@@ -195,7 +202,7 @@ impl Bans {
         let ban = Ban::after(earlier.as_ref(), denial.clone(), now);
         tracing::error!(
             kind = ban.kind.slug(),
-            "{ban}; mend it and restart, or let `sise doctor` try at once"
+            "{ban}; fix it and restart, or run `sise doctor` to try at once"
         );
         counter!("sise_bans_total", "kind" => ban.kind.slug()).increment(1);
         self.note(|key, credentials| Event::Ban {
@@ -207,7 +214,7 @@ impl Bans {
         self.write(BanRecord::Banned(ban)).await;
     }
 
-    /// A ban ends. The one place where that is decided and said.
+    /// Ends a ban. This is the only place that does so.
     async fn end(&self) {
         let _look_at = self.look_at.lock().await;
         if self.ban().is_none() {
@@ -225,17 +232,17 @@ impl Bans {
         }
     }
 
-    /// The ban that was not lifted, in force or over.
+    /// Returns the ban that was not lifted yet, in force or over.
     fn ban(&self) -> Option<Ban> {
         let known = self.known.load();
         known.as_ref().and_then(|known| known.ban()).cloned()
     }
 
-    /// Whether this process is the one that tries.
+    /// Returns whether this process makes the trial call.
     async fn may_try(&self) -> bool {
         let Some(keep) = &self.keep else { return true };
         let claim = keep.shared.claim_trial(&keep.process, TRIAL).await;
-        // Without the shared store each process tries by itself.
+        // Without the shared store, each process makes its own trial.
         claim.unwrap_or(true)
     }
 
@@ -243,16 +250,17 @@ impl Bans {
         if self.keep.is_none() {
             return;
         }
-        // Who comes while it is looked waits for what that brings.
+        // Calls that arrive during a check wait for its result.
         let mut look_at = self.look_at.lock().await;
         if look_at.is_none_or(|at| Instant::now() >= at) {
             *look_at = Some(self.read().await);
         }
     }
 
-    /// Takes over what was written last, in the store or on disk, and tells the place that knows
-    /// less: a Redis that came back empty, or the disk of a process that was not there. Says when
-    /// to look again.
+    /// Takes over the latest record and returns when to check again.
+    ///
+    /// The record is taken from memory, the store or the disk, and copied to the places that lack
+    /// it: a Redis that came back empty, or the disk of a new process.
     async fn read(&self) -> Instant {
         let now = Instant::now();
         let Some(keep) = &self.keep else {
@@ -292,7 +300,7 @@ impl Bans {
         now + pause
     }
 
-    /// What another process, or this one before it was restarted, wrote.
+    /// Takes over a record written by another process, or by this one before a restart.
     fn take(&self, record: BanRecord) {
         let now = (self.clock)();
         match &record {
@@ -318,7 +326,7 @@ impl Bans {
     }
 
     async fn write(&self, record: BanRecord) {
-        // Known here first: nothing of this process goes out any more.
+        // Stored in memory first, so that this process stops sending at once.
         self.know(record.clone());
         if let Some(keep) = &self.keep {
             file(keep, &record).await;
@@ -339,7 +347,7 @@ async fn file(keep: &BanKeep, record: &BanRecord) {
     if let Some(file) = &keep.file
         && let Err(error) = file.save(record).await
     {
-        tracing::warn!(path = %file.path().display(), %error, "the ban cannot be kept on disk");
+        tracing::warn!(path = %file.path().display(), %error, "the ban cannot be saved to disk");
     }
 }
 

@@ -1,6 +1,7 @@
-//! What the day's prices of each code are measured against: base price and limits do not change
-//! within a day, its highest price does not fall and its lowest does not rise, so that a row with
-//! others is doubted.
+//! Reference values that the prices of the day are checked against, per code.
+//!
+//! Base price and limits do not change within a day, the day's high does not fall and its low does
+//! not rise. A row that says otherwise is doubted.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,35 +11,37 @@ use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
 
 use sise_domain::{Figure, Implausible, Phase, Quote, Symbol};
 
-/// An answer to a price call may be older than a trade of the feed, or than another answer, that
-/// came before it, by so much.
+/// How much older than an earlier answer an answer may be.
+///
+/// An answer to a price call may describe an earlier moment than a trade of the feed, or another
+/// answer, received before it.
 const LAG: TimeDelta = TimeDelta::seconds(3);
 
-/// What is known of a code's day.
+/// Reference values of a code for one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Basis {
     /// Base price, won.
     pub(super) base: i64,
-    /// Lowest and highest price of the day, won; `None` where the broker says none.
+    /// Lower and upper price limit of the day, won; `None` if the broker gives none.
     pub(super) limits: Option<(i64, i64)>,
 }
 
-/// What was known last, and of which day.
+/// The last known values of a code, and their day.
 #[derive(Debug)]
 struct Held {
     day: NaiveDate,
     basis: Basis,
-    /// Another base price that was told since.
+    /// Another base price reported since.
     doubted: Option<i64>,
 }
 
-/// How far a code's price went on a day, as far as a quote tells.
+/// How far a code's price has gone on a day, according to a quote.
 #[derive(Debug, Clone, Copy)]
 struct Course {
     high: Option<i64>,
     low: Option<i64>,
     volume: Option<i64>,
-    /// When its price call was sent, or the trade happened.
+    /// Time of sending of the price call, or of the trade.
     at: NaiveDateTime,
     is_trade: bool,
 }
@@ -54,7 +57,7 @@ impl Course {
         }
     }
 
-    /// This course, and that of a later quote; `traded` is a price of it.
+    /// Combines this course with that of a later quote, with `traded` as one of its prices.
     fn and(self, later: Self, traded: Option<i64>) -> Self {
         let highs = [self.high, later.high, traded];
         let lows = [self.low, later.low, traded];
@@ -65,8 +68,9 @@ impl Course {
         }
     }
 
-    /// Whether `told` may be of a moment before this one: then it counts fewer shares, and the price
-    /// had gone no farther.
+    /// Returns whether `told` may describe an earlier moment than this course.
+    ///
+    /// It then has fewer shares traded, and its price has not gone farther.
     fn may_follow(&self, told: &Self) -> bool {
         let lag = match self.is_trade && told.is_trade {
             true => TimeDelta::zero(),
@@ -78,7 +82,7 @@ impl Course {
             && self.receded(told).is_none()
     }
 
-    /// The high or low that cannot be where the price had gone as far as `before`.
+    /// Returns the high or low that is impossible after a price that went as far as `before`.
     fn receded(&self, before: &Self) -> Option<Implausible> {
         let highs = self.high.zip(before.high).filter(|(now, was)| now < was);
         let lows = self.low.zip(before.low).filter(|(now, was)| now > was);
@@ -92,18 +96,18 @@ impl Course {
     }
 }
 
-/// How far a code's price went today.
+/// How far a code's price has gone today.
 #[derive(Debug)]
 struct Gone {
     course: Course,
-    /// What was told since and cannot be.
+    /// A report since that is impossible after `course`.
     doubted: Option<Box<Course>>,
 }
 
-/// The base prices and limits of the day, as the broker's price calls told them, and how far prices went.
+/// Base prices, limits and price ranges of the day, as reported by the broker's price calls.
 ///
-/// They are what the trades of the live feed are held against, which tell neither base
-/// price nor limits.
+/// Trades of the live feed are checked against them, because the feed reports neither base price
+/// nor limits.
 #[derive(Debug, Default)]
 pub struct Bases {
     held: Mutex<HashMap<Symbol, Held>>,
@@ -111,19 +115,20 @@ pub struct Bases {
 }
 
 impl Bases {
-    /// What is known of a code on `day`.
+    /// Returns what is known of a code on `day`.
     pub(super) fn of(&self, code: Symbol, day: NaiveDate) -> Option<Basis> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let held = held.get(&code).filter(|held| held.day == day)?;
         Some(held.basis)
     }
 
-    /// Takes what a price call told.
+    /// Takes the values reported by a price call.
     ///
     /// # Errors
     ///
-    /// The base price was another before on the same day. Told once more it is believed: after a
-    /// halt the auction that reopens a stock makes a new one.
+    /// Returns [`Implausible::Base`] if another base price was reported before on the same day. The
+    /// new one is accepted if it is reported again: after a halt, the auction that reopens a stock
+    /// sets a new base price.
     pub(super) fn take(
         &self,
         code: Symbol,
@@ -159,12 +164,13 @@ impl Bases {
         Ok(())
     }
 
-    /// Holds a quote against how far the price went before, and takes how far it goes by the quote.
+    /// Checks a quote against the price range so far, and extends the range by the quote.
     ///
     /// # Errors
     ///
-    /// The price went farther before on the same day. Told once more it is believed: a trade may have
-    /// been taken back, or what was told before was wrong.
+    /// Returns [`Implausible::Receded`] if the price went farther before on the same day. The quote
+    /// is accepted if it is reported again: a trade may have been cancelled, or the earlier report
+    /// was wrong.
     pub fn follow(&self, quote: &Quote) -> Result<(), Implausible> {
         // High and low may be those of the regular session or of the evening.
         if quote.session == Phase::AfterMarket {
@@ -178,7 +184,7 @@ impl Bases {
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         let today = |gone: &&mut Gone| gone.course.at.date() == told.at.date();
         let Some(known) = gone.get_mut(&quote.stock_code).filter(today) else {
-            // Before the open a row may still be that of the day before.
+            // Before the open, a row may still be that of the day before.
             if is_after_open(quote.session) {
                 let course = told.and(told, traded);
                 let doubted = None;
@@ -204,7 +210,7 @@ impl Bases {
     }
 }
 
-/// Whether there can have been trades today.
+/// Returns whether there may already have been trades today.
 fn is_after_open(session: Phase) -> bool {
     matches!(
         session,
@@ -234,18 +240,18 @@ mod tests {
         });
         assert_eq!(take(6_330), doubt);
         assert_eq!(bases.of(code, day), Some(basis(211)));
-        // What was right comes back, and the doubt is forgotten.
+        // The right value comes back, and the doubt is forgotten.
         assert_eq!(take(211), Ok(()));
         assert_eq!(take(6_330), doubt);
         assert_eq!(take(6_330), Ok(()));
         assert_eq!(bases.of(code, day), Some(basis(6_330)));
-        // The next day has a base price of its own.
+        // The next day has its own base price.
         let next = day.succ_opt().unwrap();
         assert_eq!(bases.of(code, next), None);
         assert_eq!(bases.take(code, next, basis(6_500)), Ok(()));
     }
 
-    /// A quote of the feed at 10:00 and so many seconds, with these figures; 0 where there are none.
+    /// Returns a quote of the feed at 10:00 and `second` seconds with these figures; 0 for none.
     fn quote(second: u32, [price, high, low, volume]: [i64; 4]) -> Quote {
         let day = NaiveDate::from_ymd_opt(2026, 11, 20).unwrap();
         let at = day.and_hms_opt(10, 0, second).unwrap();
@@ -306,13 +312,13 @@ mod tests {
                     assert_eq!(bases.follow(&before(0, USUAL)), Ok(()));
                     let taken = bases.follow(&of(second, figures));
                     assert_eq!(words(taken), expected, "{second} {figures:?}");
-                    // The doubt spoils nothing that is right.
+                    // The doubt does not affect later quotes that are right.
                     let right = [10_000, 10_300, 9_700, 700];
                     assert_eq!(bases.follow(&of(second + 1, right)), Ok(()));
                 }
             }
         }
-        // A trade is a price of the day even where its record has neither high nor low.
+        // A trade is a price of the day even if its record has neither high nor low.
         let bases = Bases::default();
         assert_eq!(bases.follow(&quote(0, [10_000, 0, 0, 500])), Ok(()));
         let low = bases.follow(&quote(1, [7_000, 7_000, 7_000, 501]));
@@ -324,14 +330,14 @@ mod tests {
         let bases = Bases::default();
         let follow = |second, figures| bases.follow(&quote(second, figures)).is_ok();
         assert!(follow(0, USUAL));
-        // A trade at 10,100 was taken back.
+        // A trade at 10,100 was cancelled.
         assert!(!follow(10, [10_000, 10_050, 9_900, 480]));
         assert!(follow(20, [10_060, 10_060, 9_890, 510]));
         assert!(!follow(30, [10_000, 10_050, 9_890, 520]));
-        // What was right comes again, and the doubt is forgotten.
+        // The right value comes again, and the doubt is forgotten.
         assert!(follow(31, [10_000, 10_060, 9_890, 530]));
         assert!(!follow(32, [10_000, 10_050, 9_890, 540]));
-        // Another that cannot be bears out nothing.
+        // Another impossible quote does not confirm the doubted one.
         assert!(!follow(33, [7_000, 7_000, 7_000, 550]));
         assert!(follow(34, [7_000, 7_000, 7_000, 560]));
     }
@@ -340,14 +346,14 @@ mod tests {
     fn what_is_of_an_earlier_moment_raises_no_doubt() {
         let earlier = [9_990, 10_050, 9_950, 400];
         for (before, then, is_taken) in [
-            // A price call that was sent before the trade, or answered a little behind the feed.
+            // A price call sent before the trade, or answered slightly behind the feed.
             (quote(5, USUAL), polled(4, earlier), true),
             (quote(5, USUAL), polled(7, earlier), true),
             (quote(5, USUAL), polled(9, earlier), false),
-            // Two price calls that overtook each other, and a trade that came after a price call.
+            // Two price calls that overtook each other, and a trade received after a price call.
             (polled(5, USUAL), polled(6, earlier), true),
             (polled(5, USUAL), quote(5, earlier), true),
-            // Trades come in order; of one second the volume tells.
+            // Trades arrive in order; within one second the volume decides.
             (quote(5, USUAL), quote(5, earlier), true),
             (quote(5, USUAL), quote(6, earlier), false),
         ] {
@@ -355,7 +361,7 @@ mod tests {
             assert_eq!(bases.follow(&before), Ok(()));
             let taken = bases.follow(&then);
             assert_eq!(taken.is_ok(), is_taken, "{then:?}");
-            // It narrows nothing either.
+            // Nor does it narrow the range.
             let low = bases.follow(&quote(20, [9_000, 9_000, 9_000, 600]));
             assert_eq!(words(low), "high 9000 was 10100 before");
         }
@@ -383,8 +389,9 @@ mod tests {
         assert_eq!(bases.follow(&tomorrow), Ok(()));
     }
 
-    /// Snapshots of the whole market (time, code, market, close, change, rate, open, high, low, volume
-    /// ...), where they lie beside the project.
+    /// Runs over recorded snapshots of the whole market, if they are beside the project.
+    ///
+    /// Columns: time, code, market, close, change, rate, open, high, low, volume ...
     #[test]
     fn no_recorded_snapshot_raises_a_doubt() {
         let ancestors = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().skip(1);

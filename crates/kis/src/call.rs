@@ -1,4 +1,4 @@
-//! One quotation call with its token, repeated as far as its error's remedy goes.
+//! One quotation call with its token, including retries.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use sise_port::{Remedy, SourceError, Tally, Urgency};
 pub(super) struct Call {
     pub(super) path: &'static str,
     pub(super) tr_id: &'static str,
-    /// What its rows are documented to hold.
+    /// The documented fields of its rows.
     pub(super) fields: &'static Fields,
 }
 
-/// Makes calls. A cheap handle.
+/// Makes quotation calls. Cheap to clone.
 #[derive(Clone)]
 pub struct Caller {
     rest: Arc<Rest>,
@@ -34,7 +34,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A caller on `rest` with the tokens of `auth`.
+    /// Creates a caller that sends over `rest` with tokens from `auth`.
     #[must_use]
     pub fn new(rest: Arc<Rest>, auth: Arc<Auth>) -> Self {
         Self {
@@ -44,25 +44,26 @@ impl Caller {
         }
     }
 
-    /// Fields of the answers so far that are not as documented.
+    /// Returns the fields that were not as documented in the answers so far.
     #[must_use]
     pub fn drifted(&self) -> Vec<Drifted> {
         self.drift.found()
     }
 
-    /// Counts what a row of `call` says otherwise than its price and base price.
+    /// Counts the values of a row of `call` that contradict its price and base price.
     pub(super) fn contradicted(&self, call: &Call, what: &[Contradicted]) {
         self.drift.contradicted(call.fields.call, what);
     }
 
-    /// Waits until a call would go out without standing in line.
+    /// Waits until a call could go out without queueing.
     pub(super) async fn ready(&self, urgency: Urgency) -> Result<(), SourceError> {
         self.auth.token().await?;
         self.rest.ready(urgency).await
     }
 
-    /// Makes a call, and makes it again as far as the error's remedy goes. `read` is told when the
-    /// call went out.
+    /// Makes a call and retries it as far as the remedy of its error allows.
+    ///
+    /// `read` parses the answer; its first argument is the time at which the call was sent.
     pub(super) async fn call<T>(
         &self,
         call: &Call,
@@ -85,7 +86,7 @@ impl Caller {
                 return (Err(error), tally);
             };
             let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-            tracing::debug!(tr_id = call.tr_id, %error, pause_ms, "asking again");
+            tracing::debug!(tr_id = call.tr_id, %error, pause_ms, "retrying the call");
             tally.retries += 1;
             sleep(pause).await;
         }
@@ -102,7 +103,7 @@ impl Caller {
         let (token, turn) = loop {
             let token = self.auth.token().await?;
             let turn = self.rest.turn(urgency).await?;
-            // Those who stood in line when it died wait for the next one.
+            // The token may have died while the call was queued.
             if self.auth.holds(&token) {
                 break (token, turn);
             }

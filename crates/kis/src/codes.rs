@@ -1,18 +1,18 @@
-//! What the broker's codes mean for the caller (contract 1.6 and 2.5).
+//! Meaning of the broker's error codes (contract 1.6 and 2.5).
 
 use sise_domain::{BanKind, Denial};
 use sise_port::SourceError;
 
-/// Sorts an answer that is not a success.
+/// Classifies an answer that is not a success.
 ///
-/// `code` is `msg_cd` or `error_code`; `text` the broker's words. Only the code is looked at:
-/// the words vary.
+/// `code` is `msg_cd` or `error_code`, `text` is the broker's message. Only the code decides,
+/// because the messages vary.
 pub(super) fn error_of(code: &str, text: &str) -> SourceError {
     let said = format!("{code} {}", text.trim());
     match code {
         "EGW00201" | "EGW00133" => SourceError::Throttled(said),
         "EGW00121" | "EGW00122" | "EGW00123" => SourceError::Unauthorized(said),
-        // A key of the other environment is refused under a code of its own.
+        // The broker has a separate code for a key of the other environment.
         "EGW02004" => denied(
             BanKind::Credentials,
             format!("{said}; the key belongs to the other environment: set KIS_ENV"),

@@ -1,5 +1,6 @@
-//! Schema drift: fields of the broker that are not, or not any more, as documented. An answer is
-//! looked at now and then, never on the way of every call.
+//! Schema drift: fields of the broker that are not, or no longer, as documented.
+//!
+//! Only one answer of each call is checked per interval, so that most calls pay nothing for it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -15,34 +16,34 @@ use tokio::time::Instant;
 use super::fields::{ENVELOPE, Fields, Shape};
 use super::wire::Contradicted;
 
-/// One answer of each call is looked at in this time.
+/// Interval in which one answer of each call is checked.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// Names at least this much alike, 0 to 1, may be one field.
+/// Similarity from 0 to 1 at which two names may be the same field.
 const ALIKE: f64 = 0.7;
 
-/// Findings remembered at most for one call, and characters shown of a name or a sample.
+/// Findings remembered per call, and characters shown of a name or a sample.
 const MOST_FINDINGS: usize = 200;
 const LONGEST: usize = 40;
 
-/// What is found of a field.
+/// What was found about a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DriftKind {
-    /// It is not documented.
+    /// The field is not documented.
     Unknown,
-    /// It is documented and not there.
+    /// The field is documented but missing.
     Missing,
-    /// It is likely one that is documented under another name.
+    /// The field is probably a documented one with a new name.
     Renamed,
-    /// Its value contradicts price and base price, which decide.
+    /// Its value contradicts price and base price, which take precedence.
     Contradictory,
 }
 
 impl DriftKind {
-    /// What a look at an answer finds.
+    /// Kinds found by checking an answer.
     const LOOKED_FOR: [Self; 3] = [Self::Unknown, Self::Missing, Self::Renamed];
 
-    /// One word, for metrics.
+    /// Returns the label used in metrics.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
@@ -54,18 +55,20 @@ impl DriftKind {
     }
 }
 
-/// One field that is not as documented.
+/// A field that is not as documented.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drifted {
-    /// Which call: multi, single, holidays.
+    /// The call: `multi`, `single` or `holidays`.
     pub call: &'static str,
-    /// What is found.
+    /// What was found.
     pub kind: DriftKind,
-    /// The field, as the broker names it now.
+    /// Current name of the field.
     pub field: String,
-    /// Its documented name, where it was renamed.
+    /// Documented name of the field if it was renamed.
     pub documented: Option<&'static str>,
-    /// What its value looks like, or how often it was contradictory: each digit is shown as 9, each letter as x or 가.
+    /// Shape of the value, or the number of contradictions.
+    ///
+    /// In a shape, digits are shown as 9 and letters as x or 가.
     pub sample: String,
 }
 
@@ -94,15 +97,15 @@ impl fmt::Display for Drifted {
     }
 }
 
-/// What was found so far.
+/// Findings so far.
 #[derive(Debug, Default)]
 pub(super) struct Drift {
     looks: Mutex<HashMap<&'static str, Look>>,
-    /// How often each value of a call was contradictory.
+    /// Number of contradictions per value of a call.
     contradictions: Mutex<BTreeMap<(&'static str, Contradicted), u64>>,
 }
 
-/// What was found in the answers to one call.
+/// Findings in the answers to one call.
 #[derive(Debug)]
 struct Look {
     again: Instant,
@@ -111,7 +114,7 @@ struct Look {
 }
 
 impl Drift {
-    /// Looks at a good answer, if it is time to.
+    /// Checks a good answer if the interval is over.
     pub(super) fn look(&self, fields: &'static Fields, body: &[u8]) {
         let now = Instant::now();
         {
@@ -143,7 +146,7 @@ impl Drift {
         }
     }
 
-    /// Counts what a row says otherwise than its price and base price.
+    /// Counts the values of a row that contradict its price and base price.
     pub(super) fn contradicted(&self, call: &'static str, what: &[Contradicted]) {
         if what.is_empty() {
             return;
@@ -159,13 +162,13 @@ impl Drift {
                 tracing::warn!(
                     call,
                     field,
-                    "the broker contradicts itself: price and base price decide"
+                    "the broker contradicts itself: price and base price take precedence"
                 );
             }
         }
     }
 
-    /// What the last look at each call found, and what was contradictory.
+    /// Returns the findings of the last check of each call, and the contradictions.
     pub(super) fn found(&self) -> Vec<Drifted> {
         let looks = self.looks();
         let mut calls: Vec<_> = looks.iter().collect();
@@ -188,13 +191,13 @@ impl Drift {
     }
 
     fn looks(&self) -> MutexGuard<'_, HashMap<&'static str, Look>> {
-        // Nothing that holds the lock leaves a look half made.
+        // No code that holds the lock leaves a look half made.
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Look {
-    /// Says what was not said before.
+    /// Logs and counts a finding that is new.
     fn say(&mut self, drifted: &Drifted) {
         let named = (drifted.kind, drifted.field.clone());
         if self.said.len() >= MOST_FINDINGS || !self.said.insert(named) {
@@ -211,14 +214,14 @@ impl Look {
     }
 }
 
-/// What is not as documented in an answer; `None` where it has no whole row to judge by.
+/// Returns the findings in an answer; `None` if it has no complete row to judge by.
 fn drifted(fields: &'static Fields, body: &[u8]) -> Option<Vec<Drifted>> {
     let Ok(Value::Object(envelope)) = serde_json::from_slice(body) else {
         return None;
     };
     let mut found = compare(fields.call, &ENVELOPE, &envelope);
     let is_whole = |row: &&Map<String, Value>| match row.get(fields.proof) {
-        // A code that the broker does not know has a row that is mostly empty.
+        // The row of a code that the broker does not know is mostly empty.
         Some(proof) => !matches!(text_of(proof).trim(), "" | "0"),
         None => !row.is_empty(),
     };
@@ -273,8 +276,9 @@ fn compare(call: &'static str, fields: &Fields, row: &Map<String, Value>) -> Vec
     found
 }
 
-/// The places of a missing and an unknown field that are likely one: names that are much alike, or
-/// the only two there are, of values that look alike.
+/// Returns the positions of a missing and an unknown field that are probably the same field.
+///
+/// Their names are very similar, or they are the only two fields left and their values look alike.
 fn likeliest_rename(
     missing: &[(&'static str, Shape)],
     unknown: &[(&str, &Value)],
@@ -299,7 +303,7 @@ fn likeliest_rename(
     best.map(|(_, places)| places)
 }
 
-/// Whether a value may be one of a field of this shape.
+/// Returns whether a value may belong to a field of this shape.
 fn fits(shape: Shape, text: &str) -> bool {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let unsigned = text.trim_start_matches(['-', '+']);
@@ -315,7 +319,7 @@ fn fits(shape: Shape, text: &str) -> bool {
     }
 }
 
-/// A value as text: what is not a text is shown by its kind.
+/// Returns a value as text, with arrays and objects reduced to a placeholder.
 fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -326,7 +330,7 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-/// The look of a value without the value.
+/// Returns the shape of a value without its content.
 fn redacted(text: &str) -> String {
     let look = |c: char| match c {
         '0'..='9' => '9',
@@ -338,7 +342,7 @@ fn redacted(text: &str) -> String {
     text.chars().take(LONGEST).map(look).collect()
 }
 
-/// A name as the broker wrote it, if it looks like one of the broker's names.
+/// Returns a name unchanged if it looks like one of the broker's, else redacted.
 fn shown(name: &str) -> String {
     let fits = |is_letter: fn(&char) -> bool| {
         let fits = |c: char| is_letter(&c) || c.is_ascii_digit() || c == '_';
@@ -351,13 +355,13 @@ fn shown(name: &str) -> String {
     }
 }
 
-/// What must hold of every answer, whatever stands in it.
+/// Invariants that hold for every answer, whatever it contains.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod oracle {
     use super::super::fields::{HOLIDAYS, MULTI, SINGLE};
     use super::{LONGEST, MOST_FINDINGS, drifted};
 
-    /// Looks at `bytes` as an answer to every call and panics where too much of it is shown.
+    /// Checks `bytes` as an answer to every call; panics if too much of it is shown.
     pub fn check(bytes: &[u8]) {
         for fields in [&MULTI, &SINGLE, &HOLIDAYS] {
             let found = drifted(fields, bytes).unwrap_or_default();

@@ -1,15 +1,15 @@
-//! The documented fields of the answers that are read (contract 4.1, 4.3, 4.9), by what their values
-//! look like.
+//! Documented fields of the answers in use, grouped by the shape of their values (contract 4.1,
+//! 4.3, 4.9).
 
 /// The fields of one call's rows.
 #[derive(Debug)]
 pub(super) struct Fields {
-    /// What the call is named in metrics and words.
+    /// Name of the call in metrics and messages.
     pub(super) call: &'static str,
-    /// The field without which a row tells nothing. A row in which it is there and neither blank
-    /// nor zero is a whole one.
+    /// The field without which a row says nothing. A row is complete if this field is present and
+    /// neither blank nor zero.
     pub(super) proof: &'static str,
-    /// Whole numbers, and codes of digits.
+    /// Whole numbers, and codes made of digits.
     pub(super) whole: &'static [&'static str],
     /// Numbers with a fraction.
     pub(super) decimal: &'static [&'static str],
@@ -19,11 +19,11 @@ pub(super) struct Fields {
     pub(super) date: &'static [&'static str],
     /// Everything else.
     pub(super) text: &'static [&'static str],
-    /// Those of the above that are sent in certain cases only, or only of late.
+    /// Fields of the above that are sent only in certain cases, or only recently.
     pub(super) conditional: &'static [&'static str],
 }
 
-/// What a value looks like.
+/// Shape of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     Whole,
@@ -34,7 +34,7 @@ pub(super) enum Shape {
 }
 
 impl Fields {
-    /// Every documented field, and what its value looks like.
+    /// Returns every documented field with the shape of its value.
     pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, Shape)> {
         [
             (self.whole, Shape::Whole),
@@ -204,7 +204,7 @@ pub(super) const SINGLE: Fields = Fields {
         // Documented and never sent.
         "apprch_rate",
         "new_hgpr_lwpr_cls_code",
-        // Not sent for issues that the exchange gives no sector.
+        // Not sent for issues without a sector at the exchange.
         "bstp_kor_isnm",
         // Answers of 2023 and 2024 lack it.
         "mang_issu_cls_code",

@@ -1,4 +1,4 @@
-//! The broker's own trading calendar, as a cross-check of ours (contract 4.9).
+//! The broker's trading calendar, as a cross-check of the built-in one (contract 4.9).
 
 use chrono::{Datelike as _, NaiveDate};
 use metrics::counter;
@@ -8,7 +8,7 @@ use super::fields;
 use super::wire::{Body, row};
 use sise_port::{SourceError, Urgency};
 
-/// Days of one answer at most; the broker sends some three weeks.
+/// Days taken from one answer; the broker sends about three weeks.
 const MOST_DAYS: i64 = 100;
 
 const HOLIDAYS: Call = Call {
@@ -26,7 +26,7 @@ row! {
     }
 }
 
-/// A day as the broker sees it.
+/// A trading day according to the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BrokerDay {
     /// The day.
@@ -36,12 +36,13 @@ pub struct BrokerDay {
 }
 
 impl Caller {
-    /// The days from `from` on that the broker's first page holds, about three weeks. The broker
-    /// asks for one such call a day at most; paper accounts have none.
+    /// Returns the days from `from` on that are on the broker's first page, about three weeks.
+    ///
+    /// The broker asks clients to make this call at most once a day. Paper accounts do not have it.
     ///
     /// # Errors
     ///
-    /// The call failed.
+    /// Returns an error if the call fails.
     pub async fn open_days(&self, from: NaiveDate) -> Result<Vec<BrokerDay>, SourceError> {
         let first = from.format("%Y%m%d").to_string();
         let query = [
@@ -58,8 +59,9 @@ impl Caller {
     }
 }
 
-/// The days of an answer that were asked for, each once: a row of another day is no answer, and of
-/// two that contradict each other neither is.
+/// Returns the requested days of an answer, each once.
+///
+/// Rows of other days are dropped, and so are days whose rows contradict each other.
 fn days(rows: &[DayRow<'_>], from: NaiveDate) -> Vec<BrokerDay> {
     let read: Vec<BrokerDay> = rows.iter().filter_map(day).collect();
     let is_asked = |day: &&BrokerDay| (0..MOST_DAYS).contains(&(day.date - from).num_days());
@@ -83,10 +85,10 @@ fn days(rows: &[DayRow<'_>], from: NaiveDate) -> Vec<BrokerDay> {
     days
 }
 
-/// A row that cannot be read, or whose date is of another day of the week, says nothing of its day.
+/// Reads a row; `None` if it is unreadable or its date does not match its day of the week.
 fn day(row: &DayRow<'_>) -> Option<BrokerDay> {
     let text = row.bass_dt.as_str();
-    // A date that was cut off is another day.
+    // A truncated date would be another day.
     let is_whole = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
     let date = NaiveDate::parse_from_str(text, "%Y%m%d").ok();
     // 01 is Sunday (contract 4.9).
@@ -104,12 +106,12 @@ fn day(row: &DayRow<'_>) -> Option<BrokerDay> {
     })
 }
 
-/// What must hold of every answer, whatever stands in it.
+/// Invariants that hold for every answer, whatever it contains.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod oracle {
     use super::{Body, DayRow, day};
 
-    /// Reads `bytes` as the broker's calendar and panics where a day is another than the one said.
+    /// Reads `bytes` as the broker's calendar; panics if a day differs from the one in its row.
     pub fn check(bytes: &[u8]) {
         let body = Body::new(bytes);
         let rows: Vec<DayRow<'_>> = body.rows(200).unwrap_or_default();
@@ -136,7 +138,7 @@ mod tests {
         assert_eq!(days.len(), rows.len());
         assert!(days.iter().any(|day| day.is_open) && days.iter().any(|day| !day.is_open));
         assert_eq!(super::days(&rows, days[0].date), days);
-        // Asked from the second day on, the first is none that was asked for.
+        // From the second day on, the first is not a requested one.
         assert_eq!(super::days(&rows, days[1].date), days[1..]);
     }
 
@@ -148,7 +150,7 @@ mod tests {
         let rows = [
             row("20261119", "05", "Y"),
             row("20261120", "06", "Y"),
-            // A Saturday is said to be a Friday.
+            // A Saturday with the weekday number of a Friday.
             row("20261121", "06", "Y"),
             row("20261122", "01", "N"),
             row("20261122", "01", "Y"),

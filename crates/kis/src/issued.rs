@@ -10,10 +10,10 @@ use super::wire::{Body, row};
 use sise_domain::KrxTime;
 use sise_port::SourceError;
 
-/// No token lives longer, whatever the answer says: those of companies live three months.
+/// Upper bound of a token's life, whatever the answer says: tokens of companies live three months.
 const LONGEST_LIFE: TimeDelta = TimeDelta::days(100);
 
-/// A token as it is kept.
+/// A token as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredToken {
     #[serde(serialize_with = "exposed")]
@@ -21,13 +21,13 @@ pub(super) struct StoredToken {
     pub(super) expires_at: NaiveDateTime,
 }
 
-/// What is kept is sealed next.
+/// Serializes the token in the clear, because the result is sealed before it is stored.
 fn exposed<S: Serializer>(token: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(token.expose_secret())
 }
 
 row! {
-    /// What is issued, or why nothing is.
+    /// The issued token, or the reason why there is none.
     IssuedToken {
         access_token,
         access_token_token_expired,
@@ -39,7 +39,7 @@ row! {
     }
 }
 
-/// The token in an answer that came at `now`.
+/// Reads the token from an answer received at `now`.
 pub(super) fn issued(status: u16, body: &[u8], now: KrxTime) -> Result<StoredToken, SourceError> {
     let unusable = |what: &str| format!("tokenP: HTTP {status} {what}");
     // The body may hold a token, so no word of it goes into the error.
@@ -56,7 +56,7 @@ pub(super) fn issued(status: u16, body: &[u8], now: KrxTime) -> Result<StoredTok
         });
     }
     if HeaderValue::from_str(access_token).is_err() {
-        let trouble = unusable("with a token that fits into no header");
+        let trouble = unusable("with a token that is not valid in a header");
         return Err(SourceError::Malformed(trouble));
     }
     let now = now.naive_local();
@@ -64,7 +64,7 @@ pub(super) fn issued(status: u16, body: &[u8], now: KrxTime) -> Result<StoredTok
     let said = NaiveDateTime::parse_from_str(said, "%Y-%m-%d %H:%M:%S").ok();
     let life = || TimeDelta::try_seconds(issued.expires_in.as_str().parse().ok()?);
     let expires_at = said.or_else(|| now.checked_add_signed(life()?));
-    // An answer that does not say how long it lives has no token of use.
+    // A token without a stated end is of no use.
     let expires_at = expires_at.unwrap_or(now).min(now + LONGEST_LIFE);
     Ok(StoredToken {
         access_token: access_token.to_owned().into(),
@@ -72,7 +72,7 @@ pub(super) fn issued(status: u16, body: &[u8], now: KrxTime) -> Result<StoredTok
     })
 }
 
-/// What must hold of every answer, whatever stands in it.
+/// Invariants that hold for every answer, whatever it contains.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod oracle {
     use super::{LONGEST_LIFE, issued};
@@ -81,19 +81,18 @@ pub(crate) mod oracle {
     use serde_json::Value;
     use sise_domain::Seoul;
 
-    /// Reads `bytes` as the answer of the token endpoint and panics where a token is not the one
-    /// that stands there.
+    /// Reads `bytes` as an answer of the token endpoint; panics if a token is not the one in it.
     pub fn check(bytes: &[u8]) {
         let Some(now) = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).single() else {
             return;
         };
-        // As the transport hands it on.
+        // As the transport passes it on.
         let text = String::from_utf8_lossy(bytes);
         let bytes = text.as_bytes();
         for status in [200, 403, 500] {
             match issued(status, bytes, now) {
                 Ok(token) => {
-                    // A number out of any range elsewhere in the body says nothing of the token.
+                    // An out-of-range number elsewhere in the body does not affect the token.
                     if let Ok(plain) = serde_json::from_slice::<Value>(bytes) {
                         let fields = plain.as_object().into_iter().flatten();
                         let said = token.access_token.expose_secret();
@@ -186,7 +185,7 @@ mod tests {
             ("{}", "without a token"),
             (r#"{"access_token":""}"#, "without a token"),
             (r#"{"access_token":["abc"]}"#, "without a token"),
-            (r#"{"access_token":"a\nb"}"#, "no header"),
+            (r#"{"access_token":"a\nb"}"#, "not valid in a header"),
             (
                 r#"{"error_code":"EGW00133","error_description":"wait"}"#,
                 "EGW00133 wait",

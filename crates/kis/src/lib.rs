@@ -1,11 +1,15 @@
-//! The broker: Korea Investment & Securities' Open API (contract chapters 1 to 6).
+//! Adapter for the broker: Korea Investment & Securities' Open API (contract chapters 1 to 6).
 //!
-//! `rest` holds the one function that sends, behind breaker, bans and pacer, over a `transport`;
-//! `codes` knows what each of the broker's error codes means; `auth` keeps the access token, sealed
-//! by `seal`, on disk in `token_file`; `approval` gets the key of the live feed, which is `ws`; `bans` keeps a refused key quiet; `call` puts all that
-//! together; `quotes` is the port's implementation; `wire` and `master` turn the broker's bytes into
-//! values; `bases` knows what the day's prices are measured against, `refusal` why a row is no price,
-//! and `drift` finds where answers are not as documented.
+//! - `rest` holds the only function that sends requests, behind the breaker, bans and pacer and on
+//!   top of a `transport`.
+//! - `codes` maps the broker's error codes to remedies.
+//! - `auth` manages the access token; `token_file` keeps it on disk, encrypted by `seal`.
+//! - `approval` gets the key for the live feed, which is in `ws`.
+//! - `bans` stops all calls while the broker refuses the app key.
+//! - `call` combines these into one quotation call, and `quotes` implements the port on top of it.
+//! - `wire` and `master` parse the broker's bytes.
+//! - `bases` holds the reference values that prices of the day are checked against, `refusal` lists
+//!   why a row yields no price, and `drift` finds fields that are not as documented.
 
 #[cfg(feature = "feed")]
 mod approval;
@@ -66,7 +70,7 @@ pub mod host {
     pub const MASTER: &str = "https://new.real.download.dws.co.kr/common/master";
 }
 
-/// The rules of what is parsed here, for tests and the fuzzer.
+/// Invariants of the parsers in this crate, for tests and the fuzzer.
 #[cfg(any(test, feature = "testing"))]
 pub mod oracle {
     pub use super::drift::oracle::check as drift;

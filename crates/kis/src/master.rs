@@ -1,4 +1,5 @@
-//! The broker's symbol files: zip, cp949, records of fixed width in bytes (contract chapter 6).
+//! The broker's symbol files: zip archives of cp949 records with a fixed width in bytes (contract
+//! chapter 6).
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -17,10 +18,10 @@ use super::transport::{Transport, address};
 use sise_domain::{Group, Listing, Market, Sector, Shipped, Symbol, Universe};
 use sise_port::{ListError, ListSource, SourceError};
 
-/// The files unpack to about 0.7 MB; far more is no master file.
+/// Size limit of an unpacked file; real ones have about 0.7 MB.
 const LARGEST_FILE: u64 = 32 << 20;
 
-/// Short code, name, group and sectors stand at the same place in both files.
+/// Position of the short code. Like the next positions, it is the same in both files.
 const CODE: Range<usize> = 0..9;
 const STANDARD_CODE: Range<usize> = 9..21;
 const NAME: Range<usize> = 21..61;
@@ -28,15 +29,16 @@ const GROUP: Range<usize> = 61..63;
 /// Index sectors, large and medium.
 const LARGE_SECTOR: Range<usize> = 64..68;
 const MEDIUM_SECTOR: Range<usize> = 68..72;
-/// So wide is the number of listed shares, and a date.
+/// Width of the number of listed shares, and of a date.
 const SHARES_WIDTH: usize = 15;
 const DATE_WIDTH: usize = 8;
 
-/// Of a file this share of records may be damaged, one in so many; with more it is refused, for a list
-/// must not get shorter in silence.
+/// Share of records that may be damaged, as one in this number.
+///
+/// A file with more is refused, because a list must not become shorter unnoticed.
 const FEW: usize = 100;
 
-/// One of the two files and where its records keep what differs.
+/// One of the two files, with the positions that differ between them.
 #[derive(Debug, Clone, Copy)]
 struct Layout {
     file: &'static str,
@@ -72,14 +74,14 @@ const LAYOUTS: [Layout; 2] = [
     },
 ];
 
-/// Groups that are neither stock nor fund: beneficiary certificates, subscription warrants and
+/// Groups that are neither stocks nor funds: beneficiary certificates, subscription warrants and
 /// rights, trust units, ships, equity-linked warrants (contract 6.5).
 const LEFT_OUT: [&str; 6] = ["BC", "SW", "SR", "PF", "SC", "EW"];
 
-/// Why a master file gave no list.
+/// Reason why a master file yields no list.
 #[derive(Debug, thiserror::Error)]
 pub enum MasterError {
-    /// The file cannot be had.
+    /// The file cannot be downloaded.
     #[error("{file}: cannot be downloaded from {from}: {source}")]
     Download {
         /// Which file.
@@ -97,7 +99,7 @@ pub enum MasterError {
         /// What is wrong.
         trouble: String,
     },
-    /// A record is broken. The whole file is refused: a list must not get shorter in silence.
+    /// A record is broken. The file is refused if too many records are.
     #[error("{file}: record {record}, byte {byte}: {trouble}")]
     Record {
         /// Which file.
@@ -118,14 +120,14 @@ pub struct MasterFiles {
 }
 
 impl MasterFiles {
-    /// A download may take this long; the files are below a megabyte.
+    /// Time limit of a download; the files are below a megabyte.
     pub const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// The files below `base`, the part before `/kospi_code.mst.zip`.
+    /// Creates a source of the files below `base`, the part before `/kospi_code.mst.zip`.
     ///
     /// # Errors
     ///
-    /// `base` is no http or https address.
+    /// Returns an error if `base` is not an http or https address.
     pub fn new(base: &str, transport: Arc<dyn Transport>) -> Result<Self, String> {
         Ok(Self {
             transport,
@@ -133,11 +135,12 @@ impl MasterFiles {
         })
     }
 
-    /// The list of both markets.
+    /// Returns the list of both markets.
     ///
     /// # Errors
     ///
-    /// Either file cannot be had or is broken: half a market is no list.
+    /// Returns an error if either file cannot be downloaded or is broken: half a market is not a
+    /// list.
     pub async fn load(&self) -> Result<Universe, MasterError> {
         let [kospi, kosdaq] = LAYOUTS.map(|layout| self.load_one(layout));
         let (kospi, kosdaq) = tokio::try_join!(kospi, kosdaq)?;
@@ -189,7 +192,7 @@ impl fmt::Debug for MasterFiles {
 fn unpack(file: &'static str, archive: Vec<u8>) -> Result<Vec<u8>, MasterError> {
     let broken = |trouble: String| MasterError::Archive { file, trouble };
     let mut archive = zip::ZipArchive::new(Cursor::new(archive))
-        .map_err(|error| broken(format!("no zip archive: {error}")))?;
+        .map_err(|error| broken(format!("not a zip archive: {error}")))?;
     let member = archive
         .by_name(file)
         .map_err(|error| broken(format!("no member {file}: {error}")))?;
@@ -201,20 +204,21 @@ fn unpack(file: &'static str, archive: Vec<u8>) -> Result<Vec<u8>, MasterError> 
     Ok(bytes)
 }
 
-/// What a record holds.
+/// Content of a record.
 enum Record {
     Listed(Box<Listing>),
     /// A group that sise does not know.
     Unknown(String),
-    /// None that is kept.
+    /// A record that is not kept.
     LeftOut,
 }
 
-/// Where a record is damaged, in bytes from its start, and how.
+/// Position of the damage in bytes from the start of the record, and its description.
 type Damage = (usize, String);
 
-/// A record that is damaged is left out, loudly, and the others are read; a file with many of them is
-/// none.
+/// Reads the records of a file.
+///
+/// A damaged record is logged and left out. A file with many of them is refused.
 fn read(layout: Layout, bytes: &[u8]) -> Result<Vec<Listing>, MasterError> {
     let file = layout.file;
     let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
@@ -233,7 +237,7 @@ fn read(layout: Layout, bytes: &[u8]) -> Result<Vec<Listing>, MasterError> {
                 None
             }
             Ok(Record::Listed(listing)) => {
-                let twice = format!("{} stands in the file twice", listing.code);
+                let twice = format!("{} is in the file twice", listing.code);
                 Some((CODE.start, twice))
             }
             Ok(Record::Unknown(group)) => {
@@ -260,12 +264,13 @@ fn read(layout: Layout, bytes: &[u8]) -> Result<Vec<Listing>, MasterError> {
         tracing::warn!(%error, "a record of the stock list is left out");
     }
     for (group, records) in unknown {
-        tracing::warn!(file, %group, records, "a security group that sise does not know is left out");
+        tracing::warn!(file, %group, records, "an unknown security group is left out");
     }
     Ok(listings)
 }
 
-/// Slices bytes at fixed places, then decodes: decoded first, a name would have no fixed width.
+/// Reads one record. Fields are cut by bytes before decoding, because a decoded name has no fixed
+/// width.
 fn read_record(layout: Layout, line: &[u8]) -> Result<Record, Damage> {
     if line.len() != layout.width {
         let trouble = format!("{} bytes long, not {}", line.len(), layout.width);
@@ -274,7 +279,7 @@ fn read_record(layout: Layout, line: &[u8]) -> Result<Record, Damage> {
     let decode = |range: Range<usize>| {
         let piece = line.get(range).unwrap_or_default();
         let (text, malformed) = EUC_KR.decode_without_bom_handling(piece);
-        // Fields are filled up with spaces, and with nothing else.
+        // Fields are padded with spaces, and with nothing else.
         (text.trim_matches(' ').to_owned(), malformed)
     };
     let slice = |range: Range<usize>| match decode(range.clone()) {
@@ -285,7 +290,7 @@ fn read_record(layout: Layout, line: &[u8]) -> Result<Record, Damage> {
     let Some(group) = Group::from_code(&group) else {
         let is_group = group.len() == 2 && group.bytes().all(|byte| byte.is_ascii_uppercase());
         if !is_group {
-            return Err((GROUP.start, format!("'{group}' is no security group")));
+            return Err((GROUP.start, format!("'{group}' is not a security group")));
         }
         return Ok(match LEFT_OUT.contains(&group.as_str()) {
             true => Record::LeftOut,
@@ -297,7 +302,7 @@ fn read_record(layout: Layout, line: &[u8]) -> Result<Record, Damage> {
         .map_err(|error| (CODE.start, error.to_string()))?;
     let standard = slice(STANDARD_CODE)?;
     if names_another(code, &standard) {
-        let trouble = format!("{code} has the standard code {standard} of another");
+        let trouble = format!("{code} has the standard code of another issuer, {standard}");
         return Err((STANDARD_CODE.start, trouble));
     }
     let name = match decode(NAME) {
@@ -305,7 +310,7 @@ fn read_record(layout: Layout, line: &[u8]) -> Result<Record, Damage> {
             return Err((NAME.start, format!("{code} has no name")));
         }
         (name, false) => name,
-        // A stock is one by its code; what can be read of its name is better than no stock.
+        // A stock is identified by its code; a partly readable name is better than no stock.
         (name, true) => match Shipped::get().listing(code) {
             Some(known) => known.name.clone(),
             None => name,
@@ -330,8 +335,10 @@ fn read_record(layout: Layout, line: &[u8]) -> Result<Record, Damage> {
     })))
 }
 
-/// Whether the standard code is that of another issuer. Those of domestic shares and funds hold the
-/// short code but for its last letter, which tells the kind of share.
+/// Returns whether the standard code belongs to another issuer.
+///
+/// The standard codes of domestic shares and funds contain the short code except for its last
+/// character, which is the kind of share.
 fn names_another(code: Symbol, standard: &str) -> bool {
     let issuer = standard.strip_prefix("KR7").and_then(|rest| rest.get(..5));
     let own = code.as_str().get(..5);
@@ -339,7 +346,7 @@ fn names_another(code: Symbol, standard: &str) -> bool {
     issuer.is_some_and(|issuer| !is_note && Some(issuer) != own)
 }
 
-/// A date of digits; what is none is absent.
+/// Parses a date of digits; `None` for anything else.
 fn date(field: Option<&[u8]>) -> Option<NaiveDate> {
     let digits = str::from_utf8(field?).ok()?;
     let is_date = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -348,8 +355,9 @@ fn date(field: Option<&[u8]>) -> Option<NaiveDate> {
         .filter(|_| is_date)
 }
 
-/// Shares from a count in thousands. Like the flag of a halt it is no part of what makes a list: what
-/// is no count is absent.
+/// Parses a number of shares given in thousands; `None` for anything else.
+///
+/// Like the halt flag, it is not essential to a list.
 fn shares(field: Option<&[u8]>) -> Option<u64> {
     let digits = str::from_utf8(field?).ok()?.trim_matches(' ');
     let is_count = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -357,8 +365,10 @@ fn shares(field: Option<&[u8]>) -> Option<u64> {
     thousands.checked_mul(1_000).filter(|shares| *shares > 0)
 }
 
-/// The sector of a record, and where it names none (on KOSDAQ all of information technology) the
-/// shipped list's, which has the same names. It is no part of what makes a list either.
+/// Returns the sector of a record, or that of the shipped list if the record names none.
+///
+/// On KOSDAQ this is so for all of information technology. Both lists use the same names. Like the
+/// number of shares, the sector is not essential to a list.
 fn sector(market: Market, code: Symbol, line: &[u8]) -> Option<String> {
     let digits = |range| str::from_utf8(line.get(range).unwrap_or_default()).unwrap_or_default();
     match Sector::of(market, digits(LARGE_SECTOR), digits(MEDIUM_SECTOR)) {
@@ -367,12 +377,12 @@ fn sector(market: Market, code: Symbol, line: &[u8]) -> Option<String> {
     }
 }
 
-/// What must hold of every master file, whatever stands in it.
+/// Invariants that hold for every master file, whatever it contains.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod oracle {
     use super::{CODE, Group, HashSet, LARGEST_FILE, LAYOUTS, read, unpack};
 
-    /// Reads `bytes` as both files and panics where a record of a stock is lost in silence.
+    /// Reads `bytes` as both files; panics if a record of a stock is lost unnoticed.
     pub fn check(bytes: &[u8]) {
         for layout in LAYOUTS {
             let listings = match read(layout, bytes) {
@@ -397,7 +407,7 @@ pub(crate) mod oracle {
             assert!(listings.len() <= stocks.len());
             let lost = stocks.len() - listings.len();
             if lost > 0 {
-                // Each with a word, and few of many.
+                // Each lost record is logged, and they are few among many.
                 let records = bytes.split(|byte| *byte == b'\n').count();
                 assert!(lost * super::FEW <= records);
                 continue;
@@ -423,7 +433,7 @@ pub(crate) mod oracle {
         }
     }
 
-    /// Unpacks `bytes` and panics where more comes out than may.
+    /// Unpacks `bytes`; panics if the result is larger than allowed.
     pub fn check_archive(bytes: &[u8]) {
         for layout in LAYOUTS {
             match unpack(layout.file, bytes.to_vec()) {
@@ -447,8 +457,8 @@ pub(crate) mod oracle {
 mod tests {
     use super::*;
 
-    /// A dozen records of the broker's own files: shares, preferred shares, letters in codes,
-    /// funds, notes, rights, receipts.
+    /// A dozen records of the broker's files: shares, preferred shares, letters in codes, funds,
+    /// notes, rights, receipts.
     const KOSPI: &[u8] = include_bytes!("../../../tests/fixtures/kis/kospi_code.mst");
     const KOSDAQ: &[u8] = include_bytes!("../../../tests/fixtures/kis/kosdaq_code.mst");
 
@@ -516,7 +526,7 @@ mod tests {
         bad_group[289 * 2 + 62] = b' ';
         let error = listings(0, &bad_group).unwrap_err().to_string();
         assert!(
-            error.contains("record 3, byte 639: 'S' is no security group"),
+            error.contains("record 3, byte 639: 'S' is not a security group"),
             "{error}"
         );
 
@@ -548,7 +558,7 @@ mod tests {
         assert!(listings(0, &KOSPI[..KOSPI.len() - 10]).is_err());
     }
 
-    /// As many records as a file has, so that a damaged one is one of many.
+    /// Returns as many records as a real file has, so that a damaged one is one of many.
     fn whole_file() -> Vec<u8> {
         let record = &KOSPI[289 * 7..289 * 8];
         let numbered = |number: usize| {
@@ -565,12 +575,12 @@ mod tests {
         let whole = whole_file();
         assert_eq!(listings(0, &whole).unwrap().len(), 500);
         let damages: [&[(usize, u8)]; 6] = [
-            // A group, a code, a code of another, a standard code of another,
+            // A group, a code, a code of another record, a standard code of another issuer,
             &[(61, 0xFF)],
             &[(0, b'*')],
             &[(4, b'9'), (3, b'9')],
             &[(14, b'9')],
-            // a record in two, and bytes that are no text.
+            // a record split in two, and bytes that are not text.
             &[(100, b'\n')],
             &[(61, 0x80), (62, 0x80)],
         ];
@@ -586,7 +596,7 @@ mod tests {
                 "{damage:?}"
             );
         }
-        // What is no part of a stock damages none.
+        // Damage outside the essential fields costs no stock.
         for damage in [
             (21, 0xFF),
             (60, 0x81),
@@ -603,7 +613,7 @@ mod tests {
             let damaged = read.iter().find(|l| l.code.as_str() == "000070").unwrap();
             assert!(!damaged.name.is_empty(), "{damage:?}");
         }
-        // A file of which much is damaged is none.
+        // A file with many damaged records is refused.
         let mut file = whole.clone();
         for record in 0..6 {
             file[289 * record] = b'*';
@@ -635,7 +645,7 @@ mod tests {
             error
                 .unwrap_err()
                 .to_string()
-                .starts_with("kospi_code.mst.zip: no zip archive")
+                .starts_with("kospi_code.mst.zip: not a zip archive")
         );
     }
 }

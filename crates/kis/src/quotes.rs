@@ -1,4 +1,5 @@
-//! The broker as a source of quotes: many codes a call where the account may, one where not.
+//! The broker as a source of quotes: multi-price calls if the account has them, else one code per
+//! call.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +32,7 @@ const SINGLE: Call = Call {
     fields: &fields::SINGLE,
 };
 
-/// The names of a multi-price call's places: of the kind that stands there, and of its code.
+/// Parameter names of the slots of a multi-price call: market division and code.
 static SLOTS: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
     let slot = |slot| {
         (
@@ -42,10 +43,10 @@ static SLOTS: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
     (1..=Calling::MOST_CODES).map(slot).collect()
 });
 
-/// What a multi-price call brought: the codes' answers, and the indices where it had room for them.
+/// Result of a multi-price call: the answers for the codes, and indices if there was room for them.
 type Brought = (Vec<(Symbol, Answer)>, Vec<IndexQuote>);
 
-/// The broker's price calls behind the port.
+/// Source of quotes that uses the broker's price calls.
 pub struct KisQuotes {
     caller: Caller,
     calendar: Arc<ArcSwap<Calendar>>,
@@ -55,8 +56,10 @@ pub struct KisQuotes {
 }
 
 impl KisQuotes {
-    /// A source through `caller`. `calling` says whether the account has the multi-price call; when the
-    /// broker refuses it as unavailable the source goes on with one code a call.
+    /// Creates a source that calls through `caller`.
+    ///
+    /// `calling` says whether the account has the multi-price call. If the broker refuses that call
+    /// as unavailable, the source continues with one code per call.
     #[must_use]
     pub fn new(
         caller: Caller,
@@ -79,7 +82,8 @@ impl KisQuotes {
         symbols: &[Symbol],
         urgency: Urgency,
     ) -> (Result<Brought, SourceError>, Tally) {
-        // Whoever waits for one price need not wait for more rows, and nobody would write them.
+        // A reader that waits for one price should not wait for more rows, and they would not be
+        // stored.
         let has_room =
             symbols.len() + Index::ALL.len() <= Calling::MOST_CODES && urgency != Urgency::Reader;
         let indices = if has_room { Index::ALL.as_slice() } else { &[] };
@@ -95,22 +99,22 @@ impl KisQuotes {
             .call(&MULTI, &query, urgency, |sent_at, reply| {
                 let body = Body::new(&reply.body);
                 let rows: Vec<MultiRow<'_>> = body.rows(reply.status)?;
-                // Joined by code, never by place: an answer may be short (contract 4.3).
+                // Matched by code, never by position: an answer may be short (contract 4.3).
                 let named = |name: &str| {
                     let mut rows = rows.iter();
                     rows.find(|row| row.inter_shrn_iscd.as_str() == name)
                 };
                 let session = self.calendar.load().phase(Venue::Krx, sent_at);
-                // While a match is expected a price is only taken for the last trade's where the
+                // While a match is expected, a price counts as that of the last trade only if the
                 // answer shows that it is.
                 let shows_last_trades = shows_last_trades(&rows);
-                // A row that lost what tells is doubted if others are of an expected match.
+                // A row without the fields that tell is doubted if another is of an expected match.
                 let is_doubted = |row: &MultiRow<'_>| match row.tells_match_phase() {
                     true => row.is_of_expected_match(),
                     false => rows.iter().any(MultiRow::is_of_expected_match),
                 };
                 let has_price = |row: &MultiRow<'_>| shows_last_trades || !is_doubted(row);
-                // A row that was not asked for, or a second one, stands where one that was should.
+                // A row for a code not requested, or a second row, replaces a requested one.
                 let code = |row: &MultiRow<'_>| row.inter_shrn_iscd.as_str().parse::<Symbol>().ok();
                 let is_stray = |(place, row): &(usize, &MultiRow<'_>)| {
                     let name = row.inter_shrn_iscd.as_str();
@@ -197,8 +201,9 @@ impl KisQuotes {
         }
     }
 
-    /// What a row of `reply` says of its code; what it contradicts is counted. A price says so where a
-    /// simulated broker gave it.
+    /// Turns the outcome of reading a row of `reply` into the answer for its code.
+    ///
+    /// Contradictions are counted. Quotes from a simulated broker are marked as such.
     fn answer_of(&self, call: &Call, read: Result<Read, NoQuote>, reply: &Reply) -> Answer {
         let refused = match read {
             Ok(Read {
@@ -223,7 +228,7 @@ impl KisQuotes {
             Err(NoQuote::Refused(refused)) => refused,
             Err(NoQuote::Expected) => {
                 counter!("sise_expected_matches_total").increment(1);
-                let words = "the price of an expected match, which is no trade";
+                let words = "the price of an expected match, which is not a trade";
                 return Answer::Refused(words.to_owned());
             }
             Err(NoQuote::Unknown) => return Answer::Unknown,
@@ -250,7 +255,7 @@ impl QuoteSource for KisQuotes {
                 }
                 Err(SourceError::Unsupported(said)) => {
                     if self.multi.swap(false, Ordering::Relaxed) {
-                        tracing::warn!(%said, "the account has no multi-price call: going on with one code a call");
+                        tracing::warn!(%said, "the account has no multi-price call: continuing with one code per call");
                     }
                 }
                 Err(error) => {
@@ -288,7 +293,7 @@ impl QuoteSource for KisQuotes {
     fn places_for_indices(&self) -> usize {
         match self.calling() {
             Calling::Multi => Index::ALL.len(),
-            // A call more for each of them, at one call a second: paper accounts go without.
+            // Each index would cost another call, at one call a second: paper accounts do without.
             Calling::Single => 0,
         }
     }

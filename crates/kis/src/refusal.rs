@@ -1,4 +1,4 @@
-//! Why a row of the broker is no price.
+//! Reasons why a row of the broker yields no price.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use metrics::counter;
 
 use sise_domain::Implausible;
 
-/// Why a row of the broker is no price.
+/// Reason why a row of the broker yields no price.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// There is no price in it; what stands there instead.
+    /// The row has no price; the text describes the price field.
     NoPrice(String),
-    /// It names another code than the one that was asked for.
+    /// The row is for another code than the one requested.
     OtherCode(String),
-    /// Two rows name the code, and differ.
+    /// Two rows are for the same code but differ.
     Twice,
-    /// Its figures cannot be.
+    /// The figures of the row are implausible.
     Implausible(Implausible),
 }
 
 impl Refusal {
-    /// One word, for metrics.
+    /// Returns the label used in metrics.
     fn slug(&self) -> &'static str {
         match self {
             Self::NoPrice(_) => "no_price",
@@ -30,7 +30,7 @@ impl Refusal {
         }
     }
 
-    /// Counts it, among the rows of `call`.
+    /// Counts the refusal for the rows of `call`.
     pub(super) fn count(&self, call: &'static str) {
         counter!("sise_rows_refused_total", "call" => call, "reason" => self.slug()).increment(1);
     }
@@ -40,8 +40,8 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoPrice(what) => f.write_str(what),
-            Self::OtherCode(code) => write!(f, "the broker's row is of another code, {code}"),
-            Self::Twice => f.write_str("two rows of the broker name the code, and differ"),
+            Self::OtherCode(code) => write!(f, "the broker's row is for another code, {code}"),
+            Self::Twice => f.write_str("two rows of the broker are for the code but differ"),
             Self::Implausible(why) => write!(f, "implausible: {why}"),
         }
     }

@@ -1,5 +1,6 @@
-//! The one function through which a request leaves. It takes a [`Turn`], which is had only from the
-//! breaker, the bans and the pacer.
+//! The only way for REST requests to leave.
+//!
+//! Sending takes a [`Turn`], which can only be obtained from the breaker, the bans and the pacer.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,11 +18,12 @@ use sise_pace::{Breaker, Pacer, Pass, Shown};
 use sise_port::clock::Clock;
 use sise_port::{SourceError, Urgency};
 
-/// Who sweeps waits for a broker that has been away for less than this; whoever else asks has
-/// something to fall back on and waits for nothing.
+/// Sweeps wait for a broker that has been unreachable for less than this.
+///
+/// All other callers have a fallback and do not wait.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Sends requests to one of the broker's hosts at the pacer's pace.
+/// Sends requests to one of the broker's hosts, paced by the pacer.
 pub struct Rest {
     transport: Arc<dyn Transport>,
     base: String,
@@ -30,11 +32,11 @@ pub struct Rest {
     breaker: Breaker,
     bans: Arc<Bans>,
     clock: Clock,
-    /// Whether it is a simulator, as its last answer says.
+    /// Whether the host is a simulator, according to its last answer.
     simulated: Mutex<Option<bool>>,
 }
 
-/// The right to send one request, now.
+/// Permission to send one request now.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     pass: Pass<'a>,
@@ -42,11 +44,11 @@ pub(super) struct Turn<'a> {
 }
 
 impl Rest {
-    /// A way to the host at `base`.
+    /// Creates a client for the host at `base`.
     ///
     /// # Errors
     ///
-    /// `base` is no http or https address.
+    /// Returns an error if `base` is not an http or https address.
     pub fn new(
         base: &str,
         transport: Arc<dyn Transport>,
@@ -65,19 +67,19 @@ impl Rest {
         })
     }
 
-    /// The same, keeping to `bans` that outlive the process.
+    /// Replaces the bans with `bans`, which outlive the process.
     #[must_use]
     pub fn keeping_to(self, bans: Arc<Bans>) -> Self {
         Self { bans, ..self }
     }
 
-    /// The host's address.
+    /// Returns the host's address.
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// Whether the broker is a simulated one; `None` before its first answer.
+    /// Returns whether the broker is a simulator; `None` before its first answer.
     #[must_use]
     pub fn is_simulated(&self) -> Option<bool> {
         *self.simulated()
@@ -88,29 +90,31 @@ impl Rest {
         simulated.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bans of the app key.
+    /// Returns the bans of the app key.
     #[must_use]
     pub fn bans(&self) -> &Bans {
         &self.bans
     }
 
-    /// How the breaker stands, where somebody calls every `interval`.
+    /// Returns the state of the breaker, for a caller that calls every `interval`.
     #[must_use]
     pub fn breaker_shown(&self, interval: Duration) -> Shown {
         self.breaker.shown(interval)
     }
 
-    /// Whether the broker is left alone at present, so that asking again is of no use.
+    /// Returns whether the breaker refuses calls of this urgency, so that retries are pointless.
     pub(super) fn is_cut_off(&self, urgency: Urgency) -> bool {
         self.breaker.refusal(patience(urgency)).is_some()
     }
 
-    /// The broker refused a call as over its limit.
+    /// Reports to the pacer that the broker refused a call as over its limit.
     pub(super) async fn refused(&self) {
         self.pacer.refused().await;
     }
 
-    /// Waits until no call of this urgency waits for its turn, if calls go out at present.
+    /// Waits until no call of this urgency is queued.
+    ///
+    /// Returns an error if calls do not go out at present.
     pub(super) async fn ready(&self, urgency: Urgency) -> Result<(), SourceError> {
         if let Some(said) = self.breaker.refusal(Duration::ZERO) {
             return Err(SourceError::Unavailable(said));
@@ -120,11 +124,11 @@ impl Rest {
         Ok(())
     }
 
-    /// The host's own clock, from the `Date` header of any answer.
+    /// Returns the host's time, from the `Date` header of any answer.
     ///
     /// # Errors
     ///
-    /// The host cannot be reached or sends no `Date`.
+    /// Returns an error if the host cannot be reached or sends no usable `Date`.
     pub async fn server_time(&self) -> Result<chrono::DateTime<chrono::FixedOffset>, SourceError> {
         let request = self.request(Method::GET, "/");
         let turn = self.turn(Urgency::Reader).await?;
@@ -134,7 +138,7 @@ impl Rest {
             .map_err(|_| SourceError::Malformed(format!("no usable Date header: '{date}'")))
     }
 
-    /// A request for `path`, to be filled in.
+    /// Creates a request for `path`, to be filled in.
     pub(super) fn request(&self, method: Method, path: &str) -> Request {
         let mut url = self.address.clone();
         let below = url.path().trim_end_matches('/');
@@ -143,8 +147,8 @@ impl Rest {
         Request::new(method, url)
     }
 
-    /// Waits for a turn: the broker is not left alone, the key is not banned, and the budget has a
-    /// call.
+    /// Waits for a turn: the breaker admits it, the key is not banned, and the budget has a
+    /// call left.
     pub(super) async fn turn(&self, urgency: Urgency) -> Result<Turn<'_>, SourceError> {
         loop {
             let pass = self.breaker.admit(patience(urgency)).await;
@@ -152,17 +156,17 @@ impl Rest {
             let mut leave = self.bans.admit().await?;
             let waited = self.pacer.pass(urgency).await?;
             histogram!("sise_limiter_wait_seconds").record(waited.as_secs_f64());
-            // Much may have happened while it waited in the queue.
+            // Breaker and bans may have changed while the call was queued.
             if pass.holds() && self.bans.hold(&mut leave) {
                 return Ok(Turn { pass, leave });
             }
         }
     }
 
-    /// Sends and reads the answer; `read` is told when it was asked for.
+    /// Sends a request and reads the answer with `read`, which receives the time of sending.
     ///
-    /// What the answer says is as old as that at most. When it came is no measure: it may have
-    /// been long on its way, or have lain here while the process was paused.
+    /// The content of an answer is at most as old as that time. The time of arrival is no measure:
+    /// the answer may have been delayed, or the process suspended.
     pub(super) async fn ask<T>(
         &self,
         turn: Turn<'_>,
@@ -176,7 +180,7 @@ impl Rest {
         outcome
     }
 
-    /// The one function that sends.
+    /// Sends a request. Every request to the REST host passes through here.
     async fn send(
         &self,
         pass: Pass<'_>,
@@ -217,8 +221,9 @@ fn patience(urgency: Urgency) -> Duration {
     }
 }
 
-/// Whether the broker itself answered, and not what stands before it. Judged by the first byte: what
-/// the answer says is another matter.
+/// Returns whether the broker itself answered, and not a proxy in front of it.
+///
+/// This is judged by the first byte; the meaning of the answer is another matter.
 fn is_of_the_broker(reply: &Reply) -> bool {
     reply.status == 200 || reply.body.trim_ascii_start().starts_with(b"{")
 }
@@ -231,7 +236,7 @@ impl fmt::Debug for Rest {
     }
 }
 
-/// One byte that is no text must not spoil all that stands beside it.
+/// Replaces invalid UTF-8, so that one bad byte does not make the whole body unusable.
 fn as_text(body: Vec<u8>) -> Vec<u8> {
     match String::from_utf8(body) {
         Ok(text) => text.into_bytes(),

@@ -1,5 +1,7 @@
-//! Encryption of the access token where it outlives the process: on disk and in Redis. The key is
-//! derived from the app secret, so that only who has the secret can use what is found there.
+//! Encryption of the access token where it is kept outside the process: on disk and in Redis.
+//!
+//! The encryption key is derived from the app secret, so that only a program with the secret can
+//! use a stored token.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
@@ -8,13 +10,13 @@ use secrecy::ExposeSecret as _;
 
 use super::auth::Credentials;
 
-/// Names what the key is for; another purpose gets another key.
+/// Purpose of the derived key; another purpose gets another key.
 const PURPOSE: &[u8] = b"sise access token 1";
 
-/// Seals and opens under one app secret.
+/// Encrypts and decrypts with a key derived from one app secret.
 pub(super) struct Seal {
     key: LessSafeKey,
-    /// What a sealed text belongs to: it opens nowhere else.
+    /// What a sealed text is bound to: it cannot be opened under another identity.
     identity: String,
 }
 
@@ -30,7 +32,7 @@ impl Seal {
         })
     }
 
-    /// The text in hexadecimal: nonce, then what is sealed.
+    /// Encrypts `text`. Returns nonce and ciphertext in hexadecimal.
     pub(super) fn seal(&self, text: &[u8]) -> Option<String> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
@@ -46,7 +48,7 @@ impl Seal {
         Some(all.map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// What was sealed; `None` where it is damaged, or was sealed under another secret.
+    /// Decrypts `sealed`; `None` if it is damaged or was sealed under another secret.
     pub(super) fn open(&self, sealed: &str) -> Option<Vec<u8>> {
         let mut bytes = sealed
             .trim()

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::issued::StoredToken;
 use sise_domain::{KrxTime, Seoul};
 
-/// A token is renewed this long before its end, or after nine tenths of a shorter life.
+/// Time before its end at which a token is renewed, unless a tenth of its life is shorter.
 const EARLY: TimeDelta = TimeDelta::minutes(10);
 
 /// An access token in use.
@@ -19,10 +19,12 @@ pub struct Token {
     pub(super) value: SecretString,
     pub(super) refresh_at: KrxTime,
     pub(super) expires_at: KrxTime,
-    /// Which of the tokens that are shared it is, where it is shared.
+    /// Generation of the token in the shared store, if it is shared.
     pub(super) generation: Option<u64>,
-    /// The broker called it dead. It belongs to this very token, so that a call that comes home late
-    /// says nothing of the one that was issued meanwhile, which may read the same.
+    /// The broker rejected this token.
+    ///
+    /// The flag belongs to this instance: a call that returns late says nothing about a token
+    /// issued meanwhile, which may have the same text.
     is_dead: AtomicBool,
 }
 
@@ -46,22 +48,22 @@ impl Token {
         })
     }
 
-    /// Whether a call may be made with it.
+    /// Returns whether calls may be made with the token.
     pub(super) fn lives(&self, now: KrxTime) -> bool {
         !self.is_dead.load(Ordering::Acquire) && now < self.expires_at
     }
 
-    /// Whether no other need be got yet.
+    /// Returns whether the token need not be renewed yet.
     pub(super) fn is_fresh(&self, now: KrxTime) -> bool {
         self.lives(now) && now < self.refresh_at
     }
 
-    /// The broker calls it dead. Says whether that is news.
+    /// Marks the token as rejected by the broker. Returns false if it was marked before.
     pub(super) fn dies(&self) -> bool {
         !self.is_dead.swap(true, Ordering::AcqRel)
     }
 
-    /// Whether it reads the same.
+    /// Returns whether both tokens have the same text.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.value.expose_secret() == other.value.expose_secret()
     }
@@ -75,7 +77,8 @@ impl fmt::Debug for Token {
     }
 }
 
-/// For the rules of `issued`: whatever is issued is a token, or refused, and never a panic.
+/// Invariants of tokens, for the oracle of `issued`: a token is valid or refused, and nothing
+/// panics.
 #[cfg(any(test, feature = "testing"))]
 pub(super) fn check_token(stored: &StoredToken, now: KrxTime) {
     if let Some(token) = Token::new(stored, None, now) {

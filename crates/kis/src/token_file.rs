@@ -1,18 +1,18 @@
-//! Where a token outlives the process without Redis: a file that only its owner reads.
+//! A file that keeps a token across restarts if there is no Redis; only its owner can read it.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
 
-/// The file of one app key on one host.
+/// File for the token of one app key on one host.
 #[derive(Debug, Clone)]
 pub struct TokenFile {
     path: PathBuf,
 }
 
 impl TokenFile {
-    /// The file for the key called `identity`, below `directory`.
+    /// Returns the file in `directory` for the key identified by `identity`.
     #[must_use]
     pub fn new(directory: &Path, identity: &str) -> Self {
         Self {
@@ -20,7 +20,7 @@ impl TokenFile {
         }
     }
 
-    /// Where it is.
+    /// Returns the path of the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -29,10 +29,10 @@ impl TokenFile {
         tokio::fs::read_to_string(&self.path).await.ok()
     }
 
-    /// Written beside and renamed, so that a reader never sees half a token.
+    /// Writes a temporary file and renames it, so that readers never see a partial token.
     pub(super) async fn save(&self, sealed: &str) -> io::Result<()> {
         let (file, sealed) = (self.clone(), sealed.to_owned());
-        // Whole, even if nobody waits for it any more.
+        // Runs to completion even if the caller is cancelled.
         let saving = spawn_blocking(move || file.write(&sealed));
         saving.await.map_err(io::Error::other)?
     }
@@ -55,7 +55,7 @@ impl TokenFile {
             })
             .and_then(|()| std::fs::rename(&beside, &self.path));
         if written.is_err() {
-            // Nothing of a token stays behind; the error that matters is the first.
+            // Nothing of a token stays behind; the first error is the one that matters.
             let _ = std::fs::remove_file(&beside);
         }
         written

@@ -1,4 +1,4 @@
-//! The way to the broker's hosts: a request goes out whole, and its whole answer comes back.
+//! Transport to the broker's hosts: sends a whole request and returns the whole answer.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,25 +12,26 @@ use sise_net::causes::causes;
 use sise_net::outbound;
 use sise_port::SourceError;
 
-/// The largest answer in use is a few hundred kilobytes; more is no answer to our question.
+/// Limit of a body. The largest answer in use has a few hundred kilobytes.
 const LARGEST_BODY: usize = 4 << 20;
 
-/// Connections that stay open between calls; must not be below the calls in flight, or every
-/// further call opens a connection of its own.
+/// Idle connections that stay open between calls.
+///
+/// This must not be below the calls in flight, or every further call opens a new connection.
 const IDLE_CONNECTIONS: usize = 64;
 
 /// Carries requests to the broker's hosts.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// Sends and takes the whole answer, within a time of its own.
+    /// Sends a request and returns the whole answer, within a time limit of the transport.
     ///
     /// # Errors
     ///
-    /// The host cannot be reached, or its answer has no end.
+    /// Returns an error if the host cannot be reached or its answer is too long.
     async fn exchange(&self, request: Request) -> Result<Reply, SourceError>;
 }
 
-/// An answer of whatever meaning: the body is judged by who asked (contract 1.6).
+/// An answer of any kind: the caller judges the body (contract 1.6).
 #[derive(Clone)]
 pub struct Reply {
     /// HTTP status.
@@ -39,22 +40,24 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// The `Date` header.
     pub date: Option<String>,
-    /// Whether a simulated broker named itself in it.
+    /// Whether a simulated broker sent it.
     pub simulated: bool,
 }
 
-/// Over HTTP, with TLS where the address says so.
+/// Transport over HTTP, with TLS if the address is https.
 #[derive(Debug, Clone)]
 pub struct Http {
     client: Client,
 }
 
 impl Http {
-    /// A way to the host of `base`. `patience` bounds one request from start to last byte.
+    /// Creates a transport to the host of `base`. `patience` bounds a request from start to last
+    /// byte.
     ///
     /// # Errors
     ///
-    /// `base` is no http or https address, or the TLS set-up of the machine is unusable.
+    /// Returns an error if `base` is not an http or https address, or if the TLS setup of the
+    /// machine is unusable.
     pub fn new(base: &str, patience: Duration) -> Result<Self, String> {
         let url = address(base)?;
         let builder = outbound::client(&url)
@@ -64,7 +67,7 @@ impl Http {
             .tcp_nodelay(true);
         let client = builder
             .build()
-            .map_err(|error| format!("no client for '{base}': {error}"))?;
+            .map_err(|error| format!("cannot create an HTTP client for '{base}': {error}"))?;
         Ok(Self { client })
     }
 }
@@ -72,7 +75,7 @@ impl Http {
 #[async_trait]
 impl Transport for Http {
     async fn exchange(&self, request: Request) -> Result<Reply, SourceError> {
-        // The address in reqwest's errors carries no secret, but it is long and known.
+        // The address in reqwest's errors carries no secret, but it is long and already known.
         let trouble = |error: reqwest::Error| {
             let error = error.without_url();
             let said = causes(&error);
@@ -95,7 +98,7 @@ impl Transport for Http {
         let mut body = Vec::with_capacity(told.unwrap_or_default().min(LARGEST_BODY));
         while let Some(chunk) = response.chunk().await.map_err(trouble)? {
             if body.len() + chunk.len() > LARGEST_BODY {
-                return Err(SourceError::Malformed("the answer has no end".to_owned()));
+                return Err(SourceError::Malformed("the answer is too long".to_owned()));
             }
             body.extend_from_slice(&chunk);
         }
@@ -108,17 +111,18 @@ impl Transport for Http {
     }
 }
 
-/// The http or https address that `base` is, without a slash at its end.
+/// Parses `base` as an http or https address, without a trailing slash.
 pub(super) fn address(base: &str) -> Result<Url, String> {
     let base = base.trim_end_matches('/');
-    let url = Url::parse(base).map_err(|error| format!("'{base}' is no address: {error}"))?;
+    let url =
+        Url::parse(base).map_err(|error| format!("'{base}' is not a valid address: {error}"))?;
     match url.scheme() {
         "http" | "https" => Ok(url),
         _ => Err(format!("'{base}' is neither http:// nor https://")),
     }
 }
 
-/// The body may hold a token.
+/// Leaves the body out, because it may hold a token.
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reply")

@@ -1,7 +1,7 @@
-//! The broker's payloads and their conversion into quotes (contract 1.5, 4.0, 4.1, 4.3).
+//! Payloads of the broker and their conversion into quotes (contract 1.5, 4.0, 4.1, 4.3).
 //!
-//! Every field is optional and no field spoils another: what is missing, blank or of the wrong
-//! type is absent.
+//! Every field is optional, and no field affects another: one that is missing, blank or of the
+//! wrong type counts as absent.
 
 mod body;
 mod index;
@@ -72,10 +72,10 @@ row! {
     }
 }
 
-/// The words of the exchange for a stock that trades for the last time.
+/// The exchange's term for the last trading days of a stock before delisting.
 const LIQUIDATION: &str = "정리매매";
 
-/// What a conversion needs beside the row.
+/// Input of a conversion besides the row.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) symbol: Symbol,
@@ -83,35 +83,35 @@ pub(super) struct Context<'a> {
     /// When the broker was asked.
     pub(super) asked_at: KrxTime,
     pub(super) session: Phase,
-    /// What earlier answers of the day told of base price and limits.
+    /// Base price and limits from earlier answers of the day.
     pub(super) basis: Option<Basis>,
 }
 
-/// A quote, and what comes with it.
+/// A quote, and further results of reading its row.
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) quote: Quote,
-    /// Base price and limits that the row itself tells.
+    /// Base price and limits in the row itself.
     pub(super) basis: Option<Basis>,
-    /// What the row says otherwise than the quote.
+    /// Values of the row that contradict the quote.
     pub(super) contradicted: Vec<Contradicted>,
 }
 
-/// Why a row gives no quote.
+/// Reason why a row yields no quote.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NoQuote {
-    /// Nothing in the row speaks of a stock (contract 4.0.7).
+    /// Nothing in the row describes a stock (contract 4.0.7).
     Unknown,
     /// There is a stock, but no price.
     Refused(Refusal),
-    /// The price may be that of a match that is only expected.
+    /// The price may be that of an expected match.
     Expected,
 }
 
 /// The fields that both price calls share, under one name each.
 struct Fields<'a> {
     name: &'a str,
-    /// What the row calls the market.
+    /// Name of the market in the row.
     market: &'a str,
     price: &'a Text<'a>,
     change: &'a Text<'a>,
@@ -126,7 +126,7 @@ struct Fields<'a> {
     lower: &'a Text<'a>,
     upper: &'a Text<'a>,
     in_liquidation: bool,
-    /// What the row itself says of a halt.
+    /// Whether the row itself reports a halt.
     halted: Option<bool>,
     source: &'static str,
 }
@@ -159,7 +159,7 @@ impl MultiRow<'_> {
 }
 
 impl MultiRow<'_> {
-    /// Whether both rows tell the same price.
+    /// Returns whether both rows have the same price and figures.
     pub(super) fn tells_the_same(&self, other: &Self) -> bool {
         let figures = |row: &Self| {
             [
@@ -175,7 +175,7 @@ impl MultiRow<'_> {
 }
 
 impl SingleRow<'_> {
-    /// The quote, if the row names no other code than the one that was asked for.
+    /// Reads the quote, unless the row names another code than the requested one.
     pub(super) fn read_of(&self, context: Context<'_>) -> Result<Read, NoQuote> {
         let named = self.stck_shrn_iscd.as_str();
         if !may_name(named, context.symbol) {
@@ -211,15 +211,17 @@ impl SingleRow<'_> {
     }
 }
 
-/// Whether `named` is the code that was asked for. Notes may be named without the `Q` that they are
-/// asked for with.
+/// Returns whether `named` is the requested code.
+///
+/// Notes may be named without the `Q` with which they are requested.
 pub(super) fn names(named: &str, asked: Symbol) -> bool {
     let asked = asked.as_str();
     named == asked || Some(named) == asked.strip_prefix('Q')
 }
 
-/// Whether the row of one code, asked for alone, may be of it by what it says: nothing, or its code,
-/// without its zeros too, and of a damaged text what can still be read.
+/// Returns whether the row of a code requested alone may belong to it.
+///
+/// The name may be blank, or lack its leading zeros. Of a damaged name, the readable part counts.
 fn may_name(named: &str, asked: Symbol) -> bool {
     let (readable, is_whole) = match named.split_once(char::REPLACEMENT_CHARACTER) {
         Some((readable, _)) => (readable, false),
@@ -231,7 +233,7 @@ fn may_name(named: &str, asked: Symbol) -> bool {
     }
 }
 
-/// A text of the broker as it may be shown, in `quotes`: a long one may be anything.
+/// Returns a text of the broker in `quotes`, or only its length if it is not safe to show.
 fn shown(text: &str, quotes: &str) -> String {
     let is_short = text.len() <= 20 && !text.contains(char::is_control);
     if is_short {
@@ -273,8 +275,8 @@ fn read(fields: &Fields<'_>, context: Context<'_>) -> Result<Read, NoQuote> {
         session: context.session,
     });
     let settled = settled.map_err(|why| NoQuote::Refused(why.into()))?;
-    // Neither volume nor open: not traded today (contract 4.0.8, 4.0.9). Where the answer lacks
-    // both, that is not known.
+    // Neither volume nor open means not traded today (contract 4.0.8, 4.0.9). If the answer lacks
+    // both fields, that is not known.
     let has_traded = match (volume, open) {
         (Some(1..), _) | (_, Some(_)) => Some(true),
         (Some(_), None) => Some(false),
@@ -327,8 +329,9 @@ fn read(fields: &Fields<'_>, context: Context<'_>) -> Result<Read, NoQuote> {
     })
 }
 
-/// The market of a code that is not in the list, where the row calls it by a name that is known: the
-/// broker has several for each (contract 4.1, 4.3).
+/// Returns the market by its name in the row, for a code that is not in the universe.
+///
+/// The broker has several names for each market (contract 4.1, 4.3).
 fn market_called(name: &str) -> Option<Market> {
     match name {
         "KOSPI" | "코스피" | "거래소" | "유가증권" | "KOSPI200" => Some(Market::Kospi),

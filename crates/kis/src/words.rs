@@ -1,13 +1,17 @@
-//! The broker's words as they may be shown and kept: whatever answers in its place may say anything.
+//! Sanitizing of the broker's messages before they are shown or stored.
+//!
+//! An answer may come from anything between here and the broker, so its text is not trusted.
 
-/// More than this of an answer helps nobody.
+/// Number of characters shown of a message.
 const LONGEST: usize = 200;
 
-/// So many letters, digits and signs of base64 in a row are no word and no code of the broker's:
-/// a key, a secret or a token, perhaps one that this process never saw.
+/// Longest run of base64 characters that is shown.
+///
+/// A longer run is not a word or code of the broker but a key, secret or token, possibly one that
+/// this process has never seen.
 const LIKE_A_SECRET: usize = 24;
 
-/// `text` without any of `secrets` or what looks like one, in one line, and not endless.
+/// Returns `text` as one line of limited length, with `secrets` and anything like one masked.
 pub(super) fn shown(text: &str, secrets: &[&str]) -> String {
     let mut text = text.to_owned();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
@@ -61,7 +65,7 @@ mod tests {
         );
         let long = "가".repeat(1_000);
         assert_eq!(shown(&long, &[]).chars().count(), LONGEST + 1);
-        // Taken out before it is cut: the part that is left would be shown.
+        // Secrets are masked before the text is cut: otherwise part of one could remain.
         let behind = format!("{}secret", "x ".repeat(LONGEST / 2 - 1));
         assert!(!shown(&behind, &["secret"]).contains("se"));
     }

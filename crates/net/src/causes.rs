@@ -1,8 +1,8 @@
-//! An error of the network in words: the outermost one alone says "error sending request".
+//! Network errors as text: the outermost error alone only says "error sending request".
 
 use std::error::Error;
 
-/// The error and all that caused it. Its address, which may be a secret, is to be taken out before.
+/// Returns the error followed by all its causes. Remove its URL first, which may be a secret.
 pub fn causes(error: &dyn Error) -> String {
     let mut said = error.to_string();
     let mut cause = error.source();

@@ -1,37 +1,37 @@
-//! File descriptors: how many the system lets this process hold, and how many it keeps for itself.
+//! File descriptors: how many this process may open, and how many it reserves for itself.
 
 use std::io;
 
 use rlimit::Resource;
 
-/// Kept for store, broker, files and listener: what clients take must not end those.
+/// Descriptors reserved for store, broker, files and listener, so that clients cannot use them up.
 pub const RESERVE: usize = 256;
 
-/// The limit of open files of this process.
+/// Limit of open files of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Descriptors {
-    /// So many are given now.
+    /// Limit in force.
     pub soft: u64,
-    /// So many it may ask for.
+    /// Highest limit that the process may ask for.
     pub hard: u64,
 }
 
 impl Descriptors {
-    /// The limit as it is.
+    /// Returns the current limit.
     ///
     /// # Errors
     ///
-    /// The system does not tell it.
+    /// Returns an error if the system does not report it.
     pub fn get() -> io::Result<Self> {
         let (soft, hard) = Resource::NOFILE.get()?;
         Ok(Self { soft, hard })
     }
 
-    /// Asks for as many as this process may have.
+    /// Raises the limit to the highest that is allowed.
     ///
     /// # Errors
     ///
-    /// The system refuses.
+    /// Returns an error if the system refuses.
     pub fn raise() -> io::Result<Self> {
         let limit = Self::get()?;
         if limit.soft < limit.hard {
@@ -40,8 +40,8 @@ impl Descriptors {
         Self::get()
     }
 
-    /// Connections that there is room for, of so many that are wanted. Where the limit is small, half
-    /// of it is kept.
+    /// Returns how many of `wanted` connections there is room for. If the limit is small, half of
+    /// it stays reserved.
     #[must_use]
     pub fn room(&self, wanted: usize) -> usize {
         let soft = usize::try_from(self.soft).unwrap_or(usize::MAX);

@@ -1,5 +1,5 @@
-//! What a service needs of machine and network: the HTTP client and its TLS roots, supervised tasks,
-//! open files, names that no other process has.
+//! Network and machine basics of a service: the HTTP client and its TLS roots, supervised tasks,
+//! the limit of open files, unique names.
 
 pub mod causes;
 pub mod descriptors;

@@ -1,4 +1,4 @@
-//! How this process calls others over HTTP: the one set-up of all its clients.
+//! Outgoing HTTP: the set-up shared by all clients of this process.
 
 use std::net::IpAddr;
 
@@ -6,11 +6,12 @@ use reqwest::{Client, ClientBuilder, Url, redirect};
 
 use crate::tls;
 
-/// A client of the host of `url`, to be given its time-outs.
+/// Returns a builder of a client for the host of `url`. The caller adds time-outs.
 ///
-/// One TLS provider for the process, the system's roots and Mozilla's merged (a container may lack
-/// the system's), no redirects (they would carry secrets elsewhere). A proxy that the environment
-/// names is used, but never for this machine: the proxy would reach its own.
+/// All clients share one TLS provider. Mozilla's roots are added to those of the system, which a
+/// container may lack. Redirects are not followed, because they could carry secrets elsewhere. A
+/// proxy set in the environment is used, but not for this machine: the proxy would connect to its
+/// own host.
 pub fn client(url: &Url) -> ClientBuilder {
     tls::install_provider();
     let mut builder = Client::builder()

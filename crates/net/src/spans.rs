@@ -1,6 +1,6 @@
-//! Spans of traces: what a sweep, a call or a read is made of, for whoever collects traces.
+//! Spans for trace collectors: the steps of a sweep, a call or a read.
 //!
-//! They have a target of their own, which logs leave out: without a collector none of them is made.
+//! They have a target that logs leave out, so without a collector no span is created.
 
-/// The target of every span. Nothing secret goes into one: names, counts and paths only.
+/// Target of every span. Spans must not contain secrets: names, counts and paths only.
 pub const TARGET: &str = "sise_trace";

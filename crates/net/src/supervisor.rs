@@ -1,14 +1,14 @@
-//! The tasks of a process: each has a name, and says what its end means and how long it takes to stop.
-//! None ends or panics unseen.
+//! Supervised tasks of a process. Each task has a name, a grace time, and a rule for what its end
+//! means. No task ends or panics unnoticed.
 //!
-//! | kind | its end unasked | for |
+//! | kind | if it ends on its own | use it for |
 //! |---|---|---|
-//! | [`Tasks::vital`] | ends the process with an error | what nothing works without, and cannot begin again |
-//! | [`Tasks::lasting`] | it begins again, after a pause that grows | loops |
-//! | [`Tasks::brief`] | wanted; an error or a panic is said | work that ends by itself |
+//! | [`Tasks::vital`] | the process ends with an error | work that everything depends on and that cannot restart |
+//! | [`Tasks::lasting`] | it restarts, after a growing pause | loops |
+//! | [`Tasks::brief`] | expected; an error or a panic is logged | work that ends by itself |
 //!
-//! A stop is told to each by a token. It then has its grace to finish, and is cut off after that; with
-//! a grace of zero it is cut off at once.
+//! Tasks are told to stop by a token. Each then has its grace time to finish, after which it is cut
+//! off. With a grace of zero it is cut off at once.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -26,17 +26,17 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long a task takes to finish after a stop, unless it says otherwise.
+/// Time a task has to finish after a stop, unless set otherwise.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// Pauses before a task begins again, growing from the first to the last, up to half of it less at
-/// random.
+/// Pauses before a task restarts, growing from the first to the last, each shortened by up to half
+/// at random.
 const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
-/// After so long a task is well, and its next pause is the first one again.
+/// After running this long a task is healthy, and its next pause is the first one again.
 const WELL: Duration = Duration::from_secs(60);
 
-/// The tasks of a process, or of a part of it. When it goes, they are told to stop.
+/// The tasks of a process, or of a part of it. Dropping it tells them to stop.
 #[derive(Debug)]
 pub struct Supervisor {
     tasks: Tasks,
@@ -57,7 +57,7 @@ struct Shared {
     failed: watch::Sender<Option<TaskEnded>>,
 }
 
-/// How the task of a name stands.
+/// State of the task of one name.
 #[derive(Clone)]
 struct Standing {
     begun: u64,
@@ -65,19 +65,19 @@ struct Standing {
     breaks: Arc<Notify>,
 }
 
-/// A vital task ended unasked.
+/// A vital task that ended before the stop.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the task `{task}` {trouble}")]
 pub struct TaskEnded {
-    /// Which task.
+    /// Name of the task.
     pub task: &'static str,
     /// What happened to it.
     pub trouble: String,
 }
 
-/// What a task came to: nothing, or a result.
+/// Output of a task: nothing, or a result.
 pub trait Outcome: Send {
-    /// What went wrong, if anything did.
+    /// Returns what went wrong, if anything did.
     fn trouble(self) -> Option<String>;
 }
 
@@ -101,7 +101,8 @@ enum End {
 }
 
 impl Supervisor {
-    /// No tasks yet. `stop` is what they are told by, and what tells them when this goes.
+    /// Creates a supervisor without tasks. They are told to stop by `stop`, which is also cancelled
+    /// when the supervisor is dropped.
     #[must_use]
     pub fn new(stop: CancellationToken) -> Self {
         let shared = Shared {
@@ -119,13 +120,13 @@ impl Supervisor {
         }
     }
 
-    /// Starts tasks under it.
+    /// Returns the handle that starts tasks of this supervisor.
     #[must_use]
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
     }
 
-    /// Waits for the first vital task that ends unasked.
+    /// Waits for the first vital task that ends before the stop.
     pub async fn failed(&self) -> TaskEnded {
         let mut failed = self.tasks.shared.failed.subscribe();
         if let Ok(ended) = failed.wait_for(Option::is_some).await
@@ -136,12 +137,12 @@ impl Supervisor {
         std::future::pending().await
     }
 
-    /// Cuts all off at once, as the end of the process would.
+    /// Cuts all tasks off at once, as the end of the process would.
     pub fn cut_off(&self) {
         self.tasks.shared.cut.cancel();
     }
 
-    /// Tells all to stop, and waits until each has finished or its grace is over.
+    /// Tells all tasks to stop, and waits until each has finished or its grace is over.
     pub async fn finish(self) {
         self.tasks.stop.cancel();
         self.tasks.shared.tracker.close();
@@ -162,7 +163,7 @@ impl Drop for Supervisor {
 }
 
 impl Tasks {
-    /// The same, for tasks that are told to stop by `stop`.
+    /// Returns a handle for tasks that are told to stop by `stop`.
     #[must_use]
     pub fn until(&self, stop: &CancellationToken) -> Self {
         Self {
@@ -171,7 +172,7 @@ impl Tasks {
         }
     }
 
-    /// The same, for tasks that need `grace` to finish; with zero they are cut off at the stop.
+    /// Returns a handle for tasks with this grace. With zero they are cut off at the stop.
     #[must_use]
     pub fn within(&self, grace: Duration) -> Self {
         Self {
@@ -180,13 +181,13 @@ impl Tasks {
         }
     }
 
-    /// What tells them to stop.
+    /// Returns the token that tells the tasks to stop.
     #[must_use]
     pub fn stop(&self) -> &CancellationToken {
         &self.stop
     }
 
-    /// Starts a task whose end before the stop ends the process.
+    /// Starts a task that ends the process if it ends before the stop.
     pub fn vital<F>(&self, task: &'static str, work: F)
     where
         F: Future<Output: Outcome> + Send + 'static,
@@ -201,7 +202,7 @@ impl Tasks {
             }
             let trouble = end.unasked();
             count(task);
-            tracing::error!(task, "the task {trouble}: everything else ends with it");
+            tracing::error!(task, "the task {trouble}: the process ends");
             tasks.shared.failed.send_if_modified(|failed| {
                 let is_first = failed.is_none();
                 failed.get_or_insert(TaskEnded { task, trouble });
@@ -210,7 +211,7 @@ impl Tasks {
         });
     }
 
-    /// Starts a task that begins again, with what `begin` makes, whenever it ends before the stop.
+    /// Starts a task that restarts, with a future from `begin`, whenever it ends before the stop.
     pub fn lasting<F>(
         &self,
         task: &'static str,
@@ -225,7 +226,7 @@ impl Tasks {
             let mut pause = first;
             loop {
                 let began = Instant::now();
-                // What makes it may panic as well as it itself.
+                // `begin` may panic as well as the future it returns.
                 let made = std::panic::catch_unwind(AssertUnwindSafe(|| begin(tasks.stop.clone())));
                 let end = match made {
                     Ok(work) => tasks.run(work, &breaks).await,
@@ -242,7 +243,7 @@ impl Tasks {
                 count(task);
                 let wait = pause.mul_f64(1.0 - fastrand::f64() / 2.0);
                 let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-                tracing::error!(task, wait_ms, "the task {trouble}: it begins again");
+                tracing::error!(task, wait_ms, "the task {trouble}: it restarts");
                 if tasks.stop.run_until_cancelled(sleep(wait)).await.is_none() {
                     return;
                 }
@@ -252,7 +253,8 @@ impl Tasks {
         });
     }
 
-    /// Starts a task that ends by itself. It is cut off where it has not by the end of its grace.
+    /// Starts a task that ends by itself. It is cut off if it is still running at the end of its
+    /// grace.
     pub fn brief<F>(&self, task: &'static str, work: F)
     where
         F: Future<Output: Outcome> + Send + 'static,
@@ -273,7 +275,7 @@ impl Tasks {
         });
     }
 
-    /// The tasks that run now, and how often each has begun.
+    /// Returns the running tasks, and how often each has started.
     #[must_use]
     pub fn running(&self) -> BTreeMap<&'static str, u64> {
         let standing = self.shared.standing();
@@ -281,7 +283,7 @@ impl Tasks {
         running.map(|(name, task)| (*name, task.begun)).collect()
     }
 
-    /// Has the running task of a name panic, so that it is seen what its end means.
+    /// Makes the running task of a name panic, to show how its end is handled.
     pub fn break_off(&self, task: &str) {
         if let Some(standing) = self.shared.standing().get(task) {
             standing.breaks.notify_one();
@@ -294,7 +296,7 @@ impl Tasks {
         self.shared.tracker.spawn(work);
     }
 
-    /// Runs `work` to its end, or to the end of its grace after the stop.
+    /// Runs `work` until it ends, or until its grace after the stop is over.
     async fn run<F>(&self, work: F, breaks: &Notify) -> End
     where
         F: Future<Output: Outcome>,
@@ -349,13 +351,13 @@ impl Tasks {
 
 impl Shared {
     fn standing(&self) -> MutexGuard<'_, BTreeMap<&'static str, Standing>> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is usable.
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl End {
-    /// What happened to a task that was not told to stop.
+    /// Describes the end of a task that was not told to stop.
     fn unasked(self) -> String {
         match self {
             Self::Done => "ended without being asked to".to_owned(),
@@ -364,25 +366,25 @@ impl End {
         }
     }
 
-    /// After the stop an end is wanted; a bad one is said all the same.
+    /// Logs a bad end after the stop. A good one is expected.
     fn say_after_stop(self, task: &'static str) {
         match self {
             Self::Done => {}
-            Self::Failed(trouble) => tracing::warn!(task, "at the end the task {trouble}"),
+            Self::Failed(trouble) => tracing::warn!(task, "after the stop the task {trouble}"),
             Self::Panicked(words) => {
                 count(task);
-                tracing::error!(task, "at the end the task panicked: {words}");
+                tracing::error!(task, "after the stop the task panicked: {words}");
             }
         }
     }
 }
 
-/// Several loops that are one task: all run until the stop, and the first that ends unasked ends the
-/// others, so that the whole begins again.
+/// Runs several loops as one task until the stop. The first loop that ends earlier ends the others,
+/// so that they restart together.
 ///
 /// # Errors
 ///
-/// One of them ended before `stop`.
+/// Returns an error if a loop ended before `stop`.
 pub async fn together(
     stop: &CancellationToken,
     loops: Vec<(&'static str, BoxFuture<'_, ()>)>,
@@ -399,10 +401,10 @@ pub async fn together(
     Ok(())
 }
 
-/// `work`, with a panic in it said and counted under the name of `task` before it goes on: for tasks
-/// that somebody else spawns.
+/// Logs and counts a panic in `work` under the name of `task`, and passes it on. For tasks that
+/// other code spawns.
 pub fn seen<T>(task: &'static str, work: impl Future<Output = T>) -> impl Future<Output = T> {
-    // An async function would have room for the work twice.
+    // An async function would reserve space for `work` twice.
     AssertUnwindSafe(work).catch_unwind().map(move |ended| {
         ended.unwrap_or_else(|panic| {
             count(task);
@@ -412,7 +414,7 @@ pub fn seen<T>(task: &'static str, work: impl Future<Output = T>) -> impl Future
     })
 }
 
-/// Starts work that ends by itself and that nobody has to wait for. A panic in it is said.
+/// Spawns work that ends by itself and need not be awaited. A panic in it is logged.
 pub fn spawn_brief<T: Send + 'static>(
     task: &'static str,
     work: impl Future<Output = T> + Send + 'static,
@@ -424,11 +426,11 @@ fn count(task: &'static str) {
     counter!("sise_task_failures_total", "task" => task).increment(1);
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 fn words(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("without words").to_owned()
+    text.unwrap_or("without a message").to_owned()
 }
 
 impl fmt::Debug for Tasks {

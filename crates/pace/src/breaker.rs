@@ -1,5 +1,5 @@
-//! Circuit breaker: a broker that does not answer is left alone for a while, then tried by one call
-//! at a time.
+//! Circuit breaker: a broker that does not answer is left alone for a while, then tried with one
+//! call at a time.
 
 use std::fmt;
 use std::pin::pin;
@@ -10,47 +10,48 @@ use metrics::counter;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// Calls in a row without an answer after which the broker is left alone.
+/// Unanswered calls in a row after which the broker is left alone.
 const FAILURES: u32 = 5;
 
-/// How long it is left alone, at first and at most; each trial that fails doubles it.
+/// First and longest pause without calls; each failed trial doubles the pause.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// A trial that hangs holds the next one up for so long.
+/// How long a trial that hangs holds up the next one.
 const TRIAL: Duration = Duration::from_secs(10);
 
-/// Calls that are due come so much later at most.
+/// How much later than due a call may come.
 const SLACK: Duration = Duration::from_secs(60);
 
-/// How a breaker stands, as the metric has it.
+/// State of a breaker, as shown by the metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
     /// Calls go out.
     Closed = 0,
-    /// One call tries whether the broker answers.
+    /// One call tests whether the broker answers.
     HalfOpen = 1,
     /// No call goes out.
     Open = 2,
 }
 
-/// Lets calls through while the broker answers; while it does not, one at a time as a trial.
+/// Lets calls through while the broker answers. While it does not, one call at a time goes out as a
+/// trial.
 #[derive(Default)]
 pub struct Breaker {
     state: Mutex<State>,
-    /// Those who wait go on in the order of their coming.
+    /// Waiting calls continue in order of arrival.
     changed: Notify,
 }
 
 #[derive(Debug, Clone, Default)]
 struct State {
-    /// Calls in a row without an answer, while the breaker is closed.
+    /// Unanswered calls in a row while the breaker is closed.
     failures: u32,
     /// When the last answer came.
     answered_at: Option<Instant>,
-    /// Trials made so far.
+    /// Number of trials so far.
     trials: u64,
-    /// There while the breaker is open or half-open.
+    /// Present while the breaker is open or half-open.
     outage: Option<Outage>,
 }
 
@@ -59,10 +60,10 @@ struct State {
 struct Outage {
     began: Instant,
     pause: Duration,
-    /// When it is tried again.
+    /// When the next trial is due.
     again: Instant,
     trial: Option<Trial>,
-    /// What the last call came to.
+    /// Outcome of the last call.
     said: String,
 }
 
@@ -70,12 +71,12 @@ struct Outage {
 #[derive(Debug, Clone, Copy)]
 struct Trial {
     number: u64,
-    /// By then another one may go, whatever became of this one.
+    /// When another trial may go out, whatever the outcome of this one.
     ends: Instant,
 }
 
-/// The right to make one call. What becomes of the call is told to it; where nothing is, a trial is
-/// over when this is dropped.
+/// Permission for one call, to which its outcome is reported. If none is reported, a trial ends
+/// when this is dropped.
 #[derive(Debug)]
 pub struct Pass<'a> {
     breaker: &'a Breaker,
@@ -87,11 +88,11 @@ pub struct Pass<'a> {
 enum Standing {
     Refused,
     Waits(Instant),
-    /// The next trial is its own.
+    /// The call is the next trial.
     Tries,
 }
 
-/// What stands before a call.
+/// Result of a request to make a call.
 enum Entry {
     May(Option<u64>),
     Wait(Instant),
@@ -99,16 +100,18 @@ enum Entry {
 }
 
 impl Breaker {
-    /// Lets one call through. While the broker does not answer, it waits for the trial under way,
-    /// and for the next one until the broker has been away for `patience`; with none it waits for
-    /// nothing.
+    /// Lets one call through.
+    ///
+    /// While the broker does not answer, the call waits for the trial under way. It waits for
+    /// further trials until the broker has not answered for `patience`. With a patience of zero it
+    /// does not wait at all.
     ///
     /// # Errors
     ///
-    /// The broker is left alone at present: since when, and until when.
+    /// Returns an error if the broker is left alone. The text says since when, and until when.
     pub async fn admit(&self, patience: Duration) -> Result<Pass<'_>, String> {
         loop {
-            // Listens before it looks, so that it misses no change.
+            // Registers before looking, so that no change is missed.
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
             match self.enter(patience) {
@@ -129,7 +132,7 @@ impl Breaker {
         }
     }
 
-    /// Why a call with this patience would be refused now; `None` where it would not.
+    /// Returns why a call with this patience would be refused now; `None` if it would not.
     #[must_use]
     pub fn refusal(&self, patience: Duration) -> Option<String> {
         let now = Instant::now();
@@ -139,8 +142,10 @@ impl Breaker {
         is_refused.then(|| outage.words(now))
     }
 
-    /// How it stands, where somebody calls every `interval`. A trial that nobody has made by then is
-    /// not wanted any more, and whether the broker is away is not known: nothing is stopped.
+    /// Returns the state to show, if a call is expected every `interval`.
+    ///
+    /// If a trial has been due for longer than that, no calls are wanted, so none are held up. The
+    /// breaker is then shown as closed.
     #[must_use]
     pub fn shown(&self, interval: Duration) -> Shown {
         let now = Instant::now();
@@ -167,13 +172,13 @@ impl Breaker {
                     number: *trials,
                     ends: now + TRIAL,
                 });
-                tracing::info!("one call tries whether the broker answers again");
+                tracing::info!("one call tries to reach the broker again");
                 Entry::May(Some(*trials))
             }
         }
     }
 
-    /// Changes the state, and wakes those who wait where `change` says that it matters to them.
+    /// Changes the state. Wakes the waiting calls if `change` returns true.
     fn change(&self, change: impl FnOnce(&mut State) -> bool) {
         if change(&mut self.state()) {
             self.changed.notify_waiters();
@@ -181,13 +186,13 @@ impl Breaker {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that holds the lock leaves the state half changed.
+        // No code that holds the lock leaves the state half changed, so a poisoned lock is usable.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Outage {
-    /// What a call with this patience may do.
+    /// Returns what a call with this patience may do.
     fn standing(&self, now: Instant, patience: Duration) -> Standing {
         let gives_up = self.began + patience;
         match self.trial_ends(now) {
@@ -199,7 +204,7 @@ impl Outage {
         }
     }
 
-    /// Until when the trial under way may take.
+    /// Returns the deadline of the trial under way.
     fn trial_ends(&self, now: Instant) -> Option<Instant> {
         let trial = self.trial.filter(|trial| now < trial.ends);
         trial.map(|trial| trial.ends)
@@ -224,14 +229,14 @@ impl Outage {
         )
     }
 
-    /// The next trial falls due after the pause, a little earlier or later than others'.
+    /// Schedules the next trial after the pause, with jitter.
     fn rest(&mut self, now: Instant) {
         self.again = now + self.pause.mul_f64(0.8 + 0.4 * fastrand::f64());
     }
 }
 
 impl Pass<'_> {
-    /// Whether the call may still go out, now that its turn has come.
+    /// Returns whether the call may still go out, now that its turn has come.
     #[must_use]
     pub fn holds(&mut self) -> bool {
         self.sent = Instant::now();
@@ -245,7 +250,7 @@ impl Pass<'_> {
         }
     }
 
-    /// An answer came, whatever it says.
+    /// Reports that an answer came, whatever it says.
     pub fn answered(self) {
         let now = Instant::now();
         self.breaker.change(|state| {
@@ -262,11 +267,11 @@ impl Pass<'_> {
         });
     }
 
-    /// No answer came. `said` tells why.
+    /// Reports that no answer came, for the reason `said`.
     pub fn failed(self, said: &str) {
         let now = Instant::now();
         self.breaker.change(|state| {
-            // Others were answered meanwhile: it was this call, not the broker.
+            // Other calls were answered meanwhile, so it was this call, not the broker.
             if state.answered_at.is_some_and(|at| at > self.sent) {
                 return false;
             }
@@ -279,7 +284,7 @@ impl Pass<'_> {
                     tracing::warn!("{}", Away(outage, now));
                     true
                 }
-                // It was sent before the outage was known.
+                // The call was sent before the outage was known.
                 (Some(_), _) => false,
                 (None, _) => {
                     state.failures += 1;
@@ -307,7 +312,7 @@ impl Pass<'_> {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let Some(number) = self.trial else { return };
-        // A caller who went away must not hold the next one up.
+        // A caller that is gone must not hold up the next one.
         self.breaker.change(|state| match &mut state.outage {
             Some(outage) if outage.is_tried_by(number) => {
                 outage.trial = None;
@@ -318,7 +323,7 @@ impl Drop for Pass<'_> {
     }
 }
 
-/// An outage in words.
+/// Text for an outage.
 struct Away<'a>(&'a Outage, Instant);
 
 impl fmt::Display for Away<'_> {

@@ -1,4 +1,4 @@
-//! The rate budget inside this process: where there is no Redis, and while Redis is away.
+//! Rate budget inside this process, for use without Redis or while Redis is unreachable.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use sise_domain::{Booking, CallsMade, Caps, Cells, Urgency};
 use sise_port::clock::Clock;
 use sise_port::{RateBudget, StoreError};
 
-/// The budget of one app key, for all who share this value.
+/// The budget of one app key, for all users of this value.
 pub struct LocalBudget {
     caps: Caps,
     cells: Mutex<Cells>,
@@ -21,8 +21,8 @@ pub struct LocalBudget {
 }
 
 impl LocalBudget {
-    /// A budget of `caps`. Cells go by tokio's clock, which no one sets, days by `clock`: the other
-    /// one stands while a host sleeps.
+    /// Creates a budget of `caps`. Cells follow tokio's clock, which cannot be set. Days follow
+    /// `clock`, because tokio's clock stops while the host is suspended.
     #[must_use]
     pub fn new(caps: Caps, clock: Clock) -> Self {
         Self {
@@ -34,8 +34,7 @@ impl LocalBudget {
         }
     }
 
-    /// Begins where others called a moment ago: counts what is `known` of that, and lets a cell go by
-    /// without a call.
+    /// Starts after calls of others: counts the `known` ones, and skips one cell.
     pub(super) fn begin_after(&self, known: CallsMade) {
         let now = self.now();
         let mut cells = self.cells();
@@ -43,7 +42,7 @@ impl LocalBudget {
         cells.book(&self.caps, Urgency::Sweep, now);
     }
 
-    /// What it keeps to.
+    /// Returns the caps.
     pub(super) fn caps(&self) -> &Caps {
         &self.caps
     }
@@ -54,7 +53,7 @@ impl LocalBudget {
     }
 
     fn cells(&self) -> MutexGuard<'_, Cells> {
-        // Nothing that holds the lock leaves a booking half made.
+        // No code that holds the lock leaves a booking half made, so a poisoned lock is usable.
         let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         cells.set_day_ahead((self.clock)().timestamp_micros() - self.now());
         cells

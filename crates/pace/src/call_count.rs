@@ -1,25 +1,27 @@
-//! The calls of all processes, as this one remembers them.
+//! Calls of all processes, as far as this process knows.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sise_domain::CallsMade;
 
-/// What this process knows of the calls that all made: the shared budget lives in Redis, and may come
-/// back empty, or be away while calls are made.
+/// What this process knows about the calls of all processes.
+///
+/// The shared budget is in Redis, which may come back empty, or be unreachable while calls are
+/// made.
 #[derive(Debug, Default)]
 pub struct CallCount(Mutex<CallsMade>);
 
-/// What the shared budget is told. Where it does not answer, it is told again.
+/// Report to the shared budget. Calls that the budget did not count are reported again.
 #[derive(Debug)]
 #[must_use]
 pub struct Telling<'a> {
     count: &'a CallCount,
-    /// What it is told.
+    /// What is reported.
     pub known: CallsMade,
 }
 
 impl CallCount {
-    /// What the shared budget is to be told with the next booking.
+    /// Returns the report for the next booking.
     pub fn tell(&self) -> Telling<'_> {
         let mut calls = self.calls();
         let known = *calls;
@@ -27,29 +29,29 @@ impl CallCount {
         Telling { count: self, known }
     }
 
-    /// Calls went out that the shared budget did not count.
+    /// Records calls that the shared budget did not count.
     pub(super) fn made_alone(&self, calls: u32) {
         let known = &mut self.calls();
         known.uncounted = known.uncounted.saturating_add(calls);
     }
 
-    /// What is known.
+    /// Returns what is known.
     pub(super) fn known(&self) -> CallsMade {
         *self.calls()
     }
 
     fn calls(&self) -> MutexGuard<'_, CallsMade> {
-        // Nothing that holds the lock leaves it half changed.
+        // No code that holds the lock leaves it half changed, so a poisoned lock is usable.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Telling<'_> {
-    /// The budget answered: that is what it `heard` of by now.
+    /// Takes over the answer of the budget: `heard` is what it knows by now.
     pub fn answered(mut self, heard: CallsMade) {
         self.known.uncounted = 0;
         let mut calls = self.count.calls();
-        // Answers may overtake each other.
+        // A later answer may arrive first.
         if (heard.day, heard.today) > (calls.day, calls.today) {
             (calls.day, calls.today) = (heard.day, heard.today);
         }
@@ -90,11 +92,11 @@ mod tests {
             ..heard(20_000, 7, 100, 5)
         };
         assert_eq!(telling.known, known);
-        // Another booking meanwhile must not count them a second time.
+        // A booking made meanwhile must not report them a second time.
         assert_eq!(count.tell().known.uncounted, 0);
         telling.answered(heard(20_000, 11, 101, 9));
         assert_eq!(count.known(), heard(20_000, 11, 101, 9));
-        // An answer that was overtaken by a later one.
+        // An answer that arrives after a later one.
         count.tell().answered(heard(20_000, 10, 100, 8));
         assert_eq!(count.known(), heard(20_000, 11, 101, 9));
         count.tell().answered(heard(20_001, 1, 102, 2));

@@ -1,24 +1,24 @@
-//! When a cached value is fetched anew before its end, so that one that is read often never dies
-//! under its readers.
+//! Early refresh of cached values, so that a value that is read often never expires under its
+//! readers.
 //!
 //! Every hit throws a die (`XFetch`: Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic
-//! Cache Stampede Prevention", 2015): the closer the end and the longer a fetch takes, the likelier
-//! this very reader has the value fetched anew. Many readers are all but sure to bring it about in
-//! time, and few cost no fetch too many.
+//! Cache Stampede Prevention", 2015). The closer the end and the longer a fetch takes, the likelier
+//! this reader has the value fetched again. With many readers a refresh in time is almost certain;
+//! with few there are no needless fetches.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What a fetch is taken to last before the first was measured.
+/// Assumed time of a fetch before the first is measured.
 const USUAL_FETCH: Duration = Duration::from_millis(500);
 
-/// The highest throw: the logarithm of the smallest share that the random numbers have.
+/// Highest throw: the negative logarithm of the smallest random share.
 pub const HIGHEST_THROW: f64 = 37.0;
 
-/// The share of the last fetch in the average.
+/// Weight of the last fetch in the average.
 const WEIGHT: f64 = 0.125;
 
-/// How long a fetch takes, on average.
+/// Average time of a fetch.
 #[derive(Debug)]
 pub struct FetchTime {
     seconds: AtomicU64,
@@ -33,22 +33,22 @@ impl Default for FetchTime {
 }
 
 impl FetchTime {
-    /// Takes a fetch into the average.
+    /// Adds a fetch to the average.
     pub fn note(&self, took: Duration) {
         let seconds = self.seconds();
         let seconds = seconds + (took.as_secs_f64() - seconds) * WEIGHT;
-        // Of two notes at once one may be lost, which an average bears.
+        // One of two concurrent updates may be lost, which an average can bear.
         self.seconds.store(seconds.to_bits(), Ordering::Relaxed);
     }
 
-    /// The average, in seconds.
+    /// Returns the average, in seconds.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         f64::from_bits(self.seconds.load(Ordering::Relaxed))
     }
 }
 
-/// How many seconds before its end a value is fetched anew, by a share drawn from 0 to 1.
+/// Returns how many seconds before its end a value is refreshed, by a random `share` from 0 to 1.
 #[must_use]
 pub fn head_start(fetch_seconds: f64, share: f64) -> f64 {
     fetch_seconds * (-share.ln()).clamp(0.0, HIGHEST_THROW)
@@ -65,7 +65,7 @@ mod tests {
             let throws = (0..10_000).filter(|_| head_start(0.3, random.f64()) > seconds);
             throws.count()
         };
-        // One in e starts a fetch's time ahead, one in e squared two fetches' time.
+        // One in e throws is at least one fetch time ahead, one in e squared at least two.
         assert!((3_500..3_900).contains(&over(0.3)), "{}", over(0.3));
         assert!((1_250..1_450).contains(&over(0.6)), "{}", over(0.6));
         assert_eq!((head_start(0.3, 1.0), head_start(1.0, 0.0)), (0.0, 37.0));

@@ -1,4 +1,4 @@
-//! What a process keeps to while the shared budget is away.
+//! Fallback of a process while the shared budget is unreachable.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,8 +10,8 @@ use sise_domain::{Booking, CallsMade, Caps, Urgency};
 use sise_port::clock::Clock;
 use sise_port::{RateBudget as _, StoreError};
 
-/// A process that comes back to the shared budget keeps to its own share as well for so long: the
-/// others may notice a moment later that it is there, and until then their shares come on top.
+/// How long a process keeps to its own share after it returned to the shared budget. The others may
+/// notice a moment later that the budget is back, and until then their shares come on top.
 const RETURN: Duration = Duration::from_secs(2);
 
 /// A share of the caps for this process alone.
@@ -31,7 +31,7 @@ enum Phase {
 }
 
 impl Fallback {
-    /// A share of `caps`, and of what the calls in `count` leave of them.
+    /// Creates a share of `caps`, and of what the calls in `count` leave of them.
     #[must_use]
     pub fn new(caps: Caps, share: f64, count: Arc<CallCount>, clock: Clock) -> Self {
         let part = |cap: u32| part(cap, share).max(1);
@@ -49,7 +49,7 @@ impl Fallback {
         }
     }
 
-    /// Whether this process keeps to its share.
+    /// Returns whether this process keeps to its share.
     pub(super) fn is_in_use(&self) -> bool {
         let mut phase = self.phase();
         if let Phase::Returning { since } = *phase
@@ -61,17 +61,17 @@ impl Fallback {
         !matches!(*phase, Phase::Unused)
     }
 
-    /// Whether the shared budget answers again, since a moment ago.
+    /// Returns whether the shared budget came back only a moment ago.
     pub(super) fn is_returning(&self) -> bool {
         matches!(*self.phase(), Phase::Returning { .. })
     }
 
-    /// The shared budget did not answer.
+    /// Switches to the share, after the shared budget did not answer.
     pub(super) fn begin(&self, error: &StoreError) {
         let mut phase = self.phase();
         if matches!(*phase, Phase::Unused) {
             let known = self.count.known();
-            // Of what minute and day leave, each has its share.
+            // The share applies to what minute and day have left.
             self.budget.begin_after(CallsMade {
                 today: part(known.today, self.share),
                 last_minute: part(known.last_minute, self.share),
@@ -84,13 +84,13 @@ impl Fallback {
                 calls_per_second = caps.per_second,
                 calls_per_minute = caps.per_minute,
                 calls_per_day = caps.per_day,
-                "the shared rate budget is away: this process keeps to its own share until it answers"
+                "the shared rate budget is unreachable: this process keeps to its own share until it answers"
             );
         }
         *phase = Phase::Alone;
     }
 
-    /// The shared budget answered.
+    /// Records that the shared budget answered.
     pub(super) fn answered(&self) {
         let mut phase = self.phase();
         if matches!(*phase, Phase::Alone) {
@@ -99,17 +99,17 @@ impl Fallback {
         }
     }
 
-    /// The next cell of this share.
+    /// Books the next cell of this share.
     pub(super) async fn book(&self, urgency: Urgency) -> Option<Booking> {
         self.budget.book(urgency).await.ok()
     }
 
-    /// Calls go out that the shared budget does not count.
+    /// Records calls that the shared budget does not count.
     pub(super) fn made_alone(&self, calls: u32) {
         self.count.made_alone(calls);
     }
 
-    /// The broker refused a call as over its limit.
+    /// Slows down, after the broker refused a call as over its limit.
     pub(super) async fn refused(&self) -> Option<f64> {
         self.budget.refused().await.ok()
     }

@@ -1,4 +1,4 @@
-//! When may a call be made, and when again.
+//! Rate limits, circuit breaker and retries: when a call may be made, and when it is repeated.
 
 mod breaker;
 mod budget;

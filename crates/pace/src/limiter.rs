@@ -1,4 +1,4 @@
-//! The hard cap of a process.
+//! Hard rate cap of a process.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Rate;
 
-/// Tells governor the time of tokio's clock, so that tests move both together.
+/// Clock for governor that follows tokio's, so that tests move both together.
 #[derive(Debug, Clone)]
 struct TokioClock {
     start: Instant,
@@ -28,14 +28,14 @@ impl governor::clock::Clock for TokioClock {
     }
 }
 
-/// The hard cap of this process: lets calls pass at a rate, in the order of their coming.
+/// Hard rate cap of this process: lets calls pass at a rate, in order of arrival.
 pub struct Limiter {
     gate: Mutex<RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>>,
     clock: TokioClock,
 }
 
 impl Limiter {
-    /// A limiter that lets `rate` pass.
+    /// Creates a limiter that lets `rate` pass.
     #[must_use]
     pub fn new(rate: Rate) -> Self {
         let clock = TokioClock {
@@ -53,12 +53,11 @@ impl Limiter {
         }
     }
 
-    /// Waits until one call may go out.
+    /// Waits until one call may go out. Returns false, and takes no turn, if that is later than
+    /// `latest`.
     ///
-    /// governor's own waiting is neither fair nor on tokio's clock; a fair lock held while
-    /// waiting is both.
-    ///
-    /// False where that is later than `latest`: then its turn is left to others.
+    /// A fair lock is held while waiting on tokio's clock, because governor's own waiting is not
+    /// fair and uses another clock.
     pub async fn pass_until(&self, latest: Instant) -> bool {
         let Ok(gate) = timeout_at(latest, self.gate.lock()).await else {
             return false;
@@ -109,7 +108,7 @@ mod tests {
             assert!(rate.most_in_a_second() <= cap, "{rate:?}");
             let limiter = Limiter::new(rate);
             let mut times = passes(&limiter, 40).await;
-            // A rest fills the burst again.
+            // A pause refills the burst.
             sleep(Duration::from_secs(5)).await;
             times.extend(passes(&limiter, 40).await);
             assert!(

@@ -1,4 +1,4 @@
-//! The turn of a call: the shared budget first, then the hard cap of this process.
+//! Turns for calls: first the shared budget, then the hard cap of this process.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -12,40 +12,40 @@ use super::{Fallback, Limiter, Rate};
 use sise_domain::{Booking, Cap, Urgency, share_after};
 use sise_port::{RateBudget, SourceError};
 
-/// Nobody waits longer than this for a cap that is spent,
+/// Longest wait for a cap that is spent.
 const PATIENCE: Duration = Duration::from_secs(61);
-/// and nobody who reads longer than this: a read has ten seconds.
+/// Longest wait of a reader for a cap that is spent, as a read has ten seconds.
 const READER_PATIENCE: Duration = Duration::from_secs(10);
-/// While a cap is spent it is looked again so often: the shared budget may be back with more.
+/// How often a spent cap is checked again: the shared budget may be back with more calls.
 const LOOK_AGAIN_IN: Duration = Duration::from_secs(1);
-/// How often it is said that calls wait for the next minute.
+/// How often it is logged that calls wait for the next minute.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
-/// Nothing can be booked at present.
+/// Returned if nothing can be booked at present.
 const LOOK_AGAIN: Booking = Booking::Spent {
     cap: Cap::Minute,
     again: LOOK_AGAIN_IN,
 };
 
-/// Calls left in the cell that was booked last.
+/// Calls left in the cell booked last.
 #[derive(Debug)]
 struct Cell {
     calls: u32,
     ends_at: Instant,
-    /// A call that could go only later is not of this cell.
+    /// A call that could only go out later does not belong to this cell.
     latest: Instant,
 }
 
-/// The calls of one urgency that wait for their turn.
+/// Calls of one urgency that wait for their turn.
 #[derive(Debug)]
 struct Line {
-    /// The first one books; the others stand behind it in the order of their coming.
+    /// The first call books; the others queue behind it in order of arrival.
     head: Mutex<Cell>,
-    /// How many there are, the first one included.
+    /// Number of calls in the line, including the first.
     waiting: watch::Sender<usize>,
 }
 
-/// A call's place in its line; whoever gives up leaves it too.
+/// Place of a call in its line. A call that is given up leaves it too.
 struct Place<'a>(&'a Line);
 
 /// Gives every call its turn.
@@ -54,12 +54,12 @@ pub struct Pacer {
     budget: Arc<dyn RateBudget>,
     fallback: Option<Fallback>,
     limiter: Limiter,
-    /// How late in its cell a call may go. What is later is booked anew: it would fall together with what
-    /// is booked for then.
+    /// How late in its cell a call may go out. A later call is booked again, because it would
+    /// coincide with the calls booked for that time.
     latest: Duration,
-    /// When it was said last that calls wait for the next minute.
+    /// When it was last logged that calls wait for the next minute.
     said_at: std::sync::Mutex<Option<Instant>>,
-    /// Share of the set rate that the last refusal left, and when.
+    /// Share of the configured rate left by the last refusal, and when that was.
     cut: ArcSwapOption<(f64, Instant)>,
 }
 
@@ -90,8 +90,8 @@ impl Drop for Place<'_> {
 }
 
 impl Pacer {
-    /// Turns by `budget`, never faster than `rate`. `fallback` is what this process keeps to while
-    /// the budget is away.
+    /// Creates a pacer that books from `budget` and never exceeds `rate`. `fallback` applies while
+    /// the budget is unreachable.
     #[must_use]
     pub fn new(budget: Arc<dyn RateBudget>, fallback: Option<Fallback>, rate: Rate) -> Self {
         Self {
@@ -105,11 +105,11 @@ impl Pacer {
         }
     }
 
-    /// Waits until one call may go out, and says how long that took.
+    /// Waits until one call may go out, and returns how long that took.
     ///
     /// # Errors
     ///
-    /// A cap is spent for longer than anybody would wait.
+    /// Returns [`SourceError::Exhausted`] if a cap is spent for longer than the call may wait.
     pub async fn pass(&self, urgency: Urgency) -> Result<Duration, SourceError> {
         let came = Instant::now();
         let line = self.line(urgency);
@@ -125,13 +125,13 @@ impl Pacer {
             if self.limiter.pass_until(cell.latest).await {
                 return Ok(came.elapsed());
             }
-            // A call that goes in the cell of another would go together with that other's, and all
-            // that come after it likewise, for as long as there are calls without a pause.
+            // A call that goes out in a later cell coincides with the call of that cell. All calls
+            // after it would too, until there is a pause.
             cell.calls = 0;
         }
     }
 
-    /// Waits for the start of a cell where none has calls left.
+    /// Waits for the start of a new cell if the current one has no calls left.
     async fn fill(
         &self,
         cell: &mut Cell,
@@ -150,8 +150,9 @@ impl Pacer {
                 } => {
                     let due = Instant::now() + wait;
                     let room = self.latest.saturating_sub(late);
-                    // The wait is from when the budget was asked at the earliest. One that takes long to
-                    // answer must not have all calls come too late: the next cell is not late.
+                    // The wait may be counted from when the budget was asked, so the time of the
+                    // answer is taken off. A slow budget must not make every call too late, so at
+                    // most half is taken off if the cell has not begun.
                     let most = if late.is_zero() { room / 2 } else { room };
                     let latest = due + room.saturating_sub(asked.elapsed().min(most));
                     sleep(wait).await;
@@ -178,11 +179,11 @@ impl Pacer {
     /// Waits until no call of this urgency waits for its turn.
     pub async fn until_nobody_waits(&self, urgency: Urgency) {
         let mut waiting = self.line(urgency).waiting.subscribe();
-        // The sender lives as long as this pacer does.
+        // The sender lives as long as this pacer.
         let _ = waiting.wait_for(|waiting| *waiting == 0).await;
     }
 
-    /// The broker refused a call as over its limit: all processes slow down at once.
+    /// Slows all processes down, after the broker refused a call as over its limit.
     pub async fn refused(&self) {
         let share = match (self.budget.refused().await, &self.fallback) {
             (Ok(share), _) => share,
@@ -190,10 +191,11 @@ impl Pacer {
             (Err(_), None) => return,
         };
         self.cut.store(Some(Arc::new((share, Instant::now()))));
-        tracing::debug!(share, "over the broker's limit: slower for a while");
+        tracing::debug!(share, "over the broker's limit: slowing down for a while");
     }
 
-    /// Share of the set rate in force, as far as this process saw calls refused: it climbs back.
+    /// Returns the share of the configured rate in force, given the refusals that this process saw.
+    /// It climbs back to 1 over time.
     #[must_use]
     pub fn share(&self) -> f64 {
         let cut = self.cut.load();
@@ -201,7 +203,8 @@ impl Pacer {
             .map_or(1.0, |cut| share_after(cut.0, cut.1.elapsed()))
     }
 
-    /// Whether this process keeps to its own share, the shared budget being away.
+    /// Returns whether this process keeps to its own share because the shared budget is
+    /// unreachable.
     #[must_use]
     pub fn is_alone(&self) -> bool {
         let fallback = self.fallback.as_ref();
@@ -217,14 +220,14 @@ impl Pacer {
         }
     }
 
-    /// Says, now and then, that calls wait for the next minute.
+    /// Logs, now and then, that calls wait for the next minute.
     fn say_waiting(&self, again: Duration) {
         let mut said_at = self.said_at.lock().unwrap_or_else(PoisonError::into_inner);
         if said_at.is_none_or(|at| at.elapsed() >= SAID_EVERY) {
             *said_at = Some(Instant::now());
             tracing::warn!(
                 seconds = again.as_secs(),
-                "the calls of this minute are made (kis.calls_per_minute): waiting for the next"
+                "the calls of this minute are used up (kis.calls_per_minute): waiting for the next"
             );
         }
     }
@@ -236,14 +239,14 @@ impl Pacer {
         };
         if self.is_alone() {
             return format!(
-                "the calls are made that this process may make in this {of} without the shared \
+                "this process has used up its calls of this {of} without the shared \
                  rate budget; there are more as soon as that answers (kis.calls_per_{of}, \
                  kis.share_without_redis)"
             );
         }
         match cap {
-            Cap::Minute => "the calls of this minute are made (kis.calls_per_minute)".to_owned(),
-            Cap::Day => "the calls of this day are made; midnight in Seoul brings new ones, \
+            Cap::Minute => "the calls of this minute are used up (kis.calls_per_minute)".to_owned(),
+            Cap::Day => "the calls of this day are used up; midnight in Seoul brings new ones, \
                          kis.calls_per_day sets how many"
                 .to_owned(),
         }
@@ -252,8 +255,8 @@ impl Pacer {
     async fn book(&self, urgency: Urgency) -> Booking {
         let Some(fallback) = &self.fallback else {
             return self.budget.book(urgency).await.unwrap_or_else(|error| {
-                // A budget without a fallback is one inside this process, which cannot fail.
-                tracing::error!(%error, "no rate budget");
+                // A budget without a fallback is inside this process and cannot fail.
+                tracing::error!(%error, "the rate budget failed");
                 LOOK_AGAIN
             });
         };
@@ -274,7 +277,7 @@ impl Pacer {
             return self.book_without_share(fallback, own, urgency).await;
         };
         sleep(wait).await;
-        // Where the shared budget came back meanwhile, others book from it already.
+        // If the shared budget came back meanwhile, others already book from it.
         match self.budget.book(urgency).await {
             Ok(booking) => {
                 fallback.answered();
@@ -293,7 +296,7 @@ impl Pacer {
         }
     }
 
-    /// A turn where the own share is spent: the shared budget may be back.
+    /// Books if the own share is spent: the shared budget may be back.
     async fn book_without_share(
         &self,
         fallback: &Fallback,

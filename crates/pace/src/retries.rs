@@ -1,4 +1,4 @@
-//! When to ask again.
+//! Repeats of failed calls.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 
 use sise_port::Remedy;
 
-/// Pauses before a call is repeated, jittered, and how often it may be.
+/// Pauses before a call is repeated, with jitter, and the number of repeats.
 #[derive(Debug, Clone, Copy)]
 struct Backoff {
     first: Duration,
@@ -15,7 +15,7 @@ struct Backoff {
     times: usize,
 }
 
-/// After a refusal for the rate: the broker asks to repeat soon (contract chapter 3).
+/// After a refusal for the rate, because the broker asks to repeat soon (contract chapter 3).
 const SOON: Backoff = Backoff {
     first: Duration::from_millis(100),
     longest: Duration::from_secs(1),
@@ -36,23 +36,24 @@ impl Backoff {
             .with_max_delay(self.longest)
             .with_max_times(self.times)
             .with_jitter()
-            // Without a seed backon draws the same jitter every time where std is off in it, and
-            // all processes would come back together.
+            // Without a seed and without its `std` feature, backon draws the same jitter every
+            // time, and all processes would repeat together.
             .with_jitter_seed(fastrand::u64(..))
             .build()
     }
 }
 
-/// The repeats that one call has left.
+/// Repeats that one call has left.
 pub struct Retries {
     soon: Box<dyn Iterator<Item = Duration> + Send>,
     later: Box<dyn Iterator<Item = Duration> + Send>,
     renewals: std::ops::Range<u8>,
 }
 
-/// A token that the broker calls dead is replaced so often in one call. The first one may be what
-/// another process had got before all of them died; the second is new, and more dead ones in a row
-/// are not a matter of luck.
+/// How often one call replaces a token that the broker calls invalid.
+///
+/// The first replacement may be a token that another process got before all of them became invalid.
+/// The second one is new. Further invalid tokens in a row are no coincidence.
 const RENEWALS: u8 = 2;
 
 impl Default for Retries {
@@ -66,7 +67,7 @@ impl Default for Retries {
 }
 
 impl Retries {
-    /// The pause before the next try, or `None` when the remedy is used up.
+    /// Returns the pause before the next attempt, or `None` if the remedy is used up.
     pub fn next_pause(&mut self, remedy: Remedy) -> Option<Duration> {
         match remedy {
             Remedy::AskAgainSoon => self.soon.next(),

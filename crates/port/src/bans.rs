@@ -1,4 +1,4 @@
-//! The bans of an app key, shared between its processes.
+//! Storage of bans, shared between the processes of an app key.
 
 use std::time::Duration;
 
@@ -7,34 +7,36 @@ use async_trait::async_trait;
 use super::StoreError;
 use sise_domain::BanRecord;
 
-/// The ban of an app key, shared between its processes.
+/// Stores the ban of an app key for all its processes.
 #[async_trait]
 pub trait BanStore: Send + Sync {
-    /// What was written last.
+    /// Returns the last record.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached.
+    /// Returns an error if the store is unreachable.
     async fn load(&self) -> Result<Option<BanRecord>, StoreError>;
 
-    /// Writes down for `life`.
+    /// Writes a record that is kept for `life`.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached.
+    /// Returns an error if the store is unreachable.
     async fn save(&self, record: &BanRecord, life: Duration) -> Result<(), StoreError>;
 
-    /// Asks for the right to be the one call that tries after a ban. It is given once in `life`.
+    /// Asks for permission to make the one trial call after a ban.
+    ///
+    /// It is granted once in `life`.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached.
+    /// Returns an error if the store is unreachable.
     async fn claim_trial(&self, process: &str, life: Duration) -> Result<bool, StoreError>;
 
-    /// Gives the right back where the trial told nothing.
+    /// Returns the permission if the trial gave no result.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached.
+    /// Returns an error if the store is unreachable.
     async fn unclaim_trial(&self, process: &str) -> Result<(), StoreError>;
 }

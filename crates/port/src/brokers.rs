@@ -1,4 +1,4 @@
-//! Of which broker the prices in a store are.
+//! Claims of brokers on a store.
 
 use std::time::Duration;
 
@@ -7,27 +7,29 @@ use async_trait::async_trait;
 use super::StoreError;
 use sise_domain::BrokerIdentity;
 
-/// Who writes the prices of a broker into a store.
+/// The broker that holds the prices in a store, and the process that claimed them for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerHolder {
     /// The broker.
     pub broker: BrokerIdentity,
-    /// The process that said so last.
+    /// The process that claimed them last.
     pub process: String,
-    /// For how long that holds, if nobody says so again.
+    /// Time until the claim ends, unless it is renewed.
     pub left: Duration,
 }
 
-/// Of which broker the prices in a store are: of one at a time, for as long as its prices live or
-/// somebody who asks it is there.
+/// Claims that tie the prices in a store to one broker.
+///
+/// A claim lasts as long as prices of that broker live, or a process that uses it is running.
 #[async_trait]
 pub trait BrokerClaims: Send + Sync {
-    /// Says that the prices here are of `broker`, for `life` at least. Where they are of another one
-    /// that stays so, and its holder is returned.
+    /// Claims the prices for `broker`, for at least `life`.
+    ///
+    /// If another broker holds them, its claim stays and its holder is returned.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn claim_broker(
         &self,
         broker: &BrokerIdentity,
@@ -35,10 +37,10 @@ pub trait BrokerClaims: Send + Sync {
         life: Duration,
     ) -> Result<Option<BrokerHolder>, StoreError>;
 
-    /// Who holds the prices, if anybody does.
+    /// Returns the current holder, if there is one.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn broker_holder(&self) -> Result<Option<BrokerHolder>, StoreError>;
 }

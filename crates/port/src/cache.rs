@@ -1,7 +1,7 @@
-//! What a cache keeps its values in: single values, hashes and sorted sets under whole key names.
+//! Storage of a cache: single values, hashes and sorted sets under complete key names.
 //!
-//! Values are bytes here; what they mean is the cache's business. Each key holds one of the three
-//! kinds, and asking for another kind than the one it holds is refused.
+//! Values are bytes; only the cache interprets them. Each key holds one of the three kinds, and
+//! operations for another kind are refused.
 
 use std::time::Duration;
 
@@ -9,82 +9,86 @@ use async_trait::async_trait;
 
 use super::StoreError;
 
-/// A value that is to be written.
+/// A value to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheEntry {
-    /// Its key.
+    /// Key.
     pub key: String,
-    /// The value.
+    /// Value.
     pub value: Vec<u8>,
-    /// How long it lives; `None` until it is deleted.
+    /// Time to live; `None` if it is kept until deleted.
     pub life: Option<Duration>,
 }
 
-/// A value and the life that it has left; `None` where it has no end.
+/// A value and its remaining life; `None` if it does not expire.
 pub type Living = (Vec<u8>, Option<Duration>);
 
-/// Who is computing a value, so that the others wait for it.
+/// The claim to compute a value while others wait for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValueClaim {
-    /// The key of the claim. On a cluster it must lie on the slot of the values.
+    /// Key of the claim. On a cluster it must be in the slot of the values.
     pub key: String,
-    /// Who has it. Nobody else is called so.
+    /// Unique name of the owner.
     pub owner: String,
 }
 
-/// Single values.
+/// Storage of single values.
 #[async_trait]
 pub trait Values: Send + Sync {
-    /// The values of `keys`, in their order, in one round trip. A key of another kind is refused
-    /// where it is asked for alone; among others it has no value.
+    /// Returns the values of `keys`, in order, in one round trip.
+    ///
+    /// A key of another kind is refused if it is requested alone; among others it has no value.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn get(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
 
-    /// The value of `key` and the life that it has left.
+    /// Returns the value of `key` and its remaining life.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn get_living(&self, key: &str) -> Result<Option<Living>, StoreError>;
 
-    /// Writes values, all in one round trip, whatever stood there. A life of nothing ends at once.
+    /// Writes values in one round trip, replacing what was there.
+    ///
+    /// A value with a life of zero expires at once.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused; some of the values may have been written.
+    /// Returns an error if the store is unreachable or refuses; some values may have been written.
     async fn set(&self, entries: &[CacheEntry]) -> Result<(), StoreError>;
 
-    /// The lengths of the values of `keys`; 0 where there is none.
+    /// Returns the lengths of the values of `keys`; 0 for missing values.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn lengths(&self, keys: &[String]) -> Result<Vec<u64>, StoreError>;
 
-    /// Takes `claim` for `life` if nobody has it. Says whether it is the owner's now.
+    /// Takes `claim` for `life` if it is free. Returns whether the owner has it now.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn claim(&self, claim: &ValueClaim, life: Duration) -> Result<bool, StoreError>;
 
-    /// Gives `claim` this life from now on if its owner still has it. Says whether he has.
+    /// Renews `claim` for `life` from now if its owner still has it. Returns whether it does.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn prolong(&self, claim: &ValueClaim, life: Duration) -> Result<bool, StoreError>;
 
-    /// Writes `entries` and ends `claim`, in one step: only where the owner still has the claim,
-    /// and nobody wrote another value than `seen` under the first of the keys. Says whether they
-    /// were written. A claim of another owner stays.
+    /// Writes `entries` and ends `claim` in one step. Returns whether they were written.
+    ///
+    /// Nothing is written if the owner has lost the claim, or if the value under the first key is
+    /// not `seen`. A claim of another owner is kept.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused; the claim ends with its life.
+    /// Returns an error if the store is unreachable or refuses; the claim then expires by itself.
     async fn set_claimed(
         &self,
         claim: &ValueClaim,
@@ -93,140 +97,148 @@ pub trait Values: Send + Sync {
     ) -> Result<bool, StoreError>;
 }
 
-/// Keys of any kind.
+/// Operations on keys of any kind.
 #[async_trait]
 pub trait CacheKeys: Send + Sync {
-    /// Deletes `keys`, all in one round trip, and says how many there were.
+    /// Deletes `keys` in one round trip. Returns how many existed.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused; some of the keys may be gone.
+    /// Returns an error if the store is unreachable or refuses; some keys may have been deleted.
     async fn delete(&self, keys: &[String]) -> Result<u64, StoreError>;
 
-    /// Gives `key` this life from now on. Says whether there is such a key.
+    /// Sets the remaining life of `key`. Returns whether the key exists.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn expire(&self, key: &str, life: Duration) -> Result<bool, StoreError>;
 
-    /// Gives `key` this life from now on where it would end earlier or has no end. Says whether there
-    /// is such a key.
+    /// Extends the life of `key` to at least `life` from now. Returns whether the key exists.
+    ///
+    /// A key without expiry gets this life; a key that lives longer is unchanged.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn live_at_least(&self, key: &str, life: Duration) -> Result<bool, StoreError>;
 
-    /// Calls what stands under `from` by the name of `to`, in one step; what stood there is gone.
-    /// Says whether there was anything. On a cluster both must lie on one slot.
+    /// Renames key `from` to `to` in one step, replacing `to`. Returns whether `from` existed.
+    ///
+    /// On a cluster both must be in one slot.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn rename(&self, from: &str, to: &str) -> Result<bool, StoreError>;
 
-    /// How many keys begin with `prefix`. Looks through all keys of the store bit by bit, so that
-    /// nobody else waits.
+    /// Returns how many keys begin with `prefix`.
+    ///
+    /// It scans all keys of the store in small steps, so that other clients are not blocked.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn count_keys(&self, prefix: &str) -> Result<u64, StoreError>;
 
-    /// What the store says of itself.
+    /// Returns what the store reports about itself.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn health(&self) -> Result<StoreHealth, StoreError>;
 
-    /// Whether the store answers.
+    /// Checks that the store answers.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn answers(&self) -> Result<(), StoreError>;
 }
 
-/// A number in a hash that is to grow.
+/// An increment of a number in a hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Growth {
-    /// Which field.
+    /// The field.
     pub field: String,
-    /// By how much.
+    /// The increment.
     pub by: u64,
-    /// What it begins with where it is not there; `None` leaves it absent.
+    /// Initial value if the field is absent; with `None` it stays absent.
     pub from: Option<u64>,
 }
 
-/// What tells a batch of growths that is sent again from a new one.
+/// Identifies a batch of increments, so that a repeated batch is recognized.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Where it is remembered. On a cluster it must lie on the slot of the hash.
+    /// Key under which it is remembered. On a cluster it must be in the slot of the hash.
     pub key: String,
-    /// The number of the batch; greater than that of the batch before, and below 2^63.
+    /// Number of the batch, greater than that of the batch before and below 2^63.
     pub number: u64,
     /// How long it is remembered.
     pub life: Duration,
 }
 
-/// Some fields of a hash, and where those after them begin.
+/// Some fields of a hash, and the position of the next ones.
 pub type Piece = (Vec<(String, Vec<u8>)>, Option<u64>);
 
-/// Hashes: fields with values under one key.
+/// Storage of hashes: fields with values under one key.
 #[async_trait]
 pub trait Hashes: Send + Sync {
-    /// The values of `fields`, in their order.
+    /// Returns the values of `fields`, in order.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn fields(
         &self,
         key: &str,
         fields: &[String],
     ) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
 
-    /// All fields, by name.
+    /// Returns all fields with their names.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn all_fields(&self, key: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
 
-    /// Some of the fields in no order, and where to go on, or nothing after the last: for hashes that
-    /// are too large for one answer. Begins with 0. What is in the hash all the while comes once at
-    /// least, what comes or goes meanwhile may.
+    /// Returns some of the fields, unordered, and where to continue; nothing after the last.
+    ///
+    /// This is for hashes that are too large for one answer. Start with 0. Fields that exist
+    /// throughout are returned at least once; fields that come or go meanwhile may be missed.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn piece(&self, key: &str, from: u64) -> Result<Piece, StoreError>;
 
     /// Writes fields, all or none.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn set_fields(&self, key: &str, fields: &[(String, Vec<u8>)]) -> Result<(), StoreError>;
 
-    /// Deletes fields and says how many there were.
+    /// Deletes fields. Returns how many existed.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn delete_fields(&self, key: &str, fields: &[String]) -> Result<u64, StoreError>;
 
-    /// Adds to whole numbers, all or none, and says what they are then, in their order. Where a
-    /// field is absent and is to stay so, nothing grows, and its place says `None`. A field that is
-    /// no number, or one beyond `i64::MAX`, counts as absent; there growth ends. A batch
-    /// whose number is not greater than that of the last one at its receipt grows nothing: it was
-    /// sent again, or came late.
+    /// Increments whole numbers, all or none. Returns the new values, in order.
+    ///
+    /// An absent field without an initial value is not created; its result is `None`. A field that
+    /// is not a number, or is beyond `i64::MAX`, counts as absent. Numbers stop growing at
+    /// `i64::MAX`.
+    ///
+    /// A batch whose number is not greater than the last one at its receipt changes nothing: it was
+    /// repeated, or came late.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused; sent again with the same receipt, it does no harm.
+    /// Returns an error if the store is unreachable or refuses. Repeating the call with the same
+    /// receipt is safe.
     async fn grow(
         &self,
         key: &str,
@@ -234,63 +246,65 @@ pub trait Hashes: Send + Sync {
         receipt: &Receipt,
     ) -> Result<Vec<Option<u64>>, StoreError>;
 
-    /// Sets whole numbers that are greater than what stands there.
+    /// Sets whole numbers that are greater than the stored ones.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn raise(&self, key: &str, numbers: &[(String, u64)]) -> Result<(), StoreError>;
 }
 
-/// Where a sorted set is read from.
+/// Direction in which a sorted set is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// The lowest score first; of equal scores the member whose bytes come first.
+    /// Lowest score first; equal scores are ordered by the bytes of the member.
     Ascending,
-    /// The other way round.
+    /// The reverse.
     Descending,
 }
 
 /// A member of a sorted set with its score.
 pub type Scored = (String, f64);
 
-/// A sorted set that takes the place of another.
+/// A sorted set that replaces another.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replacement {
     /// Its key.
     pub key: String,
-    /// A key that nobody else writes, where it is made ready. On a cluster it must lie on the slot
-    /// of the other.
+    /// A key that no other process writes, used to prepare the set.
+    ///
+    /// On a cluster it must be in the slot of `key`.
     pub beside: String,
-    /// Its members, each once. With none the sorted set is gone.
+    /// Members, each once. Without members the key is deleted.
     pub members: Vec<Scored>,
-    /// How long it lives; `None` until it is deleted.
+    /// Time to live; `None` if it is kept until deleted.
     pub life: Option<Duration>,
 }
 
-/// Sorted sets: members by score. Scores are finite numbers.
+/// Storage of sorted sets: members by score. Scores are finite numbers.
 #[async_trait]
 pub trait SortedSets: Send + Sync {
-    /// Gives members these scores, all or none.
+    /// Sets the scores of members, all or none.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn set_scores(&self, key: &str, members: &[Scored]) -> Result<(), StoreError>;
 
-    /// Puts whole sets in the place of others, all in one round trip. Whoever reads meanwhile
-    /// finds the old set or the new one, never a part.
+    /// Replaces whole sets, all in one round trip.
+    ///
+    /// A concurrent reader sees the old set or the new one, never a part.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused; some of the sets may have been replaced.
+    /// Returns an error if the store is unreachable or refuses; some sets may have been replaced.
     async fn replace_sets(&self, sets: &[Replacement]) -> Result<(), StoreError>;
 
-    /// How many members come before `member` in this order, and its score.
+    /// Returns how many members come before `member` in this order, and its score.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn place(
         &self,
         key: &str,
@@ -298,11 +312,11 @@ pub trait SortedSets: Send + Sync {
         order: Order,
     ) -> Result<Option<(u64, f64)>, StoreError>;
 
-    /// `count` members in this order, after the first `skip`.
+    /// Returns `count` members in this order, after the first `skip`.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn range(
         &self,
         key: &str,
@@ -311,34 +325,34 @@ pub trait SortedSets: Send + Sync {
         count: u64,
     ) -> Result<Vec<Scored>, StoreError>;
 
-    /// The number of members.
+    /// Returns the number of members.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn size(&self, key: &str) -> Result<u64, StoreError>;
 
-    /// Removes members and says how many there were.
+    /// Removes members. Returns how many existed.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn remove_members(&self, key: &str, members: &[String]) -> Result<u64, StoreError>;
 }
 
-/// What a store says of itself.
+/// State of a store, as it reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreHealth {
     /// Server version.
     pub version: String,
     /// Bytes in use.
     pub used_memory: u64,
-    /// Bytes allowed; 0 is no limit.
+    /// Memory limit in bytes; 0 for no limit.
     pub maxmemory: u64,
-    /// What happens when the limit is reached.
+    /// Eviction policy at the memory limit.
     pub maxmemory_policy: String,
 }
 
-/// All that a cache needs of its store.
+/// Everything that a cache needs from its store.
 pub trait CacheStore: Values + CacheKeys + Hashes + SortedSets {}
 impl<T: Values + CacheKeys + Hashes + SortedSets> CacheStore for T {}

@@ -1,4 +1,4 @@
-//! What changes in the store, told to whoever listens.
+//! Notifications of changes in the store.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::StoreError;
 use sise_domain::{Alert, IndexQuote, Quote, Symbol};
 
-/// Something that changed.
+/// A change in the store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
@@ -19,36 +19,39 @@ pub enum Change {
     Indices(Vec<IndexQuote>),
     /// Trades of these codes may have been missed by the live feed.
     Gap(Vec<Symbol>),
-    /// A rule asked to be told of this.
+    /// A rule raised an alert.
     Alert(Alert),
 }
 
-/// What a listener hears.
+/// A message to a listener.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
-    /// Every change from here on is heard. What changed before is not.
+    /// Every change from here on is reported, but none before.
     Begin,
-    /// Something changed.
+    /// A change.
     Change(Change),
-    /// Changes may have been missed; another [`Heard::Begin`] follows when it is mended.
+    /// Changes may have been missed. Another [`Heard::Begin`] follows once the connection is
+    /// restored.
     Lost,
 }
 
-/// Tells all processes on the store what changes there. The store itself tells of the prices that
-/// it takes.
+/// Sends changes to all processes on the store, and receives them.
+///
+/// The store itself announces the prices it accepts.
 #[async_trait]
 pub trait Changes: Send + Sync {
-    /// Listens from now on, over a connection that mends itself, until the receiver is dropped.
-    /// Who falls behind loses changes and is told so.
+    /// Listens until the receiver is dropped, over a connection that is restored if it breaks.
+    ///
+    /// A listener that falls behind loses changes, and gets [`Heard::Lost`].
     fn listen(&self) -> mpsc::Receiver<Heard>;
 
-    /// Tells of something beside the prices.
+    /// Announces a change other than prices.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn tell(&self, change: &Change) -> Result<(), StoreError>;
 }
 
-/// Changes that wait for a listener at most.
+/// Maximum number of changes waiting for a listener.
 pub const WAITING: usize = 1_024;

@@ -1,4 +1,4 @@
-//! Where the time of day comes from. The only place that reads the system's clock.
+//! Source of the time of day. Only this module reads the system clock.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use sise_domain::{KrxTime, Seoul};
 
-/// Tells the time in Seoul.
+/// Returns the current time in Seoul.
 pub type Clock = Arc<dyn Fn() -> KrxTime + Send + Sync>;
 
-/// The system's clock.
+/// Returns the system clock.
 #[must_use]
 pub fn system() -> Clock {
     #[expect(
@@ -22,54 +22,57 @@ pub fn system() -> Clock {
     Arc::new(|| chrono::Utc::now().with_timezone(&Seoul))
 }
 
-/// Clocks that are less apart are right, as far as can be seen from here.
+/// Smallest difference between clocks that counts as one.
 const NOTABLE: TimeDelta = TimeDelta::seconds(2);
 
-/// A clock that is further off was never set, or shows another day on purpose: what it says is not
-/// corrected, only said.
+/// Largest difference that is corrected.
+///
+/// A clock that is further off was never set, or shows another day on purpose; that is only
+/// reported.
 const MOST: TimeDelta = TimeDelta::hours(2);
 
-/// The store's time is asked for this often.
+/// Interval at which the store is asked for its time.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// An answer that took longer tells the time too roughly.
+/// Longest usable round trip: slower answers give the time too roughly.
 const LONGEST_TRIP: Duration = Duration::from_millis(500);
 
-/// The time as the store has it, which all of its processes share: this machine's clock, corrected by
-/// what the store said last.
+/// The time of the store, which all of its processes share.
+///
+/// It is this machine's clock, corrected by the last answer of the store.
 pub struct StoreClock {
     own: Clock,
-    /// How far the own clock is ahead of the store's, microseconds.
+    /// How far this machine's clock is ahead of the store's, microseconds.
     ahead: AtomicI64,
     is_known: AtomicBool,
     asked: Mutex<Option<Instant>>,
-    /// How far the own clock is ahead of the broker's, whole seconds.
+    /// How far this machine's clock is ahead of the broker's, in whole seconds.
     ahead_of_broker: Mutex<Option<TimeDelta>>,
     has_said: AtomicBool,
 }
 
-/// A clock of this machine or the store that is wrong.
+/// A difference between the clocks of this machine and of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClocksApart {
     /// How far this machine's clock is ahead of the store's.
     pub ahead: TimeDelta,
-    /// Which of them is wrong; by the broker's, where that is known.
+    /// The clock that is wrong, judged by the broker's clock if known.
     pub wrong: Wrong,
 }
 
-/// Whose clock is wrong.
+/// The clock that is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrong {
     /// This machine's.
     Own,
     /// The store's.
     Store,
-    /// One of the two.
+    /// One of the two, unknown which.
     Either,
 }
 
 impl StoreClock {
-    /// A clock that goes by `own` until the store has said its time.
+    /// Creates a clock that follows `own` until the store has reported its time.
     #[must_use]
     pub fn new(own: Clock) -> Arc<Self> {
         Arc::new(Self {
@@ -82,7 +85,7 @@ impl StoreClock {
         })
     }
 
-    /// The corrected clock.
+    /// Returns the corrected clock.
     #[must_use]
     pub fn corrected(self: &Arc<Self>) -> Clock {
         let clock = Arc::clone(self);
@@ -96,13 +99,13 @@ impl StoreClock {
         })
     }
 
-    /// This machine's clock as it is.
+    /// Returns this machine's clock without correction.
     #[must_use]
     pub fn own(&self) -> Clock {
         Arc::clone(&self.own)
     }
 
-    /// How this machine's clock and the store's are apart, where that is notable.
+    /// Returns the difference between this machine's clock and the store's, if it is notable.
     #[must_use]
     pub fn apart(&self) -> Option<ClocksApart> {
         let ahead = self.ahead();
@@ -111,7 +114,7 @@ impl StoreClock {
         }
         let of_broker = *locked(&self.ahead_of_broker);
         let wrong = match of_broker {
-            // The broker says whole seconds.
+            // The broker reports whole seconds.
             Some(of_broker) if of_broker.abs() <= NOTABLE => Wrong::Store,
             Some(of_broker) if (of_broker - ahead).abs() <= NOTABLE => Wrong::Own,
             _ => Wrong::Either,
@@ -119,22 +122,24 @@ impl StoreClock {
         Some(ClocksApart { ahead, wrong })
     }
 
-    /// Whether the store is to be asked for its time.
+    /// Returns whether the store should be asked for its time.
     pub fn is_due(&self) -> bool {
         locked(&self.asked).is_none_or(|asked| asked.elapsed() >= AGAIN)
     }
 
-    /// The store was asked, whatever it answered.
+    /// Notes that the store was asked, whatever it answered.
     pub fn note_asked(&self) {
         *locked(&self.asked) = Some(Instant::now());
     }
 
-    /// The store is to be asked at the next chance: this machine's clock was set.
+    /// Requests a new answer at the next chance, because this machine's clock was set.
     pub fn ask_again(&self) {
         *locked(&self.asked) = None;
     }
 
-    /// The store, asked at `asked`, answered its time just now, in microseconds since 1970.
+    /// Notes the time the store has just answered, in microseconds since 1970.
+    ///
+    /// It was asked at `asked`.
     pub fn note(&self, asked: Instant, theirs: i64) {
         let trip = asked.elapsed();
         if trip > LONGEST_TRIP && self.is_known.load(Ordering::Relaxed) {
@@ -149,7 +154,7 @@ impl StoreClock {
         self.say();
     }
 
-    /// The broker sent this as the date of an answer just now.
+    /// Notes the date of an answer that the broker has just sent.
     pub fn note_broker(&self, date: &str) {
         if let Ok(theirs) = DateTime::parse_from_rfc2822(date) {
             let ahead = (self.own)().signed_duration_since(theirs);
@@ -161,7 +166,7 @@ impl StoreClock {
         TimeDelta::microseconds(self.ahead.load(Ordering::Relaxed))
     }
 
-    /// Says that the clocks are apart, or no longer, once.
+    /// Logs once that the clocks differ, or that they agree again.
     fn say(&self) {
         let apart = self.apart();
         if self.has_said.swap(apart.is_some(), Ordering::Relaxed) == apart.is_some() {
@@ -169,10 +174,10 @@ impl StoreClock {
         }
         match apart {
             Some(apart) if apart.ahead.abs() > MOST => tracing::warn!(
-                "{apart}; so far apart it is not corrected, and prices are not stored while \
-                 they are from the future: set the clock"
+                "{apart}; the difference is too large to correct, and prices from the future \
+                 are not stored: set the clock"
             ),
-            Some(apart) => tracing::warn!("{apart}; going by Redis's: set the clock that is wrong"),
+            Some(apart) => tracing::warn!("{apart}; using Redis's clock: correct the wrong one"),
             None => tracing::info!("the clocks of this machine and of Redis agree again"),
         }
     }
@@ -188,8 +193,8 @@ impl std::fmt::Display for ClocksApart {
             "ahead of"
         };
         let wrong = match self.wrong {
-            Wrong::Own => "by the broker's clock it is this machine's that is wrong",
-            Wrong::Store => "by the broker's clock it is Redis's that is wrong",
+            Wrong::Own => "according to the broker's clock this machine's is wrong",
+            Wrong::Store => "according to the broker's clock Redis's is wrong",
             Wrong::Either => "one of the two is wrong",
         };
         write!(
@@ -208,7 +213,7 @@ impl std::fmt::Debug for StoreClock {
 }
 
 fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every change is one step.
+    // Every change is a single step, so the value is valid even after a panic.
     value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -221,7 +226,7 @@ mod tests {
         Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).unwrap()
     }
 
-    /// A clock on a machine whose own says ten, where the store's shows so many seconds less.
+    /// A clock on a machine that shows ten, while the store's shows this many seconds less.
     fn ahead_by(seconds: i64) -> Arc<StoreClock> {
         let clock = StoreClock::new(Arc::new(ten));
         let theirs = ten() - TimeDelta::seconds(seconds);
@@ -259,18 +264,18 @@ mod tests {
                 Wrong::Either,
                 "4m ahead of Redis's, and one of the two is wrong",
             ),
-            // As the broker has it, ten in Seoul.
+            // By the broker's clock it is ten in Seoul.
             (
                 240,
                 Some("Fri, 20 Nov 2026 01:00:00 GMT"),
                 Wrong::Store,
-                "it is Redis's that is wrong",
+                "clock Redis's is wrong",
             ),
             (
                 240,
                 Some("Fri, 20 Nov 2026 00:56:00 GMT"),
                 Wrong::Own,
-                "it is this machine's that is wrong",
+                "clock this machine's is wrong",
             ),
             (
                 -90,

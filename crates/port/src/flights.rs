@@ -1,4 +1,4 @@
-//! Which codes some process is asking the broker for, so that the others do not.
+//! Claims on codes that a process is asking the broker for, so that others do not ask too.
 
 use std::time::Duration;
 
@@ -7,36 +7,38 @@ use async_trait::async_trait;
 use super::StoreError;
 use sise_domain::Symbol;
 
-/// Whose it is to ask the broker for a code.
+/// Result of a claim: which process asks the broker for a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// This process's, for the life that it asked for.
+    /// This process asks, for as long as it claimed.
     Own,
-    /// Another process's, for this long at most.
+    /// Another process asks; its claim lasts this long at most.
     Other(Duration),
-    /// Nobody's: the broker does not know the code, which is believed for this long.
+    /// No process asks: the broker does not know the code. That is assumed for this long.
     Unknown(Duration),
 }
 
-/// What became of a claim.
+/// How a claim ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Landed {
-    /// It is given back: the price is in the store, or could not be had.
+    /// The price is in the store, or was not available.
     Done,
-    /// The broker does not know the code, which all processes believe for this long.
+    /// The broker does not know the code. All processes assume that for this long.
     Unknown(Duration),
 }
 
-/// Claims on codes, shared between the processes on one store. A claim has a short life, so that
-/// a process that dies holds nobody up for long.
+/// Claims on codes, shared between the processes on one store.
+///
+/// Claims are short, so that a process that dies does not block the others for long.
 #[async_trait]
 pub trait Flights: Send + Sync {
-    /// Claims `symbols`, each by itself, and says in their order whose they are. A claim of
-    /// `process` that still lives is renewed.
+    /// Claims `symbols` individually. Returns the results in order.
+    ///
+    /// A claim that `process` already has is renewed.
     ///
     /// # Errors
     ///
-    /// The claims cannot be reached.
+    /// Returns an error if the claims are unreachable.
     async fn claim(
         &self,
         process: &str,
@@ -44,10 +46,10 @@ pub trait Flights: Send + Sync {
         life: Duration,
     ) -> Result<Vec<Claim>, StoreError>;
 
-    /// Ends claims of `process`. What another process claims meanwhile stays claimed.
+    /// Ends claims of `process`. Claims of other processes are kept.
     ///
     /// # Errors
     ///
-    /// The claims cannot be reached; they end with their life.
+    /// Returns an error if the claims are unreachable; the claims then expire by themselves.
     async fn land(&self, process: &str, landed: &[(Symbol, Landed)]) -> Result<(), StoreError>;
 }

@@ -1,4 +1,4 @@
-//! What happened, and where it is written down.
+//! The event log and other records about the work.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use chrono::{NaiveDate, NaiveTime};
 use super::{CopyStore, Lead, StoreError};
 use sise_domain::{Coverage, Entry, Event, Presence, Row, Symbol};
 
-/// Is told what happens. Never blocks and never fails: whoever tells has other work.
+/// Receives events. It never blocks and never fails, so that callers are not held up.
 pub trait Recorder: Send + Sync {
-    /// Something happened just now.
+    /// Records an event that has just happened.
     fn note(&self, event: Event);
 }
 
-/// Forgets what it is told: for programs that only read prices.
+/// Drops all events: for programs that only read prices.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unrecorded;
 
@@ -22,102 +22,104 @@ impl Recorder for Unrecorded {
     fn note(&self, _event: Event) {}
 }
 
-/// Where an entry stands in a journal.
+/// Position of an entry in an event log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place(pub String);
 
-/// Entries in the order in which they were written. The oldest go when there are too many.
+/// An event log: entries in the order they were written. The oldest are dropped when it is full.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Writes an entry, in one round trip. An earlier writing of the same entry at `earlier` goes.
+    /// Writes an entry in one round trip. The previous version of the entry at `earlier` is
+    /// removed.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused; the entry may stand there all the same, and writing
-    /// it again does no harm.
+    /// Returns an error if the store is unreachable or refuses. The entry may have been written
+    /// anyway; writing it again is safe.
     async fn append(&self, entry: &Entry, earlier: Option<&Place>) -> Result<Place, StoreError>;
 
-    /// The newest `most` entries, newest first, each once. What is no entry is left out.
+    /// Returns the newest `most` entries, newest first, each once. Unreadable entries are skipped.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn entries(&self, most: usize) -> Result<Vec<Entry>, StoreError>;
 }
 
-/// What the sweeps know of each code.
+/// Storage of the sweeps' state of each code.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Replaces rows, all in one round trip. With `lead` only where no later lead has written.
+    /// Replaces rows in one round trip; with `lead` only if no later leader has written.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused, or a later leader has written; then nothing was.
+    /// Returns an error if the store is unreachable or refuses, or if a later leader has written.
+    /// In the last case nothing is changed.
     async fn keep_rows(&self, rows: &[(Symbol, Row)], lead: Option<Lead>)
     -> Result<(), StoreError>;
 
-    /// The row of one code.
+    /// Returns the row of one code.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn row(&self, symbol: Symbol) -> Result<Option<Row>, StoreError>;
 
-    /// All rows. What is no row is left out.
+    /// Returns all rows. Unreadable rows are skipped.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn rows(&self) -> Result<Vec<(Symbol, Row)>, StoreError>;
 }
 
-/// Coverage by minute of a day, kept for some days.
+/// Storage of the coverage by minute, kept for some days.
 #[async_trait]
 pub trait CoverageLog: Send + Sync {
-    /// Adds minutes of `day` or replaces them, in one round trip.
+    /// Adds or replaces minutes of `day` in one round trip.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn keep_minutes(
         &self,
         day: NaiveDate,
         minutes: &[(NaiveTime, Coverage)],
     ) -> Result<(), StoreError>;
 
-    /// The minutes of `day` that are known, in order.
+    /// Returns the known minutes of `day`, in order.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn minutes(&self, day: NaiveDate) -> Result<Vec<(NaiveTime, Coverage)>, StoreError>;
 }
 
-/// Which processes are there.
+/// Storage of the running processes.
 #[async_trait]
 pub trait Roster: Send + Sync {
-    /// This process is there for the next `life`.
+    /// Registers this process as present for the next `life`.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn sign_in(&self, presence: &Presence, life: Duration) -> Result<(), StoreError>;
 
-    /// This process ends.
+    /// Removes a process that is shutting down.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn sign_out(&self, process: &str) -> Result<(), StoreError>;
 
-    /// Who is there, by name.
+    /// Returns the present processes, by name.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn present(&self) -> Result<Vec<Presence>, StoreError>;
 }
 
-/// All that is written down about the work.
+/// All records about the work.
 pub trait Chronicle: Journal + Ledger + CoverageLog + Roster + CopyStore {}
 impl<T: Journal + Ledger + CoverageLog + Roster + CopyStore> Chronicle for T {}

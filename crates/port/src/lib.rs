@@ -1,4 +1,4 @@
-//! What the services need of the outside: narrow traits, and errors that say what to do next.
+//! Interfaces of the services to the outside: narrow traits, and errors that say what to do next.
 
 mod bans;
 mod brokers;

@@ -1,24 +1,24 @@
-//! Where the stock list comes from.
+//! Sources of the stock list.
 
 use async_trait::async_trait;
 
 use sise_domain::Universe;
 
-/// A place that has a stock list.
+/// A source of the stock list.
 #[async_trait]
 pub trait ListSource: Send + Sync {
-    /// What it is called in settings and messages.
+    /// Returns its name in settings and messages.
     fn name(&self) -> &'static str;
 
-    /// The whole list, whatever the groups.
+    /// Returns the whole list, with all groups.
     ///
     /// # Errors
     ///
-    /// There is no list, or it is broken; the text names file, record and byte.
+    /// Returns an error if there is no list or it is broken. The text names file, record and byte.
     async fn list(&self) -> Result<Universe, ListError>;
 }
 
-/// A stock list that cannot be had: the words for it.
+/// A stock list that is not available, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ListError(pub String);

@@ -1,5 +1,6 @@
-//! What the processes of one app key, or of one store, share: the broker's limit and token belong
-//! to the key, the sweep to one leader (docs/decisions/0005-budget-per-app-key.md).
+//! State that processes share: limit and token of an app key, and the lease of a store.
+//!
+//! See docs/decisions/0005-budget-per-app-key.md.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,26 +10,28 @@ use async_trait::async_trait;
 use super::StoreError;
 use sise_domain::{Booking, Urgency};
 
-/// The broker's limit, shared between all processes of an app key.
+/// The call budget that all processes of an app key share.
 #[async_trait]
 pub trait RateBudget: Send + Sync {
     /// Books one call.
     ///
     /// # Errors
     ///
-    /// The budget cannot be reached.
+    /// Returns an error if the budget is unreachable.
     async fn book(&self, urgency: Urgency) -> Result<Booking, StoreError>;
 
-    /// The broker refused a call as over its limit: lowers the rate of all at once, which then
-    /// climbs back slowly, never above the setting. Returns the rate's share of the setting, 0 to 1.
+    /// Lowers the shared rate after the broker refused a call for exceeding its limit.
+    ///
+    /// The rate then climbs back slowly, but never above the setting. Returns its share of the
+    /// setting, 0 to 1.
     ///
     /// # Errors
     ///
-    /// The budget cannot be reached.
+    /// Returns an error if the budget is unreachable.
     async fn refused(&self) -> Result<f64, StoreError>;
 }
 
-/// The number of a leadership: each is higher than all before it.
+/// Fencing token of a lease: each is higher than all before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lead(pub u64);
 
@@ -38,85 +41,86 @@ impl fmt::Display for Lead {
     }
 }
 
-/// Who leads.
+/// The leading process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leader {
-    /// The process, as it calls itself.
+    /// Name of the process.
     pub process: String,
-    /// The number of its leadership.
+    /// Fencing token of its lease.
     pub lead: Lead,
-    /// Since when, milliseconds since 1970 by the store's clock.
+    /// When it took the lead, milliseconds since 1970 by the store's clock.
     pub since_ms: i64,
 }
 
-/// How a process stands after it asked for the lead.
+/// Result of a request for the lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// It leads, until the life it asked for is over.
+    /// The process leads for the requested time.
     Leading(Leader),
-    /// Another one leads.
+    /// Another process leads.
     Following(Leader),
 }
 
-/// One lease: of all the daemons on one store one sweeps.
+/// A lease: of all daemons on one store, only the one with the lease sweeps.
 #[async_trait]
 pub trait Leadership: Send + Sync {
-    /// Takes the lead if nobody has it, renews it if `process` has it, and says who has it.
+    /// Takes the lead if it is free, or renews it for `process`. Returns which process leads.
     ///
     /// # Errors
     ///
-    /// The lease cannot be reached.
+    /// Returns an error if the lease is unreachable.
     async fn campaign(&self, process: &str, life: Duration) -> Result<Standing, StoreError>;
 
-    /// Gives the lead back, if `process` has it.
+    /// Gives the lead back if `process` has it.
     ///
     /// # Errors
     ///
-    /// The lease cannot be reached.
+    /// Returns an error if the lease is unreachable.
     async fn resign(&self, process: &str) -> Result<(), StoreError>;
 
-    /// Who leads, if anybody does.
+    /// Returns the leader, if there is one.
     ///
     /// # Errors
     ///
-    /// The lease cannot be reached.
+    /// Returns an error if the lease is unreachable.
     async fn leader(&self) -> Result<Option<Leader>, StoreError>;
 }
 
-/// An access token as it is shared: sealed, so that a dump of the store gives no token away.
+/// An access token in shared form: encrypted, so that a dump of the store reveals no token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedToken {
-    /// Each issue has another, so that a token that died is not taken for a new one.
+    /// Number of the issue, so that an invalid token is not taken for a new one.
     pub generation: u64,
     /// The token, encrypted under the app secret.
     pub sealed: String,
 }
 
-/// Whether a token may be asked for.
+/// Whether a process may request a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Issue {
-    /// This process asks the broker, nobody else does.
+    /// This process requests the token from the broker, and no other does.
     Ask,
-    /// Another process asked; its time is over after this wait at the latest.
+    /// Another process is requesting it; its time is over after this wait at the latest.
     Wait(Duration),
 }
 
 /// The token of an app key, shared between its processes.
 #[async_trait]
 pub trait TokenStore: Send + Sync {
-    /// The token in use.
+    /// Returns the token in use.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached.
+    /// Returns an error if the store is unreachable.
     async fn load(&self) -> Result<Option<SharedToken>, StoreError>;
 
-    /// Asks for the right to have the token of generation `replacing` (0 for none) replaced. It is
-    /// given once in `spacing`.
+    /// Asks for permission to replace the token of generation `replacing` (0 for none).
+    ///
+    /// It is granted once in `spacing`.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached.
+    /// Returns an error if the store is unreachable.
     async fn claim(
         &self,
         process: &str,
@@ -124,17 +128,17 @@ pub trait TokenStore: Send + Sync {
         spacing: Duration,
     ) -> Result<Issue, StoreError>;
 
-    /// Gives the right back where no token was issued, so that another may try.
+    /// Returns the permission if no token was issued, so that another process may try.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached.
+    /// Returns an error if the store is unreachable.
     async fn unclaim(&self, process: &str, replacing: u64) -> Result<(), StoreError>;
 
-    /// Keeps a new token for `life` and says its generation.
+    /// Stores a new token for `life`. Returns its generation.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached.
+    /// Returns an error if the store is unreachable.
     async fn save(&self, sealed: &str, life: Duration) -> Result<u64, StoreError>;
 }

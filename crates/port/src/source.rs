@@ -1,64 +1,65 @@
-//! A place that knows prices and may be asked only so often.
+//! Sources of prices with a limited rate of requests.
 
 use async_trait::async_trait;
 
 use sise_domain::{Ban, Calling, Denial, IndexQuote, Quote, Symbol, Urgency};
 
-/// A place that knows prices and may be asked only so often.
+/// A source of prices with a limited rate of requests.
 #[async_trait]
 pub trait QuoteSource: Send + Sync {
-    /// Asks for `symbols` and accounts for every one of them exactly once.
+    /// Requests prices of `symbols`. The result has exactly one answer for each.
     async fn quotes(&self, symbols: &[Symbol], urgency: Urgency) -> Answers;
 
-    /// How the source asks at present.
+    /// Returns how the source requests prices at present.
     fn calling(&self) -> Calling;
 
-    /// Places of a request for many codes that are best left free once in a pass, for the indices
-    /// that then ride along; 0 where none do.
+    /// Returns how many places of one request per sweep are best left free for indices.
+    ///
+    /// 0 if indices are not part of price requests.
     fn places_for_indices(&self) -> usize {
         0
     }
 
-    /// Waits until a request of this urgency would go out without standing in line behind another.
+    /// Waits until a request of this urgency would be sent without queueing.
     ///
     /// # Errors
     ///
-    /// Nothing can be asked for at present.
+    /// Returns an error if no request is possible at present.
     async fn ready(&self, _urgency: Urgency) -> Result<(), SourceError> {
         Ok(())
     }
 }
 
-/// What became of the codes of one request.
+/// Results of a request.
 #[derive(Debug, Clone, Default)]
 pub struct Answers {
-    /// One answer for each code asked for.
+    /// One answer for each requested code.
     pub answers: Vec<(Symbol, Answer)>,
-    /// Indices that rode along, where the request had room.
+    /// Indices that came along, if the request had room.
     pub indices: Vec<IndexQuote>,
-    /// What it took.
+    /// Calls it took.
     pub tally: Tally,
 }
 
-/// What became of one code.
+/// Result for one code.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// A good price.
+    /// A valid price.
     Quote(Box<Quote>),
     /// The broker does not know the code.
     Unknown,
-    /// The broker answered with something that is no price; the text says what.
+    /// The broker's answer is not a valid price; the text says why.
     Refused(String),
-    /// No answer was to be had.
+    /// There was no answer.
     Failed(SourceError),
 }
 
-/// Calls spent.
+/// Number of calls made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Calls sent, repeats included.
     pub calls: u64,
-    /// Calls that the broker refused for being over its limit.
+    /// Calls that the broker refused for exceeding its limit.
     pub refused_calls: u64,
     /// Calls that repeated an earlier one.
     pub retries: u64,
@@ -73,59 +74,59 @@ impl Tally {
     }
 }
 
-/// Why a source gave no answer, sorted by what the caller can do about it.
+/// Why a source gave no answer, classified by what the caller can do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
-    /// Over the broker's rate limit.
-    #[error("the broker refused the call as over its rate limit ({0})")]
+    /// The broker's rate limit was exceeded.
+    #[error("the broker refused the call for exceeding the rate limit ({0})")]
     Throttled(String),
-    /// The budget of calls is spent; nothing was asked.
-    #[error("the budget of calls is spent: {0}")]
+    /// The call budget is used up; no call was made.
+    #[error("the call budget is used up: {0}")]
     Exhausted(String),
-    /// The access token is dead.
+    /// The access token is not valid.
     #[error("the broker does not accept the access token ({0})")]
     Unauthorized(String),
     /// Key, secret, account or address are not accepted. Asking again makes it worse.
     #[error("{0}")]
     Denied(Denial),
-    /// They were not accepted a while ago, so nothing was asked.
+    /// They were not accepted a while ago, so no call was made.
     #[error("{0}")]
     Banned(Box<Ban>),
-    /// This kind of call is not to be had on this account.
+    /// This call is not available on this account.
     #[error("the broker does not offer this call here ({0})")]
     Unsupported(String),
-    /// The call itself is wrong; the same call will be refused again.
+    /// The call itself is wrong; repeating it is useless.
     #[error("the broker rejected the call ({0})")]
     Rejected(String),
-    /// There is no way to the broker: nothing arrived there.
+    /// The broker is unreachable: nothing arrived there.
     #[error("the broker cannot be reached ({0})")]
     Unreachable(String),
-    /// The broker or the way to it is in trouble.
+    /// The broker or the connection to it has a problem.
     #[error("the broker cannot be reached ({0})")]
     Unavailable(String),
-    /// The answer cannot be understood.
+    /// The answer is not readable.
     #[error("the broker's answer cannot be read ({0})")]
     Malformed(String),
     /// The work was stopped before the call was made.
-    #[error("stopped before it was asked for")]
+    #[error("stopped before the call was made")]
     Stopped,
 }
 
-/// What to do after an error.
+/// How to react to an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// Ask again after a short pause; the limit was touched, nothing is broken.
+    /// Ask again after a short pause: the rate limit was hit, but nothing is broken.
     AskAgainSoon,
     /// Ask again after a growing pause.
     AskAgainLater,
     /// Get a new token, then ask again.
     RenewToken,
-    /// Asking again is of no use.
+    /// Do not ask again.
     GiveUp,
 }
 
 impl SourceError {
-    /// What to do next.
+    /// Returns how to react.
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
@@ -143,7 +144,7 @@ impl SourceError {
         }
     }
 
-    /// The same error in other words, where it holds words of the source.
+    /// Returns the same error with the broker's text changed, if it has such a text.
     #[must_use]
     pub fn map_words(self, change: impl FnOnce(String) -> String) -> Self {
         match self {
@@ -163,7 +164,7 @@ impl SourceError {
         }
     }
 
-    /// One word, for metrics.
+    /// Returns the label for metrics, in one word.
     #[must_use]
     pub fn slug(&self) -> &'static str {
         match self {

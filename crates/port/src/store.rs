@@ -1,4 +1,4 @@
-//! Where prices are kept.
+//! Storage of prices.
 
 use std::time::Duration;
 
@@ -8,21 +8,22 @@ use chrono::NaiveDate;
 use super::Lead;
 use sise_domain::{Index, IndexQuote, Quote, Symbol};
 
-/// The shelves of prices in a store (docs/prices.md).
+/// Groups of prices in a store (docs/prices.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shelf {
-    /// `realtime:price:<code>`: lives for a TTL.
+    /// `realtime:price:<code>`: expires after a TTL.
     Realtime(Duration),
-    /// `close:price:<code>`: stays until replaced.
+    /// `close:price:<code>`: kept until replaced.
     Close,
-    /// The same keys, for prices taken out of session after that of this day, whose close is not
-    /// there: they take the place of no close of that day or later, and give way to every such one,
-    /// even if it was taken before them.
+    /// The same keys, for the last known prices of a day whose close is missing.
+    ///
+    /// They are taken out of session, after the session of this day. They never replace a close of
+    /// that day or a later one, and every such close replaces them, even if it was taken earlier.
     LastKnown(NaiveDate),
 }
 
 impl Shelf {
-    /// After the session of which day its prices are the last known ones.
+    /// Returns the day after whose session its prices are the last known.
     #[must_use]
     pub fn last_known_of(self) -> Option<NaiveDate> {
         match self {
@@ -32,15 +33,15 @@ impl Shelf {
     }
 }
 
-/// What became of the quotes of a write.
+/// Result of a write.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
-    /// The places, in order, of those that were not written: a newer price of their code stands.
+    /// Indices of the quotes that were not written, because a newer price was stored; ascending.
     pub older: Vec<usize>,
 }
 
 impl Written {
-    /// Those of `quotes`, which are those of the write, that were written.
+    /// Returns those of `quotes`, the quotes of the write, that were written.
     #[must_use]
     pub fn taken(&self, quotes: Vec<Quote>) -> Vec<Quote> {
         if self.older.is_empty() {
@@ -52,20 +53,23 @@ impl Written {
     }
 }
 
-/// Where prices are kept.
+/// Storage of prices.
 #[async_trait]
 pub trait PriceStore: Send + Sync {
-    /// Writes quotes, all in one round trip, each unless a newer one stands in its place
-    /// ([`Quote::is_outranked_by`]), whoever wrote that. What cannot be read, and what is from the
-    /// future by the store's clock, does not stand in the way. With `lead` the store takes them
-    /// only while that lead is the last one given ([`super::Leadership`]): a leader that was paused
-    /// cannot overwrite what came after it.
+    /// Writes quotes in one round trip, except those for which a newer one is stored.
+    ///
+    /// [`Quote::is_outranked_by`] decides, whichever process wrote the stored price. Unreadable
+    /// prices, and prices from the future by the store's clock, are replaced. With `lead`, the
+    /// store accepts the quotes only while that lead is the last one granted
+    /// ([`super::Leadership`]), so that a leader that was paused cannot overwrite later prices.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused; some of the quotes may have been written. It refuses
-    /// quotes from the future. Or the lead has ended; then none was, or, in a cluster, none over
-    /// what a later leader wrote.
+    /// Returns an error if the store is unreachable or refuses; some of the quotes may have been
+    /// written. It refuses quotes from the future.
+    ///
+    /// Returns [`StoreError::Superseded`] if the lead has ended. Then nothing was written or, in a
+    /// cluster, nothing of a later leader was overwritten.
     async fn write(
         &self,
         quotes: &[Quote],
@@ -73,46 +77,49 @@ pub trait PriceStore: Send + Sync {
         lead: Option<Lead>,
     ) -> Result<Written, StoreError>;
 
-    /// Reads the live prices of `symbols`, in their order, in one round trip. What is there but
-    /// is no price object counts as not there.
+    /// Returns the live prices of `symbols`, in order, in one round trip.
+    ///
+    /// Values that are not price objects count as missing.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError>;
 
-    /// Reads the last closes of `symbols`, in the same way.
+    /// Returns the last closes of `symbols`, in the same way.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError>;
 
-    /// The lives that the live prices of `symbols` have left, in their order; `None` for one that is
-    /// not there or stands without an end.
+    /// Returns the remaining lives of the live prices of `symbols`, in order.
+    ///
+    /// `None` if the price is missing or does not expire.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn lives(&self, symbols: &[Symbol]) -> Result<Vec<Option<Duration>>, StoreError>;
 
-    /// Whether the store answers.
+    /// Checks that the store answers.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
-/// Where the levels of the indices are kept: `realtime:index:<name>`, `close:index:<name>`.
+/// Storage of index levels: `realtime:index:<name>`, `close:index:<name>`.
 #[async_trait]
 pub trait IndexStore: Send + Sync {
-    /// Writes levels, each unless a newer one stands, as with prices ([`PriceStore::write`]); with
-    /// `lead` only while that lead is the last one given.
+    /// Writes levels, except those for which a newer one is stored ([`PriceStore::write`]).
+    ///
+    /// With `lead`, only while that lead is the last one granted.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused, or the lead has ended.
+    /// Returns an error if the store is unreachable or refuses, or if the lead has ended.
     async fn write_indices(
         &self,
         indices: &[IndexQuote],
@@ -120,26 +127,27 @@ pub trait IndexStore: Send + Sync {
         lead: Option<Lead>,
     ) -> Result<(), StoreError>;
 
-    /// The levels that live, in the order of [`Index::ALL`](sise_domain::Index::ALL). What stands
-    /// there and is none counts as not there.
+    /// Returns the live levels, in the order of [`Index::ALL`](sise_domain::Index::ALL).
+    ///
+    /// Values that are not index levels count as missing.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn indices(&self) -> Result<Vec<IndexQuote>, StoreError>;
 
-    /// The levels that were kept last, in the same way.
+    /// Returns the last closing levels, in the same way.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn closing_indices(&self) -> Result<Vec<IndexQuote>, StoreError>;
 
-    /// Of each index the level that lives, else the one that was kept last.
+    /// Returns the live level of each index, or its last closing level if there is none.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn latest_indices(&self) -> Result<Vec<IndexQuote>, StoreError> {
         let (live, kept) = (self.indices().await?, self.closing_indices().await?);
         let latest = |index| {
@@ -150,38 +158,38 @@ pub trait IndexStore: Send + Sync {
     }
 }
 
-/// Where a copy of the stock list is kept beside the disk.
+/// Storage of a copy of the stock list, in addition to the disk.
 #[async_trait]
 pub trait CopyStore: Send + Sync {
-    /// The copy under `name`.
+    /// Returns the copy under `name`.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn load_copy(&self, name: &str) -> Result<Option<String>, StoreError>;
 
     /// Replaces the copy under `name`.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn save_copy(&self, name: &str, text: &str) -> Result<(), StoreError>;
 }
 
-/// Why a store did not do it. Readers take any of it for a miss.
+/// Why a store operation failed. Readers treat all of these as a miss.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// It answers, and refuses for a reason that is known.
+    /// It answered, and refused for a known reason.
     #[error("the store at {store} failed: {trouble}: {mend}")]
     Refused {
         /// Which store: its address, without any secret.
         store: String,
         /// What it refused.
         trouble: String,
-        /// What to do.
+        /// How to fix it.
         mend: &'static str,
     },
-    /// There is no way to it.
+    /// It is unreachable.
     #[error("the store at {store} failed: {trouble}")]
     Unreachable {
         /// Which store: its address, without any secret.
@@ -189,13 +197,13 @@ pub enum StoreError {
         /// What happened.
         trouble: String,
     },
-    /// It did not answer in time; what was asked for may have been done.
+    /// It did not answer in time; the operation may have been done.
     #[error("the store at {store} failed: no answer in time")]
     Late {
         /// Which store: its address, without any secret.
         store: String,
     },
-    /// It failed otherwise.
+    /// It failed in another way.
     #[error("the store at {store} failed: {trouble}")]
     Failed {
         /// Which store: its address, without any secret.
@@ -203,11 +211,12 @@ pub enum StoreError {
         /// What happened.
         trouble: String,
     },
-    /// The prices in the store are of another broker than the one that this process asks; nothing was
-    /// written.
+    /// The prices in the store belong to another broker than that of this process.
+    ///
+    /// Nothing was written.
     #[error(
-        "the prices in this Redis are those of {theirs}, which {process} writes; this process asks \
-         {ours}: give it a Redis or a store.namespace of its own, or end the others and try again in \
+        "the prices in this Redis are those of {theirs}, written by {process}, but this process uses \
+         {ours}: give it its own Redis or store.namespace, or stop the others and try again in \
          {seconds} s"
     )]
     OtherBroker {
@@ -215,15 +224,15 @@ pub enum StoreError {
         ours: String,
         /// The broker whose prices are there.
         theirs: String,
-        /// The process that said so last.
+        /// The process that last claimed the prices.
         process: String,
-        /// When that is over, if it ends now.
+        /// Seconds until that claim ends if it is not renewed.
         seconds: u64,
     },
-    /// The writer is not the leader any more; nothing newer was overwritten.
+    /// The writer no longer leads; nothing newer was overwritten.
     #[error("another process leads now and writes the prices (lead {lead} has ended)")]
     Superseded {
-        /// The number that the write carried.
+        /// The lead of the write.
         lead: Lead,
     },
 }

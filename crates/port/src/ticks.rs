@@ -1,4 +1,4 @@
-//! A stream of trades.
+//! Streams of trades.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use sise_domain::{Quote, Symbol};
 
-/// A place that tells every trade of some codes as it happens.
+/// A source that reports every trade of some codes as it happens.
 #[async_trait]
 pub trait TickSource: Send + Sync {
-    /// Streams the trades of `wanted` to `told` until `stop`, through as many sessions as it takes.
-    /// While nothing is wanted there is no session. What finds no room in `told` is dropped, and a
-    /// gap says so as soon as there is room.
+    /// Streams the trades of `wanted` to `told` until `stop`, over as many sessions as it takes.
+    ///
+    /// While `wanted` is empty there is no session. If `told` is full, trades are dropped, and a
+    /// gap is sent as soon as there is room.
     async fn stream(
         &self,
         wanted: watch::Receiver<Arc<[Symbol]>>,
@@ -23,47 +24,47 @@ pub trait TickSource: Send + Sync {
     );
 }
 
-/// What a stream tells.
+/// A message of a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
-    /// A trade, with the figures of the day until then.
+    /// A trade, with the figures of the day up to it.
     Tick(Box<Quote>),
     /// Trades may have been missed.
     Gap(Gap),
-    /// These codes are registered now, and no others.
+    /// Exactly these codes are registered now.
     Registered(Arc<[Symbol]>),
-    /// No more codes than these fit, whatever was thought.
+    /// The feed accepts no more codes than these, whatever was assumed.
     Full(usize),
-    /// This code is not streamed before the next session.
+    /// This code is not streamed in the current session.
     Refused(Symbol),
 }
 
-/// Codes of which trades may have been missed: whoever follows them needs to ask for their prices.
+/// Codes for which trades may have been missed. Consumers should request their prices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
-    /// Which codes.
+    /// The codes.
     pub codes: Arc<[Symbol]>,
-    /// What happened.
+    /// The reason.
     pub reason: GapReason,
 }
 
 /// Why trades may have been missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GapReason {
-    /// The session ended; there are no trades until there is another.
+    /// The session ended; there are no trades until the next one.
     Lost,
-    /// The codes are registered again, after a session ended.
+    /// The codes are registered again after a session ended.
     Resumed,
     /// A message could not be read.
     Unreadable,
-    /// They came faster than they were taken.
+    /// Trades came faster than they were processed.
     Overflow,
-    /// A trade told of no price, or of one that cannot be.
+    /// A trade had no price, or an impossible one.
     Refused,
 }
 
 impl GapReason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 5] = [
         Self::Lost,
         Self::Resumed,
@@ -72,7 +73,7 @@ impl GapReason {
         Self::Refused,
     ];
 
-    /// One word, for metrics.
+    /// Returns the label for metrics, in one word.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
@@ -89,10 +90,10 @@ impl fmt::Display for GapReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Lost => "the session ended",
-            Self::Resumed => "the session was away for a while",
+            Self::Resumed => "the session was interrupted",
             Self::Unreadable => "a message could not be read",
-            Self::Overflow => "trades came faster than they were taken",
-            Self::Refused => "a trade told of no price that can be",
+            Self::Overflow => "trades came faster than they were processed",
+            Self::Refused => "a trade had no plausible price",
         })
     }
 }

@@ -1,23 +1,23 @@
-//! Which codes are read, and which are refreshed more often than the rest.
+//! Reads of codes, and codes that are refreshed more often than the rest.
 
 use async_trait::async_trait;
 
 use super::StoreError;
 use sise_domain::Symbol;
 
-/// Is told which codes are read. Never blocks and never fails: whoever reads waits for an answer.
+/// Counts reads of codes. It never blocks and never fails, so that readers are not held up.
 pub trait ReadCounter: Send + Sync {
-    /// Somebody reads `codes`, each of them once.
+    /// Counts one read of each of `codes`.
     fn note(&self, codes: &[Symbol]);
 }
 
-/// Knows which codes are refreshed more often than the rest.
+/// Source of the codes that are refreshed more often than the rest.
 #[async_trait]
 pub trait WatchedCodes: Send + Sync {
-    /// The codes that are, at present, in the order in which they are asked for.
+    /// Returns the watched codes at present, in the order in which they are requested.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached or refused.
+    /// Returns an error if the store is unreachable or refuses.
     async fn watched(&self) -> Result<Vec<Symbol>, StoreError>;
 }

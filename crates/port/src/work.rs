@@ -1,5 +1,7 @@
-//! Work that the processes of several app keys share: the leader posts the batches of a sweep,
-//! whoever has a call to spare takes one, asks for it and hands the answers in.
+//! Sharing of work between processes with different app keys.
+//!
+//! The leader posts the batches of a sweep. Any process with calls to spare takes a batch, requests
+//! the prices and hands the answers in.
 
 use std::time::Duration;
 
@@ -8,110 +10,115 @@ use async_trait::async_trait;
 use super::{Answers, Lead, StoreError};
 use sise_domain::{Calling, Symbol};
 
-/// Codes that are to be asked for together.
+/// Codes to request together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// The leadership that posted it. One of an earlier leadership is of no use to anybody.
+    /// The lead under which it was posted. A batch of an earlier lead is useless.
     pub lead: Lead,
-    /// The process that waits for the answers, as it calls itself.
+    /// Name of the process that waits for the answers.
     pub process: String,
-    /// Its number there; none is given twice.
+    /// Number of the batch in that process; never reused.
     pub number: u64,
-    /// How it is to be asked for: who cannot ask that way does not get it.
+    /// How to request it. Only processes that can request this way get it.
     pub calling: Calling,
     /// The codes.
     pub symbols: Vec<Symbol>,
 }
 
-/// Where a batch stands that was posted.
+/// Position of a posted batch.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ticket {
-    /// How the batch is to be asked for.
+    /// How to request the batch.
     pub calling: Calling,
-    /// What the store calls it.
+    /// The store's name for it.
     pub entry: String,
 }
 
-/// A batch that was taken and is now this process's to ask for.
+/// A batch that this process has taken and must now process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
-    /// Where it stands.
+    /// Its position.
     pub ticket: Ticket,
-    /// What is to be asked for.
+    /// The batch.
     pub batch: Batch,
-    /// Another process took it before and died, or was away for too long.
+    /// Whether another process had taken it, and died or did not hold on to it.
     pub is_left_behind: bool,
-    /// Its time is over: nobody waits for it any more.
+    /// Whether its time is over, so that no process waits for it any more.
     pub is_overdue: bool,
 }
 
-/// What came of a batch.
+/// Result of a batch.
 #[derive(Debug)]
 pub struct Finished {
-    /// The batch.
+    /// Number of the batch.
     pub number: u64,
-    /// Its answers. They come from another process: whether they are those to the batch is for
-    /// the reader to see.
+    /// Its answers.
+    ///
+    /// They come from another process, so the reader must check that they fit the batch.
     pub answers: Answers,
 }
 
 /// The leader's side of shared work.
 #[async_trait]
 pub trait Postings: Send + Sync {
-    /// Posts a batch; its time is over after `life`.
+    /// Posts a batch that is valid for `life`.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached; the batch may have been posted.
+    /// Returns an error if the store is unreachable; the batch may have been posted.
     async fn post(&self, batch: &Batch, life: Duration) -> Result<Ticket, StoreError>;
 
-    /// Whether a batch is still to be done, or being done. What is neither was handed in,
-    /// withdrawn, or lost with the store.
+    /// Returns whether a batch is still waiting or in progress.
+    ///
+    /// Otherwise it was handed in, withdrawn, or lost with the store.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached.
+    /// Returns an error if the store is unreachable.
     async fn is_open(&self, ticket: &Ticket) -> Result<bool, StoreError>;
 
-    /// Takes batches back that nobody waits for any more.
+    /// Withdraws batches that no process waits for any more.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached; their time ends by itself.
+    /// Returns an error if the store is unreachable; the batches then expire by themselves.
     async fn withdraw(&self, tickets: &[Ticket]) -> Result<(), StoreError>;
 
-    /// The next batch of `process` that was handed in; waits for one for a second or two.
+    /// Returns the next finished batch of `process`, waiting a second or two for one.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached.
+    /// Returns an error if the store is unreachable.
     async fn next_finished(&self, process: &str) -> Result<Option<Finished>, StoreError>;
 }
 
-/// The workers' side of shared work: each batch is given out at least once, and again when its
-/// worker has not held on to it for a while.
+/// The workers' side of shared work.
+///
+/// Each batch is given out at least once, and again if its worker does not hold on to it.
 #[async_trait]
 pub trait Assignments: Send + Sync {
-    /// Takes one batch; waits for one for a second or two. One at a time: a second caller would
-    /// wait behind the first.
+    /// Takes one batch, waiting a second or two for one.
+    ///
+    /// Only one caller at a time: a second one would wait behind the first.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached.
+    /// Returns an error if the store is unreachable.
     async fn take(&self, calling: Calling) -> Result<Option<Taken>, StoreError>;
 
-    /// Says that the batches are being worked on, so that nobody else gets them.
+    /// Marks batches as in progress, so that no other process gets them.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached.
+    /// Returns an error if the store is unreachable.
     async fn hold(&self, tickets: &[Ticket]) -> Result<(), StoreError>;
 
-    /// Hands the answers in, or drops the batch where there are none. Says whether the batch was
-    /// still open: where another process was faster, nothing happens.
+    /// Hands the answers in, or drops the batch if there are none.
+    ///
+    /// Returns whether the batch was still open. If another process was faster, nothing happens.
     ///
     /// # Errors
     ///
-    /// The store cannot be reached; the batch is given out again later.
+    /// Returns an error if the store is unreachable; the batch is given out again later.
     async fn finish(&self, taken: &Taken, answers: Option<&Answers>) -> Result<bool, StoreError>;
 }

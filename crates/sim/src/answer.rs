@@ -1,26 +1,26 @@
-//! What goes back: the envelope of contract 1.5, and the refusals.
+//! Responses to quotation calls: the envelope of contract 1.5, and the refusals.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::stats::Outcome;
 
-/// `msg1` of success, as the broker spells it.
+/// `msg1` of a success, spelled as the broker spells it.
 const DONE: &str = "정상처리 되었습니다.";
 
-/// Width that the broker pads `msg1` to, now and then, characters.
+/// Width to which the broker occasionally pads `msg1`, in characters.
 const MSG1_WIDTH: usize = 80;
 
-/// An answer with `rt_cd` "0".
+/// A successful answer, with `rt_cd` "0".
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// The members before the envelope's own, without braces: `"output":{..}`.
+    /// Members that precede those of the envelope, without braces: `"output":{..}`.
     pub(super) payload: String,
     /// `msg_cd` and `msg1`.
     pub(super) message: (&'static str, &'static str),
     /// The `tr_cont` header; empty for calls that do not page.
     pub(super) pages: &'static str,
-    /// Whether a fault was put in.
+    /// Whether the answer contains an injected fault.
     pub(super) faulty: bool,
 }
 
@@ -34,7 +34,7 @@ impl Answer {
         }
     }
 
-    /// The body as JSON. Now and then the broker pads `msg1` with spaces.
+    /// Returns the body as JSON, with `msg1` padded if `padded` is set.
     pub(super) fn body(self, padded: bool) -> String {
         let (code, text) = self.message;
         let width = if padded { MSG1_WIDTH } else { 0 };
@@ -55,7 +55,7 @@ impl Answer {
 pub(super) struct Refusal {
     /// HTTP status.
     pub(super) status: u16,
-    /// What the statistics call it.
+    /// How the refusal is counted in the statistics.
     pub(super) outcome: Outcome,
     rt_cd: &'static str,
     code: &'static str,
@@ -63,7 +63,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// The gateway's refusals come as HTTP 500.
+    /// A refusal of the gateway, which answers HTTP 500.
     const fn gateway(outcome: Outcome, code: &'static str, text: &'static str) -> Self {
         Self {
             status: 500,
@@ -82,7 +82,7 @@ impl Refusal {
         Self::gateway(outcome, "EGW00201", "초당 거래건수를 초과하였습니다.")
     }
 
-    /// The query server's come as HTTP 200.
+    /// A refusal of the query server, which answers HTTP 200.
     const fn query(rt_cd: &'static str, code: &'static str, text: &'static str) -> Self {
         Self {
             status: 200,
@@ -104,7 +104,7 @@ impl Refusal {
         "유효하지 않은 token 입니다.",
     );
     pub(super) const TOKEN_EXPIRED: Self = Self::expired(Outcome::Unauthorized);
-    /// A good token that a fault ended.
+    /// A valid token that a fault has ended.
     pub(super) const TOKEN_KILLED: Self = Self::expired(Outcome::Fault);
     pub(super) const WRONG_KEY: Self = Self::gateway(
         Outcome::Unauthorized,
@@ -119,7 +119,7 @@ impl Refusal {
     pub(super) const BANNED: Self =
         Self::gateway(Outcome::Unauthorized, "EGW00003", "접근이 거부되었습니다.");
     pub(super) const OVER_LIMIT: Self = Self::too_many(Outcome::OverLimit);
-    /// Refused below the limit: calls are spread over servers that count apart.
+    /// A refusal below the limit: the broker spreads calls over servers that count separately.
     pub(super) const SPREAD: Self = Self::too_many(Outcome::Refused);
     pub(super) const NOT_ON_PAPER: Self =
         Self::gateway(Outcome::Rejected, "EGW02006", "모의투자 TR 이 아닙니다.");
@@ -143,7 +143,7 @@ impl Refusal {
         }
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     pub(super) fn body(&self) -> String {
         let Self {
             rt_cd, code, text, ..

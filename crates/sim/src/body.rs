@@ -1,10 +1,11 @@
-//! JSON objects whose every value is a string (contract 1.5), written by hand: an answer of
-//! thirty rows has 870 of them.
+//! JSON objects in which every value is a string (contract 1.5).
+//!
+//! They are written by hand for speed: an answer of thirty rows has 870 values.
 
 use super::faults::Alteration;
 
-/// Fields that stay when optional ones are left out. The expected volume is one: without it and the
-/// session code nothing in a row would tell an expected match from a trade.
+/// Fields that remain when optional ones are left out. The expected volume is one of them: without
+/// it and the session code, nothing in a row would tell an expected match from a trade.
 const KEPT: [&str; 5] = [
     "inter_shrn_iscd",
     "inter2_prpr",
@@ -13,10 +14,10 @@ const KEPT: [&str; 5] = [
     "stck_prpr",
 ];
 
-/// Fields that may lose their sign.
+/// Fields whose sign a fault may remove.
 const CHANGES: [&str; 2] = ["inter2_prdy_vrss", "prdy_vrss"];
 
-/// One object, field by field.
+/// A JSON object, written field by field.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     out: &'a mut String,
@@ -40,19 +41,20 @@ impl<'a> Row<'a> {
 
     pub(super) fn end(mut self) {
         if self.alteration.is_widened {
-            // A fault of its own, which the others leave alone.
+            // The added field is one fault; no other fault applies to it.
             self.alteration = Alteration::default();
             self.text("nxt_trad_psbl_yn", "Y");
         }
         if self.alteration.is_damaged {
-            // Half of a character, a line feed in a text, and what is no number.
+            // Half of a surrogate pair, a raw line feed in a string, and a value that is not a
+            // number.
             self.out
                 .push_str(",\"mrkt_trtm_cls_name\":\"\\ud83d\n\",\"elw_pblc_yn\":NaN");
         }
         self.out.push('}');
     }
 
-    /// A field of text.
+    /// Writes a text field.
     pub(super) fn text(&mut self, name: &str, value: &str) -> &mut Self {
         if self.begin(name) {
             for part in value.split_inclusive(['"', '\\']) {
@@ -70,7 +72,7 @@ impl<'a> Row<'a> {
         self
     }
 
-    /// Fields of text that need no escaping, name and value.
+    /// Writes several text fields, given as pairs of name and value.
     pub(super) fn texts(&mut self, fields: &[(&str, &str)]) -> &mut Self {
         for (name, value) in fields {
             self.text(name, value);
@@ -78,7 +80,7 @@ impl<'a> Row<'a> {
         self
     }
 
-    /// A field of a whole number.
+    /// Writes a whole number.
     pub(super) fn number(&mut self, name: &str, value: i64) -> &mut Self {
         let value = match self.alteration.is_unsigned && CHANGES.contains(&name) {
             true => value.abs(),
@@ -91,7 +93,7 @@ impl<'a> Row<'a> {
         self
     }
 
-    /// A field of two decimals, from hundredths.
+    /// Writes a number with two decimals, given in hundredths.
     pub(super) fn decimal(&mut self, name: &str, hundredths: i64) -> &mut Self {
         if self.begin(name) {
             push_decimal(self.out, hundredths);
@@ -100,7 +102,7 @@ impl<'a> Row<'a> {
         self
     }
 
-    /// A field of `Y` or `N`.
+    /// Writes `Y` or `N`.
     pub(super) fn flag(&mut self, name: &str, set: bool) -> &mut Self {
         self.text(name, if set { "Y" } else { "N" })
     }

@@ -1,4 +1,4 @@
-//! The simulated broker itself: what it holds, and how it answers a quotation call.
+//! The simulated broker: its state, and how it answers a quotation call.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +26,7 @@ use sise_domain::{KrxTime, Seoul, Symbol};
 /// The content type of every JSON body.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
-/// A simulated broker. Clones are handles of the same one.
+/// A simulated broker. Clones share the same state.
 #[derive(Clone)]
 pub struct Sim {
     inner: Arc<Inner>,
@@ -52,11 +52,11 @@ impl fmt::Debug for Sim {
 }
 
 impl Sim {
-    /// A simulated broker whose market begins now. `clock` is its wall time.
+    /// Creates a simulated broker. Its market starts now; `clock` returns its wall time.
     ///
     /// # Errors
     ///
-    /// An option is out of range, or the recorded day cannot be read.
+    /// Returns an error if an option is out of range or the recorded day cannot be read.
     pub fn new(options: SimOptions, clock: Clock) -> Result<Self, SimError> {
         options.validate()?;
         let market = Market::new(&options)?;
@@ -76,25 +76,25 @@ impl Sim {
         })
     }
 
-    /// What it has seen so far.
+    /// Returns the counts since the start.
     #[must_use]
     pub fn stats(&self) -> SimStats {
         self.inner.counters.read()
     }
 
-    /// What the live feed has seen so far.
+    /// Returns the counts of the live feed since the start.
     #[must_use]
     pub fn feed_stats(&self) -> FeedStats {
         self.inner.feed.stats()
     }
 
-    /// What each app key did, by the last four letters of the key.
+    /// Returns the counts of each app key, by the last four letters of the key.
     #[must_use]
     pub fn stats_by_key(&self) -> BTreeMap<String, KeyStats> {
         self.keys().stats()
     }
 
-    /// The price of every stock that has one, won: what it would answer now.
+    /// Returns the current price of every stock that has one, in won.
     #[must_use]
     pub fn prices(&self) -> BTreeMap<Symbol, i64> {
         let market = &self.inner.market;
@@ -106,18 +106,20 @@ impl Sim {
         })
     }
 
-    /// Ends every token and every approval key at once. Calls with them answer `EGW00121`; the next request for a token
-    /// gets a new one, the one-minute rule notwithstanding.
+    /// Ends every token and every approval key at once.
+    ///
+    /// Calls with an ended token answer `EGW00121`. The next token request gets a new token, even
+    /// within the minute for which the broker otherwise repeats the old one.
     pub fn kill_tokens(&self) {
         self.keys().kill_all();
         self.inner.feed.end_approvals();
     }
 
-    /// Lets other things go wrong from now on.
+    /// Replaces the faults that are injected from now on.
     ///
     /// # Errors
     ///
-    /// A share is out of range; what goes wrong stays as it was.
+    /// Returns an error if a share is out of range; the faults then stay as they were.
     pub fn set_faults(&self, faults: Faults) -> Result<(), SimError> {
         faults.validate()?;
         self.inner.dice.set_faults(faults);
@@ -132,12 +134,12 @@ impl Sim {
         &self.inner.market
     }
 
-    /// Whether a fault of this share strikes.
+    /// Draws whether a fault with this share occurs.
     pub(super) fn strikes(&self, share: f64) -> bool {
         self.inner.dice.strikes(share)
     }
 
-    /// What a trade says where the price is `price`.
+    /// Returns the price that a trade reports: `price`, unless a fault replaces it.
     pub(super) fn price_of_trade(&self, price: i64) -> i64 {
         self.inner.dice.implausible().unwrap_or(price)
     }
@@ -154,7 +156,7 @@ impl Sim {
         &self.inner.masters
     }
 
-    /// Wall time in Seoul.
+    /// Returns the wall time in Seoul.
     pub(super) fn now(&self) -> KrxTime {
         (self.inner.clock)().with_timezone(&Seoul)
     }
@@ -205,7 +207,7 @@ impl Sim {
         endpoint.answer(call, &Query::parse(query))
     }
 
-    /// The whole of a quotation call, faults included.
+    /// Handles one quotation call from arrival to response, including faults.
     pub(super) async fn quote(&self, name: &str, headers: &HeaderMap, query: &str) -> Response {
         let Inner {
             options,
@@ -216,7 +218,7 @@ impl Sim {
         counters.arrived();
         let answer = self.answer(name, headers, query, Instant::now());
         let (outcome, response) = self.respond(answer, headers);
-        // Counted before the wait: whoever waits may give up.
+        // Counted before the wait, as the client may give up during it.
         counters.ended(outcome);
         let mut wait = options.latency;
         let faults = dice.faults();
@@ -229,7 +231,8 @@ impl Sim {
         response
     }
 
-    /// The response to a call, broken where the dice say so, and what to count it as.
+    /// Returns the response to a call, broken if the dice say so, and its outcome for the
+    /// statistics.
     fn respond(&self, answer: Result<Answer, Refusal>, asked: &HeaderMap) -> (Outcome, Response) {
         let dice = &self.inner.dice;
         let answer = match answer {
@@ -284,8 +287,9 @@ impl Sim {
     }
 }
 
-/// A response whose body fails before its first byte: the server then closes the connection
-/// without having sent anything.
+/// Returns a response whose body fails before its first byte.
+///
+/// The server then closes the connection without having sent anything.
 fn closed_connection() -> Response {
     let broken = futures_util::stream::once(async { Err::<Bytes, _>(io::Error::other("reset")) });
     Response::new(Body::from_stream(broken))

@@ -11,7 +11,7 @@ use super::price::{EOK, PAR, Ratios, capitalisation};
 use super::query::Query;
 use super::stock::{Figures, Stock, hundredths, sign_of};
 
-/// Rows of one answer.
+/// Rows in one answer.
 const ROWS: usize = 100;
 
 /// Length of a bar.
@@ -34,7 +34,7 @@ impl Period {
         })
     }
 
-    /// What all days of one period share.
+    /// Returns a key that is the same for all days of one period.
     fn of(self, date: NaiveDate) -> (i32, u32) {
         match self {
             Self::Day => (date.year(), date.ordinal()),
@@ -51,7 +51,7 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
     let until = date(query.get("FID_INPUT_DATE_2")?)?;
     let period = Period::with_code(query.get("FID_PERIOD_DIV_CODE")?);
     let period = period.ok_or(Refusal::WRONG_FIELD)?;
-    // There is no split to adjust for in the made-up past.
+    // The parameter is required but has no effect: the made-up past has no splits to adjust for.
     query.get("FID_ORG_ADJ_PRC")?;
 
     let found =
@@ -76,7 +76,7 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
         }
         write_bar(&mut payload, bar);
     }
-    // The broker fills an answer that is not full with empty rows (contract 4.4).
+    // The broker pads an answer that is not full with an empty row (contract 4.4).
     match bars.len() {
         0 => payload.push_str("{}"),
         ROWS.. => {}
@@ -90,8 +90,10 @@ pub(super) fn date(text: &str) -> Result<NaiveDate, Refusal> {
     NaiveDate::parse_from_str(text, "%Y%m%d").map_err(|_| Refusal::WRONG_FIELD)
 }
 
-/// The newest periods of `days`, so many at most, each dated by its first day: the next page then begins before
-/// the whole of the oldest.
+/// Groups `days`, newest first, into at most `most` periods.
+///
+/// Each period is dated by its first day, so that the next page begins before the whole of the
+/// oldest period.
 pub(super) fn in_periods(days: impl Iterator<Item = Bar>, period: Period, most: usize) -> Vec<Bar> {
     let mut bars: Vec<Bar> = Vec::new();
     for day in days {
@@ -107,13 +109,13 @@ pub(super) fn in_periods(days: impl Iterator<Item = Bar>, period: Period, most: 
     bars
 }
 
-/// Takes the day before into a bar.
+/// Extends a bar by the day before it.
 fn lengthen(bar: &mut Bar, day: &Bar) {
     bar.date = day.date;
     bar.base = day.base;
     bar.volume = bar.volume.saturating_add(day.volume);
     bar.value = bar.value.saturating_add(day.value);
-    // A day without trade has neither open nor high nor low.
+    // A day without trades has no open, high or low.
     if day.volume > 0 {
         bar.open = day.open;
         bar.high = bar.high.max(day.high);
@@ -159,7 +161,7 @@ fn today(out: &mut String, stock: &Stock, now: &Figures, yesterday: Option<Bar>)
         .decimal("per", ratios.per)
         .decimal("eps", ratios.eps)
         .decimal("pbr", ratios.pbr)
-        // The space in the name is the broker's (contract 4.4).
+        // The space in the name is as the broker sends it (contract 4.4).
         .text("itewhol_loan_rmnd_ratem name", "0.28");
     row.end();
 }

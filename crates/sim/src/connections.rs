@@ -19,17 +19,17 @@ use tower::ServiceExt as _;
 
 use super::spelling;
 
-/// How long answers under way may take after the stop.
+/// How long running answers may take after the stop.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// After an error of the listener, as where there are too many open files.
+/// Pause after an error of the listener, for example if too many files are open.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `stop`; answers under way then have a second to finish.
+/// Serves `router` on `listener` until `stop`; running answers then have a second to finish.
 ///
 /// # Errors
 ///
-/// The server cannot be set up.
+/// Returns an error if the server cannot be set up.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -54,7 +54,7 @@ pub(super) async fn serve(
         }
     }
     tasks.close();
-    // Whoever waits for a slow answer does not hold the process.
+    // A client that waits for a slow answer must not hold up the process.
     let _ = timeout(GRACE, tasks.wait()).await;
     Ok(())
 }
@@ -89,13 +89,14 @@ async fn answer(stream: TcpStream, router: Router, spelling: Extensions, stop: C
         }
     };
     if let Err(error) = ended {
-        // Clients go when they like, and some faults cut them off.
+        // Clients may leave at any time, and some faults cut them off.
         tracing::debug!(%error, "sim: a connection broke off");
     }
 }
 
-/// The same address with single slashes, where it has double ones: some clients put a slash behind the
-/// host and one before the path, and the broker does not mind.
+/// Returns the address with single slashes, or `None` if it has no double ones.
+///
+/// Some clients put a slash behind the host and one before the path; the broker accepts both.
 fn without_double_slashes(uri: &Uri) -> Option<Uri> {
     if !uri.path().contains("//") {
         return None;

@@ -8,7 +8,7 @@ use super::history::{Bar, History};
 use super::query::Query;
 use super::stock::{hundredths, sign_of};
 
-/// Rows of an answer.
+/// Rows in one answer.
 const ROWS: usize = 30;
 
 pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusal> {
@@ -16,7 +16,7 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
     let period = Period::with_code(query.get("FID_PERIOD_DIV_CODE")?);
     let period = period.filter(|period| *period != Period::Year);
     let period = period.ok_or(Refusal::WRONG_FIELD)?;
-    // There is no split to adjust for in the made-up past.
+    // The parameter is required but has no effect: the made-up past has no splits to adjust for.
     query.get("FID_ORG_ADJ_PRC")?;
 
     let found =
@@ -27,7 +27,7 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
     let day = call.market.day(call.now);
     let past = History::before(day, stock, call.market.calendar(), call.market.seed());
     let days = std::iter::once(Bar::running(day, &now)).chain(past);
-    // One more, which the oldest row is measured against.
+    // One more, against which the oldest row is measured.
     let bars = in_periods(days, period, ROWS + 1);
     let mut payload = String::with_capacity(9_000);
     payload.push_str("\"output\":[");
@@ -51,7 +51,7 @@ fn write_bar(out: &mut String, bar: &Bar, before: Option<&Bar>) {
         .number("stck_lwpr", bar.low)
         .number("stck_clpr", bar.close)
         .number("acml_vol", bar.volume)
-        // A change here, unlike in `inquire-price`.
+        // Here a change, unlike in `inquire-price`.
         .decimal(
             "prdy_vrss_vol_rate",
             hundredths(bar.volume - volume_before, volume_before),

@@ -1,4 +1,4 @@
-//! The quotation calls that are played.
+//! The quotation calls that are simulated.
 
 use super::answer::{Answer, Refusal};
 use super::faults::Dice;
@@ -25,7 +25,7 @@ pub(super) enum Endpoint {
     CapitalRank,
 }
 
-/// What an answer is made from, besides the query.
+/// The inputs of an answer besides the query.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Call<'a> {
     pub(super) market: &'a Market,
@@ -36,7 +36,8 @@ pub(super) struct Call<'a> {
 }
 
 impl Endpoint {
-    /// The call behind the last part of a path below `quotations`, or behind `ranking/` and that.
+    /// Returns the call at `quotations/{name}`; those at `ranking` are named with `ranking/` in
+    /// front.
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "inquire-price" => Self::Price,
@@ -55,7 +56,7 @@ impl Endpoint {
         })
     }
 
-    /// Its transaction id, the same on paper.
+    /// Returns the transaction id, which is the same for paper trading.
     pub(super) fn transaction(self) -> &'static str {
         match self {
             Self::Price => "FHKST01010100",
@@ -73,7 +74,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether paper trading has it (contract 1.2).
+    /// Whether paper trading supports the call (contract 1.2).
     pub(super) fn is_on_paper(self) -> bool {
         matches!(
             self,
@@ -99,7 +100,7 @@ impl Endpoint {
     }
 }
 
-/// Another stock than the one asked for, and its figures.
+/// Returns a stock other than the one asked for, and its figures.
 pub(super) fn another<'a>(call: Call<'a>, asked: &Stock) -> Option<(&'a Stock, Figures)> {
     let stocks = call.market.stocks().len();
     let place = call.market.place(asked.code.as_str())?;
@@ -107,12 +108,12 @@ pub(super) fn another<'a>(call: Call<'a>, asked: &Stock) -> Option<(&'a Stock, F
     Some((call.market.stock(place)?, call.market.figures(place)?))
 }
 
-/// The place of the stock that a call about one stock asks for; `None` for an unknown code.
+/// Returns the place of the stock that a call asks for, or `None` if its code is unknown.
 pub(super) fn place(market: &Market, query: &Query<'_>) -> Result<Option<usize>, Refusal> {
     match query.get("FID_COND_MRKT_DIV_CODE")? {
-        // The other venue is not played apart: its prices are the exchange's.
+        // The other venue is not simulated separately: its prices are those of the exchange.
         "J" | "NX" | "UN" => Ok(market.place(query.get("FID_INPUT_ISCD")?)),
-        // Warrants: a division that exists, without a code that is known.
+        // Warrants: the division exists, but no code in it is known.
         "W" => query.get("FID_INPUT_ISCD").map(|_| None),
         _ => Err(Refusal::WRONG_DIVISION),
     }

@@ -1,4 +1,4 @@
-//! The dice: which call meets which fault.
+//! The dice, which decide which call meets which fault.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use super::options::Faults;
 
-/// One answer in so many has its `msg1` padded.
+/// One in this many answers has its `msg1` padded.
 const PADDED: u8 = 16;
 
 /// How a whole answer is broken.
@@ -16,22 +16,22 @@ pub(super) enum Breakage {
     Reset,
     /// HTTP 500 without JSON.
     Http500,
-    /// HTTP 200 with what is no JSON any more.
+    /// HTTP 200 with a body that is no longer JSON.
     Garbage,
 }
 
 /// How the fields of one row are changed.
 #[derive(Debug, Default)]
 pub(super) struct Alteration {
-    /// Leaves about half of the optional fields out.
+    /// Leaves out about half of the optional fields.
     pub(super) thinning: Option<Rng>,
-    /// Gives about an eighth of the optional fields another name.
+    /// Renames about an eighth of the optional fields.
     pub(super) renaming: Option<Rng>,
-    /// A field is there that is not documented.
+    /// Adds an undocumented field.
     pub(super) is_widened: bool,
-    /// Fields are no JSON.
+    /// Adds fields that are not valid JSON.
     pub(super) is_damaged: bool,
-    /// The change lacks its sign.
+    /// Removes the sign of the change.
     pub(super) is_unsigned: bool,
 }
 
@@ -46,7 +46,7 @@ impl Alteration {
     }
 }
 
-/// Draws for every call, in the order of the calls.
+/// Draws the faults of every call, in the order of the calls.
 #[derive(Debug)]
 pub(super) struct Dice {
     faults: RwLock<Faults>,
@@ -61,7 +61,7 @@ impl Dice {
         }
     }
 
-    /// What goes wrong at present.
+    /// Returns the faults in force.
     pub(super) fn faults(&self) -> Faults {
         *self.faults.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,7 +70,7 @@ impl Dice {
         *self.faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
     }
 
-    /// Whether a fault of this share strikes.
+    /// Draws whether a fault with this share occurs.
     pub(super) fn strikes(&self, share: f64) -> bool {
         share > 0.0 && self.rng().f64() < share
     }
@@ -86,7 +86,7 @@ impl Dice {
         .find_map(|(share, breakage)| self.strikes(share).then_some(breakage))
     }
 
-    /// How the fields of a row are changed.
+    /// Draws how the fields of a row are changed.
     pub(super) fn alteration(&self) -> Alteration {
         let rng = |share| self.strikes(share).then(|| self.rng().fork());
         Alteration {
@@ -98,7 +98,7 @@ impl Dice {
         }
     }
 
-    /// What a row says where the price is `price`, and whether that is a fault.
+    /// Returns the price that a row reports for `price`, and whether that is a fault.
     pub(super) fn price(&self, price: i64) -> (i64, bool) {
         if self.strikes(self.faults().zero) {
             return (0, true);
@@ -107,13 +107,13 @@ impl Dice {
             .map_or((price, false), |wrong| (wrong, true))
     }
 
-    /// A price that cannot be, where one is to be said.
+    /// Returns an impossible price if the fault occurs.
     pub(super) fn implausible(&self) -> Option<i64> {
         let strikes = self.strikes(self.faults().implausible);
         strikes.then(|| if self.rng().bool() { 1 } else { i64::MAX })
     }
 
-    /// A number below `end`; 0 where that is 0.
+    /// Returns a random number below `end`, or 0 if `end` is 0.
     pub(super) fn below(&self, end: usize) -> usize {
         self.rng().usize(..end.max(1))
     }
@@ -122,19 +122,19 @@ impl Dice {
         self.rng().u8(..PADDED) == 0
     }
 
-    /// 32 characters for the `gt_uid` header.
+    /// Returns 32 characters for the `gt_uid` header.
     pub(super) fn transaction_id(&self) -> String {
         format!("{:032x}", self.rng().u128(..))
     }
 
-    /// `body` cut off, or garbled at one place.
+    /// Returns `body` cut off, or garbled at one place.
     pub(super) fn garble(&self, body: &str) -> String {
         let cut = self.below(body.chars().count());
         let kept: String = body.chars().take(cut).collect();
         if self.rng().bool() {
             return kept;
         }
-        // Inside a string the raw line feed makes it no JSON, anywhere else the lone brace.
+        // The raw line feed breaks the JSON inside a string, the lone brace anywhere else.
         let rest: String = body.chars().skip(cut).collect();
         format!("{kept}\n}}\u{fffd}{rest}")
     }

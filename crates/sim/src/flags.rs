@@ -63,7 +63,7 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
 
 /// Open, high and low, against price and previous close.
 fn differences(row: &mut Row<'_>, now: &Figures) {
-    // Before the first trade there is nothing to differ from.
+    // Before the first trade there is nothing to compare with.
     let from = |price: i64| if price == 0 { 0 } else { now.price - price };
     let rate = |price: i64| match price {
         0 => 0,
@@ -85,7 +85,7 @@ fn differences(row: &mut Row<'_>, now: &Figures) {
 
 fn trading(row: &mut Row<'_>, stock: &Stock, now: &Figures, price: i64) {
     row.number("stck_sdpr", now.base)
-        // The broker puts the stock's code where the sector's should be.
+        // The broker sends the code of the stock where that of the sector belongs.
         .text("bstp_cls_code", stock.code.as_str())
         .number("stck_prdy_clpr", now.base)
         .text("insn_pbnt_yn", "N")

@@ -9,10 +9,10 @@ use super::stock::{Figures, Stock, hundredths};
 use super::walk::on_grid;
 use sise_domain::{Calendar, price_limits, tick_size};
 
-/// How far the past reaches, days.
+/// How far back the history reaches, in days.
 const PAST: Days = Days::new(3_653);
 
-/// The prices of one day, or of a longer period; won and shares.
+/// The prices of one day or of a longer period, in won and shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bar {
     pub(super) date: NaiveDate,
@@ -20,14 +20,14 @@ pub(super) struct Bar {
     pub(super) high: i64,
     pub(super) low: i64,
     pub(super) close: i64,
-    /// Close before it.
+    /// The close before this bar.
     pub(super) base: i64,
     pub(super) volume: i64,
     pub(super) value: i64,
 }
 
 impl Bar {
-    /// The day that runs.
+    /// Returns the bar of the running day.
     pub(super) fn running(date: NaiveDate, now: &Figures) -> Self {
         Self {
             date,
@@ -42,10 +42,10 @@ impl Bar {
     }
 }
 
-/// The trading days of a stock before `day`, newest first; the same for the same seed.
+/// The trading days of a stock before `day`, newest first. The same seed gives the same days.
 ///
-/// The newest ends at the stock's base price and has its previous volume. No price leaves the
-/// limits of that base price, however long ago.
+/// The newest day closes at the base price of the stock and has its previous volume. No price,
+/// however old, is outside the limits of that base price.
 #[derive(Debug)]
 pub(super) struct History<'a> {
     calendar: &'a Calendar,

@@ -7,13 +7,13 @@ use super::body::Row;
 use super::endpoint::Call;
 use super::query::Query;
 
-/// Days of one page.
+/// Days on one page.
 const PAGE: u64 = 24;
 
-/// Width that the broker pads the paging keys to.
+/// Width to which the broker pads the paging keys.
 const KEY: usize = 20;
 
-/// `msg_cd` and `msg1` where pages follow, padded as the broker does.
+/// `msg_cd` and `msg1` if more pages follow, padded as the broker does.
 const MORE: (&str, &str) = (
     "KIOK0500",
     "조회가 계속됩니다..다음버튼을 Click 하십시오.                                   ",
@@ -69,7 +69,7 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
 fn write_day(out: &mut String, date: NaiveDate, opens: bool) {
     let weekday = date.weekday();
     let weekend = matches!(weekday, Weekday::Sat | Weekday::Sun);
-    // The exchange closes at the end of the year; banks work.
+    // On the last days of the year the exchange is closed, but banks are open.
     let banks = opens || (!weekend && (date.month(), date.day()) >= (12, 29));
     let mut row = Row::new(out);
     row.text("bass_dt", &date.format("%Y%m%d").to_string())
@@ -78,7 +78,7 @@ fn write_day(out: &mut String, date: NaiveDate, opens: bool) {
             &format!("{:02}", weekday.num_days_from_sunday() + 1),
         )
         .flag("bzdy_yn", banks)
-        // Seen as Y even on weekends.
+        // The broker answers `Y` even for weekends.
         .flag("tr_day_yn", true)
         .flag("opnd_yn", opens)
         .flag("sttl_day_yn", opens);

@@ -1,4 +1,4 @@
-//! The three indexes that the simulated market knows, weighted by capitalisation.
+//! The three indexes of the simulated market, weighted by capitalisation.
 
 use super::stock::{Figures, Stock};
 use sise_domain::Market;
@@ -42,7 +42,8 @@ impl Index {
         }
     }
 
-    /// Level of the previous close. Made up: only the ratio to it comes from the stocks.
+    /// Returns the level of the previous close. It is made up: only the ratio to it comes from the
+    /// stocks.
     fn base(self) -> f64 {
         match self {
             Self::Kospi => 2_800.0,
@@ -52,7 +53,7 @@ impl Index {
     }
 }
 
-/// The level of an index through the day, points.
+/// The level of an index through the day, in points.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Level {
     pub(super) base: f64,
@@ -63,7 +64,7 @@ pub(super) struct Level {
 }
 
 impl Level {
-    /// The level of the previous close.
+    /// Returns a level that is still at the previous close.
     pub(super) fn at_base(index: Index) -> Self {
         let base = index.base();
         Self {
@@ -75,13 +76,13 @@ impl Level {
         }
     }
 
-    /// Begins the day at `ratio` times the base.
+    /// Opens the day at `ratio` times the base.
     pub(super) fn open_at(&mut self, ratio: f64) {
         let level = self.base * ratio;
         (self.open, self.high, self.low, self.now) = (level, level, level, level);
     }
 
-    /// Goes to `ratio` times the base.
+    /// Moves to `ratio` times the base.
     pub(super) fn move_to(&mut self, ratio: f64) {
         self.now = self.base * ratio;
         self.high = self.high.max(self.now);
@@ -119,8 +120,9 @@ fn cents(points: f64) -> i64 {
     (points * 100.0).round() as i64
 }
 
-/// Capitalisation of each index at the prices of `price`, over that at the base prices. A stock
-/// without a price, or with price 0, counts at its base.
+/// Returns the capitalisation of each index at the prices of `price`, over that at the base prices.
+///
+/// A stock without a price, or with price 0, counts at its base price.
 pub(super) fn ratios(stocks: &[Stock], price: impl Fn(usize) -> Option<i64>) -> [f64; 3] {
     let mut sums = [(0.0, 0.0); 3];
     for (place, stock) in stocks.iter().enumerate() {
@@ -139,7 +141,7 @@ pub(super) fn ratios(stocks: &[Stock], price: impl Fn(usize) -> Option<i64>) -> 
     sums.map(|(now, base)| if base > 0.0 { now / base } else { 1.0 })
 }
 
-/// An index at one moment: its level, and what its stocks did.
+/// An index at one moment: its level, and the sums over its stocks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct IndexFigures {
     pub(super) level: Level,

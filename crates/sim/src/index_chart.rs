@@ -14,10 +14,10 @@ use super::index::{Index, IndexFigures};
 use super::query::Query;
 use super::stock::{hundredths, sign_of};
 
-/// Rows of one answer.
+/// Rows in one answer.
 const ROWS: usize = 50;
 
-/// How far the made-up past reaches, trading days.
+/// How far back the made-up past reaches, in trading days.
 const PAST: usize = 2_500;
 
 pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusal> {
@@ -54,7 +54,7 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
     Ok(Answer::new(payload))
 }
 
-/// The day that runs; levels in hundredths of a point.
+/// Returns the bar of the running day, with levels in hundredths of a point.
 fn running(date: NaiveDate, now: &IndexFigures) -> Bar {
     let level = now.level.in_hundredths();
     Bar {
@@ -69,7 +69,9 @@ fn running(date: NaiveDate, now: &IndexFigures) -> Bar {
     }
 }
 
-/// The trading days before `day`, newest first; the same for the same seed. The newest ends at the base.
+/// Returns the trading days before `day`, newest first.
+///
+/// The same seed gives the same days. The newest day closes at the base.
 fn past(call: Call<'_>, index: Index, now: &IndexFigures, day: NaiveDate) -> Vec<Bar> {
     let mut hasher = DefaultHasher::new();
     (index.code(), call.market.seed()).hash(&mut hasher);
@@ -80,7 +82,7 @@ fn past(call: Call<'_>, index: Index, now: &IndexFigures, day: NaiveDate) -> Vec
     let days = std::iter::successors(day.pred_opt(), NaiveDate::pred_opt);
     let days = days.filter(|day| calendar.is_trading_day(*day));
     let bar = |date| {
-        // Back to where it is now, however long ago.
+        // Drifts back to the present level, so that old levels stay plausible.
         let away = hundredths(close - base, base);
         let rate = rng.i64(-100..=100) + away / 20;
         let before = close * 10_000 / (10_000 + rate);

@@ -1,4 +1,4 @@
-//! `search-stock-info` and `search-info`: what a stock is (contract 4.10, 4.12, 8.13).
+//! `search-stock-info` and `search-info`: details of a stock (contract 4.10, 4.12, 8.13).
 
 use super::answer::{Answer, Refusal};
 use super::body::Row;
@@ -127,7 +127,7 @@ fn names(row: &mut Row<'_>, stock: &Stock) {
         .text("prdt_name120", &long)
         .text("prdt_abrv_name", &stock.name)
         .text("std_pdno", &stock.isin)
-        // The list has no English names.
+        // The stock list has no English names.
         .text("prdt_eng_name", stock.code.as_str())
         .text("prdt_eng_name120", stock.code.as_str())
         .text("prdt_eng_abrv_name", stock.code.as_str())

@@ -20,16 +20,16 @@ use sise_domain::KrxTime;
 use token::Tokens;
 pub(super) use token::{Grant, TokenRefusal};
 
-/// Least time between two tokens given to one app key, the same one or a new one.
+/// Shortest time between two grants of a token to one app key, whether the same token or a new one.
 const SPACING: TimeDelta = TimeDelta::seconds(60);
 
-/// App keys remembered at most; another is then refused.
+/// Most app keys that are remembered; any further one is refused.
 const MOST_KEYS: usize = 1_000;
 
-/// Letters of an app key that are shown, its last ones.
+/// How many letters at the end of an app key are shown.
 const SHOWN: usize = 4;
 
-/// The credentials of a quotation call, as its headers have them.
+/// The credentials of a quotation call, taken from its headers.
 #[derive(Clone, Copy)]
 pub(super) struct Credentials<'a> {
     pub(super) authorization: &'a str,
@@ -37,7 +37,7 @@ pub(super) struct Credentials<'a> {
     pub(super) app_secret: &'a str,
 }
 
-/// Who may call, and how often.
+/// The app keys that may call, and how often.
 pub(super) struct Keys {
     app_key: Option<String>,
     app_secret: Option<String>,
@@ -63,7 +63,7 @@ impl Keys {
         }
     }
 
-    /// What each app key did, by the end of the key.
+    /// Returns the counts of each app key, by the last letters of the key.
     pub(super) fn stats(&self) -> BTreeMap<String, KeyStats> {
         let mut stats = BTreeMap::<_, KeyStats>::new();
         for (app_key, holder) in &self.holders {
@@ -74,12 +74,12 @@ impl Keys {
         stats
     }
 
-    /// Life of a new token.
+    /// Returns the lifetime of a new token.
     pub(super) fn validity(&self) -> Duration {
         self.tokens.validity()
     }
 
-    /// Gives a token: the same one for six hours while it lives, a new one after that.
+    /// Grants a token: for six hours the same one, if it is still valid; after that a new one.
     pub(super) fn grant(
         &mut self,
         app_key: &str,
@@ -115,7 +115,7 @@ impl Keys {
         Ok(grant)
     }
 
-    /// Lets the holder of an app key have an approval key (contract 2.3).
+    /// Checks whether an app key may have an approval key (contract 2.3).
     pub(super) fn approve(
         &mut self,
         app_key: &str,
@@ -134,7 +134,7 @@ impl Keys {
         refusal.map_or(Ok(()), Err)
     }
 
-    /// Ends one token, as its holder asks.
+    /// Ends one token at the request of its app key.
     pub(super) fn revoke(
         &mut self,
         app_key: &str,
@@ -149,7 +149,7 @@ impl Keys {
         }
     }
 
-    /// The tokens that are good at `now`: for tests that look whether one is shown anywhere.
+    /// Returns the tokens valid at `now`, for tests that check that none is printed anywhere.
     pub(super) fn living(&self, now: KrxTime) -> Vec<String> {
         self.tokens.living(now)
     }
@@ -162,8 +162,10 @@ impl Keys {
         }
     }
 
-    /// Lets a call through, or says why not: ban, token, key and limit, in the order of contract
-    /// chapter 9. A refused call does not count towards the limit.
+    /// Admits a call or returns the refusal.
+    ///
+    /// Checks ban, token, key and limit in the order of contract chapter 9. A refused call does not
+    /// count towards the limit.
     pub(super) fn admit(
         &mut self,
         given: Credentials<'_>,
@@ -239,8 +241,9 @@ impl Keys {
         Ok(())
     }
 
-    /// The holder of a key, with its secret right. Where any key is taken, a new one is
-    /// remembered with the secret it came with.
+    /// Returns the holder of an app key, if the secret is right.
+    ///
+    /// If the broker accepts any key, it remembers a new one with the secret it first came with.
     fn known(&mut self, app_key: &str, app_secret: &str) -> Result<&mut Holder, TokenRefusal> {
         if app_key.is_empty() {
             return Err(TokenRefusal::NO_KEY);

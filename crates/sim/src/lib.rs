@@ -1,16 +1,21 @@
-//! A simulated broker: contract chapter 9 over one port, its REST calls and its live feed.
+//! A simulated broker: contract chapter 9 on one port, with its REST calls and its live feed.
 //!
-//! Answers what the broker answers (tokens, quotations, symbol files), refuses what the broker
-//! refuses (the rate limit, dead tokens, calls that paper trading lacks), and breaks on request:
-//! see [`Faults`]. Its market is a random walk or a recorded day, see [`MarketSource`]; neither
-//! knows closing hours.
+//! It answers tokens, quotations and symbol files as the broker does. It refuses what the broker
+//! refuses: calls over the rate limit, with dead tokens, or that paper trading lacks. It breaks on
+//! request, see [`Faults`]. Its market is a random walk or a recorded day, see [`MarketSource`];
+//! neither observes closing hours.
 //!
-//! Every answer has a header of its own, `Sise-Simulator`, which the broker has not: no client has to
-//! take its prices for the market's.
+//! Every answer has the header `Sise-Simulator`, which the real broker does not send, so that no
+//! client needs to mistake simulated prices for real ones.
 //!
-//! Paths of its own stand beside the broker's: `GET /sim`, which names it, `GET /sim/stats`,
-//! `GET /sim/prices`, `POST /sim/tokens/kill`, and `POST /sim/feed/<fault>`, which lets something go wrong once in every
-//! session of the live feed: `drop`, `close`, `truncated`, `miscounted` or `silent`.
+//! Beside the paths of the broker there are:
+//!
+//! - `GET /sim`, which names the simulator
+//! - `GET /sim/stats`
+//! - `GET /sim/prices`
+//! - `POST /sim/tokens/kill`
+//! - `POST /sim/feed/<fault>`, which injects a fault once into every session of the live feed:
+//!   `drop`, `close`, `truncated`, `miscounted` or `silent`
 
 mod answer;
 mod body;

@@ -1,4 +1,4 @@
-//! The simulated market: its stocks, and their figures at this moment.
+//! The simulated market: its stocks, and their current figures.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -17,13 +17,13 @@ use sise_domain::{Calendar, KrxTime, Shipped, ShippedListing, Symbol};
 /// Time between two steps of the walk.
 const STEP: Duration = Duration::from_millis(250);
 
-/// Steps made up for at most when nobody looked for long; ten minutes.
+/// Most steps caught up at once after a long time without calls; ten minutes.
 const MOST_STEPS: u64 = 2_400;
 
-/// Last of the days that are looked back for one with trading.
+/// How many days to look back for one with trading.
 const LONGEST_CLOSURE: usize = 60;
 
-/// The market. Moves when it is looked at, by the time that has passed.
+/// The market. It moves when it is read, by the time that has passed since.
 #[derive(Debug)]
 pub(super) struct Market {
     stocks: Vec<Stock>,
@@ -88,7 +88,7 @@ impl Market {
         self.seed
     }
 
-    /// The stock of a code as the broker takes it; `None` where it knows none.
+    /// Returns the place of the stock with this code, or `None` if the code is unknown.
     pub(super) fn place(&self, code: &str) -> Option<usize> {
         self.places.get(&code.parse().ok()?).copied()
     }
@@ -97,8 +97,8 @@ impl Market {
         self.stocks.get(place)
     }
 
-    /// The day that the market's figures belong to: the recorded one, or the last trading day
-    /// until `now`.
+    /// Returns the day of the market's figures: the recorded day, or the last trading day up to
+    /// `now`.
     pub(super) fn day(&self, now: KrxTime) -> NaiveDate {
         match &self.prices {
             Prices::Replay(replay) => replay.day(),
@@ -113,7 +113,7 @@ impl Market {
         }
     }
 
-    /// Calls `look` with the figures of this moment, by place.
+    /// Calls `look` with a function that returns the current figures by place.
     pub(super) fn look<T>(&self, look: impl FnOnce(&dyn Fn(usize) -> Option<Figures>) -> T) -> T {
         match &self.prices {
             Prices::Walk(walk) => {
@@ -129,12 +129,12 @@ impl Market {
         }
     }
 
-    /// The figures of one stock at this moment.
+    /// Returns the current figures of one stock.
     pub(super) fn figures(&self, place: usize) -> Option<Figures> {
         self.look(|figures| figures(place))
     }
 
-    /// An index at this moment.
+    /// Returns the current figures of an index.
     pub(super) fn index(&self, index: Index) -> Option<IndexFigures> {
         let levels = match &self.prices {
             Prices::Walk(walk) => {

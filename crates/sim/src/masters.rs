@@ -1,4 +1,4 @@
-//! The broker's symbol files, packed once from the market's stocks (contract chapter 6).
+//! The broker's symbol files, packed once from the stocks of the market (contract chapter 6).
 
 use std::io::{self, Cursor, Write};
 
@@ -11,9 +11,9 @@ use super::price::{EOK, PAR};
 use super::stock::Stock;
 use sise_domain::Market;
 
-/// Bytes of a KOSPI record, without the line feed.
+/// Bytes in a KOSPI record, without the line feed.
 const KOSPI: usize = 288;
-/// Bytes of a KOSDAQ record, without the line feed.
+/// Bytes in a KOSDAQ record, without the line feed.
 const KOSDAQ: usize = 282;
 
 /// The zipped symbol files.
@@ -38,7 +38,7 @@ impl Masters {
         })
     }
 
-    /// The file that a path ends in.
+    /// Returns the file whose name ends the path.
     pub(super) fn at(&self, path: &str) -> Option<Bytes> {
         match path.rsplit('/').next() {
             Some("kospi_code.mst.zip") => Some(self.kospi.clone()),
@@ -61,7 +61,7 @@ fn file(stocks: &[Stock], market: Market, day: NaiveDate) -> Vec<u8> {
     file
 }
 
-/// Contract 6.3, field by field.
+/// Writes a KOSPI record field by field (contract 6.3).
 fn kospi(stock: &Stock, day: NaiveDate) -> Record {
     let mut record = Record::new(KOSPI);
     record.head(stock);
@@ -86,7 +86,7 @@ fn kospi(stock: &Stock, day: NaiveDate) -> Record {
     record
 }
 
-/// Contract 6.4, field by field.
+/// Writes a KOSDAQ record field by field (contract 6.4).
 fn kosdaq(stock: &Stock, day: NaiveDate) -> Record {
     let mut record = Record::new(KOSDAQ);
     record.head(stock);
@@ -120,7 +120,7 @@ impl Record {
         }
     }
 
-    /// Text in cp949, padded with spaces to a width in BYTES and cut there.
+    /// Writes text in cp949, padded with spaces to a width in BYTES and cut off there.
     fn text(&mut self, width: usize, text: &str) -> &mut Self {
         let end = self.bytes.len() + width;
         for letter in text.chars() {
@@ -135,8 +135,8 @@ impl Record {
         self
     }
 
-    /// A number padded with zeros; one that is too wide keeps its leading digits, as the
-    /// broker's do.
+    /// Writes a number padded with zeros. One that is too wide keeps its leading digits, as in the
+    /// broker's files.
     fn number(&mut self, width: usize, number: i64) -> &mut Self {
         self.text(width, &format!("{number:0>width$}"))
     }
@@ -152,7 +152,7 @@ impl Record {
         self
     }
 
-    /// From the short code to manufacturing or venture: the same in both files.
+    /// Writes the fields from short code to manufacturing or venture, which both files share.
     fn head(&mut self, stock: &Stock) -> &mut Self {
         let (large, medium) = match stock.sector {
             Some(sector) => (sector.large, sector.medium),
@@ -169,7 +169,7 @@ impl Record {
             .text(1, "N")
     }
 
-    /// From the base price to the credit period.
+    /// Writes the fields from base price to credit period.
     fn trading(&mut self, stock: &Stock) -> &mut Self {
         self.number(9, stock.base)
             .number(5, 1)
@@ -186,7 +186,7 @@ impl Record {
             .number(3, 90)
     }
 
-    /// From the previous volume to the abnormal run-up.
+    /// Writes the fields from previous volume to abnormal run-up.
     fn figures(&mut self, stock: &Stock) -> &mut Self {
         self.number(12, stock.previous_volume)
             .number(12, PAR)
@@ -200,7 +200,7 @@ impl Record {
             .flag(false)
     }
 
-    /// From revenue to the end.
+    /// Writes the fields from revenue to the end.
     fn close(&mut self, stock: &Stock, return_on_equity: &str, day: NaiveDate) -> &mut Self {
         self.number(9, 0)
             .number(9, 0)
@@ -265,7 +265,7 @@ mod tests {
         }
     }
 
-    /// Offsets of contract 6.3.
+    /// Offsets as in contract 6.3.
     #[test]
     fn kospi_fields_stand_where_the_contract_has_them() {
         let samsung = line(Market::Kospi, "005930");
@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(cut(&halted, 121, 1), "Y");
     }
 
-    /// Offsets of contract 6.4.
+    /// Offsets as in contract 6.4.
     #[test]
     fn kosdaq_fields_stand_where_the_contract_has_them() {
         let record = line(Market::Kosdaq, "247540");

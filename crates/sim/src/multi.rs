@@ -9,16 +9,16 @@ use super::query::Query;
 use super::stock::{Figures, Stock, hundredths, sign_of};
 use sise_domain::{Market, tick_size};
 
-/// Slots of one call.
+/// Slots in one call.
 const SLOTS: usize = 30;
 
-/// Bytes of a usual row, to make room once.
+/// Bytes of a typical row, for the initial capacity.
 const ROW: usize = 960;
 
-/// What a slot asks for.
+/// The content of one slot of the query.
 enum Asked<'a> {
     Stock(&'a Stock, Figures),
-    /// A stock that has no price.
+    /// A stock without a price.
     Unpriced(&'a Stock),
     Index(Index, IndexFigures),
     Unknown(&'a str),
@@ -75,7 +75,7 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
     })
 }
 
-/// Division and code of every slot, in order, until the first that is not there.
+/// Returns division and code of every slot, in order, up to the first empty slot.
 fn slots<'q>(query: &'q Query<'_>) -> Result<Vec<(&'q str, &'q str)>, Refusal> {
     let mut divisions = [None; SLOTS];
     let mut codes = [None; SLOTS];
@@ -138,7 +138,7 @@ fn find<'a>(call: Call<'a>, slots: &[(&str, &'a str)]) -> Vec<Asked<'a>> {
         .collect()
 }
 
-/// What the rows call a market.
+/// Returns the label of a market in rows.
 fn label(market: Market) -> &'static str {
     match market {
         Market::Kospi => "거래소",
@@ -149,13 +149,13 @@ fn label(market: Market) -> &'static str {
 /// The figures of a stock as a row shows them.
 struct Seen<'a> {
     now: &'a Figures,
-    /// Of the match that is expected in a VI, where there is one.
+    /// The figures of the match expected in a VI, if there is one.
     expected: Option<Figures>,
-    /// What the row says the price is.
+    /// The price that the row shows.
     price: i64,
 }
 
-/// What a VI is expected to end with: another price, at which nothing has traded yet.
+/// Returns the figures expected at the end of a VI: another price, at which nothing has traded yet.
 fn expected_match(now: &Figures) -> Figures {
     let (lower, upper) = now.limits();
     let up = now.price + 3 * tick_size(now.price);
@@ -225,7 +225,8 @@ fn stock_row(out: &mut String, stock: &Stock, seen: &Seen<'_>, alteration: Alter
     row.end();
 }
 
-/// An index row carries points with two decimals, and blanks where only stocks have a value.
+/// Writes a row for an index: points with two decimals, and blanks for values that only stocks
+/// have.
 fn index_row(out: &mut String, index: Index, now: &IndexFigures) {
     let level = now.level.in_hundredths();
     let mut row = Row::new(out);
@@ -266,10 +267,10 @@ fn index_row(out: &mut String, index: Index, now: &IndexFigures) {
     row.end();
 }
 
-/// What the broker answers for a code it does not know is not documented (contract 4.3): here
-/// the code, blanks and zeros.
+/// Writes a row without a price.
 ///
-/// One of a stock that has no price says whose it is, and what it closed at.
+/// The contract does not document the broker's answer for an unknown code (4.3); here it has the
+/// code, blanks and zeros. For a stock without a price, it also has the name and the last close.
 fn empty_row(out: &mut String, code: &str, stock: Option<&Stock>) {
     let market = stock.map_or("", |stock| label(stock.market));
     let mut row = Row::new(out);
@@ -310,7 +311,7 @@ fn empty_row(out: &mut String, code: &str, stock: Option<&Stock>) {
     row.end();
 }
 
-/// The top of the order book, won and shares; all 0 without trade.
+/// The top of the order book, in won and shares; all 0 without trades.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Book {
     pub(super) ask: i64,
@@ -320,7 +321,7 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// The last trade was at the bid, or at the ask where the bid would be below the limit.
+    /// Returns a book in which the last trade was at the bid.
     pub(super) fn of(now: &Figures) -> Self {
         let (lower, upper) = now.limits();
         if now.volume == 0 {

@@ -1,4 +1,4 @@
-//! What a simulated broker is set up with.
+//! Options of a simulated broker.
 
 use std::fmt;
 use std::io;
@@ -11,23 +11,23 @@ use chrono::NaiveTime;
 use super::feed::FeedOptions;
 use sise_domain::{KrxTime, Symbol};
 
-/// Wall time, as tokens and the `Date` header take it. Pacing follows the runtime's clock.
+/// Returns the wall time for tokens and the `Date` header. Pacing follows the runtime's clock.
 pub type Clock = Arc<dyn Fn() -> KrxTime + Send + Sync>;
 
-/// Which of the broker's hosts and customers is played (contract 1.2, chapter 3).
+/// The host and kind of customer to simulate (contract 1.2, chapter 3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// A real account: every call, 18 a second.
+    /// A real account: every call, 18 calls per second.
     #[default]
     Real,
-    /// Paper trading: neither multi-price nor calendar, one call a second.
+    /// Paper trading: no multi-price call and no calendar, one call per second.
     Paper,
-    /// A real account in its first three days: three calls a second.
+    /// A real account in its first three days: three calls per second.
     NewCustomer,
 }
 
 impl Mode {
-    /// The broker's limit in this mode, calls a second for one app key.
+    /// Returns the broker's limit in this mode, in calls per second for one app key.
     #[must_use]
     pub fn calls_per_second(self) -> u32 {
         match self {
@@ -37,7 +37,7 @@ impl Mode {
         }
     }
 
-    /// Its name, as on the command line.
+    /// Returns the name, as used on the command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -48,65 +48,64 @@ impl Mode {
     }
 }
 
-/// Where the prices come from.
+/// The source of the prices.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum MarketSource {
-    /// A random walk from the closes of the shipped list. Moves whatever the hour.
+    /// A random walk from the closes of the shipped list. It moves at any hour.
     #[default]
     Walk,
     /// A recorded day: a CSV file, plain or gzip, of whole-market snapshots.
     Replay {
         /// The file.
         path: PathBuf,
-        /// Recorded seconds in one second; 0 holds the first snapshot.
+        /// Recorded seconds per second; 0 holds the first snapshot.
         speed: f64,
-        /// Time of the recorded day to begin at; `None` for the first snapshot with prices.
+        /// Time of the recorded day to start at; `None` for the first snapshot with prices.
         from: Option<NaiveTime>,
     },
 }
 
-/// What goes wrong, each a share of calls from 0 to 1, drawn by the seed.
+/// The faults to inject, each as a share of calls from 0 to 1, drawn by the seed.
 ///
-/// All of them befall quotation calls only; tokens and symbol files never suffer.
+/// They apply to quotation calls only, never to tokens or symbol files.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Faults {
-    /// Refused with `EGW00201` although below the limit (contract chapter 3).
+    /// The call is refused with `EGW00201` although it is below the limit (contract chapter 3).
     pub refuse: f64,
-    /// HTTP 500 with a body that is no JSON.
+    /// HTTP 500 with a body that is not JSON.
     pub http_500: f64,
-    /// HTTP 200 with a body cut in the middle or garbled.
+    /// HTTP 200 with a body that is cut off or garbled.
     pub garbage: f64,
     /// The connection is closed without an answer.
     pub reset: f64,
-    /// The answer comes late, after [`Faults::slow_for`].
+    /// The answer is late by [`Faults::slow_for`].
     pub slow: f64,
-    /// How late a slow answer is, on top of the latency.
+    /// How late a slow answer is, in addition to the latency.
     pub slow_for: Duration,
-    /// The good token of the call is ended: `EGW00123` for this call and all that follow with it.
-    /// As with all killing of tokens, the next one is issued at once.
+    /// The valid token of the call is ended: `EGW00123` for this call and all later ones with that
+    /// token. The next token request gets a new token at once.
     pub dead_token: f64,
     /// One to three rows are missing from a multi-price answer.
     pub short: f64,
-    /// Share of rows whose price is "0" while all else stands.
+    /// Share of rows whose price is "0" while all other fields are right.
     pub zero: f64,
-    /// Share of multi-price rows that tell of a match that is expected in a VI: the price is that of the
-    /// match.
+    /// Share of multi-price rows that report the match expected in a VI, with its price.
     pub expected: f64,
     /// Share of rows that lack about half of their optional fields.
     pub missing_fields: f64,
-    /// Share of rows with a field that is not documented.
+    /// Share of rows with an undocumented field.
     pub unknown_fields: f64,
     /// Share of rows in which about an eighth of the optional fields have another name.
     pub renamed_fields: f64,
-    /// Share of rows that are of another stock than the one asked for, and say so.
+    /// Share of rows for another stock than the one asked for, with the code of that other stock.
     pub misnamed: f64,
-    /// Share of rows, and of trades of the live feed, whose price cannot be: 1 won, or 2^63-1.
+    /// Share of rows, and of live feed trades, with an impossible price: 1 won or 2^63-1.
     pub implausible: f64,
-    /// Share of rows in which fields are no JSON.
+    /// Share of rows with fields that are not valid JSON.
     pub damaged: f64,
     /// Share of rows whose change lacks its sign.
     pub unsigned: f64,
-    /// Multi-price calls are refused with `EGW02006`.
+    /// Whether multi-price calls are refused with `EGW02006`.
     pub no_multi: bool,
 }
 
@@ -167,35 +166,35 @@ impl Faults {
     }
 }
 
-/// The set-up of a simulated broker.
+/// Options of a simulated broker.
 #[derive(Clone, PartialEq)]
 pub struct SimOptions {
-    /// Which host and customer is played.
+    /// The host and kind of customer to simulate.
     pub mode: Mode,
-    /// Calls a second for one app key in place of the mode's; `Some(0)` is no limit.
+    /// Calls per second for one app key, in place of the mode's limit; `Some(0)` means no limit.
     pub calls_per_second: Option<u32>,
-    /// The only app key that is taken; `None` takes any that is not empty.
+    /// The only app key that is accepted; `None` accepts any that is not empty.
     pub app_key: Option<String>,
-    /// The only secret that is taken; `None` takes the first one seen with each app key.
+    /// The only secret that is accepted; `None` accepts the first one seen with each app key.
     pub app_secret: Option<String>,
-    /// Life of a token (contract 2.1: 24 hours).
+    /// Lifetime of a token (contract 2.1: 24 hours).
     pub token_validity: Duration,
-    /// A new token ends the one before; by default both live until their own end.
+    /// Whether a new token ends the one before. By default both stay valid until they expire.
     pub single_token: bool,
-    /// Bans an app key for so long after wrong credentials, or after twenty calls over the limit in
-    /// one second. Whoever calls during a ban begins it anew.
+    /// How long an app key is banned after wrong credentials, or after twenty calls over the limit
+    /// within one second. A call during the ban restarts it. `None` for no bans.
     pub ban: Option<Duration>,
-    /// Time to every answer.
+    /// Delay of every answer.
     pub latency: Duration,
     /// Seed of everything random.
     pub seed: u64,
-    /// Where the prices come from.
+    /// The source of the prices.
     pub market: MarketSource,
-    /// The codes of the shipped list that are listed; `None` for all. A replay has its own.
+    /// The codes of the shipped list that are listed; `None` for all. A replay has its own codes.
     pub codes: Option<Vec<Symbol>>,
-    /// What goes wrong.
+    /// The faults to inject.
     pub faults: Faults,
-    /// The live feed.
+    /// Options of the live feed.
     pub feed: FeedOptions,
 }
 
@@ -241,7 +240,7 @@ impl fmt::Debug for SimOptions {
 }
 
 impl SimOptions {
-    /// The limit for one app key, calls in any second; `None` is no limit.
+    /// Returns the most calls for one app key in any second; `None` means no limit.
     #[must_use]
     pub fn limit(&self) -> Option<u32> {
         let limit = self
@@ -262,7 +261,7 @@ impl SimOptions {
     }
 }
 
-/// Why a simulated broker cannot be set up.
+/// Why a simulated broker cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
     /// A fault's share is outside 0 to 1.
@@ -270,7 +269,7 @@ pub enum SimError {
     Share {
         /// The fault.
         name: &'static str,
-        /// What was asked for.
+        /// The share that was asked for.
         share: f64,
     },
     /// A number of the live feed is out of range.
@@ -284,7 +283,7 @@ pub enum SimError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
+        /// The underlying error.
         #[source]
         source: io::Error,
     },
@@ -293,11 +292,11 @@ pub enum SimError {
     Row {
         /// The file.
         path: PathBuf,
-        /// What went wrong, with the line.
+        /// The underlying error, with the line.
         #[source]
         source: csv::Error,
     },
-    /// The recorded day cannot be replayed as it is.
+    /// The recorded day can be read but not replayed.
     #[error("recorded day {path}: {trouble}")]
     Recording {
         /// The file.

@@ -1,4 +1,4 @@
-//! `inquire-price`: one stock, everything (contract 4.1, 8.4).
+//! `inquire-price`: all figures of one stock (contract 4.1, 8.4).
 
 use chrono::{Days, NaiveDate};
 
@@ -9,10 +9,10 @@ use super::query::Query;
 use super::stock::{Figures, Stock, hundredths};
 use sise_domain::{Market, tick_size};
 
-/// Won in the unit of capitalisation and capital.
+/// The unit of capitalisation and capital, in won.
 pub(super) const EOK: i64 = 100_000_000;
 
-/// Par value, won. The list does not tell it; most companies have this one.
+/// Par value in won. It is not in the stock list; most companies have this one.
 pub(super) const PAR: i64 = 500;
 
 pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusal> {
@@ -44,8 +44,10 @@ pub(super) fn answer(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
     })
 }
 
-/// Contract 8.15: only the price of "0" is known for certain. One of a stock that has no price says whose
-/// it is, and what it closed at.
+/// Returns the answer for an unknown code, or for a stock without a price.
+///
+/// Contract 8.15: only the price of "0" is certain. A stock without a price also has its code,
+/// market and last close.
 fn empty(stock: Option<&Stock>) -> String {
     let mut payload = String::from("\"output\":");
     let mut row = Row::new(&mut payload);
@@ -96,7 +98,7 @@ fn state(row: &mut Row<'_>, stock: &Stock) {
         .flag("elw_pblc_yn", stock.large);
 }
 
-/// The index or market that a stock stands for.
+/// Returns the index or market that the stock is part of.
 pub(super) fn represented_by(stock: &Stock) -> &'static str {
     match stock.market {
         Market::Kospi if stock.large => "KOSPI200",
@@ -160,13 +162,14 @@ fn figures(row: &mut Row<'_>, stock: &Stock, now: &Figures) {
         .decimal("bps", ratios.bps);
 }
 
-/// Price times shares, in 100 million won.
+/// Returns price times shares, in units of 100 million won.
 pub(super) fn capitalisation(stock: &Stock, now: &Figures) -> i64 {
     now.price.saturating_mul(stock.shares) / EOK
 }
 
-/// Made-up ratios of a company that earns a twelfth of its base price and owns all of it;
-/// hundredths.
+/// Made-up ratios, in hundredths.
+///
+/// The company earns a twelfth of its base price per share, and its book value is the base price.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ratios {
     pub(super) per: i64,
@@ -187,7 +190,7 @@ impl Ratios {
     }
 }
 
-/// Highs and lows of longer times. The made-up past never leaves the limits of today.
+/// Writes highs and lows of longer periods. The made-up past never leaves the limits of today.
 fn extremes(row: &mut Row<'_>, now: &Figures, day: NaiveDate) {
     let (low, high) = now.limits();
     let ago = |days| {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::answer::Refusal;
 
-/// The parameters of a call, in their order.
+/// The parameters of a call, in order.
 #[derive(Debug)]
 pub(super) struct Query<'a> {
     pairs: Vec<(&'a str, Cow<'a, str>)>,
@@ -27,7 +27,7 @@ impl<'a> Query<'a> {
             .map(|(name, value)| (*name, value.as_ref()))
     }
 
-    /// The value of a parameter that must be there, though it may be empty (contract 4.0.10).
+    /// Returns the value of a required parameter, which may be empty (contract 4.0.10).
     pub(super) fn get(&self, name: &'static str) -> Result<&str, Refusal> {
         self.pairs()
             .find(|(given, _)| given.eq_ignore_ascii_case(name))

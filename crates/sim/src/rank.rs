@@ -1,4 +1,4 @@
-//! `volume-rank` and `ranking/market-cap`: the first thirty (contract 4.8, 8.10, 8.11).
+//! `volume-rank` and `ranking/market-cap`: the top thirty (contract 4.8, 8.10, 8.11).
 
 use std::cmp::Reverse;
 
@@ -10,10 +10,10 @@ use super::price::capitalisation;
 use super::query::Query;
 use super::stock::{Figures, Stock, hundredths, sign_of};
 
-/// Rows of an answer.
+/// Rows in one answer.
 const ROWS: usize = 30;
 
-/// By volume or value of the day.
+/// Ranks by volume or value of the day.
 pub(super) fn volume(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusal> {
     let ranked_by: fn(&Stock, &Figures) -> i64 = match query.get("FID_BLNG_CLS_CODE")? {
         "0" => |_, now| now.volume,
@@ -30,7 +30,7 @@ pub(super) fn volume(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
             .number("lstn_stcn", stock.shares)
             .number("avrg_vol", now.volume)
             .decimal("n_befr_clpr_vrss_prpr_rate", now.rate)
-            // A ratio, whatever its name.
+            // A ratio, despite its name.
             .decimal("vol_inrt", hundredths(now.volume, stock.previous_volume))
             .decimal("vol_tnrt", hundredths(now.volume, stock.shares))
             .decimal("nday_vol_tnrt", hundredths(now.volume, stock.shares))
@@ -41,7 +41,7 @@ pub(super) fn volume(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusa
     }))
 }
 
-/// By market capitalisation.
+/// Ranks by market capitalisation.
 pub(super) fn capital(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refusal> {
     let ranked = ranked(call, query, "20174", capitalisation)?;
     let all = call.market.look(|figures| {
@@ -58,7 +58,7 @@ pub(super) fn capital(call: Call<'_>, query: &Query<'_>) -> Result<Answer, Refus
     }))
 }
 
-/// The stocks that are asked for, the first by `measure` first.
+/// Returns the stocks that the query selects, ordered by `measure`, highest first.
 fn ranked<'a>(
     call: Call<'a>,
     query: &Query<'_>,
@@ -71,7 +71,7 @@ fn ranked<'a>(
     if query.get("FID_COND_SCR_DIV_CODE")? != screen {
         return Err(Refusal::WRONG_FIELD);
     }
-    // Parameters that narrow nothing here must be there all the same.
+    // Required parameters that do not narrow the selection here.
     for name in [
         "FID_TRGT_CLS_CODE",
         "FID_TRGT_EXLS_CLS_CODE",

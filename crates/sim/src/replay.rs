@@ -14,7 +14,7 @@ use super::options::SimError;
 use super::stock::{Figures, Stock, mark_large};
 use sise_domain::{Group, KrxTime, Market, Seoul, Shipped, ShippedListing, Symbol};
 
-/// A recorded day: whole-market snapshots in order of time.
+/// A recorded day: snapshots of the whole market in order of time.
 #[derive(Debug)]
 pub(super) struct Replay {
     snapshots: Vec<Snapshot>,
@@ -22,7 +22,7 @@ pub(super) struct Replay {
     speed: f64,
 }
 
-/// The market at one moment; figures stand in the order of the stocks.
+/// The market at one moment, with figures in the order of the stocks.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     at: KrxTime,
@@ -57,7 +57,7 @@ struct Row {
 }
 
 impl Row {
-    /// The figures as recorded; `None` where the row has no price.
+    /// Returns the figures as recorded, or `None` if the row has no price.
     fn figures(&self) -> Option<Figures> {
         let price = self.close.filter(|price| *price > 0)?;
         Some(Figures {
@@ -72,7 +72,7 @@ impl Row {
         })
     }
 
-    /// The stock of the row, all it can say itself.
+    /// Returns a stock with everything that the row itself says about it.
     fn stock(&self, figures: Figures, halted: bool, day: NaiveDate) -> Stock {
         let shares = self.market_cap.unwrap_or_default() / figures.price;
         let code = self.code.as_str();
@@ -94,10 +94,10 @@ impl Row {
 }
 
 impl Replay {
-    /// Reads the day in `path`, and its stocks: every code that has a price in some snapshot.
+    /// Reads the day in `path` and its stocks: every code that has a price in some snapshot.
     ///
-    /// Name, standard code, listing date and shares come from the shipped list where it knows
-    /// the code. Halted is what trades in no snapshot.
+    /// Name, standard code, listing date and shares come from the shipped list, if it has the code.
+    /// A stock is halted if it does not trade in any snapshot.
     pub(super) fn read(
         path: &Path,
         speed: f64,
@@ -111,24 +111,24 @@ impl Replay {
         let day = rows
             .first()
             .map(|row| row.committed_at.with_timezone(&Seoul).date_naive())
-            .ok_or_else(|| wrong("it holds no row"))?;
+            .ok_or_else(|| wrong("it has no rows"))?;
         if rows
             .iter()
             .any(|row| row.committed_at.with_timezone(&Seoul).date_naive() != day)
         {
-            return Err(wrong("it holds more than one day"));
+            return Err(wrong("it covers more than one day"));
         }
         let stocks = stocks(&rows, day);
         let snapshots = snapshots(&rows, &stocks);
         let first = snapshots
             .iter()
             .find(|shot| shot.figures.iter().any(Option::is_some))
-            .ok_or_else(|| wrong("no row of it holds a price"))?;
+            .ok_or_else(|| wrong("no row has a price"))?;
         let from = match from {
             Some(time) => Seoul
                 .from_local_datetime(&day.and_time(time))
                 .single()
-                .ok_or_else(|| wrong("its day lacks the time to start from"))?,
+                .ok_or_else(|| wrong("its day does not have the time to start from"))?,
             None => first.at,
         };
         let replay = Self {
@@ -139,13 +139,14 @@ impl Replay {
         Ok((replay, stocks))
     }
 
-    /// The recorded day.
+    /// Returns the recorded day.
     pub(super) fn day(&self) -> NaiveDate {
         self.from.date_naive()
     }
 
-    /// The latest snapshot at or before the recorded instant that is reached after `elapsed`; `None`
-    /// before the first.
+    /// Returns the latest snapshot at the recorded time that is reached after `elapsed`.
+    ///
+    /// Returns `None` before the first snapshot.
     pub(super) fn after(&self, elapsed: Duration) -> Option<&Snapshot> {
         let played = whole(elapsed.as_secs_f64() * self.speed * 1_000.0);
         let now = TimeDelta::try_milliseconds(played)
@@ -214,8 +215,10 @@ fn stocks(rows: &[Row], day: NaiveDate) -> Vec<Stock> {
     stocks
 }
 
-/// The snapshots. A code that has a price keeps it where a later snapshot has none; before its first
-/// one it has none.
+/// Builds the snapshots.
+///
+/// A code has no price before its first one; later, it keeps its price through snapshots without
+/// one.
 fn snapshots(rows: &[Row], stocks: &[Stock]) -> Vec<Snapshot> {
     let places: HashMap<Symbol, usize> = stocks
         .iter()

@@ -31,14 +31,15 @@ use sise_domain::SIMULATOR_HEADER;
 /// The simulator's name.
 const NAME: &str = concat!("sise/", env!("CARGO_PKG_VERSION"));
 
-/// Every answer names the simulator here, so that no client takes its prices for the market's.
+/// Header of every answer, so that no client mistakes simulated prices for real ones.
 const SIMULATOR: HeaderName = HeaderName::from_static(SIMULATOR_HEADER);
 
 /// Serves a simulated broker on `listener` until `stop`.
 ///
 /// # Errors
 ///
-/// The set-up is wrong (a [`SimError`](super::SimError) inside), or the listener fails.
+/// Returns an error if the options are wrong (a [`SimError`](super::SimError) inside) or the
+/// listener fails.
 pub async fn serve(
     listener: TcpListener,
     options: SimOptions,
@@ -50,14 +51,14 @@ pub async fn serve(
 }
 
 impl Sim {
-    /// Serves on `listener` until `stop`; answers under way then have a second to finish.
+    /// Serves on `listener` until `stop`; running answers then have a second to finish.
     ///
     /// # Errors
     ///
-    /// The listener fails.
+    /// Returns an error if the listener fails.
     pub async fn serve(&self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
         let serving = connections::serve(listener, self.router(), stop.clone());
-        // Sessions of the live feed would last for ever.
+        // Sessions of the live feed would otherwise never end.
         let ending = async {
             stop.cancelled().await;
             self.feed().end_sessions();
@@ -66,7 +67,7 @@ impl Sim {
         served
     }
 
-    /// The routes: the broker's, the symbol files under any path, and `/sim/..`.
+    /// Returns the routes: those of the broker, the symbol files under any path, and `/sim/..`.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/oauth2/tokenP", post(grant_token))
@@ -107,7 +108,7 @@ async fn ranking(
         .await
 }
 
-/// The body of both token calls; what is missing is empty.
+/// The body of all token calls; missing fields are empty.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct TokenRequest {
@@ -132,8 +133,8 @@ async fn grant_token(State(sim): State<Sim>, body: Bytes) -> Response {
         }
         let now = sim.now();
         let grant = keys.grant(&request.appkey, &request.appsecret, now, counters)?;
-        // The lifetime is that of a new token even where an old one is given: clients are to
-        // trust the expiry (contract 2.1).
+        // Always the lifetime of a new token, even for an old one: clients must go by the expiry
+        // (contract 2.1).
         Ok(json!({
             "access_token": grant.token,
             "access_token_token_expired": grant.expires_at.format("%Y-%m-%d %H:%M:%S").to_string(),
@@ -150,7 +151,7 @@ async fn approve(State(sim): State<Sim>, body: Bytes) -> Response {
     }
     token_answer(&sim, &body, |request, keys, counters| {
         let now = sim.now();
-        // Here the secret has a name of its own.
+        // This call names the secret differently.
         keys.approve(&request.appkey, &request.secretkey, now, counters)?;
         Ok(json!({"approval_key": sim.feed().approve(&request.appkey, now)}))
     })
@@ -191,7 +192,7 @@ fn token_answer(
     (status, [(CONTENT_TYPE, JSON)], body.to_string()).into_response()
 }
 
-/// What answers here, for whoever asks.
+/// Answers with the name and kind of this simulator.
 async fn itself(State(sim): State<Sim>) -> Response {
     let options = sim.options();
     let body = json!({
@@ -267,7 +268,7 @@ async fn kill_tokens(State(sim): State<Sim>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// The live feed and the symbol files lie under any path; all else is unknown to the gateway.
+/// Serves the live feed and the symbol files under any path; the gateway knows no other.
 async fn other(
     State(sim): State<Sim>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -287,8 +288,8 @@ async fn other(
     }
 }
 
-/// Stamps every response with the simulator's time, by which clients check their clocks, and with
-/// its name.
+/// Stamps every response with the name of the simulator and its time, by which clients check their
+/// clocks.
 async fn sign(State(sim): State<Sim>, request: Request<Body>, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

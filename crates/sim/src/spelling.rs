@@ -1,7 +1,8 @@
-//! How the broker writes the names of its headers: its own small (`tr_id`), all others as the standards
-//! write them (`Content-Type`).
+//! Spelling of header names as the broker writes them.
 //!
-//! Names mean the same however they are written, but the broker's own samples tell them apart by that.
+//! The broker's own headers are in lower case (`tr_id`), all others have capitals as in the
+//! standards (`Content-Type`). The meaning of a name does not depend on case, but the broker's own
+//! samples tell its headers apart by it.
 
 use std::convert::Infallible;
 use std::io;
@@ -14,17 +15,17 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
-/// Names of headers that are written as here; all others have their capitals.
+/// Header names in lower case; all others are capitalised.
 const SMALL: [&str; 3] = ["tr_id", "tr_cont", "gt_uid"];
 
-/// What makes the server write the names so where it is put into a response.
+/// Returns extensions that make the server spell header names like the broker.
 ///
-/// The server takes it only from how the names of a request were written: so a request is read once
-/// that writes them as the broker does.
+/// hyper accepts spellings only from a request that it has read. So this reads one request whose
+/// headers are spelled like the broker's.
 ///
 /// # Errors
 ///
-/// The request could not be read.
+/// Returns an error if the request cannot be read.
 pub(super) async fn of_the_broker() -> io::Result<Extensions> {
     let (mut asking, answering) = tokio::io::duplex(1024);
     let names: String = SMALL.iter().map(|name| format!("{name}: -\r\n")).collect();
@@ -32,7 +33,7 @@ pub(super) async fn of_the_broker() -> io::Result<Extensions> {
     asking.write_all(request.as_bytes()).await?;
     let (tell, mut told) = mpsc::channel(1);
     let service = service_fn(|request: Request<Incoming>| {
-        // There is one request, and room for it.
+        // There is one request, and the channel has room for it.
         let _ = tell.try_send(request.extensions().clone());
         async { Ok::<_, Infallible>(Response::new(String::new())) }
     });

@@ -1,56 +1,59 @@
-//! What the simulated broker has seen.
+//! Statistics of the simulated broker.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts since the start. Every quotation call is in exactly one of `ok`, `refused`,
-/// `unauthorized`, `rejected` and `faults`.
+/// Counts since the start.
+///
+/// Every quotation call is counted in exactly one of `ok`, `refused`, `unauthorized`, `rejected`
+/// and `faults`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SimStats {
     /// Quotation calls that arrived.
     pub calls: u64,
-    /// Answered as asked.
+    /// Calls answered as asked.
     pub ok: u64,
-    /// Refused with `EGW00201`, whether over the limit or by [`Faults::refuse`](super::Faults::refuse).
+    /// Calls refused with `EGW00201`: over the limit, or by
+    /// [`Faults::refuse`](super::Faults::refuse).
     pub refused: u64,
-    /// Of the refused: over the limit.
+    /// Refused calls that were over the limit.
     pub over_limit: u64,
-    /// Refused for their token, key or secret.
+    /// Calls refused for their token, key or secret.
     pub unauthorized: u64,
-    /// Refused for what they asked: wrong transaction, missing parameter, not on paper.
+    /// Calls refused for what they asked: wrong transaction, missing parameter, not on paper.
     pub rejected: u64,
-    /// Answered with a fault put in. A slow answer is none.
+    /// Calls answered with an injected fault. A slow answer is not counted.
     pub faults: u64,
-    /// Requests for a token.
+    /// Token requests.
     pub token_requests: u64,
-    /// New tokens issued; the same one given again is not counted.
+    /// New tokens issued; granting the same one again is not counted.
     pub tokens_issued: u64,
-    /// Calls and requests for a token that came while their app key was banned.
+    /// Calls and token requests that arrived while their app key was banned.
     pub calls_while_banned: u64,
-    /// Most calls of one app key that arrived in any one second, refused ones included; only
-    /// keys that have asked for a token are watched.
+    /// Most calls of one app key that arrived within any one second, including refused ones. Only
+    /// keys that have asked for a token are counted.
     pub max_calls_per_second_window: u64,
 }
 
-/// What one app key did; only those that have asked for a token are watched.
+/// Counts of one app key; only keys that have asked for a token are counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KeyStats {
-    /// Its quotation calls.
+    /// Quotation calls of the key.
     pub calls: u64,
-    /// Of these: refused as over its limit.
+    /// Those of them that were refused as over the limit.
     pub over_limit: u64,
-    /// Most of them that arrived in any one second.
+    /// Most of them that arrived within any one second.
     pub max_calls_per_second_window: u64,
 }
 
 impl KeyStats {
-    /// A call arrived that made it so many in a second.
+    /// Counts a call, which is the `in_a_second`th within one second.
     pub(super) fn saw_call(&mut self, in_a_second: usize) {
         let in_a_second = u64::try_from(in_a_second).unwrap_or(u64::MAX);
         self.calls += 1;
         self.max_calls_per_second_window = self.max_calls_per_second_window.max(in_a_second);
     }
 
-    /// Puts another key's to these.
+    /// Adds the counts of another key.
     pub(super) fn add(&mut self, other: Self) {
         self.calls += other.calls;
         self.over_limit += other.over_limit;
@@ -59,7 +62,7 @@ impl KeyStats {
     }
 }
 
-/// What became of a quotation call.
+/// The outcome of a quotation call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Ok,
@@ -70,7 +73,7 @@ pub(super) enum Outcome {
     Fault,
 }
 
-/// Counters that calls write at the same time.
+/// Counters that concurrent calls update.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     ok: AtomicU64,

@@ -1,27 +1,27 @@
-//! One simulated stock: what stays the same all day, and its figures of the moment.
+//! A simulated stock: its master data, and its figures of the moment.
 
 use chrono::NaiveDate;
 
 use sise_domain::{Group, Market, PriceRange, Sector, ShippedListing, Symbol, price_limits};
 
-/// What stays the same all day.
+/// Data of a stock that stays the same all day.
 #[derive(Debug, Clone)]
 pub(super) struct Stock {
     pub(super) code: Symbol,
     pub(super) name: String,
     pub(super) market: Market,
     pub(super) group: Group,
-    /// The exchange's industry sector.
+    /// Industry sector of the exchange.
     pub(super) sector: Option<&'static Sector>,
     pub(super) isin: String,
     pub(super) listed: NaiveDate,
     pub(super) shares: i64,
-    /// Previous close, won: the base price.
+    /// Previous close in won: the base price.
     pub(super) base: i64,
     /// Shares traded on the previous day.
     pub(super) previous_volume: i64,
     pub(super) halted: bool,
-    /// Among the 200 largest of KOSPI.
+    /// Whether the stock is among the 200 largest of KOSPI.
     pub(super) large: bool,
 }
 
@@ -44,13 +44,14 @@ impl Stock {
         }
     }
 
-    /// Market capitalisation at the base price, won.
+    /// Returns the market capitalisation at the base price, in won.
     pub(super) fn capital(&self) -> i64 {
         self.base.saturating_mul(self.shares)
     }
 
-    /// The class of preferred shares (contract 6.3 field 58), read off code and name: a common
-    /// share's code ends in 0, an old preferred share's in 5.
+    /// Returns the class of preferred shares (contract 6.3, field 58), derived from code and name.
+    ///
+    /// The code of a common share ends in 0, that of an old preferred share in 5.
     pub(super) fn preferred_class(&self) -> &'static str {
         let code = self.code.as_str();
         match code.chars().last() {
@@ -61,7 +62,7 @@ impl Stock {
         }
     }
 
-    /// Whether it is a company that only exists to merge with another.
+    /// Whether the stock is a SPAC, a company that exists only to merge with another.
     pub(super) fn is_spac(&self) -> bool {
         self.name.contains("스팩")
     }
@@ -82,13 +83,15 @@ pub(super) fn mark_large(stocks: &mut [Stock]) {
     }
 }
 
-/// The figures of a stock at one moment, won and shares. Before the first trade of the day, and
-/// all day while halted, open, high, low and volume are 0 and the price is the base price.
+/// The figures of a stock at one moment, in won and shares.
+///
+/// Before the first trade of the day, and all day while halted, open, high, low and volume are 0
+/// and the price is the base price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Figures {
     pub(super) price: i64,
     pub(super) base: i64,
-    /// Change from the base price, hundredths of a percent.
+    /// Change from the base price, in hundredths of a percent.
     pub(super) rate: i64,
     pub(super) open: i64,
     pub(super) high: i64,
@@ -98,7 +101,7 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// Figures before the first trade.
+    /// Returns the figures before the first trade.
     pub(super) fn untraded(base: i64) -> Self {
         Self {
             price: base,
@@ -112,12 +115,12 @@ impl Figures {
         }
     }
 
-    /// Change from the base price, won.
+    /// Returns the change from the base price, in won.
     pub(super) fn change(&self) -> i64 {
         self.price - self.base
     }
 
-    /// How far the price may go today, read off how far it went.
+    /// Returns the permitted price range of today, derived from the prices so far.
     pub(super) fn range(&self) -> PriceRange {
         let traded = [self.price, self.open, self.high, self.low];
         let within = |(lower, upper): (i64, i64)| {
@@ -137,7 +140,7 @@ impl Figures {
         self.range() == PriceRange::Unlimited
     }
 
-    /// Lower and upper limit of the day, won; 0 where there are none.
+    /// Returns the lower and upper limit of the day in won, or 0 if there are none.
     pub(super) fn limits(&self) -> (i64, i64) {
         match self.range() {
             PriceRange::FirstDay => first_day_limits(self.base),
@@ -146,7 +149,7 @@ impl Figures {
         }
     }
 
-    /// The direction code (contract 4.0.6).
+    /// Returns the direction code (contract 4.0.6).
     pub(super) fn sign(&self) -> &'static str {
         let (lower, upper) = self.limits();
         match self.change() {
@@ -159,12 +162,12 @@ impl Figures {
     }
 }
 
-/// The limits of a stock's first day.
+/// Returns the limits on the first day of a stock.
 fn first_day_limits(base: i64) -> (i64, i64) {
     (base * 6 / 10, base * 4)
 }
 
-/// The direction code of a difference that knows no limits.
+/// Returns the direction code of a difference, without regard to limits.
 pub(super) fn sign_of(difference: i64) -> &'static str {
     match difference {
         0 => "3",
@@ -173,7 +176,7 @@ pub(super) fn sign_of(difference: i64) -> &'static str {
     }
 }
 
-/// `part` over `whole` in hundredths of a percent, rounded; 0 where `whole` is 0.
+/// Returns `part` over `whole` in hundredths of a percent, rounded; 0 if `whole` is 0.
 pub(super) fn hundredths(part: i64, whole: i64) -> i64 {
     if whole == 0 {
         return 0;

@@ -1,4 +1,4 @@
-//! The random walk: a market that moves for ever, the same for the same seed and step.
+//! The random walk: a market that never stops moving. The same seed and step give the same figures.
 
 use fastrand::Rng;
 
@@ -6,14 +6,14 @@ use super::index::{Index, Level, ratios};
 use super::stock::{Figures, Stock, hundredths};
 use sise_domain::{price_limits, tick_size};
 
-/// One in so many stocks trades in a step.
+/// One in this many stocks trades in a step.
 const MOVES: usize = 10;
 
-/// Trades of each stock between the open and the moment the simulator starts, so that the day
-/// already has a high and a low.
+/// Trades of each stock between the open and the start of the simulator, so that the day already
+/// has a high and a low.
 const WARM_UP: usize = 12;
 
-/// The figures of every stock and how they move.
+/// The figures of every stock, and how they move.
 #[derive(Debug)]
 pub(super) struct Walk {
     figures: Vec<Figures>,
@@ -23,12 +23,12 @@ pub(super) struct Walk {
     steps: u64,
 }
 
-/// What one stock's moves obey.
+/// The rules for the moves of one stock.
 #[derive(Debug, Clone, Copy)]
 struct Walker {
     lower: i64,
     upper: i64,
-    /// Shares of a usual trade; 0 where trading is halted.
+    /// Shares in a typical trade; 0 if trading is halted.
     lot: i64,
 }
 
@@ -66,7 +66,7 @@ impl Walk {
         self.steps >= due
     }
 
-    /// Makes the steps until `due`, the last `most` of them at most.
+    /// Makes the steps up to `due`, but only the last `most` of them.
     pub(super) fn catch_up(&mut self, due: u64, most: u64, stocks: &[Stock]) {
         self.steps = self.steps.max(due.saturating_sub(most));
         while self.steps < due {
@@ -82,7 +82,7 @@ impl Walk {
         &self.levels
     }
 
-    /// A random tenth of the stocks trades once.
+    /// Lets a random tenth of the stocks trade once.
     fn step(&mut self, stocks: &[Stock]) {
         self.steps += 1;
         for _ in 0..self.figures.len().div_ceil(MOVES) {
@@ -119,8 +119,10 @@ impl Walker {
         Self { lower, upper, lot }
     }
 
-    /// The figures just after the opening cross: most stocks open near their base price, a few
-    /// far from it, so that there are gainers and losers at once.
+    /// Returns the figures just after the opening cross.
+    ///
+    /// Most stocks open near their base price and a few far from it, so that there are gainers and
+    /// losers from the start.
     fn open(&self, stock: &Stock, rng: &mut Rng) -> Figures {
         if self.lot == 0 {
             return Figures::untraded(stock.base);
@@ -145,8 +147,10 @@ impl Walker {
         }
     }
 
-    /// One trade, up to three ticks away. The farther from the open, the likelier it leads back:
-    /// a market that runs for days does not end at its limits.
+    /// Makes one trade, up to three ticks away.
+    ///
+    /// The farther the price is from the open, the likelier the trade leads back. So a market that
+    /// runs for days does not end up at its limits.
     fn trade(&self, figures: &mut Figures, rng: &mut Rng) {
         if self.lot == 0 {
             return;
@@ -174,7 +178,7 @@ impl Walker {
     }
 }
 
-/// The price cut to the grid, at least one won.
+/// Rounds a price down to the tick grid, to at least one won.
 pub(super) fn on_grid(price: i64) -> i64 {
     let price = price.max(1);
     price - price % tick_size(price)

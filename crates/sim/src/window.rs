@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The broker's limit holds for any second (contract chapter 3).
+/// The broker's limit applies to any second (contract chapter 3).
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Calls remembered at most; beyond that the oldest is forgotten early.
+/// Most calls that are remembered; beyond that, the oldest is forgotten early.
 const MOST: usize = 100_000;
 
-/// A sliding window of one second: the instant `t` sees the calls after `t` minus one second.
+/// A sliding window of one second: at instant `t` it holds the calls after `t` minus one second.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     calls: VecDeque<Instant>,
 }
 
 impl Window {
-    /// Calls in the second that ends at `now`.
+    /// Returns the calls in the second that ends at `now`.
     pub(super) fn count(&mut self, now: Instant) -> usize {
         while self
             .calls
@@ -30,7 +30,7 @@ impl Window {
         self.calls.len()
     }
 
-    /// Adds a call at `now`; the calls in the second that it ends.
+    /// Adds a call at `now` and returns the calls in the second that it ends.
     pub(super) fn add(&mut self, now: Instant) -> usize {
         if self.calls.len() >= MOST {
             self.calls.pop_front();

@@ -1,5 +1,5 @@
-//! The answers to a batch as JSON: how they travel from the process that asked to the one that
-//! waits.
+//! Answers to a batch as JSON, the form in which the process that asked the broker passes them to
+//! the process that waits for them.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ struct Sheet {
     refused_calls: u64,
     retries: u64,
     rows: Vec<Row>,
-    /// Absent in sheets of versions that knew no indices.
+    /// Absent in sheets of versions without indices.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     indices: Vec<IndexQuote>,
 }
@@ -38,15 +38,15 @@ enum Kind {
 struct Failure {
     kind: String,
     said: String,
-    /// What the broker denies, where it does.
+    /// The access that the broker denies, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     denied: Option<BanKind>,
-    /// The ban in force, where there is one.
+    /// The ban in force, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ban: Option<Ban>,
 }
 
-/// Writes the answers to the batch of this number.
+/// Serializes the answers to the batch with this number.
 pub(super) fn write(number: u64, answers: &Answers) -> Result<String, serde_json::Error> {
     let row = |(code, answer): &(Symbol, Answer)| Row {
         code: *code,
@@ -67,7 +67,7 @@ pub(super) fn write(number: u64, answers: &Answers) -> Result<String, serde_json
     })
 }
 
-/// Reads answers. A quote that is none, or one of another code, is a failure of its code.
+/// Parses answers. An invalid quote, or a quote of another code, counts as a failure of the code.
 pub(super) fn read(text: &str) -> Result<Finished, serde_json::Error> {
     let sheet: Sheet = serde_json::from_str(text)?;
     let answer = |row: Row| {
@@ -76,7 +76,7 @@ pub(super) fn read(text: &str) -> Result<Finished, serde_json::Error> {
                 Answer::Quote(quote)
             }
             Kind::Quote(_) => Answer::Failed(SourceError::Malformed(
-                "another process handed in what is no price of the code".to_owned(),
+                "another process handed in an invalid price of the code".to_owned(),
             )),
             Kind::Unknown(()) => Answer::Unknown,
             Kind::Refused(why) => Answer::Refused(why),
@@ -146,17 +146,17 @@ fn error(failure: Failure) -> SourceError {
         ("rejected", ..) => SourceError::Rejected(said),
         ("malformed", ..) => SourceError::Malformed(said),
         ("stopped", ..) => SourceError::Stopped,
-        // One that only a newer version knows is some trouble with the broker.
+        // A kind that only a newer version knows is treated as trouble with the broker.
         _ => SourceError::Unavailable(said),
     }
 }
 
-/// What must hold of every sheet, whoever handed it in.
+/// Rules for every sheet, whichever process handed it in.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod oracle {
     use super::{Answer, read, write};
 
-    /// Reads `bytes` as answers and panics where one is no price of its code.
+    /// Reads `bytes` as answers and panics if a quote is not a price of its code.
     pub fn check(bytes: &[u8]) {
         let Ok(finished) = read(&String::from_utf8_lossy(bytes)) else {
             return;

@@ -1,4 +1,4 @@
-//! Copies on disk.
+//! Copies of the stock list on disk.
 
 use std::path::{Path, PathBuf};
 
@@ -6,14 +6,14 @@ use async_trait::async_trait;
 
 use sise_port::{CopyStore, StoreError};
 
-/// Keeps copies as files in one folder.
+/// Stores copies as files in one folder.
 #[derive(Debug, Clone)]
 pub struct FileCopies {
     folder: PathBuf,
 }
 
 impl FileCopies {
-    /// Copies in `folder`, which is made with the first of them.
+    /// Returns a store of copies in `folder`, which is created with the first copy.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl CopyStore for FileCopies {
         }
     }
 
-    /// Written beside and renamed: a reader never sees half a copy.
+    /// Writes the copy to a temporary file and renames it, so that a reader never sees half a copy.
     async fn save_copy(&self, name: &str, text: &str) -> Result<(), StoreError> {
         let path = self.path(name);
         let beside = path.with_extension(format!("{}.tmp", std::process::id()));
@@ -55,7 +55,7 @@ impl CopyStore for FileCopies {
         }
         .await;
         if written.is_err() {
-            // The error that matters is the first.
+            // Only the first error matters.
             let _ = tokio::fs::remove_file(&beside).await;
         }
         written.map_err(|error| failed(&path, &error))

@@ -1,4 +1,4 @@
-//! The names of the keys: the contract with every reader (docs/prices.md).
+//! Names of the keys in the store: the contract with all readers (docs/prices.md).
 
 use sise_domain::{Index, Symbol};
 
@@ -9,8 +9,8 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Keys below `namespace`, which ends in a colon or gets one; an empty one puts nothing in
-    /// front.
+    /// Returns keys below `namespace`. A missing colon at its end is added; an empty namespace adds
+    /// no prefix.
     #[must_use]
     pub fn new(namespace: &str) -> Self {
         let mut prefix = namespace.to_owned();
@@ -48,13 +48,14 @@ impl Keys {
         [self.prefix.as_str(), "close:index:", index.as_str()].concat()
     }
 
-    /// `sise:<name>`, for what is sise's own.
+    /// `sise:<name>`, for keys that only sise uses.
     #[must_use]
     pub fn own(&self, name: &str) -> String {
         [self.prefix.as_str(), "sise:", name].concat()
     }
 
-    /// `name` in the namespace; what stands before a key in a rule of access stays in front.
+    /// Puts `name` in the namespace. The sign in front of a key in an access rule (`~` or `&`)
+    /// stays in front.
     pub(super) fn within(&self, name: &str) -> String {
         match name.split_at_checked(1) {
             Some((sign @ ("~" | "&"), name)) => [sign, self.prefix.as_str(), name].concat(),
@@ -70,14 +71,14 @@ impl Keys {
         key
     }
 
-    /// The code whose [`Keys::realtime`] this is.
+    /// Returns the code whose [`Keys::realtime`] key this is.
     pub(super) fn symbol_of_realtime(&self, key: &[u8]) -> Option<Symbol> {
         let name = key.strip_prefix(self.prefix.as_bytes())?;
         let code = name.strip_prefix(b"realtime:price:")?;
         std::str::from_utf8(code).ok()?.parse().ok()
     }
 
-    /// Appends [`Keys::realtime`] to `key`, for who needs many of them.
+    /// Appends [`Keys::realtime`] to `key`, for callers that need many of them.
     pub(super) fn write_realtime(&self, symbol: Symbol, key: &mut String) {
         self.write("realtime:price:", symbol, key);
     }

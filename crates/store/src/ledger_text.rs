@@ -1,18 +1,18 @@
-//! A row of the ledger as text: a JSON array, short because there is one for every code.
+//! A row of the ledger as text: a JSON array. It is short because there is one for every code.
 
 use chrono::{DateTime, TimeZone as _};
 
 use sise_domain::{KrxTime, Missed, Polled, Reason, Row, Seoul, Status};
 
-/// Given at, sweep, price, unchanged since, status. Times are milliseconds since 1970.
+/// Time of the price, sweep, price, unchanged since, status. Times are milliseconds since 1970.
 type PolledText = (i64, i64, i64, i64, Status);
 /// Since, sweep, reason, detail.
 type MissedText = (i64, i64, Reason, String);
 
-/// Longest detail that is kept, characters.
+/// Maximum length of a detail, in characters.
 const DETAIL: usize = 160;
 
-/// The row's text.
+/// Returns the text of a row.
 pub(super) fn write(row: &Row) -> String {
     let polled: Option<PolledText> = row.polled.map(|polled| {
         (
@@ -31,11 +31,11 @@ pub(super) fn write(row: &Row) -> String {
             missed.detail.chars().take(DETAIL).collect(),
         )
     });
-    // Numbers and texts always have a text.
+    // Numbers and strings can always be serialized.
     serde_json::to_string(&(polled, missed)).unwrap_or_default()
 }
 
-/// The row of a text; `None` where it is none.
+/// Parses a row; `None` if the text is not one.
 pub(super) fn read(text: &[u8]) -> Option<Row> {
     let (polled, missed): (Option<PolledText>, Option<MissedText>) =
         serde_json::from_slice(text).ok()?;

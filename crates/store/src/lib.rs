@@ -1,5 +1,7 @@
-//! Where prices are kept: Redis, or the memory of this process. One contract, one test suite.
-//! Copies of the stock list lie on disk too.
+//! Stores of prices, leases and events: Redis, or the memory of this process.
+//!
+//! Both implement the same contract and run the same test suite. This crate also keeps copies of
+//! the stock list on disk.
 
 mod answers;
 mod files;
@@ -13,13 +15,14 @@ use std::time::Duration;
 
 use metrics::counter;
 
-/// Entries that a journal keeps: about three weeks of a sweep a minute, in three megabytes.
+/// Maximum number of entries in the event log: about three weeks of one sweep a minute, or three
+/// megabytes.
 const JOURNAL_LENGTH: usize = 10_000;
 
-/// Coverage by minute is kept so long.
+/// How long coverage by minute is kept.
 const COVERAGE_LIFE: Duration = Duration::from_secs(7 * 86_400);
 
-/// Counts quotes that were not written because a newer one stands in their place.
+/// Counts quotes that were not written because the store already holds a newer one.
 fn count_older(count: usize) {
     let count = u64::try_from(count).unwrap_or(u64::MAX);
     counter!("sise_store_older_total").increment(count);
@@ -34,7 +37,7 @@ pub use redis::{
     RedisStore, RedisTokens, RedisWork, Trial,
 };
 
-/// The rules of what is parsed here, for tests and the fuzzer.
+/// The rules that every parser of this crate must keep, for tests and the fuzzer.
 #[cfg(any(test, feature = "testing"))]
 pub mod oracle {
     pub use super::answers::oracle::check as answers;

@@ -1,9 +1,9 @@
-//! The price object read from bytes, whoever wrote them.
+//! Reads the price object from bytes, whichever program wrote them.
 //!
-//! A reader takes the whole market at once, and serde spends a microsecond on an object, most of it on
-//! the names of fields and on the two times. Here the members are looked for in the order in which sise
-//! writes them, and then wherever else they stand; an object of other programs may have no more than
-//! the seven fields of the contract. A damaged value costs that value alone.
+//! A reader takes the whole market at once, and serde needs a microsecond for one object. Most of
+//! that goes into field names and the two times. This reader expects the members in the order in
+//! which sise writes them, and only then searches for them elsewhere. An object of another program
+//! may have no more than the seven fields of the contract. A damaged value costs only that value.
 
 mod alike;
 mod order;
@@ -23,17 +23,17 @@ use scan::Scan;
 use sise_domain::{Phase, PriceLimit, Quote, Status, Symbol};
 use times::Times;
 
-/// Reads price objects. The prices of one call are read by one, which remembers what they have in
+/// Reads price objects. One decoder reads all prices of a call and remembers what they have in
 /// common.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     times: Times,
     setting: Alike<Setting>,
-    /// Of the members that are not in sise's own order.
+    /// Order of the members in objects that do not have sise's order.
     order: Order,
 }
 
-/// Venue, session, status, limit, source and mark of a price.
+/// Venue, session, status, limit, source and simulation flag of a price.
 type Setting = (
     Option<Cow<'static, str>>,
     Option<Phase>,
@@ -43,8 +43,10 @@ type Setting = (
     Option<bool>,
 );
 
-/// Takes what `$scan` finds under each name: first in the order of the names, then in any. The members
-/// in the middle are read once for all objects in which they are the same.
+/// Takes the value that `$scan` finds under each name: first in the order of the names, then in any
+/// order.
+///
+/// The members in the middle are parsed once for all objects that have them in common.
 macro_rules! members {
     (
         $scan:ident of $bytes:ident, else by $order:expr;
@@ -76,14 +78,14 @@ macro_rules! members {
             $(take_next!($scan, $last => $last_place = $last_value);)*
         }
         if !$scan.is_at_end() {
-            /// Where each name stands among the names.
+            /// Position of each name in the list of names.
             #[expect(non_camel_case_types, reason = "named as the values are")]
             enum Place { $($first_place,)* $($middle_place,)* $($last_place,)* }
 
             out_of_line(|| {
                 let mut numbers = 0..;
-                // A name may stand twice: of two values that differ it depends on the reader which one
-                // counts.
+                // A name may occur twice. If the two values differ, readers disagree on which one
+                // counts, so neither does.
                 while let Some(place) = $scan.member(&mut $order, numbers.next()?) {
                     match place {
                         $(_ if place == Place::$first_place as usize => {
@@ -113,7 +115,7 @@ macro_rules! take_next {
 }
 
 impl Decoder {
-    /// The price object of whichever code it names; `None` if it is none.
+    /// Parses the price object of any code; `None` if it is not one.
     pub(super) fn read_any(&mut self, bytes: &[u8]) -> Option<Box<Quote>> {
         #[derive(serde::Deserialize)]
         struct Named {
@@ -127,7 +129,7 @@ impl Decoder {
         self.read(code.or_else(named)?, bytes)
     }
 
-    /// The price object of `symbol`; `None` if it is none.
+    /// Parses the price object of `symbol`; `None` if it is not one.
     pub(super) fn read(&mut self, symbol: Symbol, bytes: &[u8]) -> Option<Box<Quote>> {
         members! { scan of bytes, else by self.order;
             "stock_code" => is_its_code = scan.text(|text| Some(text == symbol.as_str().as_bytes())),
@@ -156,7 +158,7 @@ impl Decoder {
         if is_its_code != Some(true) {
             return None;
         }
-        // Other programs say one of the two times; each stands in for the other.
+        // Other programs may write only one of the two times; it then serves as both.
         let fetched_at = fetched_at.or_else(|| self.times.instant(timestamp?))?;
         let timestamp = timestamp.unwrap_or_else(|| fetched_at.naive_local());
         Some(Box::new(Quote {
@@ -184,14 +186,14 @@ impl Decoder {
     }
 }
 
-/// Does what is rarely to be done, so that it does not stand in the way of what usually is.
+/// Runs a rare case out of line, to keep it out of the hot path.
 #[cold]
 #[inline(never)]
 fn out_of_line<T>(rare: impl FnOnce() -> T) -> T {
     rare()
 }
 
-/// The value that two places tell, if they do not contradict each other.
+/// Returns the value of two occurrences, unless they contradict each other.
 fn agreed<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) if one != other => None,
@@ -199,7 +201,7 @@ fn agreed<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<T> {
     }
 }
 
-/// Where nearly every price is of.
+/// Venue of nearly every price.
 const KRX: &str = "KRX";
 
 fn venue_named(text: &[u8]) -> Cow<'static, str> {
@@ -209,34 +211,34 @@ fn venue_named(text: &[u8]) -> Cow<'static, str> {
     }
 }
 
-/// The text, with marks for what is damaged.
+/// The text, with replacement characters for damaged bytes.
 fn readable(text: &[u8]) -> Cow<'_, str> {
-    // Undamaged at once, which is the rule.
+    // Nearly every text is valid UTF-8.
     match std::str::from_utf8(text) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(text),
     }
 }
 
-/// What is written as this text: a market, a phase, a status.
+/// Parses a market, a phase or a status from its name.
 fn named<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
     let text = std::str::from_utf8(text).ok()?;
     let text: StrDeserializer<'_, Error> = text.into_deserializer();
     T::deserialize(text).ok()
 }
 
-/// What must hold of every value under a price's key, whoever wrote it.
+/// Rules for every value under a price's key, whichever program wrote it.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod oracle {
     use super::{Decoder, Quote, Symbol};
 
-    /// Reads every line of `bytes` with one decoder and panics where serde reads something else.
+    /// Reads every line of `bytes` with one decoder and panics if serde reads something else.
     pub fn check(bytes: &[u8]) {
         let Ok(symbol) = "005930".parse::<Symbol>() else {
             return;
         };
         let mut decoder = Decoder::default();
-        // One decoder, as in a read of many: it remembers the last day.
+        // One decoder for all, as in a read of many prices: it remembers the last day.
         for value in bytes.split(|byte| *byte == b'\n') {
             let by_serde: Option<Quote> = serde_json::from_slice(value).ok();
             let by_serde = by_serde.filter(|quote| quote.stock_code == symbol);
@@ -247,7 +249,7 @@ pub(crate) mod oracle {
             let Some(quote) = read else {
                 continue;
             };
-            // What is written again is the same.
+            // Writing the quote again must not change it.
             let again = serde_json::to_vec(&quote).unwrap_or_default();
             let again = decoder.read(symbol, &again);
             assert_eq!(again.map(|again| again.price), Some(quote.price));

@@ -1,4 +1,4 @@
-//! Processes that watch one memory store, with time that is moved.
+//! Processes that watch one memory store, in simulated time.
 
 mod processes;
 mod queue;
@@ -35,7 +35,7 @@ fn always(when: Condition) -> Terms {
     }
 }
 
-/// Remembers what it is told.
+/// Records events.
 #[derive(Default)]
 struct Memory(Mutex<Vec<Event>>);
 
@@ -86,7 +86,7 @@ impl World {
         (self.clock)()
     }
 
-    /// A process that shares the lease with others, or is alone.
+    /// Starts a process that shares the lease with others, or is alone.
     fn process(&self, name: &str, is_alone: bool) -> Process {
         let told = Arc::new(Memory::default());
         let board = Arc::new(QuoteBoard::new(LIFE));
@@ -139,7 +139,7 @@ impl World {
         Process { told, supervisor }
     }
 
-    /// Writes a price of a code, and lets it be seen.
+    /// Writes a price of a code and lets it be seen.
     async fn price(&self, number: usize, price: i64) {
         self.write(&[Quote::sample(code(number), price, self.now())])
             .await;
@@ -167,12 +167,12 @@ impl Process {
         told.iter().filter_map(alert).collect()
     }
 
-    /// Ends it at once, as a crash does.
+    /// Stops it at once, like a crash.
     fn crash(&self) {
         self.supervisor.cut_off();
     }
 
-    /// Ends it in order.
+    /// Stops it gracefully.
     async fn end(self) {
         self.supervisor.finish().await;
     }

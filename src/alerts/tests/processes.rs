@@ -52,7 +52,7 @@ async fn one_of_two_tells_and_the_other_goes_on() {
         world.price(1, price).await;
     }
     assert_eq!((first.told().len(), second.told().len()), (1, 0));
-    // It dies; what was told is not told again, and what comes is.
+    // The first process dies. Fired alerts do not fire again; new ones do.
     first.crash();
     seconds(20).await;
     for price in [70_100, 69_000] {
@@ -112,7 +112,7 @@ async fn who_starts_anew_does_not_tell_again_what_lasts() {
     price(&world).await;
     seconds(30).await;
     assert_eq!(second.told().len(), 0);
-    // The rule is another one now.
+    // The rule is changed.
     world.rule("far", &terms).await;
     price(&world).await;
     assert_eq!(second.told().len(), 1);
@@ -126,7 +126,7 @@ async fn a_rule_that_holds_when_it_is_made_is_told_at_once() {
     seconds(5).await;
     world.price(1, 69_000).await;
     world.price(2, 71_000).await;
-    // No price comes after the rule.
+    // No price comes after the rule is added.
     world.rule("low", &below()).await;
     let told = first.told();
     assert_eq!(told.len(), 1, "{told:?}");
@@ -137,7 +137,7 @@ async fn a_rule_that_holds_when_it_is_made_is_told_at_once() {
     };
     world.rule("crossing", &crossing).await;
     assert_eq!(first.told().len(), 1);
-    // Neither the next process nor the next price tells it again.
+    // Neither the next process nor the next price fires it again.
     first.end().await;
     let second = world.process("second", false);
     seconds(5).await;
@@ -220,12 +220,15 @@ async fn coverage_and_the_leader_are_looked_at() {
     let texts: Vec<&str> = told.iter().map(|alert| alert.text.as_str()).collect();
     assert_eq!(
         texts,
-        ["80.0 % of the list have a live price, and fewer than 90 % for 1 min"]
+        ["80.0 % of the list have a live price; it has been below 90 % for 1 min"]
     );
     seconds(300).await;
     let told = process.told();
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[1].text.starts_with("nobody has led for 3"), "{told:?}");
+    assert!(
+        told[1].text.starts_with("no process has led for 3"),
+        "{told:?}"
+    );
     process.end().await;
 }
 
@@ -257,7 +260,7 @@ async fn what_is_kept_and_is_no_rule_stops_no_other() {
     let kept = world.rules.all().await.unwrap();
     assert_eq!((kept.rules.len(), kept.unreadable.len()), (1, 1));
     let error = world.rules.get("strange").await.unwrap_err().to_string();
-    assert!(error.starts_with("strange is no rule: "), "{error}");
+    assert!(error.starts_with("strange is not a rule: "), "{error}");
     let process = world.process("one", true);
     seconds(4).await;
     for price in [71_000, 69_000] {
@@ -275,7 +278,7 @@ async fn what_is_kept_and_is_no_rule_stops_no_other() {
     process.end().await;
 }
 
-/// What was logged.
+/// The log output.
 #[derive(Clone, Default)]
 struct Said(Arc<Mutex<Vec<u8>>>);
 

@@ -21,7 +21,7 @@ async fn a_full_queue_keeps_the_latest_of_each_code() {
     let places = taken.iter().map(|posted| posted.place);
     assert!(places.is_sorted(), "in the order in which they came");
     assert!(inbox.take().is_empty());
-    // Two of one code that do fit are both seen.
+    // Two prices of one code that fit are both seen.
     inbox.told(&News::Prices(&[posted(1, 1), posted(1, 2)]));
     assert_eq!(inbox.take().len(), 2);
     inbox.told(&News::Lost);

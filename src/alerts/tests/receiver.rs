@@ -10,14 +10,14 @@ use super::super::webhook::Pace;
 use super::*;
 use sise_domain::Rule;
 
-/// As fast as a test wants it, with patience for a machine full of tests.
+/// A fast pace, with patience for a machine busy with other tests.
 const FAST: Pace = Pace {
     patience: Duration::from_secs(2),
     first_pause: Duration::from_millis(1),
     within: Duration::from_secs(60),
 };
 
-/// What the receiver does with a post.
+/// How the receiver treats a post.
 #[derive(Debug, Clone, Copy)]
 enum Mood {
     Answers(u16),
@@ -33,7 +33,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    /// Does these one after the other, and the last again and again.
+    /// Starts a receiver that goes through `moods` in order and repeats the last.
     async fn new(moods: &[Mood]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!(
@@ -86,7 +86,7 @@ impl Receiver {
     }
 }
 
-/// A whole request.
+/// Reads a whole request.
 async fn read(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     loop {
@@ -211,7 +211,7 @@ async fn who_posts_waits_for_nobody_and_the_oldest_goes() {
         assert!(Instant::now() < deadline);
         sleep(Duration::from_millis(20)).await;
     }
-    // The one that hangs holds up no other.
+    // A post that hangs does not hold up the others.
     let seen = receiver.seen();
     let is_there = |number| {
         let id = alert(number).id;

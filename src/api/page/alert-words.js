@@ -1,18 +1,21 @@
-// Alerts in words.
+// Texts of alerts.
 
 import { rate, whole } from './numbers.js';
 import { hasWords, words } from './words.js';
 
 const percent = (value) => `${value.toFixed(1)}%`;
 
-/** How the measured value of a kind is shown. */
+/** How the measured value of each kind is formatted. */
 const VALUES = {
   price_above: whole, price_below: whole, new_high: whole, new_low: whole,
   change_beyond: rate, jump: rate, coverage_below: percent,
   volume_times: (value) => value.toFixed(1), leader_lost: whole, test: () => '',
 };
 
-/** An alert in the language in use; of a kind that is not known, or without its value, as it came. */
+/**
+ * Returns an alert in the current language, or its own text if its kind is unknown or its value is
+ * missing.
+ */
 export function alertWords({ kind, code, name, rule, text, value }) {
   const key = `alert.${kind}`;
   const isWhole = kind === 'test' || typeof value === 'number';

@@ -1,4 +1,4 @@
-// Alerts: each for a while at the edge of the page, and the last ones in a list.
+// Alerts: each is shown for a while at the edge of the page, and the last ones in a list.
 
 import { alertWords } from './alert-words.js';
 import { byId, element } from './dom.js';
@@ -6,7 +6,7 @@ import { timeOfDay } from './numbers.js';
 import { words } from './words.js';
 
 const KEPT = 50;
-/** How long an alert stands at the edge, milliseconds. */
+/** How long an alert is shown at the edge, milliseconds. */
 const SHOWN = 10_000;
 
 export class Alerts {
@@ -28,7 +28,7 @@ export class Alerts {
     this.say(alertWords(alert), alert.at);
   }
 
-  /** Puts alerts into the list, the newest first. */
+  /** Adds alerts to the list, newest first. */
   list(told) {
     const isNew = ({ id }) => this.held.every((alert) => alert.id !== id);
     this.held.push(...told.filter(isNew));
@@ -37,7 +37,7 @@ export class Alerts {
     this.fill();
   }
 
-  /** Says something at the edge of the page, for a while. */
+  /** Shows a text at the edge of the page for a while. */
   say(text, at) {
     const close = element('button', { type: 'button', 'aria-label': words('dismiss'), text: '×' });
     const time = at ? [element('time', { text: timeOfDay(at, false) })] : [];
@@ -48,7 +48,7 @@ export class Alerts {
     setTimeout(() => toast.remove(), SHOWN);
   }
 
-  /** The list, in the words of the language in use. */
+  /** Fills the list in the current language. */
   fill() {
     if (this.held.length === 0) {
       this.host.replaceChildren(element('li', { class: 'nothing', text: words('noAlerts') }));

@@ -1,24 +1,27 @@
-// The HTTP API: one way to ask, and what went wrong in words.
+// Access to the HTTP API, and texts for its problems.
 
 import { hasWords, spoken, words } from './words.js';
 
 const KEPT = 'sise.token';
 
-/** A problem in words. The API's own are English; in Korean its type says the same, where it is known. */
+/**
+ * Returns the text of a problem. The API's own text is English; in Korean it is chosen by type, if
+ * known.
+ */
 export function problemWords({ type, title, detail } = {}) {
   const key = `problem.${type?.split('/').at(-1)}`;
   if (hasWords(key) && (spoken() === 'ko' || !title)) return words(key);
   return [title, detail].filter(Boolean).join(': ');
 }
 
-/** An answer that is none: what the API says is wrong, or that it cannot be reached. */
+/** A failed request: a problem that the API reports, or that it is unreachable. */
 export class Problem extends Error {
   constructor({ type, status, title, detail }) {
     super();
     Object.assign(this, { type, status, title, detail });
   }
 
-  /** In the language in use, which may change while it is shown. */
+  /** In the current language, which may change while it is shown. */
   get message() {
     return problemWords(this);
   }
@@ -28,13 +31,13 @@ let token;
 try {
   token = sessionStorage.getItem(KEPT) ?? undefined;
 } catch {
-  // Storage may be forbidden; the token then lives as long as the page.
+  // Storage may be disabled; the token then lasts as long as the page.
 }
 
-/** The token in use. */
+/** Returns the current token. */
 export const heldToken = () => token;
 
-/** Takes a token into use, for as long as the tab lives. */
+/** Sets the token, for as long as the tab is open. */
 export function holdToken(text) {
   token = text || undefined;
   try {
@@ -45,16 +48,16 @@ export function holdToken(text) {
   }
 }
 
-/** An address of the API, wherever the page itself is served. */
+/** Returns the address of an API path, relative to where the page is served. */
 export const address = (path) => new URL(path, document.baseURI);
 
-/** A route's answer. */
+/** Gets the answer of a route. */
 export async function get(path, { within = 15_000 } = {}) {
   const headers = { accept: 'application/json' };
   if (token) headers.authorization = `Bearer ${token}`;
   let response;
   try {
-    // Beyond this the answer would say nothing of the present.
+    // A later answer would be outdated.
     response = await fetch(address(path), { headers, signal: AbortSignal.timeout(within) });
   } catch {
     throw new Problem({ type: 'unreachable', status: 0 });
@@ -70,7 +73,7 @@ export async function get(path, { within = 15_000 } = {}) {
   try {
     problem = await response.json();
   } catch {
-    // Something on the way answered instead of the API.
+    // Something between here and the API answered.
   }
   throw new Problem({
     type: problem.type,

@@ -1,20 +1,20 @@
-// Equal value, equal area: what headings and gaps take from a group is given back to it.
+// Equal areas for equal values: groups are enlarged by what their headings and gaps take.
 
-/** A share of this much too little or too much is near enough. */
+/** Tolerated relative error of a share. */
 const NEAR = 0.005;
-/** Turns at most, and those in which headings may still come and go. */
+/** Maximum number of rounds, and number of those in which headings may still appear. */
 const MOST_TURNS = 40;
 const DECIDING_TURNS = 8;
-/** A group does not grow or shrink by more in one turn. */
+/** Largest factor by which a group grows or shrinks in one round. */
 const MOST_STEP = 2;
 
-/** What a group has left for its tiles, square pixels. */
+/** Area that a group has left for its tiles, square pixels. */
 const room = ({ x0, y0, x1, y1, heading }) => Math.max(0.1, (x1 - x0) * (y1 - y0 - heading));
 
 /**
- * Places the groups of a tree, whose leaves have a value each, so that each leaf has the same room
- * for the same value beside its heading and the gaps around it. These take more of a small group than
- * of a large one, so who got too little is given more, again and again, and the best is kept.
+ * Places the groups of a tree, whose leaves have a value each, so that equal values get equal room
+ * besides their headings and gaps. These take more of a small group than of a large one, so groups
+ * with too little room are enlarged in several rounds, and the best result is kept.
  * `headingFor(leaf)` is the heading that a leaf's size has room for.
  */
 export function balance(root, place, headingFor) {
@@ -40,7 +40,7 @@ export function balance(root, place, headingFor) {
     const fair = rooms.reduce((all, one) => all + one, 0) / total;
     const short = rooms.map((one, index) => (fair * values[index]) / one);
     const off = Math.max(...short.map((one) => Math.abs(Math.log(one))));
-    // Later on headings only go: if they came again there would be no end.
+    // In later rounds headings only disappear; otherwise the process might never settle.
     const mayCome = turn < DECIDING_TURNS;
     const fitting = leaves.map((leaf, index) => (mayCome ? headingFor(leaf) : Math.min(headings[index], headingFor(leaf))));
     const isFitting = fitting.every((heading, index) => heading === headings[index]);

@@ -1,4 +1,4 @@
-// The colours of change rates: a neutral middle, two ends, and text that can be read on each step.
+// The colours of change rates: a neutral middle, two ends, and readable text on each step.
 
 /** The scales: Korean (red up), Western (green up), and one for every kind of colour vision. */
 export const SCALES = {
@@ -7,7 +7,7 @@ export const SCALES = {
   'orange-blue': { up: '#e08a00', down: '#3f4fc4' },
 };
 
-/** From this change rate on, percent, a colour does not grow stronger. */
+/** Change rate in percent from which the colour does not get stronger. */
 export const STRONGEST = 6;
 
 /** Steps to each side of zero. */
@@ -35,7 +35,7 @@ const encoded = (value) => {
   return Math.round(Math.min(1, Math.max(0, shown)) * 255);
 };
 
-// OKLab: half way between two colours looks half way.
+// OKLab, in which the midpoint of two colours looks like the midpoint.
 function toLab(hex) {
   const [r, g, b] = channels(hex).map(linear);
   const l = Math.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b);
@@ -60,7 +60,7 @@ function toHex([lightness, a, b]) {
   return `#${rgb.map((value) => encoded(value).toString(16).padStart(2, '0')).join('')}`;
 }
 
-/** A colour between two, by a share of 0 to 1. */
+/** Mixes two colours by a share of 0 to 1. */
 export function between(from, to, share) {
   const start = toLab(from);
   const end = toLab(to);
@@ -72,19 +72,19 @@ function luminance(hex) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
-/** The contrast of two colours as WCAG counts it, 1 to 21. */
+/** Returns the WCAG contrast of two colours, 1 to 21. */
 export function contrast(one, other) {
   const [dark, light] = [luminance(one), luminance(other)].sort((a, b) => a - b);
   return (light + 0.05) / (dark + 0.05);
 }
 
-/** The step of a change rate: 0 falls most, the middle is no change. */
+/** Returns the step of a change rate: 0 is the strongest fall, the middle is no change. */
 export function step(rate) {
   const share = Math.min(1, Math.abs(rate) / STRONGEST) ** 0.75;
   return STEPS + Math.sign(rate) * Math.round(share * STEPS);
 }
 
-/** All colours of a scale on a ground (`light` or `dark`). */
+/** Returns all colours of a scale on a background (`light` or `dark`). */
 export function palette(scale, ground) {
   const { up, down } = SCALES[scale] ?? SCALES['red-blue'];
   const colours = GROUNDS[ground] ?? GROUNDS.light;

@@ -1,4 +1,4 @@
-// The columns of the table: what each shows and by what it sorts.
+// The columns of the table: what each shows and how it sorts.
 
 import { difference, large, length, whole } from './numbers.js';
 import { moved } from './standing.js';
@@ -8,8 +8,8 @@ const byText = (value) => ({ compare: new Intl.Collator('ko').compare, value });
 const byNumber = (value) => ({ compare: (a, b) => a - b, value });
 
 /**
- * `show(stock, language, market)` is the text, `sort.value(stock, market)` what is compared; a stock
- * without it comes last in both directions. `first` is the direction of the first click.
+ * `show(stock, language, market)` returns the text, `sort.value(stock, market)` the sort key; stocks
+ * without a key come last in both directions. `first` is the direction of the first click.
  */
 export const COLUMNS = [
   { key: 'name', show: (stock) => stock.name, sort: byText((stock) => stock.name), first: 'ascending' },
@@ -25,7 +25,7 @@ export const COLUMNS = [
   { key: 'age', isNumber: true, show: (stock, language, market) => length(market.age(stock), language), sort: byNumber((stock, market) => market.age(stock)), first: 'descending' },
 ];
 
-/** Stocks in a column's order; those without a value stand at the end. */
+/** Sorts stocks by a column; those without a value come last. */
 export function sorted(stocks, column, order, market) {
   const sign = order === 'ascending' ? 1 : -1;
   const rows = stocks.map((stock) => ({ stock, value: column.sort.value(stock, market) }));

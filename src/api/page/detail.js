@@ -1,4 +1,4 @@
-// One stock: price, today's line, every figure, and where they come from.
+// One stock: price, today's line, all figures, and their sources.
 
 import { get } from './api.js';
 import { byId, colourBy, element, say } from './dom.js';
@@ -11,9 +11,9 @@ const FIGURES = [
   'opening', 'high', 'low', 'previous', 'volume', 'value', 'cap', 'venue', 'shares',
   'status', 'session', 'source', 'traded', 'fetched', 'age',
 ];
-/** Figures that want a line of their own. */
+/** Figures that need a whole line. */
 const WIDE = new Set(['shares', 'source', 'age']);
-/** The line is fetched anew so often, milliseconds: other minutes may have been filled in. */
+/** Interval at which the line is fetched again, milliseconds: minutes may have been filled in. */
 const LINE_AGAIN = 60_000;
 
 export class Detail {
@@ -84,7 +84,7 @@ export class Detail {
     if (hadFocus) this.opener?.focus();
   }
 
-  /** The API knows more of one code than the stream tells of all. */
+  /** The API has more details of one code than the stream sends. */
   async #fetchReading(stock) {
     try {
       const reading = await get(`v1/prices/${stock.code}`);
@@ -113,7 +113,7 @@ export class Detail {
     if (this.stock === stock) say(this.trouble, text);
   }
 
-  /** The held figures, as they stand. */
+  /** Fills in the current figures. */
   fill() {
     const { stock } = this;
     if (!stock) return;
@@ -135,7 +135,7 @@ export class Detail {
     for (const [key, target] of this.values) say(target, figures[key] ?? '–');
   }
 
-  /** A change of the held stock, in a frame. */
+  /** Draws changes of the shown stock in a frame. */
   draw(changed) {
     const { stock } = this;
     if (!stock || !changed.has(stock)) return;
@@ -143,14 +143,14 @@ export class Detail {
     if (this.market.isOpen && stock.state === 'live') this.line.extend(timeOfDay(stock.born, false), stock.price);
   }
 
-  /** A second went by. */
+  /** Called every second. */
   grow() {
     if (!this.stock) return;
     this.fill();
     if (this.market.isOpen && performance.now() - (this.lineAt ?? 0) > LINE_AGAIN) this.#fetchLine(this.stock);
   }
 
-  /** Draws the line anew: its colours or its width changed. */
+  /** Redraws the line after its colours or its width changed. */
   redraw() {
     if (this.stock && this.line.answer) this.line.show(this.line.answer, this.stock.previous);
   }

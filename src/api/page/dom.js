@@ -1,9 +1,9 @@
-// Elements without markup in text.
+// Helpers that build elements without parsing markup.
 
-/** The element of an id. */
+/** Returns the element with an id. */
 export const byId = (id) => document.getElementById(id);
 
-/** A new element; `class` and `text` are set as such, everything else as an attribute. */
+/** Creates an element; `class` and `text` are set directly, everything else as an attribute. */
 export function element(tag, { class: kind, text, ...attributes } = {}, ...children) {
   const made = document.createElement(tag);
   if (kind) made.className = kind;
@@ -15,12 +15,12 @@ export function element(tag, { class: kind, text, ...attributes } = {}, ...child
   return made;
 }
 
-/** Sets a text where it differs: what is unchanged costs no layout. */
+/** Sets a text if it differs, so that unchanged texts cost no layout. */
 export function say(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
-/** `up`, `down` or nothing, as a change is coloured. */
+/** Returns the class for the colour of a change: `up`, `down` or none. */
 export const direction = (change) => (change > 0 ? 'up' : change < 0 ? 'down' : '');
 
 /** Colours a text by its change. */
@@ -31,7 +31,7 @@ export function colourBy(target, change) {
 
 const probe = document.createElement('i');
 
-/** A colour of the style sheet as a canvas takes it. */
+/** Returns a colour of the style sheet in a form for canvases. */
 export function colourOf(name) {
   probe.hidden = true;
   probe.style.color = `var(${name})`;
@@ -44,5 +44,5 @@ export function colourOf(name) {
 /** The typeface of the page, for a canvas. */
 export const family = () => getComputedStyle(document.body).fontFamily;
 
-/** Korean names are read as Korean in an English page too. */
+/** Creates the name of a stock, marked as Korean for screen readers on English pages too. */
 export const nameOf = (stock) => element('span', { class: 'name', lang: 'ko', text: stock.name });

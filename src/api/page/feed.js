@@ -1,25 +1,26 @@
-// What comes in: the market over HTTP first, then the stream, and the status every few seconds.
+// Incoming data: first the market over HTTP, then the stream, and the status every few seconds.
 
 import { get, problemWords } from './api.js';
 import { Stream } from './stream.js';
 import { askForToken } from './token.js';
 
 const STATUS_AGAIN = 10_000;
-/** A list that lacks codes is fetched anew so often at most, milliseconds. */
+/** Shortest time between two fetches of a list that lacks codes, milliseconds. */
 const LIST_AGAIN = 300_000;
-/** Alerts of before that are asked for. */
+/** Number of earlier alerts that are requested. */
 const ALERTS = 50;
-/** Codes that one call of `/v1/prices` may name. */
+/** Maximum number of codes in a request to `/v1/prices`. */
 const MOST_CODES = 500;
 
-/** All prices and the indices; the page does without the latter where they cannot be had. */
+/** Gets all prices and the indices; the page can do without the latter. */
 const whole = () =>
   Promise.all([get('v1/market'), get('v1/indices').catch(() => ({ indices: [] }))]);
 
 /**
- * Keeps a market fresh. Tells `listed()` of another list, `settled()` once the market is whole,
- * `moved()` of new prices, `alert(alert)`, `alerts(alerts)` of those before, `trouble(text)`, `status(status, calendar, problem)` and
- * `changed()` when the connection became another: `connecting`, `connected` or `lost`.
+ * Keeps a market fresh. Calls `listed()` for a new list, `settled()` once the market is complete,
+ * `moved()` for new prices, `alert(alert)`, `alerts(alerts)` for earlier ones, `trouble(text)`,
+ * `status(status, calendar, problem)`, and `changed()` when the state of the connection changes:
+ * `connecting`, `connected` or `lost`.
  */
 export class Feed {
   #market;
@@ -54,7 +55,7 @@ export class Feed {
     });
   }
 
-  /** Connects now, unless a connection stands. */
+  /** Connects now, unless there is a connection. */
   retry() {
     void this.#stream.retry();
   }
@@ -71,7 +72,10 @@ export class Feed {
     this.#tell.changed();
   }
 
-  /** Ahead of each connection: the list where none is held, the whole market, the indices. */
+  /**
+   * Runs before each connection: fetches the list if there is none, the whole market, and the
+   * indices.
+   */
   async #begin() {
     const market = this.#market;
     try {
@@ -91,7 +95,7 @@ export class Feed {
     void this.#fetchAlerts();
   }
 
-  /** What was told before this connection; without it the next alert still comes. */
+  /** Fetches the alerts before this connection; if that fails, later ones still arrive. */
   async #fetchAlerts() {
     const { fired } = await get(`v1/alerts/fired?n=${ALERTS}`).catch(() => ({ fired: [] }));
     this.#tell.alerts(fired);
@@ -107,7 +111,7 @@ export class Feed {
     if (this.#market.takeList(await get('v1/universe'))) this.#tell.listed();
   }
 
-  /** Codes that the list lacks came with a new day. Returns whether it was fetched. */
+  /** Fetches the list if it lacks codes, as on a new day. Returns whether it did. */
   async #fetchMissingList() {
     const isDue = performance.now() - this.#listAt > LIST_AGAIN;
     if (this.#market.strangers.size === 0 || !isDue) return false;
@@ -115,7 +119,10 @@ export class Feed {
     return true;
   }
 
-  /** Something was missed: the whole market again, without losing newer prices. Returns whether it is there. */
+  /**
+   * Fetches the whole market again after something was missed, keeping newer prices. Returns
+   * whether it did.
+   */
   async #again() {
     if (this.#isFetchingAgain) return false;
     this.#isFetchingAgain = true;
@@ -163,7 +170,7 @@ export class Feed {
         this.#tell.moved();
         break;
       case 'gap':
-        // After a gap of the store a new snapshot follows by itself.
+        // After a gap of the store the stream sends a new snapshot.
         if (message.reason !== 'store') void this.#fetchCodes(message.codes ?? []);
         break;
       case 'alert':
@@ -173,7 +180,7 @@ export class Feed {
         this.#tell.trouble(problemWords(message.problem));
         break;
       default:
-        // Heartbeats and answers only show that the connection lives.
+        // Heartbeats and answers only show that the connection works.
     }
   }
 
@@ -184,8 +191,8 @@ export class Feed {
       const isNewDay = this.#calendar?.at.slice(0, 10) !== status.at.slice(0, 10);
       if (isNews || isNewDay) this.#calendar = await get('v1/calendar');
       this.#tell.status(status, this.#calendar);
-      // Whether prices are to be fresh, the market itself says.
-      // What is shown when the last live price has died, too.
+      // The market itself says whether prices should be fresh.
+      // It also says what is shown after the last live price has expired.
       if ((isNews || this.#market.mustAskWhatIsShown) && !(await this.#again())) return;
       this.#wasOpen = status.open;
     } catch (problem) {

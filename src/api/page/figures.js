@@ -1,9 +1,9 @@
-// What a status says in figures: each a value with a note, and whether something is wrong.
+// The figures of a status: each has a value, a note, and whether something is wrong.
 
 import { length, moment, share, timeOfDay, whole } from './numbers.js';
 import { closedWords, counted, hasWords, words } from './words.js';
 
-/** A reason in the words of the language in use; a holiday's own name stays. */
+/** Translates a reason; names of holidays stay as they are. */
 export function reasonWords({ reason, why }) {
   if (reason === 'holiday') return closedWords(why.replace(/^the market is closed: /, ''));
   const key = `why.${reason}`;
@@ -19,7 +19,7 @@ function ages({ ages_ms: held, open }, language) {
   return { key: 'ages', value: `p50 ${length(held.p50, language)}`, note, isBad: false };
 }
 
-/** Of the market as the page holds it: what a person sees greyed is not counted. */
+/** Counts live prices as the page shows them: greyed ones are not counted. */
 function live({ open, coverage }, { live: alive, codes }) {
   const part = codes > 0 ? alive / codes : undefined;
   const isBad = open && !(part >= (coverage?.gap_below ?? 0.9));
@@ -33,7 +33,7 @@ function calls({ calls: held }) {
   const minute = words('callsMinute', known(held.last_minute));
   return {
     key: 'calls',
-    // Who never asked is not known to have asked for nothing.
+    // A missing count is not a count of zero.
     value: typeof held.last_second === 'number' ? words('callsOf', known(held.last_second), limit) : words('callsLimit', limit),
     note: isSlowed ? `${minute} · ${words('callsShare', share(held.share))}` : minute,
     isBad: isSlowed || held.last_second > held.limit_per_second,
@@ -46,12 +46,12 @@ function leader({ leader: held, idle, processes, at }, language) {
     const since = held.since ? words('since', moment(held.since, at, language)) : '';
     return { key: 'leader', value: held.process, note: [since, there].filter(Boolean).join(' · '), isBad: false };
   }
-  // On a store that one process has alone nobody needs to lead; where somebody must, the status says so.
+  // On a store with a single process no leader is needed; if one is, the status says so.
   const isNobody = idle?.reason === 'no_leader';
   return { key: 'leader', value: words(isNobody ? 'noLeader' : 'alone'), note: there, isBad: isNobody };
 }
 
-/** When the next run is due and why none goes on now; otherwise how the last one went. */
+/** When the next run is due and why none is running now, or how the last one went. */
 function nextRun({ next_run: next, idle, bans, sweeps, open, at }, language) {
   const value = next ? moment(next, at, language) : words('notKnown');
   const [ban] = bans ?? [];
@@ -60,11 +60,13 @@ function nextRun({ next_run: next, idle, bans, sweeps, open, at }, language) {
   if (ban) note = words('bannedUntil', moment(ban.until, at, language));
   else if (idle) note = words('notNow', reasonWords(idle));
   else if (last) note = words('lastSweep', timeOfDay(last.started_at ?? last.at), share(last.coverage));
-  // That the market is closed is no trouble.
+  // A closed market is not a problem.
   return { key: 'nextRun', value, note, isBad: ban !== undefined || (Boolean(idle) && open) };
 }
 
-/** The figures of a status; `held` says how many codes the page has, and how many of them live. */
+/**
+ * Returns the figures of a status; `held` has the number of codes on the page, and of live ones.
+ */
 export function figures(status, held, language) {
   return [
     ages(status, language), live(status, held), calls(status), leader(status, language), nextRun(status, language),

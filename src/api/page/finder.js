@@ -1,4 +1,4 @@
-// The search box: what is typed, what is found, and which of it is meant.
+// The search box and its list of matches.
 
 import { byId, colourBy, element, nameOf } from './dom.js';
 import { moved as movedWords } from './standing.js';
@@ -8,7 +8,7 @@ import { words } from './words.js';
 const MOST = 10;
 
 export class Finder {
-  /** `open(stock)` for the one that is chosen, `typed(text)` for every change. */
+  /** Calls `open(stock)` for a chosen stock and `typed(text)` for every change. */
   constructor({ market, open, typed }) {
     this.market = market;
     this.open = open;
@@ -22,7 +22,7 @@ export class Finder {
     this.input.addEventListener('focus', () => this.look());
     this.input.addEventListener('blur', () => this.hide());
     this.input.addEventListener('keydown', (event) => this.#key(event));
-    // The press must not take the focus away before the click is there.
+    // The press must not take the focus away before the click arrives.
     this.list.addEventListener('pointerdown', (event) => event.preventDefault());
     this.list.addEventListener('click', (event) => {
       const option = event.target.closest('[role=option]');
@@ -86,7 +86,7 @@ export class Finder {
   }
 
   #key(event) {
-    // While a syllable is being made the keys belong to the input method.
+    // While a syllable is being composed, keys belong to the input method.
     if (event.isComposing) return;
     const count = this.found.length;
     if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {

@@ -1,17 +1,17 @@
-// How large the words on a tile may be.
+// Font sizes of the texts on tiles.
 
 import { family } from './dom.js';
 
 const FAMILY = family();
 const LEAST_FONT = 9;
 const MOST_FONT = 30;
-/** The widest rate that is usual, to choose sizes by. */
+/** The widest usual rate, for choosing sizes. */
 const USUAL_RATE = '+00.00%';
 
-/** A font as a canvas takes it. */
+/** Returns a font in a form for canvases. */
 export const font = (size, weight = 500) => `${weight} ${size}px ${FAMILY}`;
 
-/** The width of a text whose letters are one pixel high. */
+/** Returns the width of a text at a font size of one pixel. */
 function widthOf(text, ink) {
   ink.font = font(100, 600);
   return ink.measureText(text).width / 100;
@@ -19,7 +19,9 @@ function widthOf(text, ink) {
 
 let rateWidth;
 
-/** Gives a tile the largest sizes at which name and rate fit; what does not fit is left out. */
+/**
+ * Gives a tile the largest sizes at which name and rate fit; texts that do not fit are left out.
+ */
 export function fitWords(tile, ink) {
   const width = tile.x1 - tile.x0 - 6;
   const height = tile.y1 - tile.y0 - 4;

@@ -1,6 +1,6 @@
-// Drawing: once per animation frame, only when something is to be drawn, never while hidden.
+// Drawing: once per animation frame, only if something changed, and never while hidden.
 
-/** Figures of the last frames, for tests: when, and how long the page's own drawing took. */
+/** Figures of the last frames, for tests: their times, and how long the page's drawing took. */
 export const frames = [];
 const KEPT_FRAMES = 600;
 
@@ -16,12 +16,12 @@ function run() {
   if (frames.length > KEPT_FRAMES) frames.shift();
 }
 
-/** What a frame does; it returns how many tiles it drew. */
+/** Sets the function that draws a frame; it returns how many tiles it drew. */
 export function drawWith(drawing) {
   draw = drawing;
 }
 
-/** Asks for a frame. */
+/** Requests a frame. */
 export function ask() {
   if (isAsked || document.hidden) return;
   isAsked = true;
@@ -29,7 +29,7 @@ export function ask() {
 }
 
 document.addEventListener('visibilitychange', () => {
-  // A frame that was asked for before the page was hidden may never have come.
+  // A frame requested before the page was hidden may never have come.
   isAsked = false;
   ask();
 });

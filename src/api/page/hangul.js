@@ -1,9 +1,9 @@
-// Korean text that is found while it is being typed: by initial consonants, by whole syllables, and
-// by the half-made syllable that an input method shows in between.
+// Search of Korean text while it is being typed: by initial consonants, by whole syllables, and
+// by the incomplete syllable that an input method shows in between.
 
 const INITIALS = [...'ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ'];
 const FINALS = ['', ...'ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ'];
-// Consonants that an input method joins although two were meant.
+// Consonants that an input method joins although two were typed.
 const JOINED = {
   ㄳ: 'ㄱㅅ', ㄵ: 'ㄴㅈ', ㄶ: 'ㄴㅎ', ㄺ: 'ㄹㄱ', ㄻ: 'ㄹㅁ', ㄼ: 'ㄹㅂ', ㄽ: 'ㄹㅅ', ㄾ: 'ㄹㅌ',
   ㄿ: 'ㄹㅍ', ㅀ: 'ㄹㅎ', ㅄ: 'ㅂㅅ',
@@ -12,13 +12,13 @@ const FIRST = 0xac00;
 const LAST = 0xd7a3;
 const VOWELS = 21;
 
-/** Whether a character is a whole syllable. */
+/** Whether a character is a complete syllable. */
 function isSyllable(character) {
   const point = character.codePointAt(0);
   return point >= FIRST && point <= LAST;
 }
 
-/** A syllable's place among the initials, its syllable without a final, and its final. */
+/** Splits a syllable into its initial, the syllable without its final, and its final. */
 function parts(syllable) {
   const place = syllable.codePointAt(0) - FIRST;
   const final = place % FINALS.length;
@@ -29,19 +29,19 @@ function parts(syllable) {
   };
 }
 
-/** Text as it is compared: composed, in lower case, without spaces. */
+/** Normalises text for comparison: composed, lower case, without spaces. */
 export function plain(text) {
   return text.normalize('NFC').toLowerCase().replace(/\s+/gu, '');
 }
 
-/** The initial consonants of a text; what is no syllable stays. */
+/** Returns the initial consonants of a text; other characters stay. */
 export function initials(text) {
   return [...text].map((one) => (isSyllable(one) ? parts(one).initial : one)).join('');
 }
 
 /**
- * What one typed character asks of one character of a name: the same, or, for a consonant, a
- * syllable that begins with it.
+ * Whether a typed character matches a character of a name: it is the same, or a consonant that the
+ * syllable begins with.
  */
 function agrees(typed, character) {
   if (typed === character) return true;
@@ -55,13 +55,13 @@ function agreesAtEnd(typed, character) {
   return parts(typed).final === '' && parts(character).open === typed;
 }
 
-/** The ways in which a typed text can be meant. */
+/** Returns the possible readings of a typed text. */
 function readings(typed) {
   const spread = [...typed].flatMap((one) => [...(JOINED[one] ?? one)]);
   const found = [spread];
   const last = spread.at(-1);
   if (last && isSyllable(last)) {
-    // The final may belong to the syllable that comes next: 하ㄴ shows as 한 on the way to 하나.
+    // The final may belong to the next syllable: 하ㄴ shows as 한 on the way to 하나.
     const { open, final } = parts(last);
     const before = spread.slice(0, -1);
     if (JOINED[final]) {
@@ -75,7 +75,7 @@ function readings(typed) {
   return found;
 }
 
-/** A typed text, made ready to be looked for in many names. */
+/** A typed text, prepared for searching in many names. */
 export class Needle {
   constructor(typed) {
     this.text = plain(typed);
@@ -86,7 +86,7 @@ export class Needle {
     return this.readings.length === 0;
   }
 
-  /** Where the text begins in a plain name, or -1. */
+  /** Returns where the text begins in a plain name, or -1. */
   placeIn(name) {
     const characters = [...name];
     let best = -1;

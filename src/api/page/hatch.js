@@ -1,6 +1,8 @@
-// Hatched grounds, for what has no fresh price.
+// Hatched backgrounds for stocks without a fresh price.
 
-/** A pattern of stripes of two colours, for a canvas of so many pixels to a CSS pixel. */
+/**
+ * Creates a pattern of stripes in two colours, for a canvas with `density` pixels per CSS pixel.
+ */
 export function hatch([ground, stripe], density) {
   const size = Math.round(6 * density);
   const small = document.createElement('canvas');

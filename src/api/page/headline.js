@@ -1,4 +1,5 @@
-// What the page says of session and connection, the notice beneath it, and what stands in the map's place.
+// The session and connection in the head of the page, the notice below it, and the cover of the
+// map.
 
 import { byId, say } from './dom.js';
 import { reasonWords } from './figures.js';
@@ -12,8 +13,8 @@ const cover = byId('cover');
 const simulated = byId('simulated');
 
 /**
- * Which session is on, until when; closed: why, what is shown if that is not live, and when it opens
- * next.
+ * Shows the current session and its end or, if closed, the reason, what is shown instead of live
+ * prices, and the next opening.
  */
 export function showSession({ phase: { isOpen, name: phase, reason }, calendar, now, shown }) {
   session.classList.toggle('open', isOpen);
@@ -28,26 +29,26 @@ export function showSession({ phase: { isOpen, name: phase, reason }, calendar, 
   say(session, [first, shownWords(shown, now), opens].filter(Boolean).join(' · '));
 }
 
-/** What is shown instead of live prices. */
+/** Returns what is shown instead of live prices. */
 export function shownWords(shown, now) {
   if (shown?.kind === 'closes') return words('closesShown', shown.of);
   if (shown?.kind === 'last_known') return words('lastKnownShown', moment(shown.at, now, spoken()));
   return '';
 }
 
-/** `connecting`, `connected` or `lost`. */
+/** Shows the state of the connection: `connecting`, `connected` or `lost`. */
 export function showConnection(state) {
   connection.dataset.state = state;
   say(connection, words(state));
 }
 
-/** Says something across the page, until `hideNotice`. */
+/** Shows a notice across the page until `hideNotice`. */
 export function showNotice(text) {
   notice.hidden = false;
   say(notice.firstElementChild, text);
 }
 
-/** Says, for as long as that is so, that the prices are not the market's. */
+/** Shows or hides the notice that prices are simulated. */
 export function showSimulated(isSimulated) {
   simulated.hidden = !isSimulated;
 }
@@ -56,7 +57,7 @@ export function hideNotice() {
   notice.hidden = true;
 }
 
-/** That the market is coming, that it failed, that there are no prices; otherwise nothing. */
+/** Covers the map with a text while the market loads, if that failed, or if there are no prices. */
 export function showCover({ isSettled, failure, isEmpty, idle }) {
   cover.hidden = isSettled && !isEmpty;
   cover.classList.toggle('light', isEmpty);

@@ -1,4 +1,4 @@
-// The strip that shows how the machine is doing.
+// The strip with the health of the system.
 
 import { byId, colourOf, element, family, say } from './dom.js';
 import { figures } from './figures.js';
@@ -11,7 +11,7 @@ import { spoken, words } from './words.js';
 const HEIGHT = 40;
 const HOURS = 14;
 
-/** How coverage stands now, in words. */
+/** Returns the present coverage in words. */
 function newestWords(newest) {
   if (!newest) return words('coverageNone');
   if (newest.share === undefined) return words('coverageSince', timeOf(newest.since));
@@ -19,7 +19,7 @@ function newestWords(newest) {
 }
 
 export class Health {
-  /** `market` is the market as the page holds it. */
+  /** `market` is the market on the page. */
   constructor(market) {
     this.market = market;
     this.canvas = byId('coverage');
@@ -34,7 +34,7 @@ export class Health {
     this.canvas.addEventListener('pointerleave', () => tip.hide());
   }
 
-  /** Shows a status; without one, what went wrong. */
+  /** Shows a status or, without one, the problem. */
   show(status, calendar, problem) {
     this.status = status ?? this.status;
     this.calendar = calendar ?? this.calendar;
@@ -53,12 +53,12 @@ export class Health {
     this.redraw();
   }
 
-  /** A second went by: prices may have outlived themselves. */
+  /** Called every second: prices may have expired. */
   grow() {
     if (this.status) this.#fillFigures();
   }
 
-  /** That the status cannot be had, and of when the figures are that are shown all the same. */
+  /** Says that the status is unavailable, and from when the shown figures are. */
   #troubleWords() {
     if (!this.problem) return '';
     const why = this.problem.message.replace(/\.$/, '');
@@ -87,14 +87,14 @@ export class Health {
     return row;
   }
 
-  /** Draws the bars anew: new figures, another width, other colours. */
+  /** Redraws the bars after a change of figures, width or colours. */
   redraw() {
     const { status, canvas } = this;
     const counted = status?.coverage?.minutes ?? [];
     if (!status) return;
     const below = status.coverage?.gap_below ?? 0.9;
     const nowMinute = minuteOfTime(status.at);
-    // Without a session and without a count there is nothing that could be missing.
+    // Without a session and without counted minutes, nothing can be missing.
     const hasSession = this.calendar?.trading_day !== false;
     const day = counted.length > 0 || hasSession ? slots(counted, sessionOf(this.calendar), nowMinute) : { opens: 540, closes: 540, slots: [] };
     this.day = day;

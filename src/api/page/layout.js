@@ -1,4 +1,4 @@
-// Where each tile lies: squarified by market cap, within sectors, within markets.
+// The layout of tiles: squarified by market cap, within sectors, within markets.
 
 import { balance } from './balance.js';
 import { hierarchy, treemap, treemapSquarify } from './d3-hierarchy.js';
@@ -6,13 +6,13 @@ import { hierarchy, treemap, treemapSquarify } from './d3-hierarchy.js';
 /** Heights of the headings, CSS pixels. */
 export const MARKET_HEADING = 24;
 export const SECTOR_HEADING = 16;
-/** A sector below this height gives no room to a heading. */
+/** Smallest height of a sector with a heading. */
 const LEAST_SECTOR = 42;
-/** Between markets, and between sectors. */
+/** Gaps between markets, and between sectors. */
 const MARKET_GAP = 8;
 const SECTOR_GAP = 2;
 
-/** Area of a code whose market cap is not known: that of a small company. */
+/** Returns the area of codes without a known market cap: that of a small company. */
 function usual(stocks) {
   const caps = stocks.map((stock) => stock.cap).filter((cap) => cap > 0);
   caps.sort((a, b) => a - b);
@@ -29,7 +29,7 @@ function grouped(stocks, key) {
   return groups;
 }
 
-/** Groups as a tree: markets and sectors, as far as the scope leaves more than one of them. */
+/** Builds the tree of groups: markets and sectors, if the scope has more than one of them. */
 function tree(stocks, scope) {
   const sectors = (some, market) =>
     [...grouped(some, (stock) => stock.sector)].map(([sector, members]) => ({ kind: 'sector', market, sector, stocks: members }));
@@ -44,8 +44,8 @@ function tree(stocks, scope) {
 const squarify = treemapSquarify.ratio(1.3);
 
 /**
- * Tiles and headings in CSS pixels. `headingWidth(group)` says how wide a group must be for its
- * heading.
+ * Computes tiles and headings in CSS pixels. `headingWidth(group)` returns how wide a group must be
+ * for its heading.
  */
 export function layOut(stocks, scope, width, height, headingWidth) {
   const small = usual(stocks);
@@ -56,7 +56,7 @@ export function layOut(stocks, scope, width, height, headingWidth) {
   root.each((node) => {
     node.heading = node.data.kind === 'market' ? MARKET_HEADING : 0;
   });
-  // Markets lie further apart than sectors, tiles of a sector touch.
+  // Markets are further apart than sectors; tiles of a sector touch.
   const inner = ({ data }) => (data.kind === 'market' || scope.market ? SECTOR_GAP : MARKET_GAP);
   const place = treemap().tile(squarify).size([width, height]).paddingInner(inner).paddingTop(({ heading }) => heading);
   const headingFor = (node) => {
@@ -80,7 +80,9 @@ export function layOut(stocks, scope, width, height, headingWidth) {
   return { tiles, headings };
 }
 
-/** The share of tiles whose area is more than a tenth off what their market cap asks for by now. */
+/**
+ * Returns the share of tiles whose area differs by more than a tenth from their present market cap.
+ */
 export function drift(tiles) {
   const shares = tiles
     .filter(({ stock }) => stock.cap > 0)
@@ -91,7 +93,7 @@ export function drift(tiles) {
   return shares.length > 0 ? off.length / shares.length : 0;
 }
 
-/** The tile that lies nearest in a direction; `dx` and `dy` are -1, 0 or 1. */
+/** Returns the nearest tile in a direction; `dx` and `dy` are -1, 0 or 1. */
 export function nearest(tiles, from, dx, dy) {
   const x = (from.x0 + from.x1) / 2;
   const y = (from.y0 + from.y1) / 2;
@@ -104,7 +106,7 @@ export function nearest(tiles, from, dx, dy) {
   for (const tile of tiles) {
     const ahead = aheadOf(tile);
     if (tile === from || ahead < -0.5) continue;
-    // What lies straight ahead is preferred to what is nearer but askew.
+    // Tiles straight ahead are preferred to nearer ones off to the side.
     const [low, high, across] = dx === 0 ? [tile.x0, tile.x1, x] : [tile.y0, tile.y1, y];
     const askew = Math.max(0, low - across, across - high);
     const distance = Math.max(0, ahead) + askew * 3;

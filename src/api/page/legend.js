@@ -1,4 +1,4 @@
-// What the colours of the map mean, and how many rise and fall.
+// The legend of the map's colours, and how many stocks rise and fall.
 
 import { STRONGEST, palette, step } from './colours.js';
 import { byId, element, say } from './dom.js';

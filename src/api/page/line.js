@@ -21,7 +21,7 @@ export class Line {
     this.#draw();
   }
 
-  /** A newer price of the last minute, or of the next. */
+  /** Adds a newer price of the last minute or of the next one. */
   extend(time, price) {
     if (!this.answer || price === undefined || !/^\d\d:\d\d$/.test(time)) return;
     const { points } = this.answer;

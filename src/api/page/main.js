@@ -1,4 +1,4 @@
-// The page: its parts, what a person does with them, and what is drawn when.
+// The page: its parts, user actions, and drawing.
 
 import { Alerts } from './alerts.js';
 import { Detail } from './detail.js';
@@ -23,7 +23,7 @@ import * as tip from './tip.js';
 import { Treemap } from './treemap.js';
 import { counted, label, speak, words } from './words.js';
 
-/** Movers and breadth follow the prices so often, milliseconds. */
+/** Interval at which movers and breadth are updated, milliseconds. */
 const RANK_AGAIN = 1_000;
 
 const market = new Market();
@@ -81,12 +81,12 @@ const feed = new Feed(market, {
   changed: showState,
 });
 
-/** For tests: what is held, and where it is drawn. */
+/** For tests. */
 export { frame, map, market };
 
-// ---- what a person does
+// ---- user actions
 
-/** Opens a stock, or closes the one that is open; the address keeps it. */
+/** Opens a stock, or closes the open one; the address keeps it. */
 function select(stock, opener) {
   showStock(stock, opener);
   const wanted = stock ? `#${stock.code}` : '';
@@ -100,7 +100,7 @@ function showStock(stock, opener) {
   frame.ask();
 }
 
-/** The address names a code: a link from elsewhere, or the way back. */
+/** Follows the code in the address, after a link or a step back. */
 function followHash() {
   const code = location.hash.slice(1).toUpperCase();
   const stock = market.stocks.get(code);
@@ -158,7 +158,7 @@ for (const chooser of document.querySelectorAll('[data-setting]')) {
   chooser.addEventListener('change', () => choose(chooser.dataset.setting, chooser.value));
 }
 
-// ---- how it looks
+// ---- appearance
 
 function applyLooks() {
   const root = document.documentElement;
@@ -200,11 +200,11 @@ follow((name) => {
   }
 });
 
-// ---- what is shown
+// ---- content
 
-/** The market is there, or was fetched anew. */
+/** Called when the market has been fetched, or fetched again. */
 function settle() {
-  // Areas come from prices: without them the tiles are alike.
+  // Areas depend on prices: without prices all tiles are equal.
   if (!hadPrices) map.mustLayOut = true;
   hadPrices = market.hasPrices;
   market.indicesChanged = true;
@@ -215,7 +215,7 @@ function settle() {
   frame.ask();
 }
 
-/** Everything that depends on whether there is something to show, and whether it is fresh. */
+/** Updates everything that depends on whether there are prices, and whether they are fresh. */
 function showState() {
   const { connection, isSettled, failure, lastHeard } = feed;
   headline.showConnection(connection);
@@ -245,7 +245,7 @@ frame.drawWith(() => {
   if (setting('view') === 'map') drawn = map.draw(changed, now);
   else {
     table.draw(changed, now);
-    // What changes meanwhile is painted when the map is shown again.
+    // Changes are painted when the map is shown again.
     map.mustPaint = true;
   }
   detail.draw(changed);

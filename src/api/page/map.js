@@ -1,4 +1,4 @@
-// Pointer and keyboard on the map.
+// Pointer and keyboard input on the map.
 
 import { byId } from './dom.js';
 import * as frame from './frame.js';
@@ -9,7 +9,7 @@ import { sectorName, words } from './words.js';
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** Wires a treemap to its host; `open(stock)` and `zoom(scope)` do what was asked for. */
+/** Connects a treemap to its host; calls `open(stock)` and `zoom(scope)` on input. */
 export function handle(treemap, { market, open, zoom, zoomOut }) {
   const { host } = treemap;
   const said = byId('map-words');

@@ -1,11 +1,11 @@
-// The market as the page holds it: the list, the newest price of each code, the indices.
+// The market on the page: the list, the newest price of each code, the indices.
 
 import { plain } from './hangul.js';
 
-/** How long a price lives, milliseconds, until the API says otherwise. */
+/** Life of a price, milliseconds, until the API sets it. */
 const USUAL_LIFE = 120_000;
 
-/** A code of the list. What is not known is undefined. */
+/** Creates a stock of the list. Unknown values are undefined. */
 function newStock({ code, name, market, sector, halted, shares, group }) {
   return {
     code, name, market, sector: sector ?? '', halted: halted === true, shares, group,
@@ -14,9 +14,9 @@ function newStock({ code, name, market, sector, halted, shares, group }) {
     cap: undefined, open: undefined, high: undefined, low: undefined, previous: undefined,
     status: undefined, limit: undefined, source: undefined, session: undefined, venue: undefined,
     timestamp: undefined, isSimulated: false,
-    // When it was fetched, by the server's clock.
+    // When the price was fetched, by the server's clock.
     born: undefined, isLive: false,
-    // 'none', 'live', 'stale' or 'close': what it is drawn as.
+    // 'none', 'live', 'stale' or 'close': how it is drawn.
     state: 'none',
   };
 }
@@ -28,25 +28,31 @@ export class Market {
     this.stocks = new Map();
     this.list = [];
     this.indices = new Map();
-    /** Whether prices are to be fresh: in the session, and always in a trial that asks no calendar. */
+    /**
+     * Whether prices should be fresh: in a session, and always in a trial that ignores the
+     * calendar.
+     */
     this.isOpen = false;
-    /** The phase of the day, and why the session is not on, as the newest answer has them. */
+    /** The phase of the day, and why the session is closed, from the newest answer. */
     this.phase = { at: -Infinity, isOpen: false, name: undefined, reason: undefined };
-    /** What is shown while nothing lives: `closes` of a day, `last_known` taken at a time, `nothing`. */
+    /**
+     * What is shown without live prices: `closes` of a day, `last_known` taken at a time,
+     * `nothing`.
+     */
     this.shown = undefined;
     this.life = USUAL_LIFE;
     this.date = undefined;
-    /** Stocks that were not drawn since they changed. */
+    /** Stocks that changed since they were drawn. */
     this.changed = new Set();
     this.indicesChanged = false;
-    /** Codes of prices that the list does not hold. */
+    /** Codes with prices that are not in the list. */
     this.strangers = new Set();
-    // The server's clock less this one's. Times that are cut to seconds make it too small, never
-    // too large, so the largest seen is the nearest.
+    // The server's clock minus this one's. Times truncated to seconds make it too small, never
+    // too large, so the largest value seen is the most accurate.
     this.ahead = -Infinity;
   }
 
-  /** A connection begins: the server may be another one, with a clock of its own. */
+  /** Called when a connection begins, perhaps to another server with a different clock. */
   forgetClock() {
     this.ahead = -Infinity;
   }
@@ -56,17 +62,17 @@ export class Market {
     if (seen > this.ahead) this.ahead = seen;
   }
 
-  /** Now, by the server's clock. */
+  /** Returns the time by the server's clock. */
   now() {
     return Date.now() + (Number.isFinite(this.ahead) ? this.ahead : 0);
   }
 
-  /** A price's age, milliseconds. */
+  /** Returns the age of a price, milliseconds. */
   age(stock) {
     return stock.born === undefined ? undefined : Math.max(0, this.now() - stock.born);
   }
 
-  /** The list of `/v1/universe`. Returns whether codes came or went. */
+  /** Takes the list of `/v1/universe`. Returns whether codes were added or removed. */
   takeList({ date, listings }) {
     const before = this.stocks;
     this.stocks = new Map();
@@ -89,8 +95,8 @@ export class Market {
   }
 
   /**
-   * The whole of `/v1/market`. With `isFirst` it replaces what is held, otherwise only what is
-   * older: changes of the stream may have overtaken it.
+   * Takes an answer of `/v1/market`. With `isFirst` it replaces everything, otherwise only older
+   * prices: changes of the stream may have overtaken it.
    */
   takeMarket(answer, isFirst) {
     this.noteClock(answer.at);
@@ -119,7 +125,7 @@ export class Market {
       stock.low = known(row[place.low]);
       stock.previous = known(row[place.base_price]);
       stock.status = known(row[place.status]);
-      // The answer says it of all together; the stream then of each.
+      // The answer says this for all stocks together; the stream later for each.
       stock.isSimulated = answer.simulated === true;
       stock.limit = known(row[place.limit]);
       stock.born = born;
@@ -128,7 +134,7 @@ export class Market {
     for (const stock of this.list) this.#judge(stock, true);
   }
 
-  /** What `/v1/market` and `/v1/status` say of the phase: the newer of the two counts, for all of the page. */
+  /** Takes the phase from `/v1/market` or `/v1/status`: the newer one counts for the whole page. */
   takePhase({ at, phase, reason, isFresh }) {
     const time = Date.parse(at);
     if (time < this.phase.at) return;
@@ -136,7 +142,7 @@ export class Market {
     this.isOpen = isFresh;
   }
 
-  /** Prices of the stream, or of `/v1/prices`, whole as they stand. */
+  /** Takes whole price objects of the stream or of `/v1/prices`. */
   takePrices(prices) {
     for (const price of prices) {
       const stock = this.stocks.get(price.stock_code);
@@ -178,13 +184,13 @@ export class Market {
     this.#judgeIndices();
   }
 
-  /** Time goes by: what has outlived itself is to be drawn anew. */
+  /** Called as time passes: expired prices must be redrawn. */
   grow() {
     for (const stock of this.list) this.#judge(stock, false);
     this.#judgeIndices();
   }
 
-  /** An index lives as long as a price; what the API leaves out since it expired is held and stale. */
+  /** Marks indices as stale once they expire, like prices; the API leaves expired ones out. */
   #judgeIndices() {
     for (const index of this.indices.values()) {
       const before = index.state;
@@ -202,14 +208,14 @@ export class Market {
     if (isChanged || stock.state !== before) this.changed.add(stock);
   }
 
-  /** What changed since it was asked last. */
+  /** Returns what changed since the last call. */
   takeChanged() {
     const changed = this.changed;
     this.changed = new Set();
     return changed;
   }
 
-  /** The stocks of a part of the market. */
+  /** Returns the stocks of a part of the market. */
   within({ market, sector }) {
     if (!market) return this.list;
     const isIn = (stock) =>
@@ -221,13 +227,13 @@ export class Market {
     return this.list.some((stock) => stock.state === 'live');
   }
 
-  /** Whether what is shown is another thing since the market was fetched: nothing of it lives any more. */
+  /** Whether the market must be fetched to know what is shown: no price of it is live any more. */
   get mustAskWhatIsShown() {
     const kind = this.shown?.kind;
     return !this.hasLive && (kind === 'live' || (kind === 'nothing' && this.hasPrices));
   }
 
-  /** Whether a simulated broker gave some of what is shown. */
+  /** Whether some of what is shown comes from a simulated broker. */
   get isSimulated() {
     return this.list.some((stock) => stock.isSimulated && stock.price !== undefined)
       || [...this.indices.values()].some((index) => index.simulated === true);

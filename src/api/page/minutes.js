@@ -1,14 +1,14 @@
-// Coverage by minute, folded to the width there is.
+// Coverage by minute, folded to the available width.
 
 import { minuteOf } from './points.js';
 
-/** The minute of a day, in Seoul, of an RFC 3339 time of that zone. */
+/** Returns the minute of the day of an RFC 3339 time in Seoul's zone. */
 export const minuteOfTime = (time) => minuteOf(time.slice(11, 16));
 
-/** The same with the seconds as its fraction. */
+/** The same, with the seconds as a fraction. */
 export const instantOfTime = (time) => minuteOfTime(time) + Number(time.slice(17, 19)) / 60;
 
-/** First and last minute of the session, as the calendar says, or the usual ones. */
+/** Returns the first and last minute of the session by the calendar, or the usual ones. */
 export function sessionOf(calendar) {
   const spans = (calendar?.phases ?? []).filter(({ phase }) => phase === 'regular' || phase === 'closing-auction');
   if (spans.length === 0) return { opens: 540, closes: 930 };
@@ -16,8 +16,8 @@ export function sessionOf(calendar) {
 }
 
 /**
- * One slot a minute: a share of 0 to 1, `null` where nobody counted, `undefined` for what is to
- * come. Trials outside the session widen it.
+ * Returns one slot per minute: a share of 0 to 1, `null` if not counted, `undefined` if still to
+ * come. Minutes counted outside the session, as in trials, extend the range.
  */
 export function slots(minutes, session, nowMinute) {
   const counted = new Map(minutes.map(({ minute, share, live, codes }) => [minuteOf(minute), share ?? (codes > 0 ? live / codes : null)]));
@@ -32,12 +32,12 @@ export function slots(minutes, session, nowMinute) {
   return { opens, closes, slots: found };
 }
 
-/** A minute is counted when it is over, which takes a moment; minutes. */
+/** Time after the end of a minute until it is counted, minutes. */
 const COUNTING = 0.5;
 
 /**
- * How it stands now: the newest minute that is over, with its share, or since which minute nobody
- * counts. Undefined where none was counted. `now` is the minute of the day with its fraction.
+ * Returns the newest minute that has ended with its share, or since when minutes are not counted.
+ * Undefined if no minute was counted. `now` is the minute of the day with its fraction.
  */
 export function latest({ opens, slots: all }, now) {
   let place = all.length - 1;
@@ -49,7 +49,10 @@ export function latest({ opens, slots: all }, now) {
   return end === place ? { minute: opens + end, share: all[end] } : { since: opens + end + 1 };
 }
 
-/** The worst of some minutes, as `sise status` has it: a bad share, then not counted, then a good one. */
+/**
+ * Returns the worst of some minutes, as `sise status` does: a bad share, then not counted, then a
+ * good one.
+ */
 export function worst(some, below) {
   const shares = some.filter((share) => typeof share === 'number');
   const least = shares.length > 0 ? Math.min(...shares) : undefined;
@@ -58,7 +61,7 @@ export function worst(some, below) {
   return least;
 }
 
-/** Slots folded into at most `most` cells. */
+/** Folds slots into at most `most` cells. */
 export function fold(all, below, most) {
   const size = Math.max(1, Math.ceil(all.length / Math.max(1, most)));
   const cells = [];

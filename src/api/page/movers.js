@@ -1,4 +1,4 @@
-// Who moved most, of the prices that are held.
+// The stocks that moved most, by the prices on the page.
 
 import { byId, colourBy, element, say } from './dom.js';
 import { large, whole } from './numbers.js';

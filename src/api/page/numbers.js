@@ -1,4 +1,4 @@
-// Numbers and times as people read them. What is not known is a dash, never a zero.
+// Formatting of numbers and times. Unknown values are a dash, never a zero.
 
 export const UNKNOWN = '–';
 const MINUS = '\u2212';
@@ -14,12 +14,12 @@ const hundredths = new Intl.NumberFormat('en-US', {
 
 const isKnown = (number) => typeof number === 'number' && Number.isFinite(number);
 
-/** 72000 as 72,000. */
+/** Formats 72000 as 72,000. */
 export function whole(number) {
   return isKnown(number) ? grouping.format(number).replace('-', MINUS) : UNKNOWN;
 }
 
-/** 2724.6 as 2,724.60. */
+/** Formats 2724.6 as 2,724.60. */
 export function level(number) {
   return isKnown(number) ? hundredths.format(number).replace('-', MINUS) : UNKNOWN;
 }
@@ -27,37 +27,37 @@ export function level(number) {
 function signed(number, format) {
   if (!isKnown(number)) return UNKNOWN;
   const figure = format.format(Math.abs(number));
-  // What rounds to nothing has no sign.
+  // A figure that rounds to zero has no sign.
   const isZero = !/[1-9]/.test(figure);
   const sign = isZero ? '' : number > 0 ? '+' : MINUS;
   return sign + figure;
 }
 
-/** A difference in won with its sign. */
+/** Formats a difference in won with its sign. */
 export const difference = (number) => signed(number, grouping);
 
-/** A difference of an index with its sign. */
+/** Formats a difference of an index with its sign. */
 export const levelDifference = (number) => signed(number, hundredths);
 
-/** A change rate in percent with its sign. */
+/** Formats a change rate in percent with its sign. */
 export function rate(number) {
   return isKnown(number) ? `${signed(number, hundredths)}%` : UNKNOWN;
 }
 
-/** A share of 0 to 1 in percent; 100 % only where nothing is missing. */
+/** Formats a share of 0 to 1 in percent; 100 % only if nothing is missing. */
 export function share(number) {
   if (!isKnown(number)) return UNKNOWN;
-  // A little more than nothing, for shares that binary fractions cut short.
+  // The small addition compensates for binary fractions that are slightly too small.
   const percent = Math.floor(number * 1000 + 1e-9) / 10;
   return `${percent === 100 ? '100' : percent.toFixed(1)}%`;
 }
 
-/** A large number in the language's own units: 4.12조, 1,093억; 4.12T, 109B. */
+/** Formats a large number in the units of the language: 4.12조, 1,093억; 4.12T, 109B. */
 export function large(number, language) {
   if (!isKnown(number)) return UNKNOWN;
   const size = Math.abs(number);
   const units = language === 'ko' ? KOREAN_UNITS : ENGLISH_UNITS;
-  // The smallest unit in which it stays below the next one when it is rounded.
+  // The smallest unit in which the rounded number stays below the next unit.
   const place = units.findIndex(([unit], at) => !(rounded(size / unit, 0) * unit >= units[at + 1]?.[0]));
   const [unit, word] = units[place];
   const shown = size / unit;
@@ -69,7 +69,7 @@ export function large(number, language) {
   return (number < 0 && /[1-9]/.test(figure) ? MINUS : '') + figure + word;
 }
 
-/** Rounded as it is shown: by its decimal digits, halves up. */
+/** Rounds by decimal digits, halves up. */
 const rounded = (number, digits) => Math.round(Number(`${number.toFixed(9)}e${digits}`)) / 10 ** digits;
 
 const LENGTHS = {
@@ -77,17 +77,19 @@ const LENGTHS = {
   en: [[86_400_000, ' d'], [3_600_000, ' h'], [60_000, ' min'], [1_000, ' s']],
 };
 
-/** Up to here seconds are told: a price of a minute and one of nearly two are not alike. */
+/**
+ * Up to here lengths are in seconds, because one minute and nearly two are quite different ages.
+ */
 const SECONDS_UNTIL = 120_000;
 
-/** A length of time in its largest unit: 0.8초, 83초, 3분. */
+/** Formats a length of time in its largest unit: 0.8초, 83초, 3분. */
 export function length(milliseconds, language) {
   if (!isKnown(milliseconds)) return UNKNOWN;
   const size = Math.max(0, milliseconds);
   const units = LENGTHS[language];
   const [unit, word] = (size >= SECONDS_UNTIL && units.find(([least]) => size >= least)) || units.at(-1);
   const shown = size / unit;
-  // Never more than has gone by: 9.96 s are 9.9 s, and not the 10.0 s that no other length has.
+  // Round down: 9.96 s is 9.9 s, and not the odd 10.0 s.
   return (unit === 1000 && shown < 10 ? (Math.floor(shown * 10) / 10).toFixed(1) : String(Math.floor(shown))) + word;
 }
 
@@ -107,13 +109,13 @@ const toDate = (time) => {
   return Number.isNaN(date.getTime()) ? undefined : date;
 };
 
-/** The day in Seoul, for comparing. */
+/** Returns the day in Seoul, for comparison. */
 export function day(time) {
   const date = toDate(time);
   return date && clock({ year: 'numeric', month: '2-digit', day: '2-digit' }, 'en').format(date);
 }
 
-/** The time of day in Seoul: 14:30:05. */
+/** Formats the time of day in Seoul: 14:30:05. */
 export function timeOfDay(time, withSeconds = true) {
   const date = toDate(time);
   if (!date) return UNKNOWN;
@@ -122,7 +124,7 @@ export function timeOfDay(time, withSeconds = true) {
   return clock(options, 'en').format(date);
 }
 
-/** Time of day, with the day where it is not that of `now`. */
+/** Formats the time of day, with the day if it is not that of `now`. */
 export function moment(time, now, language) {
   const date = toDate(time);
   if (!date) return UNKNOWN;

@@ -1,18 +1,18 @@
-// The points of a day's line: one a minute, gaps left out.
+// The points of a day's line: one per minute, without gaps.
 
 import { whole } from './numbers.js';
 import { words } from './words.js';
 
-/** Minutes since midnight of 09:01. */
+/** Converts 09:01 to minutes since midnight. */
 export const minuteOf = (time) => {
   const [hour, minute] = time.split(':').map(Number);
   return hour * 60 + minute;
 };
-/** 541 as 09:01. */
+/** Formats 541 as 09:01. */
 export const timeOf = (minute) =>
   `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`;
 
-/** Points as columns, one place a minute; a minute without one is a gap. */
+/** Converts points to columns with one entry per minute; minutes without a point are gaps. */
 export function columns(points) {
   const minutes = [];
   const prices = [];
@@ -31,14 +31,14 @@ export function columns(points) {
   return [minutes, prices];
 }
 
-/** The line in words, for who does not see it. */
+/** Describes the line for screen readers. */
 export function summary(points) {
   if (points.length === 0) return words('noLine');
   const prices = points.map(([, price]) => price);
   return words('lineWords', points[0][0], points.at(-1)[0], whole(Math.min(...prices)), whole(Math.max(...prices)));
 }
 
-/** The hours that an axis names, not too many of them. */
+/** Returns the hours to label on an axis, not too many of them. */
 export function hours(from, until) {
   const found = [];
   const every = until - from > 240 ? 120 : 60;

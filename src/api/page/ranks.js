@@ -1,4 +1,4 @@
-// What the held prices say together: who moved most, how many rise, how a group moved.
+// Statistics of the prices: movers, breadth, and change rates of groups.
 
 import { isIdle } from './standing.js';
 
@@ -11,7 +11,7 @@ const MEASURES = {
   volume: { value: (stock) => stock.volume, isIn: (value) => value > 0, sign: -1 },
 };
 
-/** The first of some stocks by a measure; old prices do not count. */
+/** Returns the top stocks by a measure, ignoring old prices. */
 export function ranked(stocks, kind, most = PLACES) {
   const { value, isIn, sign } = MEASURES[kind];
   const found = stocks.filter((stock) => (stock.state === 'live' || stock.state === 'close') && isIn(value(stock)));
@@ -19,7 +19,7 @@ export function ranked(stocks, kind, most = PLACES) {
   return found.slice(0, most);
 }
 
-/** How many rise, stand and fall, and how many do not trade. */
+/** Counts how many stocks rise, are unchanged, fall, or do not trade. */
 export function breadth(stocks) {
   const counts = { up: 0, flat: 0, down: 0, idle: 0 };
   for (const stock of stocks) {
@@ -31,7 +31,7 @@ export function breadth(stocks) {
   return counts;
 }
 
-/** A group's change rate in percent, each stock by its market cap. */
+/** Returns a group's change rate in percent, weighted by market cap. */
 export function groupRate(stocks) {
   let now = 0;
   let before = 0;

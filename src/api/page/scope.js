@@ -1,4 +1,4 @@
-// Which part of the market is looked at: all of it, one market, one sector.
+// The part of the market in view: all of it, one market, or one sector.
 
 import { byId, element } from './dom.js';
 import { sectorName, words } from './words.js';
@@ -14,7 +14,7 @@ export class Scope {
   #market;
   #changed;
 
-  /** `changed()` is told of every change. */
+  /** Calls `changed()` on every change. */
   constructor(market, changed) {
     this.#market = market;
     this.#changed = changed;
@@ -34,18 +34,18 @@ export class Scope {
     this.#changed();
   }
 
-  /** From a sector to its market, from a market to all. */
+  /** Widens from a sector to its market, or from a market to all. */
   widen() {
     this.set(this.value.sector === undefined ? {} : { market: this.value.market });
   }
 
-  /** The parts that there are, in the words of the language in use. */
+  /** Lists the available parts in the current language. */
   label() {
     const options = [element('option', { value: '', text: words('all') })];
     for (const one of ['KOSPI', 'KOSDAQ']) {
       const sectors = [...new Set(this.#market.within({ market: one }).map((stock) => stock.sector))];
       if (sectors.length === 0) continue;
-      // What has no sector comes last.
+      // Stocks without a sector come last.
       sectors.sort((a, b) => (a === '') - (b === '') || sectorName(a).localeCompare(sectorName(b)));
       const parts = sectors.map((sector) =>
         element('option', { value: `${one}/${sector}`, text: `${words(one)} · ${sectorName(sector)}` }));

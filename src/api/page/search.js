@@ -1,8 +1,8 @@
-// Which stocks a typed text means, the likeliest first.
+// Search of stocks by typed text, best matches first.
 
 import { Needle } from './hangul.js';
 
-/** How well a stock fits; lower is better, undefined is not at all. */
+/** Returns how well a stock matches; lower is better, undefined is no match. */
 function fit(needle, stock) {
   const code = stock.code.toLowerCase();
   if (code === needle.text) return 0;
@@ -14,7 +14,7 @@ function fit(needle, stock) {
   return undefined;
 }
 
-/** The stocks that a text means; among equals the larger company comes first. */
+/** Returns the stocks that match a text; among equals, larger companies come first. */
 export function find(stocks, typed, most = Infinity) {
   const needle = new Needle(typed);
   if (needle.isEmpty) return [];

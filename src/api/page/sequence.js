@@ -1,4 +1,4 @@
-// The numbers of a connection's messages: each is one more than the one before it.
+// The sequence numbers of a connection's messages: each is one more than the previous one.
 
 export class Sequence {
   constructor() {
@@ -6,13 +6,13 @@ export class Sequence {
     this.last = 0;
   }
 
-  /** A hello begins a connection, and its numbers. */
+  /** Starts the numbers of a connection at its hello message. */
   begin(connection, number) {
     this.connection = connection;
     this.last = number;
   }
 
-  /** Takes in a message's number: `next`, `again` for one that came before, or `jump`. */
+  /** Takes a message's number; returns `next`, `again` for one seen before, or `jump`. */
   take(number) {
     if (number <= this.last) return 'again';
     const step = number - this.last;
@@ -21,7 +21,7 @@ export class Sequence {
   }
 }
 
-/** How long to wait before the attempt, milliseconds: twice as long each time, with jitter. */
+/** Returns how long to wait before an attempt, milliseconds: doubles each time, with jitter. */
 export function pause(attempt, random = Math.random) {
   const longest = Math.min(30_000, 500 * 2 ** Math.min(attempt, 10));
   return Math.round(longest * (0.5 + random() / 2));

@@ -1,4 +1,4 @@
-// What a person chose, remembered where the browser allows it.
+// The user's settings, stored if the browser allows it.
 
 const KEPT = 'sise.settings';
 
@@ -21,27 +21,27 @@ try {
     if (choices.includes(kept[name])) held[name] = kept[name];
   }
 } catch {
-  // Forbidden or damaged: the defaults do.
+  // Storage is disabled or damaged: use the defaults.
 }
 
 const followers = new Set();
 
-/** A setting's value. */
+/** Returns the value of a setting. */
 export const setting = (name) => held[name];
 
-/** Changes a setting and tells who follows. */
+/** Changes a setting and notifies followers. */
 export function choose(name, value) {
   if (!CHOICES[name].includes(value) || held[name] === value) return;
   held[name] = value;
   try {
     localStorage.setItem(KEPT, JSON.stringify(held));
   } catch {
-    // It then holds until the page is left.
+    // The setting then lasts until the page is left.
   }
   for (const follower of followers) follower(name);
 }
 
-/** Calls `follower(name)` when a setting changed. */
+/** Calls `follower(name)` whenever a setting changes. */
 export const follow = (follower) => followers.add(follower);
 
 const darkness = matchMedia('(prefers-color-scheme: dark)');
@@ -49,7 +49,7 @@ darkness.addEventListener('change', () => {
   if (held.theme === 'auto') for (const follower of followers) follower('theme');
 });
 
-/** `light` or `dark`, as it is shown. */
+/** Returns the effective theme, `light` or `dark`. */
 export const ground = () => {
   if (held.theme !== 'auto') return held.theme;
   return darkness.matches ? 'dark' : 'light';

@@ -1,11 +1,11 @@
-// By what the table is sorted, for where not every column, and so not every heading, is in sight.
+// Controls for sorting the table, for windows in which not every column heading is visible.
 
 import { COLUMNS } from './columns.js';
 import { element } from './dom.js';
 import { words } from './words.js';
 
 export class Sorting {
-  /** `sort(key)` for another column, `turn()` for the other direction. */
+  /** Calls `sort(key)` for another column and `turn()` for the other direction. */
   constructor(host, { sort, turn }) {
     this.name = element('span');
     this.chooser = element('select', {}, ...COLUMNS.map(({ key }) => element('option', { value: key })));
@@ -15,7 +15,7 @@ export class Sorting {
     host.append(element('label', {}, this.name, this.chooser), this.button);
   }
 
-  /** New words. */
+  /** Updates the texts after a change of language. */
   label() {
     this.name.textContent = words('sortBy');
     for (const option of this.chooser.options) option.textContent = words(option.value);

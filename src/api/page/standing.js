@@ -1,21 +1,21 @@
-// What a person must know of a price beside the number: that nothing trades, or that it can go no
-// further. It is told wherever a price is shown.
+// The standing of a price: that the stock does not trade, or that the price is at its limit of the
+// day. It is shown next to every price.
 
 import { rate } from './numbers.js';
 import { words } from './words.js';
 
-/** `halted`, `untraded`, `upper`, `lower`, or undefined for a usual price. */
+/** Returns `halted`, `untraded`, `upper`, `lower`, or undefined for an ordinary price. */
 export function standing(stock) {
-  // The price is newer than the list; where there is none, the list has the word.
+  // The price is newer than the list; without a price, the list decides.
   const status = stock.status ?? (stock.halted ? 'halted' : undefined);
   if (status === 'halted' || status === 'untraded') return status;
   return stock.price === undefined ? undefined : stock.limit;
 }
 
-/** Whether a price stands because nothing trades: it counts neither as risen, fallen nor unchanged. */
+/** Whether a stock does not trade: it counts as neither risen, fallen nor unchanged. */
 export const isIdle = (stock) => ['halted', 'untraded'].includes(standing(stock));
 
-/** The same in words, empty for a usual price. */
+/** Returns the standing in words, empty for an ordinary price. */
 export function standingWords(stock) {
   const held = standing(stock);
   return held ? words(`standing.${held}`) : '';
@@ -23,7 +23,9 @@ export function standingWords(stock) {
 
 const ARROWS = { upper: '▲', lower: '▼' };
 
-/** A change rate; what does not trade says so instead, and at a limit an arrow stands for the sign. */
+/**
+ * Returns a change rate with an arrow as sign at a limit, or says that the stock does not trade.
+ */
 export function moved(stock) {
   if (isIdle(stock)) return standingWords(stock);
   const arrow = ARROWS[standing(stock)];

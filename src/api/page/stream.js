@@ -1,20 +1,20 @@
-// The stream: one WebSocket, its heartbeat, and a new one when it is lost.
+// The stream: one WebSocket with heartbeats, which is reconnected when lost.
 
 import { address, heldToken } from './api.js';
 import { Sequence, pause } from './sequence.js';
 
 const USUAL_HEARTBEAT = 15_000;
-/** Silence of so many heartbeats is a lost connection. */
+/** A connection counts as lost after this many heartbeats without a message. */
 const MOST_SILENT = 2.5;
 /** Longest wait for a connection to open, milliseconds. */
 const OPENING = 10_000;
-/** A connection that stood for so long was a good one, milliseconds. */
+/** A connection that lasted this long was good, milliseconds. */
 const STEADY = 5_000;
 
 /**
- * Calls `before()` ahead of every attempt, which fetches what a connection goes on from and may
- * throw, `take(message)` for every message, `lost()` once when a connection ends, and `missed()`
- * when numbers jumped.
+ * Calls `before()` before every attempt, which fetches the initial state and may throw,
+ * `take(message)` for every message, `lost()` once when a connection ends, and `missed()` when
+ * sequence numbers jump.
  */
 export class Stream {
   #handlers;
@@ -33,7 +33,7 @@ export class Stream {
     addEventListener('online', () => this.retry());
   }
 
-  /** Tries now, unless a connection stands or is being made. */
+  /** Tries now, unless there is a connection or one is being opened. */
   async retry() {
     clearTimeout(this.#timer);
     if (this.#socket || this.#isConnecting) return;
@@ -73,7 +73,7 @@ export class Stream {
     try {
       message = JSON.parse(text);
     } catch {
-      // Not of this contract: the connection cannot be trusted.
+      // Not a valid message: the connection cannot be trusted.
       this.#lose(socket);
       return;
     }
@@ -95,7 +95,7 @@ export class Stream {
     this.#socket = undefined;
     clearInterval(this.#watch);
     socket.close();
-    // One that ends at once must not be made again at once.
+    // A connection that ends at once must not be reopened at once.
     if (performance.now() - this.#begun > STEADY) this.#attempt = 0;
     this.#handlers.lost();
     this.#later();

@@ -1,4 +1,4 @@
-// All codes as a table. Only the rows in sight exist; they are filled anew as one scrolls.
+// All codes as a table. Only the visible rows exist; they are refilled on scrolling.
 
 import { COLUMNS, sorted } from './columns.js';
 import { byId, colourBy, element, say } from './dom.js';
@@ -7,9 +7,12 @@ import { Sorting } from './sorting.js';
 import { counted, spoken, words } from './words.js';
 
 const ROW = 32;
-/** Rows beyond the edge, so that none is missing while the next frame is drawn. */
+/** Extra rows beyond the edge, so that none is missing until the next frame. */
 const SPARE = 6;
-/** A column that moves is sorted anew so often, milliseconds: rows must not run away. */
+/**
+ * Interval at which a changing column is sorted again, milliseconds, so that rows do not jump
+ * around.
+ */
 const SORT_AGAIN = 3_000;
 
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
@@ -65,7 +68,7 @@ export class Table {
     frame.ask();
   }
 
-  /** New words. */
+  /** Updates the texts after a change of language. */
   label() {
     for (const { column, button } of this.heads) button.textContent = words(column.key);
     this.sorting.label();
@@ -91,7 +94,7 @@ export class Table {
   #sort(now) {
     const held = this.rows[this.active];
     this.rows = sorted(this.stocks, this.column, this.order, this.market);
-    // Who reads a row keeps it, wherever it moved.
+    // The row being read stays selected, wherever it moved.
     const place = held && document.activeElement === this.grid ? this.rows.indexOf(held) : -1;
     this.active = place >= 0 ? place : Math.min(this.active, Math.max(0, this.rows.length - 1));
     this.mustSort = false;
@@ -108,7 +111,7 @@ export class Table {
     say(this.nothing, words('tableEmpty'));
   }
 
-  /** Draws what is to be drawn. Hidden it draws nothing. */
+  /** Draws pending changes, unless hidden. */
   draw(changed, now) {
     if (this.host.clientHeight === 0) return;
     if (!this.mustSort && changed.size > 0 && this.column.isNumber && now - this.sortedAt > SORT_AGAIN) this.mustSort = true;
@@ -130,7 +133,7 @@ export class Table {
     }
   }
 
-  /** Ages go on without anything else. */
+  /** Updates the ages as time passes. */
   grow() {
     for (const row of this.pool) {
       if (row.stock) say(row.cells.at(-1), COLUMNS.at(-1).show(row.stock, spoken(), this.market));

@@ -1,11 +1,11 @@
-// The tabs of map and table.
+// The tabs for map and table.
 
 import { byId } from './dom.js';
 import { choose } from './settings.js';
 
 const VIEWS = ['map', 'table'];
 
-/** Shows a view's panel and its tab as the one that is chosen. */
+/** Shows a view's panel and marks its tab as selected. */
 export function showTab(view) {
   for (const one of VIEWS) {
     const isShown = one === view;

@@ -1,4 +1,4 @@
-// The box beside the pointer, or beside the tile that has the focus.
+// The tooltip beside the pointer or the focused tile.
 
 import { byId, direction, element, nameOf } from './dom.js';
 import { large, length, rate, whole, difference } from './numbers.js';
@@ -8,10 +8,10 @@ import { sectorName, spoken, words } from './words.js';
 const box = byId('tip');
 const GAP = 14;
 
-/** What the tip shows: `lines()` anew each time, beside a point. */
+/** What the tip shows beside a point; `lines()` is called for each update. */
 let held;
 
-/** What the tip, and a screen reader, say of a stock. */
+/** Describes a stock for the tip and for screen readers. */
 export function sentence(stock) {
   const sector = sectorName(stock.sector);
   if (stock.price === undefined) return `${stock.name}, ${words('noPrice')}, ${sector}`;
@@ -49,7 +49,7 @@ function stockLines(stock, age) {
   return lines;
 }
 
-/** Shows a stock's figures near a point of the window; `ageOf()` is its age when it is asked. */
+/** Shows a stock's figures near a point of the window; `ageOf()` returns its current age. */
 export function showStock(stock, ageOf, x, y) {
   held = { stock, lines: () => stockLines(stock, ageOf()), x, y };
   show();
@@ -61,7 +61,7 @@ export function showText(textOf, x, y) {
   show();
 }
 
-/** What is shown went on: the stock is among `changed`, or, without these, a second went by. */
+/** Updates the tip if its stock is among `changed` or, without `changed`, as time passes. */
 export function refresh(changed) {
   if (held && (!changed || changed.has(held.stock))) show();
 }

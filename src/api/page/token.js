@@ -1,4 +1,4 @@
-// Asks for the token that the API wants.
+// The dialog that asks for the API's access token.
 
 import { holdToken, heldToken } from './api.js';
 import { byId } from './dom.js';
@@ -8,7 +8,7 @@ const dialog = byId('token');
 const input = dialog.querySelector('input');
 let asking;
 
-/** Resolves when a token was given; whoever asks meanwhile waits for the same. */
+/** Resolves when a token was given; concurrent callers wait for the same dialog. */
 export function askForToken() {
   if (asking) return asking;
   dialog.querySelector('.refused').textContent = heldToken() ? words('tokenRefused') : '';

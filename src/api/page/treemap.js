@@ -1,4 +1,4 @@
-// The map: tiles on one canvas, what is pointed at and chosen on another above it.
+// The map: tiles on one canvas, and the hovered and selected ones marked on another above it.
 
 import { palette, step } from './colours.js';
 import { fitWords, font } from './fit.js';
@@ -9,7 +9,7 @@ import { groupRate } from './ranks.js';
 import { isIdle, moved } from './standing.js';
 import { sectorName, words } from './words.js';
 
-/** Areas are judged anew so often, milliseconds, and what share of the tiles may be off by then. */
+/** Interval at which areas are checked, milliseconds, and the share of tiles that may be off. */
 const JUDGE_AGAIN = 60_000;
 const MOST_OFF = 0.05;
 
@@ -37,7 +37,7 @@ export class Treemap {
     this.use('red-blue', 'light');
   }
 
-  /** Takes a colour scale and a ground into use. */
+  /** Sets the colour scale and the background. */
   use(scale, ground) {
     this.colours = palette(scale, ground);
     this.hatches = undefined;
@@ -52,7 +52,7 @@ export class Treemap {
     this.mustLayOut = true;
   }
 
-  /** Draws what is to be drawn; `changed` are the stocks that changed. Returns how many tiles. */
+  /** Draws pending changes, including the `changed` stocks. Returns how many tiles it drew. */
   draw(changed, now) {
     if (this.mustLayOut) this.#layOut();
     if (this.tiles.length === 0 && this.width === 0) return 0;
@@ -79,8 +79,8 @@ export class Treemap {
   }
 
   /**
-   * Lays out anew, at most once a minute, when market caps moved so far that areas are no longer true;
-   * never beneath a pointer or a reader. Returns whether it will.
+   * Requests a new layout, at most once a minute, if market caps moved so far that areas are wrong;
+   * never while the map is hovered or focused. Returns whether it did.
    */
   grow(now) {
     if (now - this.laidAt < JUDGE_AGAIN || this.hovered || this.host.matches(':focus')) return false;
@@ -120,7 +120,7 @@ export class Treemap {
       const top = snap(tile.y0);
       const wide = snap(tile.x1) - left;
       const high = snap(tile.y1) - top;
-      // The line between two tiles; the smallest have none, or nothing would be left of them.
+      // The line between two tiles; the smallest tiles have none, or nothing would be left of them.
       const gap = Math.min(wide, high) > 5 * this.density ? Math.round(this.density) : 0;
       Object.assign(tile, { left, top, wide: Math.max(1, wide - gap), high: Math.max(1, high - gap) });
       fitWords(tile, this.ink);
@@ -227,7 +227,7 @@ export class Treemap {
     if (!tile) return;
     const ink = this.markInk;
     const width = thickness * this.density;
-    // A dark and a light line: one of them shows on every colour.
+    // A dark and a light line: one of them is visible on every colour.
     for (const [colour, shift] of [[this.colours.focus, width / 2], [this.colours.ground, width]]) {
       ink.strokeStyle = colour;
       ink.lineWidth = shift === width ? this.density : width;
@@ -235,7 +235,7 @@ export class Treemap {
     }
   }
 
-  /** What lies at a point of the map: a tile's stock, or a heading. */
+  /** Returns what is at a point of the map: a tile's stock, or a heading. */
   at(x, y) {
     const holds = (box) => x >= box.x0 && x < box.x1 && y >= box.y0 && y < box.y1;
     const heading = this.headings.find(holds);
@@ -261,7 +261,7 @@ export class Treemap {
     this.mustMark = true;
   }
 
-  /** The tile of the largest company. */
+  /** Returns the tile of the largest company. */
   get first() {
     let best;
     for (const { stock } of this.tiles) {
@@ -270,13 +270,13 @@ export class Treemap {
     return best;
   }
 
-  /** The stock of the nearest tile in a direction; `dx` and `dy` are -1, 0 or 1. */
+  /** Returns the stock of the nearest tile in a direction; `dx` and `dy` are -1, 0 or 1. */
   beside(stock, dx, dy) {
     const from = this.tileOf.get(stock);
     return from ? (nearest(this.tiles, from, dx, dy)?.stock ?? stock) : this.first;
   }
 
-  /** Where a stock's tile lies on the map, CSS pixels. */
+  /** Returns the box of a stock's tile on the map, CSS pixels. */
   boxOf(stock) {
     return this.tileOf.get(stock);
   }

@@ -1,5 +1,5 @@
-//! What a client sends over a WebSocket, of which each frame counts: those too that no message comes of,
-//! as the parts of one that never ends.
+//! A limit on the frames that a client sends over a WebSocket. Every frame counts, even if it
+//! completes no message, as in a message that never ends.
 
 use std::io::{self, Cursor};
 use std::num::NonZeroU32;
@@ -10,16 +10,16 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 
-/// Frames of a client in a second, twice as many in a burst.
+/// Frames per second of a client; bursts may have twice as many.
 const FRAMES: NonZeroU32 = match NonZeroU32::new(20) {
     Some(rate) => rate,
     None => NonZeroU32::MIN,
 };
 
-/// Bytes of the longest header of a frame.
+/// Longest header of a frame, in bytes.
 const LONGEST_HEADER: usize = 14;
 
-/// A connection that breaks off where its client sends too many frames.
+/// A connection that fails if its client sends too many frames.
 pub(super) struct Counted<S> {
     connection: S,
     frames: Frames,
@@ -52,7 +52,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
         };
         match this.limiter.check_n(frames) {
             Ok(Ok(())) => Poll::Ready(Ok(())),
-            // Too soon, or more at once than ever fit.
+            // Too fast, or more at once than the limit ever allows.
             Ok(Err(_)) | Err(_) => Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into())),
         }
     }
@@ -76,18 +76,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     }
 }
 
-/// Where in the sequence of frames what comes next belongs.
+/// Parser state: the position within the sequence of frames.
 #[derive(Debug, Default)]
 struct Frames {
     /// The beginning of a header.
     header: [u8; LONGEST_HEADER],
     filled: usize,
-    /// Bytes of the content that are still to come.
+    /// Bytes of the content still to come.
     content: u64,
 }
 
 impl Frames {
-    /// The number of frames whose headers end in these bytes.
+    /// Returns the number of frames whose headers end in these bytes.
     fn count(&mut self, mut bytes: &[u8]) -> u32 {
         let mut frames = 0;
         while !bytes.is_empty() {
@@ -111,7 +111,7 @@ impl Frames {
                     self.filled = 0;
                     self.content = content;
                 }
-                // The reader behind it finds the same, and ends the connection.
+                // The WebSocket reader finds the same error and ends the connection.
                 Err(_) => {
                     frames += 1;
                     self.filled = 0;

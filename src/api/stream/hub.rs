@@ -1,8 +1,8 @@
-//! Who is told of what.
+//! Distribution of changes to streams.
 //!
-//! Of each change a stream is told no more than that there is one: a bit for the code, and a call to
-//! wake up. The price itself is taken from the board when the stream has room for it, so that a slow
-//! client holds nothing but its bits, and always gets the latest.
+//! A change only marks a bit for its code in each stream and wakes the stream. The price itself is
+//! read from the board when the stream can send, so a slow client holds nothing but its bits and
+//! always gets the latest price.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -20,33 +20,33 @@ use crate::api::access::Client;
 use crate::board::{News, Onlooker, Posted, QuoteBoard};
 use sise_domain::{Index, Market, Symbol};
 
-/// What one stream is to be told.
+/// What a stream has yet to send.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     /// Codes whose price changed.
     pub(super) changed: Places,
-    /// Codes whose price is wanted although it did not change.
+    /// Codes whose price is requested although it did not change.
     pub(super) wanted: Places,
-    /// Indices that changed, or are wanted.
+    /// Indices that changed or were requested.
     pub(super) indices: BTreeSet<Index>,
-    /// Changes of which only the latest will be told.
+    /// Changes that are superseded by a later one.
     pub(super) skipped: u64,
     /// Alerts, as JSON.
     pub(super) alerts: VecDeque<Arc<str>>,
-    /// What was dropped or missed, each reason once.
+    /// What was dropped or missed, once per reason.
     pub(super) gaps: Vec<(GapReason, Vec<Symbol>)>,
-    /// Everything is wanted anew: changes are heard again.
+    /// Changes are received again, so everything must be sent once more.
     pub(super) is_found: bool,
-    /// Told of all codes of the market, and so not once more of a single one.
+    /// Subscribed to the whole market, so its codes must not be noted twice.
     kospi: bool,
-    /// Told of all codes of the market, and so not once more of a single one.
+    /// Subscribed to the whole market, so its codes must not be noted twice.
     kosdaq: bool,
 }
 
-/// Alerts that wait for a stream at most; the oldest go.
+/// Maximum number of alerts waiting for a stream; the oldest are dropped.
 const MOST_ALERTS: usize = 64;
 
-/// A stream, as the hub knows it.
+/// A stream as the hub sees it.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) id: u64,
@@ -55,7 +55,7 @@ pub(super) struct Stream {
     wake: Notify,
 }
 
-/// Tells streams of what changes on the board.
+/// Distributes changes on the board to streams.
 pub(in crate::api) struct Hub {
     board: Arc<QuoteBoard>,
     listeners: Mutex<Listeners>,
@@ -75,7 +75,7 @@ struct Listeners {
     kosdaq: Vec<Arc<Stream>>,
     indices: Vec<Arc<Stream>>,
     alerts: Vec<Arc<Stream>>,
-    /// By the place of the code.
+    /// By the board place of the code.
     places: Vec<Vec<Arc<Stream>>>,
 }
 
@@ -84,18 +84,18 @@ struct Listeners {
 pub(in crate::api) struct Statistics {
     /// Streams that are open.
     connections: usize,
-    /// Clients that have one.
+    /// Clients with at least one stream.
     clients: usize,
     /// Messages sent so far.
     messages: u64,
-    /// Changes that were left out because a later one of the same code came before they were sent.
+    /// Changes not sent because a later one of the same code replaced them.
     skipped: u64,
-    /// Streams ended because their client took nothing any more.
+    /// Streams ended because their client stopped reading.
     slow_disconnects: u64,
 }
 
 impl Hub {
-    /// A hub of what changes on `board`, for so many streams of one client.
+    /// Creates a hub for changes on `board`, with up to `per_client` streams per client.
     pub(in crate::api) fn new(board: Arc<QuoteBoard>, per_client: usize) -> Self {
         Self {
             board,
@@ -108,7 +108,7 @@ impl Hub {
         }
     }
 
-    /// How the streams are doing.
+    /// Returns the statistics of the streams.
     pub(in crate::api) fn statistics(&self) -> Statistics {
         let listeners = self.listeners();
         Statistics {
@@ -120,7 +120,7 @@ impl Hub {
         }
     }
 
-    /// Begins a stream of a client; `None` where it has as many as it may.
+    /// Begins a stream of a client; `None` if the client has too many.
     pub(super) fn begin(&self, client: Client) -> Option<Arc<Stream>> {
         let mut listeners = self.listeners();
         let count = listeners.of_client.entry(client.clone()).or_default();
@@ -154,7 +154,7 @@ impl Hub {
         gauge!("sise_stream_connections").decrement(1);
     }
 
-    /// Replaces what a stream is told of.
+    /// Replaces the subscription of a stream.
     pub(super) fn subscribe(&self, stream: &Arc<Stream>, old: &Subscription, new: &Subscription) {
         let mut listeners = self.listeners();
         let mut pending = stream.pending();
@@ -185,7 +185,7 @@ impl Hub {
     }
 
     fn listeners(&self) -> MutexGuard<'_, Listeners> {
-        // Every change leaves it whole.
+        // Every change leaves it consistent, so a poisoned lock is safe to use.
         self.listeners
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -201,7 +201,7 @@ impl Listeners {
             self.alerts.push(Arc::clone(stream));
         }
         if subscription.all {
-            // Of everything, once.
+            // A subscription to everything includes the rest.
             self.all.push(Arc::clone(stream));
             return;
         }
@@ -298,7 +298,7 @@ impl Onlooker for Hub {
 }
 
 impl Pending {
-    /// A code at this place has a new price.
+    /// Notes a new price of the code at this place.
     fn note(&mut self, place: usize, stream: &Stream) {
         let is_first = self.changed.is_empty();
         if !self.changed.add(place) {
@@ -317,9 +317,9 @@ impl Pending {
         }
     }
 
-    /// Nothing but these is to be told any more.
+    /// Drops everything that is not in the subscription.
     pub(super) fn keep(&mut self, subscription: &Subscription, told: &Places) {
-        // Of everything: codes are heard of that are on no list.
+        // A subscription to everything includes codes outside the universe.
         if !subscription.all {
             self.changed.keep(told);
             self.wanted.keep(told);
@@ -363,11 +363,12 @@ impl Stream {
     }
 
     pub(super) fn pending(&self) -> MutexGuard<'_, Pending> {
-        // Every change is one step.
+        // Every change is a single step, so a poisoned lock is safe to use.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next prices of those that are wanted, perhaps none where something else `is_enough`.
+    /// Takes the next requested prices. The result may be empty if `is_enough`, which means that
+    /// there is something else to send.
     pub(super) fn next_wanted(
         &self,
         board: &QuoteBoard,
@@ -383,7 +384,8 @@ impl Stream {
         })
     }
 
-    /// The next prices of those that changed, perhaps none where something else `is_enough`.
+    /// Takes the next changed prices. The result may be empty if `is_enough`, which means that
+    /// there is something else to send.
     pub(super) fn next_changed(
         &self,
         board: &QuoteBoard,
@@ -393,8 +395,8 @@ impl Stream {
         self.next(board, is_enough, |pending| pending.changed.take(most))
     }
 
-    /// The prices at the next places that have one. Parts without a price are passed over: nothing
-    /// would wake the stream for what waits behind them.
+    /// Takes the prices at the next places that have one. Places without a price are skipped,
+    /// because nothing would wake the stream for those after them.
     fn next(
         &self,
         board: &QuoteBoard,
@@ -411,7 +413,7 @@ impl Stream {
         }
     }
 
-    /// Waits until there may be something to tell.
+    /// Waits until there may be something to send.
     pub(super) async fn woken(&self) {
         self.wake.notified().await;
     }

@@ -12,7 +12,7 @@ use sise_domain::{KrxTime, Market, Symbol};
 /// The version of every message.
 const VERSION: u32 = 1;
 
-/// What a client asks for.
+/// The subjects of a subscription.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wish {
@@ -40,22 +40,22 @@ pub(super) struct Wish {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub(super) enum Operation {
-    /// Tell also of these.
+    /// Subscribe to these as well.
     Subscribe(Wish),
-    /// Do not tell of these any more.
+    /// Unsubscribe from these.
     Unsubscribe(Wish),
-    /// Answer.
+    /// Request an answer.
     Ping,
 }
 
-/// Why something was dropped, or may have been missed.
+/// Why changes were dropped or may have been missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum GapReason {
-    /// The client takes messages more slowly than prices change.
+    /// The client reads more slowly than prices change.
     Slow,
-    /// Changes in the store were not heard for a while.
+    /// Changes in the store were not received for a while.
     Store,
-    /// The broker's live feed broke off.
+    /// The broker's live feed was interrupted.
     Feed,
 }
 
@@ -69,25 +69,25 @@ impl GapReason {
     }
 }
 
-/// What one stream is told, as JSON. Numbers its messages from 1.
+/// Writes the messages of one stream as JSON, numbered from 1.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     seq: u64,
 }
 
-/// A message, and its type for whoever needs it apart.
+/// A message, with its type as a separate field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::api) struct Message {
-    /// What kind of message.
+    /// The type.
     pub(in crate::api) kind: &'static str,
-    /// Its number.
+    /// The sequence number.
     pub(in crate::api) seq: u64,
-    /// The whole of it.
+    /// The whole message.
     pub(in crate::api) json: String,
 }
 
 impl Writer {
-    /// A message of a kind with the members that `write` adds, each with a comma in front.
+    /// Writes a message of a kind. `write` adds further members, each with a leading comma.
     fn message(
         &mut self,
         kind: &'static str,
@@ -97,7 +97,7 @@ impl Writer {
         self.seq += 1;
         let seq = self.seq;
         let mut json = String::with_capacity(room + 64);
-        // Writing to a String cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(json, r#"{{"v":{VERSION},"type":"{kind}","seq":{seq}"#);
         write(&mut json);
         json.push('}');
@@ -114,7 +114,8 @@ impl Writer {
         })
     }
 
-    /// So many codes are told of now; `unknown` were asked for and nobody ever heard of them.
+    /// Writes the answer to a change of subscription: the number of subscribed codes, and the
+    /// requested codes that are `unknown`.
     pub(super) fn subscribed(
         &mut self,
         codes: usize,
@@ -134,7 +135,7 @@ impl Writer {
         })
     }
 
-    /// Prices that were asked for (`snapshot`) or have changed (`changes`), and indices.
+    /// Writes prices that were requested (`snapshot`) or that changed (`changes`), and indices.
     pub(super) fn prices(
         &mut self,
         kind: &'static str,
@@ -165,7 +166,7 @@ impl Writer {
         })
     }
 
-    /// An alert, which is JSON already.
+    /// Writes an alert, which is already JSON.
     pub(super) fn alert(&mut self, alert: &str) -> Message {
         self.message("alert", alert.len() + 16, |json| {
             let _ = write!(json, r#","alert":{alert}"#);

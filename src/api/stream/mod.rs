@@ -27,10 +27,10 @@ pub(super) use hub::{Hub, Statistics};
 use message::Wish;
 use subscriber::Subscriber;
 
-/// Tells nginx to pass on what comes as it comes.
+/// Header that turns off response buffering in nginx.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Codes in the query at most.
+/// Maximum number of codes in the query.
 const MOST_CODES: usize = 500;
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -61,14 +61,14 @@ pub(super) struct Wanted {
 
 /// Changes as they happen
 ///
-/// As a WebSocket where the request is an upgrade, else as Server-Sent Events. First a snapshot of what
-/// is asked for, then changes; messages are described in docs/stream.md.
+/// As a WebSocket if the request is an upgrade, otherwise as Server-Sent Events. A snapshot of the
+/// subscribed codes comes first, then changes. See docs/stream.md for the messages.
 #[utoipa::path(get, path = "/v1/stream", tag = "stream", params(Wanted), responses(
     (status = 101, description = "A WebSocket with the messages of version 1"),
     (status = 200, description = "The messages as events", content_type = "text/event-stream", body = String),
     (status = 400, description = "The query is not understood", body = Document, content_type = "application/problem+json"),
     (status = 404, description = "There is no such watch list", body = Document, content_type = "application/problem+json"),
-    (status = 429, description = "This client has as many streams as it may", body = Document, content_type = "application/problem+json"),
+    (status = 429, description = "This client has too many streams", body = Document, content_type = "application/problem+json"),
 ))]
 pub(super) async fn stream(
     State(api): State<Api>,
@@ -97,7 +97,7 @@ pub(super) async fn stream(
     websocket::upgrade(request, subscriber)
 }
 
-/// Whether an upgrade to a WebSocket is asked for, and not one that nobody here knows, as to HTTP/2.
+/// Whether the request is an upgrade to a WebSocket, and not to another protocol such as HTTP/2.
 fn is_websocket(headers: &HeaderMap) -> bool {
     let values = headers.get_all(UPGRADE).into_iter();
     let texts = values.filter_map(|value| value.to_str().ok());
@@ -105,7 +105,7 @@ fn is_websocket(headers: &HeaderMap) -> bool {
     protocols.any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
 }
 
-/// The messages as events.
+/// Streams the messages as Server-Sent Events.
 fn events(subscriber: Subscriber) -> Response {
     let events = unfold(subscriber, |mut subscriber| async move {
         let message = match subscriber.next().await {
@@ -124,7 +124,7 @@ fn events(subscriber: Subscriber) -> Response {
     let mut response = Body::from_stream(events).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    // A proxy that waited for more, or packed it, would hold the events back.
+    // A proxy must neither buffer nor compress, which would hold the events back.
     let control = HeaderValue::from_static("no-store, no-transform");
     headers.insert(CACHE_CONTROL, control);
     headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
@@ -132,12 +132,12 @@ fn events(subscriber: Subscriber) -> Response {
 }
 
 impl Wanted {
-    /// What is asked for; `None` where nothing is.
+    /// Returns the requested subscription; `None` if the query has none.
     fn wish(self) -> Result<Option<Wish>, Problem> {
         let is_on = |flag: &Option<String>| match flag.as_deref() {
             None | Some("0") => Ok(false),
             Some("1") => Ok(true),
-            Some(_) => Err(Kind::BadRequest.because("indices, alerts and all are 0 or 1")),
+            Some(_) => Err(Kind::BadRequest.because("indices, alerts and all must be 0 or 1")),
         };
         let market = self.market.as_deref().map(|text| {
             let market = text.parse();

@@ -1,4 +1,4 @@
-//! A set of places on the board: a bit each.
+//! A set of board places, one bit each.
 
 /// A set of places.
 #[derive(Debug, Clone, Default)]
@@ -8,7 +8,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Adds a place. Says whether it is new.
+    /// Adds a place. Returns whether it is new.
     pub(super) fn add(&mut self, place: usize) -> bool {
         let (word, bit) = (place / 64, 1_u64 << (place % 64));
         if self.words.len() <= word {
@@ -23,7 +23,7 @@ impl Places {
         is_new
     }
 
-    /// Takes a place out.
+    /// Removes a place.
     pub(super) fn remove(&mut self, place: usize) {
         let bit = 1_u64 << (place % 64);
         if let Some(held) = self.words.get_mut(place / 64)
@@ -47,7 +47,7 @@ impl Places {
         self.count
     }
 
-    /// Keeps what `other` has too.
+    /// Keeps the places that are also in `other`.
     pub(super) fn keep(&mut self, other: &Self) {
         self.words.truncate(other.words.len());
         for (held, other) in self.words.iter_mut().zip(&other.words) {
@@ -56,7 +56,7 @@ impl Places {
         self.recount();
     }
 
-    /// Takes out what `other` has.
+    /// Removes the places of `other`.
     pub(super) fn take_out(&mut self, other: &Self) {
         for (held, other) in self.words.iter_mut().zip(&other.words) {
             *held &= !other;
@@ -69,7 +69,7 @@ impl Places {
         self.count = usize::try_from(ones.sum::<u32>()).unwrap_or(usize::MAX);
     }
 
-    /// The places, in order.
+    /// Iterates over the places in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         let words = self.words.iter().enumerate();
         words.flat_map(|(word, bits)| {
@@ -84,7 +84,7 @@ impl Places {
         })
     }
 
-    /// Takes up to `most` places out, the first ones.
+    /// Removes and returns the first places, up to `most`.
     pub(super) fn take(&mut self, most: usize) -> Vec<usize> {
         let taken: Vec<usize> = self.iter().take(most).collect();
         for place in &taken {

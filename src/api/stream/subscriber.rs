@@ -1,4 +1,4 @@
-//! One stream: what its client asks for, and what it is told.
+//! One stream: its subscription, and the messages that it sends.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
@@ -19,30 +19,30 @@ use crate::api::room::Room;
 use sise_cache::CacheError;
 use sise_domain::{Index, Symbol};
 
-/// Where nothing else was sent for so long, a heartbeat is.
+/// Interval after which a heartbeat is sent if nothing else was.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// A client is told this often at most that changes were left out.
+/// Shortest time between two messages about skipped changes.
 const GAPS_EVERY: Duration = Duration::from_secs(1);
 
-/// Prices of one message at most, of a stream of many codes and of one of few. A connection keeps room
-/// for the largest message that it ever sent, and most streams are of few codes.
+/// Maximum number of prices per message, for streams of many codes and of few. A connection keeps a
+/// buffer for the largest message it ever sent, and most streams have few codes.
 const CHUNK: usize = 200;
 const SMALL_CHUNK: usize = 10;
 
-/// Codes of a stream of few at most.
+/// Up to this number of codes a stream counts as one of few.
 const FEW: usize = 100;
 
-/// Codes of one operation at most; who wants more wants all.
+/// Maximum number of codes per operation. Clients that want more subscribe to all.
 const MOST_CODES: usize = 3_000;
 
-/// The access token of a stream is looked up this often.
+/// Interval at which the access token of a stream is checked.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// A message that a client does not take within this time ends its stream.
+/// Longest time for a client to take a message before its stream ends.
 pub(super) const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 
-/// Why a stream is over, where its client did not end it.
+/// Why the server ended a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Over {
     /// The server stops.
@@ -52,7 +52,7 @@ pub(super) enum Over {
 }
 
 impl Over {
-    /// One word, as in metrics.
+    /// The label in metrics.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Stopped => "stopped",
@@ -61,47 +61,47 @@ impl Over {
     }
 }
 
-/// An access token, and when it is looked up next.
+/// An access token, and when it is due for a check.
 struct Pass {
     token: String,
     due: Instant,
-    /// The look-up under way: kept here, so that whatever comes meanwhile does not begin it anew.
+    /// The look-up under way, kept here so that other events do not restart it.
     looking: Option<LookUp>,
 }
 
-/// Whose the token is.
+/// The look-up of a token's user.
 type LookUp = Pin<Box<dyn Future<Output = Result<Option<String>, CacheError>> + Send>>;
 
-/// A stream. Ends with its last use.
+/// A stream, which ends when this is dropped.
 pub(super) struct Subscriber {
     api: Api,
     stream: Arc<Stream>,
     subscription: Subscription,
     writer: Writer,
     waiting: VecDeque<Message>,
-    /// Prices of one message.
+    /// Maximum number of prices per message.
     chunk: usize,
-    /// Indices of the next snapshot.
+    /// Indices to send with the next snapshot.
     wanted_indices: BTreeSet<Index>,
-    /// Changes that were left out and that the client is not told of yet.
+    /// Skipped changes that the client has not been told of yet.
     skipped: u64,
     told_skipped_at: Instant,
     beats: Interval,
     is_silent: bool,
-    /// When a message was handed out last.
+    /// When a message was last handed out.
     handed_at: Instant,
-    /// The access token, where one was asked for.
+    /// The access token, if one was required.
     pass: Option<Pass>,
-    /// It has ended.
+    /// Whether the access token has ended.
     is_expired: bool,
     stop: CancellationToken,
     end: Option<&'static str>,
-    /// The connection counts for as long as the stream lasts.
+    /// Keeps the connection counted while the stream lasts.
     room: Room,
 }
 
 impl Subscriber {
-    /// Begins a stream of a client, for as long as its access token is good where it has one.
+    /// Begins a stream of a client. With `token`, it lasts as long as the token is valid.
     pub(super) fn new(
         api: &Api,
         client: Client,
@@ -109,7 +109,7 @@ impl Subscriber {
         room: Room,
     ) -> Result<Self, Problem> {
         let Some(stream) = api.hub.begin(client) else {
-            let why = "this client has as many streams as api.streams_per_client allows";
+            let why = "this client already has as many streams as api.streams_per_client allows";
             return Err(Kind::TooManyRequests.because(why).retry_after(5));
         };
         room.streams(true);
@@ -143,8 +143,7 @@ impl Subscriber {
         })
     }
 
-    /// The next message, as soon as there is one, or why there will be none. What is not awaited to
-    /// its end loses nothing.
+    /// Waits for the next message, or for the reason why there are no more. Cancel safe.
     pub(super) async fn next(&mut self) -> Result<Message, Over> {
         let message = self.come().await;
         self.handed_at = Instant::now();
@@ -180,7 +179,8 @@ impl Subscriber {
         }
     }
 
-    /// Looks whether the access token is still good. Where the store does not answer nobody took it away.
+    /// Checks whether the access token is still valid. If the store does not answer, the stream
+    /// goes on.
     async fn look(&mut self) {
         let Some(pass) = &mut self.pass else {
             return;
@@ -198,13 +198,13 @@ impl Subscriber {
         }
     }
 
-    /// Whether an answer waits for the client: nothing more is heard before it is taken, so that what
-    /// waits does not grow with what a client sends.
+    /// Whether an answer waits for the client. Until it is sent, nothing more is read, so that a
+    /// client cannot make the queue grow.
     pub(super) fn has_answers(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Takes a message of the client.
+    /// Handles a message of the client.
     pub(super) async fn hear(&mut self, text: &str) {
         match serde_json::from_str(text) {
             Ok(Operation::Subscribe(wish)) => self.change(wish, true).await,
@@ -237,12 +237,12 @@ impl Subscriber {
             codes.extend(of_list.into_keys());
         }
         if codes.len() > MOST_CODES {
-            let why = format!("{MOST_CODES} codes at once at most; or subscribe to all");
+            let why = format!("at most {MOST_CODES} codes at once; or subscribe to all");
             return Err(Kind::Unprocessable.because(why));
         }
         let universe = self.api.parts.universe.load_full();
         let board = self.api.hub.board();
-        // A code that nobody ever heard of gets no place on the board: it would keep it for good.
+        // An unknown code gets no place on the board, because it would keep it for good.
         let (known, unknown): (Vec<Symbol>, Vec<Symbol>) = codes
             .into_iter()
             .partition(|code| universe.get(*code).is_some() || board.known_place(*code).is_some());
@@ -286,7 +286,7 @@ impl Subscriber {
         self.waiting.push_back(error);
     }
 
-    /// What is to be told now.
+    /// Takes the next message to send, if there is one.
     fn take(&mut self) -> Option<Message> {
         if let Some(message) = self.waiting.pop_front() {
             self.api.hub.count_message();
@@ -316,7 +316,7 @@ impl Subscriber {
         self.changes()
     }
 
-    /// The next part of what was asked for.
+    /// Writes the next part of the requested prices.
     fn snapshot(&mut self) -> Message {
         let indices = std::mem::take(&mut self.wanted_indices);
         let indices = self.indices(&indices);
@@ -328,7 +328,7 @@ impl Subscriber {
         self.writer.prices("snapshot", &prices, &indices)
     }
 
-    /// The next part of what has changed.
+    /// Writes the next part of the changes.
     fn changes(&mut self) -> Option<Message> {
         let mut pending = self.stream.pending();
         let indices = std::mem::take(&mut pending.indices);
@@ -353,14 +353,14 @@ impl Subscriber {
         Some(changes)
     }
 
-    /// Tells how many changes were left out since it was told last.
+    /// Writes how many changes were skipped since the last such message.
     fn tell_skipped(&mut self) -> Message {
         self.told_skipped_at = Instant::now();
         let skipped = std::mem::take(&mut self.skipped);
         self.writer.gap(GapReason::Slow, skipped, &[])
     }
 
-    /// Those of the indices that live, as JSON.
+    /// Returns the wanted indices that are live, as JSON.
     fn indices(&self, wanted: &BTreeSet<Index>) -> Vec<String> {
         if wanted.is_empty() {
             return Vec::new();
@@ -372,7 +372,7 @@ impl Subscriber {
             .collect()
     }
 
-    /// Tells of a gap, where it concerns what the stream is told.
+    /// Writes a gap, if it concerns the subscription.
     fn gap(&mut self, reason: GapReason, codes: Vec<Symbol>) -> Option<Message> {
         let board = self.api.hub.board();
         let universe = self.api.parts.universe.load();
@@ -386,7 +386,7 @@ impl Subscriber {
         Some(self.writer.gap(reason, 0, &codes))
     }
 
-    /// Everything that the stream is subscribed to is told once more.
+    /// Requests everything in the subscription once more.
     fn want_all(&mut self) {
         if self.subscription.indices {
             self.wanted_indices.extend(Index::ALL);
@@ -397,7 +397,7 @@ impl Subscriber {
         self.stream.wake();
     }
 
-    /// Says why the stream ends, where it does not end because its client went.
+    /// Sets why the stream ends, if the client did not end it.
     pub(super) fn ends(&mut self, reason: &'static str) {
         self.end = Some(reason);
     }
@@ -408,7 +408,7 @@ impl Drop for Subscriber {
         self.room.streams(false);
         let hub = &self.api.hub;
         hub.end(&self.stream, &self.subscription);
-        // Of events nobody tells why they are taken no more.
+        // With Server-Sent Events, the reason why a client stops reading is not known.
         let is_slow = || {
             self.handed_at.elapsed() >= TAKEN_WITHIN && !self.stream.pending().changed.is_empty()
         };

@@ -1,18 +1,18 @@
-//! What a stream is subscribed to.
+//! The subscription of a stream.
 
 use super::message::Wish;
 use super::places::Places;
 use crate::board::QuoteBoard;
 use sise_domain::{Listing, Market, Symbol, Universe};
 
-/// What a stream is subscribed to.
+/// The subscription of a stream.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Subscription {
     /// All codes.
     pub(super) all: bool,
-    /// All codes of these markets.
+    /// All codes of KOSPI.
     pub(super) kospi: bool,
-    /// All codes of these markets.
+    /// All codes of KOSDAQ.
     pub(super) kosdaq: bool,
     /// Single codes.
     pub(super) places: Places,
@@ -23,7 +23,7 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    /// Adds what is wished, or takes it away. Single codes are at `places`.
+    /// Adds the wish, or removes it. `places` are the places of its single codes.
     pub(super) fn change(&mut self, wish: &Wish, places: &[usize], is_wanted: bool) {
         if wish.all {
             if !is_wanted {
@@ -55,7 +55,7 @@ impl Subscription {
         }
     }
 
-    /// Whether all codes of a market are in it.
+    /// Whether it includes all codes of a market.
     pub(super) fn has_market(&self, market: Option<Market>) -> bool {
         self.all
             || match market {
@@ -65,7 +65,7 @@ impl Subscription {
             }
     }
 
-    /// Whether a code is in it.
+    /// Whether it includes a code.
     pub(super) fn has(&self, code: Symbol, universe: &Universe, board: &QuoteBoard) -> bool {
         let market = universe.get(code).map(|listing| listing.market);
         let is_single = || {
@@ -75,7 +75,7 @@ impl Subscription {
         self.has_market(market) || is_single()
     }
 
-    /// The places of all codes that are in it.
+    /// Returns the places of all its codes.
     pub(super) fn told(&self, universe: &Universe, board: &QuoteBoard) -> Places {
         let mut told = self.places.clone();
         if self.all || self.kospi || self.kosdaq {

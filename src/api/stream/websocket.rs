@@ -26,25 +26,25 @@ use sise_net::supervisor::spawn_brief;
 /// The subprotocol: the version of the messages.
 const PROTOCOL: &str = "sise.v1";
 
-/// Bytes of a message of a client at most.
+/// Largest message of a client, in bytes.
 const LARGEST: usize = 64 * 1024;
 
-/// Bytes that are read at once: operations are short, and there are thousands of streams.
+/// Size of the read buffer, in bytes: operations are short, and there are thousands of streams.
 const READ_BUFFER: usize = 1024;
 
-/// Bytes that wait for a client at most, far more than the largest message has.
+/// Maximum bytes waiting to be sent, far more than the largest message.
 const UNSENT: usize = 1 << 20;
 
-/// For the farewell of a client that takes nothing there is no more time.
+/// Longest time to send the close frame, so that a client that reads nothing does not hold it up.
 const FAREWELL: Duration = Duration::from_millis(100);
 
 type Socket = WebSocketStream<Counted<TokioIo<Upgraded>>>;
 
 /// Why a stream ended.
 enum End {
-    /// The client went.
+    /// The client disconnected.
     Gone,
-    /// The client took nothing any more.
+    /// The client stopped reading.
     Slow,
     /// The client sent too much.
     Flood,
@@ -56,7 +56,7 @@ impl End {
     fn of(error: &Error) -> Self {
         match error {
             Error::Io(error) if error.kind() == io::ErrorKind::QuotaExceeded => Self::Flood,
-            // The system too gives up a client that takes nothing.
+            // The system's TCP timeout also ends a connection that reads nothing.
             Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => Self::Slow,
             Error::WriteBufferFull(_) => Self::Slow,
             _ => Self::Gone,
@@ -64,7 +64,7 @@ impl End {
     }
 }
 
-/// Answers the request for an upgrade, and serves the stream on its connection afterwards.
+/// Answers an upgrade request, and then serves the stream on its connection.
 pub(super) fn upgrade(mut request: Request, subscriber: Subscriber) -> Result<Response, Problem> {
     let mut response = create_response_with_body(&request, Body::empty)
         .map_err(|error| Kind::BadRequest.because(error.to_string()))?;
@@ -77,7 +77,7 @@ pub(super) fn upgrade(mut request: Request, subscriber: Subscriber) -> Result<Re
             .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     let upgraded = hyper::upgrade::on(&mut request);
-    // Each future that it passes through would have room for it.
+    // Boxed, because every future that it passes through would otherwise reserve space for it.
     let subscriber = Box::new(subscriber);
     spawn_brief("stream", async move {
         match upgraded.await {
@@ -119,7 +119,7 @@ async fn run(upgraded: Upgraded, mut subscriber: Box<Subscriber>) {
         code,
         reason: words.into(),
     });
-    // Whoever takes nothing does not take this either.
+    // A client that reads nothing does not read this either.
     let _ = timeout(FAREWELL, socket.close(frame)).await;
 }
 
@@ -141,7 +141,7 @@ async fn exchange(socket: &mut Socket, subscriber: &mut Subscriber) -> End {
                 Some(Ok(Message::Text(text))) => subscriber.hear(&text).await,
                 Some(Ok(Message::Binary(_))) => subscriber.hear("").await,
                 Some(Ok(Message::Ping(_))) => {
-                    // Its answer is written below, and taken before anything more is heard.
+                    // The answer is sent below, before more is read.
                     if let Err(end) = taken(socket.flush()).await {
                         return end;
                     }
@@ -154,7 +154,7 @@ async fn exchange(socket: &mut Socket, subscriber: &mut Subscriber) -> End {
     }
 }
 
-/// Waits until the client takes what it is sent.
+/// Waits until the client takes what was sent.
 async fn taken(sending: impl Future<Output = Result<(), Error>>) -> Result<(), End> {
     match timeout(TAKEN_WITHIN, sending).await {
         Ok(Ok(())) => Ok(()),

@@ -12,7 +12,7 @@ use crate::alerts::AlertRules;
 use crate::setup::Parts;
 use sise_domain::{Condition, Quiet, Scope, Terms};
 
-/// Coverage is low for so long before it is told, where nobody says another time.
+/// How long coverage must be low before an alert, if `--for` is not given.
 const USUALLY_FOR: Duration = Duration::from_secs(180);
 
 /// Arguments of `sise alert add`.
@@ -27,21 +27,21 @@ pub(super) struct AddArguments {
     /// With --jump and --volume-times: 1m, 2m, 3m, 5m, 10m, 15m, 30m or 1h
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     within: Option<Duration>,
-    /// With --coverage-below: only where it lasts so long [default: 3m]
+    /// With --coverage-below: only if it lasts this long [default: 3m]
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration, requires = "coverage_below")]
     lasting: Option<Duration>,
-    /// Nothing is told in these hours of Seoul, such as 15:40-08:50
+    /// Send no alerts in these hours of Seoul, such as 15:40-08:50
     #[arg(long, value_name = "FROM-UNTIL", value_parser = str::parse::<Quiet>)]
     quiet: Option<Quiet>,
-    /// How far the value must go back before it is told again: percent of a price, high, low or
+    /// How far the value must go back before the next alert: percent of a price, high, low or
     /// volume; percentage points of a change, jump or coverage
     #[arg(long, value_name = "PERCENT")]
     hysteresis: Option<f64>,
-    /// Least time between two alerts of one code
+    /// Shortest time between two alerts of one code
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "10m")]
     every: Duration,
-    /// What holds already is not told, only when the limit is crossed the next time; else it is told
-    /// at once
+    /// Fire only when the limit is crossed the next time; by default, a condition that already
+    /// holds fires at once
     #[arg(long)]
     next_crossing: bool,
 }
@@ -49,10 +49,10 @@ pub(super) struct AddArguments {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 struct ScopeArguments {
-    /// The codes on a watch list, whatever is on it
+    /// The codes that are on a watch list at the time
     #[arg(long, value_name = "LIST")]
     list: Option<String>,
-    /// These stocks, by code or name, separated by commas
+    /// These stocks only, by code or name, separated by commas
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     codes: Option<Vec<String>>,
     /// All codes
@@ -63,31 +63,31 @@ struct ScopeArguments {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct ConditionArguments {
-    /// The price rises above so many won
+    /// The price rises above this many won
     #[arg(long, value_name = "WON")]
     price_above: Option<i64>,
-    /// The price falls below so many won
+    /// The price falls below this many won
     #[arg(long, value_name = "WON")]
     price_below: Option<i64>,
-    /// The price is so many percent or more from the base price (기준가), up or down
+    /// The price is at least this many percent from the base price (기준가), up or down
     #[arg(long, value_name = "PERCENT")]
     change_beyond: Option<f64>,
-    /// The price moves so many percent or more --within a time, up or down
+    /// The price moves by at least this many percent --within a time, up or down
     #[arg(long, value_name = "PERCENT", requires = "within")]
     jump: Option<f64>,
-    /// The price is higher than before on that day
+    /// The price is higher than before on the same day
     #[arg(long)]
     new_high: bool,
-    /// The price is lower than before on that day
+    /// The price is lower than before on the same day
     #[arg(long)]
     new_low: bool,
-    /// --within a time so many times as much is traded as before on that day
+    /// The volume --within a time is this many times the usual volume of the day so far
     #[arg(long, value_name = "TIMES", requires = "within")]
     volume_times: Option<f64>,
-    /// In an open session less of the list has a live price, percent
+    /// In an open session, less than this percentage of the list has a live price
     #[arg(long, value_name = "PERCENT")]
     coverage_below: Option<f64>,
-    /// Nobody has led for so long
+    /// No process has led for this long
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     leader_lost: Option<Duration>,
 }
@@ -107,7 +107,7 @@ pub(super) async fn run(parts: &Parts, rules: &AlertRules, arguments: AddArgumen
     Ok(DONE)
 }
 
-/// The terms that the arguments say.
+/// Returns the terms of a rule from the arguments.
 async fn terms(parts: &Parts, arguments: AddArguments) -> Result<Terms, Failure> {
     let when = condition(&arguments)?;
     let AddArguments {
@@ -151,7 +151,7 @@ fn condition(arguments: &AddArguments) -> Result<Condition, Failure> {
             "--within goes with --jump and --volume-times only",
         ));
     }
-    // clap sees to it that there is one of them, with its time.
+    // clap guarantees that exactly one is given, with its time.
     let within_s = window.unwrap_or_default();
     Ok(if let Some(won) = given.price_above {
         Condition::PriceAbove(won)

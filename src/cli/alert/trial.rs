@@ -1,4 +1,4 @@
-//! What a rule would tell now, and a test alert along all ways.
+//! `sise alert test`: what a rule would report now, and a test alert through all channels.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -12,20 +12,20 @@ use crate::setup::Parts;
 use sise_domain::{Alert, Condition, Coverage, Event, KrxTime, Quote, Rule, Symbol};
 use sise_port::Change;
 
-/// Codes that are named one by one.
+/// Number of codes that are listed one by one.
 const NAMED: usize = 20;
 
-/// What was found.
+/// The state of a rule.
 struct Found {
-    /// In words.
+    /// The state in words.
     lines: Vec<String>,
-    /// Codes of the rule.
+    /// Number of codes of the rule.
     codes: usize,
-    /// Their live prices.
+    /// Live prices of these codes.
     live: Vec<Quote>,
-    /// Those beyond the limit now; `None` where one price does not tell.
+    /// Codes beyond the limit now; `None` if a single price cannot tell.
     beyond: Option<Vec<Symbol>>,
-    /// What may keep the rule silent.
+    /// Reasons why the rule may never fire.
     warnings: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ pub(super) async fn run(parts: &Parts, rule: &Rule, json: bool) -> Outcome {
     if let Some(quiet) = is_quiet {
         found
             .lines
-            .push(format!("nothing is told now: quiet hours are {quiet}"));
+            .push(format!("no alert is sent now: quiet hours are {quiet}"));
     }
     let watcher = parts.alert_watcher().await?;
     match &watcher {
@@ -98,7 +98,7 @@ pub(super) async fn run(parts: &Parts, rule: &Rule, json: bool) -> Outcome {
         }
         output::line(format!("test alert {}", alert.id));
         output::line(format!("  stream   {stream}"));
-        output::line("  journal  written; `sise alert list --fired` shows it");
+        output::line("  events   recorded; `sise alert list --fired` shows it");
         output::line(format!("  webhook  {posted}"));
     }
     let is_sent =
@@ -106,7 +106,7 @@ pub(super) async fn run(parts: &Parts, rule: &Rule, json: bool) -> Outcome {
     Ok(if is_sent { DONE } else { INCOMPLETE })
 }
 
-/// A dead receiver is not waited for in silence.
+/// Reports each repeated try, so that waiting for a dead receiver is visible.
 fn say_try(attempt: &Try) {
     if let Some(pause) = attempt.again_in {
         output::note(format!(
@@ -128,7 +128,7 @@ async fn of_stocks(parts: &Parts, rule: &Rule) -> Result<Found, Failure> {
     )];
     let beyond = outlook.beyond(&rule.terms);
     match &beyond {
-        None => lines.push("it is told when it happens; one price does not tell".to_owned()),
+        None => lines.push("a single price cannot tell; it fires when it happens".to_owned()),
         Some(beyond) if beyond.is_empty() => lines.push("none is beyond the limit now".to_owned()),
         Some(beyond) => {
             lines.push(format!("{} beyond the limit now:", grouped(beyond.len())));
@@ -145,7 +145,7 @@ async fn of_stocks(parts: &Parts, rule: &Rule) -> Result<Found, Failure> {
     })
 }
 
-/// A price beyond the limit.
+/// Formats a price that is beyond the limit.
 fn named(quote: &Quote) -> String {
     let rate = quote.change_rate;
     let rate = rate.map_or_else(String::new, |rate| format!(" ({rate:+.2} %)"));
@@ -171,7 +171,7 @@ async fn of_market(parts: &Parts, rule: &Rule, now: KrxTime) -> Result<Found, Fa
     if let Condition::LeaderLost { .. } = rule.terms.when {
         let leader = parts.leader().await?;
         found.lines.push(leader.map_or_else(
-            || "nobody leads now".to_owned(),
+            || "no process leads now".to_owned(),
             |leader| format!("{} leads", leader.process),
         ));
         return Ok(found);
@@ -195,7 +195,7 @@ async fn of_market(parts: &Parts, rule: &Rule, now: KrxTime) -> Result<Found, Fa
         .push(format!("{share} of the list have a live price"));
     if let Some(closed) = &parts.calendar.load().moment(now).closed {
         found.lines.push(format!(
-            "nothing is told now: the market is closed: {closed}"
+            "no alert is sent now: the market is closed: {closed}"
         ));
     }
     Ok(found)

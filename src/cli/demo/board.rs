@@ -1,4 +1,4 @@
-//! The market of the demo as it was last seen.
+//! The latest state of the market in the demo.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,14 +10,14 @@ use crate::sweep::{Report, Step};
 use sise_domain::{KrxTime, Quote, Status, Symbol};
 use sise_port::Urgency;
 
-/// Stocks of a ranking: more than any terminal has lines.
+/// Number of stocks in a ranking: more than any terminal has lines.
 const PLACES: usize = 100;
 
-/// The market as it was last seen.
+/// The latest state of the market.
 pub(super) struct Board {
     seen: Mutex<Seen>,
     total: usize,
-    /// Whether a line is printed for every sweep, where there is no screen.
+    /// Whether a line is printed for every sweep, for lack of a screen.
     prints: bool,
 }
 
@@ -32,13 +32,13 @@ struct Seen {
     trouble: Option<String>,
 }
 
-/// What a screen shows of it.
+/// What a screen shows of the board.
 #[derive(Default)]
 pub(super) struct Picture {
     pub(super) live: usize,
     pub(super) total: usize,
     pub(super) sweeps: u64,
-    /// Codes of the sweep that goes on.
+    /// Codes done in the current sweep.
     pub(super) done: usize,
     pub(super) last: Option<Report>,
     pub(super) trouble: Option<String>,
@@ -49,12 +49,12 @@ pub(super) struct Picture {
     pub(super) untraded: usize,
     pub(super) gainers: Vec<Quote>,
     pub(super) losers: Vec<Quote>,
-    /// Stocks and by how many won they moved, the latest first.
+    /// Stocks and their moves in won, the latest first.
     pub(super) changes: Vec<(Quote, i64)>,
 }
 
 impl Board {
-    /// A board for a list of so many codes that prints lines if there is no screen.
+    /// Creates a board for a list of `total` codes. If `prints` is set, it prints a line per sweep.
     pub(super) fn new(total: usize, prints: bool) -> Self {
         Self {
             seen: Mutex::default(),

@@ -1,4 +1,4 @@
-//! The demo on a terminal: the whole screen while it runs, and nothing of it afterwards.
+//! The demo on a terminal. It takes the whole screen while it runs and leaves nothing on it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,16 +24,16 @@ use sise_domain::{KrxTime, Quote};
 use sise_port::clock::Clock;
 use sise_sim::Sim;
 
-/// How often the picture is drawn.
+/// Interval between redraws.
 const FRAME: Duration = Duration::from_millis(250);
 
-/// Width of the strip that shows how far a sweep is.
+/// Width of the strip that shows the progress of a sweep.
 const STRIP: usize = 24;
 
-/// Two rankings stand side by side from this width on.
+/// Smallest width that has room for two rankings side by side.
 const TWO_PANELS: u16 = 64;
 
-/// Shows the demo until somebody ends it. `address` is that of its page.
+/// Shows the demo until a key or a signal ends it. `address` is that of its page.
 pub(super) async fn show(
     board: Arc<Board>,
     sim: Sim,
@@ -41,7 +41,8 @@ pub(super) async fn show(
     address: Option<String>,
 ) -> Outcome {
     let mut signals = std::pin::pin!(daemon::signalled());
-    // Polled once, so that from here on no signal leaves the terminal as it is.
+    // Polled once to install the signal handlers: from here on no signal can end the process
+    // without restoring the terminal.
     if let Some(signal) = (&mut signals).now_or_never() {
         return ended(signal);
     }
@@ -77,7 +78,7 @@ pub(super) async fn show(
     }
 }
 
-/// The exit code, if the key asks for the end.
+/// Returns the exit code if the key ends the demo.
 fn end(key: KeyEvent) -> Option<u8> {
     let with_control = key.modifiers.contains(KeyModifiers::CONTROL);
     match key.code {
@@ -87,7 +88,7 @@ fn end(key: KeyEvent) -> Option<u8> {
     }
 }
 
-/// The exit code of a signal.
+/// Returns the exit code of a signal.
 pub(super) fn ended(signal: std::io::Result<Signal>) -> Outcome {
     match signal {
         Ok(signal) => Ok(signal.exit_code()),
@@ -102,7 +103,7 @@ struct Shown<'a> {
     picture: Picture,
     now: KrxTime,
     address: Option<&'a str>,
-    /// The most calls in any second.
+    /// Number of calls in the busiest second.
     busiest: u64,
     paint: Paint,
 }
@@ -186,7 +187,7 @@ impl Shown<'_> {
         ]
     }
 
-    /// Gainers and losers, and the latest changes below them where there is room.
+    /// Draws gainers, losers if there is room, and the latest changes below them.
     fn draw_body(&self, frame: &mut Frame<'_>, area: Rect) {
         let rates = |quote: &Quote| {
             let words = self.paint.moved(quote.change_rate, Standing::of(quote));

@@ -1,4 +1,4 @@
-//! What the doctor finds of the broker: ban, clock, token, prices, fields.
+//! The doctor's checks of the broker: ban, clock, token, prices and fields.
 
 use chrono::TimeDelta;
 
@@ -8,18 +8,20 @@ use crate::setup::{Broker, Parts};
 use sise_kis::Drifted;
 use sise_port::{Answer, QuoteSource as _, SourceError, Urgency};
 
-/// Clocks that differ by more than this make ages wrong.
+/// Clocks that differ by more than this make ages wrong, which is a warning.
 const SKEW_WARNED: TimeDelta = TimeDelta::seconds(2);
-/// Clocks that differ by more than this make tokens and trading hours wrong.
+/// Clocks that differ by more than this make tokens and trading hours wrong, which is a failure.
 const SKEW_FAILED: TimeDelta = TimeDelta::seconds(30);
 
-/// Fields that are named one by one.
+/// Number of fields that are listed one by one.
 const NAMED: usize = 10;
 
-/// A stock that has been listed since 1975.
+/// Code of the trial request: a stock that has been listed since 1975.
 const PROBE: &str = "005930";
 
-/// A banned key gets one call, a person's trial; else clock, token and prices are looked at.
+/// Checks clock, token and prices.
+///
+/// If the key is banned, one call is tried all the same, since the cause may have been fixed.
 pub(super) async fn checks(parts: &Parts, broker: &Broker) -> Vec<Check> {
     let bans = broker.rest.bans();
     let Some(ban) = bans.in_force().await else {
@@ -37,21 +39,21 @@ pub(super) async fn checks(parts: &Parts, broker: &Broker) -> Vec<Check> {
         if is_lifted {
             Check::ok(
                 "ban",
-                format!("one call was tried and went well, so the ban is lifted: {ban}"),
+                format!("one call was tried and succeeded, so the ban is lifted: {ban}"),
             )
         } else {
             Check::fail(
                 "ban",
                 format!("one call was tried all the same, in vain: {ban}"),
                 "check KIS_APP_KEY, KIS_APP_SECRET and KIS_ENV, and the notices on the broker's \
-                 portal; sise asks nothing until then",
+                 portal; sise makes no calls until the ban ends",
             )
         },
     );
     checks
 }
 
-/// Our clock against the broker's, and whether the broker is reached at all.
+/// Compares this machine's clock with the broker's, and returns whether the broker was reached.
 async fn their_clock(parts: &Parts, broker: &Broker) -> (Vec<Check>, bool) {
     let check = match broker.rest.server_time().await {
         Ok(theirs) => clock_skew((parts.own_clock())() - theirs.with_timezone(&sise_domain::Seoul)),
@@ -65,22 +67,22 @@ async fn their_clock(parts: &Parts, broker: &Broker) -> (Vec<Check>, bool) {
         ),
     };
     let mut checks = vec![check];
-    // Now that all three clocks are known.
+    // Only now are all three clocks known.
     if parts.redis.is_some() {
         checks.push(redis_clock(parts));
     }
     (checks, true)
 }
 
-/// Our clock against Redis's, which all processes go by.
+/// Compares this machine's clock with that of Redis, which all processes use.
 fn redis_clock(parts: &Parts) -> Check {
     match parts.clocks_apart() {
         None => Check::ok("redis clock", "agrees with this machine's"),
         Some(apart) => Check::warn(
             "redis clock",
             apart.to_string(),
-            "switch time synchronisation on (timedatectl set-ntp true) on the machine whose clock is \
-             wrong; ages go by Redis's clock meanwhile",
+            "turn on time synchronisation (timedatectl set-ntp true) on the machine with the wrong \
+             clock; until then, ages go by the clock of Redis",
         ),
     }
 }
@@ -89,7 +91,7 @@ fn unreachable(broker: &Broker, error: &SourceError) -> Check {
     Check::fail(
         "broker",
         format!("{}: {error}", broker.rest.base()),
-        "check the network and KIS_BASE_URL; the broker is down for upkeep at times, mostly at night",
+        "check the network and KIS_BASE_URL; the broker has maintenance at times, mostly at night",
     )
 }
 
@@ -104,13 +106,14 @@ async fn token_and_prices(broker: &Broker) -> Vec<Check> {
             return vec![Check::fail(
                 "token",
                 error.to_string(),
-                "check KIS_APP_KEY, KIS_APP_SECRET and KIS_ENV (real keys do not work on paper and \
-                 the other way round); if they are right, wait a minute and try again",
+                "check KIS_APP_KEY, KIS_APP_SECRET and KIS_ENV (real keys do not work for paper, \
+                 nor the other way round); if they are right, wait a minute and try again",
             )];
         }
     }
-    // It may be one from disk, so it says nothing of the secret; the price call does.
-    checks.push(Check::ok("token", "an access token is at hand"));
+    // The token may come from disk, so it does not prove that the secret is right. The price call
+    // does.
+    checks.push(Check::ok("token", "an access token is available"));
     let probe = PROBE.parse();
     if let Ok(symbol) = probe {
         let answers = broker
@@ -154,8 +157,11 @@ async fn token_and_prices(broker: &Broker) -> Vec<Check> {
     if broker.rest.is_simulated() == Some(true) {
         checks.push(Check::warn(
             "simulated",
-            format!("{} is a simulated broker: its prices are made up", broker.rest.base()),
-            "for the market's prices unset KIS_BASE_URL (kis.base_url) and give the broker's own app key",
+            format!(
+                "{} is a simulated broker: its prices are made up",
+                broker.rest.base()
+            ),
+            "for real prices unset KIS_BASE_URL (kis.base_url) and use the broker's own app key",
         ));
     }
     let drifted = broker.caller.drifted();
@@ -165,7 +171,7 @@ async fn token_and_prices(broker: &Broker) -> Vec<Check> {
     checks
 }
 
-/// Whether the answers so far are as documented.
+/// Reports whether the broker's answers so far are as documented.
 fn fields(drifted: &[Drifted]) -> Check {
     if drifted.is_empty() {
         return Check::ok("fields", "the broker's answers are as documented");
@@ -182,15 +188,15 @@ fn fields(drifted: &[Drifted]) -> Check {
     Check::warn(
         "fields",
         format!("{}{more}", named.join("; ")),
-        "prices go on without what is not found; look for a newer sise, and for a notice on the \
-         broker's portal",
+        "prices continue without the missing fields; look for a newer sise, and for a notice on \
+         the broker's portal",
     )
 }
 
 fn clock_skew(skew: TimeDelta) -> Check {
-    // The header has whole seconds.
+    // The broker's time comes from a header with whole seconds.
     let found = format!("differs from the broker's by {} s", skew.num_seconds());
-    let mend = "switch time synchronisation on (timedatectl set-ntp true)";
+    let mend = "turn on time synchronisation (timedatectl set-ntp true)";
     if skew.abs() > SKEW_FAILED {
         Check::fail("clock", found, mend)
     } else if skew.abs() > SKEW_WARNED {

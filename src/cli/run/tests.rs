@@ -1,4 +1,4 @@
-//! Kills each task of a daemon, and sees what it promised.
+//! Kills each task of a daemon, and checks that it begins again or ends the process.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use sise_port::{BrokerClaims, BrokerHolder};
 use sise_sim::{Sim, SimOptions};
 use sise_store::{MemoryLease, MemoryStore, MemoryWork};
 
-/// Those that begin again.
+/// Tasks that begin again after they were killed.
 const LASTING: [&str; 16] = [
     "alert lease",
     "alert stream",
@@ -41,13 +41,13 @@ const LASTING: [&str; 16] = [
     "attendance",
 ];
 
-/// A daemon on a simulated broker, with all that the settings can ask for, whose Redis is memory.
+/// A daemon on a simulated broker with every optional part, and memory in place of Redis.
 struct World {
     parts: Arc<Parts>,
     candidate: Arc<Candidate>,
     working: Supervisor,
     telling: Supervisor,
-    /// Of the broker.
+    /// Runs the simulated broker.
     _broker: Supervisor,
     _state: tempfile::TempDir,
 }
@@ -108,7 +108,7 @@ impl World {
         world
     }
 
-    /// As `sise run` does.
+    /// Starts the daemon as `sise run` does.
     async fn start(&self) {
         let (parts, tasks) = (Arc::clone(&self.parts), self.working.tasks());
         let candidate = Some(Arc::clone(&self.candidate));
@@ -141,7 +141,7 @@ impl World {
         work.start(tasks).unwrap();
     }
 
-    /// How often the task of a name has begun, if it runs.
+    /// Returns how often the task of a name has begun, if it is running.
     fn begun(&self, task: &str) -> Option<u64> {
         let of = |tasks: &Tasks| tasks.running().get(task).copied();
         of(self.working.tasks()).or_else(|| of(self.telling.tasks()))
@@ -159,7 +159,7 @@ impl World {
         }
     }
 
-    /// When a price was written last.
+    /// Returns the time of the latest price.
     async fn swept_at(&self) -> Option<KrxTime> {
         let codes: Vec<Symbol> = self.parts.universe.load().symbols().collect();
         let prices = self.parts.sweep_store.realtime(&codes).await.unwrap();
@@ -170,7 +170,7 @@ impl World {
             .max()
     }
 
-    /// Waits until a price is newer than all of now.
+    /// Waits until a price is newer than all present ones.
     async fn sweeps_on(&self) {
         let before = self.swept_at().await;
         until(async || self.swept_at().await > before).await;
@@ -200,11 +200,11 @@ async fn a_daemon_whose_tasks_die_has_them_back_and_sweeps_on() {
     for task in &lasting {
         until(async || world.begun(task) == Some(2)).await;
     }
-    // The new task has the lead go on: else nothing would be swept when it ends.
+    // The new lease task renews the lease. Otherwise sweeps would stop when the lease ends.
     let ends_at = world.lead_ends_at();
     until(async || world.lead_ends_at() > ends_at).await;
     world.sweeps_on().await;
-    // None is left out here.
+    // The list above is complete.
     let running = world.working.tasks().running();
     let vital = |name: &&str| ["schedule", "API"].contains(name);
     let others = running
@@ -235,7 +235,7 @@ async fn a_daemon_ends_with_an_error_when_what_is_vital_dies() {
     }
 }
 
-/// Another broker's prices stand in the store; counts how often that is asked.
+/// A store with prices of another broker. Counts the attempts to claim them.
 #[derive(Default)]
 struct OthersPrices(AtomicUsize);
 
@@ -269,7 +269,7 @@ async fn a_daemon_that_its_plan_refuses_claims_no_prices() {
     let state = tempfile::tempdir().unwrap();
     let mut layers = Layers::unset();
     for (key, value) in [
-        // One code a call: too slow for the whole list.
+        // A paper account gets one code per call, which is too slow for the whole list.
         ("kis.env", "paper"),
         ("kis.app_key", "key"),
         ("kis.app_secret", "secret"),

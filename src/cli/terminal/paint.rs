@@ -6,7 +6,7 @@ use ratatui::symbols::border;
 use crate::cli::standing::Standing;
 use crate::cli::strip::Look;
 
-/// A frame for terminals that know letters only.
+/// A frame for terminals without Unicode.
 pub(in crate::cli) const LETTERS_BORDER: border::Set<'static> = border::Set {
     top_left: "+",
     top_right: "+",
@@ -18,7 +18,7 @@ pub(in crate::cli) const LETTERS_BORDER: border::Set<'static> = border::Set {
     horizontal_bottom: "-",
 };
 
-/// How things are told apart: by colour where that is wanted, and by a mark in any case.
+/// The style of the screen: marks always, and colours if they are wanted.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cli) struct Paint {
     is_coloured: bool,
@@ -37,7 +37,7 @@ impl Paint {
         self.is_unicode
     }
 
-    /// Korean exchanges show what rises in red and what falls in blue.
+    /// Returns the style of a change: red for a rise, blue for a fall, as on Korean exchanges.
     pub(in crate::cli) fn change(self, change: Option<f64>) -> Style {
         match change {
             Some(change) if change > 0.0 => self.coloured(Color::LightRed),
@@ -46,7 +46,7 @@ impl Paint {
         }
     }
 
-    /// The direction of a change.
+    /// Returns the mark for the direction of a change.
     pub(in crate::cli) fn arrow(self, change: Option<f64>) -> &'static str {
         let (up, down) = if self.is_unicode {
             ("▲", "▼")
@@ -60,7 +60,9 @@ impl Paint {
         }
     }
 
-    /// A change rate in few letters, or why there is none; at a limit of the day the arrow is doubled.
+    /// Formats a change rate, or returns the reason that there is none.
+    ///
+    /// The arrow is doubled if the price is at a limit of the day.
     pub(in crate::cli) fn moved(self, rate: Option<f64>, standing: Option<Standing>) -> String {
         let arrow = self.arrow(rate);
         match (standing, rate) {
@@ -75,12 +77,12 @@ impl Paint {
         }
     }
 
-    /// What a person should look at.
+    /// Returns the style for what needs attention.
     pub(in crate::cli) fn bad(self) -> Style {
         self.coloured(Color::LightRed).add_modifier(Modifier::BOLD)
     }
 
-    /// What a person need not look at.
+    /// Returns the style for what is less important.
     pub(in crate::cli) fn dim(self) -> Style {
         self.coloured(Color::DarkGray)
     }

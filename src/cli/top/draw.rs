@@ -1,4 +1,4 @@
-//! The screen, drawn from what was seen last.
+//! Draws the screen from the latest picture.
 
 mod health;
 mod movers;
@@ -14,12 +14,12 @@ use super::super::words::short;
 use super::picture::Picture;
 use sise_domain::{KrxTime, Market};
 
-/// On less than this nothing can be read.
+/// Smallest readable screen: width and height.
 const LEAST: (u16, u16) = (40, 12);
 
 /// What the keys do.
 const HELP: [(&str, &str); 6] = [
-    ("Tab, arrows", "the next or the last ranking"),
+    ("Tab, arrows", "next or previous ranking"),
     ("m", "KOSPI, KOSDAQ, or both"),
     ("two arrows", "at the limit of the day"),
     ("?", "this help"),
@@ -31,16 +31,16 @@ const HELP: [(&str, &str); 6] = [
 pub(super) struct Shown<'a> {
     pub(super) picture: &'a Picture,
     pub(super) now: KrxTime,
-    /// Of the store.
+    /// Address of the store.
     pub(super) address: &'a str,
     pub(super) market: Option<Market>,
-    /// Place of the first ranking.
+    /// Index of the first ranking.
     pub(super) selected: usize,
     pub(super) has_help: bool,
     pub(super) look: Look,
 }
 
-/// Draws it all.
+/// Draws the whole screen.
 pub(super) fn draw(frame: &mut Frame<'_>, shown: &Shown<'_>) {
     let area = frame.area();
     let paint = Paint::new(shown.look);
@@ -74,7 +74,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, shown: &Shown<'_>) {
     }
 }
 
-/// What is wrong, or which keys there are.
+/// Returns the last line: what is wrong, or else the keys.
 fn footer(shown: &Shown<'_>, paint: Paint) -> Line<'static> {
     match &shown.picture.trouble {
         Some(trouble) => Line::styled(

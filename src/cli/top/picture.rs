@@ -1,4 +1,4 @@
-//! What the screen shows, looked up anew every second.
+//! What the screen shows, read from the store every second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,35 +13,35 @@ use crate::setup::Parts;
 use crate::status::Status;
 use sise_domain::{IndexQuote, KrxTime, Market, Symbol};
 
-/// How often it is looked.
+/// Interval between reads.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A look may take this long; the store's own time-outs end most before.
+/// Longest time for a read. The timeouts of the store end most reads earlier.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The list may be another one after so many looks.
+/// Number of reads after which the stock list is read again, since it may have been replaced.
 const LIST_EVERY: u32 = 60;
 
-/// Places of a ranking: more than any terminal has lines.
+/// Number of places in a ranking: more than any terminal has lines.
 const PLACES: usize = 200;
 
-/// Sweeps of the journal: the last one is shown.
+/// Number of sweeps to read from the event log: only the last one is shown.
 const SWEEPS: usize = 1;
 
-/// What is known of the market and of the processes.
+/// The state of the market and of the processes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Picture {
     /// `None` until the store has answered once.
     pub(super) status: Option<Status>,
-    /// The indices that are kept and live.
+    /// The indices that have a live level.
     pub(super) indices: Vec<IndexQuote>,
     pub(super) movers: Vec<Movers>,
-    /// What went wrong with the last look; what is shown is older then.
+    /// What went wrong with the last read. The rest of the picture is then older.
     pub(super) trouble: Option<Trouble>,
 }
 
 impl Picture {
-    /// Whether something of it comes from a simulated broker.
+    /// Returns whether any part of it comes from a simulated broker.
     pub(super) fn is_simulated(&self) -> bool {
         let status = self.status.as_ref();
         let places = self.movers.iter().flat_map(|movers| &movers.places);
@@ -51,7 +51,7 @@ impl Picture {
     }
 }
 
-/// Why there is nothing newer.
+/// Why there is no newer picture.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Trouble {
     pub(super) since: KrxTime,
@@ -66,24 +66,26 @@ pub(super) struct Movers {
     pub(super) places: Vec<Place>,
 }
 
-/// One stock in it.
+/// One stock in a ranking.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Place {
     pub(super) code: Symbol,
     pub(super) name: String,
-    /// Won.
+    /// Price in won.
     pub(super) price: Option<i64>,
-    /// Percent.
+    /// Change rate in percent.
     pub(super) rate: Option<f64>,
-    /// Whether a simulated broker gave the price.
+    /// Whether the price comes from a simulated broker.
     pub(super) is_simulated: bool,
-    /// What it is ranked by.
+    /// The number that it is ranked by.
     pub(super) number: f64,
-    /// Why its price is no usual one.
+    /// What is special about its price.
     pub(super) standing: Option<Standing>,
 }
 
-/// Looks every second, and at once when another market is picked, for as long as somebody sees it.
+/// Reads a new picture every second, and at once when another market is picked.
+///
+/// Ends when the screen is gone.
 pub(super) async fn look_on(
     parts: Arc<Parts>,
     mut market: watch::Receiver<Option<Market>>,
@@ -98,7 +100,7 @@ pub(super) async fn look_on(
             changed = market.changed() => if changed.is_err() { return },
         }
         if looks.is_multiple_of(LIST_EVERY) {
-            // Names are those of the list before where it cannot be had.
+            // If the list cannot be read, the names of the previous one are kept.
             let _ = timeout(PATIENCE, parts.know_names()).await;
         }
         looks = looks.wrapping_add(1);

@@ -19,13 +19,13 @@ use crate::daemon::{self, Signal};
 use crate::setup::Parts;
 use sise_domain::Market;
 
-/// The time of day goes on while the store is away.
+/// Interval between redraws, so that the time of day advances while the store is unreachable.
 const TICK: Duration = Duration::from_millis(500);
 
-/// What somebody looks at.
+/// What the screen shows at the moment.
 #[derive(Debug, Clone, Copy, Default)]
 struct View {
-    /// Place of the first kind in [`Kind::ALL`].
+    /// Index of the first kind in [`Kind::ALL`].
     selected: usize,
     market: Option<Market>,
     has_help: bool,
@@ -38,12 +38,13 @@ enum Asked {
     End(u8),
 }
 
-/// Shows the screen until somebody ends it.
+/// Shows the screen until a key or a signal ends it.
 pub(super) async fn show(parts: Parts, address: String, market: Option<Market>) -> Outcome {
     let parts = Arc::new(parts);
     let clock = Arc::clone(&parts.clock);
     let mut signals = std::pin::pin!(daemon::signalled());
-    // Polled once, so that from here on no signal leaves the terminal as it is.
+    // Polled once to install the signal handlers: from here on no signal can end the process
+    // without restoring the terminal.
     if let Some(signal) = (&mut signals).now_or_never() {
         return ended(signal);
     }
@@ -85,12 +86,12 @@ pub(super) async fn show(parts: Parts, address: String, market: Option<Market>) 
                     }
                     picked.send_if_modified(|held| std::mem::replace(held, view.market) != view.market);
                 }
-                // Whatever else it is, a new size among it, is drawn.
+                // Any other event, such as a new size, causes a redraw.
                 Some(_) => {}
                 None => return Ok(Signal::HangUp.exit_code()),
             },
             changed = pictures.changed() => if changed.is_err() {
-                return Err(Failure::failed("what looks into the store has ended"));
+                return Err(Failure::failed("the task that reads the store has ended"));
             },
             _ = ticks.tick() => {}
         }

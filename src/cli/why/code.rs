@@ -1,4 +1,4 @@
-//! What is known of one code.
+//! `sise why CODE`: what is known about one code.
 
 use std::sync::Arc;
 
@@ -18,23 +18,23 @@ use sise_domain::{Entry, Event, KrxTime, Missed, Quote, Row, Status, Symbol};
 use sise_port::{Journal as _, Leader, Leadership as _, Ledger as _, PriceStore as _};
 use sise_store::RedisStore;
 
-/// What is known of one code.
+/// What is known about one code.
 struct Code {
     symbol: Symbol,
     name: Option<String>,
-    /// What is said of it where it is not in the list.
+    /// Why it is not in the list, if it is not.
     not_listed: Option<String>,
     now: KrxTime,
     row: Option<Row>,
     price: Option<Box<Quote>>,
     life: Option<TimeDelta>,
-    /// How long a price lives: one that was asked for longer ago says nothing of now.
+    /// Life of a price. An older poll says nothing about the present.
     ttl: TimeDelta,
-    /// The sweep that asked for it last.
+    /// The last sweep that asked for it.
     sweep: Option<Entry>,
-    /// What was skipped since.
+    /// The last run that was skipped since that sweep.
     skip: Option<Entry>,
-    /// The last alert that it was told of.
+    /// The last alert about it.
     alert: Option<Entry>,
     leader: Option<Leader>,
 }
@@ -93,7 +93,7 @@ pub(super) async fn explain(
 }
 
 impl Code {
-    /// The state in one word, and in words.
+    /// Returns the state as one word for JSON, and as text.
     fn state(&self) -> (&'static str, String) {
         let Some(row) = &self.row else {
             return ("never_polled", "no sweep has asked for it".to_owned());
@@ -145,12 +145,12 @@ impl Code {
                     grouped(quote.price)
                 )
             }
-            (None, Some(_)) => "something that is no price".to_owned(),
+            (None, Some(_)) => "a value that is not a price".to_owned(),
             (None, None) => "no live price".to_owned(),
         };
         output::line(format!("in Redis        {held}"));
         let leader = self.leader.as_ref().map_or_else(
-            || "nobody leads, so nobody sweeps".to_owned(),
+            || "no process leads, so none sweeps".to_owned(),
             |leader| match words::since(leader) {
                 Some(since) => format!("{} leads since {}", leader.process, self.at(since)),
                 None => format!("{} leads", leader.process),
@@ -197,7 +197,7 @@ impl Code {
             Some(entry) => {
                 output::line(format!("by              {}", sentence(entry, self.now)));
             }
-            None => output::line("by              a sweep that is not in the journal any more"),
+            None => output::line("by              a sweep that is no longer in the event log"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What was going on at a moment.
+//! `sise why --at`: what was going on at a moment.
 
 use chrono::{NaiveTime, TimeDelta};
 use serde_json::json;
@@ -12,16 +12,16 @@ use sise_domain::{Entry, Event, KrxTime, Leading, Swept, TokenChange};
 use sise_port::{CoverageLog as _, Journal as _};
 use sise_store::RedisStore;
 
-/// Alerts and jumps of a clock are told this long before and after the moment that is asked for.
+/// Alerts and clock jumps are shown if they are at most this far from the moment.
 const AROUND: TimeDelta = TimeDelta::minutes(10);
 
 /// What was going on at a moment.
 struct Then<'a> {
     now: KrxTime,
     leader: Option<&'a Entry>,
-    /// The last sweep that had begun, and its entry.
+    /// The last sweep that began before the moment, and its entry.
     sweep: Option<(&'a Swept, &'a Entry)>,
-    /// Skips that went on then, and the last one before where none did.
+    /// Skips at the moment, or else the last one before it.
     skips: Vec<&'a Entry>,
     gaps: Vec<&'a Entry>,
     clocks: Vec<&'a Entry>,
@@ -52,7 +52,7 @@ impl<'a> Then<'a> {
                 Event::Clock { .. } if (entry.at - at).abs() <= AROUND => then.clocks.push(entry),
                 Event::Alert { .. } if (entry.at - at).abs() <= AROUND => then.alerts.push(entry),
                 Event::Gap(gap) if gap.from <= at && at < gap.until => then.gaps.push(entry),
-                // Noted when it was over.
+                // The entry of a sweep is written at its end, so its time says nothing here.
                 Event::Sweep(swept) if swept.started_at <= at && !swept.partial => {
                     then.sweep = Some((swept, entry));
                 }
@@ -130,7 +130,7 @@ pub(super) async fn explain(at: KrxTime, parts: &Parts, redis: &RedisStore, json
         output::line(format!("coverage   {} of the list live", percent(share)));
     }
     let leader = then.leader.map_or_else(
-        || "nobody, as far as the journal goes".to_owned(),
+        || "none, as far as the event log goes".to_owned(),
         |entry| format!("{} since {}", entry.process, short(entry.at, then.now)),
     );
     output::line(format!("leader     {leader}"));
@@ -141,7 +141,7 @@ pub(super) async fn explain(at: KrxTime, parts: &Parts, redis: &RedisStore, json
             let said = sentence(entry, then.now);
             output::line(format!("last sweep begun {ago} before, {state}: {said}"));
         }
-        None => output::line("last sweep none before that, as far as the journal goes"),
+        None => output::line("last sweep none before that, as far as the event log goes"),
     }
     let others = [
         &then.skips,

@@ -1,4 +1,4 @@
-//! Whatever the others hand in, in whatever order and how often: each code is accounted for once.
+//! Whatever other processes hand in, in any order and number, each code is accounted for once.
 
 use proptest::prelude::*;
 use tokio::runtime;
@@ -6,16 +6,16 @@ use tokio::runtime;
 use super::*;
 use sise_port::{Finished, Postings, StoreError, Ticket};
 
-/// What is handed in once for a batch.
+/// One set of answers handed in for a batch.
 #[derive(Debug, Clone, Copy)]
 enum Sheet {
     Whole,
-    /// Every other code alone.
+    /// Only every other code.
     Short,
-    /// Codes that were not asked for, too; and some twice.
+    /// Includes codes that were not asked for, and some codes twice.
     Long,
     Empty,
-    /// Answers of some other batch, under this one's number.
+    /// The answers of another batch under this one's number.
     Other,
     Failed,
     Denied,
@@ -23,13 +23,13 @@ enum Sheet {
     Astray,
 }
 
-/// What happens to a batch after it was posted.
+/// What happens to a batch after posting.
 #[derive(Debug, Clone)]
 struct Fate {
     cannot_be_posted: bool,
-    /// Handed in so many milliseconds after it was posted.
+    /// Answers, each handed in this many milliseconds after posting.
     sheets: Vec<(u64, Sheet)>,
-    /// Stands there for so many milliseconds.
+    /// Stays posted for this many milliseconds.
     open_for: u64,
 }
 
@@ -58,7 +58,7 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
     prop::collection::vec(fate, 1..12)
 }
 
-/// Shared work without any order to it.
+/// Shared work in which anything can happen.
 struct Chaos {
     fates: Vec<Fate>,
     finished: Mutex<Vec<(Instant, Finished)>>,
@@ -123,7 +123,7 @@ impl Postings for Chaos {
             queue.push((due, finished(batch, *sheet)));
         }
         if fate.cannot_be_posted {
-            // It may have been posted all the same.
+            // The batch may have been posted anyway.
             return Err(Self::failed());
         }
         let mut open_until = self.open_until.lock().unwrap();
@@ -180,17 +180,17 @@ async fn each_code_is_accounted_for_once(fates: Vec<Fate>, codes: usize) {
         async move { dispatcher.run(&stop).await }
     });
     let report = sweep(dispatcher, &store, codes, &stop).await;
-    // Each batch counts once, however often it was handed in; with what this key asked for itself.
+    // Each batch counts once, however often it was handed in, plus the calls of this key.
     let batches = codes.div_ceil(30) as u64 + report.retries;
     let most = batches + own.calls() as u64;
     assert!((batches..=most).contains(&report.calls), "{report:?}");
     for missing in &report.missing {
-        // Everything else this key asked for itself.
+        // This key asked for everything else itself.
         let named = ["no route", "EGW00103"];
         let is_named = named.iter().any(|words| missing.detail.contains(words));
         assert!(is_named, "{missing:?}");
     }
-    // Two passes: each waits for its life at the longest, then this key is asked.
+    // Two passes: each waits at most for its life, and then this key is asked.
     let most = 2 * (LIFE + Duration::from_secs(30));
     assert!(
         Duration::from_millis(report.elapsed_ms) < most,

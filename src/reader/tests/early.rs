@@ -4,7 +4,8 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 /// Time between two reads.
 const OFTEN: Duration = Duration::from_millis(4);
 
-/// Reads one code often for a time, and says what did not come from the store at once.
+/// Reads one code often for a time, and returns the readings that did not come from the store at
+/// once.
 async fn read_often(reader: &Reader, time: Duration) -> Vec<Reading> {
     let until = Instant::now() + time;
     let mut odd = Vec::new();
@@ -26,7 +27,7 @@ async fn a_code_that_is_read_often_never_dies_under_its_readers() {
     world.keep("005930", LIVE).await;
     let odd = read_often(&world.reader, 3 * TTL).await;
     assert_eq!(odd, []);
-    // Early, but not much: about once in its life.
+    // Early, but not often: about once per life.
     assert!((3..=4).contains(&world.calls()), "{}", world.calls());
 }
 
@@ -93,7 +94,7 @@ async fn without_a_broker_nothing_is_refreshed() {
 async fn a_broker_that_fails_is_not_stormed_by_early_refreshes() {
     fastrand::seed(4);
     let world = world_at(noon());
-    // It stands beyond its time, so that every reader would have it fetched anew.
+    // It is older than its life, so every reader would refresh it.
     world.keep("005930", FOR_EVER).await;
     sleep(TTL).await;
     world.broker.part.is(Mood::Down);

@@ -1,5 +1,5 @@
-//! A world for readers: a store and a broker that fail, hang or lie, several processes, and time that
-//! is moved.
+//! A test world for readers: a store and a broker that fail, hang or lie, several processes, and a
+//! clock that tests move.
 
 mod early;
 mod reads;
@@ -23,18 +23,18 @@ use sise_port::{
 };
 use sise_store::MemoryStore;
 
-/// What something outside does.
+/// Behaviour of an outside system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mood {
     Well,
     Down,
-    /// It takes the request and never answers.
+    /// It takes requests and never answers.
     Hangs,
     /// It answers with prices of zero.
     Zero,
 }
 
-/// A mood that can be changed, and what it was asked in it.
+/// An outside system with a mood that can be changed, and a count of requests.
 struct Part {
     mood: Mutex<Mood>,
     asked: AtomicUsize,
@@ -72,7 +72,7 @@ impl Part {
     }
 }
 
-/// A broker that knows even codes.
+/// A broker that knows even codes only.
 struct Broker {
     part: Part,
     latency: Mutex<Duration>,
@@ -127,7 +127,7 @@ struct Store {
     memory: MemoryStore,
     part: Part,
     pings: Part,
-    /// Why it takes no price.
+    /// Why it refuses to write prices.
     refusal: Mutex<Option<fn() -> StoreError>>,
 }
 
@@ -201,7 +201,7 @@ struct World {
     broker: Arc<Broker>,
     store: Arc<Store>,
     clock: Clock,
-    /// That of a first process.
+    /// Reader of the first process.
     reader: Reader,
 }
 
@@ -215,14 +215,14 @@ fn night() -> KrxTime {
 
 const TTL: Duration = Duration::from_secs(120);
 const LIVE: Shelf = Shelf::Realtime(TTL);
-/// As long as another program may leave a key.
+/// Life of a key that another program left.
 const FOR_EVER: Shelf = Shelf::Realtime(Duration::from_secs(86_400));
 
 fn world_at(now: KrxTime) -> World {
     world_paced(now, 20_000.0)
 }
 
-/// A broker that is called so many times a second.
+/// Creates a world with a broker that takes `per_second` calls a second.
 fn world_paced(now: KrxTime, per_second: f64) -> World {
     let start = Instant::now();
     let clock: Clock = Arc::new(move || now + TimeDelta::from_std(start.elapsed()).unwrap());
@@ -268,7 +268,7 @@ fn parts(broker: &Arc<Broker>, store: &Arc<Store>, clock: &Clock, process: &str)
     }
 }
 
-/// The list that ships with sise, and all codes of five digits.
+/// The universe that ships with sise, and all codes of five digits.
 fn list() -> Arc<Universe> {
     static LIST: LazyLock<Arc<Universe>> = LazyLock::new(|| {
         let shipped = Shipped::get().universe();
@@ -288,7 +288,7 @@ fn quote(code: &str, price: i64) -> Quote {
 }
 
 impl World {
-    /// The reader of another process.
+    /// Creates the reader of another process.
     fn process(&self, name: &str) -> Reader {
         Reader::new(parts(&self.broker, &self.store, &self.clock, name))
     }
@@ -301,7 +301,7 @@ impl World {
         *self.broker.latency.lock().unwrap() = latency;
     }
 
-    /// Puts a price of 1,000 won into the store, fetched at noon.
+    /// Writes a price of 1,000 won to the store, fetched at noon.
     async fn keep(&self, code: &str, shelf: Shelf) {
         self.keep_quote(quote(code, 1_000), shelf).await;
     }
@@ -311,7 +311,7 @@ impl World {
         self.store.memory.write(&quotes, shelf, None).await.unwrap();
     }
 
-    /// Has the store lose what lives for a time.
+    /// Makes the store lose its live prices.
     async fn lose_prices(&self, code: &str) {
         let gone = Shelf::Realtime(Duration::ZERO);
         let newest = Quote {

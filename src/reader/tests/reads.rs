@@ -32,7 +32,7 @@ async fn a_miss_is_asked_for_and_written_back_with_its_life() {
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_misses_on_one_code_make_one_call() {
-    // With the store down nothing that the first one learns can be looked up by the others.
+    // With the store down, the other readers cannot look up what the first one learns.
     for store_is_down in [false, true] {
         let world = world_at(noon());
         let mood = if store_is_down {
@@ -83,7 +83,7 @@ async fn many_keep_their_order_and_miss_in_calls_of_thirty() {
     assert_eq!(world.calls(), 4);
 }
 
-/// Each asks for a code of his own, where calls are slow: as when the shared budget is away.
+/// Each caller asks for another code while calls are slow, as if the shared budget is unreachable.
 #[tokio::test(start_paused = true)]
 async fn many_who_miss_one_code_each_share_their_calls() {
     let world = world_paced(noon(), 3.0);
@@ -104,7 +104,7 @@ async fn many_who_miss_one_code_each_share_their_calls() {
     assert!(world.calls() <= 12, "{} calls", world.calls());
 }
 
-/// The first of a moment flies at once, those who come while it gets away go together.
+/// The first caller flies at once. Those that come while its call goes out share the next one.
 #[tokio::test(start_paused = true)]
 async fn callers_of_one_moment_share_a_call() {
     let world = world_at(noon());
@@ -121,7 +121,7 @@ async fn callers_of_one_moment_share_a_call() {
     }
     callers.join_all().await;
     assert_eq!(world.calls(), 2);
-    // A list that fills its calls waits for nobody.
+    // A list that fills its calls waits for no other codes.
     let codes: Vec<String> = (1..=60)
         .map(|number| format!("{:06}", number * 2))
         .collect();
@@ -139,7 +139,7 @@ async fn callers_of_one_moment_share_a_call() {
 async fn an_unknown_code_is_remembered_for_half_a_minute() {
     let world = world_at(noon());
     assert_eq!(world.reader.price("000001").await.unwrap(), None);
-    // Once more, because a short answer looks the same; then it is believed.
+    // Asked once more, because a short answer looks the same. Then it is believed.
     assert_eq!(world.calls(), 2);
     sleep(Duration::from_secs(29)).await;
     assert_eq!(world.reader.price("000001").await.unwrap(), None);

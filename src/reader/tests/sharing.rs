@@ -29,13 +29,13 @@ async fn a_code_unknown_to_the_broker_is_so_for_all_processes() {
     let readers = ["one", "two", "three"].map(|name| world.process(name));
     let is_unknown = |readings: Vec<_>| readings.iter().all(Option::is_none);
     assert!(is_unknown(callers(&readers, "000001").await));
-    // Once more, because a short answer looks the same.
+    // Asked once more, because a short answer looks the same.
     assert_eq!(world.calls(), 2);
     sleep(Duration::from_secs(28)).await;
     let late = world.process("late");
     assert_eq!(late.price("000001").await.unwrap(), None);
     assert_eq!(world.calls(), 2);
-    // Who learned it late forgets it with the others.
+    // A process that learned it late forgets it at the same time as the others.
     sleep(Duration::from_secs(3)).await;
     assert_eq!(late.price("000001").await.unwrap(), None);
     assert_eq!(world.calls(), 4);
@@ -66,7 +66,7 @@ async fn what_another_process_fetched_comes_from_redis() {
     let mut sources = [first, second].map(|answer| answer.unwrap().unwrap().source);
     sources.sort_by_key(|source| source.as_str());
     assert_eq!(sources, [Source::Api, Source::Redis]);
-    // Whoever found it there leaves nothing claimed.
+    // A process that found the price there leaves no claim behind.
     sleep(Duration::from_millis(1)).await;
     let symbols = ["005930".parse().unwrap()];
     let life = Duration::from_secs(1);
@@ -91,7 +91,7 @@ async fn a_process_that_dies_leaves_its_codes_to_the_others() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_call_is_not_made_twice() {
     let world = world_at(noon());
-    // Longer than a claim lives that nobody renews.
+    // Longer than an unrenewed claim lives.
     world.latency(Duration::from_secs(7));
     let readers = ["one", "two"].map(|name| world.process(name));
     for reading in callers(&readers, "005930").await {
@@ -105,7 +105,7 @@ async fn a_failure_of_one_process_is_not_that_of_the_others() {
     let world = world_at(noon());
     world.broker.part.is(Mood::Down);
     assert!(world.reader.price("005930").await.is_err());
-    // It may have been its own: another key, another way to the broker.
+    // The failure may concern that process alone: another key, another way to the broker.
     world.broker.part.is(Mood::Well);
     let other = world.process("other");
     assert!(other.price("005930").await.unwrap().is_some());
@@ -148,7 +148,7 @@ async fn without_redis_every_process_asks_for_itself() {
     assert_eq!(world.calls(), 3);
 }
 
-/// Redis goes away between the look and the claim.
+/// Redis becomes unreachable between the look and the claim.
 #[tokio::test(start_paused = true)]
 async fn claims_that_cannot_be_made_stop_nobody() {
     let world = world_at(noon());
@@ -169,7 +169,7 @@ async fn a_hit_costs_one_look_and_a_miss_three() {
     let world = world_at(noon());
     let asked = || world.store.part.count();
     world.reader.price("005930").await.unwrap();
-    // Look, claim, look again; write, give back.
+    // Look, claim, look again; write, release the claim.
     sleep(Duration::from_secs(1)).await;
     assert_eq!(asked(), 5);
     world.reader.price("005930").await.unwrap();
@@ -201,7 +201,7 @@ async fn what_is_remembered_has_a_bound() {
         panic!("{error}");
     };
     assert_eq!((found.len(), failed.len()), (8_192, 9_000 - 8_192));
-    // What landed makes room.
+    // Landed flights make room.
     sleep(Duration::from_secs(2)).await;
     let rest = &codes[8_192..];
     assert_eq!(world.reader.prices(rest).await.unwrap().len(), rest.len());
@@ -217,7 +217,7 @@ async fn a_caller_who_walks_away_leaves_the_call_to_the_others() {
     assert_eq!(world.calls(), 1);
 }
 
-/// A program may end when it has its answer; what it learned is known to the others by then.
+/// A program may end when it has its answer; the others can find what it learned by then.
 #[tokio::test(start_paused = true)]
 async fn whoever_has_his_answer_leaves_nothing_claimed() {
     let world = world_at(noon());

@@ -3,7 +3,7 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// The one reading of an answer.
+/// Returns the only reading of an answer.
 fn one(answer: Result<Vec<Reading>, ReadError>) -> Reading {
     let mut readings = answer.unwrap();
     assert_eq!(readings.len(), 1);
@@ -24,25 +24,25 @@ async fn a_price_older_than_was_asked_for_is_a_miss() {
     assert_eq!(world.calls(), 0);
     let reading = one(world.reader.ask(&["005930"]).max_age(9 * SECOND).await);
     assert_eq!(seen(&reading), (2_000, Source::Api, false));
-    // What was fetched is kept, for those who ask for less too.
+    // The fetched price is kept, also for callers that accept older ones.
     let reading = one(world.reader.ask(&["005930"]).max_age(9 * SECOND).await);
     assert_eq!(seen(&reading), (2_000, Source::Redis, false));
     assert_eq!(world.calls(), 1);
 }
 
-/// A value that another program wrote without an end: it stands there for ever.
+/// A value that another program wrote without an expiry: it stays there.
 #[tokio::test(start_paused = true)]
 async fn a_stuck_quote_is_not_shown_as_fresh() {
     let world = world_at(noon());
     world.keep("005930", FOR_EVER).await;
     sleep(2 * HOUR).await;
-    // Whoever says that two hours are good enough gets it with its age.
+    // A caller that accepts an age of two hours gets it with its age.
     let reading = one(world.reader.ask(&["005930"]).max_age(2 * HOUR).await);
     assert_eq!(seen(&reading), (1_000, Source::Redis, false));
     assert_eq!(reading.age, 2 * HOUR);
     let reading = world.reader.price("005930").await.unwrap().unwrap();
     assert_eq!(seen(&reading), (2_000, Source::Api, false));
-    // The age that it claims may be a lie too.
+    // The age that it claims may be wrong too.
     let from_the_future = Quote {
         fetched_at: (world.clock)() + TimeDelta::days(1),
         ..quote("005930", 1_000)
@@ -53,7 +53,7 @@ async fn a_stuck_quote_is_not_shown_as_fresh() {
     assert_eq!(seen(&reading), (2_000, Source::Api, false));
 }
 
-/// Who wrote a price late, or by another clock, is not taken for one who left it there.
+/// A price written late, or by another clock, is not mistaken for one without an expiry.
 #[tokio::test(start_paused = true)]
 async fn a_price_is_believed_a_minute_longer_than_it_lives() {
     // No early refresh at night.
@@ -126,7 +126,7 @@ async fn a_price_as_of_now_is_asked_for_once_by_all_who_want_it() {
         assert_eq!(one(answer).quote.price, 2_000);
     }
     assert_eq!(world.calls(), 1);
-    // What landed a moment ago is not of now any more.
+    // A price that landed a moment ago is no longer current.
     sleep(Duration::from_millis(5)).await;
     let reading = one(world.reader.ask(&["005930"]).max_age(Duration::ZERO).await);
     assert_eq!((reading.source, world.calls()), (Source::Api, 2));
@@ -187,7 +187,7 @@ async fn what_this_process_saw_last_stands_in_when_redis_lost_it() {
     world.keep("005930", LIVE).await;
     world.broker.part.is(Mood::Down);
     let ask = || world.reader.ask(&["005930"]).allow_stale(60 * SECOND);
-    // A fresh one is not stale because staleness is allowed.
+    // A fresh price does not become stale because staleness is allowed.
     assert_eq!(seen(&one(ask().await)), (1_000, Source::Redis, false));
     sleep(20 * SECOND).await;
     for mood in [Mood::Well, Mood::Down] {
@@ -211,7 +211,7 @@ async fn the_last_close_stands_in_within_the_session_and_is_no_stand_in_out_of_i
         let reading = one(world.reader.ask(&["005930"]).allow_stale(24 * HOUR).await);
         assert_eq!(seen(&reading), (1_000, Source::Close, is_stale));
     }
-    // Where the caller says how old, the close keeps to it at night too.
+    // If the caller gives an age, it applies to the close at night too.
     let world = world_at(night());
     world.keep("005930", Shelf::Close).await;
     world.broker.part.is(Mood::Down);
@@ -297,7 +297,7 @@ async fn a_read_ends_in_its_time_whatever_hangs() {
             assert!(error.to_string().contains("005930"), "{error}");
             assert!(error.to_string().contains("300ms"), "{error}");
         }
-        // Who rather has an old price gets it in the same time.
+        // A caller that accepts an old price gets it in the same time.
         sleep(2 * SECOND).await;
         let start = Instant::now();
         let ask = world.reader.ask(&["005930"]).within(TIME);
@@ -337,8 +337,8 @@ async fn times_without_end_are_none() {
     assert_eq!(seen(&reading), (1_000, Source::Redis, false));
 }
 
-/// A store replaces a connection that swallows everything after requests that had no answer in
-/// time; callers who never wait that long must not keep it from finding out.
+/// A store replaces a connection that swallows everything after requests without an answer in time.
+/// Callers that never wait that long must not keep it from finding out.
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_is_probed_when_callers_give_up() {
     let world = world_at(noon());
@@ -352,7 +352,7 @@ async fn a_store_that_hangs_is_probed_when_callers_give_up() {
     assert_eq!(world.store.pings.count(), 1, "one probe at a time");
 }
 
-/// A price of 0 that fires a stop-loss: it must not come from anywhere.
+/// A price of 0 that triggers a stop-loss must not come from anywhere.
 #[tokio::test(start_paused = true)]
 async fn a_price_of_zero_is_returned_from_nowhere() {
     for price in [0, -1] {
@@ -375,7 +375,7 @@ async fn zero_is_no_price(world: &World) {
     );
     let ask = world.reader.ask(&["005930"]).allow_stale(24 * HOUR);
     assert!(ask.await.is_err());
-    // Nor from what another process left.
+    // Nor from the price that another process left.
     let symbols = ["005930".parse().unwrap()];
     sleep(2 * SECOND).await;
     world.broker.part.is(Mood::Well);

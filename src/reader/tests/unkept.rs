@@ -29,10 +29,10 @@ async fn a_price_that_is_not_kept_is_said_once_until_one_is() {
         world.reader.shared.said_unkept.load(Ordering::Relaxed)
     };
     assert!(is_said("005930", Some(node)).await);
-    // It is known, and not said once more.
+    // It is known, so it is not logged again.
     assert!(is_said("000660", Some(of_another_broker)).await);
     assert!(!is_said("035420", None).await);
-    // Who writes says it of another broker's prices.
+    // Another broker's prices are reported by the code that writes prices.
     assert!(!is_said("000020", Some(of_another_broker)).await);
     assert!(is_said("000100", Some(node)).await);
 }

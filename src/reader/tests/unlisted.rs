@@ -1,8 +1,8 @@
-//! Codes that are in no list: there are as many as somebody cares to ask for.
+//! Codes outside the universe, of which there is no end.
 
 use super::*;
 
-/// A sweep's calls for the whole list.
+/// Calls of a sweep over the whole universe.
 const SWEEP: usize = 93;
 
 fn reader_of(world: &World) -> Reader {
@@ -13,7 +13,7 @@ fn reader_of(world: &World) -> Reader {
     })
 }
 
-/// Five hundred codes that nobody knows, others each time.
+/// Returns five hundred unknown codes, different for each number.
 fn nobodys(number: usize) -> Vec<String> {
     let codes = number * 500..(number + 1) * 500;
     codes
@@ -21,7 +21,7 @@ fn nobodys(number: usize) -> Vec<String> {
         .collect()
 }
 
-/// Asks for such codes without end, over as many requests at once as there may be.
+/// Asks for unknown codes without end, in as many requests at once as are possible.
 fn flood(reader: &Reader) -> tokio::task::JoinHandle<()> {
     let reader = reader.clone();
     tokio::spawn(async move {
@@ -48,7 +48,7 @@ async fn a_flood_of_unknown_codes_takes_a_fifth_of_the_rate_at_most() {
         world.broker.pacer.pass(Urgency::Sweep).await.unwrap();
     }
     let took = start.elapsed().as_secs_f64();
-    // 6.2 s alone; with the quarter that is guaranteed to readers it would be 31 s.
+    // 6.2 s alone; with the quarter of the rate that readers are guaranteed it would be 31 s.
     assert!((6.0..8.5).contains(&took), "{took}");
     let calls = world.calls();
     sleep(Duration::from_secs(10)).await;
@@ -89,7 +89,7 @@ async fn a_code_of_no_list_is_answered_and_what_nobody_waits_for_is_not_asked() 
     let before = world.calls();
     let codes = nobodys(7);
     let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
-    // Two calls go out in that time, and each of those is asked once more before it is taken as unknown.
+    // Two calls go out in that time, and each is repeated before its codes count as unknown.
     let impatient = reader.ask(&codes).within(Duration::from_millis(500));
     assert!(impatient.await.is_err());
     sleep(Duration::from_secs(60)).await;

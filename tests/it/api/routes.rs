@@ -347,7 +347,7 @@ async fn the_type_of_a_problem_leads_to_what_it_means() {
         Some("text/plain; charset=utf-8")
     );
     let text = String::from_utf8(page.body.clone()).unwrap();
-    assert!(text.contains("This is no stock code"), "{text}");
+    assert!(text.contains("This is not a stock code"), "{text}");
     let none = get(&served.address, "/problems/another").await;
     none.is_problem(404, "not-found");
 }

@@ -397,7 +397,7 @@ async fn a_row_of_another_code_or_a_price_that_cannot_be_taken_for_the_price() {
         let asked = codes[..asked].join(",");
         let once = ["run", "--once", "--json", "--codes", &asked];
         for (fault, words) in [
-            ("--misnamed", "the broker's row is of another code"),
+            ("--misnamed", "the broker's row is for another code"),
             ("--implausible", "implausible: price "),
         ] {
             let always = [&still[..], &["--mode", mode, fault, "1"]].concat();

@@ -120,7 +120,7 @@ async fn a_closed_market_check_that_was_wrong_and_left_no_line_in_the_log() {
     let differs = ["WARN", "the broker's calendar differs", "2026-11-20"];
     told.says(&[&differs[..], &["is_open=false"]].concat())
         .await;
-    let why = "holiday: said by the broker";
+    let why = "holiday: reported by the broker";
     says_why_it_skips(&world, told, "holiday", why, "2026-11-23 09:00:00").await;
 }
 

@@ -21,7 +21,7 @@ async function nobodyLeads({ open }) {
   assert.match(await text(page, '#figure-live strong'), new RegExp(`^[\\d,]+ / ${count}$`));
   change = (body) => {
     Object.assign(body, { open: true, leader: null, next_run: null, ages_ms: null, last_skip: null });
-    body.idle = { reason: 'no_leader', why: 'nobody leads' };
+    body.idle = { reason: 'no_leader', why: 'no process leads' };
     body.at = `${body.at.slice(0, 11)}14:30:40${body.at.slice(19)}`;
     body.coverage.minutes = [{ minute: '14:19', live: 10, codes: 10, share: 1 }];
   };

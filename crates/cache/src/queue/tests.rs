@@ -1,7 +1,7 @@
 use super::*;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What a sink does with its next batch, the last one with all after it.
+/// What a sink does with its next batch; the last entry applies to all later ones.
 #[derive(Debug, Clone, Copy)]
 enum Manner {
     Takes,
@@ -34,7 +34,7 @@ impl Sink<u32> for Odd {
 }
 
 impl Odd {
-    /// The first manner first.
+    /// Takes the manners in the order of their use.
     fn new(manners: &[Manner]) -> Arc<Self> {
         let odd = Self::default();
         *odd.manners.lock().unwrap() = manners.iter().rev().copied().collect();
@@ -71,7 +71,7 @@ async fn what_is_being_written_is_known_and_gives_way_to_what_is_newer() {
     queue.put("a", 2, false).unwrap();
     assert_eq!((queue.get("a"), queue.waiting()), (Some(2), 1));
     assert_eq!(queue.all(), HashMap::from([("a".to_owned(), 2)]));
-    // The first is given up; the newer one is due at once, for it stands for both.
+    // The first write times out. The newer value is due at once, because it replaces both.
     sleep(WRITE).await;
     assert_eq!(sink.written(), one(2));
     assert_eq!((queue.get("a"), queue.waiting()), (None, 0));
@@ -118,7 +118,7 @@ async fn a_flush_ends_the_pause_after_a_failure() {
     let sink = Odd::new(&[Manner::Fails; 8]);
     let queue = queue(&sink, 10);
     queue.put("a", 1, true).unwrap();
-    // The eighth failure has the longest pause after it.
+    // The longest pause follows the eighth failure.
     while sink.tries.load(Ordering::SeqCst) < 8 {
         sleep(Duration::from_millis(10)).await;
     }

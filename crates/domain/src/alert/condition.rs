@@ -1,4 +1,4 @@
-//! What is to happen for an alert.
+//! Conditions that raise an alert.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,62 +6,64 @@ use super::AlertKind;
 use super::rule::{RuleError, refuse};
 use crate::Quote;
 
-/// Seconds over which jumps and volumes are measured. Few, for each is kept of every code.
+/// Windows over which jumps and volumes are measured, in seconds.
+///
+/// The choice is small because a series is kept for every code and every window in use.
 pub const WINDOWS: [u64; 8] = [60, 120, 180, 300, 600, 900, 1_800, 3_600];
 
-/// A day, seconds.
+/// One day in seconds.
 pub(super) const DAY: u64 = 86_400;
 
-/// What is to happen.
+/// A condition that raises an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Condition {
-    /// The price rises above so many won.
+    /// The price rises above this many won.
     PriceAbove(i64),
-    /// The price falls below so many won.
+    /// The price falls below this many won.
     PriceBelow(i64),
-    /// The price is so many percent or more from the base price, up or down.
+    /// The price is at least this many percent above or below the base price.
     ChangeBeyond(f64),
-    /// The price moves so many percent or more, up or down.
+    /// The price moves by at least this many percent, up or down.
     Jump {
-        /// How far, percent.
+        /// Size of the move, percent.
         percent: f64,
-        /// From any price within so many seconds; one of [`WINDOWS`].
+        /// Seconds within which it must happen, counted from any price; one of [`WINDOWS`].
         within_s: u64,
     },
     /// The price is higher than before on that day.
     NewHigh,
     /// The price is lower than before on that day.
     NewLow,
-    /// So many times as much is traded as before.
+    /// The stock trades this many times as much as before.
     ///
-    /// The broker tells the volume of the day alone, so the base is of the day too: what was
-    /// traded from the first price that was seen until the window began, for the same length of
-    /// time. It is there after four windows. The opening auction, which comes before the first
-    /// price, is no part of it.
+    /// The broker reports only the volume of the day, so the comparison is within the day: the
+    /// volume between the first price seen and the start of the window, scaled to the length of the
+    /// window. It exists after four windows. The opening auction is not part of it because it ends
+    /// before the first price.
     VolumeTimes {
-        /// How many times.
+        /// Factor to the usual volume.
         times: f64,
-        /// Over the last so many seconds; one of [`WINDOWS`].
+        /// Length of the window, seconds; one of [`WINDOWS`].
         within_s: u64,
     },
-    /// Less of the list has a live price, in an open session.
+    /// Too few codes of the list have a live price in an open session.
     CoverageBelow {
-        /// Less than this, percent.
+        /// Threshold, percent.
         percent: f64,
-        /// For so many seconds.
+        /// Seconds for which it must last.
         for_s: u64,
     },
-    /// Nobody leads.
+    /// No process leads.
     LeaderLost {
-        /// For so many seconds.
+        /// Seconds for which it must last.
         for_s: u64,
     },
 }
 
 impl Condition {
-    /// The kind of its alerts.
+    /// Returns the kind of the alerts it raises.
     #[must_use]
     pub fn kind(&self) -> AlertKind {
         match self {
@@ -77,13 +79,13 @@ impl Condition {
         }
     }
 
-    /// Whether it is about each stock by itself.
+    /// Returns whether it applies to each stock separately.
     #[must_use]
     pub fn is_of_stocks(&self) -> bool {
         !matches!(self, Self::CoverageBelow { .. } | Self::LeaderLost { .. })
     }
 
-    /// Whether the limit is passed by this price; `None` where one price alone does not tell.
+    /// Returns whether this price passes the limit; `None` if one price alone cannot tell.
     #[must_use]
     pub fn holds_for(&self, quote: &Quote) -> Option<bool> {
         match *self {
@@ -96,8 +98,9 @@ impl Condition {
         }
     }
 
-    /// Whether each price tells by itself whether it holds, so that it may hold already when a rule
-    /// is made. What is of a moment, such as a new high, is told when it happens.
+    /// Returns whether a single price decides it, so that it may already hold when a rule is made.
+    ///
+    /// Momentary conditions, such as a new high, are reported when they happen.
     #[must_use]
     pub fn lasts(&self) -> bool {
         matches!(
@@ -106,7 +109,7 @@ impl Condition {
         )
     }
 
-    /// Over how many seconds it measures each stock, where it does.
+    /// Returns the window in seconds over which it measures each stock, if it has one.
     #[must_use]
     pub fn window_s(&self) -> Option<u64> {
         match self {
@@ -115,7 +118,7 @@ impl Condition {
         }
     }
 
-    /// Whether every day begins anew.
+    /// Returns whether it starts afresh every day.
     pub(super) fn is_of_a_day(&self) -> bool {
         !matches!(
             self,
@@ -145,9 +148,9 @@ impl Condition {
     }
 
     pub(super) fn check(&self) -> Result<(), RuleError> {
-        /// No price of a stock was ever near it.
+        /// No stock was ever priced near this.
         const MOST_WON: i64 = 1_000_000_000;
-        /// First days reach +300 %, and the last ones of a stock know no limit.
+        /// First trading days reach +300 %, and the last days of a delisted stock have no limit.
         const MOST_PERCENT: f64 = 10_000.0;
         let kind = self.kind().slug();
         let number = |number: f64, least: f64, most: f64, what: &str| {
@@ -176,7 +179,7 @@ impl Condition {
         }
         match *self {
             Self::PriceAbove(won) | Self::PriceBelow(won) => {
-                // No price is below 1 won.
+                // The lowest possible price is 1 won.
                 let least = if kind == AlertKind::PriceBelow.slug() {
                     2
                 } else {

@@ -1,58 +1,61 @@
-//! What is remembered of a rule and a code, or of a rule about the market.
+//! State that is kept for a rule and a code, or for a rule about the market.
 
 use serde::{Deserialize, Serialize};
 
-/// What is remembered of a rule and what it is about. Kept in the store too, so that another process
-/// can go on.
+/// State of a rule for one code, or for the market.
+///
+/// It is also kept in the store so that another process can continue from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Mark {
-    /// On which side of its limit the value was last clearly: 0 where an alert may follow, 1 or -1
-    /// where it was told of that side and has not gone back since.
+    /// The side of the limit that the value was last clearly on.
+    ///
+    /// 0 if an alert may follow; 1 or -1 if that side was already reported and the value has not
+    /// gone back since.
     pub side: i8,
-    /// When that changed last, milliseconds since 1970.
+    /// When `side` last changed, milliseconds since 1970.
     pub at_ms: i64,
-    /// When an alert was told last, milliseconds since 1970.
+    /// When the last alert was sent, milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_ms: Option<i64>,
 }
 
-/// What a measure says.
+/// Result of one measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Verdict {
-    /// The limit is passed, to this side; the value.
+    /// The limit is passed on this side, with this value.
     Beyond(i8, f64),
     /// Neither passed nor clearly back.
     Between,
-    /// Clearly back: the next time it is passed is news.
+    /// Clearly back: passing the limit again is news.
     Back,
 }
 
-/// How an alert may be told.
+/// Circumstances that decide whether an alert may be sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manner {
-    /// Which side it is on is no news: it was there when the rule was made.
+    /// The current side is not news, because it only sets the starting point of a new rule.
     pub(super) is_no_news: bool,
-    /// Neither quiet hours nor an alert of shortly before forbid it.
+    /// Neither quiet hours nor a recent alert prevents an alert.
     pub(super) may_be_told: bool,
-    /// The time, milliseconds since 1970.
+    /// The current time, milliseconds since 1970.
     pub(super) now_ms: i64,
 }
 
-/// What became of a mark.
+/// Effect of a measurement on a mark.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Outcome {
     /// Nothing that another process must know.
     Same,
-    /// Where it stands was not known before.
+    /// The side became known for the first time.
     Known,
-    /// An alert may follow again.
+    /// The value went back, so an alert may follow again.
     Rearmed,
     /// An alert is due, with this value.
     Due(f64),
 }
 
 impl Mark {
-    /// Takes in what was measured.
+    /// Applies a measurement.
     pub(super) fn judge(&mut self, verdict: Verdict, manner: Manner) -> Outcome {
         match verdict {
             Verdict::Back if self.side != 0 => {
@@ -75,13 +78,14 @@ impl Mark {
                 self.told_ms = Some(manner.now_ms);
                 return Outcome::Due(value);
             }
-            // What may not be told now is told when it may be, if it holds still.
+            // An alert that is held back is sent as soon as it is allowed, if the condition still
+            // holds.
             Verdict::Beyond(..) | Verdict::Between | Verdict::Back => {}
         }
         Outcome::Same
     }
 
-    /// Whether an alert was told less than `every` before.
+    /// Returns whether the last alert is less than `every_ms` old.
     pub(super) fn is_too_soon(&self, every_ms: i64, now_ms: i64) -> bool {
         // A clock that was set back must not silence a rule for longer.
         let since = |told: i64| now_ms.saturating_sub(told).saturating_abs();

@@ -1,4 +1,4 @@
-//! Alerts: what a rule asks for, and when it is told.
+//! Alerts: rules, and the decision when they fire.
 
 mod condition;
 mod mark;
@@ -19,39 +19,40 @@ pub use mark::Mark;
 pub use rule::{Quiet, Rule, RuleError, Scope, Terms, check_name};
 pub use sentry::{Reach, Sentry, Surroundings};
 
-/// Something that a rule asked to be told of.
+/// An alert that a rule raised.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
-    /// The same wherever and however often it is delivered.
+    /// Identifier, the same in every process and for every delivery.
     pub id: String,
     /// Name of the rule.
     pub rule: String,
     /// What happened.
     pub kind: AlertKind,
-    /// The stock that it happened to; absent where it is about the market.
+    /// The stock it is about; absent for alerts about the market.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Symbol>,
-    /// Its name, where that is known.
+    /// Name of the stock, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// What happened, in English.
     pub text: String,
-    /// When: the time of the price, or of the look around.
+    /// When it happened: the time of the price, or of the check of the market.
     #[serde(with = "zoned_millis")]
     pub at: KrxTime,
-    /// What was measured: won of a price, high or low; percent of a change, jump or coverage; times
-    /// of a volume; seconds without a leader.
+    /// Measured value: won for a price, high or low; percent for a change, jump or coverage; a
+    /// factor for a volume; seconds without a leader.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         serialize_with = "plain"
     )]
     pub value: Option<f64>,
-    /// The watch list of the rule, where it is of one.
+    /// The watch list of the rule, if it applies to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
-    /// Whether a simulated broker gave the price, so that nothing happened in the market. Written only
-    /// where it is true.
+    /// Whether the price came from a simulated broker, so that nothing happened in the market.
+    ///
+    /// Written only if true.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub simulated: bool,
 }
@@ -76,14 +77,14 @@ pub enum AlertKind {
     VolumeTimes,
     /// Too few codes have a live price.
     CoverageBelow,
-    /// Nobody leads.
+    /// No process leads.
     LeaderLost,
-    /// A person tries whether alerts arrive.
+    /// A test of the delivery, sent on request.
     Test,
 }
 
 impl AlertKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 10] = [
         Self::PriceAbove,
         Self::PriceBelow,
@@ -97,7 +98,7 @@ impl AlertKind {
         Self::Test,
     ];
 
-    /// One word, as in JSON and for metrics.
+    /// Returns the name used in JSON and metrics, in one word.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
@@ -116,7 +117,7 @@ impl AlertKind {
 }
 
 impl Alert {
-    /// An alert of `rule` that only tries whether alerts arrive.
+    /// Creates a test alert of `rule`, which only checks that alerts are delivered.
     #[must_use]
     pub fn test(rule: &Rule, at: KrxTime) -> Self {
         Self {
@@ -134,22 +135,23 @@ impl Alert {
     }
 }
 
-/// A name of an alert that follows from what it is about, so that two processes that see the same
-/// call it the same.
+/// Returns an identifier derived from what the alert is about.
+///
+/// Two processes that see the same event give it the same identifier.
 fn id(rule: &str, code: Option<Symbol>, kind: AlertKind, at: KrxTime) -> String {
     let code = code.as_ref().map_or("", Symbol::as_str);
     let milliseconds = at.timestamp_millis();
     let about = format!("{rule}\n{code}\n{}\n{milliseconds}", kind.slug());
-    // FNV-1a, whose values do not change with the compiler as those of the standard library may.
+    // FNV-1a: unlike the hashes of the standard library, its values never change.
     let digest = about.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     format!("{milliseconds:x}-{digest:016x}")
 }
 
-/// A whole number without a fraction: 70000, not 70000.0.
+/// Serializes a whole number without a fraction: 70000, not 70000.0.
 fn plain<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
-    /// Whole numbers up to here are exact.
+    /// Whole numbers below this are exact.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
         #[expect(

@@ -1,4 +1,4 @@
-//! A rule that is watched, and what it says of a price.
+//! A watched rule and its measurements.
 
 use chrono::TimeDelta;
 
@@ -9,17 +9,17 @@ use super::track::{Track, day_of, lowest};
 use super::{Alert, Condition, Rule, id, words};
 use crate::{KrxTime, Quote};
 
-/// A rule that is watched.
+/// A rule that is being watched.
 #[derive(Debug)]
 pub(super) struct Post {
     pub(super) number: u32,
     pub(super) rule: Rule,
     pub(super) reach: Reach,
-    /// Of a rule about the market as a whole.
+    /// State of a rule about the market as a whole.
     pub(super) mark: Mark,
-    /// Since when its limit is passed without a break.
+    /// Since when its limit has been passed without a break.
     pub(super) since: Option<KrxTime>,
-    /// Nobody looked yet whether it holds already.
+    /// Whether known prices have not yet been checked against it.
     pub(super) is_new: bool,
 }
 
@@ -29,7 +29,7 @@ impl Post {
         i64::try_from(seconds).ok()?.checked_mul(1_000)
     }
 
-    /// Takes in a price of a code that the rule is of.
+    /// Applies a price of a code that the rule covers.
     pub(super) fn watch(
         &self,
         track: &mut Track,
@@ -50,7 +50,7 @@ impl Post {
         if let (Condition::Jump { .. }, Some(window)) = (terms.when, self.window())
             && at - mark.at_ms > window
         {
-            // All that is measured now came after what was told then.
+            // Every price in the window is newer than the last alert.
             mark.side = 0;
         }
         let manner = self.manner(&mark, now);
@@ -84,7 +84,7 @@ impl Post {
         })
     }
 
-    /// Takes in how the market is.
+    /// Applies the state of the market.
     pub(super) fn look(
         &mut self,
         around: Surroundings,
@@ -92,7 +92,8 @@ impl Post {
         changed: &mut Changed,
     ) -> Option<Alert> {
         let when = self.rule.terms.when;
-        // Whether the limit is passed, whether the value is clearly back, the value, how long.
+        // Whether the limit is passed, whether the value is clearly back, the value, the time to
+        // last.
         let (is_beyond, is_back, value, for_s) = match when {
             Condition::CoverageBelow { percent, for_s } => {
                 let share = around.coverage.map(|share| share * 100.0);
@@ -154,7 +155,7 @@ impl Post {
         }
     }
 
-    /// On which side of the rule's level a price is; `None` where the rule has none.
+    /// Compares a price with the level of the rule; `None` if the rule has no level.
     pub(super) fn level(&self, price: i64) -> Option<Verdict> {
         let (level, sign) = match self.rule.terms.when {
             Condition::PriceAbove(level) => (level, 1),
@@ -172,7 +173,7 @@ impl Post {
         })
     }
 
-    /// What a price says of the rule; `None` where too little is known.
+    /// Measures a price against the rule; `None` if too little is known.
     pub(super) fn measure(&self, track: &Track, quote: &Quote) -> Option<Verdict> {
         let terms = &self.rule.terms;
         let way_back = terms.way_back();
@@ -219,7 +220,7 @@ impl Post {
     }
 }
 
-/// What a value says whose limit is the same up and down.
+/// Judges a value whose limit is the same in both directions.
 fn sided(value: f64, limit: f64, way_back: f64) -> Verdict {
     if value.abs() >= limit {
         Verdict::Beyond(if value > 0.0 { 1 } else { -1 }, value)
@@ -230,7 +231,7 @@ fn sided(value: f64, limit: f64, way_back: f64) -> Verdict {
     }
 }
 
-/// What it says that the highest or lowest of the day was beaten, or not.
+/// Judges whether the high or low of the day was beaten.
 fn beaten(is_beaten: bool, side: i8, value: i64, is_back: bool) -> Verdict {
     match (is_beaten, is_back) {
         (true, _) => Verdict::Beyond(side, real(value)),

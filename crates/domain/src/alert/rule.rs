@@ -1,4 +1,4 @@
-//! What a rule asks for.
+//! Alert rules and their terms.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,75 +11,78 @@ use super::condition::DAY;
 use crate::quote::zoned_millis;
 use crate::{KrxTime, Symbol};
 
-/// Letters of a name.
+/// Longest name, in characters.
 const LONGEST_NAME: usize = 64;
 
-/// Codes of a rule.
+/// Most codes in a rule.
 const MOST_CODES: usize = 500;
 
-/// Least time between two alerts of one code, seconds, where nobody says another.
+/// Default minimum time between two alerts for one code, seconds.
 const EVERY: u64 = 600;
 
-/// The smallest way back after which an alert may follow again.
+/// Smallest allowed hysteresis.
 const LEAST_WAY_BACK: f64 = 0.01;
 
-/// Why a rule is none.
+/// A rule that is not valid, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RuleError(String);
 
-/// A rule.
+/// A named alert rule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rule {
     /// Its name.
     pub name: String,
-    /// Since when it is as it is. What was told before is of another rule.
+    /// When it was last changed. Earlier alerts belong to the previous version of the rule.
     #[serde(with = "zoned_millis")]
     pub since: KrxTime,
-    /// What it asks for.
+    /// What it watches, and how alerts are sent.
     #[serde(flatten)]
     pub terms: Terms,
 }
 
-/// What a rule asks for.
+/// What a rule watches, and how its alerts are sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Terms {
-    /// Of which stocks. A rule about the market as a whole is of the market.
+    /// The stocks it covers. A rule about the market as a whole must use the market.
     #[serde(default)]
     pub of: Scope,
-    /// What is to happen.
+    /// The condition that raises an alert.
     pub when: Condition,
-    /// How far the value must go back before an alert may follow again: percent of a price, high,
-    /// low or volume, percentage points of what is measured in percent. Absent for a usual one.
+    /// How far the value must go back before another alert may follow; a default applies if absent.
+    ///
+    /// Percent of a price, high, low or volume; percentage points for values measured in percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hysteresis: Option<f64>,
-    /// Hours in which nothing is told.
+    /// Hours in which no alert is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet: Option<Quiet>,
-    /// Least time between two alerts of one code, seconds.
+    /// Minimum time between two alerts for one code, seconds.
     #[serde(default = "usually_every")]
     pub every_s: u64,
-    /// What holds already when the rule is made is not told; only when the limit is crossed the next
-    /// time. Otherwise it is told at once.
+    /// Whether to skip a condition that already holds when the rule is made.
+    ///
+    /// If set, the first alert follows the next crossing of the limit. Otherwise it is sent at
+    /// once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub next_crossing: bool,
 }
 
-/// Of which stocks a rule is.
+/// The stocks that a rule covers.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// Those on a watch list, whatever is on it at present.
+    /// The current codes of a watch list.
     List(String),
-    /// These.
+    /// A fixed set of codes.
     Codes(Vec<Symbol>),
-    /// All.
+    /// All stocks.
     #[default]
     Market,
 }
 
-/// Hours of every day, Seoul, which may go over midnight.
+/// Daily quiet hours in Seoul time. They may span midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Quiet {
@@ -92,7 +95,7 @@ fn usually_every() -> u64 {
 }
 
 impl Terms {
-    /// The terms of a rule of the market, with what is usual.
+    /// Creates terms for the whole market with default values.
     #[must_use]
     pub fn new(when: Condition) -> Self {
         Self {
@@ -105,11 +108,11 @@ impl Terms {
         }
     }
 
-    /// Whether a rule can have these terms.
+    /// Checks that a rule may have these terms.
     ///
     /// # Errors
     ///
-    /// The first that is not allowed, with what is.
+    /// Returns an error for the first value that is not allowed. It names the allowed values.
     pub fn check(&self) -> Result<(), RuleError> {
         self.when.check()?;
         match &self.of {
@@ -122,7 +125,7 @@ impl Terms {
             Scope::List(list) => check_name(list)?,
             Scope::Codes(codes) if !(1..=MOST_CODES).contains(&codes.len()) => {
                 return refuse(format!(
-                    "a rule is of 1 to {MOST_CODES} codes, not of {}; `sise watch` keeps lists",
+                    "a rule takes 1 to {MOST_CODES} codes, not {}; for more, use a watch list",
                     codes.len()
                 ));
             }
@@ -130,13 +133,13 @@ impl Terms {
         }
         if self.every_s > DAY {
             return refuse(format!(
-                "the least time between two alerts is a day at most, not {} s",
+                "the minimum time between two alerts is a day at most, not {} s",
                 self.every_s
             ));
         }
         if self.next_crossing && !self.when.lasts() {
             return refuse(format!(
-                "{} is of a moment, and never told of before it: next_crossing is for price_above, \
+                "{} is momentary and cannot hold beforehand: next_crossing is for price_above, \
                  price_below and change_beyond",
                 self.when.kind().slug()
             ));
@@ -144,17 +147,17 @@ impl Terms {
         match (self.hysteresis, self.when.widest_way_back()) {
             (None, _) => Ok(()),
             (Some(_), None) => {
-                refuse("leader_lost takes no hysteresis: a leader is there or is not".to_owned())
+                refuse("leader_lost takes no hysteresis: it holds or it does not".to_owned())
             }
             (Some(way), Some(widest)) if (LEAST_WAY_BACK..=widest).contains(&way) => Ok(()),
             (Some(way), Some(widest)) => refuse(format!(
-                "hysteresis {way} is not allowed for {} here: it is from {LEAST_WAY_BACK} to {widest}",
+                "hysteresis {way} is not allowed for {} here: use {LEAST_WAY_BACK} to {widest}",
                 self.when.kind().slug()
             )),
         }
     }
 
-    /// How far the value must go back, as [`Terms::hysteresis`] counts.
+    /// Returns how far the value must go back, in the unit of [`Terms::hysteresis`].
     pub(super) fn way_back(&self) -> f64 {
         self.hysteresis
             .unwrap_or_else(|| self.when.usual_way_back())
@@ -162,7 +165,7 @@ impl Terms {
 }
 
 impl Scope {
-    /// The watch list, where it is of one.
+    /// Returns the watch list, if it is one.
     #[must_use]
     pub fn list(&self) -> Option<&str> {
         match self {
@@ -173,7 +176,7 @@ impl Scope {
 }
 
 impl Quiet {
-    /// Whether it is quiet at this time of day.
+    /// Returns whether this time of day is within the quiet hours.
     #[must_use]
     pub fn holds(&self, time: NaiveTime) -> bool {
         if self.from < self.until {
@@ -194,7 +197,7 @@ impl FromStr for Quiet {
         match ends {
             Some((from, until)) if from != until => Ok(Self { from, until }),
             _ => refuse(format!(
-                "'{}' are no quiet hours: they are two different times of day, such as 15:40-08:50",
+                "'{}' are not valid quiet hours: use two different times, such as 15:40-08:50",
                 text.chars().take(40).collect::<String>().escape_debug()
             )),
         }
@@ -222,18 +225,18 @@ impl From<Quiet> for String {
     }
 }
 
-/// Whether a rule, or a list of a rule, can be called so.
+/// Checks the name of a rule, or of a watch list in a rule.
 ///
 /// # Errors
 ///
-/// It cannot.
+/// Returns an error if the name is empty, too long or has a character that is not allowed.
 pub fn check_name(name: &str) -> Result<(), RuleError> {
     let is_letter = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
     if (1..=LONGEST_NAME).contains(&name.chars().count()) && name.chars().all(is_letter) {
         return Ok(());
     }
     refuse(format!(
-        "'{}' is no name: allowed are {LONGEST_NAME} letters, digits, '-', '_' and '.'",
+        "'{}' is not a valid name: use up to {LONGEST_NAME} letters, digits, '-', '_' and '.'",
         name.chars().take(100).collect::<String>().escape_debug()
     ))
 }

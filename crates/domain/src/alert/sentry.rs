@@ -1,4 +1,4 @@
-//! Watches prices by rules: price in, time in, alerts out.
+//! Watches prices by rules: prices and times in, alerts out.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,39 +10,39 @@ use super::track::{Track, day_of};
 use super::{Alert, Mark, Rule};
 use crate::{KrxTime, Phase, Quote, Status, Symbol};
 
-/// Codes that are remembered at most; the exchange lists less than half of it.
+/// Maximum number of tracked codes; the exchange lists less than half as many.
 const MOST_CODES: usize = 8_192;
 
-/// Clocks may differ so much: a price from further ahead is none.
+/// Allowed clock difference. A price further in the future is ignored.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(60);
 
-/// After a longer pause between two looks nobody knows what was in between.
+/// Longest pause between two checks of the market across which a state is known to have lasted.
 const LOOKS_APART: TimeDelta = TimeDelta::seconds(30);
 
-/// Which codes a rule is of, at present.
+/// The codes that a rule covers at present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
-    /// All.
+    /// All codes.
     Market,
-    /// These.
+    /// A fixed set of codes.
     Codes(BTreeSet<Symbol>),
 }
 
-/// How the market as a whole is at a look around.
+/// State of the market as a whole at one check.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Surroundings {
-    /// Share of the list with a live price, 0 to 1; `None` where no session is open, or nobody
-    /// knows.
+    /// Share of the list with a live price, 0 to 1; `None` if no session is open or it is unknown.
     pub coverage: Option<f64>,
-    /// Whether anybody leads; `None` where nobody knows.
+    /// Whether some process leads; `None` if unknown.
     pub is_led: Option<bool>,
 }
 
-/// The numbers of rules, and codes of theirs.
+/// Changed marks: the number of the rule, and the code if it is about a stock.
 pub(super) type Changed = Vec<(u32, Option<Symbol>)>;
 
-/// Watches prices by rules. What it remembers is bounded: some numbers of each rule and code, and
-/// of each window that rules measure over.
+/// Watches prices by rules.
+///
+/// Its memory is bounded: a few numbers for each rule and code, and for each window in use.
 #[derive(Debug)]
 pub struct Sentry {
     life: TimeDelta,
@@ -51,13 +51,15 @@ pub struct Sentry {
     last_post: u32,
     codes: HashMap<Symbol, Track>,
     looked_at: Option<KrxTime>,
-    /// Marks that changed since they were asked for.
+    /// Marks that changed since the last [`Sentry::take_changes`].
     changed: Changed,
 }
 
 impl Sentry {
-    /// Watches by no rules. Prices live for `life`: after a longer time without one a code begins
-    /// anew. Where it is `always_open` the phase of a price does not matter.
+    /// Creates a sentry without rules.
+    ///
+    /// A code without a price for longer than `life` starts afresh. If `always_open` is set, the
+    /// phase of a price does not matter.
     #[must_use]
     pub fn new(life: TimeDelta, always_open: bool) -> Self {
         Self {
@@ -71,8 +73,10 @@ impl Sentry {
         }
     }
 
-    /// Watches by these rules from now on. A rule that stays as it was goes on with what it knows; what
-    /// holds already of a new one is to be looked for by [`Sentry::first_look`].
+    /// Replaces the rules.
+    ///
+    /// An unchanged rule keeps its state. To check whether a new rule already holds, call
+    /// [`Sentry::first_look`].
     pub fn set_rules(&mut self, rules: Vec<(Rule, Reach)>) {
         let mut before = std::mem::take(&mut self.posts);
         let mut dropped = BTreeSet::new();
@@ -81,7 +85,7 @@ impl Sentry {
             let post = match held.map(|place| before.swap_remove(place)) {
                 Some(post) => {
                     if let (Reach::Codes(old), Reach::Codes(new)) = (&post.reach, &reach) {
-                        // Who comes back later is new to the rule.
+                        // A code that comes back later is new to the rule.
                         dropped.extend(old.difference(new).map(|code| (post.number, *code)));
                     }
                     Post { reach, ..post }
@@ -116,11 +120,11 @@ impl Sentry {
         }
     }
 
-    /// Takes in a price and says what it is an alert of.
+    /// Applies a price and returns the alerts it raises.
     pub fn price(&mut self, quote: &Quote, now: KrxTime) -> Vec<Alert> {
         let mut alerts = Vec::new();
         let code = quote.stock_code;
-        // Without a rule there is nothing to remember.
+        // Without rules there is nothing to remember.
         if self.posts.is_empty() || !self.is_evidence(quote, now) {
             return alerts;
         }
@@ -130,7 +134,8 @@ impl Sentry {
         let track = self.codes.entry(code).or_default();
         let at = quote.fetched_at;
         if let Some(last) = track.last {
-            // One that came late is no news; after a clock that was ahead nothing else would come.
+            // A late price is not news. But after a price from a clock far ahead, start afresh:
+            // otherwise every price would be dropped as late.
             if at < last && last - now <= CLOCKS_DIFFER {
                 return alerts;
             }
@@ -154,13 +159,13 @@ impl Sentry {
         alerts
     }
 
-    /// Whether there are rules that nobody looked by whether they hold already.
+    /// Returns whether some rules have not yet been checked against the known prices.
     #[must_use]
     pub fn has_new_rules(&self) -> bool {
         self.posts.iter().any(|post| post.is_new)
     }
 
-    /// Looks by the new rules whether they hold already, at the prices that are known.
+    /// Checks the known prices against the new rules.
     pub fn first_look<'a>(
         &mut self,
         quotes: impl IntoIterator<Item = &'a Quote>,
@@ -187,7 +192,7 @@ impl Sentry {
         alerts
     }
 
-    /// Takes in how the market is and says what that is an alert of.
+    /// Applies the state of the market and returns the alerts it raises.
     pub fn look(&mut self, around: Surroundings, now: KrxTime) -> Vec<Alert> {
         let is_next = |before: KrxTime| (TimeDelta::zero()..=LOOKS_APART).contains(&(now - before));
         let goes_on = self.looked_at.is_some_and(is_next);
@@ -204,7 +209,7 @@ impl Sentry {
         alerts
     }
 
-    /// The marks that changed since this was asked for last: of which rule and code, and the mark.
+    /// Returns the marks that changed since the last call, each with its rule and code.
     pub fn take_changes(&mut self) -> Vec<(String, Option<Symbol>, Mark)> {
         let changed = std::mem::take(&mut self.changed);
         let mark = |(number, code): (u32, Option<Symbol>)| {
@@ -218,7 +223,7 @@ impl Sentry {
         changed.into_iter().filter_map(mark).collect()
     }
 
-    /// What is remembered of a rule and a code, or of a rule about the market.
+    /// Returns the state of a rule for a code, or for the market.
     #[must_use]
     pub fn mark(&self, rule: &str, code: Option<Symbol>) -> Option<Mark> {
         let post = self.posts.iter().find(|post| post.rule.name == rule)?;
@@ -228,9 +233,10 @@ impl Sentry {
         }
     }
 
-    /// Goes on with a mark that another process left, where it is of a rule as it is now and newer
-    /// than what is known here. What was of another day than `now` counts no more where every day
-    /// begins anew.
+    /// Takes over a mark that another process left.
+    ///
+    /// It is ignored if it is older than the rule or than the mark known here. If the condition
+    /// starts afresh every day, the side of another day than `now` is reset.
     pub fn restore(&mut self, rule: &str, code: Option<Symbol>, mark: Mark, now: KrxTime) {
         let mut posts = self.posts.iter_mut();
         let Some(post) = posts.find(|post| post.rule.name == rule) else {
@@ -266,7 +272,7 @@ impl Sentry {
         }
     }
 
-    /// Whether a price says anything of now: of a stock that trades, while it does.
+    /// Returns whether a price is current: of a stock that trades, in a phase with trading.
     fn is_evidence(&self, quote: &Quote, now: KrxTime) -> bool {
         let trades = matches!(
             quote.session,
@@ -276,7 +282,7 @@ impl Sentry {
                 | Phase::PreMarket
                 | Phase::AfterMarket
         );
-        // Another program says no phase; what it wrote is of now if it is young enough.
+        // Other programs write no phase; their price counts if it is young enough.
         let trades =
             trades || (quote.source == Quote::OTHER_PROGRAM && quote.session == Phase::default());
         let age = now - quote.fetched_at;
@@ -289,7 +295,7 @@ impl Sentry {
 }
 
 impl Reach {
-    /// Whether the rule is of this code.
+    /// Returns whether the rule covers this code.
     #[must_use]
     pub fn holds(&self, code: Symbol) -> bool {
         match self {

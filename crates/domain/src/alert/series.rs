@@ -1,19 +1,19 @@
-//! Prices and volumes of one code over the last minutes, in a few numbers.
+//! Prices and volumes of one code over the last minutes, condensed to a few numbers.
 
 use std::collections::VecDeque;
 
-/// A window is kept in so many steps.
+/// Number of steps in a window.
 const STEPS: i64 = 30;
 
-/// So many windows must lie before the one that is compared with them.
+/// Number of windows that must precede the one they are compared with.
 const BASE: i64 = 3;
 
-/// What is kept of one step.
+/// Summary of one step.
 #[derive(Debug, Clone, Copy)]
 struct Step {
     /// When it began, milliseconds since 1970.
     start: i64,
-    /// When the last price of it came.
+    /// Time of its last price.
     at: i64,
     low: i64,
     high: i64,
@@ -25,12 +25,12 @@ struct Step {
 pub(super) struct Series {
     window: i64,
     steps: VecDeque<Step>,
-    /// The first volume, and when it was seen.
+    /// Time and value of the first volume seen.
     first: Option<(i64, i64)>,
 }
 
 impl Series {
-    /// A series over a window of so many milliseconds.
+    /// Creates a series over a window given in milliseconds.
     pub(super) fn new(window: i64) -> Self {
         Self {
             window,
@@ -39,7 +39,7 @@ impl Series {
         }
     }
 
-    /// Whether it is over this window.
+    /// Returns whether it covers a window of this length.
     pub(super) fn is_over(&self, window: i64) -> bool {
         self.window == window
     }
@@ -49,7 +49,7 @@ impl Series {
         self.first = None;
     }
 
-    /// Notes a price. Earlier ones than the last are none of this series.
+    /// Adds a price. Prices from before the latest step are ignored.
     pub(super) fn note(&mut self, at: i64, price: i64, volume: Option<i64>) {
         if self.first.is_none() {
             self.first = volume.map(|volume| (at, volume));
@@ -61,7 +61,7 @@ impl Series {
                 step.at = at;
                 step.low = step.low.min(price);
                 step.high = step.high.max(price);
-                // Two sources may count a little apart; volume never shrinks.
+                // Two sources may differ slightly; volume never shrinks.
                 step.volume = step.volume.max(volume);
             }
             Some(step) if step.start > start => {}
@@ -73,7 +73,7 @@ impl Series {
                 volume,
             }),
         }
-        // One that is older than the window stays: volumes are counted from there.
+        // Keep one step older than the window: volumes are counted from there.
         while let Some(second) = self.steps.get(1)
             && second.at <= at - self.window
         {
@@ -81,7 +81,7 @@ impl Series {
         }
     }
 
-    /// The lowest and the highest price within the window before `at`.
+    /// Returns the lowest and the highest price within the window before `at`.
     pub(super) fn extremes(&self, at: i64) -> Option<(i64, i64)> {
         let from = at - self.window;
         let within = self.steps.iter().filter(|step| step.start >= from);
@@ -89,8 +89,9 @@ impl Series {
         pair.reduce(|(low, high), (lower, higher)| (low.min(lower), high.max(higher)))
     }
 
-    /// How many times as fast as before on that day the volume grew over the last window; `None`
-    /// while too little is known for that.
+    /// Returns how many times as fast the volume grew in the last window as before on that day.
+    ///
+    /// `None` while too little is known.
     pub(super) fn pace(&self, at: i64, volume: i64) -> Option<f64> {
         let from = at - self.window;
         let begin = self.steps.iter().rev().find(|step| step.at <= from)?;
@@ -141,7 +142,7 @@ mod tests {
         let mut volume = 1_000_000;
         let mut paces = Vec::new();
         for second in 0..600 {
-            // What was traded before the first look, such as in the opening auction, is no base.
+            // Trades before the first look, such as the opening auction, do not count.
             volume += if second < 540 { 10 } else { 40 };
             let at = second * 1_000;
             paces.push(series.pace(at, volume));

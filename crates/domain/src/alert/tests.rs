@@ -23,7 +23,7 @@ fn rule(terms: Terms) -> Rule {
     }
 }
 
-/// Told as often as it happens.
+/// Terms that allow an alert every time.
 fn always(when: Condition) -> Terms {
     Terms {
         every_s: 0,
@@ -31,7 +31,7 @@ fn always(when: Condition) -> Terms {
     }
 }
 
-/// A sentry by one rule, and prices that come to it.
+/// A sentry with one rule, and the prices it gets.
 struct Watch {
     sentry: Sentry,
     now: KrxTime,
@@ -60,7 +60,7 @@ impl Watch {
         alerts.pop()
     }
 
-    /// The price six seconds later.
+    /// Feeds a price six seconds later.
     fn price(&mut self, price: i64) -> Option<Alert> {
         self.after(6).sees(|quote| quote.price = price)
     }
@@ -93,12 +93,12 @@ fn a_price_that_dances_on_its_level_is_told_once() {
     for price in [70_000, 69_900, 70_300, 69_000, 70_000, 65_000] {
         assert_eq!(watch.price(price), None, "{price}");
     }
-    // Half a percent back it is armed again.
+    // It is armed again after half a percent back.
     assert_eq!(watch.price(70_350), None);
     assert!(watch.price(69_900).is_some());
 }
 
-/// Whether the price was there when the rule was made, or came there over a pause or a night.
+/// The price may be beyond the level at first, or get there over a pause or a night.
 #[test]
 fn a_level_that_is_passed_already_is_told_once_and_at_once() {
     let mut watch = Watch::new(always(Condition::PriceAbove(70_000)));
@@ -111,7 +111,7 @@ fn a_level_that_is_passed_already_is_told_once_and_at_once() {
         watch.after(pause);
         assert_eq!(watch.price(71_200), None, "it was told");
     }
-    // Of a new rule it is looked for at once, at the price that is known.
+    // A new rule is checked at once against the known price.
     let mut above = rule(always(Condition::PriceAbove(70_500)));
     above.name = "new".to_owned();
     let rules = vec![(above, Reach::Codes([samsung()].into()))];
@@ -146,7 +146,7 @@ fn where_it_is_asked_only_the_next_crossing_is_told() {
         assert_eq!(at(&mut watch, true), None);
         assert_eq!(at(&mut watch, false), None);
         assert!(at(&mut watch, true).is_some());
-        // Another process, and the same after a restart, knows on which side it was.
+        // Another process, or the same one after a restart, knows which side it was on.
         for (before, told) in [(true, false), (false, true)] {
             let mut first = Watch::new(terms.clone());
             at(&mut first, before);
@@ -162,8 +162,7 @@ fn where_it_is_asked_only_the_next_crossing_is_told() {
     }
 }
 
-/// What was not told in quiet hours, or too soon after another, is told when it may be.
-/// It writes the seven fields alone, and no phase.
+/// Other programs write only the seven fields, and no phase.
 #[test]
 fn a_price_of_another_program_is_watched_too() {
     let mut watch = Watch::new(always(Condition::PriceAbove(70_000)));
@@ -241,7 +240,7 @@ fn what_does_not_trade_is_told_of_nothing() {
         assert_eq!(told, None);
         assert!(watch.sees(low).is_some());
     }
-    // A stale one is none, though it is the newest.
+    // A stale price does not count, even if it is the newest.
     begin(&mut watch);
     watch.now += TimeDelta::seconds(121);
     let stale = |quote: &mut Quote| {
@@ -292,7 +291,7 @@ fn a_jump_is_one_within_its_time() {
     };
     let mut watch = Watch::new(always(jump));
     assert_eq!(watch.price(100_000), None);
-    // Slowly up is no jump.
+    // A slow rise is not a jump.
     for step in 1..100 {
         assert_eq!(watch.price(100_000 + step * 50), None);
     }
@@ -322,7 +321,7 @@ fn the_highest_and_lowest_of_the_day_are_those_of_the_exchange() {
     };
     assert_eq!(high(0, 70_000, Some(72_000)), None);
     assert_eq!(high(6, 71_900, Some(72_000)), None);
-    // A tick without the day's numbers, and one that was higher between two looks.
+    // A tick without the day's numbers, and one with a high between two looks.
     assert_eq!(high(6, 72_100, None), Some(72_100.0));
     assert_eq!(high(6, 72_200, Some(72_200)), None, "not yet back");
     assert_eq!(high(6, 71_800, Some(72_200)), None);
@@ -380,7 +379,7 @@ fn quiet_hours_and_the_least_time_between_two() {
     assert!(!passes(60), "ten minutes are not over");
     assert!(!passes(560), "quiet");
     assert!(passes(600), "not quiet any more");
-    // What lasts is told when it may be.
+    // A condition that lasts is reported once it is allowed.
     terms.when = Condition::ChangeBeyond(5.0);
     let mut watch = Watch::new(terms);
     let mut told = Vec::new();
@@ -424,14 +423,14 @@ fn coverage_is_told_when_it_stays_low_in_a_session() {
     assert_eq!(alert.code, None);
     assert_eq!(
         alert.text,
-        "50.0 % of the list have a live price, and fewer than 90 % for 3 min"
+        "50.0 % of the list have a live price; it has been below 90 % for 3 min"
     );
     assert_eq!(watch.look(600, share(Some(0.5))), None, "told once");
     assert_eq!(watch.look(60, share(Some(0.91))), None);
     assert_eq!(watch.look(300, share(Some(0.5))), None, "not yet back");
     assert_eq!(watch.look(60, share(Some(0.93))), None);
     assert!(watch.look(300, share(Some(0.5))).is_some());
-    // Nobody looked for a while: what was then is not known.
+    // Nothing is known about a time without checks.
     watch.look(60, share(Some(0.93)));
     watch.look(60, share(Some(0.5)));
     watch.after(600);
@@ -447,10 +446,13 @@ fn a_lost_leader_is_told_after_its_time() {
     };
     assert_eq!(watch.look(60, led(Some(true))), None);
     assert_eq!(watch.look(27, led(Some(false))), None);
-    assert_eq!(watch.look(3, led(None)), None, "the store is away");
+    assert_eq!(watch.look(3, led(None)), None, "the store is unreachable");
     assert_eq!(watch.look(30, led(Some(false))), None);
     let alert = watch.look(6, led(Some(false))).unwrap();
-    assert_eq!(alert.text, "nobody has led for 30 s: nobody sweeps");
+    assert_eq!(
+        alert.text,
+        "no process has led for 30 s: prices are not refreshed"
+    );
     assert_eq!(watch.look(900, led(Some(false))), None);
     assert_eq!(watch.look(3, led(Some(true))), None);
     assert!(watch.look(60, led(Some(false))).is_some());
@@ -477,7 +479,7 @@ fn another_process_goes_on_with_what_was_told() {
     let rearmed = second.sentry.take_changes();
     assert_eq!(rearmed[0].2.side, 0);
     assert!(second.price(69_000).is_some());
-    // What was told of a rule before it was changed is nothing to the new one.
+    // An alert from before the change does not count for the changed rule.
     let mut third = Sentry::new(LIFE, false);
     let changed = Rule {
         since: first.now + TimeDelta::seconds(1),
@@ -583,7 +585,10 @@ fn rules_come_back_from_their_text() {
             "not within 301 s",
         ),
         (r#"{"of":{"codes":[]},"when":"new_high"}"#, "1 to 500 codes"),
-        (r#"{"of":{"list":"a b"},"when":"new_high"}"#, "is no name"),
+        (
+            r#"{"of":{"list":"a b"},"when":"new_high"}"#,
+            "is not a valid name",
+        ),
         (
             r#"{"of":{"list":"mine"},"when":{"leader_lost":{"for_s":30}}}"#,
             "takes no list",
@@ -629,7 +634,7 @@ fn an_alert_has_the_same_name_wherever_it_is_seen() {
     assert_ne!(test.id, alert.id);
 }
 
-/// The price, and the seconds since the one before: mostly few, now and then a gap.
+/// Prices, each with the seconds since the one before: mostly few, sometimes a gap.
 fn steps() -> impl Strategy<Value = Vec<(i64, i64)>> {
     let pause = prop_oneof![8 => 0..30_i64, 1 => 100..400_i64];
     prop::collection::vec((69_000..71_000_i64, pause), 1..200)
@@ -675,7 +680,7 @@ proptest! {
                 prop_assert!(highest > 0 && price > highest);
                 prop_assert_eq!(alert.value, Some(f64::from(i32::try_from(price).unwrap())));
             }
-            // After a gap another high counts, which the exchange would have told.
+            // After a gap the sentry starts afresh, so an earlier high no longer counts.
             highest = if pause > 120 { price } else { highest.max(price) };
         }
     }
@@ -691,7 +696,7 @@ proptest! {
                 watch.after(pause);
             }
             let expected = whole.sees(|quote| quote.price = price);
-            // Who stands by sees the prices too.
+            // A standby process sees the prices too.
             let told = [&mut first, &mut second].map(|watch| watch.sees(|quote| quote.price = price));
             if place == cut {
                 for (rule, code, mark) in first.sentry.take_changes() {

@@ -1,4 +1,4 @@
-//! What is known of a code that is watched.
+//! State of one watched code.
 
 use chrono::NaiveDate;
 
@@ -6,11 +6,11 @@ use super::Mark;
 use super::series::Series;
 use crate::{KrxTime, Quote, Seoul};
 
-/// What is known of a code.
+/// State of one code.
 #[derive(Debug, Default)]
 pub(super) struct Track {
     pub(super) day: NaiveDate,
-    /// When the last price came.
+    /// Time of the last price.
     pub(super) last: Option<KrxTime>,
     pub(super) high: Option<i64>,
     pub(super) low: Option<i64>,
@@ -19,7 +19,7 @@ pub(super) struct Track {
 }
 
 impl Track {
-    /// Forgets what nobody knows to have gone on. What was told stays.
+    /// Drops all measurements, because their continuity is not known. Marks are kept.
     pub(super) fn begin(&mut self) {
         self.last = None;
         self.high = None;
@@ -64,13 +64,13 @@ impl Track {
     }
 }
 
-/// The lowest price of the day that a quote tells of.
+/// Returns the lowest price of the day that a quote reports.
 pub(super) fn lowest(quote: &Quote) -> i64 {
     let low = quote.low.filter(|low| *low > 0);
     low.map_or(quote.price, |low| low.min(quote.price))
 }
 
-/// The day of Seoul.
+/// Returns the day in Seoul.
 pub(super) fn day_of(milliseconds: i64) -> Option<NaiveDate> {
     let time = chrono::DateTime::from_timestamp_millis(milliseconds)?;
     Some(time.with_timezone(&Seoul).date_naive())

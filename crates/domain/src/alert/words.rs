@@ -1,10 +1,10 @@
-//! Alerts in words.
+//! Texts of alerts.
 
 use super::Condition;
 use super::series::real;
 use crate::{PriceLimit, Quote, Status};
 
-/// What happened to a stock, and what must be known of its price.
+/// Describes what happened to a stock, and anything unusual about its price.
 pub(super) fn of_stock(when: &Condition, quote: &Quote, value: f64) -> String {
     let standing = standing(quote).map_or_else(String::new, |words| format!(", {words}"));
     let simulated = if quote.simulated { " (simulated)" } else { "" };
@@ -35,12 +35,12 @@ fn event(when: &Condition, quote: &Quote, value: f64) -> String {
             "{who} traded {value:.1} times as much as before over the last {}: {now}",
             length(*within_s)
         ),
-        // Not about a stock.
+        // These are not about a stock.
         Condition::CoverageBelow { .. } | Condition::LeaderLost { .. } => who,
     }
 }
 
-/// Why a price is no usual one, in the words of the terminal.
+/// Describes why a price is unusual, in the words of the terminal.
 fn standing(quote: &Quote) -> Option<&'static str> {
     match (quote.status, quote.limit) {
         (Status::Halted, _) => Some("halted"),
@@ -51,18 +51,18 @@ fn standing(quote: &Quote) -> Option<&'static str> {
     }
 }
 
-/// What happened to the market as a whole.
+/// Describes what happened to the market as a whole.
 pub(super) fn of_market(when: &Condition, value: f64) -> String {
     match when {
         Condition::CoverageBelow { percent, for_s } => format!(
-            "{value:.1} % of the list have a live price, and fewer than {percent} % for {}",
+            "{value:.1} % of the list have a live price; it has been below {percent} % for {}",
             length(*for_s)
         ),
-        _ => format!("nobody has led for {value:.0} s: nobody sweeps"),
+        _ => format!("no process has led for {value:.0} s: prices are not refreshed"),
     }
 }
 
-/// An amount with thousands separators.
+/// Formats an amount with thousands separators.
 fn won(amount: f64) -> String {
     let digits = format!("{amount:.0}");
     let mut text = String::new();
@@ -75,7 +75,7 @@ fn won(amount: f64) -> String {
     text + " won"
 }
 
-/// A length of time as it is set.
+/// Formats a duration in its largest whole unit.
 fn length(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),

@@ -17,7 +17,7 @@ fn start_of(booking: Booking, now: i64) -> Option<i64> {
     }
 }
 
-/// Lets `heads` of each urgency ask again as soon as their cell begins, and counts their cells.
+/// Lets `heads` callers of each urgency book again when their cell begins; counts their cells.
 fn contend(heads: [usize; 3], seconds: i64) -> [usize; 3] {
     let mut cells = Cells::default();
     let mut due: Vec<(i64, Urgency)> = Vec::new();
@@ -58,7 +58,7 @@ fn nobody_starves_and_readers_come_first() {
         );
         assert!(reader >= total / 4, "{heads:?}: reader {reader} of {total}");
     }
-    // Where nobody reads, watched codes take what the lane of the sweep does not hold.
+    // Without readers, watched codes take all that the lane of the sweep does not hold.
     let [_, watched, sweep] = contend([0, 1, 1], 100);
     let total = (watched + sweep) as f64;
     let of_sweep = sweep as f64 / total;
@@ -128,7 +128,7 @@ fn minute_and_day_have_their_caps() {
     else {
         panic!("the day has its cap: {spent:?}");
     };
-    // Until midnight in Seoul, 15 hours after 09:00.
+    // Midnight in Seoul is 15 hours after 09:00.
     let midnight = now + i64::try_from(again.as_micros()).unwrap();
     assert_eq!(midnight, START + 15 * 3_600 * SECOND);
     assert!(start_of(cells.book(&caps, Urgency::Reader, midnight), midnight).is_some());
@@ -159,7 +159,7 @@ proptest! {
     }
 }
 
-/// Cells that one who asks alone gets from `now` on.
+/// Returns the cells that a single caller gets from `now` on.
 fn next_cells(cells: &mut Cells, caps: &Caps, mut now: i64, count: usize) -> Vec<i64> {
     let mut starts = Vec::new();
     for _ in 0..count {
@@ -180,7 +180,7 @@ fn a_store_that_forgot_lets_the_calls_of_before_pass_first() {
         let starts = next_cells(&mut cells, &caps, START, 3);
         assert!(starts[0] >= START + settles, "{starts:?}");
         assert!(starts[0] <= START + settles + 100, "{starts:?}");
-        // Only once.
+        // The pause comes only once.
         let later = next_cells(&mut cells, &caps, START + 60 * SECOND, 1);
         assert_eq!(later, [START + 60 * SECOND]);
     }
@@ -201,7 +201,7 @@ fn a_store_that_forgot_is_told_of_the_minute_before() {
     };
     let mut cells = Cells::forgotten();
     cells.tell(&caps, known(START - 20 * SECOND, 25), START);
-    // Who knows less, or what was long ago, takes nothing away from that.
+    // Lower or older counts change nothing.
     cells.tell(&caps, known(START - 10 * SECOND, 7), START);
     let starts = next_cells(&mut cells, &caps, START, 5);
     let spent = |cells: &mut Cells, at| cells.book(&caps, Urgency::Reader, at);
@@ -209,7 +209,7 @@ fn a_store_that_forgot_is_told_of_the_minute_before() {
         panic!("more calls than the cap: {starts:?}");
     };
     assert_eq!((cap, again), (Cap::Minute, Duration::from_secs(40)));
-    // What this store counted itself is no news to it.
+    // Calls that this store counted itself are not added again.
     let now = START + 41 * SECOND;
     cells.tell(&caps, known(START + 30 * SECOND, 29), now);
     assert_eq!(cells.made(now).last_minute, 5);
@@ -239,7 +239,7 @@ fn calls_that_were_not_counted_may_be_of_this_minute() {
         )
     };
     assert!(spent(&mut cells, START + SECOND));
-    // An outage of hours does not stop the calls for as long.
+    // After an outage of hours, calls are held back for a minute at most.
     cells.tell(&caps, told(25_000), START + SECOND);
     assert!(spent(&mut cells, START + 61 * SECOND));
     assert!(!spent(&mut cells, START + 62 * SECOND));
@@ -264,7 +264,7 @@ fn the_calls_of_the_day_are_taken_over_from_who_knows_of_those_before() {
     next_cells(&mut cells, &caps, START, 2);
     for (told, made) in [
         (known(day - 1, 90, START - 9, 0), 2),
-        // What was counted here meanwhile comes on top of what was made before.
+        // Calls counted here are added to those that were counted elsewhere.
         (known(day, 40, START - 9, 0), 42),
         (known(day, 90, START - 9, 0), 92),
         (known(day, 60, START - 9, 0), 92),
@@ -278,11 +278,11 @@ fn the_calls_of_the_day_are_taken_over_from_who_knows_of_those_before() {
     next_cells(&mut cells, &caps, START + SECOND, 1);
     let spent = cells.book(&caps, Urgency::Reader, START + SECOND);
     assert!(matches!(spent, Booking::Spent { cap: Cap::Day, .. }));
-    // A clock that is set back forgets none of them, and takes none twice.
+    // Setting the clock back loses no call and counts none twice.
     let back = START - 100 * SECOND;
     cells.tell(&caps, known(day, 50, back - 9, 0), back);
     assert_eq!(cells.made(back).today, 100);
-    // The next day begins with none.
+    // The next day starts at zero.
     let next = cells.made(START + DAY);
     assert_eq!((next.day, next.today), (day + 1, 0));
 }
@@ -339,7 +339,7 @@ fn after_a_rest_the_second_call_follows_sooner_by_as_much_as_a_cell_may_be_booke
             })
             .collect();
         assert_eq!(starts[..2], [20_000, 86_667]);
-        // The first call goes within the 20 ms that its cell leaves it, and so a second holds sixteen.
+        // The first call uses the last 20 ms of its cell, so this second holds sixteen calls.
         assert_eq!(starts[15], SECOND + 20_000 + 5);
     }
 }

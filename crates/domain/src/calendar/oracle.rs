@@ -1,12 +1,12 @@
-//! What must hold of every override file, whatever stands in it.
+//! Invariants of every override file, whatever its content.
 
 use super::{Calendar, Day};
 use crate::Phase;
 use chrono::TimeDelta;
 
-/// Reads `bytes` as an override file and panics where the calendar then says what cannot be.
+/// Reads `bytes` as an override file and panics if the resulting calendar is inconsistent.
 pub fn check(bytes: &[u8]) {
-    // The file is read as text; what is none is refused before it comes here.
+    // The file is read as text; other content is refused earlier.
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
@@ -36,7 +36,7 @@ pub fn check(bytes: &[u8]) {
             Day::Hours { open, close } if session.is_some() => {
                 assert_eq!(times, Some((date.and_time(*open), date.and_time(*close))));
             }
-            // Before the table of hours begins nothing is known of them.
+            // Hours are unknown before the table of hours begins.
             Day::Hours { .. } | Day::Ordinary => {}
         }
         let Some((open, close)) = session else {

@@ -125,7 +125,7 @@ fn the_close_is_final_between_the_cross_and_the_evening() {
         window("2026-11-19"),
         of("2026-11-19 16:31:00", "2026-11-19 17:00:00")
     );
-    // Before there was trade in the evening.
+    // From before there was evening trading.
     assert_eq!(
         window("2015-06-01"),
         of("2015-06-01 15:01:00", "2015-06-01 15:30:00")
@@ -184,7 +184,10 @@ fn the_broker_corrects_whether_a_day_trades() {
     assert!(!calendar.correct(day("2026-11-21"), false), "a Saturday");
     assert!(calendar.correct(day("2026-11-20"), false));
     let said = calendar.moment(kst("2026-11-20 10:00:00")).closed;
-    assert_eq!(said, Some(Closed::Holiday("said by the broker".to_owned())));
+    assert_eq!(
+        said,
+        Some(Closed::Holiday("reported by the broker".to_owned()))
+    );
     assert!(calendar.correct(day("2026-12-25"), true));
     assert!(calendar.moment(kst("2026-12-25 10:00:00")).is_open());
 }
@@ -209,7 +212,7 @@ fn a_broken_override_names_its_line_and_changes_nothing() {
 fn a_file_that_cannot_mean_what_it_says_is_refused_with_its_line() {
     let header = "date,kind,open,close,note";
     for (text, words) in [
-        // The only row would be taken for the header, and the holiday be lost in silence.
+        // The only row would be taken for the header, and the holiday silently lost.
         ("2026-11-23,closed,,,x".to_owned(), "line 1: the header"),
         ("# x\r\n\r\ndate,kind\r\n".to_owned(), "line 3: the header"),
         (

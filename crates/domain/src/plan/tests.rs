@@ -17,7 +17,7 @@ fn plan(calling: Calling, rate: f64) -> Plan {
     }
 }
 
-/// The table of docs/sweeps.md.
+/// Checks the table in docs/sweeps.md.
 #[test]
 fn the_table_of_the_design_comes_out() {
     let rows = [
@@ -56,7 +56,7 @@ fn caps_of_a_minute_and_a_day_count() {
         per_day,
         ..plan(Calling::Multi, 15.0)
     };
-    // 93 calls in any 114 s, and 93 a minute for 390 minutes with one more for the close.
+    // 93 calls in any 114 s; 93 per minute for 390 minutes, plus one sweep for the close.
     for (per_minute, per_day, keeps_alive) in [
         (Some(49), None, true),
         (Some(48), None, false),
@@ -71,7 +71,7 @@ fn caps_of_a_minute_and_a_day_count() {
     assert_eq!(whole(Some(10), None).largest_list(), 19 * 30);
 }
 
-/// As it was before there were watched codes.
+/// The formula without watched codes.
 fn sweep_time_alone(plan: &Plan) -> f64 {
     let (calls, rate) = (real(plan.calls()), plan.rate);
     let paused = calls * plan.batch_pause.as_secs_f64();
@@ -89,12 +89,12 @@ fn watching(watched: usize, plan: Plan) -> Plan {
 #[test]
 fn watched_codes_take_their_calls_from_the_sweeps() {
     let real = watching(100, plan(Calling::Multi, 15.0));
-    // 4 calls every 10 s are 0.4 a second; the sweep has the other 14.6.
+    // 4 calls every 10 s are 0.4 per second; the sweep has the other 14.6.
     assert_eq!((real.watched_calls(), real.calls()), (4, 93));
     assert!(real.keeps_watched() && real.keeps_alive());
     assert_eq!(real.sweep_time().as_millis(), 6_643);
     let alone = watching(0, real);
-    // 2,340 passes of a session with 4 calls each.
+    // 2,340 passes in a session, with 4 calls each.
     assert_eq!(real.calls_a_day(), alone.calls_a_day() + 2_340 * 4);
     assert!(real.largest_list() < alone.largest_list());
     assert_eq!((real.watched_strain(), real.list_strain()), (None, None));
@@ -103,7 +103,7 @@ fn watched_codes_take_their_calls_from_the_sweeps() {
         per_day,
         ..real
     };
-    // 24 of the minute go to the watched codes.
+    // The watched codes take 24 calls of each minute.
     for (per_minute, per_day, keeps_alive) in [
         (Some(49 + 24), None, true),
         (Some(48 + 24), None, false),
@@ -125,7 +125,7 @@ fn more_watched_codes_than_calls_follow_each_other() {
     assert!(paper.keeps_alive());
     let five = watching(5, paper);
     assert!(five.keeps_watched() && five.keeps_alive());
-    // 50 calls of 1.1 s each, and the sweep keeps a fifth.
+    // 50 calls of 1.1 s each, while the sweep keeps a fifth of the rate.
     let fifty = watching(50, paper);
     assert!(!fifty.keeps_watched());
     assert_eq!(fifty.watched_period().as_secs_f64().round(), 69.0);
@@ -133,7 +133,7 @@ fn more_watched_codes_than_calls_follow_each_other() {
     assert_eq!(
         fifty.watched_strain().unwrap(),
         "50 watched codes cannot be refreshed every 10 s: one pass over them takes 69 s, so \
-         that passes follow each other"
+         passes run back to back"
     );
     assert!(fifty.list_strain().is_none(), "{fifty:?}");
     let longer = Plan { codes: 40, ..fifty };
@@ -145,8 +145,8 @@ fn more_watched_codes_than_calls_follow_each_other() {
 }
 
 proptest! {
-    /// Where nothing is watched, nothing is another than before; who watches never does better,
-    /// and never stops the sweeps.
+    /// Without watched codes nothing changes. With them the list never does better, and sweeps
+    /// never stop.
     #[test]
     fn watched_codes_cost_what_they_take_and_nothing_else(
         codes in 1_usize..5_000,
@@ -179,14 +179,14 @@ proptest! {
         prop_assert!(alone.sweep_time() <= watched.sweep_time());
         prop_assert!(alone.period() <= watched.period());
         prop_assert!(alone.watched_period() <= watched.watched_period());
-        // Slower sweeps spend fewer calls of the day.
+        // Slower sweeps use fewer calls of the day.
         prop_assert!(per_day.is_some() || alone.largest_list() >= watched.largest_list());
-        // The lane of the sweep is its own; of a small cap whole calls are left.
+        // The sweep keeps its own lane; a small cap leaves whole calls.
         let most = alone.period().mul_f64(10.0) + Duration::from_secs(300);
         prop_assert!(watched.period() <= most, "{:?} {:?}", watched.period(), alone.period());
     }
 
-    /// The largest list works and one more does not, or more would not matter.
+    /// The largest list works, and one more code does not.
     #[test]
     fn the_largest_list_is_the_largest(
         batch_size in 1_usize..=30,

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::*;
 
-/// A stock of the usual range that trades between 9,900 and 10,200.
+/// A stock with the usual range that trades between 9,900 and 10,200.
 const USUAL: Figures = Figures {
     price: 10_100,
     base: Some(10_000),
@@ -137,7 +137,7 @@ fn what_contradicts_itself_or_the_exchange_is_told_by_its_reason() {
             "average",
         ),
     ] {
-        // Half of a tick is a price of the midpoint.
+        // Half a tick is a midpoint price.
         let expected = if figures.price == 10_205 {
             "outside_day"
         } else {
@@ -174,7 +174,7 @@ fn without_limits_the_range_of_the_day_decides() {
         (40_050, PriceRange::FirstDay, "outside_limits"),
         (5_990, PriceRange::FirstDay, "outside_limits"),
         (30, PriceRange::Unlimited, ""),
-        // A share goes no farther than on a first day where nobody says that it is in liquidation.
+        // Unless it is known to be in liquidation, a share goes no farther than on a first day.
         (30, PriceRange::Unknown, "outside_limits"),
         (5_990, PriceRange::Unknown, "outside_limits"),
         (6_000, PriceRange::Unknown, ""),
@@ -195,7 +195,7 @@ fn without_limits_the_range_of_the_day_decides() {
         };
         assert_eq!(slug(alone(30), unknown), "", "{group:?}");
     }
-    // The broker's limits say nothing in liquidation.
+    // In liquidation the broker's limits do not apply.
     let liquidation = Rules {
         range: PriceRange::Unlimited,
         ..RULES
@@ -216,7 +216,7 @@ fn limits_that_no_such_day_has_are_no_limits() {
         value: None,
     };
     for (range, limits, price, expected) in [
-        // 6,930 to 12,870 of 9,900.
+        // 6,930 to 12,870 for a base price of 9,900.
         (PriceRange::Usual, (5_000, 90_000), 50_000, "outside_limits"),
         (PriceRange::Usual, (5_000, 90_000), 12_880, ""),
         (PriceRange::Usual, (5_000, 90_000), 12_870, ""),
@@ -255,7 +255,7 @@ fn limits_that_no_such_day_has_are_no_limits() {
         };
         assert_eq!(slug(at(price), rules), expected, "{price} {rules:?}");
     }
-    // Some funds move twice as far as what they follow.
+    // Some funds move twice as far as the index they track.
     let fund = Rules {
         limits: Some((3_960, 15_840)),
         group: Some(Group::Etf),
@@ -316,16 +316,18 @@ fn the_grid_has_half_ticks() {
     }
 }
 
-/// One row of the recorded days: figures, whether they show a day beyond the usual range, and
-/// whether the shares are known.
+/// A row of the recorded days.
+///
+/// It has the figures, whether they show a day beyond the usual range, and whether the number of
+/// shares is known.
 struct Recorded {
     what: String,
     figures: Figures,
     shares: Option<u64>,
 }
 
-/// What became of the recorded rows: how many there are, how many go beyond the usual range, and how
-/// many beyond that of a first day.
+/// Counts of the recorded rows: all, those beyond the usual range, and those beyond the range of a
+/// first day.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Judged {
     rows: usize,
@@ -333,8 +335,9 @@ struct Judged {
     unlimited: usize,
 }
 
-/// Whether the recorded row is judged as it should: what stays within the usual range is so without any
-/// other knowledge, all else by what the broker would say of it.
+/// Checks that a recorded row is judged correctly.
+///
+/// Within the usual range no other knowledge is needed; beyond it, the limits of the broker decide.
 fn judge(recorded: &Recorded, judged: &mut Judged) {
     let Recorded {
         what,
@@ -357,7 +360,7 @@ fn judge(recorded: &Recorded, judged: &mut Judged) {
         assert_eq!(figures.check(&unlimited), Ok(()), "{what}");
     } else {
         assert_eq!(figures.check(&rules), Ok(()), "{what}");
-        // Limits of a tick more or less change nothing, and without a range they are all there is.
+        // Limits that are off by a tick change nothing. Without a range they are all there is.
         let told = figures.base.map(price_limits);
         for range in [PriceRange::Usual, PriceRange::Unknown] {
             let rules = Rules {
@@ -389,14 +392,15 @@ fn number(fields: &csv::StringRecord, place: usize) -> Option<i64> {
     })
 }
 
-/// Rows of a table of daily bars (code, date, market, open, high, low, close, base, volume, value,
-/// shares, source).
+/// Judges the rows of a table of daily bars.
+///
+/// Columns are code, date, market, open, high, low, close, base, volume, value, shares and source.
 fn judge_daily(table: impl std::io::Read) -> Judged {
     let mut judged = Judged::default();
     for fields in csv::Reader::from_reader(table).records() {
         let fields = fields.unwrap();
         let positive = |place| number(&fields, place).filter(|number| *number > 0);
-        // The grid is of 2023-01-25; a portal's own series (N) has prices that were none.
+        // The grid applies since 2023-01-25. The series of a portal (N) has invalid prices.
         if &fields[1] < "20230125" || &fields[11] == "N" {
             continue;
         }
@@ -419,8 +423,10 @@ fn judge_daily(table: impl std::io::Read) -> Judged {
     judged
 }
 
-/// Rows of whole-market snapshots (time, code, market, close, change, rate, open, high, low, volume,
-/// value, capitalisation).
+/// Judges the rows of whole-market snapshots.
+///
+/// Columns are time, code, market, close, change, rate, open, high, low, volume, value and
+/// capitalization.
 fn judge_snapshots(table: impl std::io::Read) -> Judged {
     let mut judged = Judged::default();
     for fields in csv::Reader::from_reader(table).records() {
@@ -446,7 +452,9 @@ fn judge_snapshots(table: impl std::io::Read) -> Judged {
     judged
 }
 
-/// Days of note: first days, liquidation, capital reductions, midpoint trades, halts, volume
+/// Days with special figures.
+///
+/// These are first days, liquidation, capital reductions, midpoint trades, halts, and volume
 /// without a trade in the session.
 const DAYS: &str = include_str!("../../../../tests/fixtures/days-of-note.csv");
 
@@ -461,7 +469,7 @@ fn recorded_days_of_note_are_plausible() {
     assert_eq!(judged, expected);
 }
 
-/// Where the recorded days of the whole market lie, if they do.
+/// Returns the recorded files of the whole market, if they exist.
 fn recorded(folder: &str) -> Vec<PathBuf> {
     let ancestors = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().skip(1);
     let mut folders = ancestors.map(|above| above.join("shared/data").join(folder));
@@ -499,8 +507,7 @@ fn no_recorded_day_of_the_market_gives_a_false_alarm() {
             judged.rows > 200_000 && judged.wide * 1_000 < judged.rows,
             "{name}: {judged:?}"
         );
-        // In liquidation only; one was measured against what it was held to be worth before its
-        // first trade.
+        // In liquidation only; one was compared with its assessed value before its first trade.
         assert!(judged.unlimited * 5_000 < judged.rows, "{name}: {judged:?}");
         codes.insert(name.to_owned());
     }

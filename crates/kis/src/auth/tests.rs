@@ -11,13 +11,13 @@ use sise_port::clock;
 use sise_sim::{Sim, SimOptions};
 use sise_store::MemoryTokens;
 
-/// A simulated broker on a port of its own, and a folder for token files.
+/// A simulated broker on its own port, and a folder for token files.
 struct World {
     sim: Sim,
     base: String,
     folder: tempfile::TempDir,
     shared: Arc<dyn TokenStore>,
-    /// How far the clock of the processes is moved, seconds.
+    /// How far the clock of the processes is moved, in seconds.
     moved: Arc<AtomicI64>,
     _stop: tokio_util::sync::DropGuard,
 }
@@ -27,7 +27,7 @@ impl World {
         Self::with_clock(options, clock::system()).await
     }
 
-    /// A broker whose time of day is `clock`.
+    /// Creates a broker whose time of day is `clock`.
     async fn with_clock(options: SimOptions, clock: Clock) -> Self {
         let sim = Sim::new(options, clock).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -51,7 +51,7 @@ impl World {
         self.auth_at(secret, Arc::new(move || (clock::system())() + by()))
     }
 
-    /// The broker ends all tokens, when those who asked for them may ask again.
+    /// Ends all tokens at the broker, at a time when new ones may be requested.
     fn kill_tokens(&self) {
         self.sim.kill_tokens();
         self.moved.fetch_add(61, Ordering::SeqCst);
@@ -86,7 +86,7 @@ fn value(token: &Token) -> &str {
     token.value.expose_secret()
 }
 
-/// Whoever holds the turn may have died with it, and a ban is known without it.
+/// The process with the turn may have died with it, and a ban is known without it.
 #[tokio::test]
 async fn under_a_ban_nobody_waits_for_the_turn_to_ask() {
     let world = World::new(SimOptions {
@@ -157,7 +157,7 @@ async fn a_dead_token_is_replaced_once_however_many_met_it() {
     assert!(!auth.has_valid_token());
     let next = auth.token().await.unwrap();
     assert!(!next.is(&dead));
-    // The others come late with the same dead token: it is not the one in use any more.
+    // The others come late with the same dead token, which is no longer the current one.
     auth.forget(&dead);
     assert!(auth.token().await.unwrap().is(&next));
     assert_eq!(world.sim.stats().tokens_issued, 2);
@@ -191,7 +191,7 @@ async fn a_call_gets_through_where_the_token_of_another_process_is_as_dead_as_it
     assert_eq!(world.sim.stats().tokens_issued, 3);
 }
 
-/// A broker that gives the same token again and again, as the real one does for 6 hours.
+/// A broker that issues the same token again and again, as the real one does for 6 hours.
 #[tokio::test]
 async fn the_same_token_given_again_is_tried_again() {
     let end = (clock::system())() + TimeDelta::hours(24);
@@ -215,7 +215,7 @@ async fn the_same_token_given_again_is_tried_again() {
     world.moved.store(61, Ordering::SeqCst);
     let second = auth.token().await.unwrap();
     assert!(second.is(&first) && auth.has_valid_token());
-    // A call that was made with the first comes home late: it says nothing of the second.
+    // A call that was made with the first returns late: it says nothing about the second.
     auth.forget(&first);
     assert!(auth.has_valid_token());
 }
@@ -233,7 +233,7 @@ async fn a_wrong_secret_is_denied_after_one_request() {
     assert_eq!(world.sim.stats().token_requests, 1);
 }
 
-/// The minute between two tokens is not over when an early renewal falls due: nobody waits for it
+/// An early renewal may fall due before the minute between two tokens is over: nothing waits for it
 /// while the old token lives.
 #[tokio::test]
 async fn an_early_renewal_that_comes_too_soon_waits_for_nothing() {
@@ -264,15 +264,15 @@ async fn an_early_renewal_that_comes_too_soon_waits_for_nothing() {
 /// A broker that answers in memory, in paused time.
 #[derive(Default)]
 struct Counter {
-    /// When a token was asked for.
+    /// Times at which a token was requested.
     asked: std::sync::Mutex<Vec<Instant>>,
-    /// What is answered to that; a new token where there is nothing.
+    /// The answer to these requests; a new token if `None`.
     refusal: Option<(u16, &'static str)>,
     /// Calls with tokens before this one are refused.
     first_good: AtomicI64,
-    /// Calls that met a dead token.
+    /// Number of calls that met a dead token.
     dead_calls: AtomicI64,
-    /// The second request for a token is answered late, and in vain.
+    /// The second request for a token is answered late, with an error.
     second_fails: bool,
 }
 
@@ -328,7 +328,7 @@ impl crate::Transport for Counter {
     }
 }
 
-/// A store that forgets what it is told, or takes nothing.
+/// A store that forgets what it is given, or accepts nothing.
 struct Useless {
     takes: bool,
 }
@@ -364,7 +364,7 @@ impl TokenStore for Useless {
     }
 }
 
-/// With the clock that tests move.
+/// Creates an `Auth` with a clock that follows the runtime's paused time.
 fn counted(counter: &Arc<Counter>, shared: Arc<dyn TokenStore>) -> Arc<Auth> {
     let begin = (clock::system())();
     let started = Instant::now();
@@ -391,7 +391,7 @@ fn counted(counter: &Arc<Counter>, shared: Arc<dyn TokenStore>) -> Arc<Auth> {
     Arc::new(Auth::new(Arc::new(rest), credentials, keep, clock))
 }
 
-/// However often it is asked, whatever the broker answers, and whether the store keeps a claim or not.
+/// Holds for any number of callers, any answer, and stores that fail or forget the claim.
 #[tokio::test(start_paused = true)]
 async fn no_process_asks_more_than_once_a_minute() {
     let throttled = r#"{"error_code":"EGW00133","error_description":"wait"}"#;
@@ -405,7 +405,7 @@ async fn no_process_asks_more_than_once_a_minute() {
             r#"{"error_code":"EGW00002","error_description":"out"}"#,
         )),
     ] {
-        // Full, and evicting at once.
+        // A store that is full, and one that evicts at once.
         for takes in [false, true] {
             let counter = Arc::new(Counter {
                 refusal,
@@ -415,7 +415,7 @@ async fn no_process_asks_more_than_once_a_minute() {
             let ends = Instant::now() + Duration::from_secs(600);
             let callers = (0..8).map(|_| async {
                 while Instant::now() < ends {
-                    // Each token is called dead at once.
+                    // Each token is rejected at once.
                     if let Ok(token) = auth.token().await {
                         auth.forget(&token);
                     }
@@ -467,7 +467,7 @@ async fn a_token_called_dead_while_its_renewal_fails_is_not_taken_up_again() {
     let (renewed, ()) = tokio::join!(auth.token(), dies);
     renewed.unwrap_err();
     assert!(!auth.has_valid_token());
-    // Nor does a call that comes home late say anything of the next one.
+    // Nor does a call that returns late say anything about the next token.
     sleep(SPACING).await;
     auth.token().await.unwrap();
     auth.forget(&token);

@@ -7,7 +7,7 @@ use super::*;
 use sise_domain::{BanKind, Seoul};
 use sise_store::MemoryBans;
 
-/// What two processes share, and a time of day that is moved by hand.
+/// State shared by two processes, and a time of day that tests move.
 struct World {
     shared: Arc<MemoryBans>,
     folder: tempfile::TempDir,
@@ -60,7 +60,7 @@ fn denied() -> SourceError {
     })
 }
 
-/// Keeps what it is told.
+/// Keeps the events that it receives.
 struct Heard(Arc<std::sync::Mutex<Vec<Event>>>);
 
 impl Recorder for Heard {
@@ -69,7 +69,7 @@ impl Recorder for Heard {
     }
 }
 
-/// A call that the broker answers so.
+/// Makes a call to which the broker gives this answer.
 async fn call(bans: &Bans, answer: Result<(), SourceError>) -> Result<(), SourceError> {
     let mut leave = bans.admit().await?;
     assert!(bans.hold(&mut leave));
@@ -89,7 +89,7 @@ async fn after_a_denial_no_process_calls_until_the_ban_is_over() {
     assert!(call(&theirs, Ok(())).await.is_ok());
     assert!(call(&ours, Err(denied())).await.is_err());
     assert!(is_banned(&call(&ours, Ok(())).await));
-    // The store is asked once a second, not at each call.
+    // The store is read once a second, not at each call.
     assert!(call(&theirs, Ok(())).await.is_ok());
     world.pass(1).await;
     let refused = call(&theirs, Ok(())).await;
@@ -99,7 +99,7 @@ async fn after_a_denial_no_process_calls_until_the_ban_is_over() {
         said.contains("EGW00105 wrong") && said.contains("10:01:00 KST"),
         "{said}"
     );
-    // A process that starts now knows it too, with an empty store or without the file.
+    // A process that starts now knows the ban too, with an empty store or without the file.
     let empty = Arc::<MemoryBans>::default();
     let restarted = world.bans_of("restarted", Arc::clone(&empty));
     assert!(is_banned(&call(&restarted, Ok(())).await));
@@ -137,7 +137,7 @@ async fn a_person_is_not_refused_before_the_call_either() {
     assert!(is_banned(&bans.refusal().await));
     bans.let_one_through();
     assert!(bans.refusal().await.is_ok());
-    // Asking was not the call.
+    // Asking for a refusal does not use up the call.
     assert!(call(&bans, Ok(())).await.is_ok());
 }
 
@@ -154,7 +154,7 @@ async fn when_it_is_over_one_process_tries_and_its_success_frees_all() {
     world.pass(1).await;
     assert!(call(&theirs, Ok(())).await.is_ok());
     assert!(theirs.in_force().await.is_none());
-    // Both are in the journal, once.
+    // Both events are in the event log, once.
     let heard = world.heard.lock().unwrap();
     let [
         Event::Ban {
@@ -200,7 +200,7 @@ async fn the_calls_of_a_process_wait_for_the_one_that_tries() {
 async fn each_trial_that_is_denied_makes_it_longer_and_many_at_once_count_once() {
     let world = World::new();
     let bans = world.bans("ours");
-    // Thirty calls are under way when the key is refused.
+    // Thirty calls are in flight when the key is refused.
     let mut under_way = Vec::new();
     for _ in 0..30 {
         under_way.push(bans.admit().await.unwrap());
@@ -229,7 +229,7 @@ async fn a_trial_that_tells_nothing_leaves_the_next_one_to_try() {
     let away = SourceError::Unavailable("HTTP 500".to_owned());
     assert!(call(&ours, Err(away.clone())).await.is_err());
     assert!(call(&theirs, Err(away)).await.is_err());
-    // One that is cut off holds the others up for a while only.
+    // A trial that is cut off holds the others up only for a while.
     drop(ours.admit().await.unwrap());
     assert!(is_banned(&call(&theirs, Ok(())).await));
     world.pass(31).await;
@@ -281,7 +281,7 @@ async fn a_ban_that_was_lifted_elsewhere_does_not_come_back_from_the_disk() {
     let world = World::new();
     let ours = world.bans("ours");
     assert!(call(&ours, Err(denied())).await.is_err());
-    // Another machine: the same store, a disk of its own.
+    // Another machine: the same store, but a different disk.
     let other = World {
         folder: tempfile::tempdir().unwrap(),
         shared: Arc::clone(&world.shared),

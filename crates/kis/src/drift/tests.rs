@@ -117,7 +117,7 @@ async fn one_answer_a_minute_is_looked_at_and_each_finding_is_remembered() {
     tokio::time::advance(LOOK_AGAIN).await;
     drift.look(&MULTI, bad.as_bytes());
     assert_eq!(drift.found().len(), 1);
-    // Calls are looked at apart.
+    // Calls are checked independently.
     drift.look(&SINGLE, recorded!("recorded-inquire-price-1-2024.json"));
     assert_eq!(drift.found().len(), 1);
     tokio::time::advance(LOOK_AGAIN).await;
@@ -126,7 +126,7 @@ async fn one_answer_a_minute_is_looked_at_and_each_finding_is_remembered() {
 }
 
 proptest::proptest! {
-    /// Whatever the broker sends, nothing of a value is shown, and little of it.
+    /// No value is shown, and only a limited part of its shape, whatever the broker sends.
     #[test]
     fn no_value_is_shown(name in "\\PC{0,60}", value in "\\PC{0,60}") {
         let mut body = multi();

@@ -12,7 +12,7 @@ use sise_pace::{LocalBudget, Pacer, Rate};
 use sise_port::clock::Clock;
 use sise_store::MemoryTokens;
 
-/// A broker that answers every price call with these rows.
+/// A broker that answers every price call with the given rows.
 struct Broker {
     rows: Mutex<Value>,
 }
@@ -68,7 +68,7 @@ fn source(calling: Calling, rows: Value) -> (KisQuotes, Arc<Broker>) {
     (source, broker)
 }
 
-/// What became of these codes: a price, or the words.
+/// Returns the outcome of each code: its price or the error text.
 async fn asked(source: &KisQuotes, codes: &[&str]) -> Vec<Result<i64, String>> {
     let codes: Vec<Symbol> = codes.iter().map(|code| code.parse().unwrap()).collect();
     let asking = source.quotes(&codes, Urgency::Sweep);
@@ -93,20 +93,20 @@ fn row(code: &str, price: &str) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn a_multi_price_row_is_taken_for_its_own_code_and_no_other() {
-    let other = |code: &str| Err(format!("the broker's row is of another code, {code}"));
-    let twice = || Err("two rows of the broker name the code, and differ".to_owned());
+    let other = |code: &str| Err(format!("the broker's row is for another code, {code}"));
+    let twice = || Err("two rows of the broker are for the code but differ".to_owned());
     let unknown = || Err("unknown".to_owned());
     for (rows, expected) in [
         (
             json!([row("000020", "1020"), row("000010", "1010")]),
             [Ok(1_010), Ok(1_020)],
         ),
-        // A row of a code that was not asked for, in place of one that was.
+        // A row for a code that was not requested, in place of one that was.
         (
             json!([row("000010", "1010"), row("005930", "999")]),
             [Ok(1_010), other("005930")],
         ),
-        // A row of the code asked beside it: that one is doubtful too.
+        // A row for the other requested code: that one is doubtful too.
         (
             json!([row("000010", "1010"), row("000010", "1020")]),
             [twice(), other("000010")],
@@ -115,13 +115,13 @@ async fn a_multi_price_row_is_taken_for_its_own_code_and_no_other() {
             json!([row("000010", "1010"), row("000010", "1010")]),
             [Ok(1_010), other("000010")],
         ),
-        // Nothing in its place.
+        // No row in its place.
         (json!([row("000010", "1010")]), [Ok(1_010), unknown()]),
         (
             json!([row("000010", "1010"), row("0000\u{fffd}0", "1020")]),
             [Ok(1_010), unknown()],
         ),
-        // Indices are rows that were asked for.
+        // Rows of indices were requested too.
         (
             json!([row("000010", "1010"), row("0001", "2724.62")]),
             [Ok(1_010), unknown()],

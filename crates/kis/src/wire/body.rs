@@ -14,7 +14,7 @@ use super::text::Text;
 use crate::codes::error_of;
 use sise_port::SourceError;
 
-/// The envelope of every answer, and the other one of the token endpoint, with the rows inside.
+/// The envelope of any answer, including that of the token endpoint, with the rows inside.
 struct Answer<'a, T> {
     rt_cd: Text<'a>,
     msg_cd: Text<'a>,
@@ -70,7 +70,7 @@ impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Answer<'a, T> {
     }
 }
 
-/// The bytes of an answer. What is damaged in them is mended, so that it spoils no more than itself.
+/// The bytes of an answer. Damage is repaired, so that it affects only the damaged part.
 pub(crate) struct Body<'a> {
     bytes: &'a [u8],
     mended: OnceCell<Option<String>>,
@@ -84,13 +84,13 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// The answer as a whole.
+    /// Deserializes the answer as a whole.
     ///
     /// # Errors
     ///
-    /// It is no JSON, nor can it be mended.
+    /// Returns an error if the body is not JSON and cannot be repaired.
     pub(crate) fn read<'b, T: Deserialize<'b>>(&'b self) -> serde_json::Result<T> {
-        // What is text as a whole need not be looked at again member by member.
+        // Valid UTF-8 need not be validated again string by string.
         let read = match std::str::from_utf8(self.bytes) {
             Ok(text) => serde_json::from_str(text),
             Err(_) => serde_json::from_slice(self.bytes),
@@ -107,32 +107,32 @@ impl<'a> Body<'a> {
             mended
         });
         match mended {
-            // What is wrong was in the answer as it came.
+            // The original error is the one that describes the answer as it came.
             Some(text) => serde_json::from_str(text).map_err(|_| error),
             None => Err(error),
         }
     }
 
-    /// The rows of a successful answer.
+    /// Returns the rows of a successful answer.
     ///
     /// The body is judged first: `rt_cd`, then `error_code`, and only then the HTTP status
     /// (contract 1.6).
     ///
     /// # Errors
     ///
-    /// It is none.
+    /// Returns an error if the answer is not a success.
     pub(crate) fn rows<'b, T: Deserialize<'b>>(
         &'b self,
         status: u16,
     ) -> Result<Vec<T>, SourceError> {
         let answer: Answer<'b, T> = self.read().map_err(|error| match status {
-            // The error would quote what stands there.
+            // The error itself would quote the content.
             200 => SourceError::Malformed(format!(
                 "HTTP 200, {} in line {}, column {}",
                 match error.classify() {
-                    Category::Data => "JSON of another shape",
-                    Category::Eof => "JSON that is cut off",
-                    Category::Syntax | Category::Io => "no JSON",
+                    Category::Data => "JSON of an unexpected shape",
+                    Category::Eof => "truncated JSON",
+                    Category::Syntax | Category::Io => "invalid JSON",
                 },
                 error.line(),
                 error.column()
@@ -153,7 +153,7 @@ impl<'a> Body<'a> {
     }
 }
 
-/// An object, or nothing where something else stands: it must not take the rows beside it along.
+/// An object, or nothing for any other value, so that a wrong element does not affect other rows.
 struct Row<T>(Option<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Row<T> {
@@ -206,7 +206,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Row<T> {
     }
 }
 
-/// An object, or an array of them: the documentation gets it wrong for some calls.
+/// An object, or an array of objects: the documentation is wrong about this for some calls.
 struct Rows<T>(Vec<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Rows<T> {

@@ -5,17 +5,17 @@ use metrics::counter;
 use super::{MultiRow, Text, percentage};
 use sise_domain::{Index, IndexQuote, KrxTime, Phase};
 
-/// An index has its volume in thousands of shares,
+/// Unit of an index's volume: thousands of shares.
 const SHARES: i64 = 1_000;
 
-/// and its value in millions of won, unlike stocks (recorded: 561,107 and 10,288,958 for KOSPI).
+/// Unit of an index's value: millions of won (recorded: 561,107 and 10,288,958 for KOSPI).
 const WON: i64 = 1_000_000;
 
-/// No share moves farther in a day, so that no index does.
+/// Largest possible move of an index in a day, because no share moves farther.
 const FARTHEST: f64 = 0.3;
 
 impl MultiRow<'_> {
-    /// The level of `index`, where the row tells one.
+    /// Returns the level of `index`, if the row has a plausible one.
     pub(crate) fn index(
         &self,
         index: Index,
@@ -36,7 +36,7 @@ impl MultiRow<'_> {
             counter!("sise_rows_refused_total", "call" => call, "reason" => reason).increment(1);
             return None;
         }
-        // As with prices, the level and what it is measured against decide.
+        // As with prices, the level and its reference take precedence over change and rate.
         let change = match prev_close {
             Some(prev_close) => percentage(level - prev_close),
             None => self.inter2_prdy_vrss.percent(),

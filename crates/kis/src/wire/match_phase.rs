@@ -1,19 +1,21 @@
-//! Prices while a match is only expected: in the auctions and in a VI (contract 4.3, 5.5).
+//! Prices while a match is only expected: during auctions and VIs (contract 4.3, 5.5).
 
 use super::MultiRow;
 
-/// Whether a session code, `HOUR_CLS_CODE` or `hour_cls_code`, says that the figures are of a match that
-/// is expected: A and B at the close and before the open, C in a VI, D in the evening. Other letters
-/// are of the same kind for all that is known.
+/// Returns whether a session code says that the figures are those of an expected match.
+///
+/// The code is `HOUR_CLS_CODE` or `hour_cls_code`: A and B at the close and before the open, C
+/// during a VI, D in the evening. Other letters are presumably of the same kind.
 pub(crate) fn is_expected_match(code: &str) -> bool {
     code.starts_with(|first: char| first.is_ascii_alphabetic())
 }
 
-/// What an answer shows of its prices while matches are expected.
+/// Returns whether the prices of an answer are those of the last trade while matches are expected.
 ///
-/// The broker gives the expected match in fields of its own, so that the price beside it should be that
-/// of the last trade; this is not written anywhere. It shows if most rows have a price that can be, and
-/// another one that is expected, and holds for the other rows of the answer.
+/// The broker sends the expected match in separate fields, so the price beside it should be that of
+/// the last trade, but this is not documented. It is taken as shown if most rows have a plausible
+/// price that differs from the expected one. The result then holds for the other rows of the answer
+/// too.
 pub(crate) fn shows_last_trades(rows: &[MultiRow<'_>]) -> bool {
     let (apart, alike): (Vec<bool>, Vec<bool>) = rows
         .iter()
@@ -23,8 +25,8 @@ pub(crate) fn shows_last_trades(rows: &[MultiRow<'_>]) -> bool {
 }
 
 impl MultiRow<'_> {
-    /// Whether its figures may be those of an expected match: by its session code, and without one by
-    /// the expected volume, which is only set while a match is expected.
+    /// Returns whether its figures may be those of an expected match: by the session code, or without
+    /// one by the expected volume, which is only set while a match is expected.
     pub(crate) fn is_of_expected_match(&self) -> bool {
         match self.hour_cls_code.as_str() {
             "" => self.intr_antc_vol.positive().is_some(),
@@ -37,7 +39,8 @@ impl MultiRow<'_> {
         !self.hour_cls_code.as_str().is_empty() || self.intr_antc_vol.whole().is_some()
     }
 
-    /// Whether the price, if it is one that can be, is another than the expected one.
+    /// Returns whether the price differs from the expected one; `None` if either is missing or
+    /// implausible.
     fn is_apart(&self) -> Option<bool> {
         let expected = self
             .expected_price()
@@ -47,7 +50,7 @@ impl MultiRow<'_> {
         can_be.then_some(price != expected)
     }
 
-    /// The price of the expected match, where the row has one.
+    /// Returns the price of the expected match, if the row has one.
     fn expected_price(&self) -> Option<i64> {
         self.intr_antc_vol.positive()?;
         let base = self.inter2_sdpr.positive()?;
@@ -82,15 +85,15 @@ mod tests {
         assert!(shows(&[alike, apart, apart]));
         assert!(!shows(&[alike, apart]) && !shows(&[alike, alike, apart]));
         for rows in [
-            // No price, and none that can be.
+            // No price, or an implausible one.
             ("A", "0", "20", "5"),
             ("A", "", "20", "5"),
             ("A", "x", "20", "5"),
             ("A", "1", "20", "5"),
             ("A", "9223372036854775807", "20", "5"),
-            // It may be the one or the other.
+            // It may be either price.
             ("A", "1020", "20", "5"),
-            // Nothing is expected, or it does not say at what price.
+            // No match is expected, or its price is missing.
             ("A", "1010", "20", "0"),
             ("A", "1010", "", "5"),
             // No such phase.

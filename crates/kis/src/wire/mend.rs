@@ -1,20 +1,19 @@
-//! Mends what is damaged in an answer: whatever is wrong with the bytes of one field or one row,
-//! the others are read.
+//! Repair of damaged answers: damage to one field or row leaves the others readable.
 //!
-//! An answer that is JSON never comes here. Of one that is not, everything that can be told apart
-//! stays as it is; a text that cannot be read has a replacement character where the damage is, so
-//! that no number or code is made of what is left. An answer that was cut off is not mended: nothing
-//! says what is missing.
+//! Only answers that are not valid JSON come here. Everything that can be recognized is kept as it
+//! is. A text that cannot be read gets a replacement character at the damaged place, so that the
+//! rest is not taken for a number or code. An answer that was cut off is not repaired, because
+//! nothing shows what is missing.
 
 use crate::fields::ENVELOPE;
 
-/// Levels of objects and arrays; what lies deeper is nothing of ours.
+/// Nesting depth up to which objects and arrays are read; no known answer is deeper.
 const DEEPEST: usize = 8;
 
-/// Longest name of a field, to tell a name from a text.
+/// Longest name of a field, to distinguish names from texts.
 const LONGEST_NAME: usize = 40;
 
-/// `body` as JSON that can be read; `None` where it is cut off or holds no object.
+/// Returns `body` as valid JSON; `None` if it is cut off or holds no object.
 pub(super) fn mend(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body);
     let start = text.find('{')?;
@@ -51,8 +50,10 @@ impl Mender<'_> {
         self.skip(char::is_whitespace);
     }
 
-    /// `is_element` of an array: then what opens the next one, or closes the array, ends this one
-    /// too.
+    /// Copies one value.
+    ///
+    /// With `is_element`, the value is an element of an array: it also ends at the start of the
+    /// next element, or at the end of the array.
     fn value(&mut self, depth: usize, is_element: bool) -> Option<()> {
         self.skip_space();
         match self.peek()? {
@@ -82,7 +83,7 @@ impl Mender<'_> {
         }
     }
 
-    /// The members of an object whose brace is taken.
+    /// Copies the members of an object. Its opening brace has been consumed.
     fn object(&mut self, depth: usize, is_element: bool) -> Option<()> {
         self.out.push('{');
         let mut is_first = true;
@@ -116,7 +117,7 @@ impl Mender<'_> {
         Some(())
     }
 
-    /// The elements of an array whose bracket is taken.
+    /// Copies the elements of an array. Its opening bracket has been consumed.
     fn array(&mut self, depth: usize) -> Option<()> {
         self.out.push('[');
         let mut is_first = true;
@@ -132,7 +133,7 @@ impl Mender<'_> {
                     false => continue,
                 }
             }
-            // Its end is lost, and what holds it goes on: the envelope, or a row.
+            // The closing bracket is lost, and the enclosing envelope or row continues.
             if name.is_some_and(|name| depth > 1 || is_of_envelope(name)) {
                 break;
             }
@@ -145,7 +146,7 @@ impl Mender<'_> {
             }
             is_first = false;
             if name.is_some() {
-                // Its brace is lost.
+                // The opening brace is lost.
                 self.object(depth + 1, true)?;
             } else {
                 self.value(depth + 1, true)?;
@@ -155,8 +156,8 @@ impl Mender<'_> {
         Some(())
     }
 
-    /// Whether the bracket that comes next can close the rows of an answer: the envelope goes on behind
-    /// it, or ends.
+    /// Returns whether the next bracket can close the rows of an answer: after it, the envelope
+    /// continues or ends.
     fn closes_rows(&self) -> bool {
         let after = self
             .rest
@@ -167,7 +168,7 @@ impl Mender<'_> {
         }
     }
 
-    /// The name of a member and the colon after it; nothing where there is no colon.
+    /// Reads the name of a member and the colon after it; `Some(None)` if there is no colon.
     fn name(&mut self) -> Option<Option<String>> {
         if self.peek() == Some('"') {
             self.take();
@@ -186,19 +187,19 @@ impl Mender<'_> {
         Some(Some(name.to_owned()))
     }
 
-    /// A text whose first quote is taken.
+    /// Reads a text. Its opening quote has been consumed.
     fn text(&mut self) -> Option<String> {
         let mut text = String::new();
         loop {
             let next = self.peek()?;
             if next == '"' {
                 let after = self.rest.get(1..)?;
-                // A quote that nothing may follow stands inside the text.
+                // A quote without a delimiter after it belongs to the text.
                 if after.trim_start().starts_with([',', '}', ']']) || after.trim().is_empty() {
                     self.take();
                     return Some(text);
                 }
-                // The quote at the end is lost, and the next field begins.
+                // The closing quote is lost, and the next field begins.
                 if let Some(whole) = text.trim_end().strip_suffix(',')
                     && name_at(self.rest).is_some()
                 {
@@ -214,7 +215,7 @@ impl Mender<'_> {
         }
     }
 
-    /// What a backslash that is taken stands for.
+    /// Reads an escape sequence. Its backslash has been consumed.
     fn escaped(&mut self) -> char {
         let plain = match self.peek() {
             Some(c @ ('"' | '\\' | '/')) => c,
@@ -230,7 +231,7 @@ impl Mender<'_> {
         plain
     }
 
-    /// The character of `\uXXXX`, or of two of them, whose `u` comes next.
+    /// Reads the character of `\uXXXX`, or of a surrogate pair. The `u` comes next.
     fn escaped_unit(&mut self) -> char {
         let unit = |text: &str| u16::from_str_radix(text.get(1..5)?, 16).ok();
         let Some(first) = unit(self.rest) else {
@@ -249,7 +250,7 @@ impl Mender<'_> {
         read
     }
 
-    /// A value without quotes: a number or a word of JSON stays, all else becomes a text.
+    /// Copies a value without quotes. Numbers and JSON keywords are kept, all else becomes a text.
     fn bare(&mut self) -> Option<()> {
         let end = self.rest.find([',', '{', '}', '[', ']', '"', '\n'])?;
         let (bare, rest) = self.rest.split_at_checked(end)?;
@@ -267,7 +268,7 @@ impl Mender<'_> {
         Some(())
     }
 
-    /// Leaves out an object or an array with what is in it, up to the next member: it may have no end.
+    /// Skips an object or array with its content, or up to the next member if it has no end.
     fn skip_deep(&mut self) -> Option<()> {
         let mut open = 0_usize;
         let ends = |(place, next): (usize, char)| {
@@ -290,18 +291,18 @@ impl Mender<'_> {
     }
 
     fn write(&mut self, text: &str) {
-        // What comes from a text makes a text.
+        // Serializing a text cannot produce invalid JSON.
         self.out
             .push_str(&serde_json::Value::from(text).to_string());
     }
 }
 
-/// Whether a member of this name stands beside the rows of an answer.
+/// Returns whether a member of this name belongs beside the rows of an answer.
 fn is_of_envelope(name: &str) -> bool {
     name.starts_with("output") || ENVELOPE.all().any(|(known, _)| known == name)
 }
 
-/// The name of a field, where one and its colon stand at the start.
+/// Returns the name of a field, if the text starts with one and its colon.
 fn name_at(text: &str) -> Option<&str> {
     let (name, rest) = text.strip_prefix('"')?.split_once('"')?;
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ' ';

@@ -1,4 +1,4 @@
-//! What must hold of every answer to a price call, whatever stands in it.
+//! Invariants that hold for every answer to a price call, whatever it contains.
 
 use chrono::TimeZone as _;
 use serde_json::Value;
@@ -7,11 +7,12 @@ use super::{Body, Context, MultiRow, NoQuote, SingleRow};
 use crate::refusal::Refusal;
 use sise_domain::{Group, Listing, Market, Phase, Quote, Seoul, Symbol};
 
-/// Of the numbers of a quote: what it is called in the answer, and what was read.
+/// A number of a quote: its name in the answer, and the value that was read.
 type Read = (&'static str, Option<i64>);
 
-/// Reads `bytes` as the answer of both price calls and panics where a number is another than the
-/// one that stands there. Returns the quotes, all of 005930.
+/// Reads `bytes` as the answer of both price calls and returns the quotes, all of 005930.
+///
+/// Panics if a number differs from the one in the answer.
 pub fn quotes(bytes: &[u8]) -> Vec<Quote> {
     let (Ok(symbol), Some(now)) = (
         "005930".parse::<Symbol>(),
@@ -19,10 +20,10 @@ pub fn quotes(bytes: &[u8]) -> Vec<Quote> {
     ) else {
         return Vec::new();
     };
-    // As the transport hands it on.
+    // As the transport passes it on.
     let text = String::from_utf8_lossy(bytes);
     let bytes = text.as_bytes();
-    // What the list says of a halt depends on nothing in the answer.
+    // The listed halt flag is independent of the answer's content.
     let halted = bytes.first().map(|byte| byte % 2 == 0);
     let listing = Listing {
         code: symbol,
@@ -43,15 +44,16 @@ pub fn quotes(bytes: &[u8]) -> Vec<Quote> {
         basis: None,
     };
     let Some(plain) = plain_rows(bytes) else {
-        // Only that nothing panics: a number without an end that nobody asks for stops serde's
-        // own values and not the wire.
+        // Checks only that nothing panics: an unused number of excessive length fails in serde's
+        // own values, but not in the wire types.
         for status in [200, 500] {
             let _ = Body::new(bytes).rows::<MultiRow<'_>>(status);
             let _ = Body::new(bytes).rows::<SingleRow<'_>>(status);
         }
         return Vec::new();
     };
-    // Of a name that comes twice in a row serde keeps the last, and the wire none that differ.
+    // If a name occurs twice in a row, serde keeps the last value, and the wire types none if they
+    // differ.
     let is_once = |name: &str| text.matches(name).count() <= plain.len();
     let mut quotes = Vec::new();
     for status in [200, 500] {
@@ -94,8 +96,9 @@ pub fn quotes(bytes: &[u8]) -> Vec<Quote> {
     quotes
 }
 
-/// Judges what became of a row by what serde reads there; of a field that is there twice serde reads
-/// the last.
+/// Checks the outcome of a row against serde's reading of it.
+///
+/// If a field occurs twice, serde keeps the last value.
 fn judged<const N: usize>(
     outcome: Result<Quote, NoQuote>,
     plain: &Value,
@@ -147,8 +150,8 @@ fn judged<const N: usize>(
     Some(quote)
 }
 
-/// The rows of an answer: objects only, of `output` and of nothing else; `None` where serde makes
-/// no value of it.
+/// Returns the rows of an answer: objects of `output` and nothing else; `None` if serde cannot
+/// parse it.
 fn plain_rows(bytes: &[u8]) -> Option<Vec<Value>> {
     let plain: Value = serde_json::from_slice(bytes).ok()?;
     Some(match plain.get("output") {
@@ -158,7 +161,7 @@ fn plain_rows(bytes: &[u8]) -> Option<Vec<Value>> {
     })
 }
 
-/// Whether one field of this name is there, with a number that fits.
+/// Returns whether exactly one field of this name has a number in range.
 fn is_there(row: &Value, name: &str, least: i64) -> bool {
     let fields = row.as_object().into_iter().flatten();
     let named = fields.filter(|(field, _)| field.trim() == name);
@@ -166,19 +169,20 @@ fn is_there(row: &Value, name: &str, least: i64) -> bool {
     named.count() == 1 && of(row, name).iter().any(|number| fits.contains(number))
 }
 
-/// The whole numbers that fields of this name hold: blanks around a name do not count, so that
-/// there may be more than one.
+/// Returns the whole numbers in fields of this name.
+///
+/// There may be several, because blanks around a name are ignored.
 fn of(row: &Value, name: &str) -> Vec<i128> {
     let fields = row.as_object().into_iter().flatten();
     let named = fields.filter(|(field, _)| field.trim() == name);
     named.filter_map(|(_, value)| whole(value)).collect()
 }
 
-/// The whole number that stands there, read by other means than those of the wire.
+/// Parses a whole number independently of the wire types.
 fn whole(value: &Value) -> Option<i128> {
     let text = match value {
         Value::String(text) => text.trim().to_owned(),
-        // With a fraction, or in exponents, only as far as that is exact.
+        // Floating-point numbers count only as far as they are exact.
         Value::Number(number) => match number.as_f64() {
             Some(float) if number.is_f64() => {
                 let is_exact = float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0;

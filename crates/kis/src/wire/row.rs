@@ -1,6 +1,6 @@
 //! Rows of texts.
 
-/// A row of texts. Unlike a derived one it takes a field that is there twice.
+/// Declares a row of texts. Unlike a derived `Deserialize`, it accepts a field that occurs twice.
 macro_rules! row {
     ($(#[$about:meta])* $name:ident { $($field:ident),* $(,)? }) => {
         $(#[$about])*
@@ -9,7 +9,7 @@ macro_rules! row {
             $(pub(super) $field: $crate::wire::Text<'a>,)*
         }
 
-        /// A row may hold a token or a key.
+        /// Leaves the fields out, because they may hold a token or a key.
         impl ::std::fmt::Debug for $name<'_> {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.debug_struct(stringify!($name)).finish_non_exhaustive()

@@ -1,5 +1,6 @@
-//! What follows from a price and its base price: change, change rate, and whether it stands at a
-//! limit. `price - base price = change` holds of every quote, whatever the broker says.
+//! Values that follow from a price and its base price: change, change rate and price limit.
+//!
+//! `price - base price = change` holds for every quote, whatever the broker says.
 
 use crate::bases::Basis;
 use sise_domain::{
@@ -8,14 +9,15 @@ use sise_domain::{
 
 use super::percentage;
 
-/// The broker's rate may be cut or rounded.
+/// Tolerance for the broker's rate, which may be truncated or rounded.
 const RATE_SLACK: f64 = 0.011;
 
-/// A change from a base price that is so many times higher or lower is none: no merger or split of
-/// shares is larger.
+/// Largest ratio between price and base price, in either direction.
+///
+/// No merger or split of shares is larger.
 const FARTHEST: i64 = 1_000;
 
-/// What the broker tells of a stock, under one name for every source.
+/// Figures reported for a stock, under the same names for every source.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Told<'a> {
     pub(crate) price: i64,
@@ -30,23 +32,23 @@ pub(crate) struct Told<'a> {
     pub(crate) low: Option<i64>,
     pub(crate) volume: Option<i64>,
     pub(crate) value: Option<i64>,
-    /// Lowest and highest price of the day.
+    /// Lower and upper price limit of the day.
     pub(crate) limits: Option<(i64, i64)>,
-    /// It trades without limits, before it is delisted.
+    /// Whether it trades without limits, before it is delisted.
     pub(crate) in_liquidation: bool,
 }
 
-/// What is known beside.
+/// Other knowledge about the stock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Known<'a> {
     pub(crate) listing: Option<&'a Listing>,
-    /// What earlier answers of the day told.
+    /// Base price and limits from earlier answers of the day.
     pub(crate) basis: Option<Basis>,
     pub(crate) at: KrxTime,
     pub(crate) session: Phase,
 }
 
-/// What follows.
+/// Values that follow from the figures.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settled {
     pub(crate) base: Option<i64>,
@@ -54,11 +56,11 @@ pub(crate) struct Settled {
     pub(crate) rate: Option<f64>,
     pub(crate) limit: Option<PriceLimit>,
     pub(crate) limits: Option<(i64, i64)>,
-    /// What of it the broker says otherwise.
+    /// Values that the broker reports differently.
     pub(crate) contradicted: Vec<Contradicted>,
 }
 
-/// What the broker says otherwise than price and base price.
+/// A value that contradicts price and base price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Contradicted {
     Change,
@@ -68,7 +70,7 @@ pub(crate) enum Contradicted {
 }
 
 impl Contradicted {
-    /// One word.
+    /// Returns the label used in metrics.
     pub(crate) fn slug(self) -> &'static str {
         match self {
             Self::Change => "change",
@@ -80,15 +82,15 @@ impl Contradicted {
 }
 
 impl Told<'_> {
-    /// Settles what follows.
+    /// Derives the values.
     ///
     /// # Errors
     ///
-    /// The figures cannot be.
+    /// Returns an error if the figures are implausible.
     pub(crate) fn settle(&self, known: &Known<'_>) -> Result<Settled, Implausible> {
         let mut contradicted = Vec::new();
         let price = self.price;
-        // Before anything is reckoned with them.
+        // Must come before any arithmetic with the figures.
         self.figures(self.base).check_sizes()?;
         let range = match known.listing {
             _ if self.in_liquidation => PriceRange::Unlimited,
@@ -96,7 +98,7 @@ impl Told<'_> {
             None => PriceRange::Unknown,
         };
         let is_evening = known.session == Phase::AfterMarket;
-        // What the row says of the day needs no base price to be wrong.
+        // The other figures of the day are checked even if the base price is wrong.
         let alone = Rules {
             range,
             is_evening,
@@ -113,7 +115,7 @@ impl Told<'_> {
             return Err(Implausible::Change { change, price });
         }
         let basis = known.basis;
-        // Without a base price of its own a row is held against the one that is known.
+        // A row without a base price is checked against the known one.
         let held_against = base.or(basis.map(|basis| basis.base));
         let rules = Rules {
             limits: None,
@@ -123,8 +125,8 @@ impl Told<'_> {
             is_evening,
         };
         let limits = self.limits.filter(|(lower, upper)| {
-            // Limits that no day has are a damage of their own; too wide for this one they say at least
-            // that it is no usual day.
+            // Impossible limits are ignored as damaged. Limits that are only too wide for this day
+            // at least show that the day is unusual.
             let can_be = *lower > 0 && lower < upper && *upper / 20 <= *lower;
             let is_too_wide =
                 held_against.is_some_and(|base| rules.are_too_wide((*lower, *upper), base));
@@ -174,7 +176,7 @@ impl Told<'_> {
         }
     }
 
-    /// Which way the sign points: -1, 0 or 1.
+    /// Returns the direction of the sign: -1, 0 or 1.
     fn direction(&self) -> Option<i64> {
         match self.sign {
             "1" | "2" => Some(1),
@@ -184,9 +186,10 @@ impl Told<'_> {
         }
     }
 
-    /// The base price that a change was measured against. The amount is signed already (contract
-    /// 4.0.6); where the sign says otherwise, the base price that is known decides, then the rate, and
-    /// then the sign.
+    /// Returns the base price that the change was measured against.
+    ///
+    /// The amount is signed already (contract 4.0.6). If the sign contradicts it, the known base
+    /// price decides, then the rate, then the sign.
     fn base_of(
         &self,
         change: i64,
@@ -223,9 +226,9 @@ impl Told<'_> {
                 match (is_known(written), is_known(turned)) {
                     (true, _) => written,
                     (_, true) => turned,
-                    // An amount that has a sign is right, unless the rate says otherwise too.
+                    // A negative amount is right, unless the rate contradicts it too.
                     _ if change < 0 && !is_right(turned) => written,
-                    // One without may have lost it, unless only its own rate fits.
+                    // A positive amount may have lost its sign, unless only its own rate fits.
                     _ if change > 0 && is_right(written) && !is_so_far(turned) => written,
                     _ => turned,
                 }
@@ -237,7 +240,7 @@ impl Told<'_> {
         Ok(base)
     }
 
-    /// Whether a base price may be that of the price.
+    /// Returns whether `base` may be the base price of the price.
     fn is_near(&self, base: i64) -> bool {
         base > 0 && base / FARTHEST <= self.price && self.price / FARTHEST <= base
     }
@@ -264,7 +267,7 @@ impl Told<'_> {
                 price,
             });
         }
-        // Where it was counted already, the base price follows from it.
+        // If the base price was derived from the change, the contradiction was counted already.
         if self.base == Some(base) {
             contradicted.push(Contradicted::Change);
         }
@@ -284,8 +287,10 @@ impl Told<'_> {
         }
     }
 
-    /// The limit that the price stands at. The limits decide where they are told; else the sign, and
-    /// of the usual range the base price too.
+    /// Returns the limit that the price is at.
+    ///
+    /// Reported limits decide. Without them the sign decides, checked against the usual range of
+    /// the base price.
     fn limit(
         &self,
         limits: Option<(i64, i64)>,
@@ -319,7 +324,7 @@ impl Told<'_> {
     }
 }
 
-/// A change in percent of the base price, with two decimals.
+/// Returns a change in percent of the base price, with two decimals.
 fn rate_of(change: i64, base: i64) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "won prices are far below 2^52")]
     percentage(change as f64 / base as f64 * 100.0)

@@ -81,14 +81,14 @@ fn the_recorded_multi_price_body_decodes() {
          \"fetched_at\":\"2026-11-20T14:30:00.000+09:00\"}"
     );
     assert_eq!(serde_json::from_str::<Quote>(&json).unwrap(), quote);
-    // The third row is an index: its level is no price in won.
+    // The third row is an index: its level is not a price in won.
     assert_eq!(
         rows[2].read(context("000001")).unwrap_err(),
         NoQuote::Refused(Refusal::NoPrice("unparsable price '2724.62'".to_owned()))
     );
 }
 
-/// The list knows better where it knows the code.
+/// For a code in the list, the list takes precedence.
 #[test]
 fn a_code_of_no_list_keeps_the_market_that_its_row_names() {
     let listed = listing("005930", None);
@@ -263,7 +263,7 @@ fn a_stock_without_a_trade_is_halted_or_untraded() {
     assert_eq!(status(Some(true)), Status::Halted);
     assert_eq!(status(Some(false)), Status::Untraded);
     assert_eq!(status(None), Status::Halted);
-    // Where the answer lacks both volume and open, the list is all that is known.
+    // If the answer lacks both volume and open, only the list is known.
     let sparse = r#"{"inter2_prpr":"9900","inter2_sdpr":"9900"}"#;
     for (halted, expected) in [
         (Some(true), Status::Halted),
@@ -273,7 +273,7 @@ fn a_stock_without_a_trade_is_halted_or_untraded() {
         let listing = listing("005930", halted);
         assert_eq!(multi(sparse, Some(&listing)).unwrap().status, expected);
     }
-    // The list of the morning said halted, but it trades.
+    // The morning's list said halted, but it trades.
     let traded = r#"{"inter2_prpr":"9900","acml_vol":"10","inter2_oprc":"9900"}"#;
     let listing = listing("005930", Some(true));
     assert_eq!(
@@ -302,8 +302,8 @@ fn a_field_that_is_there_twice_spoils_nothing() {
     assert_eq!((quote.price, quote.volume), (72_000, Some(1)));
 }
 
-/// Optional fields of `intstock-multprice`, each with the members of the price object that follow
-/// from it.
+/// Optional fields of `intstock-multprice`, each with the members of the price object derived from
+/// it.
 const OF_MULTI: [(&str, &[&str]); 13] = [
     ("inter_kor_isnm", &["stock_name"]),
     ("mrkt_trtm_cls_name", &[]),
@@ -320,7 +320,7 @@ const OF_MULTI: [(&str, &[&str]); 13] = [
     ("inter2_sdpr", &[]),
 ];
 
-/// The same of `inquire-price`.
+/// The same for `inquire-price`.
 const OF_SINGLE: [(&str, &[&str]); 14] = [
     ("iscd_stat_cls_code", &[]),
     ("temp_stop_yn", &[]),
@@ -338,10 +338,10 @@ const OF_SINGLE: [(&str, &[&str]); 14] = [
     ("stck_sdpr", &[]),
 ];
 
-/// Fields, each with members.
+/// Fields, each with members of the price object.
 type Optional = &'static [(&'static str, &'static [&'static str])];
 
-/// A whole row of each call, as it was recorded.
+/// Returns a complete recorded row of each call.
 fn recorded_rows() -> [(Value, Optional); 2] {
     let multi: Value =
         serde_json::from_slice(recorded!("intstock-multprice-FHKST11300006.json")).unwrap();
@@ -353,7 +353,7 @@ fn recorded_rows() -> [(Value, Optional); 2] {
     ]
 }
 
-/// The price object that a row of either call makes; none where its figures cannot be.
+/// Returns the price object for a row of either call; `None` if its figures are implausible.
 fn object_of(row: &Value) -> Option<Value> {
     let body = json!({"output": row, "rt_cd": "0"}).to_string();
     let listing = listing("005930", Some(false));
@@ -383,7 +383,7 @@ fn object_of(row: &Value) -> Option<Value> {
     Some(serde_json::from_str(&text).unwrap())
 }
 
-/// What may stand where a field of text should; `None` for nothing at all.
+/// Values that may occur in place of a text field; `None` for a missing field.
 fn oddities() -> Vec<Option<Value>> {
     let values = [
         json!(null),
@@ -415,7 +415,7 @@ fn one_broken_field_takes_only_its_own_value_along() {
         let whole = object_of(&row).unwrap();
         for (field, members) in optional {
             for oddity in oddities() {
-                // A change that no price can have moved by is no damage.
+                // An impossible change is refused, not ignored as damage.
                 if field.ends_with("prdy_vrss") && oddity == Some(json!(i64::MIN.to_string())) {
                     continue;
                 }
@@ -442,7 +442,7 @@ fn put(row: &mut Value, field: &str, value: Option<Value>) {
 }
 
 proptest::proptest! {
-    /// Whatever the body, decoding neither panics nor yields a price of zero or less.
+    /// Decoding neither panics nor yields a price of zero or less, whatever the body.
     #[test]
     fn no_body_gives_a_false_price(price in "\\PC{0,12}", other in "\\PC{0,6}") {
         let body = serde_json::json!({
@@ -453,7 +453,7 @@ proptest::proptest! {
         }
     }
 
-    /// Whatever stands in the optional fields, in any number of them, the price survives.
+    /// The price survives any content of any number of optional fields.
     #[test]
     fn no_optional_field_spoils_a_quote(
         breaks in proptest::collection::vec((0..14_usize, 0..20_usize), 0..10),
@@ -476,7 +476,7 @@ proptest::proptest! {
     }
 }
 
-/// `price - base price = change`, and the rate is the change's, whatever gave the quote.
+/// Asserts `price - base price = change`, with a matching rate, for a quote of any source.
 fn assert_measured(quote: &Quote) {
     let (change, base) = (quote.change.unwrap(), quote.base_price.unwrap());
     assert_eq!(quote.price - base, change, "{quote:?}");
@@ -524,7 +524,7 @@ fn context() -> Context<'static> {
     }
 }
 
-/// What a row of either call makes with these members.
+/// Reads a row of either call with these members.
 fn reads(members: &Value) -> [Result<Read, NoQuote>; 2] {
     let multi = [
         ("price", "inter2_prpr"),
@@ -581,7 +581,7 @@ fn reads(members: &Value) -> [Result<Read, NoQuote>; 2] {
 
 #[test]
 fn after_a_capital_reduction_the_base_price_is_what_the_change_is_measured_against() {
-    // As the broker says it, and as it would be against the previous close.
+    // As the broker reports it, and as it would be against the previous close.
     for (change, rate, contradicted) in [
         (70, "1.11", &[][..]),
         (
@@ -639,7 +639,7 @@ fn price_and_base_price_decide_where_the_broker_contradicts_them() {
             -1.0,
             &[Rate],
         ),
-        // Without a base price the change decides, and its sign where the amount has none.
+        // Without a base price, the change decides, and its sign if the amount has none.
         (
             json!({"price": 9_900, "change": -100, "sign": "5", "rate": "-1.00"}),
             -100,
@@ -659,7 +659,7 @@ fn price_and_base_price_decide_where_the_broker_contradicts_them() {
             &[Change],
         ),
         (json!({"price": 9_900, "change": 100}), 100, 1.02, &[]),
-        // Limits that no day has say nothing.
+        // Impossible limits are ignored.
         (
             json!({"price": 9_900, "base": 10_000, "lower": 13_000, "upper": 7_000}),
             -100,
@@ -720,14 +720,22 @@ fn a_row_that_cannot_be_is_refused_with_its_reason() {
             1,
             "price 1 is not between low 10000 and high 10000",
         ),
-        ("price", i64::MAX, "price 9223372036854775807 is no price"),
+        (
+            "price",
+            i64::MAX,
+            "price 9223372036854775807 is not a valid price",
+        ),
         (
             "base",
             i64::MAX,
-            "base price 9223372036854775807 is no price",
+            "base price 9223372036854775807 is not a valid price",
         ),
         ("high", 9_990, "high 9990 is below low 10000"),
-        ("high", i64::MAX, "high 9223372036854775807 is no price"),
+        (
+            "high",
+            i64::MAX,
+            "high 9223372036854775807 is not a valid price",
+        ),
         ("low", 10_010, "high 10000 is below low 10010"),
         (
             "open",
@@ -748,27 +756,27 @@ fn a_row_that_cannot_be_is_refused_with_its_reason() {
         (
             "change",
             i64::MAX,
-            "change 9223372036854775807 is none of price 10000",
+            "change 9223372036854775807 does not fit price 10000",
         ),
         (
             "change",
             i64::MIN,
-            "change -9223372036854775808 is none of price 10000",
+            "change -9223372036854775808 does not fit price 10000",
         ),
-        ("change", 20_000, "change 20000 is none of price 10000"),
+        ("change", 20_000, "change 20000 does not fit price 10000"),
         (
             "volume",
             i64::MAX,
             "volume 9223372036854775807 is more than can be traded",
         ),
-        ("volume", 1_000, "value 100000 is not that of 1000 shares"),
-        ("volume", 0, "value 100000 is not that of 0 shares"),
+        ("volume", 1_000, "value 100000 does not fit 1000 shares"),
+        ("volume", 0, "value 100000 does not fit 0 shares"),
         (
             "value",
             i64::MAX,
             "value 9223372036854775807 is more than can be traded",
         ),
-        ("value", 1, "value 1 is not that of 10 shares"),
+        ("value", 1, "value 1 does not fit 10 shares"),
     ] {
         let mut members = whole.clone();
         members[member] = json!(value);
@@ -802,7 +810,7 @@ fn a_row_alone_is_held_against_what_is_known_of_the_day_and_the_stock() {
     assert_eq!(read(r#"{"inter2_prpr":"6990"}"#, context()), Ok(6_990));
     assert!(read(r#"{"inter2_prpr":"6990"}"#, known).is_err());
     assert_eq!(read(r#"{"inter2_prpr":"7000"}"#, known), Ok(7_000));
-    // Of a listed share that is neither new nor about to be delisted the usual range is known.
+    // The usual range applies to a listed share that is neither new nor about to be delisted.
     let mut stock = listing("005930", None);
     stock.in_liquidation = Some(false);
     let row = r#"{"inter2_prpr":"6990","inter2_sdpr":"10000"}"#;
@@ -870,7 +878,7 @@ fn a_single_row_of_another_code_is_no_answer() {
     }
 }
 
-/// What a row of base price 9,900 with these limits gives, where the list says this of a liquidation.
+/// Reads a row of base price 9,900 with these limits, for a listing with this liquidation flag.
 fn of_9900(
     price: i64,
     limits: [&str; 2],
@@ -918,7 +926,7 @@ fn a_row_without_limits_goes_no_farther_than_any_share_can() {
         ] {
             let refused = of_9900(price, limits, None);
             assert_eq!(refused, Err(words.to_owned()), "{limits:?}");
-            // Its list says so.
+            // The list marks it as in liquidation.
             assert_eq!(of_9900(price, limits, Some(true)), Ok((price, vec![])));
         }
         assert_eq!(of_9900(30_000, limits, None), Ok((30_000, vec![])));

@@ -1,4 +1,4 @@
-//! Texts of the wire.
+//! Text fields of the wire.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,19 +6,22 @@ use std::fmt;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// No price moves this far; beyond it two decimals would not survive being written and read.
+/// Limit of percentages. No price moves this far, and beyond it two decimals would not survive a
+/// round trip.
 const MOST_PERCENT: f64 = 1e9;
 
-/// Whole numbers below this, 2^53, are numbers with a fraction too.
+/// 2^53: whole numbers below this are exact in an `f64`.
 const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// A text of the wire, trimmed; numbers are taken as text, everything else is absent.
+/// A text of the wire, trimmed. Numbers become text; everything else is absent.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Text<'a>(Option<Cow<'a, str>>);
 
 impl<'a> Text<'a> {
-    /// Takes what stands in the field. Where something stood there before, what can be read stays;
-    /// of two that differ nobody knows which is right, so that neither can be read.
+    /// Takes the value of the field, which may occur more than once.
+    ///
+    /// A readable value is kept over an unreadable one. If two readable values differ, either may
+    /// be wrong, so the result is made unreadable.
     pub(crate) fn take(&mut self, new: Text<'a>) {
         let is_number = |text: &Self| text.as_str().parse().is_ok_and(f64::is_finite);
         if new.as_str().is_empty() || (is_number(self) && !is_number(&new)) {
@@ -37,35 +40,35 @@ impl<'a> Text<'a> {
         self.0.as_deref().unwrap_or_default().trim()
     }
 
-    /// The text, where nothing of it is damaged.
+    /// Returns the text, or nothing if any of it is damaged.
     pub(super) fn readable(&self) -> &str {
         let text = self.as_str();
         let is_damaged = text.contains(|c: char| c.is_control() || c == '\u{fffd}');
         if is_damaged { "" } else { text }
     }
 
-    /// A whole number; `None` where the text is blank or no number.
+    /// Returns a whole number; `None` if the text is blank or not a number.
     pub(super) fn whole(&self) -> Option<i64> {
         parse_whole(self.as_str())
     }
 
-    /// A whole number where zero stands for "none" (contract 4.0.8, 4.0.9).
+    /// Returns a whole number, with zero meaning "none" (contract 4.0.8, 4.0.9).
     pub(super) fn positive(&self) -> Option<i64> {
         self.whole().filter(|number| *number > 0)
     }
 
-    /// A level with two decimals, where zero stands for "none".
+    /// Returns a level with two decimals, with zero meaning "none".
     pub(super) fn points(&self) -> Option<f64> {
         self.percent().filter(|points| *points > 0.0)
     }
 
-    /// A percentage, or a difference in points, with two decimals.
+    /// Returns a percentage, or a difference in points, with two decimals.
     pub(super) fn percent(&self) -> Option<f64> {
         percentage(self.as_str().parse().ok()?)
     }
 }
 
-/// The broker writes won without a fraction; a fraction of zeros is tolerated.
+/// Parses won, which the broker writes without a fraction; a fraction of zeros is accepted.
 pub(crate) fn parse_whole(text: &str) -> Option<i64> {
     let whole = match text.split_once('.') {
         Some((whole, fraction)) if fraction.bytes().all(|byte| byte == b'0') => whole,
@@ -75,7 +78,7 @@ pub(crate) fn parse_whole(text: &str) -> Option<i64> {
     whole.parse().ok()
 }
 
-/// A percentage with two decimals; `None` for what can be none.
+/// Rounds to two decimals; `None` for numbers that cannot be a percentage.
 pub(crate) fn percentage(number: f64) -> Option<f64> {
     let is_sane = number.abs() < MOST_PERCENT;
     is_sane.then(|| (number * 100.0).round() / 100.0)
@@ -109,7 +112,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             }
 
             fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-                // Beyond that it may be another number than the one that was sent.
+                // A larger number may differ from the one that was sent.
                 let is_exact = number.abs() < MOST_EXACT;
                 Ok(Text(is_exact.then(|| Cow::Owned(number.to_string()))))
             }

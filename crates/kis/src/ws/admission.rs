@@ -1,5 +1,7 @@
-//! Which records are trades of this moment (contract 5.5): the stream also carries expected matches of
-//! auctions, trades beside the market, and now and then a record of another day or hour.
+//! Decides which records are trades of this moment (contract 5.5).
+//!
+//! The stream also carries expected matches of auctions, off-market trades, and now and then a
+//! record of another day or hour.
 
 use chrono::{NaiveDateTime, TimeDelta};
 
@@ -7,38 +9,39 @@ use super::frame::Record;
 use crate::wire::is_expected_match;
 use sise_domain::KrxTime;
 
-/// A trade is told within this time.
+/// Maximum age at which a trade is accepted.
 const LATE: TimeDelta = TimeDelta::seconds(60);
 
-/// What the clock here may be behind that of the exchange: it goes by the store's as well. Further
-/// ahead a record would outrank trades that come after it, so that it is refused.
+/// How far the clock here, which also follows the clock of the store, may lag behind the exchange.
+///
+/// A record that is farther ahead would outrank trades that come after it, so it is refused.
 const AHEAD: TimeDelta = TimeDelta::seconds(2);
 
-/// Why a record gives no price.
+/// Reason why a record yields no price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NoTrade {
-    /// It has no price.
+    /// The record has no price.
     NoPrice,
-    /// It tells of the match that an auction or a VI is expected to bring.
+    /// The record describes the expected match of an auction or a VI.
     Expected,
-    /// It was agreed on beside the market, for a block.
+    /// The trade is an off-market block trade.
     Block,
-    /// It was agreed on beside the market, for a basket.
+    /// The trade is an off-market basket trade.
     Basket,
-    /// It is a buy-in, a market of its own.
+    /// The trade is a buy-in, which is a separate market.
     BuyIn,
-    /// It is of before the open, where none happens.
+    /// The record is from before the open, when there are no trades.
     BeforeOpen,
-    /// Its day or its time cannot be read.
+    /// Day or time of the record cannot be read.
     NoTime,
-    /// It is of another day.
+    /// The record is of another day.
     OtherDay,
-    /// It is of another time of this day.
+    /// The record is of another time of this day.
     OtherHour,
 }
 
 impl NoTrade {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 9] = [
         Self::NoPrice,
         Self::Expected,
@@ -51,7 +54,7 @@ impl NoTrade {
         Self::OtherHour,
     ];
 
-    /// One word, for metrics.
+    /// Returns the label used in metrics.
     pub fn slug(self) -> &'static str {
         match self {
             Self::NoPrice => "no_price",
@@ -66,8 +69,9 @@ impl NoTrade {
         }
     }
 
-    /// Whether it may be a trade of this moment that was damaged, or one that a wrong clock hides:
-    /// its price is asked for.
+    /// Returns whether it may be a damaged trade of this moment, or one hidden by a wrong clock.
+    ///
+    /// The price is then requested.
     pub(super) fn may_be_a_trade(self) -> bool {
         matches!(
             self,
@@ -76,10 +80,10 @@ impl NoTrade {
     }
 }
 
-/// When the trade of `record` happened, if it is a trade of the market just before `arrived_at`.
+/// Returns the time of the trade, if `record` is a market trade from just before `arrived_at`.
 ///
-/// It is the time of the record or none: that of the arrival would outrank trades that come after it,
-/// which are of some seconds before they arrive.
+/// Only the record's own time counts. Trades arrive some seconds after they happen, so with the
+/// arrival time one would outrank trades that come after it.
 pub(super) fn traded_at(
     record: &Record<'_>,
     arrived_at: KrxTime,
@@ -99,8 +103,10 @@ pub(super) fn traded_at(
     Ok(traded_at)
 }
 
-/// Whether it is a trade of the stock's own market: `HOUR_CLS_CODE` tells expected matches, the two
-/// characters of `NEW_MKOP_CLS_CODE` what was agreed on elsewhere.
+/// Checks that the record is a trade of the stock's own market.
+///
+/// `HOUR_CLS_CODE` marks expected matches, the two characters of `NEW_MKOP_CLS_CODE` mark trades
+/// agreed elsewhere.
 fn market(record: &Record<'_>) -> Result<(), NoTrade> {
     if is_expected_match(record.field(44)) {
         return Err(NoTrade::Expected);
@@ -121,7 +127,7 @@ mod tests {
     use chrono::TimeZone as _;
     use sise_domain::Seoul;
 
-    /// What is made of a record with these fields, that arrived half a second after 10:00 on a Friday.
+    /// Reads a record with these fields that arrived half a second after 10:00 on a Friday.
     fn of(changes: &[(usize, &str)]) -> Result<String, NoTrade> {
         let mut fields = vec!["1"; 47];
         for (number, text) in [
@@ -168,7 +174,7 @@ mod tests {
         ] {
             assert_eq!(of(&[(35, code)]), Err(why), "{code}");
         }
-        // Normal, at the closing price, and of a stock that is to be delisted.
+        // Normal, at the closing price, and of a stock about to be delisted.
         for code in ["20", "21", "31", "27", "30", ""] {
             assert!(of(&[(35, code)]).is_ok(), "{code}");
         }
@@ -184,7 +190,7 @@ mod tests {
         ] {
             assert_eq!(of(&[(2, time)]), Err(NoTrade::OtherHour), "{time}");
         }
-        // Each has its own time, also where the clock here is a little behind.
+        // Each keeps its own time, even if the clock here is slightly behind.
         for (time, at) in [
             ("100000", "2026-11-20 10:00:00"),
             ("095955", "2026-11-20 09:59:55"),

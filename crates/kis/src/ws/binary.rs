@@ -1,6 +1,7 @@
-//! A connection on which texts arrive as binary messages. The library ends a connection for good where
-//! a text is not UTF-8, and has no setting for it; of bytes it asks nothing, so that one damaged
-//! message is one damaged message.
+//! A connection that presents text messages as binary ones.
+//!
+//! The WebSocket library closes a connection if a text is not UTF-8, and has no setting to change
+//! this. It does not check binary messages, so that a damaged message costs only that message.
 
 use std::io;
 use std::pin::Pin;
@@ -8,33 +9,33 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What ends the answer to the handshake, after which there are frames.
+/// End of the handshake response, after which frames begin.
 const END_OF_ANSWER: u32 = u32::from_be_bytes(*b"\r\n\r\n");
 
-/// Kinds of frames, the lower half of their first byte (RFC 6455, 5.2).
+/// Frame opcodes, the lower half of the first byte (RFC 6455, 5.2).
 const KIND: u8 = 0x0f;
 const TEXT: u8 = 0x01;
 const BINARY: u8 = 0x02;
 
-/// A client's connection, from before the handshake.
+/// Client side of a connection, wrapped before the handshake.
 #[derive(Debug)]
 pub(super) struct AsBinary<S> {
     inner: S,
     place: Place,
 }
 
-/// What the next byte is.
+/// Meaning of the next byte.
 #[derive(Debug, Clone, Copy)]
 enum Place {
-    /// Part of the answer to the handshake, after these four bytes.
+    /// Part of the handshake response; the value holds the last four bytes.
     Answer(u32),
-    /// The first of a frame.
+    /// First byte of a frame.
     Kind,
-    /// The length of a frame, or the length of its length. A broker masks nothing.
+    /// Length of a frame, or the length of its length. The broker does not mask frames.
     Length,
-    /// One of so many that the length still has, after those that say this much.
+    /// One of the `left` remaining bytes of an extended length; `length` is the value so far.
     Longer { left: u8, length: u64 },
-    /// One of so many, at least one, of what the frame carries.
+    /// One of the remaining bytes of the payload, at least one.
     Payload(u64),
 }
 
@@ -46,7 +47,7 @@ impl Place {
         }
     }
 
-    /// Takes `byte` in, another where it says that a text begins, and says what comes after it.
+    /// Consumes `byte`, changing it if it starts a text frame, and returns the next place.
     fn pass(self, byte: &mut u8) -> Self {
         match self {
             Self::Answer(last) => match (last << 8) | u32::from(*byte) {
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    /// A frame with this first byte.
+    /// Returns a frame with this first byte.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mut bytes = vec![first];
         match payload.len() {
@@ -144,7 +145,7 @@ mod tests {
 
     #[tokio::test]
     async fn texts_become_binary_and_nothing_else_changes_however_it_is_cut() {
-        // What they carry looks like beginnings of texts.
+        // The payloads look like starts of text frames.
         let long = [0x81; 70_000];
         let stream = |text: u8| {
             [
@@ -153,7 +154,7 @@ mod tests {
                 frame(0x80 | text, &[0x81; 125]),
                 frame(0x80 | text, &long[..126]),
                 frame(0x80 | text, &long),
-                // In pieces, with a ping between them.
+                // Fragmented, with a ping in between.
                 frame(text, &[0x01, 0xff]),
                 frame(0x89, &[0x01]),
                 frame(0x80, &[0x81]),

@@ -9,7 +9,7 @@ use cbc::Decryptor;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _};
 
-/// Decrypts the frames of a session. Key and vector come with the reply to a subscription.
+/// Decrypts the frames of a session. Key and IV come with the reply to a subscription.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Cipher {
     iv: [u8; 16],
@@ -17,7 +17,7 @@ pub(super) struct Cipher {
 }
 
 impl Cipher {
-    /// Takes key and vector as the broker writes them: their letters are the bytes.
+    /// Creates a cipher from IV and key as sent by the broker, where the characters are the bytes.
     pub(super) fn new(iv: &str, key: &str) -> Option<Self> {
         Some(Self {
             iv: iv.as_bytes().try_into().ok()?,
@@ -25,7 +25,7 @@ impl Cipher {
         })
     }
 
-    /// The data of an encrypted frame in the clear; `None` for what is no such data.
+    /// Decrypts the data of a frame; `None` if it is not valid.
     pub(super) fn decrypt(&self, data: &str) -> Option<String> {
         let bytes = STANDARD.decode(data.trim()).ok()?;
         let cipher = Decryptor::<Aes256>::new(&self.key.into(), &self.iv.into());

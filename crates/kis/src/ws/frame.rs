@@ -2,36 +2,36 @@
 
 use chrono::{NaiveDate, NaiveTime};
 
-/// The trades of the exchange, the one stream that is subscribed to.
+/// Trades of the exchange, the only stream in use.
 pub(super) const TRADES: &str = "H0STCNT0";
 
-/// Fields of a trade at least; later ones came at the end (contract 5.4).
+/// Minimum number of fields of a trade; later fields were appended (contract 5.4).
 const LEAST_WIDTH: usize = 46;
 
-/// Fields of a trade at most: a frame of wider records has lost its count.
+/// Maximum number of fields of a trade: a frame of wider records has a wrong count.
 const MOST_WIDTH: usize = 80;
 
-/// Records of a frame at most.
+/// Maximum number of records of a frame.
 const MOST_RECORDS: usize = 999;
 
-/// A text message that is no JSON.
+/// A text message that is not JSON.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Frame<'a> {
-    /// Whether the data are encrypted.
+    /// Whether the data is encrypted.
     pub(super) is_encrypted: bool,
-    /// Which stream.
+    /// Name of the stream.
     pub(super) tr: &'a str,
     count: &'a str,
     /// The records, or their encrypted form.
     pub(super) data: &'a str,
 }
 
-/// Why a frame is dropped.
+/// Reason why a frame is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dropped {
-    /// It is not made of four parts.
+    /// It does not consist of four parts.
     Shape,
-    /// The count is none, or does not divide the fields.
+    /// The count is invalid, or does not divide the fields.
     Count,
     /// No record begins with a code.
     Code,
@@ -40,7 +40,7 @@ pub(super) enum Dropped {
 }
 
 impl Dropped {
-    /// One word, for metrics.
+    /// Returns the label used in metrics.
     pub(super) fn slug(self) -> &'static str {
         match self {
             Self::Shape => "shape",
@@ -52,7 +52,7 @@ impl Dropped {
 }
 
 impl<'a> Frame<'a> {
-    /// Takes a message apart.
+    /// Splits a message into its parts.
     pub(super) fn read(text: &'a str) -> Result<Self, Dropped> {
         let mut parts = text.splitn(4, '|');
         let (Some(enc), Some(tr), Some(count), Some(data)) =
@@ -79,17 +79,17 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// Whether it is of the stream that is subscribed to.
+    /// Returns whether it belongs to the stream of trades.
     pub(super) fn is_of_trades(&self) -> bool {
         self.tr == TRADES
     }
 
-    /// Whether it says that it has one record.
+    /// Returns whether its count is one.
     pub(super) fn has_one_record(&self) -> bool {
         self.count() == Ok(1)
     }
 
-    /// How many records it says it has.
+    /// Returns the number of records that the frame claims.
     fn count(&self) -> Result<usize, Dropped> {
         let is_number = self.count.bytes().all(|byte| byte.is_ascii_digit());
         let count = self.count.parse().ok().filter(|_| is_number);
@@ -98,8 +98,10 @@ impl<'a> Frame<'a> {
             .ok_or(Dropped::Count)
     }
 
-    /// The records of trades in `data`, which is that of the frame in the clear. The width is
-    /// not known beforehand: it is what the count makes of the number of fields.
+    /// Returns the records of trades in `data`, the decrypted data of the frame.
+    ///
+    /// The width of a record is not known beforehand: it is the number of fields divided by the
+    /// count.
     pub(super) fn records<'d>(&self, data: &'d str) -> Result<Vec<Record<'d>>, Dropped> {
         let count = self.count()?;
         let fields: Vec<&str> = data.split('^').collect();
@@ -114,7 +116,7 @@ impl<'a> Frame<'a> {
             .chunks_exact(width)
             .map(|fields| Record(fields.to_vec()))
             .collect();
-        // One whose code is damaged takes no other along.
+        // A record with a damaged code does not affect the others.
         if records.iter().any(Record::begins_with_a_code) {
             Ok(records)
         } else {
@@ -123,10 +125,11 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The records of a frame in which one has too many fields, such as where a separator came into it;
-/// that one with no more than code and time. `None` where it is not plain which it is: it must begin
-/// where the ones before it end, which are whole as counted from the start, and those after it be
-/// whole as counted from the end.
+/// Returns the records of a frame in which one has too many fields, such as an extra separator.
+///
+/// The damaged record is reduced to code and time. Returns `None` if it cannot be identified:
+/// records before it must be whole when counted from the start, and those after it when counted
+/// from the end.
 fn around_a_damaged_one<'d>(
     fields: &[&'d str],
     count: usize,
@@ -160,7 +163,7 @@ fn around_a_damaged_one<'d>(
 pub(super) struct Record<'a>(Vec<&'a str>);
 
 impl<'a> Record<'a> {
-    /// A field, trimmed; blank where there is none.
+    /// Returns a field, trimmed; blank if there is none.
     pub(super) fn field(&self, number: usize) -> &'a str {
         let place = number.checked_sub(1);
         let field = place.and_then(|place| self.0.get(place));
@@ -171,30 +174,30 @@ impl<'a> Record<'a> {
         self.field(1).parse::<sise_domain::Symbol>().is_ok()
     }
 
-    /// The day that it is of.
+    /// Returns the day of the trade.
     pub(super) fn day(&self) -> Option<NaiveDate> {
         let text = digits(self.field(34), 8)?;
         NaiveDate::parse_from_str(text, "%Y%m%d").ok()
     }
 
-    /// The time of the trade.
+    /// Returns the time of the trade.
     pub(super) fn time(&self) -> Option<NaiveTime> {
         let text = digits(self.field(2), 6)?;
         NaiveTime::parse_from_str(text, "%H%M%S").ok()
     }
 
-    /// Whether it begins with a code and a time.
+    /// Returns whether it begins with a code and a time.
     fn begins_well(&self) -> bool {
         self.begins_with_a_code() && self.time().is_some()
     }
 
-    /// Whether code, time and day stand where they belong.
+    /// Returns whether code, time and day are in their places.
     fn is_whole(&self) -> bool {
         self.begins_well() && self.day().is_some()
     }
 }
 
-/// A text of so many digits: with fewer it would be read as another time.
+/// Returns a text of exactly `count` digits: with fewer, it would be read as another time.
 fn digits(text: &str, count: usize) -> Option<&str> {
     let is_whole = text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
     is_whole.then_some(text)
@@ -238,7 +241,7 @@ mod tests {
         }
     }
 
-    /// A record that is whole, with a price.
+    /// Returns a complete record with a price.
     fn whole(code: &str, price: &str) -> Vec<String> {
         let mut fields = vec!["1".to_owned(); 47];
         fields[0] = code.to_owned();
@@ -251,7 +254,7 @@ mod tests {
     #[test]
     fn a_record_with_a_separator_too_many_takes_no_other_along() {
         let codes = ["005930", "0126Z0", "000660"];
-        // The second prices could be codes and times as well.
+        // The second set of prices could also be codes and times.
         for prices in [["71900", "1500", "277750"], ["100100", "110000", "103000"]] {
             for (damaged, place) in (0..3).flat_map(|damaged| (0..47).map(move |p| (damaged, p))) {
                 let mut records: Vec<_> = codes
@@ -264,7 +267,7 @@ mod tests {
                 let text = format!("0|H0STCNT0|003|{}", texts.join("^"));
                 let frame = Frame::read(&text).unwrap();
                 let Ok(read) = frame.records(frame.data) else {
-                    // It is not plain which one it is.
+                    // The damaged record cannot be identified.
                     assert!(place < 2 || prices[0] == "100100", "{damaged} {place}");
                     continue;
                 };

@@ -1,7 +1,9 @@
 //! The live feed: trades as they happen, over the broker's WebSocket (contract chapter 5).
 //!
-//! `frame` and `trade` read data, `admission` says which of it are trades, `reply` reads answers, `cipher` decrypts; `session` is one
-//! connection with its registrations over a `socket`, and `pace` says when there may be another.
+//! - `frame` and `trade` read data, and `admission` decides which records are trades.
+//! - `reply` reads answers, and `cipher` decrypts.
+//! - `session` is one connection over a `socket`, with its registrations.
+//! - `pace` spaces sessions.
 
 mod admission;
 mod cipher;
@@ -23,6 +25,6 @@ pub use stream::KisTicks;
 pub use admission::NoTrade;
 pub use reply::REFUSALS;
 
-/// What must hold of every message, whatever stands in it.
+/// Invariants that hold for every message, whatever it contains.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod oracle;

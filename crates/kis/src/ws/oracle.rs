@@ -1,4 +1,4 @@
-//! What must hold of every message of the live feed, whatever stands in it.
+//! Invariants that hold for every message of the live feed, whatever it contains.
 
 use chrono::TimeZone as _;
 
@@ -7,14 +7,15 @@ use super::reply;
 use super::trade::{Context, read};
 use sise_domain::{Phase, Quote, Seoul};
 
-/// Reads `bytes` as a message and panics where a price is another than the one that stands there.
-/// Returns the quotes.
+/// Reads `bytes` as a message and returns the quotes.
+///
+/// Panics if a price differs from the one in the message.
 pub fn messages(bytes: &[u8]) -> Vec<Quote> {
     let text = String::from_utf8_lossy(bytes);
     let Some(now) = Seoul.with_ymd_and_hms(2026, 11, 20, 10, 0, 0).single() else {
         return Vec::new();
     };
-    // Only that nothing panics: what it says is looked at by its code.
+    // Checks only that nothing panics.
     let _ = reply::read(&text);
     let Ok(frame) = Frame::read(&text) else {
         return Vec::new();
@@ -23,7 +24,8 @@ pub fn messages(bytes: &[u8]) -> Vec<Quote> {
         return Vec::new();
     };
     let fields: Vec<&str> = frame.data.split('^').collect();
-    // Where one has too many fields it is left out, and its neighbours' places are not known here.
+    // A record with too many fields is left out, so the positions of its neighbours are not known
+    // here.
     let is_even = fields.len().is_multiple_of(records.len());
     let width = (fields.len() / records.len().max(1)).max(1);
     let mut quotes = Vec::new();
@@ -45,7 +47,7 @@ pub fn messages(bytes: &[u8]) -> Vec<Quote> {
                 true => fields.get(place)?.trim(),
                 false => record.field(place + 1),
             };
-            // A fraction of zeros is tolerated.
+            // A fraction of zeros is accepted.
             text.split('.').next()?.parse().ok()
         };
         assert!(

@@ -1,26 +1,26 @@
-//! When there may be another session: whoever connects in rapid loops is blocked by the broker
-//! (contract chapter 3 and 5.8).
+//! Spacing of sessions: the broker blocks clients that reconnect in a fast loop (contract chapter 3
+//! and 5.8).
 
 use std::time::Duration;
 
-/// The first pause after a session, and the longest.
+/// First and longest pause after a session.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Where another session has the app key, or nothing can be registered.
+/// The same if another session has the app key, or nothing can be registered.
 const IN_USE: Duration = Duration::from_secs(60);
 const LONGEST_IN_USE: Duration = Duration::from_secs(600);
 
-/// Where a person must act first.
+/// Pause if a person must act first.
 const REFUSED: Duration = Duration::from_secs(600);
 
-/// A session that lasted so long was a good one.
+/// Length of a session that counts as good and resets the pauses.
 const STEADY: Duration = Duration::from_secs(60);
 
-/// How a session ended, by what that means for the next.
+/// How a session ended, by its meaning for the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum After {
-    /// Trouble, or an end that was wanted.
+    /// Trouble, or an intended end.
     End,
     /// The app key is in use, or all its registrations are.
     InUse,
@@ -28,7 +28,7 @@ pub(super) enum After {
     Refused,
 }
 
-/// Spaces sessions.
+/// Computes the pauses between sessions.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     ends: u32,
@@ -36,7 +36,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// The pause after a session that `lived` so long; `jitter` is between 0 and 1.
+    /// Returns the pause after a session that lasted `lived`; `jitter` is between 0 and 1.
     pub(super) fn pause(&mut self, after: After, lived: Duration, jitter: f64) -> Duration {
         if lived >= STEADY {
             *self = Self::default();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     proptest! {
-        /// However sessions that do not last end, no minute has more than seven of them.
+        /// No minute has more than seven short sessions, however they end.
         #[test]
         fn there_is_no_fast_loop(ends in proptest::collection::vec((0_u8..3, 0.0..=1.0), 1..60)) {
             let mut pace = Pace::default();

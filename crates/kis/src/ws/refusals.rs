@@ -1,4 +1,4 @@
-//! Records of the live feed that give no price: each is counted, and said now and then.
+//! Records of the live feed that yield no price: each is counted, and logged now and then.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use super::admission::NoTrade;
 use sise_domain::{KrxTime, Symbol};
 
-/// Records of one kind are said of this often at most.
+/// Minimum interval between log lines for records of one kind.
 const APART: Duration = Duration::from_secs(60);
 
-/// Counts records that are refused.
+/// Counts and logs refused records.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     said: BTreeMap<NoTrade, Said>,
@@ -21,12 +21,12 @@ pub(super) struct Refusals {
 #[derive(Debug)]
 struct Said {
     at: Instant,
-    /// Refused since then.
+    /// Records refused since then.
     more: u64,
 }
 
 impl Refusals {
-    /// Notes a record of `code`, whose own time is this text.
+    /// Notes a record of `code` with `time` as its time field.
     pub(super) fn note(&mut self, why: NoTrade, code: Symbol, time: &str, arrived_at: KrxTime) {
         counter!("sise_feed_dropped_total", "reason" => why.slug()).increment(1);
         let Some(before) = self.due(why) else {
@@ -38,16 +38,16 @@ impl Refusals {
             // They are part of every auction.
             NoTrade::Expected => tracing::info!(
                 reason, %code, before,
-                "the live feed tells of expected matches, which are no trades"
+                "the live feed reports expected matches, which are not trades"
             ),
             NoTrade::OtherDay | NoTrade::OtherHour => tracing::warn!(
                 reason, %code, ?time, %arrived_at, before,
-                "a record of the live feed is not of this moment and is not taken: where all are, \
-                 the clock of this machine is wrong"
+                "a record of the live feed is not of this moment and is ignored: if this goes for \
+                 all, the clock of this machine is wrong"
             ),
             NoTrade::NoTime => tracing::warn!(
                 reason, %code, ?time, %arrived_at, before,
-                "a record of the live feed has no day or time that can be read and is not taken"
+                "a record of the live feed has no readable day or time and is ignored"
             ),
             NoTrade::NoPrice
             | NoTrade::Block
@@ -56,13 +56,13 @@ impl Refusals {
             | NoTrade::BeforeOpen => {
                 tracing::info!(
                     reason, %code, before,
-                    "a record of the live feed is no trade of the market and is not taken"
+                    "a record of the live feed is not a trade of the market and is ignored"
                 );
             }
         }
     }
 
-    /// How many were refused since it was said last; `None` where it was said a moment ago.
+    /// Returns the number refused since the last log line; `None` if that was a moment ago.
     fn due(&mut self, why: NoTrade) -> Option<u64> {
         let now = Instant::now();
         match self.said.get_mut(&why) {

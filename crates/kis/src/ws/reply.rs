@@ -1,31 +1,31 @@
-//! What the broker says on the stream beside the data (contract 5.2, 5.3, 5.7).
+//! Messages of the broker on the stream besides data (contract 5.2, 5.3, 5.7).
 
 use serde_json::Value;
 
 use super::cipher::Cipher;
 use crate::wire::Body;
 
-/// A JSON message.
+/// A JSON message of the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Said {
-    /// It wants to hear the same back.
+    /// A heartbeat that must be echoed.
     PingPong,
-    /// It answers a request.
+    /// The answer to a request.
     Reply(Reply),
 }
 
 /// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reply {
-    /// The code that the request named; blank in refusals that are not about one.
+    /// The code that the request named; blank in refusals that are not about one code.
     pub(super) tr_key: String,
-    /// What it means.
+    /// Meaning of the answer.
     pub(super) verdict: Verdict,
-    /// The broker's code, `OPSP0000`.
+    /// The broker's code, such as `OPSP0000`.
     pub(super) code: String,
-    /// Its words.
+    /// The broker's message.
     pub(super) words: String,
-    /// Decrypts the frames to come, where the answer has vector and key.
+    /// Decrypts the frames to come, if the answer has IV and key.
     pub(super) cipher: Option<Cipher>,
 }
 
@@ -36,13 +36,13 @@ pub(super) enum Verdict {
     Registered,
     /// The code is not registered any more, or never was.
     Unregistered,
-    /// The broker is in trouble: again later, on a new session.
+    /// The broker is in trouble: try again later, on a new session.
     TryLater,
-    /// There are as many registrations as the app key may have.
+    /// The app key has all the registrations that it may have.
     Full,
-    /// The approval key is dead: again with a new one.
+    /// The approval key is dead: try again with a new one.
     Unapproved,
-    /// Another session has the app key: again much later.
+    /// Another session has the app key: try again much later.
     InUse,
     /// The app key itself is not accepted: a person must act.
     KeyRefused,
@@ -51,8 +51,9 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// Only the code is looked at: the words vary. A code that nobody knows yet is good or bad by
-    /// `rt_cd`.
+    /// Classifies an answer by its code alone, because the messages vary.
+    ///
+    /// An unknown code counts as good or bad by `rt_cd`.
     fn of(code: &str, rt_cd: &str) -> Self {
         match code {
             "OPSP0000" | "OPSP0002" => Self::Registered,
@@ -68,7 +69,7 @@ impl Verdict {
     }
 }
 
-/// The codes of refusals, for metrics; others count as `other`.
+/// Codes of refusals with a metric label; others count as `other`.
 pub const REFUSALS: [&str; 24] = [
     "OPSP0007", "OPSP0008", "OPSP0009", "OPSP0010", "OPSP0011", "OPSP8991", "OPSP8992", "OPSP8993",
     "OPSP8994", "OPSP8995", "OPSP8996", "OPSP8997", "OPSP8998", "OPSP8999", "OPSP9990", "OPSP9991",
@@ -76,14 +77,14 @@ pub const REFUSALS: [&str; 24] = [
 ];
 
 impl Reply {
-    /// The code as a label that takes no more values than there are codes.
+    /// Returns the code as a metric label from a fixed set.
     pub(super) fn label(&self) -> &'static str {
         let known = REFUSALS.into_iter().find(|code| *code == self.code);
         known.unwrap_or("other")
     }
 }
 
-/// Reads a JSON message; `None` for what is none of the broker's.
+/// Reads a JSON message; `None` if it is not one of the broker's.
 pub(super) fn read(text: &str) -> Option<Said> {
     let body = Body::new(text.as_bytes());
     let message: Value = body.read().ok()?;
@@ -109,7 +110,7 @@ pub(super) fn read(text: &str) -> Option<Said> {
     }))
 }
 
-/// The request to register a code, or to end its registration (contract 5.1).
+/// Returns the request to register a code, or to end its registration (contract 5.1).
 pub(super) fn request(approval_key: &str, tr: &str, code: &str, registers: bool) -> String {
     serde_json::json!({
         "header": {

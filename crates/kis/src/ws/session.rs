@@ -1,4 +1,4 @@
-//! One session: registers what is wanted, one code at a time, and tells what comes (contract 5.1 to
+//! One session: registers the wanted codes one at a time, and reports what arrives (contract 5.1 to
 //! 5.4).
 
 use std::collections::BTreeSet;
@@ -28,17 +28,17 @@ use sise_port::clock::Clock;
 /// Time between two requests (contract 5.8).
 const REQUEST_GAP: Duration = Duration::from_millis(100);
 
-/// Longest wait for the answer to a request.
+/// Time limit for the answer to a request.
 const REPLY_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A session in which nothing was heard for so long is dead, whatever its connection says
-/// (contract 5.8).
+/// Silence after which a session counts as dead, whatever the state of its connection (contract
+/// 5.8).
 const SILENCE: Duration = Duration::from_secs(120);
 
-/// What found no room is told of again after this time.
+/// Interval of attempts to send pending reports.
 const TELL_AGAIN: Duration = Duration::from_millis(50);
 
-/// What trades are read with.
+/// Shared state for reading trades.
 #[derive(Clone)]
 pub(super) struct Reading {
     pub(super) calendar: Arc<ArcSwap<Calendar>>,
@@ -50,21 +50,21 @@ pub(super) struct Reading {
 /// Why a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// It was to end.
+    /// It was stopped.
     Stopped,
-    /// Nothing is wanted any more.
+    /// No code is wanted any more.
     Idle,
-    /// The connection ended; the words for it.
+    /// The connection ended; the reason as text.
     Lost(String),
-    /// Nothing was heard for long.
+    /// Nothing was received for a long time.
     Silent,
     /// A request was not answered.
     Unanswered,
-    /// The broker refused, and so would another request of this session be.
+    /// The broker refused a request, and would refuse any other of this session.
     Refused(Box<Reply>),
 }
 
-/// A request that waits for its answer.
+/// A request without an answer so far.
 #[derive(Debug, Clone, Copy)]
 struct Pending {
     code: Symbol,
@@ -79,14 +79,14 @@ pub(super) struct Session<'a> {
     reading: &'a Reading,
     teller: &'a mut Teller,
     refusals: &'a mut Refusals,
-    /// Codes that were registered in an earlier session, so that trades of theirs were missed.
+    /// Codes that were registered in an earlier session, so that some of their trades were missed.
     missed: &'a mut BTreeSet<Symbol>,
-    /// Those of them that are registered again, until all are.
+    /// Those of `missed` that are registered again, until all are.
     resumed: BTreeSet<Symbol>,
     registered: BTreeSet<Symbol>,
-    /// Codes that the broker refused; they are not asked for again.
+    /// Codes that the broker refused; they are not requested again.
     refused: BTreeSet<Symbol>,
-    /// Registrations that there is room for, where that is known.
+    /// Registrations that there is room for, if that is known.
     most: Option<usize>,
     pending: Option<Pending>,
     cipher: Option<Cipher>,
@@ -122,7 +122,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Keeps the registrations at what is `wanted` until the session ends, and ends it.
+    /// Keeps the registrations in line with `wanted` until the session ends, then closes it.
     pub(super) async fn run(
         mut self,
         wanted: &mut watch::Receiver<Arc<[Symbol]>>,
@@ -142,8 +142,8 @@ impl<'a> Session<'a> {
             }
         }
         self.teller.registered(&BTreeSet::new());
-        // In order even after trouble: a session that the broker takes for alive locks the next
-        // one out.
+        // Closed properly even after trouble: a session that the broker takes for alive blocks the
+        // next one.
         self.socket.close().await;
         ended
     }
@@ -175,7 +175,7 @@ impl<'a> Session<'a> {
                             self.heard = Instant::now();
                             continue;
                         }
-                        Ok(None) => return Ended::Lost("the broker closed it".to_owned()),
+                        Ok(None) => return Ended::Lost("closed by the broker".to_owned()),
                         Err(trouble) => return Ended::Lost(trouble),
                     };
                     self.heard = Instant::now();
@@ -202,8 +202,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What to ask for next, and whether to register it: places are given back before others are
-    /// taken.
+    /// Returns the next code to request, and whether to register it.
+    ///
+    /// Registrations are given up before new ones are made.
     fn next_request(&self, wanted: &[Symbol]) -> Option<(Symbol, bool)> {
         let unwanted = self.registered.iter().find(|code| !wanted.contains(code));
         if let Some(code) = unwanted {
@@ -231,11 +232,11 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Takes one message.
+    /// Handles one message.
     async fn take(&mut self, text: &str) -> Result<(), Ended> {
         if text.trim_start().starts_with('{') {
             match reply::read(text) {
-                // A message as any other back, which is one of the two ways that work.
+                // Echoed as an ordinary message, one of the two ways that work.
                 Some(Said::PingPong) => {
                     let sent = self.socket.send(text.to_owned()).await;
                     sent.map_err(Ended::Lost)?;
@@ -273,7 +274,7 @@ impl<'a> Session<'a> {
         let session = calendar.phase(Venue::Krx, arrived_at);
         for record in &records {
             if !record.begins_with_a_code() {
-                // It may have been any of them.
+                // It may have been any of the codes.
                 count_dropped(Dropped::Code.slug());
                 let codes = self.registered.clone();
                 self.teller.gap(GapReason::Unreadable, codes);
@@ -315,8 +316,8 @@ impl<'a> Session<'a> {
                 Err(NoPrice::Implausible(why)) => {
                     Refusal::from(why).count("trades");
                     count_dropped("refused");
-                    tracing::debug!(%symbol, %why, "a trade of the live feed cannot be");
-                    // Its price is asked for.
+                    tracing::debug!(%symbol, %why, "a trade of the live feed is implausible");
+                    // Makes the process request its price.
                     self.teller.gap(GapReason::Refused, [symbol]);
                 }
             }
@@ -324,8 +325,9 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The code of a record as it was registered; `None` for one that was not. Notes may come
-    /// without the `Q` that they are asked for with.
+    /// Returns the code of a record as it was registered; `None` if it was not.
+    ///
+    /// Notes may come without the `Q` with which they are requested.
     fn code_of(&self, record: &Record<'_>) -> Option<Symbol> {
         let code: Symbol = record.field(1).parse().ok()?;
         let is_asked = |code: &Symbol| {
@@ -335,8 +337,9 @@ impl<'a> Session<'a> {
         Some(code).filter(is_asked).or_else(note)
     }
 
-    /// The codes that an unreadable frame may have been of: its own where it has one record and
-    /// begins with it, else all.
+    /// Returns the codes that an unreadable frame may be about.
+    ///
+    /// This is the code at its start if the frame has one record, else all registered codes.
     fn codes_of(&self, text: &str) -> Vec<Symbol> {
         let frame = Frame::read(text).ok().filter(|frame| !frame.is_encrypted);
         let named = frame
@@ -349,7 +352,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Takes the answer to a request.
+    /// Handles the answer to a request.
     fn heed(&mut self, reply: Reply) -> Result<(), Ended> {
         if let Some(cipher) = &reply.cipher {
             self.cipher = Some(cipher.clone());
@@ -398,13 +401,13 @@ impl<'a> Session<'a> {
                 tracing::warn!(
                     %code,
                     answer = reply.code,
-                    "the broker does not stream this code: its price is asked for as before"
+                    "the broker does not stream this code: its price is polled as before"
                 );
                 self.refused.insert(code);
                 self.teller.refused(code);
                 return Ok(());
             }
-            // Whatever it says, it is of no use to ask once more.
+            // Whatever the answer, asking again is of no use.
             (false, _) => {
                 self.registered.remove(&code);
                 self.missed.remove(&code);
@@ -418,7 +421,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// All that can be is registered again: what happened meanwhile must be asked for.
+    /// Reports the resumed codes once all are registered, so that missed prices are requested.
     fn tell_resumed(&mut self) {
         if !self.resumed.is_empty() {
             let codes = std::mem::take(&mut self.resumed);

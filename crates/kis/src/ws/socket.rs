@@ -1,4 +1,4 @@
-//! The connection of a session.
+//! WebSocket connection of a session.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,23 +17,24 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use super::binary::AsBinary;
 use sise_domain::SIMULATOR_HEADER;
 
-/// Longest wait for a connection, and for a message to leave.
+/// Time limit for connecting, and for sending a message.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The broker does not wait for the end of a closing handshake, nor does who stops.
+/// Time limit for closing. The broker does not wait for the end of a closing handshake, nor does a
+/// shutdown here.
 const CLOSING: Duration = Duration::from_millis(500);
 
-/// A frame of a hundred trades has some forty thousand bytes; what is much longer is none.
+/// Size limit of a message. A frame of a hundred trades has about forty thousand bytes.
 const LARGEST_MESSAGE: usize = 1 << 20;
 
-/// Makes connections.
+/// Opens connections.
 #[async_trait]
 pub trait Dial: Send + Sync {
-    /// A new connection.
+    /// Opens a new connection.
     ///
     /// # Errors
     ///
-    /// There is none to be had in time; the words for it.
+    /// Returns the reason as text if no connection could be made in time.
     async fn dial(&self) -> Result<Box<dyn Socket>, String>;
 }
 
@@ -44,40 +45,40 @@ pub trait Socket: Send {
     ///
     /// # Errors
     ///
-    /// The connection is gone, or takes nothing; the words for it.
+    /// Returns the reason as text if the connection is gone or accepts nothing.
     async fn send(&mut self, text: String) -> Result<(), String>;
 
-    /// The next message; `None` after the last. Nothing is lost where the wait for it is given up.
+    /// Returns the next message; `None` after the last. It is cancel safe: no message is lost.
     ///
     /// # Errors
     ///
-    /// The connection broke; the words for it.
+    /// Returns the reason as text if the connection broke.
     async fn receive(&mut self) -> Result<Option<Incoming>, String>;
 
-    /// Whether a simulated broker is at the other end.
+    /// Returns whether a simulated broker is at the other end.
     fn is_simulated(&self) -> bool;
 
-    /// Ends the connection in order, so that the broker does not take it for one that lasts.
+    /// Closes the connection properly, so that the broker does not take it for a live one.
     async fn close(&mut self);
 }
 
-/// What comes in.
+/// An incoming message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
     /// A message.
     Text(String),
-    /// A sign of life.
+    /// A heartbeat.
     Sign,
 }
 
-/// Connections to the broker's WebSocket.
+/// Opens connections to the broker's WebSocket.
 #[derive(Debug, Clone)]
 pub struct WebSocket {
     address: String,
 }
 
 impl WebSocket {
-    /// Connects to `address`, `ws://host:port/path`.
+    /// Creates a dialer for `address`, `ws://host:port/path`.
     #[must_use]
     pub fn new(address: &str) -> Self {
         Self {
@@ -95,7 +96,7 @@ impl Dial for WebSocket {
                 is_simulated: answer.headers().contains_key(SIMULATOR_HEADER),
             })),
             Ok(Err(error)) => Err(format!("{}: {error}", self.address)),
-            Err(_) => Err(format!("{}: no connection in time", self.address)),
+            Err(_) => Err(format!("{}: connecting timed out", self.address)),
         }
     }
 }
@@ -131,7 +132,7 @@ impl Socket for Open {
     async fn send(&mut self, text: String) -> Result<(), String> {
         match timeout(PATIENCE, self.stream.send(Message::text(text))).await {
             Ok(sent) => sent.map_err(|error| error.to_string()),
-            Err(_) => Err("it takes no messages".to_owned()),
+            Err(_) => Err("the connection accepts no messages".to_owned()),
         }
     }
 
@@ -139,12 +140,12 @@ impl Socket for Open {
         Ok(match self.stream.next().await {
             None | Some(Ok(Message::Close(_))) => None,
             Some(Ok(Message::Text(text))) => Some(Incoming::Text(text.as_str().to_owned())),
-            // What is no text in it spoils its own field only.
+            // An invalid byte affects only its own field.
             Some(Ok(Message::Binary(bytes))) => {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 Some(Incoming::Text(text))
             }
-            // The library answers pings by itself.
+            // The library answers pings itself.
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
                 Some(Incoming::Sign)
             }
@@ -189,7 +190,7 @@ mod tests {
             for frame in [
                 b"\x81\x05a^\xff^b".as_slice(),
                 b"\x81\x03a^b",
-                // In pieces, the damage at the start, in the middle, and cut in two.
+                // Fragmented, with damage at the start, in the middle and across fragments.
                 b"\x01\x02\xffa\x00\x02\xff^\x80\x02\xeab",
                 b"\x89\x00",
                 b"\x81\x03\xea\xb0\x80",
@@ -197,7 +198,7 @@ mod tests {
                 raw.write_all(frame).await.unwrap();
             }
             stream.close(None).await.unwrap();
-            // The other side may read what was written, until it is done.
+            // Lets the other side read everything before the connection ends.
             while let Some(Ok(_)) = stream.next().await {}
         };
         let receiving = async {

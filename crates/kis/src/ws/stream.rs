@@ -1,4 +1,4 @@
-//! The live feed behind the port: sessions one after the other, never in a fast loop.
+//! The live feed as a [`TickSource`]: one session after another, never in a fast loop.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,33 +22,35 @@ use sise_domain::{Calendar, Symbol, Universe};
 use sise_port::clock::Clock;
 use sise_port::{SourceError, TickSource, Told};
 
-/// The trades of the broker's WebSocket.
+/// Source of trades from the broker's WebSocket.
 pub struct KisTicks {
     dial: Arc<dyn Dial>,
     approvals: Arc<Approvals>,
     reading: Reading,
-    /// Outlives a stream: who loses the lead and takes it again must not connect any faster. Held
-    /// while there is a stream, for the app key may have one session.
+    /// Spacing of sessions. It outlives a stream, so that a process that loses the lead and regains
+    /// it does not connect faster.
+    ///
+    /// Locked while there is a stream, because the app key may have only one session.
     pace: Mutex<Spacing>,
 }
 
-/// When the next session may be.
+/// When the next session may begin.
 struct Spacing {
     pace: Pace,
     not_before: Option<Instant>,
 }
 
-/// What came of an attempt at a session.
+/// Outcome of an attempt at a session.
 enum Attempt {
     Ended(Ended),
-    /// There was no connection; the words for it.
+    /// There was no connection; the reason as text.
     NoWay(String),
     /// There is no approval key.
     NotApproved(SourceError),
 }
 
 impl KisTicks {
-    /// A stream over the connections of `dial`, opened with the keys of `approvals`.
+    /// Creates a stream over connections of `dial`, opened with keys of `approvals`.
     #[must_use]
     pub fn new(
         dial: Arc<dyn Dial>,
@@ -74,7 +76,7 @@ impl KisTicks {
         }
     }
 
-    /// Opens a session and stays with it to its end.
+    /// Opens a session and runs it to its end.
     async fn attempt(
         &self,
         wanted: &mut watch::Receiver<Arc<[Symbol]>>,
@@ -97,7 +99,7 @@ impl KisTicks {
         Attempt::Ended(session.run(wanted, stop).await)
     }
 
-    /// Says how a session ended, and what that means for the next.
+    /// Logs how a session ended, and returns its meaning for the next.
     async fn settle(&self, attempt: &Attempt) -> After {
         match attempt {
             Attempt::Ended(Ended::Stopped | Ended::Idle) => {
@@ -137,9 +139,9 @@ impl KisTicks {
                     Verdict::InUse | Verdict::Full => {
                         tracing::warn!(
                             code, %said,
-                            "another session has the app key, or one that ended is not forgotten \
-                             yet: no live feed for a minute at least; see that no other program \
-                             uses the key"
+                            "another session has the app key, or the broker still counts one that \
+                             ended: no live feed for at least a minute; make sure that no other \
+                             program uses the key"
                         );
                         After::InUse
                     }
@@ -153,7 +155,7 @@ impl KisTicks {
                     }
                     Verdict::Unapproved => {
                         self.approvals.forget().await;
-                        tracing::info!(code, %said, "the key of the live feed is dead; getting another");
+                        tracing::info!(code, %said, "the live feed key is rejected; getting a new one");
                         After::End
                     }
                     _ => {
@@ -192,7 +194,7 @@ impl TickSource for KisTicks {
             if something.await != Some(true) {
                 return;
             }
-            // It may be wanted no more after the pause.
+            // The codes may no longer be wanted after the pause.
             if wanted.borrow().is_empty() {
                 missed.clear();
                 continue;
@@ -212,7 +214,7 @@ impl TickSource for KisTicks {
             }
             tracing::debug!(
                 seconds = pause.as_secs(),
-                "no session of the live feed until then"
+                "pausing before the next session of the live feed"
             );
         }
     }

@@ -1,4 +1,5 @@
-//! Tells of trades without ever waiting: what finds no room is dropped, and the gap is remembered.
+//! Reports trades without ever blocking. A report that finds no room is dropped, and the gap is
+//! remembered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use tokio::sync::mpsc;
 use sise_domain::{Quote, Symbol};
 use sise_port::{Gap, GapReason, Told};
 
-/// The way to whoever listens.
+/// Sending side of the stream's reports.
 #[derive(Debug)]
 pub(super) struct Teller {
     told: mpsc::Sender<Told>,
@@ -30,10 +31,11 @@ impl Teller {
         }
     }
 
-    /// Tells of a trade.
+    /// Reports a trade.
     pub(super) fn tick(&mut self, quote: Quote) {
         let code = quote.stock_code;
-        // What is owed comes first, so that a gap is not told after the trades that follow it.
+        // Pending reports come first, so that a gap is not reported after the trades that follow
+        // it.
         self.flush();
         if self.owes() || !self.send(Told::Tick(Box::new(quote))) {
             counter!("sise_feed_dropped_total", "reason" => GapReason::Overflow.slug())
@@ -42,31 +44,31 @@ impl Teller {
         }
     }
 
-    /// Tells of a gap.
+    /// Reports a gap.
     pub(super) fn gap(&mut self, reason: GapReason, codes: impl IntoIterator<Item = Symbol>) {
         self.owe(reason, codes);
         self.flush();
     }
 
-    /// Tells which codes are registered now.
+    /// Reports which codes are registered now.
     pub(super) fn registered(&mut self, codes: &BTreeSet<Symbol>) {
         self.registered = Some(codes.iter().copied().collect());
         self.flush();
     }
 
-    /// Tells how many codes there is room for.
+    /// Reports how many codes there is room for.
     pub(super) fn full(&mut self, most: usize) {
         self.full = Some(most);
         self.flush();
     }
 
-    /// Tells of a code that is not streamed.
+    /// Reports a code that is not streamed.
     pub(super) fn refused(&mut self, code: Symbol) {
         self.refused.insert(code);
         self.flush();
     }
 
-    /// Whether something waits for room.
+    /// Returns whether reports are pending for lack of room.
     pub(super) fn owes(&self) -> bool {
         self.registered.is_some()
             || self.full.is_some()
@@ -74,7 +76,7 @@ impl Teller {
             || !self.gaps.is_empty()
     }
 
-    /// Tells what is owed, as far as there is room.
+    /// Sends pending reports as far as there is room.
     pub(super) fn flush(&mut self) {
         if let Some(codes) = &self.registered
             && self.send(Told::Registered(Arc::clone(codes)))
@@ -109,7 +111,7 @@ impl Teller {
         }
     }
 
-    /// Whether it is settled: told, or nobody listens any more.
+    /// Returns whether the report is settled: sent, or no longer received.
     fn send(&self, told: Told) -> bool {
         !matches!(
             self.told.try_send(told),

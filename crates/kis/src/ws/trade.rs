@@ -1,4 +1,4 @@
-//! Trades of the live feed as quotes (contract 5.5).
+//! Conversion of live feed trades into quotes (contract 5.5).
 
 use super::admission::{NoTrade, traded_at};
 use super::frame::Record;
@@ -6,33 +6,33 @@ use crate::bases::Basis;
 use crate::wire::{Contradicted, Known, Told, parse_whole, percentage};
 use sise_domain::{Implausible, KrxTime, Listing, Phase, Quote, Status, Symbol};
 
-/// What a conversion needs beside the record.
+/// Input of a conversion besides the record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
-    /// The code, as it was subscribed to.
+    /// The code as it was subscribed to.
     pub(super) symbol: Symbol,
     pub(super) listing: Option<&'a Listing>,
     /// When the frame arrived.
     pub(super) arrived_at: KrxTime,
     pub(super) session: Phase,
-    /// What the day's price calls told of base price and limits.
+    /// Base price and limits from the day's price calls.
     pub(super) basis: Option<Basis>,
 }
 
-/// Why a record gives no price.
+/// Reason why a record yields no price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoPrice {
-    /// It is no trade of this moment.
+    /// The record is not a trade of this moment.
     NoTrade(NoTrade),
-    /// Its figures cannot be.
+    /// The figures of the record are implausible.
     Implausible(Implausible),
 }
 
-/// The quote in a record, and what the record says otherwise, where it is a trade of this moment.
+/// Returns the quote in a record, and the values of the record that contradict it.
 ///
 /// # Errors
 ///
-/// It is none, or one that cannot be.
+/// Returns an error if the record is not a trade of this moment, or an implausible one.
 pub(super) fn read(
     record: &Record<'_>,
     context: Context<'_>,
@@ -110,7 +110,7 @@ mod tests {
         include_str!("../../../../tests/fixtures/kis/official-frame-H0UPCNT0.txt"),
     ];
 
-    /// The quotes of a frame that arrived a second after its last trade, on the day of it.
+    /// Returns the quotes of a frame that arrived a second after its last trade.
     fn quotes(text: &str) -> Vec<Quote> {
         let frame = Frame::read(text).unwrap();
         let records = frame.records(frame.data).unwrap();
@@ -202,7 +202,7 @@ mod tests {
             let spoilt = line.replacen("277750", nothing, 1);
             assert_eq!(quotes(&spoilt), [], "{nothing}");
         }
-        // Without its own time it would be newer than trades that come after it.
+        // With its arrival time it would be newer than trades that come after it.
         assert_eq!(quotes(&line.replacen("140610", "256199", 1)), []);
         let spoilt = line
             .replacen("^3750^1.37", "^^x", 1)
@@ -215,8 +215,8 @@ mod tests {
         assert_eq!(quote.status, Status::Halted);
     }
 
-    /// What becomes of the last recorded trade (277,750 won, 3,750 above its base price) where these
-    /// fields are others.
+    /// Reads the last recorded trade (277,750 won, 3,750 above its base price) with some fields
+    /// replaced.
     fn other(
         fields: &[(usize, &str)],
         basis: Option<Basis>,
@@ -252,7 +252,7 @@ mod tests {
             (
                 &[(3, "9223372036854775807")],
                 None,
-                "price 9223372036854775807 is no price",
+                "price 9223372036854775807 is not a valid price",
             ),
             (
                 &[(9, "277000")],
@@ -263,15 +263,15 @@ mod tests {
             (
                 &[(5, "9223372036854775807")],
                 None,
-                "change 9223372036854775807 is none of price 277750",
+                "change 9223372036854775807 does not fit price 277750",
             ),
             (
                 &[(14, "9223372036854775807")],
                 None,
                 "volume 9223372036854775807 is more than can be traded",
             ),
-            (&[(15, "1")], None, "value 1 is not that of 11955000 shares"),
-            // All of it fits, but not the day: a base price and limits that the price call told.
+            (&[(15, "1")], None, "value 1 does not fit 11955000 shares"),
+            // All of it fits, except for base price or limits reported by the price call.
             (
                 &[],
                 basis(300_000, None),
@@ -289,7 +289,7 @@ mod tests {
                     (6, "-99.99"),
                 ],
                 basis(274_000, Some((192_000, 356_000))),
-                "change -273999 is none of price 1",
+                "change -273999 does not fit price 1",
             ),
             (
                 &[
@@ -337,7 +337,7 @@ mod tests {
                 "{change} {rate}"
             );
         }
-        // The sign is the one that is wrong where rate and base price say so.
+        // The sign is wrong if rate and base price say so.
         for basis in [None, basis(274_000)] {
             let (quote, _) = other(&[(4, "5")], basis).unwrap();
             assert_eq!(
@@ -362,7 +362,7 @@ mod tests {
             ];
             other(&fields, None).unwrap().0.limit
         };
-        // 30 percent from 274,000, cut to the tick.
+        // 30 percent from 274,000, truncated to the tick.
         assert_eq!(at("356000", "82000", "1"), Some(PriceLimit::Upper));
         assert_eq!(at("192000", "-82000", "4"), Some(PriceLimit::Lower));
         assert_eq!(at("355500", "81500", "1"), None);

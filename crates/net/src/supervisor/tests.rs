@@ -4,7 +4,7 @@ use tokio::time::timeout;
 
 use super::*;
 
-/// Counts how often a loop begins, and lives until the stop.
+/// Counts how often a loop starts, and runs until the stop.
 async fn live(begun: Arc<AtomicU64>, stop: CancellationToken) {
     begun.fetch_add(1, Ordering::Relaxed);
     stop.cancelled().await;
@@ -66,7 +66,7 @@ async fn the_pauses_grow_and_are_short_again_after_a_good_while() {
         let pause = pauses[place];
         assert!((longest / 2.0..=*longest).contains(&pause), "{pauses:?}");
     }
-    // It ran for a minute before this one.
+    // The run before this pause took a minute.
     assert!((60.5..=61.0).contains(&pauses[8]), "{pauses:?}");
 }
 

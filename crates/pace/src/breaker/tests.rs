@@ -2,14 +2,14 @@ use tokio::time::{advance, sleep, timeout};
 
 use super::*;
 
-/// Who waits for nothing.
+/// Patience of a call that does not wait.
 const AT_ONCE: Duration = Duration::ZERO;
-/// Who waits for a short outage.
+/// Patience of a call that waits for a short outage.
 const A_WHILE: Duration = Duration::from_secs(10);
 /// Longer than any pause.
 const LATER: Duration = Duration::from_secs(37);
 
-/// A breaker that was opened just now.
+/// Returns a breaker that has just opened.
 async fn opened() -> Breaker {
     let breaker = Breaker::default();
     for _ in 0..FAILURES {
@@ -69,7 +69,7 @@ async fn one_trial_at_a_time_and_an_answer_closes_it() {
     assert!(passes.iter().all(Result::is_ok));
 }
 
-/// What is said to be refused is refused at once, and nothing else is.
+/// `refusal` and `admit` agree on which calls are refused.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_known_beforehand() {
     let breaker = opened().await;
@@ -86,7 +86,7 @@ async fn a_refusal_is_known_beforehand() {
     let trial = breaker.admit(AT_ONCE).await.unwrap();
     agree([true, false, false]).await;
     trial.failed("refused");
-    // In the pause after it the patience of some is over.
+    // In the pause after the trial, the shorter patience is used up.
     agree([true, true, false]).await;
     assert!(breaker.refusal(AT_ONCE).unwrap().contains("last: refused"));
 }
@@ -151,19 +151,19 @@ async fn who_is_patient_waits_for_the_trial_and_goes_on_after_it() {
 async fn who_is_patient_gives_up_on_a_long_outage() {
     let breaker = opened().await;
     let fail = || async {
-        // Fails as soon as nobody else does.
+        // Fails as soon as no other call does.
         loop {
             breaker.admit(A_WHILE).await?.failed("refused");
         }
     };
     let fail: [Result<(), String>; 2] = futures_util::future::join(fail(), fail()).await.into();
     assert!(fail.iter().all(Result::is_err));
-    // From then on each fails at once.
+    // From then on each call fails at once.
     let start = Instant::now();
     assert!(breaker.refusal(A_WHILE).is_some());
     assert!(breaker.admit(A_WHILE).await.is_err());
     assert_eq!(start.elapsed(), Duration::ZERO);
-    // But for a trial that is under way everybody waits.
+    // But while a trial is under way, every call waits for it.
     advance(LATER).await;
     let trial = breaker.admit(A_WHILE).await.unwrap();
     let waiting = breaker.admit(A_WHILE);
@@ -189,7 +189,7 @@ async fn what_is_shown_ends_where_nobody_calls_any_more() {
     assert_eq!(Breaker::default().shown(interval), Shown::Closed);
     let breaker = opened().await;
     assert_eq!(breaker.shown(interval), Shown::Open);
-    // A call every interval keeps it so, however long the outage lasts.
+    // A call every interval keeps it shown, however long the outage lasts.
     for _ in 0..10 {
         advance(interval).await;
         assert_eq!(breaker.shown(interval), Shown::Open);
@@ -200,7 +200,7 @@ async fn what_is_shown_ends_where_nobody_calls_any_more() {
     // The market closes.
     advance(LONGEST_PAUSE * 6 / 5 + interval + SLACK).await;
     assert_eq!(breaker.shown(interval), Shown::Closed);
-    // It is tried all the same, and what is rare takes longer.
+    // Trials still happen, and with rarer calls the state is shown for longer.
     assert_eq!(breaker.shown(interval * 10), Shown::Open);
     let trial = breaker.admit(AT_ONCE).await.unwrap();
     assert_eq!(breaker.shown(interval), Shown::HalfOpen);

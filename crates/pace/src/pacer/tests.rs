@@ -11,7 +11,7 @@ fn morning() -> KrxTime {
     Seoul.with_ymd_and_hms(2026, 11, 20, 9, 0, 0).unwrap()
 }
 
-/// A time of day that goes on with tokio's clock.
+/// A clock that follows tokio's.
 fn clock() -> Clock {
     let start = Instant::now();
     Arc::new(move || morning() + chrono::TimeDelta::from_std(start.elapsed()).unwrap())
@@ -36,7 +36,7 @@ fn alone(per_second: f64) -> Arc<Pacer> {
     ))
 }
 
-/// A process's way to a budget that can be away.
+/// Access of one process to a budget that can be unreachable.
 struct Absent {
     budget: Arc<LocalBudget>,
     is_away: AtomicBool,
@@ -98,7 +98,7 @@ async fn a_reader_passes_before_waiting_sweeps() {
         tokio::spawn(async move { pacer.pass(Urgency::Sweep).await });
     }
     tokio::task::yield_now().await;
-    // One sweep has its cell already; the other nineteen wait behind the reader.
+    // One sweep already has its cell; the other nineteen wait behind the reader.
     let waited = pacer.pass(Urgency::Reader).await.unwrap();
     assert!(waited <= Duration::from_millis(2_100), "{waited:?}");
 }
@@ -136,7 +136,8 @@ async fn without_the_shared_budget_each_keeps_to_its_share() {
     for is_away in [false, true, false, true, false] {
         for way in &ways {
             way.is_away.store(is_away, Ordering::Relaxed);
-            // It goes for all at once, and some notice a while after others that it is back.
+            // It becomes unreachable for all at once. Some notice later than others that it is
+            // back.
             let later = if is_away { 0 } else { 400 };
             sleep(Duration::from_millis(later)).await;
         }
@@ -196,12 +197,12 @@ async fn alone_a_process_has_its_share_of_what_minute_and_day_leave() {
     let budget = Arc::clone(&way) as Arc<dyn RateBudget>;
     let pacer = Pacer::new(budget, Some(fallback), Rate::new(15.0, 2));
     let start = Instant::now();
-    // A fifth of the thirty that the minute leaves, less the cell that goes by at the start.
+    // A fifth of the thirty left in the minute, less the cell skipped at the start.
     for _ in 0..5 {
         pacer.pass(Urgency::Sweep).await.unwrap();
     }
     assert!(start.elapsed() < Duration::from_secs(5));
-    // Of the sixty that the day leaves, twelve.
+    // A fifth of the sixty left in the day is twelve.
     for _ in 0..6 {
         pacer.pass(Urgency::Sweep).await.unwrap();
     }
@@ -215,9 +216,9 @@ async fn alone_a_process_has_its_share_of_what_minute_and_day_leave() {
         error.to_string().contains("as soon as that answers"),
         "{error}"
     );
-    // The shared budget will be told of them.
+    // These calls will be reported to the shared budget.
     assert_eq!(count.known().uncounted, 11);
-    // A blip must not stop the calls until midnight.
+    // A short outage must not stop the calls until midnight.
     way.is_away.store(false, Ordering::Relaxed);
     let back = Instant::now();
     for _ in 0..3 {
@@ -249,7 +250,7 @@ async fn a_reader_is_told_that_the_minute_is_spent() {
         error.to_string().contains("kis.calls_per_minute"),
         "{error}"
     );
-    // A sweep has the time.
+    // A sweep waits for the next minute.
     let start = Instant::now();
     pacer.pass(Urgency::Sweep).await.unwrap();
     assert!(
@@ -259,7 +260,7 @@ async fn a_reader_is_told_that_the_minute_is_spent() {
     );
 }
 
-/// The clock of a host that slept is ahead of tokio's.
+/// The clock of a host that was suspended is ahead of tokio's.
 #[tokio::test(start_paused = true)]
 async fn a_new_day_brings_new_calls_to_a_host_that_slept() {
     let caps = Caps {
@@ -311,7 +312,7 @@ async fn a_refusal_slows_the_calls_down_together_and_alone() {
         assert!((0.69..0.71).contains(&share), "{share}");
         let after = time_of_six().await;
         assert!(after > before * 1.2, "{after} s after {before} s");
-        // What is told of the cut ends with it.
+        // The reported share recovers along with the rate.
         sleep(Duration::from_secs(20)).await;
         assert!((pacer.share() - 1.0).abs() < 1e-9, "{}", pacer.share());
     }
@@ -320,7 +321,7 @@ async fn a_refusal_slows_the_calls_down_together_and_alone() {
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_once_the_last_in_line_has_gone_or_given_up() {
     let pacer = alone(1.0);
-    // What may go together after a rest has gone.
+    // The calls that may go out together after a pause.
     for _ in 0..3 {
         pacer.pass(Urgency::Sweep).await.unwrap();
     }
@@ -334,7 +335,7 @@ async fn nobody_waits_once_the_last_in_line_has_gone_or_given_up() {
         async move { pacer.pass(Urgency::Sweep).await }
     });
     tokio::task::yield_now().await;
-    // Other lines are other lines.
+    // Lines are independent.
     pacer.until_nobody_waits(Urgency::Reader).await;
     assert_eq!(start.elapsed(), Duration::ZERO);
     impatient.abort();
@@ -343,7 +344,7 @@ async fn nobody_waits_once_the_last_in_line_has_gone_or_given_up() {
     next.await.unwrap().unwrap();
 }
 
-/// A budget whose clock can be set ahead; microseconds.
+/// A budget with a clock that can be set ahead, in microseconds.
 struct Jumping {
     caps: Caps,
     cells: std::sync::Mutex<Cells>,
@@ -402,7 +403,7 @@ async fn cells_that_the_budget_forgot_make_no_call_late_for_good() {
         });
     }
     sleep(Duration::from_secs(20)).await;
-    // The clock of the budget is set ahead: what is booked and waited for counts as over.
+    // The budget's clock is set ahead, so everything that is booked and waited for counts as over.
     budget.ahead.store(3_600_000_000, Ordering::Relaxed);
     sleep(Duration::from_secs(20)).await;
     let settled = Instant::now();
@@ -420,10 +421,10 @@ async fn cells_that_the_budget_forgot_make_no_call_late_for_good() {
     }
 }
 
-/// A budget that is as far away as Redis under load: each answer takes another time.
+/// A budget as slow as Redis under load, with a different delay for each answer.
 struct Distant {
     budget: LocalBudget,
-    /// Longest way, milliseconds.
+    /// Longest delay in one direction, in milliseconds.
     most: u64,
     random: std::sync::Mutex<fastrand::Rng>,
 }
@@ -461,7 +462,7 @@ async fn late_answers_of_the_budget_put_no_call_too_many_into_a_second() {
                 },
                 clock(),
             ),
-            // What has no room for late calls is asked for over a shorter way.
+            // A rate without room for late calls gets a shorter delay.
             most: if per_second == 3.0 { 5 } else { 30 },
             random: std::sync::Mutex::new(fastrand::Rng::with_seed(5)),
         });
@@ -478,7 +479,7 @@ async fn late_answers_of_the_budget_put_no_call_too_many_into_a_second() {
                         pacer.pass(urgency).await.unwrap();
                         calls.lock().unwrap().push(Instant::now());
                     }
-                    // A rest, after which all begin at once.
+                    // A pause, after which all start at once.
                     sleep(Duration::from_millis(random.u64(0..3_000))).await;
                 }
             });

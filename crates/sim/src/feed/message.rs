@@ -1,4 +1,4 @@
-//! The texts of the live feed (contract 5.1 to 5.4).
+//! Messages of the live feed (contract 5.1 to 5.4).
 
 use std::fmt;
 
@@ -13,11 +13,11 @@ use serde_json::json;
 
 use sise_domain::KrxTime;
 
-/// All sessions are encrypted alike; the letters are the bytes.
+/// All sessions use the same IV and key; the letters are the bytes.
 const IV: &[u8; 16] = b"0123456789abcdef";
 const KEY: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyzabcdef";
 
-/// A request of a client.
+/// A request from a client.
 #[derive(Debug, Deserialize)]
 pub(super) struct Request {
     pub(super) header: RequestHeader,
@@ -33,7 +33,7 @@ pub(super) struct RequestHeader {
 
 impl fmt::Debug for RequestHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The key is a secret.
+        // The approval key is a secret.
         f.debug_struct("RequestHeader")
             .field("tr_type", &self.tr_type)
             .field("custtype", &self.custtype)
@@ -70,7 +70,7 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Code, words and `rt_cd`.
+    /// Returns code, text and `rt_cd`.
     fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Registered => ("OPSP0000", "SUBSCRIBE SUCCESS", "0"),
@@ -88,12 +88,13 @@ impl Answer {
         }
     }
 
-    /// Whether it refuses.
+    /// Whether the request is refused.
     pub(super) fn is_refusal(self) -> bool {
         !matches!(self, Self::Registered | Self::Unregistered)
     }
 
-    /// The answer as JSON. One that is not about a code names none.
+    /// Returns the answer as JSON. An answer that does not concern a code has `(null)` in its
+    /// place.
     pub(super) fn text(self, input: Option<&Input>) -> String {
         let (code, words, rt_cd) = self.words();
         let (tr_id, tr_key) = match (self, input) {
@@ -113,13 +114,13 @@ impl Answer {
     }
 }
 
-/// What is to be sent back.
+/// Returns a PINGPONG, which the client has to echo.
 pub(super) fn ping_pong(now: KrxTime) -> String {
     let datetime = now.format("%Y%m%d%H%M%S").to_string();
     json!({"header": {"tr_id": "PINGPONG", "datetime": datetime}}).to_string()
 }
 
-/// A frame of trades.
+/// Returns a frame of trades.
 pub(super) fn frame(records: &[String], count: usize, is_encrypted: bool) -> String {
     let data = records.join("^");
     if !is_encrypted {

@@ -1,7 +1,11 @@
 //! The live feed of the simulated broker: contract chapter 5 at any path, with its faults.
 //!
-//! `options` is its set-up, `registry` who has a session and which approval keys are good,
-//! `message` the texts on the wire, `trade` the records, `oddity` those that are no trades, and `session` one connection.
+//! - `options`: the options of the feed
+//! - `registry`: sessions and valid approval keys
+//! - `message`: the messages on the wire
+//! - `trade`: the records
+//! - `oddity`: records that are not current trades
+//! - `session`: one connection
 
 mod message;
 mod oddity;
@@ -16,25 +20,25 @@ pub use registry::FeedStats;
 pub(super) use registry::Registry;
 pub(super) use session::serve;
 
-/// What goes wrong in a session.
+/// A fault in a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mishap {
-    /// The connection ends without a word, which a client sees as 1006.
+    /// The connection ends without a close frame, which clients report as 1006.
     Drop,
-    /// The connection ends in order, though nobody asked for it.
+    /// The connection is closed in order, though no client asked for it.
     Close,
     /// A frame is cut off.
     Truncated,
-    /// A frame has another count than records.
+    /// The count of a frame differs from its number of records.
     Miscounted,
-    /// Nothing is sent any more; the connection stands.
+    /// Nothing more is sent; the connection stays open.
     Silent,
-    /// A record that is no trade of this moment goes before the others.
+    /// A record that is not a current trade precedes the others.
     Odd(Oddity),
 }
 
 impl Mishap {
-    /// The one of a name.
+    /// Returns the mishap with this name.
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "drop" => Self::Drop,

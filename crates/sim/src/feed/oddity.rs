@@ -1,8 +1,8 @@
-//! Records that are no trades of this moment (contract 5.5).
+//! Records that are not current trades (contract 5.5).
 
 use chrono::{Days, NaiveDate};
 
-/// Where fields stand in a record, from 0.
+/// Positions of fields in a record, from 0.
 const TIME: usize = 1;
 const PRICE: usize = 2;
 const CHANGE: usize = 4;
@@ -11,21 +11,21 @@ const DAY: usize = 33;
 const OPERATION: usize = 34;
 const HOUR: usize = 43;
 
-/// What is odd about a record.
+/// In what way a record is odd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Oddity {
-    /// It tells of the match that a VI is expected to end with.
+    /// It reports the match that is expected at the end of a VI.
     Expected,
     /// It is a block trade, a tenth below the market.
     Block,
-    /// It is of the same day a week ago, with a thousand times the volume.
+    /// It is from the same weekday a week ago, with a thousand times the volume.
     OtherDay,
-    /// It is of another hour, with a thousand times the volume.
+    /// It is from another hour, with a thousand times the volume.
     OtherHour,
 }
 
 impl Oddity {
-    /// The one of a name.
+    /// Returns the oddity with this name.
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "expected" => Self::Expected,
@@ -36,7 +36,7 @@ impl Oddity {
         })
     }
 
-    /// `record` with this about it.
+    /// Returns `record` with this oddity applied.
     pub(super) fn applied(self, record: &str, day: NaiveDate) -> String {
         let mut fields: Vec<String> = record.split('^').map(str::to_owned).collect();
         let whole = |fields: &[String], place: usize| -> i64 {
@@ -54,13 +54,13 @@ impl Oddity {
                 changes.push((VOLUME, volume));
             }
             Self::OtherHour => {
-                // Far from any other time of the day, whatever that is.
+                // Far from the actual time of the record.
                 let is_late = fields.get(TIME).is_some_and(|time| time.as_str() > "12");
                 changes.push((TIME, if is_late { "000001" } else { "235959" }.to_owned()));
                 changes.push((VOLUME, volume));
             }
         }
-        // A price that is on no other record, so that it shows where it is taken.
+        // A price that no other record has, so that it is noticed if a client takes it.
         let away = whole(&fields, PRICE) / 10;
         changes.push((PRICE, (whole(&fields, PRICE) - away).to_string()));
         changes.push((CHANGE, (whole(&fields, CHANGE) - away).to_string()));

@@ -1,33 +1,33 @@
-//! What the live feed is set up with.
+//! Options of the live feed.
 
 use std::time::Duration;
 
 use super::super::options::SimError;
 
-/// The live feed of a simulated broker.
+/// Options of the live feed of a simulated broker.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FeedOptions {
-    /// Trades a second of each registered code. The market moves at its own pace: trades between
-    /// two of its moves repeat its figures.
+    /// Trades per second of each registered code. The market moves at its own pace: trades between
+    /// two moves repeat the same figures.
     pub ticks: f64,
     /// Fields of a record: 47, or 46 as before September 2026.
     pub fields: usize,
-    /// Records of a frame at most, of any codes.
+    /// Most records in a frame, across all codes.
     pub records: usize,
-    /// Frames are encrypted, as the broker's own of orders are.
+    /// Whether frames are encrypted, as the broker does for order messages.
     pub is_encrypted: bool,
-    /// Registrations of an app key.
+    /// Most registrations of an app key.
     pub registrations: usize,
-    /// Time between two PINGPONGs; a client that has not answered one when the next is due is
+    /// Time between two PINGPONGs. A client that has not answered one when the next is due is
     /// disconnected.
     pub ping_pong: Duration,
-    /// A session that ends without a close holds its app key for so long.
+    /// How long a session that ends without a close still holds its app key.
     pub linger: Duration,
-    /// What goes wrong.
+    /// The faults to inject.
     pub faults: FeedFaults,
 }
 
-/// What goes wrong in the live feed, each a share of frames from 0 to 1.
+/// Faults of the live feed, each as a share of frames from 0 to 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct FeedFaults {
     /// The connection ends without a close.
@@ -40,13 +40,13 @@ pub struct FeedFaults {
     pub miscounted: f64,
     /// The session sends nothing from then on.
     pub silent: f64,
-    /// A record tells of a match that is only expected.
+    /// A record reports a match that is only expected.
     pub expected: f64,
     /// A record is a block trade.
     pub block: f64,
-    /// A record is of another day.
+    /// A record is from another day.
     pub other_day: f64,
-    /// A record is of another hour.
+    /// A record is from another hour.
     pub other_hour: f64,
 }
 

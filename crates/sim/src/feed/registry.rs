@@ -1,4 +1,4 @@
-//! Who has a session: one for each app key (contract chapter 3).
+//! Sessions and approval keys: one session for each app key (contract chapter 3).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,13 +12,13 @@ use tokio::time::Instant;
 use super::Mishap;
 use sise_domain::KrxTime;
 
-/// Life of an approval key (contract 2.3).
+/// Lifetime of an approval key (contract 2.3).
 const APPROVED: TimeDelta = TimeDelta::hours(24);
 
-/// Approval keys remembered at most; beyond that the oldest is forgotten.
+/// Most approval keys that are remembered; beyond that, the oldest is forgotten.
 const MOST_APPROVALS: usize = 1_000;
 
-/// The stretch in which connections are counted.
+/// The interval in which connections are counted.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Counts of the live feed since the start.
@@ -28,21 +28,21 @@ pub struct FeedStats {
     pub approvals: u64,
     /// Connections made.
     pub connections: u64,
-    /// Most connections that were made in any minute.
+    /// Most connections made in any minute.
     pub max_connections_per_minute: u64,
-    /// Sessions that have the app key they came with.
+    /// Open sessions that hold the app key they asked for.
     pub sessions: u64,
-    /// Codes registered at present, of all sessions.
+    /// Codes registered at present, in all sessions.
     pub registrations: u64,
     /// Most codes that one session had registered at any time.
     pub max_registrations: u64,
-    /// Requests to register that were refused.
+    /// Requests that were refused.
     pub refused: u64,
     /// Frames sent.
     pub frames: u64,
     /// Trades sent.
     pub trades: u64,
-    /// Frames and sessions with which something was made to go wrong.
+    /// Frames and sessions in which a fault was injected.
     pub mishaps: u64,
 }
 
@@ -85,13 +85,13 @@ impl Default for Registry {
     }
 }
 
-/// What a lock guards is whole after every step.
+/// Locks `mutex`. A poisoned lock is fine, as the data is consistent after every step.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Registry {
-    /// A new approval key for an app key.
+    /// Issues a new approval key for an app key.
     pub(crate) fn approve(&self, app_key: &str, now: KrxTime) -> String {
         let mut approvals = locked(&self.approvals);
         if approvals.len() >= MOST_APPROVALS {
@@ -118,7 +118,7 @@ impl Registry {
         key
     }
 
-    /// The app key that an approval key is good for.
+    /// Returns the app key of a valid approval key.
     pub(super) fn app_key(&self, approval_key: &str, now: KrxTime) -> Option<String> {
         let approvals = locked(&self.approvals);
         let approval = approvals.get(approval_key)?;
@@ -135,23 +135,23 @@ impl Registry {
         self.ends.send_modify(|end| *end += 1);
     }
 
-    /// Told when all sessions are to end.
+    /// Returns a receiver that changes when all sessions are to end.
     pub(super) fn ends(&self) -> watch::Receiver<u64> {
         self.ends.subscribe()
     }
 
-    /// Lets something go wrong in every session that is open.
+    /// Injects a fault into every open session.
     pub(crate) fn strike(&self, mishap: Mishap) {
-        // Nobody may have a session.
+        // Fails only if no session is open.
         let _ = self.mishaps.send(mishap);
     }
 
-    /// Told what is to go wrong.
+    /// Returns a receiver of the faults to inject.
     pub(super) fn mishaps(&self) -> broadcast::Receiver<Mishap> {
         self.mishaps.subscribe()
     }
 
-    /// A connection was made; its number.
+    /// Counts a new connection and returns its number.
     pub(super) fn connected(&self) -> u64 {
         let now = Instant::now();
         let mut connected = locked(&self.connected);
@@ -167,7 +167,7 @@ impl Registry {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Gives an app key to a session, unless another has it.
+    /// Gives an app key to a session, unless another session holds it.
     pub(super) fn claim(&self, app_key: &str, session: u64) -> bool {
         let mut holders = locked(&self.holders);
         let is_free = match holders.get(app_key) {
@@ -182,7 +182,7 @@ impl Registry {
         is_free
     }
 
-    /// A session that had an app key has ended; it holds the key for `linger`.
+    /// Ends the session that holds an app key; the key stays taken for `linger`.
     pub(super) fn release(&self, app_key: &str, linger: Duration) {
         let mut holders = locked(&self.holders);
         if linger.is_zero() {
@@ -199,7 +199,7 @@ impl Registry {
         change(&mut locked(&self.stats));
     }
 
-    /// The counts.
+    /// Returns the counts.
     pub(crate) fn stats(&self) -> FeedStats {
         *locked(&self.stats)
     }

@@ -13,20 +13,20 @@ use super::oddity::Oddity;
 use super::trade::record;
 use sise_domain::Symbol;
 
-/// How often it is looked for trades that are due.
+/// How often the session checks for trades that are due.
 const STEP: Duration = Duration::from_millis(10);
 
-/// Trades that are made up for a code at once at most, where the host was slow.
+/// Most trades made up for a code at once, if the host was slow.
 const MOST_AT_ONCE: u32 = 50;
 
-/// A client that takes nothing for so long is disconnected.
+/// A client that accepts nothing for this long is disconnected.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a connection ends.
 enum End {
-    /// The client closed it, or it was closed in order.
+    /// The connection was closed in order, by either side.
     Closed,
-    /// It broke, or was made to.
+    /// The connection broke, or a fault broke it.
     Broken,
 }
 
@@ -41,17 +41,17 @@ struct Registered {
 struct Session<'a> {
     sim: &'a Sim,
     number: u64,
-    /// The app key that it has.
+    /// The app key that the session holds.
     app_key: Option<String>,
     registered: BTreeMap<Symbol, Registered>,
     is_silent: bool,
-    /// A PINGPONG that was not answered yet.
+    /// Whether a PINGPONG is still unanswered.
     awaits_pong: bool,
-    /// What is to go wrong with the next frame.
+    /// The fault to inject into the next frame.
     next: Option<Mishap>,
 }
 
-/// Serves one connection to its end.
+/// Serves one connection until it ends.
 pub(crate) async fn serve(sim: Sim, mut socket: WebSocket) {
     let mut session = Session {
         number: sim.feed().connected(),
@@ -122,7 +122,7 @@ impl Session<'_> {
         send(socket, message::ping_pong(self.sim.now())).await
     }
 
-    /// Takes a message of the client: the echo of a PINGPONG, or a request.
+    /// Handles a message of the client: the echo of a PINGPONG, or a request.
     async fn take(&mut self, socket: &mut WebSocket, text: &str) -> Result<(), End> {
         if text.contains("\"PINGPONG\"") {
             self.awaits_pong = false;
@@ -248,7 +248,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The records that are due, of all codes.
+    /// Returns the records that are due, of all codes.
     fn records(&mut self, ticks: f64, fields: usize) -> Vec<String> {
         let now = Instant::now();
         let market = self.sim.market();
@@ -275,7 +275,7 @@ impl Session<'_> {
                 let (Some(stock), Some(figures)) = (stock, figures) else {
                     continue;
                 };
-                // What does not trade tells of no trade.
+                // A stock without volume has no trades.
                 if figures.volume == 0 {
                     continue;
                 }
@@ -290,7 +290,7 @@ impl Session<'_> {
         records
     }
 
-    /// What goes wrong with a frame, by the shares.
+    /// Draws the fault of a frame.
     fn draw(&self) -> Option<Mishap> {
         let faults = self.sim.options().feed.faults;
         [

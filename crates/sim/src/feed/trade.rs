@@ -1,12 +1,13 @@
-//! One trade as a record (contract 5.5).
+//! Trade records (contract 5.5).
 
 use sise_domain::KrxTime;
 
 use super::super::multi::Book;
 use super::super::stock::{Figures, Stock, hundredths, sign_of};
 
-/// The record of the last trade of `stock`, at `price`, of so many shares and with so many fields. It
-/// happens at this moment, whatever day the market replays.
+/// Returns the record of a trade of `size` shares of `stock` at `price`, with `fields` fields.
+///
+/// The trade is dated `moment`, whichever day the market replays.
 pub(super) fn record(
     stock: &Stock,
     now: &Figures,

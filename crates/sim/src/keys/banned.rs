@@ -1,4 +1,4 @@
-//! App keys that are banned, where this broker bans.
+//! Banned app keys, if this broker bans.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use chrono::TimeDelta;
 use super::MOST_KEYS;
 use sise_domain::KrxTime;
 
-/// So many calls over the limit in one second are a storm.
+/// This many calls over the limit within one second bring a ban.
 pub(super) const STORM: usize = 20;
 
-/// Who is banned, and until when.
+/// The banned app keys, and the end of each ban.
 pub(super) struct Banned {
-    /// How long a ban lasts; `None` for a broker that bans nobody.
+    /// How long a ban lasts; `None` if the broker does not ban.
     length: Option<TimeDelta>,
     until: HashMap<String, KrxTime>,
 }
@@ -26,7 +26,7 @@ impl Banned {
         }
     }
 
-    /// Whether a key that calls at `now` is banned. If so, its ban begins anew.
+    /// Returns whether a key that calls at `now` is banned. If so, its ban starts again.
     pub(super) fn meets(&mut self, app_key: &str, now: KrxTime) -> bool {
         let is_banned = self.until.get(app_key).is_some_and(|until| now < *until);
         if is_banned {

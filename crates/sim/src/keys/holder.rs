@@ -1,17 +1,17 @@
-//! One app key that has come with its right secret.
+//! An app key that has presented its secret.
 
 use super::super::stats::KeyStats;
 use super::super::window::Window;
 use sise_domain::KrxTime;
 
-/// An app key and what it did last.
+/// An app key and its recent calls.
 pub(super) struct Holder {
     pub(super) secret: String,
-    /// When a token was last given.
+    /// When a token was last granted.
     pub(super) granted_at: Option<KrxTime>,
-    /// The token that is given again.
+    /// The token that is granted again while it is young enough.
     pub(super) current: Option<String>,
-    /// Calls that were let through.
+    /// Calls that were admitted.
     pub(super) accepted: Window,
     /// All calls.
     pub(super) arrived: Window,

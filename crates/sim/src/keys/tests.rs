@@ -62,7 +62,7 @@ fn the_same_token_is_given_for_six_hours_once_a_minute() {
     let new = desk.grant("key", "secret", 6 * 3_600 + 59).ok().unwrap();
     assert!(new.token != first.token);
     assert_eq!(desk.counters.read().tokens_issued, 3);
-    // Nothing says that the older one dies: both live.
+    // A new token does not end the older one: both are valid.
     assert!(desk.call(&first.token, 0).is_ok());
     assert!(desk.call(&new.token, 0).is_ok());
 }
@@ -168,7 +168,7 @@ fn a_revoked_token_is_unknown_and_the_minute_still_counts() {
 fn no_second_lets_more_calls_through_than_the_limit() {
     let mut desk = Desk::new(&SimOptions::default());
     let token = desk.grant("key", "secret", 0).ok().unwrap().token;
-    // Five seconds at 100 calls a second.
+    // Five seconds at 100 calls per second.
     let mut passed = Vec::new();
     for call in 0..500 {
         match desk.call(&token, call * 10) {
@@ -205,7 +205,7 @@ fn wrong_credentials_bring_a_ban_that_every_call_prolongs() {
         ..SimOptions::default()
     });
     assert_eq!(refused(desk.grant("key", "wrong", 0)), "EGW00105");
-    // The right secret does not help while the ban lasts, and asking begins it anew.
+    // The right secret does not help while the ban lasts, and each request restarts the ban.
     assert_eq!(refused(desk.grant("key", "secret", 4)), "EGW00003");
     assert_eq!(refused(desk.grant("key", "secret", 8)), "EGW00003");
     assert!(desk.grant("another", "secret", 8).is_ok());

@@ -1,4 +1,4 @@
-//! The tokens that were given, and why none is (contract 2.1).
+//! Issued tokens, and the refusals of token requests (contract 2.1).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use sise_domain::KrxTime;
 /// A request within this time of the issue gets the same token.
 const SAME_TOKEN: TimeDelta = TimeDelta::hours(6);
 
-/// Tokens remembered at most; beyond that the oldest is forgotten.
+/// Most tokens that are remembered; beyond that, the oldest is forgotten.
 const MOST_TOKENS: usize = 1_000;
 
-/// The letters of a token.
+/// The characters of a token.
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// Why no token is given: error code and description, HTTP 403.
+/// Why a token is refused: error code and description, sent as HTTP 403.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TokenRefusal {
     pub(crate) code: &'static str,
@@ -44,14 +44,14 @@ impl TokenRefusal {
     }
 }
 
-/// A token as it is given.
+/// A token as it is handed out.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Grant {
     pub(crate) token: String,
     pub(crate) expires_at: KrxTime,
 }
 
-/// What is known of a token.
+/// The state of a token.
 pub(super) struct Token {
     pub(super) app_key: String,
     pub(super) expires_at: KrxTime,
@@ -66,17 +66,17 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// No token yet; each will live for `validity`.
+    /// Creates an empty set of tokens. Each token will be valid for `validity`.
     pub(super) fn new(validity: Duration) -> Self {
         Self {
             known: HashMap::new(),
             validity: TimeDelta::from_std(validity).unwrap_or(TimeDelta::MAX),
-            // Not by the seed: a broker that was restarted must not know its old tokens again.
+            // Not seeded: after a restart, tokens from before must be unknown.
             rng: Rng::new(),
         }
     }
 
-    /// Life of a new token.
+    /// Returns the lifetime of a new token.
     pub(super) fn validity(&self) -> Duration {
         self.validity.to_std().unwrap_or_default()
     }
@@ -85,13 +85,13 @@ impl Tokens {
         self.known.get_mut(text)
     }
 
-    /// The tokens that are good at `now`.
+    /// Returns the tokens valid at `now`.
     pub(super) fn living(&self, now: KrxTime) -> Vec<String> {
         let living = self.known.iter().filter(|(_, t)| now < t.expires_at);
         living.map(|(text, _)| text.clone()).collect()
     }
 
-    /// The token as it is given again, where it is young enough and lives.
+    /// Returns the token again, if it is young enough and still valid.
     pub(super) fn again(&self, text: String, now: KrxTime) -> Option<Grant> {
         let token = self.known.get(&text)?;
         let is_given_again = now - token.issued_at < SAME_TOKEN && now < token.expires_at;
@@ -101,7 +101,7 @@ impl Tokens {
         })
     }
 
-    /// A new token.
+    /// Issues a new token.
     pub(super) fn issue(&mut self, app_key: &str, now: KrxTime) -> Grant {
         if self.known.len() >= MOST_TOKENS {
             let oldest = self.known.iter().min_by_key(|(_, token)| token.issued_at);
@@ -123,7 +123,7 @@ impl Tokens {
         Grant { token, expires_at }
     }
 
-    /// Ends one token of an app key; false where it has none of that text.
+    /// Ends one token of an app key. Returns false if the key has no such token.
     pub(super) fn end(&mut self, app_key: &str, text: &str) -> bool {
         let is_own = |token: &Token| token.app_key == app_key;
         self.known.get(text).is_some_and(is_own) && self.known.remove(text).is_some()
@@ -139,7 +139,7 @@ impl Tokens {
         self.known.clear();
     }
 
-    /// A text in the form and length of the broker's tokens.
+    /// Returns a text with the form and length of the broker's tokens.
     fn write(&mut self) -> String {
         let mut token = String::from("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzUxMiJ9.");
         for (part, length) in [172, 86].into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Who may call, and how often.
+//! Admission of calls, and rate limits.
 
 use super::*;
 
@@ -22,7 +22,7 @@ async fn a_call_over_the_limit_is_refused_and_the_window_counted() {
     let own = world.own("/sim/stats").await;
     assert_eq!(own["refused"], refused);
     assert_eq!(own["tokens_issued"], 1);
-    // Every key by its last letters alone.
+    // Each key is shown by its last letters only.
     let end = KEY.get(KEY.len() - 4..).unwrap();
     let window = stats.max_calls_per_second_window;
     let expected = json!({

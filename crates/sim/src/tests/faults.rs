@@ -1,4 +1,4 @@
-//! What goes wrong on request.
+//! Faults on request.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The simulated broker from outside, over a real socket.
+//! The simulated broker seen from outside, over a real socket.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ mod server;
 const QUOTATIONS: &str = "/uapi/domestic-stock/v1/quotations";
 const KEY: &str = "PSabcdefghijklmnopqrstuvwxyz01234567";
 
-/// A running simulator and one client of it.
+/// A running simulator and one client.
 struct World {
     sim: Sim,
     address: SocketAddr,
     client: Client,
     token: String,
-    /// Seconds that the wall clock has been moved.
+    /// Seconds by which the wall clock has been moved.
     moved: Arc<AtomicI64>,
     stop: CancellationToken,
     task: JoinHandle<std::io::Result<()>>,
@@ -45,7 +45,7 @@ impl World {
     }
 
     async fn without_token(options: SimOptions) -> Self {
-        // Another test may have been first.
+        // Another test may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let moved = Arc::new(AtomicI64::new(0));
         let seconds = Arc::clone(&moved);

@@ -1,4 +1,4 @@
-//! What is answered.
+//! Answers to quotation calls.
 
 use super::*;
 
@@ -12,7 +12,7 @@ async fn every_price_call_tells_the_same_price() {
     let row = &multi["output"][1];
     assert_eq!(row["inter_shrn_iscd"], "005930");
     assert_eq!(row["inter_kor_isnm"], "삼성전자");
-    // The walk may have stepped between the two calls; what holds all day does not move.
+    // The walk may have stepped between the two calls, but these fields are fixed for the day.
     for (of_multi, of_single) in [
         ("inter2_sdpr", "stck_sdpr"),
         ("inter2_oprc", "stck_oprc"),
@@ -199,7 +199,7 @@ async fn the_last_thirty_days_weeks_and_months_are_those_of_the_chart() {
         let call = "inquire-daily-itemchartprice";
         let (_, chart) = world.call(call, "FHKST03010100", &query).await;
         let bars = chart["output2"].as_array().unwrap();
-        // The newest one runs, and may have moved between the two calls.
+        // The newest bar is still running and may have moved between the two calls.
         for (row, bar) in rows.iter().zip(bars).skip(1) {
             assert_eq!(row.as_object().unwrap().len(), 14);
             for name in [
@@ -239,7 +239,7 @@ async fn the_last_thirty_days_weeks_and_months_are_those_of_the_chart() {
     assert_eq!(status, StatusCode::OK, "paper accounts have it");
 }
 
-/// The recorded day begins with a snapshot of blank prices: nothing of later is told then.
+/// The recorded day begins with a snapshot of blank prices, which must not show later figures.
 #[tokio::test]
 async fn a_stock_without_a_price_yet_has_a_name_and_a_market_and_no_price() {
     let path = concat!(

@@ -18,7 +18,7 @@ async fn headers_carry_the_simulators_time_and_the_transaction() {
     assert_eq!(header("gt_uid").len(), 32);
 }
 
-/// The first part of an answer, as it comes over the wire.
+/// Returns the head of an answer, as sent over the wire.
 async fn head(world: &World, request: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -29,7 +29,7 @@ async fn head(world: &World, request: &str) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// The broker's samples tell its own headers by their small letters.
+/// The broker's samples recognise its own headers by their lower case.
 #[tokio::test]
 async fn names_of_headers_are_written_as_the_broker_writes_them() {
     let world = World::start(unlimited()).await;
@@ -42,7 +42,7 @@ async fn names_of_headers_are_written_as_the_broker_writes_them() {
         )
     };
     let found = asked(&format!("{QUOTATIONS}/inquire-price?{query}"));
-    // One slash of the host's, one of the path's.
+    // One slash from the host, one from the path.
     let twice = asked(&format!("/{QUOTATIONS}//inquire-price?{query}"));
     assert!(head(&world, &twice).await.starts_with("HTTP/1.1 200"));
     for (request, is_call) in [

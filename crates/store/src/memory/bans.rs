@@ -1,4 +1,4 @@
-//! The ban of an app key inside this process.
+//! The ban of an app key in memory.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use sise_domain::BanRecord;
 use sise_port::{BanStore, StoreError};
 
-/// The ban of one app key, for all who share this value.
+/// The ban of one app key, for all holders of this value.
 #[derive(Debug, Default)]
 pub struct MemoryBans {
     state: Mutex<State>,

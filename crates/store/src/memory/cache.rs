@@ -1,4 +1,4 @@
-//! What a cache keeps, inside this process.
+//! Data of a cache in memory.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -13,10 +13,10 @@ use sise_port::{
     SortedSets, StoreError, StoreHealth, ValueClaim, Values,
 };
 
-/// Dead keys are cleared out when there are so many more than after the last time.
+/// Number of new keys after which expired keys are removed.
 const CLEAR_AFTER: usize = 1_024;
 
-/// What a key holds.
+/// The value of a key.
 #[derive(Debug)]
 enum Held {
     Value(Vec<u8>),
@@ -24,7 +24,7 @@ enum Held {
     Sorted(HashMap<String, f64>),
 }
 
-/// Keys with what they hold, and when they die.
+/// Keys with their values and expiry times.
 #[derive(Debug, Default)]
 pub(super) struct Cached {
     keys: HashMap<String, (Held, Option<Instant>)>,
@@ -39,7 +39,7 @@ fn another_kind(key: &str) -> StoreError {
 }
 
 fn dies_at(life: Option<Duration>, now: Instant) -> Option<Instant> {
-    // A life beyond what the clock can say is none that ends.
+    // A life beyond the range of the clock has no end.
     life.and_then(|life| now.checked_add(life))
 }
 
@@ -81,7 +81,7 @@ impl Cached {
         }
     }
 
-    /// The hash under `key`, made where there is none.
+    /// Returns the hash under `key`, and creates it if it does not exist.
     fn hash_mut(&mut self, key: &str) -> Result<&mut BTreeMap<String, Vec<u8>>, StoreError> {
         if self.find(key).is_none() {
             self.put(key, Held::Hash(BTreeMap::new()), None);
@@ -110,7 +110,7 @@ impl Cached {
         }
     }
 
-    /// The members of a sorted set in order.
+    /// Returns the members of a sorted set in order.
     fn in_order(&self, key: &str, order: Order) -> Result<Vec<Scored>, StoreError> {
         let mut members: Vec<Scored> = self
             .sorted(key)?
@@ -125,7 +125,7 @@ impl Cached {
         Ok(members)
     }
 
-    /// Deletes a hash or a sorted set that holds nothing.
+    /// Deletes a hash or a sorted set that is empty.
     fn drop_empty(&mut self, key: &str) {
         let is_empty = match self.keys.get(key) {
             Some((Held::Hash(hash), _)) => hash.is_empty(),
@@ -138,7 +138,7 @@ impl Cached {
     }
 }
 
-/// Scores are finite, and zero has no sign.
+/// Compares two scores. They are finite, and zero has no sign.
 fn order_of(one: f64, other: f64) -> Ordering {
     one.partial_cmp(&other).unwrap_or(Ordering::Equal)
 }
@@ -313,7 +313,7 @@ impl CacheKeys for MemoryStore {
 }
 
 impl Cached {
-    /// Bytes of all keys and what they hold.
+    /// Size of all keys and values in bytes.
     fn bytes(&self) -> u64 {
         let held = |held: &Held| match held {
             Held::Value(value) => value.len(),
@@ -439,13 +439,13 @@ impl Hashes for MemoryStore {
     }
 }
 
-/// The highest number of a hash: what Redis counts with has a sign.
+/// The highest number in a hash: Redis counts with a sign.
 const HIGHEST: u64 = i64::MAX.unsigned_abs();
 
-/// A whole number, as a hash keeps it.
+/// Parses a whole number in the notation of a hash.
 fn number(value: &[u8]) -> Option<u64> {
     let number = std::str::from_utf8(value).ok()?.parse().ok()?;
-    // Nobody writes a sign or a nought in front.
+    // Signs and leading zeros are not allowed.
     let is_plain = u64::to_string(&number).as_bytes() == value;
     (is_plain && number <= HIGHEST).then_some(number)
 }

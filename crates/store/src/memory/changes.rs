@@ -1,4 +1,4 @@
-//! Changes, told within this process.
+//! Changes, published within this process.
 
 use async_trait::async_trait;
 use tokio::sync::broadcast::error::RecvError;
@@ -24,9 +24,9 @@ impl Changes for MemoryStore {
 }
 
 impl MemoryStore {
-    /// Tells of a change whose write is done.
+    /// Publishes a change after its write.
     pub(super) fn tell_written(&self, change: Change) {
-        // Nobody may be listening.
+        // There may be no listener.
         let _ = self.changes.send(change);
     }
 }

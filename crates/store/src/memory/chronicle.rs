@@ -1,4 +1,4 @@
-//! What is written down about the work, inside this process.
+//! Records of the work in memory: event log, ledger, coverage and roster.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::{COVERAGE_LIFE, JOURNAL_LENGTH};
 use sise_domain::{Coverage, Entry, Presence, Row, Symbol};
 use sise_port::{CoverageLog, Journal, Lead, Ledger, Place, Roster, StoreError};
 
-/// Journal, ledger, coverage and roster.
+/// Event log, ledger, coverage and roster.
 #[derive(Debug, Default)]
 pub(super) struct Books {
-    /// By place, the oldest first.
+    /// By position, the oldest first.
     journal: VecDeque<(u64, Entry)>,
     last_place: u64,
     ledger: HashMap<Symbol, Row>,

@@ -1,4 +1,4 @@
-//! Claims on codes inside this process: what processes share, for tests of them.
+//! Claims on codes in memory, for tests of what processes share.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::MemoryStore;
 use sise_domain::Symbol;
 use sise_port::{Claim, Flights, Landed, StoreError};
 
-/// Who has a code until when; nobody where the broker does not know it.
+/// The process that has a code, and until when; no process if the broker does not know the code.
 pub(super) type Held = (Option<String>, Instant);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Levels of the indices in memory.
+//! Index levels in memory.
 
 use async_trait::async_trait;
 use tokio::time::Instant;

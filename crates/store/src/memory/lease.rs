@@ -1,4 +1,4 @@
-//! Leases inside this process. The one of who sweeps is the store's own.
+//! Leases in memory. The lease for sweeps belongs to the store itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{MemoryStore, Shelves};
 use sise_port::{Lead, Leader, Leadership, Standing, StoreError};
 
-/// The lease of who sweeps.
+/// Name of the lease for sweeps.
 const SWEEPS: &str = "lead";
 
 /// One lease.
@@ -19,7 +19,7 @@ pub(super) struct Held {
     last: Option<Lead>,
 }
 
-/// A lease of another name than the one of who sweeps.
+/// A lease with another name than the one for sweeps.
 #[derive(Debug, Clone)]
 pub struct MemoryLease {
     store: Arc<MemoryStore>,
@@ -27,7 +27,7 @@ pub struct MemoryLease {
 }
 
 impl MemoryLease {
-    /// The lease that is called `name`.
+    /// Returns the lease called `name`.
     #[must_use]
     pub fn new(store: Arc<MemoryStore>, name: &'static str) -> Self {
         Self { store, name }
@@ -35,7 +35,7 @@ impl MemoryLease {
 }
 
 impl Shelves {
-    /// The last lead that was given to who sweeps.
+    /// Returns the last lead given for sweeps.
     pub(super) fn last_lead(&self) -> Option<Lead> {
         self.leases.get(SWEEPS)?.last
     }

@@ -1,4 +1,4 @@
-//! The store inside this process: the same contract, for demos, tests and machines without Redis.
+//! The store in the memory of this process, for demos, tests and machines without Redis.
 
 mod bans;
 mod cache;
@@ -30,14 +30,16 @@ pub use lease::MemoryLease;
 pub use tokens::MemoryTokens;
 pub use work::MemoryWork;
 
-/// Dead prices are cleared out this often, at the next write.
+/// Interval at which expired prices are removed, at the next write.
 const CLEAR_EVERY: Duration = Duration::from_secs(60);
 
-/// An answer is no longer on its way than this: what comes later than that after a price was written
-/// was asked for after it, whatever its time says. A clock that was set back stops nothing for longer.
+/// Maximum time that an answer is on its way.
+///
+/// A price written later than this after another one must have been requested after it, whatever
+/// its timestamp is. So a clock that was set back blocks writes for no longer.
 const LONGEST_WAY: Duration = Duration::from_secs(60);
 
-/// Prices with a life, in memory.
+/// Prices in memory, with all other data of a store.
 #[derive(Debug)]
 pub struct MemoryStore {
     shelves: RwLock<Shelves>,
@@ -59,7 +61,7 @@ struct Shelves {
     clear_at: Instant,
 }
 
-/// A price that lives.
+/// A price with a TTL.
 #[derive(Debug)]
 struct Live {
     quote: Quote,
@@ -67,7 +69,7 @@ struct Live {
     dies_at: Instant,
 }
 
-/// A price that stays.
+/// A price without a TTL.
 #[derive(Debug)]
 struct Close {
     quote: Quote,
@@ -98,7 +100,7 @@ impl Default for MemoryStore {
 
 impl MemoryStore {
     fn read<T>(&self, look: impl FnOnce(&Shelves) -> T) -> T {
-        // A writer that panicked left whole values behind: every insert is one step.
+        // A writer that panicked left no partial values: every insert is one step.
         look(&self.shelves.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -141,7 +143,8 @@ impl PriceStore for MemoryStore {
                         .is_some_and(|held| quote.is_outranked_by(&held.quote))
                 }
                 Shelf::Close | Shelf::LastKnown(_) => {
-                    // What was taken later and written long before is of a clock that was wrong.
+                    // If a held price has a later time but was written long ago, the clock was
+                    // wrong.
                     let stands = |held: &&Close| {
                         held.taken.last_known_of != taken.last_known_of
                             || held.taken.simulated != taken.simulated

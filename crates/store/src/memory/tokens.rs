@@ -1,4 +1,4 @@
-//! The access token inside this process: what processes share, for tests of them.
+//! The access token in memory, for tests of what processes share.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use sise_port::{Issue, SharedToken, StoreError, TokenStore};
 
-/// The token of one app key, for all who share this value.
+/// The token of one app key, for all holders of this value.
 #[derive(Debug, Default)]
 pub struct MemoryTokens {
     state: Mutex<State>,

@@ -1,4 +1,4 @@
-//! Shared work inside this process: what processes share, for tests of them.
+//! Shared work in memory, for tests of what processes share.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,14 +11,14 @@ use tokio::time::{Instant, timeout};
 use sise_domain::Calling;
 use sise_port::{Answers, Assignments, Batch, Finished, Postings, StoreError, Taken, Ticket};
 
-/// Longest wait for something to come.
+/// Maximum time that a call waits for something to arrive.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// Shared work, for all who have a clone of this value.
+/// Shared work of all holders of a clone.
 #[derive(Debug, Clone)]
 pub struct MemoryWork {
     board: Arc<Board>,
-    /// A batch that nobody held on to for so long is given out again.
+    /// A batch that its worker has not renewed for this long is given out again.
     idle: Duration,
 }
 
@@ -43,7 +43,7 @@ struct Open {
 }
 
 impl MemoryWork {
-    /// Work that is given out again when its worker has not held on to it for `idle`.
+    /// Creates shared work. A batch is given out again if its worker has not renewed it for `idle`.
     #[must_use]
     pub fn new(idle: Duration) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl MemoryWork {
         }
     }
 
-    /// Loses everything, as a Redis does that comes back empty.
+    /// Loses everything, like a Redis that lost its data.
     pub fn clear(&self) {
         let mut state = self.state();
         state.open.clear();
@@ -89,7 +89,7 @@ impl MemoryWork {
         })
     }
 
-    /// What `look` sees within the longest wait.
+    /// Returns what `look` finds within the maximum wait.
     async fn wait_for<T>(&self, look: impl Fn() -> Option<T>) -> Option<T> {
         let waiting = async {
             loop {
@@ -97,7 +97,7 @@ impl MemoryWork {
                 if let Some(seen) = look() {
                     return seen;
                 }
-                // What was left behind changes by the clock alone.
+                // Batches become idle without a notification.
                 let _ = timeout(self.idle.min(WAIT) / 4, changed).await;
             }
         };

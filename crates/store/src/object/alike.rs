@@ -1,8 +1,8 @@
-//! Members that object after object has in common, read once.
+//! Runs of members that many objects have in common, parsed once.
 
 use super::scan::Scan;
 
-/// A run of members, as text and as what they say.
+/// A run of members: its text and its parsed values.
 #[derive(Debug, Default)]
 pub(super) struct Alike<T> {
     text: Vec<u8>,
@@ -10,15 +10,15 @@ pub(super) struct Alike<T> {
 }
 
 impl<T: Clone> Alike<T> {
-    /// What the next members say, passed over, if they are the ones remembered.
+    /// Skips the next members and returns their values, if they are the ones remembered.
     #[inline(always)]
     pub(super) fn skip(&self, scan: &mut Scan<'_>) -> Option<T> {
         let values = self.values.as_ref()?;
         scan.skip(&self.text).then(|| values.clone())
     }
 
-    /// Remembers that members which stand there as `text` say `values`, if there are any and another
-    /// member follows: a value is only whole where something ends it.
+    /// Remembers that `text` has these `values`. The text is `None` if there are no members or if
+    /// no member follows: only a comma shows that the last value is complete.
     pub(super) fn remember(&mut self, text: Option<&[u8]>, values: &T) {
         let Some(text) = text else { return };
         self.text.clear();

@@ -1,15 +1,15 @@
-//! The order in which an object of another program has its members, remembered from the one before.
+//! Order of the members in objects of other programs, remembered from the previous object.
 
-/// How many members an object is remembered to have. Those of the contract are fewer.
+/// Maximum number of members remembered of an object. The contract has fewer.
 const MOST: usize = 32;
 
-/// How each member of the last object began, and which of the known names it has.
+/// How each member of the previous object began, and which known name it has.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     starts: Vec<Start>,
 }
 
-/// What stands before a value: comma, blanks, name and colon.
+/// The text before a value: comma, blanks, name and colon.
 #[derive(Debug)]
 struct Start {
     text: Vec<u8>,
@@ -17,8 +17,8 @@ struct Start {
 }
 
 impl Order {
-    /// The place of the name with which `rest` goes on, and what follows its colon, if the member
-    /// with this number begins as it did in the object before.
+    /// Returns the position of the name at the front of `rest`, and what follows its colon. `None`
+    /// if the member with this number does not begin as in the previous object.
     #[inline(always)]
     pub(super) fn expected<'a>(&self, number: usize, rest: &'a [u8]) -> Option<(usize, &'a [u8])> {
         let start = self.starts.get(number)?;
@@ -26,7 +26,7 @@ impl Order {
         Some((start.place, rest))
     }
 
-    /// Remembers that the member with this number begins with `text`, and forgets those after it.
+    /// Remembers that the member with this number begins with `text`, and forgets later ones.
     pub(super) fn remember(&mut self, number: usize, text: &[u8], place: usize) {
         if number < MOST {
             self.starts.truncate(number);

@@ -1,5 +1,5 @@
-//! A JSON object read from the front. Whatever is wrong with one of its values, the members after it
-//! are read.
+//! Reads a JSON object from the front. A damaged value does not prevent the members after it from
+//! being read.
 
 use std::borrow::Cow;
 
@@ -7,29 +7,29 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::order::Order;
 
-/// Whole numbers below this, 2^53, are numbers with a fraction too.
+/// 2^53: below it, every whole number has an exact `f64`.
 const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// What some programs put before a text.
+/// UTF-8 byte order mark, which some programs put in front of a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What is still to be read of an object.
+/// The unread rest of an object.
 #[derive(Debug, Clone)]
 pub(super) struct Scan<'a> {
     rest: &'a [u8],
-    /// The names by which the way is found again after a damaged value.
+    /// Names at which reading continues after a damaged value.
     names: &'static [&'static str],
 }
 
 impl<'a> Scan<'a> {
-    /// The members of the object in `text`; `None` if it holds none.
+    /// Returns the members of the object in `text`; `None` if there is no object.
     pub(super) fn object(text: &'a [u8], names: &'static [&'static str]) -> Option<Self> {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let rest = after_blanks(text.trim_ascii_end()).strip_prefix(b"{")?;
         Some(Self { rest, names })
     }
 
-    /// Whether the first member is that of the first name, with no blank before its value.
+    /// Whether the first member has the first name and a string as its value, without blanks.
     #[inline(always)]
     pub(super) fn is_usual(&self) -> bool {
         let name = self.names.first().copied().unwrap_or_default().as_bytes();
@@ -38,8 +38,8 @@ impl<'a> Scan<'a> {
         rest.is_some_and(|rest| rest.starts_with(b"\":\""))
     }
 
-    /// Whether the next member is the one that begins with `start`, a comma and its name with quotes and
-    /// colon, and not a blank in between. Before the first member there is no comma.
+    /// Moves past `start`, which is a comma, a quoted name and a colon without blanks. Returns
+    /// false if the next member does not begin with it. The first member has no comma in front.
     #[inline(always)]
     pub(super) fn is_next(&mut self, start: &[u8]) -> bool {
         let rest = match self.rest.first() {
@@ -57,7 +57,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Passes over `text`, if that is what stands next.
+    /// Skips `text` if it is next.
     #[inline(always)]
     pub(super) fn skip(&mut self, text: &[u8]) -> bool {
         let rest = self.rest.strip_prefix(text);
@@ -65,16 +65,18 @@ impl<'a> Scan<'a> {
         rest.is_some()
     }
 
-    /// The members passed since `start`, with the comma that follows them; `None` if there are none,
-    /// or no comma.
+    /// Returns the members passed since `start`, with the comma that follows them. `None` if no
+    /// member was passed or no comma follows.
     pub(super) fn passed_since(&self, start: &Self) -> Option<&'a [u8]> {
         let length = start.rest.len().checked_sub(self.rest.len())?;
         let (text, rest) = start.rest.split_at_checked(length + 1)?;
         (length > 0 && text.ends_with(b",") && rest.len() + 1 == self.rest.len()).then_some(text)
     }
 
-    /// Where the name of the next member stands among the names, which are as many if it is none of
-    /// them; `None` if there is no other member. It has this number of those that come by `order`.
+    /// Returns the position of the next member's name in the list of names, or the length of the
+    /// list if the name is unknown.
+    ///
+    /// `None` if there is no other member. `number` counts the members read with `order`.
     #[inline(always)]
     pub(super) fn member(&mut self, order: &mut Order, number: usize) -> Option<usize> {
         if let Some((place, rest)) = order.expected(number, self.rest) {
@@ -99,13 +101,13 @@ impl<'a> Scan<'a> {
         Some(place)
     }
 
-    /// The name of the next member; `None` if there is no other.
+    /// The name of the next member; `None` if there is no other member.
     fn name(&mut self) -> Option<Cow<'a, [u8]>> {
         let rest = after_blanks(self.rest);
         let rest = after_blanks(rest.strip_prefix(b",").unwrap_or(rest));
         let (name, rest) = match quoted(rest) {
             Some((name, rest)) => (Cow::Borrowed(name), rest),
-            // Something in it is escaped, if it is a name and not the end.
+            // The name contains an escape, or this is the end of the object.
             None => {
                 rest.strip_prefix(b"\"")?;
                 let (name, rest) = value(rest)?;
@@ -118,13 +120,13 @@ impl<'a> Scan<'a> {
         Some(name)
     }
 
-    /// The value as a whole number; anything else is passed over.
+    /// Reads the value as a whole number; skips anything else.
     #[inline(always)]
     pub(super) fn whole(&mut self) -> Option<i64> {
         let (is_negative, rest) = sign(self.rest);
         let (number, count, after) = digits(rest);
         let is_plain = match rest.first() {
-            // JSON has no leading zeros, and a minus zero is not whole to it.
+            // JSON has no leading zeros, and serde does not read minus zero as a whole number.
             Some(b'0') => count == 1 && !is_negative,
             _ => (1..=18).contains(&count),
         };
@@ -135,8 +137,8 @@ impl<'a> Scan<'a> {
         self.odd()
     }
 
-    /// The value as a whole number, however another program wrote it: as a text, or with a fraction of
-    /// zero.
+    /// Reads the value as a whole number in any notation of other programs: as a string, or with a
+    /// fraction of zero.
     #[inline(always)]
     pub(super) fn any_whole(&mut self) -> Option<i64> {
         let start = self.clone();
@@ -158,7 +160,7 @@ impl<'a> Scan<'a> {
         is_whole.then_some(number as i64)
     }
 
-    /// The value as a number with or without decimals; anything else is passed over.
+    /// Reads the value as a number with or without decimals; skips anything else.
     #[inline(always)]
     pub(super) fn decimal(&mut self) -> Option<f64> {
         let (is_negative, rest) = sign(self.rest);
@@ -179,7 +181,7 @@ impl<'a> Scan<'a> {
         self.odd()
     }
 
-    /// What `read` makes of the bytes of the value, a text; anything else is passed over.
+    /// Passes the bytes of a string value to `read`; skips anything else.
     #[inline(always)]
     pub(super) fn text<T>(&mut self, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
         if let Some((text, rest)) = quoted(self.rest)
@@ -192,7 +194,7 @@ impl<'a> Scan<'a> {
         read(text.as_bytes())
     }
 
-    /// The value as true or false; anything else is passed over.
+    /// Reads the value as a boolean; skips anything else.
     #[inline(always)]
     pub(super) fn flag(&mut self) -> Option<bool> {
         for (text, flag) in [(b"true".as_slice(), true), (b"false", false)] {
@@ -206,9 +208,11 @@ impl<'a> Scan<'a> {
         self.odd()
     }
 
-    /// Passes over the value of a member that is not known: a word that is none of JSON's, such as `NaN`,
-    /// to its end, and what else is damaged to the next known member. `None` without one: the value may
-    /// be cut off.
+    /// Skips the value of an unknown member.
+    ///
+    /// A word that JSON does not have, such as `NaN`, is skipped to its end; any other damage, to
+    /// the next known member. Returns `None` if no known member follows, since the value may be cut
+    /// off.
     pub(super) fn pass(&mut self) -> Option<()> {
         if self.value().is_some() {
             return Some(());
@@ -223,7 +227,7 @@ impl<'a> Scan<'a> {
         (self.rest.len() > 1).then_some(())
     }
 
-    /// A value that is not as it is usually written, read by serde.
+    /// Reads a value in an unusual notation with serde.
     #[cold]
     fn odd<T: DeserializeOwned>(&mut self) -> Option<T> {
         let mut values = serde_json::Deserializer::from_slice(self.rest).into_iter();
@@ -235,14 +239,14 @@ impl<'a> Scan<'a> {
             self.rest = rest;
             return Some(read);
         }
-        // It is of another type, or damaged.
+        // The value has another type, or is damaged.
         if self.value().is_none() {
             self.find_member();
         }
         None
     }
 
-    /// A value, passed over, if it is whole.
+    /// Skips a complete value and returns it.
     fn value(&mut self) -> Option<&'a [u8]> {
         let (value, rest) = value(self.rest)?;
         if !ends_value(rest) {
@@ -252,12 +256,12 @@ impl<'a> Scan<'a> {
         Some(value)
     }
 
-    /// Whether what is left is the end of the object, and nothing is cut off.
+    /// Whether only the end of the object is left. False if the object is cut off.
     pub(super) fn is_at_end(&self) -> bool {
         after_blanks(self.rest) == b"}"
     }
 
-    /// Goes on to the next member with a known name, or to the end of the object.
+    /// Moves to the next member with a known name, or to the end of the object.
     fn find_member(&mut self) {
         let starts_member = |place: usize| {
             let rest = self.rest.get(place..)?.strip_prefix(b",")?;
@@ -271,14 +275,15 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// A value by serde, and what follows it.
+/// Splits off the value at the front, as serde sees it.
 fn value(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
     values.next()?.ok()?;
     rest.split_at_checked(values.byte_offset())
 }
 
-/// A text up to its closing quote; `None` if something in it is escaped or cannot stand there.
+/// Returns a string up to its closing quote. `None` if it contains an escape or a character that
+/// JSON does not allow in a string.
 #[inline(always)]
 fn quoted(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -286,7 +291,8 @@ fn quoted(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let text = rest.strip_prefix(b"\"")?;
     let mut rest = text;
     let mut length = 0;
-    // Eight bytes together: the highest bit of each that is a quote, a backslash or below a blank.
+    // Eight bytes at a time: the highest bit marks each byte that is a quote, a backslash or below
+    // a blank.
     while let Some((chunk, after)) = rest.split_first_chunk() {
         let word = u64::from_le_bytes(*chunk);
         let is_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHEST;
@@ -295,7 +301,7 @@ fn quoted(rest: &[u8]) -> Option<(&[u8], &[u8])> {
         let control = word.wrapping_sub(ONES * u64::from(b' ')) & !word & HIGHEST;
         let found = quote | backslash | control;
         if found != 0 {
-            // The lowest is right; a borrow may show others above it.
+            // The lowest mark is right; above it, a borrow may set others.
             let place = usize::try_from(found.trailing_zeros() / 8).ok()?;
             let (text, rest) = text.split_at_checked(length + place)?;
             return Some((text, rest.strip_prefix(b"\"")?));
@@ -318,12 +324,12 @@ fn sign(rest: &[u8]) -> (bool, &[u8]) {
     }
 }
 
-/// The digits at the front: their number, how many they are, and what follows. Of more than eighteen
-/// the number is none.
+/// Splits off the digits at the front: their value, their count and what follows. With more than
+/// eighteen digits the value is meaningless.
 #[inline(always)]
 fn digits(rest: &[u8]) -> (i64, u32, &[u8]) {
     let (mut number, mut count, mut rest) = (0_i64, 0_u32, rest);
-    // Eight bytes together, as most numbers are no longer.
+    // Eight bytes at a time, since most numbers are no longer.
     if let Some((chunk, after)) = rest.split_first_chunk() {
         let word = u64::from_le_bytes(*chunk);
         let found = leading_digits(word);
@@ -348,22 +354,22 @@ fn digits(rest: &[u8]) -> (i64, u32, &[u8]) {
     (number, count, rest)
 }
 
-/// How many of eight bytes are digits before the first that is none.
+/// How many of the eight bytes are digits before the first that is not one.
 #[inline(always)]
 fn leading_digits(word: u64) -> u32 {
     const HIGH_NIBBLES: u64 = 0xf0f0_f0f0_f0f0_f0f0;
     const ZEROS: u64 = 0x3030_3030_3030_3030;
     const SIXES: u64 = 0x0606_0606_0606_0606;
-    // A digit has a three for its upper half, and still has one with six more.
+    // The upper half of a digit is a three, and still is after adding six.
     let upper = (word & HIGH_NIBBLES) ^ ZEROS;
     let upper_with_six = (word.wrapping_add(SIXES) & HIGH_NIBBLES) ^ ZEROS;
     ((upper | upper_with_six).trailing_zeros() / 8).min(8)
 }
 
-/// The number that the first `count` of eight digits say, at most eight: pairs, then fours, then all.
+/// The value of the first `count` digits, up to eight: pairs first, then fours, then all.
 #[inline(always)]
 fn eight_digits(word: u64, count: u32) -> i64 {
-    // Zeros come in front, where they change nothing.
+    // Shifting puts zeros in front, which do not change the value.
     let Some(word) = word.checked_shl(64 - 8 * count) else {
         return 0;
     };
@@ -373,7 +379,7 @@ fn eight_digits(word: u64, count: u32) -> i64 {
     (fours.wrapping_mul(10_000 * 4_294_967_296 + 1) >> 32).cast_signed()
 }
 
-/// Whether a value can end here. One that is cut off does not.
+/// Whether a value can end here. A value that is cut off cannot.
 #[inline(always)]
 fn ends_value(rest: &[u8]) -> bool {
     matches!(

@@ -91,7 +91,7 @@ fn the_seven_fields_of_the_contract_are_a_price_however_they_are_written() {
         ("삼성", "other")
     );
     assert_eq!(quote.fetched_at.to_rfc3339(), "2026-11-20T14:30:00+09:00");
-    // As other languages write a time, in any order of the members.
+    // Times as other languages write them, with the members in any order.
     for (time, millis) in [
         ("2026-11-20T14:30:00.250000", 250),
         ("2026-11-20 14:30:00", 0),
@@ -110,7 +110,7 @@ fn the_seven_fields_of_the_contract_are_a_price_however_they_are_written() {
     assert_eq!(read(&seven.replace("0126Z0", "005930")), None);
 }
 
-/// Whatever stands in one member, the others are read.
+/// Damage in one member leaves the others readable.
 #[test]
 fn a_damaged_value_costs_that_value_alone() {
     let damages: [&[u8]; 24] = [
@@ -160,7 +160,7 @@ fn a_damaged_value_costs_that_value_alone() {
             let quote = Decoder::default().read(symbol(), &text).expect(&shown);
             let read = serde_json::to_value(&quote).unwrap();
             for (other, value) in members {
-                // Each time stands in for the other, and to the second.
+                // Each time replaces the other, with a resolution of one second.
                 let is_time = other == "timestamp" || other == "fetched_at";
                 if other != name && !is_time {
                     assert_eq!(&read[other], value, "{other} of {shown}");
@@ -224,7 +224,7 @@ fn what_other_programs_add_or_write_otherwise_costs_no_price() {
     for price in [r#""""#, "559000.5", "true", "1e300", r#""x""#, "null"] {
         assert_eq!(read(&OWN.replacen("559000", price, 1)), None, "{price}");
     }
-    // The brace at the end is one of what is cut off.
+    // The last brace closes the inner object; the outer one is cut off.
     let cut = OWN.replace('}', r#","extra":{"a":1}"#);
     assert_eq!(read(&cut), None);
 }
@@ -273,7 +273,7 @@ proptest! {
         }
     }
 
-    /// As other programs write: the members of one or several orders, with blanks or without.
+    /// As other programs write: members in one or several orders, with or without blanks.
     #[test]
     fn it_reads_what_serde_reads_in_any_order(
         quotes in proptest::collection::vec((quotes(), any::<bool>(), 0_usize..3), 6),
@@ -292,7 +292,7 @@ proptest! {
         }
     }
 
-    /// Bytes changed, cut out or put in: what serde reads is read as serde reads it.
+    /// Bytes are changed, removed or inserted: what serde can read is read in the same way.
     #[test]
     fn it_reads_what_serde_reads_of_what_is_damaged(
         quote in quotes(),

@@ -9,33 +9,33 @@ use chrono::{
 
 use sise_domain::{KrxTime, Seoul};
 
-/// Seoul's time is ahead of UTC by so much, as the objects say it.
+/// Offset of Seoul from UTC, as objects state it.
 const AHEAD: &[u8] = b"+09:00";
 
-/// An instant of another year is no price's, and too far out to be reckoned with.
+/// Years of valid prices. Times outside of them are refused, before arithmetic can overflow.
 const YEARS: RangeInclusive<i32> = 1970..=9998;
 
-/// Reads times. Remembers the day that it read last: the prices of one call share it.
+/// Reads times. Remembers the last day, which the prices of one call share.
 #[derive(Debug, Default)]
 pub(super) struct Times {
     last: Option<Day>,
 }
 
-/// A day, as text and as what it stands for.
+/// A day: its text and what it means.
 #[derive(Debug, Clone, Copy)]
 struct Day {
     text: [u8; 10],
     date: NaiveDate,
-    /// The day before, on which UTC's clocks still stand in Seoul's morning.
+    /// The day before. In the morning in Seoul, it is still this day in UTC.
     before: NaiveDate,
 }
 
-/// Seconds of a day, and those by which Seoul is ahead of UTC.
+/// Seconds of a day, and the seconds by which Seoul is ahead of UTC.
 const DAY: u32 = 86_400;
 const AHEAD_SECONDS: u32 = 9 * 3_600;
 
 impl Times {
-    /// A time in Seoul, `2025-10-27T14:30:00`, to the second.
+    /// Parses a time in Seoul, `2025-10-27T14:30:00`, to the second.
     #[inline(always)]
     pub(super) fn local(&mut self, text: &[u8]) -> Option<NaiveDateTime> {
         match self.second(text) {
@@ -44,7 +44,7 @@ impl Times {
         }
     }
 
-    /// An instant, `2025-10-27T14:30:00.123+09:00`.
+    /// Parses an instant, `2025-10-27T14:30:00.123+09:00`.
     #[inline(always)]
     pub(super) fn zoned(&mut self, text: &[u8]) -> Option<KrxTime> {
         if let Some((day, second, rest)) = self.second(text)
@@ -57,7 +57,7 @@ impl Times {
         odd_zoned(text)
     }
 
-    /// The instant at which Seoul's clocks show `local`, which has just been read.
+    /// Returns the instant at which Seoul's clocks show `local`, the time that was parsed last.
     #[inline(always)]
     pub(super) fn instant(&self, local: NaiveDateTime) -> Option<KrxTime> {
         match self.last {
@@ -70,7 +70,7 @@ impl Times {
         }
     }
 
-    /// A day, a second of it by Seoul's clocks, and what follows.
+    /// Parses a day and a second of it in Seoul, and returns them with what follows.
     #[inline(always)]
     fn second<'a>(&mut self, text: &'a [u8]) -> Option<(Day, u32, &'a [u8])> {
         let (day, rest) = text.split_first_chunk()?;
@@ -88,7 +88,7 @@ impl Times {
     }
 }
 
-/// What UTC's clocks show when Seoul's show this second of `day`.
+/// Converts a second of `day` in Seoul to UTC.
 #[inline(always)]
 fn in_utc(day: Day, second: u32, nanosecond: u32) -> Option<NaiveDateTime> {
     match second.checked_sub(AHEAD_SECONDS) {
@@ -119,7 +119,7 @@ impl Day {
     }
 }
 
-/// As other programs may write it: with parts of a second, or with a zone.
+/// Parses a time in another program's notation: with parts of a second, or with a zone.
 #[cold]
 fn odd_local(text: &[u8]) -> Option<NaiveDateTime> {
     let text = std::str::from_utf8(text).ok()?;
@@ -140,7 +140,7 @@ fn odd_zoned(text: &[u8]) -> Option<KrxTime> {
     is_of_this_age.then(|| time.with_timezone(&Seoul))
 }
 
-/// The instant at which Seoul's clocks show `local`, whatever the year.
+/// Returns the instant at which Seoul's clocks show `local`, in any valid year.
 fn in_seoul(local: NaiveDateTime) -> Option<KrxTime> {
     let is_of_this_age = YEARS.contains(&local.year());
     let time = is_of_this_age.then(|| Seoul.from_local_datetime(&local).earliest());

@@ -1,45 +1,45 @@
-//! Where Redis is: one server, the master that sentinels name, or a cluster.
+//! Addresses of Redis: one server, the master behind sentinels, or a cluster.
 
 use std::fmt;
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _};
 
-/// The port of a sentinel whose address names none.
+/// Default port of a sentinel.
 const SENTINEL_PORT: u16 = 26_379;
 
-/// An address by URL, understood. Its text names hosts and never a login.
+/// A parsed Redis URL. Its display text names hosts and never a login.
 pub enum RedisAddress {
     /// `redis://[user:password@]host[:port][/db]`
     Server(ConnectionInfo),
-    /// `redis-sentinel://[user:password@]host[:port],host[:port]/master[/db]`. The login is the
-    /// server's; sentinels get it where they ask for one.
+    /// `redis-sentinel://[user:password@]host[:port],host[:port]/master[/db]`. The login is that of
+    /// the server; sentinels get it if they ask for one.
     Sentinels {
-        /// What the sentinels call the master.
+        /// Name of the master among the sentinels.
         name: String,
-        /// How the master is reached, but for host and port.
+        /// Connection to the master, except for host and port.
         master: ConnectionInfo,
-        /// The sentinels, with the login.
+        /// Connections to the sentinels, with the login.
         sentinels: Vec<ConnectionInfo>,
     },
-    /// `redis-cluster://[user:password@]host[:port],host[:port]`: some of its nodes, which name
-    /// the others.
+    /// `redis-cluster://[user:password@]host[:port],host[:port]`: some of the nodes, which know the
+    /// others.
     Cluster(Vec<ConnectionInfo>),
 }
 
 impl RedisAddress {
-    /// What is allowed, for people.
+    /// The accepted forms, for people.
     pub const FORMS: &str = "redis://[user:password@]host[:port][/db], \
         redis-sentinel://[user:password@]host:port,host:port/master[/db], \
         redis-cluster://[user:password@]host:port,host:port (with rediss for TLS)";
 
-    /// Understands an address, or says why not without a word of it: it may hold a password.
+    /// Parses an address. The error contains no part of it, since it may hold a password.
     pub fn parse(url: &str) -> Result<Self, &'static str> {
         let (scheme, rest) = url.split_once("://").ok_or(NOT_UNDERSTOOD)?;
         let (kind, encryption) = match scheme {
             "redis" | "rediss" => return Ok(Self::Server(one(url)?)),
             "redis-sentinel" | "redis-cluster" => (scheme.strip_prefix("redis-"), "redis"),
             "rediss-sentinel" | "rediss-cluster" => (scheme.strip_prefix("rediss-"), "rediss"),
-            _ => return Err("its beginning is none of those"),
+            _ => return Err("its scheme is unknown"),
         };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         if path.contains('@') {
@@ -52,7 +52,7 @@ impl RedisAddress {
         let info = |host: &str, db: u16| one(&format!("{encryption}://{login}{host}/{db}"));
         let every = |default: Option<u16>| {
             let one = |host| {
-                let (host, port) = host_and_port(host).ok_or("a host or its port is none")?;
+                let (host, port) = host_and_port(host).ok_or("a host or its port is invalid")?;
                 match port.or(default) {
                     Some(port) => info(&format!("{host}:{port}"), 0),
                     None => info(host, 0),
@@ -63,15 +63,15 @@ impl RedisAddress {
         if kind == Some("cluster") {
             return match path {
                 "" | "0" => Ok(Self::Cluster(every(None)?)),
-                _ => Err("a cluster has no databases, so that nothing stands behind the hosts"),
+                _ => Err("a cluster has no databases, so nothing may follow the hosts"),
             };
         }
         let (name, db) = path.split_once('/').unwrap_or((path, ""));
-        // What sentinels allow in a name.
+        // Characters that sentinels allow in a name.
         let fits = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
         if name.is_empty() || !name.chars().all(fits) {
             return Err(
-                "the master's name is missing, or has a letter that sentinels do not allow",
+                "the master's name is missing, or has a character that sentinels do not allow",
             );
         }
         let db = match db {
@@ -85,7 +85,7 @@ impl RedisAddress {
         })
     }
 
-    /// The number of the database; a cluster has one only.
+    /// Number of the database, 0 for a cluster.
     pub(super) fn database(&self) -> i64 {
         match self {
             Self::Server(info) | Self::Sentinels { master: info, .. } => info.redis_settings().db(),
@@ -93,7 +93,7 @@ impl RedisAddress {
         }
     }
 
-    /// The user that it names.
+    /// User name in the address, or `default`.
     pub(super) fn user(&self) -> &str {
         let user = self
             .info()
@@ -101,13 +101,13 @@ impl RedisAddress {
         user.unwrap_or("default")
     }
 
-    /// Whether it holds a password.
+    /// Whether the address contains a password.
     pub(super) fn has_password(&self) -> bool {
         let password = self.info().map(|info| info.redis_settings().password());
         password.flatten().is_some()
     }
 
-    /// How any of its servers is reached.
+    /// Connection to one of the servers, or the template for it.
     fn info(&self) -> Option<&ConnectionInfo> {
         match self {
             Self::Server(info) | Self::Sentinels { master: info, .. } => Some(info),
@@ -115,32 +115,34 @@ impl RedisAddress {
         }
     }
 
-    /// Whether it names several hosts, which no parser of one address understands.
+    /// Whether the address names several hosts, which parsers of single addresses do not accept.
     pub fn is_of_many(&self) -> bool {
         !matches!(self, Self::Server(_))
     }
 }
 
-/// As its text: the address may hold a password.
+/// Prints the display text, since the address may hold a password.
 impl fmt::Debug for RedisAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RedisAddress({self})")
     }
 }
 
-const NOT_UNDERSTOOD: &str = "it cannot be understood";
-const NO_DATABASE: &str = "the database is no number from 0 on";
-const SEVERAL: &str = "its host or port is none; of several hosts the address begins with \
+const NOT_UNDERSTOOD: &str = "it is not a valid address";
+const NO_DATABASE: &str = "the database is not a number from 0 up";
+const SEVERAL: &str = "its host or port is invalid; an address with several hosts begins with \
     redis-sentinel:// or redis-cluster://";
-const UNESCAPED: &str = "user and password stand in it as they are; percent-encode them: write %40 \
+const UNESCAPED: &str = "user or password has special characters; percent-encode them: write %40 \
     for @, %2F for /, %3F for ?, %23 for #, %3A for :, %25 for %";
 
-/// The address of one server. The client would take a part of an unescaped password for the host,
-/// and drop what it does not know.
+/// Parses the address of one server.
+///
+/// The client library would take a part of an unescaped password for the host, and ignore what it
+/// does not know.
 fn one(url: &str) -> Result<ConnectionInfo, &'static str> {
     let (scheme, rest) = url.split_once("://").ok_or(NOT_UNDERSTOOD)?;
     if rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("a blank or a control character stands in it; in a password write %20");
+        return Err("it contains a blank or a control character; in a password, write %20");
     }
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, beyond) = rest.split_at_checked(end).ok_or(NOT_UNDERSTOOD)?;
@@ -157,37 +159,33 @@ fn one(url: &str) -> Result<ConnectionInfo, &'static str> {
             .split_once(':')
             .is_none_or(|(_, password)| password.is_empty())
     }) {
-        return Err(
-            "a user stands in it without a password; a password alone is written :password@",
-        );
+        return Err("it has a user without a password; a password alone is written :password@");
     }
     let (path, query) = beyond.split_once('?').unwrap_or((beyond, ""));
     let (query, fragment) = query.split_once('#').unwrap_or((query, ""));
     let (path, fragment) = path.split_once('#').unwrap_or((path, fragment));
     if !(query.is_empty() || query.starts_with("protocol=") && !query.contains('&')) {
-        return Err(
-            "what stands behind its ? is not understood: only protocol=resp3 may stand there",
-        );
+        return Err("the part after its ? is not understood: only protocol=resp3 is allowed there");
     }
     if !(fragment.is_empty() || fragment == "insecure" && url.starts_with("rediss:")) {
-        return Err("what stands behind its # is not understood: a # in a password is written %23");
+        return Err("the part after its # is not understood: write %23 for a # in a password");
     }
     let database = path.trim_matches('/');
     if !(database.is_empty() || database.parse::<u16>().is_ok()) {
         return Err(NO_DATABASE);
     }
     url.into_connection_info().map_err(|_| {
-        // Where the login alone is the trouble, the rest is understood.
+        // If the address is valid without the login, the login is the trouble.
         let bare = format!("{scheme}://{hosts}{beyond}");
         match login {
             Some(_) if bare.into_connection_info().is_ok() => UNESCAPED,
             _ if hosts.contains(',') => SEVERAL,
-            _ => "its host or port is none",
+            _ => "its host or port is invalid",
         }
     })
 }
 
-/// Host, in brackets where it is an IPv6 address, and port where one is named.
+/// Splits host and optional port. An IPv6 address must be in brackets.
 fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok()?)),
@@ -206,7 +204,7 @@ fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
     is_host.then_some((host, port))
 }
 
-/// `info` with another host and port.
+/// Returns `info` with another host and port.
 pub(super) fn at(info: &ConnectionInfo, host: &str, port: u16) -> ConnectionInfo {
     let host = host.to_owned();
     let address = match info.addr() {
@@ -285,7 +283,7 @@ mod tests {
             "redis-sentinel://a:1,/mymaster",
             "redis-sentinel://a:port/mymaster",
             "redis-sentinel://a:1/mymaster?db=1",
-            // A login whose end is missing must not pass for a host.
+            // An incomplete login must not be taken for a host.
             "redis-sentinel://user:hunter2a:1/mymaster",
             "redis-cluster://",
             "redis-cluster://a:1/3",
@@ -314,7 +312,7 @@ mod tests {
         ] {
             assert_eq!(RedisAddress::parse(url).err(), Some(UNESCAPED), "{url}");
         }
-        // What can stand as it is, does.
+        // Characters that need no escape are accepted.
         for (url, password) in [
             ("redis://:p@ss@host", "p@ss"),
             ("redis://:50%off@host", "50%off"),
@@ -332,20 +330,14 @@ mod tests {
     #[test]
     fn nothing_of_an_address_is_dropped() {
         for (url, cause) in [
-            (
-                "redis://hunter2@host",
-                "a user stands in it without a password",
-            ),
-            (
-                "redis://user:@host",
-                "a user stands in it without a password",
-            ),
-            ("redis://host?timeout=5", "behind its ?"),
-            ("redis://host?protocol=resp3&timeout=5", "behind its ?"),
-            ("redis://host#insecure", "behind its #"),
-            ("redis://host/prices", "the database is no number"),
-            ("redis://host/-1", "the database is no number"),
-            ("redis://host/1/2", "the database is no number"),
+            ("redis://hunter2@host", "it has a user without a password"),
+            ("redis://user:@host", "it has a user without a password"),
+            ("redis://host?timeout=5", "after its ?"),
+            ("redis://host?protocol=resp3&timeout=5", "after its ?"),
+            ("redis://host#insecure", "after its #"),
+            ("redis://host/prices", "the database is not a number"),
+            ("redis://host/-1", "the database is not a number"),
+            ("redis://host/1/2", "the database is not a number"),
             ("redis://:a b@host", "a blank"),
             ("redis://:a\tb@host", "a blank"),
             ("redis://host:port", "its host or port"),
@@ -358,7 +350,7 @@ mod tests {
             ("redis-cluster://:hunter2@a:79111", "a host or its port"),
             ("redis://:hunter2%ff@host", "percent-encode them"),
             ("redis-cluster://host/3", "a cluster has no databases"),
-            ("valkey://host", "its beginning"),
+            ("valkey://host", "its scheme"),
         ] {
             let trouble = RedisAddress::parse(url).err().unwrap();
             assert!(trouble.contains(cause), "{url}: {trouble}");

@@ -11,13 +11,15 @@ use super::RedisStore;
 use sise_domain::BanRecord;
 use sise_port::{BanStore, StoreError};
 
-/// Deletes a text if it says whose it is. KEYS: the text. ARGV: owner.
+/// Deletes a text if it names the caller. KEYS: the text. ARGV: owner.
 static DELETE_OWN_TEXT: LazyLock<Script> = LazyLock::new(|| {
     Script::new("if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end")
 });
 
-/// KEYS: the right to try. ARGV: process, life in milliseconds. Returns whether it was given. What
-/// has no end is none of sise's: else nobody would ever try again.
+/// Claims the right to try. KEYS: the right. ARGV: process, life in milliseconds. Returns whether
+/// it was granted.
+///
+/// A key without a TTL is not from sise and is replaced. Otherwise no process could ever try again.
 static CLAIM_TRIAL: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('PTTL', KEYS[1]) >= 0 then return 0 end
@@ -34,7 +36,7 @@ pub struct RedisBans {
 }
 
 impl RedisBans {
-    /// The ban of the app key called `identity` in `store`.
+    /// Returns the ban of the app key called `identity` in `store`.
     #[must_use]
     pub fn new(store: Arc<RedisStore>, identity: &str) -> Self {
         Self {
@@ -46,7 +48,7 @@ impl RedisBans {
 }
 
 fn millis(life: Duration) -> u64 {
-    // Redis takes no life of zero.
+    // Redis does not accept a life of zero.
     u64::try_from(life.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
@@ -54,7 +56,7 @@ fn millis(life: Duration) -> u64 {
 impl BanStore for RedisBans {
     async fn load(&self) -> Result<Option<BanRecord>, StoreError> {
         let text: Option<Vec<u8>> = self.store.link.ask_own(&Cmd::get(&self.ban)).await?;
-        // What cannot be read says nothing.
+        // A record that cannot be read counts as missing.
         Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 

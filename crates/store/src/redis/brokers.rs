@@ -1,4 +1,4 @@
-//! Of which broker the prices in Redis are: one hash with an end.
+//! Record of the broker that the prices in Redis come from: one hash with a TTL.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -10,10 +10,11 @@ use super::{RedisStore, writing};
 use sise_domain::BrokerIdentity;
 use sise_port::{BrokerClaims, BrokerHolder, StoreError};
 
-/// KEYS: the record. ARGV: address, account, whether it is a simulator (`yes`, `no`, or nothing where
-/// that is not known yet), process, life in milliseconds.
+/// Claims Redis for a broker. KEYS: the record. ARGV: address, account, whether it is a simulator
+/// (`yes`, `no`, or nothing if not known yet), process, life in milliseconds.
 ///
-/// Returns what another broker's record holds, or nothing. What has no end is none of sise's.
+/// Returns the record of another broker, or nothing. A record without a TTL is not from sise and is
+/// replaced.
 static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     let script = "local left = redis.call('PTTL', KEYS[1])
         local held = redis.call('HMGET', KEYS[1], 'address', 'account', 'simulated', 'process')
@@ -30,7 +31,7 @@ static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     writing("hash", script)
 });
 
-/// KEYS: the record. Returns what it holds.
+/// Returns the record. KEYS: the record.
 static HOLDER: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local left = redis.call('PTTL', KEYS[1])

@@ -1,11 +1,11 @@
--- The rule of domain/budget.rs over one key, so that all processes book from the same cells.
--- KEYS[1] the budget. `now` is set by what stands before: the server's clock, so that the clocks
--- of the processes do not matter.
+-- The rule of domain/budget.rs on one key, so that all processes book from the same cells.
+-- KEYS[1]: the budget. `now` is set by the code in front of this file: it is the server's clock, so
+-- that the clocks of the processes do not matter.
 -- ARGV: what ('book', 'refused' or 'look'), calls a second, calls a minute or 0, calls a day or 0,
--- calls a cell, reach, periods of a lane, number of the lane, and what the caller knows of the calls of
--- all: the day and the calls of it, an instant and the calls of the minute before it, and how many
--- there were since that this budget did not count; and for how long after its start a cell may still be
--- booked.
+-- calls a cell, reach, periods of a lane, number of the lane; then what the caller knows about the
+-- calls of all processes: the day and its calls, an instant and the calls of the minute before it,
+-- and the number of calls since then that this budget did not count; and for how long after its
+-- start a cell may still be booked.
 local what, rate, most_minute, most_day = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local calls, reach, lane_periods, lane = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local known_day, known_today = tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -20,7 +20,7 @@ local function forgotten(share, share_at, day, day_before, before)
     day_before = day_before, born = now, before = before, asked_at = now,
   }
 end
--- The calls since a second, and the oldest second that is counted.
+-- Returns the calls since a second, and the oldest second that is counted.
 local function made_since(state, second)
   local made, oldest = 0, nil
   local function count(entry)
@@ -56,32 +56,32 @@ local function is_budget(state)
     and is_number(state.share) and state.share > 0 and state.share <= 1
     and is_number(state.share_at) and is_number(state.asked_at) and is_number(state.opens_at or 0)
 end
--- What stands there but is no budget, another program's value or a damaged one, counts as none.
+-- A value that is not a budget, because it is damaged or another program's, counts as missing.
 local text = redis.pcall('GET', KEYS[1])
 local is_known, state = pcall(cmsgpack.unpack, type(text) == 'string' and text or '')
 local is_checked, is_sound = pcall(is_budget, state)
 if not (is_known and is_checked and is_sound) then
   state = forgotten(1, 0, 0, 0, { 0, 0 })
 elseif now < state.asked_at - SECOND then
-  -- The clock was set back: what is booked by it would not pass for as long as that.
+  -- The clock was set back: bookings by the old time would block the budget for the difference.
   local made = made_since(state, math.floor(state.asked_at / SECOND) - 60)
   local day, today = state.day[1], state.day_before + state.day[2]
   state = forgotten(share_in_force(state, state.asked_at), now, day, today, { now_second, made })
 end
--- A minute that is not over yet is none before this one.
+-- A count dated in the future is dropped.
 if state.before[1] > now_second + 1 then state.before = { 0, 0 } end
 state.asked_at = now
 state.share_at = math.min(state.share_at, now)
 local share = share_in_force(state, now)
 
 local function keep()
-  -- For longer than a day's count is of use, and not for less where there is none: who finds
-  -- nothing here must take it for forgotten.
+  -- The life exceeds a day, even without a cap on the day: a missing key must mean that the state
+  -- was lost.
   redis.call('SET', KEYS[1], cmsgpack.pack(state), 'PX', 90000000)
 end
 
 local day = math.floor((now + SEOUL) / DAY)
--- Calls by second, to be looked at; the rule does not go by them.
+-- Calls by second, for display only; the rule does not use them.
 local paced = is_checked and type(state.paced) == 'table' and pcall(function()
   for _, entry in ipairs(state.paced) do assert(are_numbers(entry, 2)) end
 end) and state.paced or {}
@@ -119,13 +119,14 @@ if most_minute > 0 then
     state.before = { math.floor(known_at / SECOND), known_minute }
   end
   if uncounted > 0 then
-    -- When in the last minute they were made is not known; longer ago they do not matter.
+    -- The time of these calls within the last minute is unknown; older calls do not matter.
     state.seconds[#state.seconds + 1] = { now_second, math.min(uncounted, most_minute) }
   end
 end
 
 local period = math.max(1, math.ceil(calls * SECOND / (rate * share)))
--- What is booked further ahead than a hundred processes would, a clock that was set back has left.
+-- Bookings further ahead than a hundred processes would make are left from before the clock was set
+-- back.
 local far = now + math.max(500 * period, 10 * SECOND)
 local booked = {}
 for _, start in ipairs(state.booked) do

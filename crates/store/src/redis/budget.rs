@@ -1,4 +1,4 @@
-//! The rate budget of an app key in Redis: one script call a booking.
+//! The rate budget of an app key in Redis: one script call for each booking.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use sise_domain::{Booking, CallsMade, CallsSeen, Cap, Caps, Urgency};
 use sise_pace::CallCount;
 use sise_port::{RateBudget, StoreError};
 
-/// The time that the rule goes by: the server's.
+/// The time that the rule uses: that of the server.
 const SERVER_TIME: &str = "local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 ";
 const RULE: &str = include_str!("budget.lua");
 
-/// What was booked, its wait and length; the day and its calls; the time and the calls of the minute
-/// before; for how long the cell has begun.
+/// The kind of booking, its wait and length; the day and its calls; the time and the calls of the
+/// minute before it; how long ago the cell began.
 type Reply = (String, u64, u64, i64, u32, i64, u32, u64);
 
 /// The budget of one app key.
@@ -32,8 +32,8 @@ pub struct RedisBudget {
 }
 
 impl RedisBudget {
-    /// The budget of the app key called `identity` in `store`. `count` remembers the calls where the
-    /// store does not.
+    /// Returns the budget of the app key called `identity` in `store`. `count` remembers the calls
+    /// if the store loses them.
     #[must_use]
     pub fn new(store: Arc<RedisStore>, identity: &str, caps: Caps, count: Arc<CallCount>) -> Self {
         Self {
@@ -45,13 +45,13 @@ impl RedisBudget {
         }
     }
 
-    /// How the calls of the key go, by the server's clock.
+    /// Returns the current use of the budget, by the server's clock.
     ///
     /// # Errors
     ///
-    /// The budget cannot be reached.
+    /// Returns an error if the budget is unreachable.
     pub async fn seen(&self) -> Result<CallsSeen, StoreError> {
-        // Whose call it was does not matter.
+        // A look does not report any calls.
         let known = CallsMade::default();
         let (share, last_second, last_minute, today): (String, u32, u32, u32) =
             self.ask("look", Urgency::Sweep, known).await?;
@@ -132,7 +132,7 @@ impl RateBudget for RedisBudget {
     }
 
     async fn refused(&self) -> Result<f64, StoreError> {
-        // Whose call it was does not matter.
+        // A refusal does not report any calls.
         let known = CallsMade::default();
         let share: String = self.ask("refused", Urgency::Sweep, known).await?;
         Ok(share.parse().unwrap_or(1.0))

@@ -1,4 +1,4 @@
-//! The keys of a cache in Redis, whatever they hold, and what the server says of itself.
+//! Keys of a cache in Redis, whatever they hold, and the state that the server reports.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use super::connection::Connection;
 use super::values::milliseconds;
 use sise_port::{CacheKeys, StoreError, StoreHealth};
 
-/// Keys that a server looks at for one answer.
+/// Number of keys that a server examines for one answer.
 const LOOKED_AT: usize = 1_000;
 
-/// No arguments.
+/// An empty list of arguments.
 const NOTHING: &[&str] = &[];
 
-/// KEYS: from, to.
+/// Renames a key if it exists. KEYS: from, to.
 static RENAME: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
@@ -26,7 +26,7 @@ static RENAME: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// KEYS: the key. ARGV: life in milliseconds.
+/// Extends the life of a key if it is shorter. KEYS: the key. ARGV: life in milliseconds.
 static LIVE_AT_LEAST: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local left = redis.call('PTTL', KEYS[1])
@@ -36,7 +36,7 @@ static LIVE_AT_LEAST: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// What `SCAN` takes for keys that begin with `prefix`.
+/// Returns the `SCAN` pattern for keys that begin with `prefix`.
 fn pattern(prefix: &str) -> String {
     let mut pattern = String::with_capacity(prefix.len() + 1);
     for letter in prefix.chars() {
@@ -49,7 +49,7 @@ fn pattern(prefix: &str) -> String {
     pattern
 }
 
-/// Counts the keys of one server that fit.
+/// Counts the keys of one server that match.
 async fn count<Fut>(pattern: &str, ask: impl Fn(Cmd) -> Fut) -> RedisResult<u64>
 where
     Fut: Future<Output = RedisResult<redis::Value>>,
@@ -132,7 +132,7 @@ impl CacheKeys for RedisStore {
             .await
     }
 
-    /// Of a cluster, the node whose memory is fullest.
+    /// Returns the state of the server; in a cluster, that of the node with the fullest memory.
     async fn health(&self) -> Result<StoreHealth, StoreError> {
         let mut info = Cmd::new();
         info.arg("INFO");
@@ -141,7 +141,7 @@ impl CacheKeys for RedisStore {
         let fullest = all.max_by(|a, b| fullness(a).total_cmp(&fullness(b)));
         fullest.ok_or_else(|| StoreError::Failed {
             store: self.address().to_owned(),
-            trouble: "it says nothing of itself".to_owned(),
+            trouble: "it reports nothing about itself".to_owned(),
         })
     }
 
@@ -150,7 +150,7 @@ impl CacheKeys for RedisStore {
     }
 }
 
-/// What `INFO` says.
+/// Parses the answer to `INFO`.
 fn read(text: &str) -> StoreHealth {
     let field = |name: &str| {
         let value = text
@@ -166,7 +166,7 @@ fn read(text: &str) -> StoreHealth {
     }
 }
 
-/// Share of the memory allowed that is in use.
+/// Share of the allowed memory that is in use.
 #[expect(clippy::cast_precision_loss, reason = "only compared")]
 fn fullness(health: &StoreHealth) -> f64 {
     match health.maxmemory {

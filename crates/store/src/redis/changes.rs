@@ -1,9 +1,11 @@
 //! Changes, published by Redis.
 //!
-//! Published, not kept in a stream: what is missed is read anew in one round trip, because it stands
-//! under the prices' own keys, so that nothing is gained by keeping it (`benches/changes.rs` compares
-//! both). A link that fell silent is found out by pulses that go all the way: published over the
-//! store's connection, and heard on the link.
+//! They are published instead of kept in a stream. A listener that missed some reads the prices
+//! anew in one round trip, so nothing is gained by keeping changes (`benches/changes.rs` compares
+//! both).
+//!
+//! Pulses reveal a link that fell silent. They take the whole way: published over the store's
+//! connection and received on the link.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,39 +30,39 @@ use sise_net::supervisor::spawn_brief;
 use sise_net::unique;
 use sise_port::{Change, Changes, Heard, StoreError, WAITING};
 
-/// How often a link is tried.
+/// Interval at which a link is tested.
 const PULSE: Duration = Duration::from_secs(1);
 
-/// A link on which nothing is heard for so long has dropped.
+/// A link without any message for this long counts as dropped.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// Pauses between attempts to make a link, drawn anew each time.
+/// Pauses in milliseconds between attempts to connect, drawn anew each time.
 const RETRY_MS: std::ops::RangeInclusive<u64> = 200..=1_000;
 
 impl RedisStore {
-    /// The channel on which changes are told.
+    /// The channel on which changes are published.
     pub(super) fn channel(&self) -> String {
         self.link.channel()
     }
 
-    /// Tells of a change whose write is done. Whoever does not hear of it reads it a little later, so
-    /// that a failure is none of the write's.
+    /// Publishes a change after its write. A failure does not fail the write: listeners that miss
+    /// the change read it a little later.
     pub(super) async fn tell_written(&self, change: Vec<u8>) {
         let publish = Cmd::publish(self.channel(), change);
         if let Err(error) = self.link.ask::<i64>(&publish).await {
             counter!("sise_changes_untold_total").increment(1);
-            tracing::debug!(%error, "what was written is not told of");
+            tracing::debug!(%error, "a change was not published");
         }
     }
 
-    /// A write was done and is not told of: streams come to know of it up to ten seconds later.
+    /// Records that a write was done but not published. Streams notice it up to ten seconds later.
     pub(super) fn untold(&self, said: &str) {
         counter!("sise_changes_untold_total").increment(1);
         match rights::of_script(said, self.link.keys()).as_deref() {
-            // Nothing but PUBLISH was asked for.
+            // PUBLISH is the only command that can be meant.
             Some(rights::UNNAMED) => rights::note("+publish", self.address()),
             Some(right) => rights::note(right, self.address()),
-            None => tracing::debug!(said, "what was written is not told of"),
+            None => tracing::debug!(said, "a change was not published"),
         }
     }
 }
@@ -90,18 +92,18 @@ impl Changes for RedisStore {
     }
 }
 
-/// Listens for one receiver, until it is gone.
+/// Listens for one receiver, until that is gone.
 struct Listener {
     link: Arc<Link>,
     channel: String,
-    /// A channel of its own, on which it hears its own pulses.
+    /// A channel for the pulses of this listener only.
     pulses: String,
     sender: mpsc::Sender<Heard>,
 }
 
 impl Listener {
     async fn run(self) {
-        // Said once, and once more each time after something was heard.
+        // Warns once, and once more after each time that something was received.
         let mut is_news = true;
         while !self.sender.is_closed() {
             let limit = self.link.limits().both();
@@ -114,7 +116,7 @@ impl Listener {
                 && std::mem::take(&mut is_news)
             {
                 tracing::warn!(
-                    "changes in the store are not heard, so that streams are up to 10 s late; \
+                    "cannot listen for changes in the store, so streams are up to 10 s late; \
                      trying again: {trouble}"
                 );
             }
@@ -131,9 +133,9 @@ impl Listener {
         Ok(channel)
     }
 
-    /// Hands on what is published, until the link drops or the receiver is gone.
+    /// Passes on what is published, until the link drops or the receiver is gone.
     async fn hear(&self, mut messages: PubSubStream, is_news: &mut bool) -> Result<(), String> {
-        // Whoever hears nothing, not even its own pulses, does not hear of changes either.
+        // A link that does not deliver its own pulses does not deliver changes either.
         let mut has_begun = false;
         let mut pulses = interval(PULSE);
         pulses.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -160,27 +162,27 @@ impl Listener {
                         break "the connection fell silent";
                     }
                     let pulse = Cmd::publish(&self.pulses, "");
-                    // Pulses that are not sent are not heard either.
+                    // A pulse that is not sent is not received, so the error needs no handling.
                     let _: Result<i64, StoreError> = self.link.ask(&pulse).await;
                 }
                 () = self.sender.closed() => return Ok(()),
             }
         };
         if has_begun {
-            // The receiver is told also where it is behind.
+            // Sent even if the receiver is behind.
             let _ = self.sender.send(Heard::Lost).await;
         }
         Err(trouble.to_owned())
     }
 
-    /// Hands one message on; `false` where the receiver is gone.
+    /// Passes one message on; returns `false` if the receiver is gone.
     async fn hand_on(&self, message: &Msg) -> bool {
         if message.get_channel_name() != self.channel {
             return true;
         }
         let Some(change) = understood(message.get_payload_bytes()) else {
-            // A newer sise may tell of what this one does not know, and another program of anything.
-            tracing::debug!("a message on {} is not understood", self.channel);
+            // It may come from a newer version of sise, or from another program.
+            tracing::debug!("ignored an unknown message on {}", self.channel);
             return true;
         };
         match self.sender.try_send(Heard::Change(change)) {
@@ -194,7 +196,7 @@ impl Listener {
     }
 }
 
-/// A message, its prices still as they stand in it.
+/// A message whose prices are not parsed yet.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Message<'a> {
@@ -207,12 +209,12 @@ enum Message<'a> {
     Alert(Alert),
 }
 
-/// The change that a message tells of; `None` if it is none that is known here.
+/// Returns the change in a message, or `None` if it is not a known one.
 fn understood(text: &[u8]) -> Option<Change> {
     let quotes = |told: Vec<&RawValue>| {
         let mut decoder = Decoder::default();
         let quote = |object: &&RawValue| decoder.read_any(object.get().as_bytes());
-        // As a whole: who misses one price of it reads it nowhere else.
+        // All or nothing: a listener that missed one price of a change would not read it elsewhere.
         let quotes: Option<Vec<_>> = told.iter().map(quote).collect();
         Some(quotes?.into_iter().map(|quote| *quote).collect())
     };

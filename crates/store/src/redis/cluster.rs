@@ -1,8 +1,8 @@
-//! The way to a cluster: each request goes to the node that has the slot of its key.
+//! The link to a cluster: each request goes to the node that has the slot of its key.
 //!
-//! Who has which slot is asked for every few seconds, and at once when a node says that a slot has
-//! moved, fails or is silent. Every node is reached by itself, so one that is gone delays no
-//! request to the others.
+//! The map of the slots is refreshed every few seconds, and at once when a node fails, is silent,
+//! or reports that a slot has moved. Each node has its own connection, so a node that is gone does
+//! not delay requests to the others.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -24,27 +24,28 @@ use super::slot::{key_of, slot_of};
 use super::slot_map::{Range, SlotMap};
 use sise_net::supervisor::Supervisor;
 
-/// The nodes are asked this often who has which slot.
+/// Interval at which the nodes are asked for the map of the slots.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// A request is sent on so often at most.
+/// Maximum number of redirections of a request.
 const REDIRECTS: u32 = 3;
 
 /// A cluster. Connects at the first use.
 pub(super) struct Cluster {
     connection: ClusterConnection,
-    /// The one who asks who has which slot; ends with this.
+    /// The task that keeps the map of the slots up to date; ends with this value.
     _lookout: Supervisor,
 }
 
-/// What a request to a cluster is sent over. Cheap to clone.
+/// A connection to all nodes of a cluster. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct ClusterConnection {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    /// The nodes that the address names; how the others are reached, but for host and port.
+    /// The nodes in the address. `template` has the connection settings of the others, except for
+    /// host and port.
     named: Vec<Arc<Node>>,
     template: ConnectionInfo,
     limits: Limits,
@@ -52,11 +53,11 @@ struct Shared {
     lookout: Lookout,
 }
 
-/// Commands of a pipeline that go to one node.
+/// The commands of a pipeline that go to one node.
 struct Part {
     node: Arc<Node>,
     commands: Pipeline,
-    /// Where they stand in the whole.
+    /// Positions of the commands in the pipeline.
     places: Vec<usize>,
 }
 
@@ -87,7 +88,7 @@ impl Cluster {
         })
     }
 
-    /// For connections of another kind to some node, another one each time.
+    /// Returns a client for connections of another kind, to a randomly chosen node.
     pub(super) fn client(&self) -> RedisResult<Client> {
         let nodes = self.connection.nodes();
         let node = nodes.get(fastrand::usize(..nodes.len().max(1)));
@@ -105,8 +106,8 @@ impl Cluster {
 }
 
 impl ClusterConnection {
-    /// Sends each command to the node that has its key, those of a node together. Each has its own
-    /// answer: a node that is gone takes nothing of the others along.
+    /// Sends each command to the node that has its key, grouped by node. Each command gets its own
+    /// answer: a node that is gone does not affect the commands for the others.
     pub(super) async fn send_each(&self, pipeline: &Pipeline) -> Vec<RedisResult<Value>> {
         let mut answers: Vec<RedisResult<Value>> = vec![Ok(Value::Nil); pipeline.len()];
         let mut settle = |place: usize, answer: RedisResult<Value>| {
@@ -176,12 +177,12 @@ impl ClusterConnection {
         answer.extract_error()
     }
 
-    /// Every node.
+    /// All nodes.
     pub(super) fn nodes(&self) -> Vec<Arc<Node>> {
         self.shared.nodes()
     }
 
-    /// Sends a command that is about no key to every node.
+    /// Sends a command without a key to every node.
     pub(super) async fn send_to_all(&self, command: &Cmd) -> Vec<RedisResult<Value>> {
         self.shared.send_to_all(command).await
     }
@@ -199,7 +200,7 @@ impl ConnectionLike for ClusterConnection {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
-            // What a server refused stands among the answers, as it does on one connection.
+            // Errors of the server are part of the answers, as on a single connection.
             let answers = self.send_each(pipeline).await.into_iter();
             let answers = answers.skip(offset).take(count);
             answers
@@ -216,10 +217,10 @@ impl ConnectionLike for ClusterConnection {
 }
 
 impl Shared {
-    /// Sends a command to the node that has its key, and where that sends it.
+    /// Sends a command to the node that has its key, and follows redirections.
     async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let Some(key) = key_of(command) else {
-            // One that answers is enough: the others may be gone.
+            // One answer is enough: the other nodes may be gone.
             let mut outcome = Ok(Value::Nil);
             for answer in self.send_to_all(command).await {
                 outcome = answer;
@@ -246,7 +247,7 @@ impl Shared {
                     let taking = self.sent_to(error, &node)?;
                     outcome = taking.ask_while_moving(command).await;
                 }
-                // What timed out may have been done, and has taken its time.
+                // A command that timed out may have been executed, and its time is used up.
                 _ if error.is_timeout() => {
                     self.lookout.call();
                     break;
@@ -266,13 +267,13 @@ impl Shared {
         outcome
     }
 
-    /// What every node answers.
+    /// Returns the answers of all nodes.
     async fn send_to_all(&self, command: &Cmd) -> Vec<RedisResult<Value>> {
         let nodes = self.nodes();
         join_all(nodes.iter().map(|node| node.ask(command))).await
     }
 
-    /// The node that has a slot.
+    /// Returns the node that has a slot.
     async fn node_of(&self, slot: u16) -> RedisResult<Arc<Node>> {
         let find = || self.slots.load().owner(slot);
         if let Some(node) = find() {
@@ -282,19 +283,19 @@ impl Shared {
         find().ok_or_else(|| {
             let nobody = || {
                 let kind = ErrorKind::ClusterConnectionNotFound;
-                RedisError::from((kind, "no node has the slot of the key"))
+                RedisError::from((kind, "no node serves the slot of the key"))
             };
             self.lookout.trouble().unwrap_or_else(nobody)
         })
     }
 
-    /// The node that a redirection names.
+    /// Returns the node that a redirection names.
     fn sent_to(&self, error: &RedisError, from: &Node) -> RedisResult<Arc<Node>> {
         let address = error.redirect_node().map_or("", |(address, _)| address);
         let parts = address.rsplit_once(':');
         let found = parts.and_then(|(host, port)| Some((host, port.parse().ok()?)));
         let (host, port) = found.ok_or_else(|| error.clone())?;
-        // No host is the same one.
+        // An empty host means the node that sent the redirection.
         let host = if host.is_empty() { &from.host } else { host };
         self.node_at(host, port)
     }
@@ -308,7 +309,7 @@ impl Shared {
         Ok(Arc::new(node))
     }
 
-    /// Those who have slots, or, as long as that is not known, those whom the address names.
+    /// Nodes with slots or, if those are not known yet, the nodes in the address.
     fn nodes(&self) -> Vec<Arc<Node>> {
         let mut nodes = self.slots.load().nodes();
         if nodes.is_empty() {
@@ -322,7 +323,7 @@ impl Shared {
         self.lookout.run(EVERY, || this.look()).await;
     }
 
-    /// Asks everybody known who has which slot, and believes the one who knows best.
+    /// Asks all known nodes for the map of the slots, and uses the most recent complete one.
     async fn look(&self) -> Option<RedisError> {
         let mut nodes = self.nodes();
         for named in &self.named {
@@ -349,7 +350,7 @@ impl Shared {
         };
         let mut ranges: Vec<Range> = Vec::with_capacity(view.slots.len());
         for (first, last, host, port) in view.slots {
-            // A node that is new has its slots in several ranges.
+            // A new node has its slots in several ranges.
             let same = |range: &&Range| range.node.host == host && range.node.port == port;
             let node = match ranges.iter().find(same) {
                 Some(range) => Arc::clone(&range.node),

@@ -1,5 +1,6 @@
-//! Price objects in a cluster, where a command or script reaches the keys of one slot only: all of
-//! a node go to it together, those of a slot in one command.
+//! Price objects in a cluster, where a command or script can only access keys of one slot.
+//!
+//! Requests are grouped: one command per slot, and all commands for a node together.
 
 use std::sync::LazyLock;
 
@@ -17,12 +18,13 @@ use crate::object::Decoder;
 use sise_domain::{Quote, Symbol};
 use sise_port::{Lead, StoreError};
 
-/// Writes the newer prices of one slot. The lead cannot be looked up here, it lies on another slot, so
-/// each object carries the number of the leader who wrote it last, at its end. Who is no leader
-/// leaves it as it was.
+/// Writes the newer prices of one slot.
+///
+/// The last lead is on another slot and cannot be read here. So each object ends with the number of
+/// the leader that wrote it last. A writer without a lead keeps that number.
 ///
 /// KEYS: the prices. ARGV: the lead of the writer or nothing, life in milliseconds or 0, then the
-/// objects. Returns an [`Answer`]; superseded is a writer for whom one carried a higher number.
+/// objects. Returns an [`Answer`]. The writer is superseded if an object has a higher number.
 static SET_BY_LEAD: LazyLock<String> = LazyLock::new(|| {
     with_rule(
         r#"
@@ -54,7 +56,7 @@ static SET_BY_LEAD: LazyLock<String> = LazyLock::new(|| {
 
 static DIGEST: LazyLock<String> = LazyLock::new(|| Script::new(&SET_BY_LEAD).get_hash().to_owned());
 
-/// Makes the script known.
+/// Loads the script.
 static LOAD: LazyLock<Cmd> = LazyLock::new(|| {
     let mut command = Cmd::new();
     command.arg("SCRIPT").arg("LOAD").arg(SET_BY_LEAD.as_str());
@@ -62,8 +64,8 @@ static LOAD: LazyLock<Cmd> = LazyLock::new(|| {
 });
 
 impl RedisStore {
-    /// The price objects of `symbols`. Those of a node that does not answer count as not there, so
-    /// that it does not take the prices of the others along.
+    /// Reads the price objects of `symbols`. The prices of a node that does not answer count as
+    /// missing, so that those of the other nodes are still returned.
     pub(super) async fn read_by_slot(
         &self,
         symbols: &[Symbol],
@@ -78,8 +80,7 @@ impl RedisStore {
         let slots = by_slot(keys.iter());
         let mut pipeline = Pipeline::with_capacity(slots.len());
         for places in &slots {
-            // For one key too: GET fails on a key that holds something else, MGET finds nothing
-            // there.
+            // For one key too: GET fails on a key of another kind, MGET finds nothing there.
             pipeline.cmd("MGET");
             for key in places.iter().filter_map(|place| keys.get(*place)) {
                 pipeline.arg(key);
@@ -124,8 +125,11 @@ impl RedisStore {
             .await
     }
 
-    /// Writes as the leader only if `lead` is the last that was given, and never over what a later
-    /// leader wrote. Returns the places of what was not written, as a newer one stands there.
+    /// Writes objects, each unless a newer one is there, and returns the positions of those that
+    /// were not written.
+    ///
+    /// With `lead`, writes only if that is the last lead given, and never over a later leader's
+    /// objects.
     pub(super) async fn set_by_slot(
         &self,
         objects: &[(String, Vec<u8>)],
@@ -162,7 +166,7 @@ impl RedisStore {
                     }
                 }
                 older.sort_unstable();
-                // That another one leads is the more telling.
+                // A later leader is the more important finding.
                 match trouble {
                     Some(error) if worst != Outcome::Superseded => Err(error),
                     _ => Ok((worst, older)),
@@ -177,7 +181,7 @@ impl RedisStore {
     }
 }
 
-/// Sends it all, and once more what needs the script where that is not known yet.
+/// Sends all commands, and repeats those that failed because the script was not loaded.
 async fn write(cluster: &ClusterConnection, pipeline: &Pipeline) -> Vec<RedisResult<Value>> {
     let mut answers = cluster.send_each(pipeline).await;
     let is_unknown = |error: &RedisError| error.kind() == ServerErrorKind::NoScript.into();
@@ -187,7 +191,7 @@ async fn write(cluster: &ClusterConnection, pipeline: &Pipeline) -> Vec<RedisRes
     {
         return answers;
     }
-    // To all: a slot may be on its way from one to another.
+    // To all nodes, since a slot may be moving from one to another.
     cluster.send_to_all(&LOAD).await;
     for (answer, command) in answers.iter_mut().zip(pipeline.cmd_iter()) {
         if answer.as_ref().is_err_and(is_unknown) {
@@ -197,7 +201,7 @@ async fn write(cluster: &ClusterConnection, pipeline: &Pipeline) -> Vec<RedisRes
     answers
 }
 
-/// The commands that write `objects`, one for each of `slots`.
+/// Returns the commands that write `objects`, one for each of `slots`.
 fn writing(
     objects: &[(String, Vec<u8>)],
     slots: &[Vec<usize>],

@@ -1,11 +1,11 @@
-//! What a request is sent over.
+//! Connections that requests are sent over.
 
 use redis::aio::{ConnectionLike, ConnectionManager};
 use redis::{Cmd, Pipeline, RedisFuture, Value};
 
 use super::cluster::ClusterConnection;
 
-/// A connection, to one server or to all of a cluster. Cheap to clone.
+/// A connection to one server, or to all nodes of a cluster. Cheap to clone.
 #[derive(Clone)]
 pub(super) enum Connection {
     Server(ConnectionManager),

@@ -1,4 +1,4 @@
-//! Coverage by minute in Redis: one hash a day.
+//! Coverage by minute in Redis: one hash for each day.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,8 @@ use crate::COVERAGE_LIFE;
 use sise_domain::Coverage;
 use sise_port::{CoverageLog, StoreError};
 
-/// KEYS: the day. ARGV: its life in seconds, then minute and coverage in turn, a day's at most.
+/// Writes minutes. KEYS: the day. ARGV: its life in seconds, then minute and coverage in turn, at
+/// most those of one day.
 static KEEP: LazyLock<Script> = LazyLock::new(|| {
     writing(
         "hash",
@@ -55,7 +56,7 @@ impl CoverageLog for RedisStore {
     }
 }
 
-/// `09:01` and `2766/2769`
+/// Parses a field, `09:01`, and its value, `2766/2769`.
 fn minute((minute, coverage): &(Vec<u8>, Vec<u8>)) -> Option<(NaiveTime, Coverage)> {
     let minute = NaiveTime::parse_from_str(std::str::from_utf8(minute).ok()?, "%H:%M").ok()?;
     let (live, codes) = std::str::from_utf8(coverage).ok()?.split_once('/')?;

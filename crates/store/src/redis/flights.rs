@@ -1,4 +1,4 @@
-//! Claims on codes in Redis: one key a code, so that on a cluster each lies where it likes.
+//! Claims on codes in Redis: one key for each code, on any slot of a cluster.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use sise_domain::Symbol;
 use sise_port::{Claim, Flights, Landed, StoreError};
 
-/// What stands under the key of a code that the broker does not know; no process is called so.
+/// Value under the key of a code that the broker does not know; no process has this name.
 const UNKNOWN: &str = "-";
 
-/// KEYS: the claim. ARGV: process, life in milliseconds. Returns who has it, and for how long.
-/// What has no end is none of ours.
+/// Claims a code. KEYS: the claim. ARGV: process, life in milliseconds. Returns the holder and its
+/// remaining time. A key without a TTL is not from sise and is replaced.
 const CLAIM: &str = "local holder = redis.pcall('GET', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
 if type(holder) ~= 'string' or holder == ARGV[1] or left < 0 then
@@ -20,7 +20,7 @@ if type(holder) ~= 'string' or holder == ARGV[1] or left < 0 then
 end
 return { holder, left }";
 
-/// KEYS: the claim. ARGV: process.
+/// Gives a claim back. KEYS: the claim. ARGV: process.
 const GIVE_BACK: &str =
     "if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
 
@@ -38,7 +38,8 @@ impl Flights for RedisStore {
         let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
         let mut pipeline = redis::pipe();
         for symbol in symbols {
-            // Whole, not by its digest: a server that forgot it would refuse all of the pipeline.
+            // In full, not by its digest: a server without the script would refuse the whole
+            // pipeline.
             let command = pipeline.cmd("EVAL").arg(CLAIM).arg(1);
             let command = command.arg(self.keys.flight(*symbol));
             command.arg(process).arg(life);
@@ -67,7 +68,7 @@ impl Flights for RedisStore {
                     let command = pipeline.cmd("EVAL").arg(GIVE_BACK).arg(1);
                     command.arg(key).arg(process).ignore();
                 }
-                // True whoever says so, so it may take the place of another's claim.
+                // True for all processes, so it may replace another one's claim.
                 Landed::Unknown(life) => {
                     let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
                     pipeline.pset_ex(key, UNKNOWN, life).ignore();

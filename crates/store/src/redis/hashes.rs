@@ -1,4 +1,4 @@
-//! The hashes of a cache in Redis.
+//! Hashes of a cache in Redis.
 
 use std::sync::LazyLock;
 
@@ -9,11 +9,11 @@ use super::RedisStore;
 use super::values::milliseconds;
 use sise_port::{Growth, Hashes, Piece, Receipt, StoreError};
 
-/// Fields that a server looks at for one answer.
+/// Number of fields that a server examines for one answer.
 const PIECE: usize = 500;
 
-/// What counts as a whole number: as `HINCRBY` writes one, and not below zero. Kept and compared as
-/// text, for the numbers of a script are exact to 2^53 alone.
+/// Functions for whole numbers: not negative, and in the notation of `HINCRBY`. They are kept and
+/// compared as text, because numbers in a script are only exact up to 2^53.
 const WHOLE: &str = "local function whole(text)
   if not text or not (text == '0' or string.match(text, '^[1-9]%d*$')) then return false end
   if #text > 19 or (#text == 19 and text > '9223372036854775807') then return false end
@@ -24,9 +24,11 @@ local function is_less(one, other)
 end
 ";
 
-/// KEYS: the hash, the receipt. ARGV: number and life of the receipt, then of each growth the field,
-/// by how much, and what it begins with or nothing. Returns the numbers, nothing for one that is
-/// absent.
+/// Increments numbers, once for each receipt.
+///
+/// KEYS: the hash, the receipt. ARGV: number and life of the receipt, then for each growth the
+/// field, the increment, and the start value or nothing. Returns the numbers; an absent one is
+/// empty.
 static GROW: LazyLock<Script> = LazyLock::new(|| {
     let grow = "local function number(field)
           return whole(redis.call('HGET', KEYS[1], field))
@@ -53,7 +55,7 @@ static GROW: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[WHOLE, grow].concat())
 });
 
-/// KEYS: the hash. ARGV: fields and numbers, in turn.
+/// Raises numbers that are lower. KEYS: the hash. ARGV: fields and numbers, in turn.
 static RAISE: LazyLock<Script> = LazyLock::new(|| {
     let raise = "for i = 1, #ARGV, 2 do
           local held, number = whole(redis.call('HGET', KEYS[1], ARGV[i])), ARGV[i + 1]
@@ -64,7 +66,7 @@ static RAISE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[WHOLE, raise].concat())
 });
 
-/// The text of a number that a hash can hold.
+/// Formats a number, limited to the highest that a hash can hold.
 fn text(number: u64) -> String {
     number.min(i64::MAX.unsigned_abs()).to_string()
 }

@@ -1,4 +1,4 @@
-//! Levels of the indices in Redis, each under a key of its own.
+//! Index levels in Redis, each under its own key.
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
@@ -48,7 +48,7 @@ impl IndexStore for RedisStore {
 }
 
 impl RedisStore {
-    /// The levels under the keys that `name` makes.
+    /// Reads the levels under the keys that `name` returns.
     async fn read_indices(
         &self,
         name: impl Fn(&Keys, Index) -> String,

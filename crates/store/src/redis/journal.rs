@@ -1,4 +1,4 @@
-//! The journal in Redis: a stream of bounded length.
+//! The event log in Redis: a stream of bounded length.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -11,10 +11,11 @@ use crate::JOURNAL_LENGTH;
 use sise_domain::Entry;
 use sise_port::{Journal, Place, StoreError};
 
-/// Entries that are read at once: a long journal must not outlast the time-out of an answer.
+/// Entries per read, so that a long event log does not exceed the response time-out.
 const PAGE: usize = 500;
 
-/// KEYS: the journal. ARGV: its length, the entry, the place of its earlier writing or nothing.
+/// Appends an entry. KEYS: the event log. ARGV: its length, the entry, the position of the earlier
+/// version or nothing.
 static APPEND: LazyLock<Script> = LazyLock::new(|| {
     writing(
         "stream",
@@ -24,7 +25,7 @@ static APPEND: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Place and fields, name and value in turn.
+/// Position and fields; name and value alternate.
 type Written = (String, Vec<Vec<u8>>);
 
 impl RedisStore {
@@ -38,7 +39,7 @@ impl Journal for RedisStore {
     async fn append(&self, entry: &Entry, earlier: Option<&Place>) -> Result<Place, StoreError> {
         let text = serde_json::to_string(entry).map_err(|error| StoreError::Failed {
             store: self.link.address().to_owned(),
-            trouble: format!("an entry of the journal cannot be encoded: {error}"),
+            trouble: format!("an entry of the event log cannot be encoded: {error}"),
         })?;
         let earlier = earlier.map_or("", |place| &place.0);
         let place = self
@@ -55,7 +56,7 @@ impl Journal for RedisStore {
     async fn entries(&self, most: usize) -> Result<Vec<Entry>, StoreError> {
         let key = self.journal_key();
         let mut entries: Vec<Entry> = Vec::new();
-        // An answer that was lost leaves an earlier writing behind; the newest is the last word.
+        // After a lost answer, an earlier version of an entry remains. The newest version counts.
         let mut seen = HashSet::new();
         let mut newest = "+".to_owned();
         while entries.len() < most {

@@ -1,4 +1,5 @@
-//! Leases in Redis, each with a number that only grows. The one of who sweeps is the store's own.
+//! Leases in Redis, each with a fencing token that only grows. The lease for sweeps belongs to the
+//! store itself.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -10,11 +11,12 @@ use redis::{Cmd, Script};
 use super::{DELETE_OWN, RedisStore};
 use sise_port::{Lead, Leader, Leadership, Standing, StoreError};
 
-/// KEYS: the lease, the last lead. ARGV: process, life in milliseconds, owner.
+/// Campaigns for a lease. KEYS: the lease, the last lead. ARGV: process, life in milliseconds,
+/// owner.
 ///
-/// Who holds it is told by the owner, never by the name alone: two of one name would lead at once.
-/// What stands under the keys but is no lease of sise's, or lost its end, is written over: else
-/// nobody would ever lead again. A leader whose number is gone takes a new lead.
+/// The owner identifies the holder, not the name alone: otherwise two processes with one name would
+/// lead at once. A value that is not a lease of sise, or has lost its TTL, is replaced: otherwise
+/// no process could ever lead again. A leader whose number is gone takes a new lead.
 static CAMPAIGN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local function whole(text)
@@ -27,7 +29,7 @@ static CAMPAIGN: LazyLock<Script> = LazyLock::new(|| {
         if not is_held or (holder[4] == ARGV[3] and last ~= holder[2]) then
           local time = redis.call('TIME')
           local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-          -- Above every number before it, even where Redis came back empty.
+          -- Above every earlier number, even if Redis has lost its data.
           local lead = math.max((whole(last) or 0) + 1, (whole(holder[2]) or 0) + 1, now)
           local since = string.format('%.0f', math.floor(now / 1000))
           holder = { ARGV[1], string.format('%.0f', lead), since, ARGV[3] }
@@ -44,10 +46,10 @@ static CAMPAIGN: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// The lease of who sweeps.
+/// Name of the lease for sweeps.
 const SWEEPS: &str = "lead";
 
-/// A lease of another name than the one of who sweeps.
+/// A lease with another name than the one for sweeps.
 #[derive(Clone)]
 pub struct RedisLease {
     store: Arc<RedisStore>,
@@ -55,7 +57,7 @@ pub struct RedisLease {
 }
 
 impl RedisLease {
-    /// The lease that is called `name`.
+    /// Returns the lease called `name`.
     #[must_use]
     pub fn new(store: Arc<RedisStore>, name: &'static str) -> Self {
         Self { store, name }
@@ -72,12 +74,12 @@ impl RedisStore {
         self.keys.own(&format!("{{{name}}}:number"))
     }
 
-    /// Where the last lead that was given to who sweeps stands.
+    /// Returns the key of the last lead given for sweeps.
     pub(super) fn lead_key(&self) -> String {
         self.number_key(SWEEPS)
     }
 
-    /// Tells a candidate on this store from one of the same name on another.
+    /// Identifies a candidate on this store, even if one on another store has the same name.
     fn owner(&self, process: &str) -> String {
         format!("{process} {:016x}", self.lease_token)
     }

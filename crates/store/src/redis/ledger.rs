@@ -1,4 +1,4 @@
-//! The ledger in Redis: one hash, a field for every code.
+//! The ledger in Redis: one hash with a field for every code.
 
 use std::sync::LazyLock;
 
@@ -10,23 +10,23 @@ use crate::ledger_text;
 use sise_domain::{Row, Symbol};
 use sise_port::{Lead, Ledger, StoreError};
 
-/// The field that holds the lead of the last writer; no code has such a name.
+/// Field with the lead of the last writer; no code has this name.
 const LEAD: &str = "lead";
 
-/// KEYS: the ledger. ARGV: the field of the lead, the lead or 0, then code and row in turn.
-/// Returns whether it wrote.
+/// Writes rows. KEYS: the ledger. ARGV: the field of the lead, the lead or 0, then code and row in
+/// turn. Returns whether it wrote.
 static KEEP: LazyLock<Script> = LazyLock::new(|| {
     writing(
         "hash",
         "local lead = tonumber(ARGV[2])
         if lead > 0 then
           local last = tonumber(redis.call('HGET', KEYS[1], ARGV[1])) or 0
-          -- Leads are numbered by the clock: what is a day ahead of it is damage.
+          -- Leads are numbered by the clock, so a number more than a day ahead is damaged.
           local tomorrow = (redis.call('TIME')[1] + 86400) * 1e6
           if last > lead and last < tomorrow then return 0 end
           redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
         end
-        -- The stack of Lua does not take a whole market at once.
+        -- The Lua stack cannot hold a whole market at once.
         for first = 3, #ARGV, 1000 do
           redis.call('HSET', KEYS[1], unpack(ARGV, first, math.min(first + 999, #ARGV)))
         end

@@ -1,4 +1,4 @@
-//! The way to Redis, whatever it is made of.
+//! The link to Redis: one server, a master behind sentinels, or a cluster.
 
 use std::fmt;
 use std::future::Future;
@@ -20,21 +20,21 @@ use crate::keys::Keys;
 use sise_net::tls;
 use sise_port::StoreError;
 
-/// How to reach Redis.
+/// Settings of the connections to Redis.
 #[derive(Clone)]
 pub struct RedisSettings<'a> {
     /// `redis://`, `redis-sentinel://` or `redis-cluster://`, with `rediss` for TLS; with user,
-    /// password and database where needed.
+    /// password and database if needed.
     pub url: &'a str,
-    /// What is put in front of every key.
+    /// Prefix of all keys.
     pub namespace: &'a str,
-    /// Longest wait for a connection.
+    /// Maximum wait for a connection.
     pub connect_timeout: Duration,
-    /// Longest wait for an answer.
+    /// Maximum wait for a response.
     pub response_timeout: Duration,
 }
 
-/// Sends requests, each with a deadline, over connections that mend themselves.
+/// Sends requests, each with a deadline, over connections that recover by themselves.
 pub(super) struct Link {
     way: Way,
     limits: Limits,
@@ -52,10 +52,12 @@ enum Way {
 }
 
 impl Link {
-    /// A way to the address in `settings`. Connects at the first use, so that it can be made
-    /// while Redis is away. Needs a tokio runtime.
+    /// Creates a link to the address in `settings`.
+    ///
+    /// It connects at the first use, so it can be created while Redis is unreachable. Needs a tokio
+    /// runtime.
     pub(super) fn new(settings: &RedisSettings<'_>) -> Result<Self, StoreError> {
-        // An address may hold a password, so not a word of it goes into the error.
+        // The address may hold a password, so no part of it goes into the error.
         let unusable = |trouble: &str| StoreError::Failed {
             store: "the address given".to_owned(),
             trouble: trouble.to_owned(),
@@ -98,7 +100,7 @@ impl Link {
         &self.address
     }
 
-    /// For connections of another kind; `None` where there is more than one server.
+    /// Returns a client for connections of another kind; `None` if there is more than one server.
     pub(super) fn client(&self) -> Option<&Client> {
         match &self.way {
             Way::Server(server) => Some(server.client()),
@@ -106,8 +108,10 @@ impl Link {
         }
     }
 
-    /// For a connection that listens: to the one server, the master at present, or some node of a
-    /// cluster, where every node hears what is published on any.
+    /// Returns a client for a connection that listens.
+    ///
+    /// It leads to the one server, to the current master, or to any node of a cluster: every node
+    /// receives what is published on any of them.
     pub(super) async fn listening(&self) -> RedisResult<Client> {
         match &self.way {
             Way::Server(server) => Ok(server.client().clone()),
@@ -116,13 +120,15 @@ impl Link {
         }
     }
 
-    /// The names of the keys.
+    /// Names of the keys.
     pub(super) fn keys(&self) -> &Keys {
         &self.keys
     }
 
-    /// The channel on which changes are told. Channels know no databases, so that the number stands
-    /// in the name of all but the first.
+    /// Returns the channel on which changes are published.
+    ///
+    /// Channels are common to all databases, so the name contains the number of the database,
+    /// unless that is 0.
     pub(super) fn channel(&self) -> String {
         match self.database {
             0 => self.keys.own("changes"),
@@ -130,28 +136,28 @@ impl Link {
         }
     }
 
-    /// Who this is for Redis.
+    /// Name of the user that this process logs in as.
     pub(super) fn user(&self) -> &str {
         &self.user
     }
 
-    /// How long anything may take.
+    /// Time limits of a request.
     pub(super) fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Whether keys of one command or script must lie on one slot.
+    /// Whether all keys of one command or script must be on one slot.
     pub(super) fn is_cluster(&self) -> bool {
         matches!(self.way, Way::Cluster(_))
     }
 
-    /// One command.
+    /// Sends one command.
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         self.run(|mut connection| async move { command.query_async(&mut connection).await })
             .await
     }
 
-    /// The right that a command lacks, whatever else becomes of it.
+    /// Returns the right that the user lacks for a command. Other refusals are ignored.
     pub(super) async fn refuses(&self, command: Cmd) -> Result<Option<String>, StoreError> {
         let command = &command;
         self.run(|mut connection| async move {
@@ -164,8 +170,9 @@ impl Link {
         .await
     }
 
-    /// One command that reads a key of sise's own. What another program left there, or damage, is
-    /// nothing: who writes the key next writes over it.
+    /// Sends one command that reads a key used only by sise.
+    ///
+    /// A value of another program, or a damaged one, counts as missing: the next write replaces it.
     pub(super) async fn ask_own<T: FromRedisValue + Default>(
         &self,
         command: &Cmd,
@@ -184,14 +191,14 @@ impl Link {
             let category = error.category();
             tracing::debug!(
                 category,
-                "a value under a key of sise's own is not what sise wrote"
+                "a value under a key of sise was not written by sise"
             );
             T::default()
         }))
     }
 
-    /// One script, whose keys must all lie on one slot. Sent by its digest, and whole where the
-    /// server does not know it.
+    /// Runs one script, whose keys must all be on one slot. It is sent by its digest, and in full
+    /// if the server does not know it.
     pub(super) async fn eval<T: FromRedisValue>(
         &self,
         script: &Script,
@@ -208,7 +215,7 @@ impl Link {
             .await
     }
 
-    /// What the server says, or every node of a cluster that answers.
+    /// Returns the answer of the server, or of every node of a cluster that answers.
     pub(super) async fn ask_all<T: FromRedisValue>(
         &self,
         command: &Cmd,
@@ -230,8 +237,7 @@ impl Link {
         .await
     }
 
-    /// Runs a request; once more where the connection was found dropped, on the one that took
-    /// its place.
+    /// Runs a request. If the connection turns out to be dropped, runs it once more on a new one.
     pub(super) async fn run<T, F, Fut>(&self, request: F) -> Result<T, StoreError>
     where
         F: Fn(Connection) -> Fut,
@@ -248,8 +254,8 @@ impl Link {
                 counter!("sise_store_errors_total").increment(1);
                 if is_about_login(&error) && self.wants_no_password().await {
                     return Err(self.refused(
-                        "it has no password, and REDIS_URL gives one".to_owned(),
-                        "take the password out of REDIS_URL",
+                        "it has no password, but REDIS_URL contains one".to_owned(),
+                        "remove the password from REDIS_URL",
                     ));
                 }
                 let right = rights::of(&error, &error.to_string(), &self.keys);
@@ -263,18 +269,18 @@ impl Link {
     }
 
     fn lacks(&self, right: &str) -> StoreError {
-        let trouble = format!("its user may not do this, for it lacks the right {right}");
+        let trouble = format!("its user may not do this, as it lacks the right {right}");
         self.refused(trouble, rights::MEND)
     }
 
-    /// Whether the server takes commands from somebody without a password.
+    /// Whether the server accepts commands without a password.
     async fn wants_no_password(&self) -> bool {
         let Way::Server(server) = &self.way else {
             return false;
         };
         let info = server.client().get_connection_info();
         let login = info.redis_settings();
-        // A user whose name is not known is another matter.
+        // An unknown user name is a different error.
         if login.username().is_some() || login.password().is_none() {
             return false;
         }
@@ -301,7 +307,7 @@ impl Link {
     }
 
     pub(super) fn error(&self, error: &RedisError) -> StoreError {
-        // A pipeline's error names every command that failed; its beginning says it all.
+        // The error of a pipeline names every command that failed; its beginning is enough.
         let said: String = error.to_string().chars().take(200).collect();
         let said = without_arguments(&said).to_owned();
         let store = self.address.clone();
@@ -329,24 +335,25 @@ impl Link {
     }
 }
 
-/// A server names the words of a command that it does not know, and one has the password.
+/// Cuts off the arguments of an unknown command, which the server repeats: one of them may be the
+/// password.
 fn without_arguments(said: &str) -> &str {
     said.split(", with args").next().unwrap_or_default()
 }
 
-/// What a node of a cluster is, and how to reach it.
+/// Trouble and remedy if the server is a node of a cluster.
 pub(super) const NODE: (&str, &str) = (
     "it is a node of a cluster",
     "write redis-cluster:// instead of redis:// in REDIS_URL",
 );
 
-/// What a server refuses for a reason that people can mend, and how.
+/// Returns what a server refuses, and the remedy, if people can fix the cause.
 fn refusal(error: &RedisError, said: &str, has_password: bool) -> Option<(String, &'static str)> {
-    // Without a log-in a server takes no long request.
+    // A server refuses long requests before the log-in.
     if is_about_login(error) || said.contains("unauthenticated") {
         let trouble = match has_password {
-            true => "the log-in is refused: it does not know this user and password",
-            false => "the log-in is refused: it wants a password, and REDIS_URL gives none",
+            true => "log-in refused: it does not know this user and password",
+            false => "log-in refused: it requires a password, but REDIS_URL contains none",
         };
         let mend = "set user and password in REDIS_URL";
         return Some((trouble.to_owned(), mend));
@@ -355,35 +362,35 @@ fn refusal(error: &RedisError, said: &str, has_password: bool) -> Option<(String
         ("\"OOM\"", "its memory is full", "raise maxmemory"),
         (
             "WRONGTYPE",
-            "another kind of value stands under the key",
-            "delete it, or keep programs apart by their namespaces",
+            "the key holds another kind of value",
+            "delete it, or give each program its own namespace",
         ),
         (
             "read only replica",
-            "it is a replica and takes no writes",
+            "it is a replica and accepts no writes",
             "set REDIS_URL to its master",
         ),
         (
             "MISCONF",
-            "it cannot save to its disk and takes no writes",
-            "make room there, or set its stop-writes-on-bgsave-error to no",
+            "it cannot save to its disk and accepts no writes",
+            "free space there, or set its stop-writes-on-bgsave-error to no",
         ),
         (
             "cluster support disabled",
-            "it is no cluster",
+            "it is not a cluster",
             "set REDIS_URL to a redis:// address",
         ),
         ("MOVED", NODE.0, NODE.1),
         ("CrossSlot", NODE.0, NODE.1),
         (
             "refused to switch database",
-            "it has no database of that number, or its user lacks the right +select",
-            "write another number behind the last / of REDIS_URL, or none",
+            "it has no database with that number, or its user lacks the right +select",
+            "change or remove the number after the last / of REDIS_URL",
         ),
         (
             "'HELLO'",
-            "it does not know RESP3",
-            "set reader.first_level to off, and no protocol in REDIS_URL",
+            "it does not support RESP3",
+            "set reader.first_level to off and remove the protocol from REDIS_URL",
         ),
     ]
     .into_iter()
@@ -393,7 +400,7 @@ fn refusal(error: &RedisError, said: &str, has_password: bool) -> Option<(String
 
 impl fmt::Debug for RedisSettings<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The address may hold a password.
+        // `url` is left out: it may hold a password.
         f.debug_struct("RedisSettings")
             .field("namespace", &self.namespace)
             .field("connect_timeout", &self.connect_timeout)

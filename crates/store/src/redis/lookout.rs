@@ -1,5 +1,5 @@
-//! Somebody who finds out where things are, again and again: every so often, and at once when a
-//! request met something else than it was told.
+//! A task that finds out the layout of the servers, at an interval and at once when a request finds
+//! it changed.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use redis::RedisError;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-/// What was found is good for so long, however many requests fail meanwhile.
+/// How long a result counts as fresh, however many requests fail meanwhile.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// Between two looks, however often it is called.
+/// Minimum pause between two looks, however often one is requested.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The part of a lookout that requests share with it.
+/// The part of a lookout that its task and the requests share.
 #[derive(Default)]
 pub(super) struct Lookout {
     last: watch::Sender<Look>,
@@ -29,7 +29,8 @@ struct Look {
 }
 
 impl Lookout {
-    /// Looks for as long as this runs, `every` so often. `look` says what is wrong, if anything.
+    /// Looks at the interval `every`, or earlier if requested, for as long as this runs. `look`
+    /// returns what is wrong, if anything.
     pub(super) async fn run<Fut>(&self, every: Duration, look: impl Fn() -> Fut)
     where
         Fut: Future<Output = Option<RedisError>>,
@@ -41,17 +42,18 @@ impl Lookout {
                 trouble,
             });
             sleep(PAUSE).await;
-            // Whether it was called or the time is over, it looks again.
+            // Called or timed out: look again in both cases.
             let _ = timeout(every, self.look_now.notified()).await;
         }
     }
 
-    /// Has it look at once.
+    /// Requests a look at once.
     pub(super) fn call(&self) {
         self.look_now.notify_one();
     }
 
-    /// Has it look and waits for that, no longer than `longest`; not where it looked just now.
+    /// Requests a look and waits for its end, up to `longest`. Returns at once if the last look is
+    /// fresh.
     pub(super) async fn look(&self, longest: Duration) {
         let mut looks = self.last.subscribe();
         let ended_at = looks.borrow_and_update().ended_at;

@@ -59,7 +59,8 @@ pub use tokens::RedisTokens;
 pub use trial::{Greeting, Trial};
 pub use work::RedisWork;
 
-/// A script that writes the one key of `kind`. What another program left there goes first.
+/// Returns a script that writes its only key, which holds a `kind`. A value of another kind, left
+/// there by another program, is deleted first.
 fn writing(kind: &str, script: &str) -> Script {
     Script::new(&format!(
         "if redis.call('TYPE', KEYS[1]).ok ~= '{kind}' then redis.call('DEL', KEYS[1]) end
@@ -67,30 +68,32 @@ fn writing(kind: &str, script: &str) -> Script {
     ))
 }
 
-/// Deletes a hash if a field of it says whose it is. KEYS: the hash. ARGV: field, owner.
+/// Deletes a hash if a field of it names the caller. KEYS: the hash. ARGV: field, owner.
 static DELETE_OWN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.pcall('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('DEL', KEYS[1]) end",
     )
 });
 
-/// Prices in Redis, and what processes share there.
+/// Prices in Redis, and the other data that processes share there.
 pub struct RedisStore {
     link: Arc<Link>,
     keys: Keys,
-    /// Learns the server's time.
+    /// The clock that is given the server's time.
     clock: Option<Arc<StoreClock>>,
-    /// No other store has the same: it tells whose a lease is where two processes have one name.
+    /// Unique for each store. It tells leases apart if two processes have the same name.
     lease_token: u64,
 }
 
 impl RedisStore {
-    /// A store at the address in `settings`. Connects at the first use, so that it can be made
-    /// while Redis is away. Needs a tokio runtime.
+    /// Creates a store at the address in `settings`.
+    ///
+    /// It connects at the first use, so it can be created while Redis is unreachable. Needs a tokio
+    /// runtime.
     ///
     /// # Errors
     ///
-    /// The address cannot be understood.
+    /// Returns an error if the address is invalid.
     pub fn new(settings: &RedisSettings<'_>) -> Result<Self, StoreError> {
         Ok(Self {
             link: Arc::new(Link::new(settings)?),
@@ -100,7 +103,7 @@ impl RedisStore {
         })
     }
 
-    /// The same store, which tells `clock` the server's time now and then, on the way of other
+    /// Makes this store give the server's time to `clock` from time to time, along with other
     /// requests.
     #[must_use]
     pub fn telling(mut self, clock: Arc<StoreClock>) -> Self {
@@ -108,13 +111,13 @@ impl RedisStore {
         self
     }
 
-    /// The clock that learns the server's time.
+    /// The clock that is given the server's time.
     #[must_use]
     pub fn clock(&self) -> Option<&Arc<StoreClock>> {
         self.clock.as_ref()
     }
 
-    /// Asks for the server's time now: this machine's clock was set.
+    /// Asks for the server's time now, because the clock of this machine was set.
     pub async fn learn_time_anew(&self) {
         if let Some(clock) = &self.clock {
             clock.ask_again();
@@ -122,7 +125,7 @@ impl RedisStore {
         self.learn_time().await;
     }
 
-    /// Asks for the server's time where it is due.
+    /// Asks for the server's time if that is due.
     pub async fn learn_time(&self) {
         let Some(clock) = self.clock.as_ref().filter(|clock| clock.is_due()) else {
             return;
@@ -137,11 +140,11 @@ impl RedisStore {
                     seconds.saturating_mul(1_000_000).saturating_add(micros),
                 );
             }
-            Err(error) => tracing::debug!(%error, "Redis does not tell its time"),
+            Err(error) => tracing::debug!(%error, "Redis did not report its time"),
         }
     }
 
-    /// Host and port; of sentinels and clusters all that the address names.
+    /// Host and port; for sentinels and clusters, all hosts and ports of the address.
     #[must_use]
     pub fn address(&self) -> &str {
         self.link.address()
@@ -153,11 +156,12 @@ impl RedisStore {
             .await
     }
 
-    /// Life that the live price of `symbol` has left; `None` where there is none.
+    /// Returns the remaining life of the live price of `symbol`, or `None` if there is no such
+    /// price.
     ///
     /// # Errors
     ///
-    /// Redis cannot be reached or refused.
+    /// Returns an error if Redis is unreachable or refuses.
     pub async fn life(&self, symbol: Symbol) -> Result<Option<Duration>, StoreError> {
         let mut command = Cmd::new();
         command.arg("PTTL").arg(self.keys.realtime(symbol));

@@ -1,34 +1,37 @@
-//! The rule by which the newer of two prices stands, in the scripts that write: as
-//! [`Quote::is_outranked_by`](sise_domain::Quote::is_outranked_by) has it, for objects of any
-//! writer.
+//! The rule that keeps the newer of two prices, for the scripts that write.
+//!
+//! It is the rule of [`Quote::is_outranked_by`](sise_domain::Quote::is_outranked_by), for objects
+//! of any writer.
 
 use redis::{FromRedisValue as _, RedisResult, Value};
 
 use sise_domain::outrank::SURELY_LATER;
 
-/// The beginning of a script that writes, of which the second argument is the life in milliseconds, 0
-/// for what stays. Defines
+/// The beginning of all scripts that write. Their second argument is the life in milliseconds, 0
+/// for none.
 ///
-/// - `time`, the server's;
-/// - `is_ahead(object)`: whether an object that is to be written is from the future;
-/// - `is_newer(object, held)`: whether it may take the place of what stands there. What is no object
-///   of the same code with a price and a time that has come does not stand in the way.
+/// It defines
 ///
-/// Nearly all that is written was asked for later than what stands there, which shows without taking
-/// the objects apart.
+/// - `time`, the time of the server;
+/// - `is_ahead(object)`: whether an object to be written is from the future;
+/// - `is_newer(object, held)`: whether it may replace the value that is there. A value that is not
+///   an object of the same code with a price and a time up to now is always replaced.
+///
+/// Nearly every object to be written is newer than the one it replaces. This case is detected
+/// without parsing the objects.
 const RULE: &str = r#"
 local SEOUL, FEED = 540, 'kis.ws'
 local FETCHED = 'fetched_at":"'
 local find, sub = string.find, string.sub
 local time = redis.call('TIME')
--- The clocks of a cluster's nodes, and of who writes, may be apart by two seconds.
+-- The clocks of the writers and of a cluster's nodes may differ by up to two seconds.
 local latest = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + 2000
 
--- Closes and what was last known: without an end they outlive the record of whose prices they are.
+-- Closes and last known prices have no TTL and outlive the record of the broker they came from.
 local stays = ARGV[2] == '0'
 
 local known = {}
--- Milliseconds since 1970; a time without zone is of Seoul.
+-- Returns milliseconds since 1970. A time without a zone is in Seoul's.
 local function reckon(text)
   local year, month, day, hour, minute, second, rest =
     string.match(text, '^(%d%d%d%d)%-(%d%d)%-(%d%d)[Tt ](%d%d):(%d%d):(%d%d)(.*)$')
@@ -56,8 +59,8 @@ local function instant(text)
   return known[text] or nil
 end
 
--- The object's own time as sise writes it, near its end and in Seoul's zone: such texts are in the
--- order of their times.
+-- The object's `fetched_at` as sise writes it, near its end and in Seoul's zone. Such texts sort in
+-- the order of their times.
 local function fetched(object)
   local start, stop = find(object, FETCHED, -120, true)
   if not start or sub(object, start - 1, start - 1) ~= '"' then return nil end
@@ -65,7 +68,7 @@ local function fetched(object)
   return find(object, '}', stop + 30, true) == #object and sub(object, stop + 1, stop + 29) or nil
 end
 
--- The same for the usual end of an object, which many share, as an instant.
+-- The same for the usual end of an object, as an instant. Many objects share one end.
 local END = #'"fetched_at":"2026-11-20T14:30:00.123+09:00"}'
 local known_ends = {}
 local function ends(object)
@@ -94,12 +97,12 @@ local function is_price(object, of)
     and object.stock_code == of.stock_code and object.index == of.index
 end
 
--- When it happened, as far as that can be: not after it was told.
+-- When the trade happened, but no later than it was reported.
 local function happened(object, told)
   return math.min(instant(object.timestamp) or told, told)
 end
 
--- Of what is no close but was known last, out of session: the day of the session before it.
+-- For a last known price, which is not a close: the day of the session before it.
 local function last_known_of(object)
   return string.match(object, '"last_known_of":"(%d%d%d%d%-%d%d%-%d%d)"', -80)
 end
@@ -109,7 +112,7 @@ local function is_simulated(object)
   return stop ~= nil and find(object, '^%s*:%s*true', stop + 1) ~= nil
 end
 
--- Whether what stands there is a price of the same code with a time.
+-- Whether the value that is there is a price of the same code with a time.
 local function is_known(object, held)
   local new, old = decoded(object), decoded(held)
   return new and old and is_price(old, new)
@@ -118,7 +121,7 @@ end
 
 local function is_newer(object, held)
   if type(held) ~= 'string' then return true end
-  -- What is real takes the place of what is simulated, and never the other way round.
+  -- A real price replaces a simulated one, and never the other way round.
   if stays then
     local is_trial = is_simulated(object)
     if is_trial ~= is_simulated(held) then return not is_trial or not is_known(object, held) end
@@ -161,37 +164,37 @@ local function is_newer(object, held)
 end
 "#;
 
-/// A script that begins with the rule.
+/// Returns a script that begins with the rule.
 pub(super) fn with_rule(script: &str) -> String {
     let later = SURELY_LATER.num_milliseconds();
     format!("local SURELY_LATER = {later}\n{RULE}{script}")
 }
 
-/// What a script that writes answers.
+/// Answer of a script that writes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) outcome: Outcome,
-    /// The server's time, microseconds since 1970.
+    /// Time of the server, microseconds since 1970.
     pub(super) time: i64,
-    /// Why what was written is not told of, where that is refused.
+    /// Why the server refused to publish the change; empty if it did not.
     pub(super) untold: String,
-    /// The places of what was not written, a newer one stands there; from 0.
+    /// Positions, from 0, of the objects that were not written because a newer one is there.
     pub(super) older: Vec<usize>,
 }
 
-/// How a write ended.
+/// Outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Another one leads; not all was written, in a cluster, else nothing.
+    /// Another process leads. Nothing was written; in a cluster, a part may have been.
     Superseded,
-    /// What is newer was written.
+    /// All newer objects were written.
     Done,
-    /// Nothing was written: some of it is from the future.
+    /// Nothing was written, because some objects are from the future.
     Ahead,
 }
 
 impl Answer {
-    /// Reads `{outcome, seconds, microseconds, untold, places from 1...}`.
+    /// Parses `{outcome, seconds, microseconds, untold, positions from 1...}`.
     pub(super) fn read(value: Value) -> RedisResult<Self> {
         let mut values = Vec::<Value>::from_redis_value(value)?;
         let older = values.split_off(values.len().min(4));

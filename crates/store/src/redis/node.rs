@@ -7,25 +7,25 @@ use super::address::at;
 use super::connection::Connection;
 use super::server::{Limits, Server};
 
-/// A node, by the host and port that the others call it.
+/// A node, with the host and port by which the other nodes know it.
 pub(super) struct Node {
     pub(super) host: String,
     pub(super) port: u16,
     server: Server,
 }
 
-/// How a node sees its cluster.
+/// A node's view of its cluster.
 pub(super) struct View {
-    /// Whether all slots are served, as far as it knows.
+    /// Whether all slots are served, as far as the node knows.
     pub(super) is_whole: bool,
-    /// Grows with every change.
+    /// Grows with every change of the cluster.
     pub(super) epoch: u64,
     /// First and last slot, host and port.
     pub(super) slots: Vec<(u16, u16, String, u16)>,
 }
 
 impl Node {
-    /// A node that is reached as `template` is, but for host and port.
+    /// Creates a node with the connection settings of `template`, except for host and port.
     pub(super) fn new(
         template: &ConnectionInfo,
         host: &str,
@@ -39,7 +39,7 @@ impl Node {
         })
     }
 
-    /// For connections of another kind.
+    /// Client for connections of another kind.
     pub(super) fn client(&self) -> &Client {
         self.server.client()
     }
@@ -51,7 +51,8 @@ impl Node {
         self.server.run(&request).await
     }
 
-    /// For a slot that this node is taking over: it says no to whoever does not say so.
+    /// Sends a command for a slot that is moving to this node. Without `ASKING` the node refuses
+    /// it.
     pub(super) async fn ask_while_moving(&self, command: &Cmd) -> RedisResult<Value> {
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.cmd("ASKING").add_command(command.clone());
@@ -59,7 +60,7 @@ impl Node {
         answer.unwrap_or(Ok(Value::Nil))
     }
 
-    /// Sends commands together; each has its own answer.
+    /// Sends commands together; each gets its own answer.
     pub(super) async fn ask_together(
         &self,
         pipeline: &Pipeline,
@@ -68,7 +69,7 @@ impl Node {
         Ok(answers.into_iter().map(Value::extract_error).collect())
     }
 
-    /// Sends commands together and gives the `count` answers from `offset` on, errors among them.
+    /// Sends commands together and returns `count` answers, starting at `offset`, including errors.
     pub(super) async fn ask_part(
         &self,
         pipeline: &Pipeline,
@@ -82,7 +83,7 @@ impl Node {
         self.server.run(&request).await
     }
 
-    /// How it sees its cluster.
+    /// Asks the node for its view of the cluster.
     pub(super) async fn view(&self) -> RedisResult<View> {
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.cmd("CLUSTER").arg("INFO");
@@ -103,7 +104,7 @@ impl Node {
         })
     }
 
-    /// First and last slot, host and port of the master; replicas follow it and are of no use.
+    /// Parses a range: first and last slot, host and port of the master. Replicas are not used.
     fn range(&self, range: &Value) -> Option<(u16, u16, String, u16)> {
         let Value::Array(range) = range else {
             return None;
@@ -126,7 +127,7 @@ impl Node {
             _ => String::new(),
         };
         let host = match host.as_str() {
-            // Nothing is the same one; a question mark is one that it does not know itself.
+            // An empty host means this node; a question mark means that the node does not know it.
             "" => self.host.clone(),
             "?" => return None,
             _ => host,

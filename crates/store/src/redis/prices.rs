@@ -21,18 +21,18 @@ use sise_domain::{Quote, Symbol};
 use sise_net::spans;
 use sise_port::{Lead, PriceStore, Shelf, StoreError, Written};
 
-/// Keys of one `MGET`. Measured with the whole market at once: shorter parts cost round trips,
-/// longer ones leave the cache.
+/// Maximum number of keys in one `MGET`. Measured with the whole market: shorter parts cost round
+/// trips, longer ones do not fit into the processor's cache.
 const PART: usize = 300;
 
-/// Bytes of a usual key, to make room once.
+/// Usual length of a key in bytes, to allocate once.
 const KEY: usize = 32;
 
 impl RedisStore {
-    /// The price objects of `symbols`, under the keys that `name` writes.
+    /// Reads the price objects of `symbols`, under the keys that `name` writes.
     ///
-    /// A long list is asked for in parts, all at once: while one is read here, the next is on its
-    /// way, and what is read stays within the processor's cache.
+    /// A long list is requested in parts, all at once. While one part is parsed, the next is on its
+    /// way, and the parsed data stay in the processor's cache.
     async fn read(
         &self,
         symbols: &[Symbol],
@@ -44,8 +44,7 @@ impl RedisStore {
         let mut key = String::new();
         let mut command = |part: &[Symbol]| {
             let mut command = Cmd::with_capacity(part.len() + 1, part.len() * KEY);
-            // For one key too: GET fails on a key that holds something else, MGET finds nothing
-            // there.
+            // For one key too: GET fails on a key of another kind, MGET finds nothing there.
             command.arg("MGET");
             for symbol in part {
                 key.clear();
@@ -84,7 +83,7 @@ pub(super) async fn query(command: &Cmd, mut connection: Connection) -> RedisRes
     command.query_async(&mut connection).await
 }
 
-/// Appends the price object of every symbol, or nothing.
+/// Appends one item for each symbol: its price object, or `None`.
 pub(super) fn decode(
     decoder: &mut Decoder,
     symbols: &[Symbol],
@@ -97,7 +96,7 @@ pub(super) fn decode(
     quotes.resize(until, None);
 }
 
-/// The price object of `symbol`: what another program left under its key is no price.
+/// Parses the price object of `symbol`. Anything else under its key counts as no price.
 pub(super) fn quote(decoder: &mut Decoder, symbol: Symbol, value: &Value) -> Option<Box<Quote>> {
     let Value::BulkString(bytes) = value else {
         return None;
@@ -109,11 +108,11 @@ pub(super) fn quote(decoder: &mut Decoder, symbol: Symbol, value: &Value) -> Opt
     quote
 }
 
-/// Writes the newer prices and tells of them. Whether they are heard of is none of the write's.
+/// Writes the newer prices and publishes them. A failure to publish does not fail the write.
 ///
 /// KEYS: the last lead, then the prices. ARGV: the lead of the writer or nothing, life in
-/// milliseconds or 0, the channel, what kind they are told as, then the objects. Returns an
-/// [`Answer`]; superseded is a writer who is not the last lead.
+/// milliseconds or 0, the channel, the kind of change, then the objects. Returns an [`Answer`]. The
+/// writer is superseded if its lead is not the last one.
 static SET: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&with_rule(
         r#"
@@ -147,9 +146,11 @@ static SET: LazyLock<Script> = LazyLock::new(|| {
 });
 
 impl RedisStore {
-    /// Writes objects that live for so many milliseconds, 0 for ever, each unless a newer one
-    /// stands there, and tells of them as of this kind, the name of a [`sise_port::Change`].
-    /// Returns the places of those that were not written.
+    /// Writes objects, each unless a newer one is there, and returns the positions of those that
+    /// were not written.
+    ///
+    /// They live for `life` milliseconds, 0 for no end. They are published as `kind`, the name of a
+    /// [`sise_port::Change`].
     pub(super) async fn put(
         &self,
         objects: &[(String, Vec<u8>)],
@@ -173,7 +174,7 @@ impl RedisStore {
         Ok(older)
     }
 
-    /// Writes, as the leader only if `lead` is the last that was given.
+    /// Writes objects; with `lead`, only if that is the last lead given.
     async fn set(
         &self,
         objects: &[(String, Vec<u8>)],
@@ -209,18 +210,17 @@ impl RedisStore {
         }
     }
 
-    /// That what was to be written is from the future.
+    /// Returns the error for prices from the future.
     pub(super) fn ahead(&self) -> StoreError {
         StoreError::Refused {
             store: self.link.address().to_owned(),
             trouble: "the prices are from the future by its clock".to_owned(),
-            mend: "set the clock of this machine, or that of Redis's, by a time server",
+            mend: "synchronize the clocks of this machine and of Redis with a time server",
         }
     }
 }
 
-/// The object as it stands on the shelf: what is last known says after the session of which day. The
-/// script that writes goes by that.
+/// Adds the day of the session to the object of a last known price. The script that writes uses it.
 pub(super) fn marked(mut json: Vec<u8>, shelf: Shelf) -> Vec<u8> {
     if let Some(day) = shelf.last_known_of()
         && json.pop() == Some(b'}')
@@ -230,7 +230,7 @@ pub(super) fn marked(mut json: Vec<u8>, shelf: Shelf) -> Vec<u8> {
     json
 }
 
-/// Life of what stands on a shelf, milliseconds; 0 for what stays.
+/// Life of the objects on a shelf, in milliseconds; 0 for no end.
 pub(super) fn life(shelf: Shelf) -> u64 {
     match shelf {
         Shelf::Realtime(ttl) => u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
@@ -238,7 +238,8 @@ pub(super) fn life(shelf: Shelf) -> u64 {
     }
 }
 
-/// As what the prices of a shelf are told, the name of a [`sise_port::Change`].
+/// The kind of change as which the prices of a shelf are published: the name of a
+/// [`sise_port::Change`].
 fn kind(shelf: Shelf) -> &'static str {
     match shelf {
         Shelf::Realtime(_) => "prices",
@@ -289,8 +290,8 @@ impl PriceStore for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        // A node says PONG though its cluster is down, but tells whoever names a key. Of all nodes
-        // the one that has the lead is needed.
+        // A node answers PING although its cluster is down, but refuses a command with a key. The
+        // node that has the lead is the one that matters.
         let command = match self.link.is_cluster() {
             true => redis::cmd("EXISTS").arg(self.lead_key()).to_owned(),
             false => redis::cmd("PING"),

@@ -1,4 +1,4 @@
-//! What a user of Redis must be allowed, and what this one is not.
+//! Rights that a Redis user needs, and those that the user of this process lacks.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,39 +15,41 @@ use crate::Keys;
 use sise_net::unique;
 use sise_port::StoreError;
 
-/// What to do about a right that is lacking.
-pub(super) const MEND: &str = "give it to that user with ACL SETUSER; docs/operation.md has one line with all rights that sise needs";
+/// Remedy for a missing right.
+pub(super) const MEND: &str =
+    "grant it with ACL SETUSER; docs/operation.md has one line with all rights that sise needs";
 
-/// Rights that were lacking are looked at anew after this time, where somebody asks.
+/// Age at which missing rights are checked again when asked for.
 const LOOK_ANEW: Duration = Duration::from_secs(5);
 
-/// What is known of the right where Redis does not name it.
+/// Placeholder for a right that Redis does not name.
 pub(super) const UNNAMED: &str = "a command of its scripts";
 
 /// What a right is needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// Without it no price is written.
+    /// Without it, no price is written.
     Prices,
-    /// Without it changes are heard of up to ten seconds late.
+    /// Without it, changes are noticed up to ten seconds late.
     Changes,
-    /// Without it the memory of Redis is not known.
+    /// Without it, the memory use of Redis is unknown.
     Memory,
-    /// Without it other parts do not work: journal, alerts, watch lists, sessions, rankings, cache.
+    /// Without it, other parts do not work: event log, alerts, watch lists, sessions, rankings,
+    /// cache.
     Others,
 }
 
 /// A right that the user lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lacking {
-    /// As `ACL SETUSER` takes it: `+publish`, `~realtime:*`, `&sise:*`.
+    /// In the notation of `ACL SETUSER`: `+publish`, `~realtime:*`, `&sise:*`.
     pub right: String,
-    /// What it is needed for.
+    /// What the right is needed for.
     pub need: Need,
 }
 
-/// Every command with arguments that do no harm: `K` is a key of the trial, `C` a channel, `H` the
-/// digest of the script.
+/// All commands that sise uses, with harmless arguments. `K` stands for a key of the trial, `C` for
+/// a channel, `H` for the digest of the script.
 const COMMANDS: &[(&str, Need)] = &[
     ("PING", Need::Prices),
     ("TIME", Need::Prices),
@@ -101,18 +103,18 @@ const COMMANDS: &[(&str, Need)] = &[
     ("UNLINK K", Need::Others),
 ];
 
-/// How the names of all keys begin, behind the namespace.
+/// Beginnings of all key names, after the namespace.
 const KEYS: [&str; 3] = ["realtime:", "close:", "sise:"];
 
-/// Rights that were refused to this process, which is one user wherever it asks, and since when they
-/// are known.
+/// Rights that were refused to this process, and since when that is known. A process has the same
+/// user for all requests.
 static LACKING: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
 
 fn known() -> MutexGuard<'static, BTreeMap<String, Instant>> {
     LACKING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The right that is lacking, by what the server says.
+/// Returns the missing right that an error names.
 pub(super) fn of(error: &RedisError, said: &str, keys: &Keys) -> Option<String> {
     let is_refusal = error.code() == Some("NOPERM");
     let text = error.detail().unwrap_or(said);
@@ -123,7 +125,7 @@ pub(super) fn of(error: &RedisError, said: &str, keys: &Keys) -> Option<String> 
     }
 }
 
-/// The right that a command of a script lacked.
+/// Returns the right that a command of a script lacked.
 pub(super) fn of_script(said: &str, keys: &Keys) -> Option<String> {
     let signs = [
         "NOPERM",
@@ -151,15 +153,15 @@ fn named(said: &str, keys: &Keys) -> String {
     }
 }
 
-/// Keeps in mind that a right is lacking, and says so the first time.
+/// Remembers a missing right, and warns of it the first time.
 pub(super) fn note(right: &str, store: &str) {
-    // The doctor and the cache's own health do without; nothing else asks.
+    // Only the doctor and the cache's health check use it, and both work without.
     if right == "+info" {
         return;
     }
     let is_new = known().insert(right.to_owned(), Instant::now()).is_none();
     if is_new {
-        tracing::warn!("the user of Redis at {store} lacks the right {right}: {MEND}");
+        tracing::warn!("the Redis user at {store} lacks the right {right}: {MEND}");
     }
     show();
 }
@@ -170,29 +172,29 @@ fn show() {
 }
 
 impl RedisStore {
-    /// The user that Redis knows this process by.
+    /// Name of the Redis user of this process.
     #[must_use]
     pub fn user(&self) -> &str {
         self.link.user()
     }
 
-    /// Tries everything that sise does in Redis, on keys of its own, and names the rights that the
-    /// user lacks.
+    /// Tries every command that sise uses in Redis, on separate keys, and returns the rights that
+    /// the user lacks.
     ///
     /// # Errors
     ///
-    /// Redis cannot be reached, or refused for another reason.
+    /// Returns an error if Redis is unreachable or refuses for another reason.
     pub async fn rights(&self) -> Result<Vec<Lacking>, StoreError> {
         self.link.rights().await
     }
 
-    /// The rights that this process was refused, looked at anew.
+    /// Returns the rights that this process was refused, checked again if the check is old.
     pub async fn lacking_rights(&self) -> Vec<String> {
         let oldest = known().values().min().copied();
         let began = Instant::now();
         if oldest.is_some_and(|oldest| began - oldest >= LOOK_ANEW) {
             match self.rights().await {
-                // What is lacking still was noted anew.
+                // Rights that are still missing have been noted again.
                 Ok(_) => known().retain(|_, noted| *noted >= began),
                 Err(error) => tracing::debug!(%error, "the rights in Redis are not known"),
             }
@@ -203,7 +205,7 @@ impl RedisStore {
 }
 
 impl Link {
-    /// The rights that lack, where a script was refused and Redis does not say of what.
+    /// Returns the missing rights after Redis refused a script without naming the command.
     pub(super) fn refused_in_script(&self) -> BoxFuture<'_, String> {
         Box::pin(async move {
             let recent = || {
@@ -226,7 +228,7 @@ impl Link {
         })
     }
 
-    /// As [`RedisStore::rights`].
+    /// See [`RedisStore::rights`].
     async fn rights(&self) -> Result<Vec<Lacking>, StoreError> {
         let own = |start: &str, rest: &str| format!("{}{rest}", self.keys().within(start));
         let key = own("sise:", &format!("trial:{:016x}", unique::number()));
@@ -244,7 +246,7 @@ impl Link {
             }
             command
         };
-        // All at once: a Redis that is far away costs one round trip.
+        // All at once, so that a distant Redis costs one round trip.
         let tried = COMMANDS.iter().map(|(words, need)| {
             let command = command(words);
             async move { (self.refuses(command).await, *need) }
@@ -271,7 +273,7 @@ impl Link {
                 lacking.insert(own(&format!("~{start}"), "*"), Need::Prices);
             }
         }
-        // Commands of the trial may have ended in any order.
+        // The commands of the trial may have run in any order.
         self.refuses(Cmd::del(&key)).await?;
         if let Some(right) = self.refuses_to_listen(&channel).await? {
             lacking.insert(right, Need::Changes);
@@ -285,7 +287,7 @@ impl Link {
             .collect())
     }
 
-    /// The right to listen that is refused.
+    /// Returns the right to listen if it is refused.
     async fn refuses_to_listen(&self, channel: &str) -> Result<Option<String>, StoreError> {
         let listen = async {
             let mut link = self.listening().await?.get_async_pubsub().await?;

@@ -1,4 +1,5 @@
-//! Who is there, in Redis: one hash, a field for every process, each with its own end.
+//! The roster of processes in Redis: one hash with a field for each process, each with its own
+//! expiry.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -10,13 +11,14 @@ use super::{RedisStore, writing};
 use sise_domain::Presence;
 use sise_port::{Roster, StoreError};
 
-/// What every script begins with: a field is an end in milliseconds, a blank, and the presence.
+/// Beginning of every script. A field is an expiry in milliseconds, a blank, and the presence.
 const NOW: &str = "local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local function ends_at(text) return tonumber(string.match(text, '^(%d+) ')) or 0 end
 ";
 
-/// KEYS: the roster. ARGV: process, life in milliseconds, presence.
+/// Adds a process and removes expired ones. KEYS: the roster. ARGV: process, life in milliseconds,
+/// presence.
 static SIGN_IN: LazyLock<Script> = LazyLock::new(|| {
     let script = format!(
         "{NOW}
@@ -31,7 +33,7 @@ static SIGN_IN: LazyLock<Script> = LazyLock::new(|| {
     writing("hash", &script)
 });
 
-/// KEYS: the roster. Returns the presences that have not ended.
+/// Returns the presences that have not expired. KEYS: the roster.
 static PRESENT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         "{NOW}

@@ -1,8 +1,8 @@
-//! The way to the master that sentinels name, whichever server that is at the moment.
+//! The link to the master behind sentinels, whichever server that is at the moment.
 //!
-//! The sentinels are asked every second, and at once when one of them says that the master
-//! changed or when the master in use fails. A demoted master still answers for seconds before it
-//! learns of its fate, and what it says is lost, so waiting for its error would be too late.
+//! The sentinels are asked every second, and at once when one of them reports a new master or when
+//! the current master fails. A demoted master still answers for seconds before it learns of its
+//! demotion, and its writes are lost. Waiting for its error would be too late.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -23,34 +23,34 @@ use super::lookout::Lookout;
 use super::server::{Limits, Server, is_about_login};
 use sise_net::supervisor::Supervisor;
 
-/// The sentinels are asked this often.
+/// Interval at which the sentinels are asked.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// What a sentinel publishes when another server becomes the master.
+/// Channel on which a sentinel publishes a change of the master.
 const CHANGE: &str = "+switch-master";
 
-/// A master by its sentinels.
+/// A master that is found through its sentinels.
 pub(super) struct Sentinels {
     shared: Arc<Shared>,
-    /// Those who ask and listen; they end with this.
+    /// The tasks that ask and listen; they end with this value.
     _tasks: Supervisor,
 }
 
 struct Shared {
     name: String,
     sentinels: Vec<Sentinel>,
-    /// How the master is reached, but for host and port.
+    /// Connection settings of the master, except for host and port.
     template: ConnectionInfo,
     limits: Limits,
     master: ArcSwapOption<Master>,
     lookout: Lookout,
-    /// The master in use has failed since they were asked.
+    /// Whether the current master has failed since the sentinels were last asked.
     in_doubt: AtomicBool,
 }
 
 struct Sentinel {
     open: Server,
-    /// The same with the master's login, for sentinels that ask for one.
+    /// The same with the login of the master, for sentinels that ask for one.
     known: Option<Server>,
 }
 
@@ -60,7 +60,7 @@ struct Master {
     server: Server,
 }
 
-/// What a sentinel says.
+/// Answer of a sentinel.
 struct Word {
     host: String,
     port: u16,
@@ -102,7 +102,7 @@ impl Sentinels {
         })
     }
 
-    /// For connections of another kind to the master of now.
+    /// Returns a client for connections of another kind to the current master.
     pub(super) async fn client(&self) -> RedisResult<Client> {
         let master = match self.shared.master.load_full() {
             Some(master) => master,
@@ -111,7 +111,8 @@ impl Sentinels {
         Ok(master.server.client().clone())
     }
 
-    /// Runs a request on the master; once more where another one took its place.
+    /// Runs a request on the master. If another server has become the master, runs it once more
+    /// there.
     pub(super) async fn run<T, F, Fut>(&self, request: &F) -> RedisResult<T>
     where
         F: Fn(Connection) -> Fut,
@@ -130,7 +131,7 @@ impl Sentinels {
             return outcome;
         }
         shared.in_doubt.store(true, Ordering::Relaxed);
-        // What timed out may have been done, and has taken its time.
+        // A request that timed out may have been executed, and its time is used up.
         if error.is_timeout() {
             shared.lookout.call();
             return outcome;
@@ -143,7 +144,7 @@ impl Sentinels {
     }
 }
 
-/// Whether a server refused because it is no master, or none any more. A script's error carries
+/// Whether a server refused because it is not, or no longer, a master. The error of a script has
 /// the code somewhere inside.
 fn is_refused_by_replica(error: &RedisError) -> bool {
     error.code() == Some("READONLY") || error.to_string().contains("READONLY You can't write")
@@ -155,7 +156,7 @@ impl Shared {
         self.lookout.run(EVERY, || this.look()).await;
     }
 
-    /// Asks all sentinels and takes the newest word.
+    /// Asks all sentinels and uses the newest answer.
     async fn look(&self) -> Option<RedisError> {
         let in_doubt = self.in_doubt.swap(false, Ordering::Relaxed);
         let asked = self.sentinels.iter().map(|sentinel| sentinel.master(self));
@@ -170,7 +171,7 @@ impl Shared {
                         newest = Some(word);
                     }
                 }
-                // It answers, so that is the more telling.
+                // A refusal says more than an unreachable sentinel.
                 Err(error) if !error.is_io_error() => trouble = self.refusal(&error),
                 Err(_) => {}
             }
@@ -178,7 +179,7 @@ impl Shared {
         let Some(word) = newest else {
             return Some(trouble);
         };
-        // A master that works is not left on the word of a few: they may be cut off.
+        // A working master is only replaced if most sentinels answer: a few of them may be cut off.
         let is_believed = in_doubt || answers * 2 > self.sentinels.len();
         self.take(word, is_believed).err()
     }
@@ -203,7 +204,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The master where none was known yet.
+    /// Returns the master if none was known so far.
     async fn first_master(&self) -> RedisResult<Arc<Master>> {
         self.lookout.look(self.limits.both()).await;
         let late = || no_master("no sentinel answers in time".to_owned());
@@ -211,15 +212,15 @@ impl Shared {
         master.ok_or_else(|| self.lookout.trouble().unwrap_or_else(late))
     }
 
-    /// Has the sentinels asked whenever this one says that a master changed. Whoever does not
-    /// hear it is asked a little later all the same.
+    /// Requests a look whenever this sentinel reports a new master. If that message is lost, the
+    /// regular look finds the change a little later.
     async fn listen(self: Arc<Self>, place: usize) {
         let Some(sentinel) = self.sentinels.get(place) else {
             return;
         };
         loop {
             for server in sentinel.ways() {
-                // What ends it, a silence, a refusal or a dropped connection, makes no difference.
+                // Silence, a refusal and a dropped connection are handled alike.
                 let _ = self.hear(server.client()).await;
             }
             sleep(EVERY).await;
@@ -244,7 +245,7 @@ impl Shared {
             _ if error.to_string().contains("No such master") => {
                 format!("the sentinels know no master called {}", self.name)
             }
-            _ => format!("the sentinels say: {error}"),
+            _ => format!("the sentinels answer: {error}"),
         })
     }
 }
@@ -278,7 +279,7 @@ impl Sentinel {
         [&self.open].into_iter().chain(&self.known)
     }
 
-    /// Who is the master, by this sentinel.
+    /// Asks this sentinel for the master.
     async fn master(&self, shared: &Shared) -> RedisResult<Word> {
         let mut command = Cmd::new();
         command.arg("SENTINEL").arg("MASTER").arg(&shared.name);

@@ -1,4 +1,4 @@
-//! The way to one server: one multiplexed connection that mends itself and never waits long.
+//! The link to one server: one multiplexed connection that recovers by itself, with short waits.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use redis::{Client, ConnectionInfo, ErrorKind, RedisError, RedisResult};
 
 use super::connection::Connection;
 
-/// After so many time-outs in a row the connection is replaced: the client keeps a socket that
-/// swallows everything for as long as it stands.
+/// Number of consecutive time-outs after which the connection is replaced. The client library keeps
+/// a socket that swallows everything until it closes.
 const TIMEOUTS_BEFORE_NEW: u32 = 2;
 
-/// How long anything may take.
+/// Time limits of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Longest wait for a connection.
+    /// Maximum wait for a connection.
     pub(super) connect: Duration,
-    /// Longest wait for an answer.
+    /// Maximum wait for a response.
     pub(super) response: Duration,
 }
 
 impl Limits {
-    /// Longest wait for a connection and an answer on it.
+    /// Maximum wait for a connection and a response on it.
     pub(super) fn both(&self) -> Duration {
         self.connect + self.response
     }
@@ -44,7 +44,8 @@ impl Server {
     pub(super) fn new(info: ConnectionInfo, limits: Limits) -> RedisResult<Self> {
         let client = Client::open(info.set_tcp_settings(tcp()))?;
         let config = ConnectionManagerConfig::new()
-            // A command must fail at once while Redis is away; the default retries for seconds.
+            // A command must fail at once while Redis is unreachable; the default retries for
+            // seconds.
             .set_number_of_retries(0)
             .set_connection_timeout(Some(limits.connect))
             .set_response_timeout(Some(limits.response));
@@ -57,13 +58,12 @@ impl Server {
         })
     }
 
-    /// For connections of another kind.
+    /// Client for connections of another kind.
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Runs a request; once more where the connection was found dropped, on the one that took
-    /// its place.
+    /// Runs a request. If the connection turns out to be dropped, runs it once more on a new one.
     pub(super) async fn run<T, F, Fut>(&self, request: &F) -> RedisResult<T>
     where
         F: Fn(Connection) -> Fut,
@@ -99,13 +99,13 @@ impl Server {
     }
 }
 
-/// Whether user and password are what was refused.
+/// Whether the server refused the user or the password.
 pub(super) fn is_about_login(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed
         || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
 }
 
-/// The default waits with small packets and never notices a peer that went away.
+/// Settings of the socket. The defaults delay small packets and do not notice a peer that is gone.
 fn tcp() -> TcpSettings {
     TcpSettings::default()
         .set_nodelay(true)

@@ -1,10 +1,10 @@
-//! On which slot of a cluster a key lies, and by which key a command is sent.
+//! Slots of a cluster: the slot of a key, and the key that decides where a command goes.
 
 use std::collections::BTreeMap;
 
 use redis::{Arg, Cmd};
 
-/// Slots of a cluster, by its specification.
+/// Number of slots of a cluster, by its specification.
 const SLOTS: u16 = 16_384;
 
 /// CRC-16/XMODEM of every byte.
@@ -27,7 +27,8 @@ const TABLE: [u16; 256] = {
     table
 };
 
-/// The slot of `key`: of what stands between its first braces, where they hold something.
+/// Returns the slot of `key`. If the first braces in it are not empty, only the text between them
+/// counts.
 pub(super) fn slot_of(key: &[u8]) -> u16 {
     let tag = || {
         let mut parts = key.splitn(2, |byte| *byte == b'{');
@@ -43,7 +44,7 @@ pub(super) fn slot_of(key: &[u8]) -> u16 {
     sum % SLOTS
 }
 
-/// The places of `keys`, those of a slot together.
+/// Returns the positions of `keys`, grouped by slot.
 pub(super) fn by_slot(keys: impl Iterator<Item = impl AsRef<str>>) -> Vec<Vec<usize>> {
     let mut slots: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
     for (place, key) in keys.enumerate() {
@@ -53,7 +54,7 @@ pub(super) fn by_slot(keys: impl Iterator<Item = impl AsRef<str>>) -> Vec<Vec<us
     slots.into_values().collect()
 }
 
-/// The first key of a command; `None` for those that are about no key.
+/// Returns the first key of a command; `None` for commands without a key.
 pub(super) fn key_of(command: &Cmd) -> Option<&[u8]> {
     let mut words = command.args_iter().map(|argument| match argument {
         Arg::Simple(word) => word,
@@ -75,7 +76,7 @@ mod tests {
 
     #[test]
     fn slots_are_those_of_redis() {
-        // As CLUSTER KEYSLOT says.
+        // As reported by CLUSTER KEYSLOT.
         for (key, slot) in [
             ("", 0),
             ("123456789", 12_739),

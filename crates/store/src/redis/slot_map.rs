@@ -1,17 +1,17 @@
-//! Which node of a cluster has which slots.
+//! Map of the slots of a cluster to its nodes.
 
 use std::sync::Arc;
 
 use super::node::Node;
 
-/// The slots of all nodes.
+/// Slots of all nodes.
 #[derive(Default)]
 pub(super) struct SlotMap {
-    /// In order, none over another.
+    /// Sorted, without overlaps.
     ranges: Vec<Range>,
 }
 
-/// Slots in a row that one node has.
+/// Consecutive slots of one node.
 pub(super) struct Range {
     pub(super) first: u16,
     pub(super) last: u16,
@@ -24,14 +24,14 @@ impl SlotMap {
         Self { ranges }
     }
 
-    /// Who has a slot.
+    /// Returns the node that has a slot.
     pub(super) fn owner(&self, slot: u16) -> Option<Arc<Node>> {
         let place = self.ranges.partition_point(|range| range.last < slot);
         let range = self.ranges.get(place)?;
         (range.first <= slot).then(|| Arc::clone(&range.node))
     }
 
-    /// Everybody who has slots.
+    /// Returns all nodes that have slots.
     pub(super) fn nodes(&self) -> Vec<Arc<Node>> {
         let mut nodes: Vec<Arc<Node>> = Vec::new();
         for range in &self.ranges {

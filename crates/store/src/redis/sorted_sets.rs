@@ -1,4 +1,4 @@
-//! The sorted sets of a cache in Redis.
+//! Sorted sets of a cache in Redis.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -10,13 +10,14 @@ use super::RedisStore;
 use super::values::milliseconds;
 use sise_port::{Order, Replacement, Scored, SortedSets, StoreError};
 
-/// Members of one `ZADD`: a longer one would keep everybody else waiting.
+/// Maximum number of members in one `ZADD`: a longer one would block all other requests.
 const PART: usize = 500;
 
-/// What is made ready beside a set and never takes its place goes after this time.
+/// Life of a replacement that is prepared but never put in place.
 const LEFT_BEHIND: Duration = Duration::from_secs(60);
 
-/// KEYS: what was made ready, the set. ARGV: members, life in milliseconds or 0.
+/// Puts a replacement in place. KEYS: the replacement, the set. ARGV: number of members, life in
+/// milliseconds or 0.
 const SWAP: &str = "if redis.call('ZCARD', KEYS[1]) ~= tonumber(ARGV[1]) then
   redis.call('DEL', KEYS[1])
   return redis.error_reply('ERR the sorted set was not written whole')
@@ -51,14 +52,16 @@ fn replace(set: &Replacement, pipeline: &mut Pipeline) {
             pipeline.cmd("PEXPIRE").arg(&set.beside).arg(life).ignore();
         }
     }
-    // Whole, not by its digest: a server that forgot it would refuse all of the pipeline.
+    // In full, not by its digest: a server without the script would refuse the whole pipeline.
     let swap = pipeline.cmd("EVAL").arg(SWAP).arg(2);
     swap.arg(&set.beside).arg(&set.key).arg(set.members.len());
     swap.arg(set.life.map_or(0, milliseconds)).ignore();
 }
 
-/// Place and score of one moment. A script and no transaction, which would leave the connection that
-/// all share in its midst where its end is refused. KEYS: the set. ARGV: command of the place, member.
+/// Reads rank and score together. KEYS: the set. ARGV: command for the rank, member.
+///
+/// This is a script instead of a transaction: if the server refused the end of a transaction, the
+/// shared connection would remain inside it.
 static PLACE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "return {redis.call(ARGV[1], KEYS[1], ARGV[2]), redis.call('ZSCORE', KEYS[1], ARGV[2])}",

@@ -1,4 +1,4 @@
-//! The access token of an app key in Redis, sealed.
+//! The access token of an app key in Redis, encrypted.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -10,7 +10,8 @@ use redis::{Cmd, Script};
 use super::{DELETE_OWN, RedisStore};
 use sise_port::{Issue, SharedToken, StoreError, TokenStore};
 
-/// KEYS: the token. ARGV: sealed token, life in milliseconds.
+/// Saves a token and returns its generation. KEYS: the token. ARGV: sealed token, life in
+/// milliseconds.
 static SAVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local time = redis.call('TIME')
@@ -19,7 +20,7 @@ static SAVE: LazyLock<Script> = LazyLock::new(|| {
         local last = tonumber(type(found) == 'string' and found or '') or 0
         if not (last < 2^53) then last = 0 end
         local generation = string.format('%.0f', math.max(last + 1, now))
-        -- It may be another program's value.
+        -- It may be a value of another program.
         redis.call('DEL', KEYS[1])
         redis.call('HSET', KEYS[1], 'generation', generation, 'sealed', ARGV[1])
         redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -27,8 +28,11 @@ static SAVE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// KEYS: the right to ask. ARGV: process, spacing in milliseconds. Returns 0, or the wait. What is
-/// no claim of sise's, or has no end, is written over: else nobody would ever ask again.
+/// Claims the right to ask for a token. KEYS: the right. ARGV: process, spacing in milliseconds.
+/// Returns 0, or the wait.
+///
+/// A value that is not a claim of sise, or has no TTL, is replaced. Otherwise no process could ever
+/// ask again.
 static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local left = redis.call('PTTL', KEYS[1])
@@ -49,7 +53,7 @@ pub struct RedisTokens {
 }
 
 impl RedisTokens {
-    /// The token of the app key called `identity` in `store`.
+    /// Returns the token of the app key called `identity` in `store`.
     #[must_use]
     pub fn new(store: Arc<RedisStore>, identity: &str) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Whether Redis is what its address says, and whether a price comes through.
+//! Checks that Redis is of the kind that its address says, and that a price passes through it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,42 +14,42 @@ use super::link::NODE;
 use sise_domain::KrxTime;
 use sise_port::{CacheKeys as _, StoreError};
 
-/// In place of a stock code: no reader takes it for one.
+/// Takes the place of a stock code; no reader accepts it as one.
 const NAME: &str = "sise-trial";
 
-/// Longest life of the price, milliseconds, where it cannot be deleted.
+/// Life of the price in milliseconds, in case it cannot be deleted.
 const LIFE: u64 = 10_000;
 
-/// What a server says of itself to everybody.
+/// What a server tells any client about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Greeting {
-    /// Its version.
+    /// Version of the server.
     pub version: String,
     /// `standalone`, `cluster` or `sentinel`.
     pub mode: String,
 }
 
-/// What became of a price of the doctor's own.
+/// Result of a write and a read of a test price.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trial {
-    /// Whether it was read as it was written.
+    /// Whether the price was read as it was written.
     pub is_read: bool,
-    /// Whether the write was heard of.
+    /// Whether the change was received.
     pub is_heard: bool,
 }
 
 impl RedisStore {
-    /// What the server says of itself, for which no right is needed.
+    /// Asks the server for version and mode, which needs no right.
     ///
     /// # Errors
     ///
-    /// Redis cannot be reached or refused.
+    /// Returns an error if Redis is unreachable or refuses.
     pub async fn greet(&self) -> Result<Greeting, StoreError> {
         let answers: Result<Vec<HashMap<String, Value>>, _> =
             self.link.ask_all(&redis::cmd("HELLO")).await;
         let mut answers = match answers {
             Ok(answers) => answers,
-            // Redis before 6.2 knows no HELLO without more words.
+            // Redis before 6.2 does not accept HELLO without arguments.
             Err(StoreError::Failed { .. }) => {
                 let version = self.health().await?.version;
                 let mode = "standalone".to_owned();
@@ -69,11 +69,12 @@ impl RedisStore {
         })
     }
 
-    /// Fails where Redis is another kind than its address says: it would answer, and store nothing.
+    /// Checks that Redis is of the kind that its address says. Otherwise it might answer and store
+    /// nothing.
     ///
     /// # Errors
     ///
-    /// It is another kind, cannot be reached, or refused.
+    /// Returns an error if it is of another kind, is unreachable, or refuses.
     pub async fn check_kind(&self) -> Result<(), StoreError> {
         let mode = self.greet().await?.mode;
         let (trouble, mend) = match mode.as_str() {
@@ -95,7 +96,7 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// Redis cannot be reached or refused.
+    /// Returns an error if Redis is unreachable or refuses.
     pub async fn trial(&self, now: KrxTime) -> Result<Trial, StoreError> {
         let listening = async {
             let mut link = self.link.listening().await?.get_async_pubsub().await?;

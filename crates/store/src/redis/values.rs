@@ -1,4 +1,4 @@
-//! The single values of a cache in Redis.
+//! Single values of a cache in Redis.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use redis::{Cmd, Pipeline, Script};
 use super::RedisStore;
 use sise_port::{CacheEntry, Living, StoreError, ValueClaim, Values};
 
-/// Keys of one `MGET`: a longer one would keep everybody else waiting.
+/// Maximum number of keys in one `MGET`: a longer one would block all other requests.
 const PART: usize = 500;
 
-/// KEYS: the claim. ARGV: owner, life in milliseconds.
+/// Extends the life of a claim. KEYS: the claim. ARGV: owner, life in milliseconds.
 static PROLONG: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -20,8 +20,8 @@ static PROLONG: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// KEYS: the claim, then the values. ARGV: owner, whether a value was seen, the value seen, then
-/// each value with its life in milliseconds or 0.
+/// Writes values under a claim. KEYS: the claim, then the values. ARGV: owner, whether a value was
+/// seen, that value, then each value with its life in milliseconds or 0.
 static SET_CLAIMED: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -41,15 +41,15 @@ static SET_CLAIMED: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Milliseconds, at least one and no more than Redis can add to the time: it takes no life of
-/// nothing, and none that ends after its last day.
+/// Converts a life to milliseconds, within the limits of Redis: it accepts no life of zero, and
+/// none that ends after the last time it can represent.
 pub(super) fn milliseconds(life: Duration) -> u64 {
     let millis = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
     millis.clamp(1, 1 << 62)
 }
 
 fn set(entry: &CacheEntry) -> Cmd {
-    // Room for all of it at once: growing bit by bit costs as much as the rest.
+    // Allocates once: growing bit by bit costs as much as the rest.
     let mut command = Cmd::with_capacity(4, entry.key.len() + entry.value.len() + 32);
     match entry.life {
         Some(life) => command
@@ -73,7 +73,7 @@ impl Values for RedisStore {
         }
         if self.link.is_cluster() {
             let mut pipeline = Pipeline::with_capacity(keys.len());
-            // Not GET, which refuses another kind of value where MGET finds none.
+            // MGET instead of GET, which fails on a value of another kind.
             for key in keys {
                 pipeline.mget(&[key]);
             }
@@ -93,7 +93,7 @@ impl Values for RedisStore {
         pipeline.get(key).pttl(key);
         let (value, left): (Option<Vec<u8>>, i64) = self.run_pipeline(&pipeline).await?;
         let life = match left {
-            // It died between the two commands.
+            // The key expired between the two commands.
             -2 => Some(Duration::ZERO),
             left => u64::try_from(left).ok().map(Duration::from_millis),
         };
@@ -129,7 +129,7 @@ impl Values for RedisStore {
         let mut command = Cmd::new();
         command.arg("SET").arg(&claim.key).arg(&claim.owner);
         command.arg("NX").arg("PX").arg(milliseconds(life));
-        // Nothing is what it answers where somebody has it.
+        // The answer is nil if there is another owner.
         let taken: Option<String> = self.link.ask(&command).await?;
         Ok(taken.is_some())
     }

@@ -1,5 +1,7 @@
-//! Shared work in Redis: a stream with a consumer group for each way of asking, and a list of what
-//! was handed in for each process that waits. Needs Redis 6.2.
+//! Shared work in Redis.
+//!
+//! Batches are in streams with a consumer group, one for each way of calling. The results for a
+//! waiting process are in a list. Needs Redis 6.2.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,28 +18,31 @@ use crate::answers;
 use sise_domain::{Calling, Symbol};
 use sise_port::{Answers, Assignments, Batch, Finished, Lead, Postings, StoreError, Taken, Ticket};
 
-/// The consumer group of all workers.
+/// Consumer group of all workers.
 const GROUP: &str = "workers";
 
-/// Longest wait of the server for something to come. On connections of their own, whose time-out
-/// is longer than that: what follows a waiting command on its connection waits with it.
+/// Maximum time that the server waits for something to arrive.
+///
+/// Waiting commands have their own connections with a longer time-out, because they block
+/// everything behind them.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// An answer to a waiting command may come this much later, or a busy machine would lose what it
-/// was given.
+/// How much later the answer to a waiting command may arrive. Otherwise a busy machine would lose a
+/// batch that was given to it.
 const LATE: Duration = Duration::from_secs(1);
 
-/// Batches posted, and batches handed in for one process, at most; beyond that the oldest go.
+/// Maximum number of batches posted, and of results for one process. Beyond it, the oldest are
+/// dropped.
 const MOST: usize = 1_024;
 
-/// What nobody fetches is forgotten after this.
+/// How long results are kept if they are not fetched.
 const RESULT_LIFE: Duration = Duration::from_secs(300);
 
-/// The first place of a stream.
+/// The first entry of a stream.
 const START: &str = "0-0";
 
-/// KEYS: the batches, what was handed in. ARGV: group, entry, answers or nothing, most, life in
-/// milliseconds. Returns whether the batch was open.
+/// Closes a batch. KEYS: the batches, the results. ARGV: group, entry, answers or nothing, maximum
+/// number of results, life in milliseconds. Returns whether the batch was open.
 static FINISH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local open = redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
@@ -51,8 +56,8 @@ static FINISH: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// KEYS: the batches. ARGV: entry. Returns how long ago it was posted, milliseconds, by the clock
-/// that also numbers the entries.
+/// Returns the age of a batch in milliseconds, by the clock that also numbers the entries. KEYS:
+/// the batches. ARGV: entry.
 static AGE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local time = redis.call('TIME')
@@ -61,35 +66,36 @@ static AGE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Shared work in Redis, as one worker sees it.
+/// Shared work in Redis, seen from one worker.
 pub struct RedisWork {
     store: Arc<RedisStore>,
-    /// Waits for batches.
+    /// Connection that waits for batches.
     taking: Link,
-    /// Waits for answers.
+    /// Connection that waits for answers.
     fetching: Link,
     worker: String,
-    /// A batch that nobody held on to for so long is given out again.
+    /// A batch that its worker has not renewed for this long is given out again.
     idle: Duration,
-    /// Where the look for such batches goes on.
+    /// Position at which the search for such batches continues.
     cursor: Mutex<String>,
 }
 
-/// What a look into a stream brought.
+/// Result of a read from a stream.
 enum Look<T> {
     Seen(T),
-    /// There is no stream or no group: nobody posted yet, or Redis came back empty.
+    /// There is no stream or no group: nothing was posted yet, or Redis lost its data.
     NoGroup,
 }
 
 impl RedisWork {
-    /// Shared work in `store`, reached by `settings`. Workers of the same app key go by one name,
-    /// so that restarts leave none behind. A batch is given out again when its worker has not held
-    /// on to it for `idle`.
+    /// Creates shared work in `store`, reached by `settings`.
+    ///
+    /// All workers of an app key use the same name, so that restarts leave no dead consumers
+    /// behind. A batch is given out again if its worker has not renewed it for `idle`.
     ///
     /// # Errors
     ///
-    /// The address cannot be understood.
+    /// Returns an error if the address is invalid.
     pub fn new(
         store: Arc<RedisStore>,
         settings: &RedisSettings<'_>,
@@ -122,7 +128,7 @@ impl RedisWork {
         self.store.keys.own(&format!("{{work}}:finished:{process}"))
     }
 
-    /// A batch whose worker died.
+    /// Takes over a batch whose worker died.
     async fn claim(&self, key: &str) -> Result<Look<Option<StreamId>>, StoreError> {
         let from = self.cursor().clone();
         let mut command = Cmd::new();
@@ -137,7 +143,7 @@ impl RedisWork {
         Ok(Look::Seen(reply.claimed.into_iter().next()))
     }
 
-    /// A batch that nobody had yet.
+    /// Reads a batch that was not given out yet.
     async fn read(&self, key: &str) -> Result<Look<Option<StreamId>>, StoreError> {
         let mut command = Cmd::new();
         command.arg("XREADGROUP").arg("GROUP").arg(GROUP);
@@ -153,8 +159,8 @@ impl RedisWork {
         Ok(Look::Seen(entry))
     }
 
-    /// Makes stream and group, so that everything posted so far is given out. What stands there and
-    /// is no stream is another program's.
+    /// Creates stream and group, so that everything posted so far is given out. A value of another
+    /// kind is another program's and is deleted.
     async fn make_group(&self, key: &str) -> Result<(), StoreError> {
         let mut kind = Cmd::new();
         kind.arg("TYPE").arg(key);
@@ -195,11 +201,11 @@ impl RedisWork {
     }
 }
 
-/// Runs a command that finds no group where Redis came back empty.
+/// Runs a command, and recognizes a missing group, as after a loss of the data in Redis.
 async fn look<T: redis::FromRedisValue>(link: &Link, command: &Cmd) -> Result<Look<T>, StoreError> {
     link.run(|mut connection| async move {
         match command.query_async(&mut connection).await {
-            // Who waits while the stream is deleted is told in other words.
+            // A stream that is deleted during the wait causes another error code.
             Err(error) if matches!(error.code(), Some("NOGROUP" | "UNBLOCKED" | "WRONGTYPE")) => {
                 Ok(Look::NoGroup)
             }
@@ -213,7 +219,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A batch as it stands in a stream, with its life; nothing where it is none of ours.
+/// Parses a batch and its life from a stream entry; `None` if it is not from sise.
 fn batch(calling: Calling, fields: &HashMap<String, Value>) -> Option<(Batch, Duration)> {
     let text = |name: &str| -> Option<String> { from_redis_value_ref(fields.get(name)?).ok() };
     let number = |name: &str| -> Option<u64> { text(name)?.parse().ok() };
@@ -276,7 +282,7 @@ impl Postings for RedisWork {
         match finished {
             Some(Ok(finished)) => Ok(Some(finished)),
             _ => {
-                tracing::warn!("what another process handed in cannot be read");
+                tracing::warn!("cannot parse the answers that another process handed in");
                 Ok(None)
             }
         }
@@ -302,7 +308,10 @@ impl Assignments for RedisWork {
             }
         };
         let Some((batch, life)) = batch(calling, &entry.map) else {
-            tracing::warn!(entry = entry.id, "no batch of sise's; dropped");
+            tracing::warn!(
+                entry = entry.id,
+                "dropped an entry that is not a batch of sise"
+            );
             self.drop_entry(&key, &entry.id).await?;
             return Ok(None);
         };
@@ -328,7 +337,7 @@ impl Assignments for RedisWork {
             command.arg("XCLAIM").arg(self.batches_key(calling));
             command.arg(GROUP).arg(&self.worker).arg(0).arg(entries);
             command.arg("JUSTID");
-            // Where Redis came back empty there is nothing to hold on to.
+            // Without a group, there is nothing to renew.
             let _: Look<Value> = look(&self.store.link, &command).await?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The health strip: is the market open, is the list live, how old are the prices, who does it.
+//! The health strip: session, coverage, ages of the prices, calls, leader and processes.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::cli::words::{self, length, percent, short};
 use crate::status::Status;
 use sise_domain::{APART, Event, IndexQuote, KrxTime, Presence, Role};
 
-/// Width of the words before each line.
+/// Width of the label in front of each line.
 const LABEL: usize = 10;
 
-/// The first line: the time, the session, the store.
+/// Returns the first line: the time, the session and the store.
 pub(super) fn title(shown: &Shown<'_>, paint: Paint) -> Line<'static> {
     let session =
         shown
@@ -47,7 +47,7 @@ pub(super) fn title(shown: &Shown<'_>, paint: Paint) -> Line<'static> {
     ])
 }
 
-/// Where the indices stand, side by side; no line where none is known.
+/// Returns a line with the levels of the indices, or `None` if no level is known.
 pub(super) fn indices(indices: &[IndexQuote], paint: Paint) -> Option<Line<'static>> {
     let mut spans = Vec::new();
     for index in indices {
@@ -62,7 +62,7 @@ pub(super) fn indices(indices: &[IndexQuote], paint: Paint) -> Option<Line<'stat
     (!spans.is_empty()).then(|| Line::from(spans))
 }
 
-/// A level with two decimals and thousands separators.
+/// Formats a level with two decimals and thousands separators.
 fn points(level: f64) -> String {
     let text = format!("{level:.2}");
     match text.split_once('.') {
@@ -76,7 +76,7 @@ fn points(level: f64) -> String {
     }
 }
 
-/// The lines below it.
+/// Returns the lines below the title and the indices.
 pub(super) fn lines(
     status: &Status,
     shown: &Shown<'_>,
@@ -183,7 +183,7 @@ fn calls(status: &Status, paint: Paint) -> Line<'static> {
 
 fn leader(status: &Status, paint: Paint) -> Line<'static> {
     match &status.leader {
-        None => Line::styled(format!("{:<LABEL$}nobody leads", "leader"), paint.bad()),
+        None => Line::styled(format!("{:<LABEL$}no process leads", "leader"), paint.bad()),
         Some(leader) => {
             let since = leader.since.map_or_else(String::new, |since| {
                 let ago = length(status.at - since);
@@ -196,7 +196,7 @@ fn leader(status: &Status, paint: Paint) -> Line<'static> {
 
 fn processes(status: &Status) -> Line<'static> {
     if status.processes.is_empty() {
-        return labelled("processes", "none has been heard of lately".to_owned());
+        return labelled("processes", "none was seen lately".to_owned());
     }
     let mut roles: BTreeMap<&str, usize> = BTreeMap::new();
     for process in &status.processes {
@@ -225,7 +225,7 @@ fn next_run(status: &Status, now: KrxTime, paint: Paint) -> Line<'static> {
         None => labelled("next run", next),
         Some(idle) => {
             let words = format!("{:<LABEL$}{next}; not now: {}", "next run", idle.why);
-            // That the market is closed is no trouble.
+            // A closed market is no trouble.
             let is_trouble = status.open;
             Line::styled(words, if is_trouble { paint.bad() } else { paint.dim() })
         }

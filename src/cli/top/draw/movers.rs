@@ -1,4 +1,4 @@
-//! The stocks of the day, as many rankings side by side as fit.
+//! The stocks of the day: rankings side by side, as far as they fit.
 
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
@@ -12,11 +12,11 @@ use crate::cli::top::Kind;
 use crate::cli::top::picture::{Movers, Place};
 use crate::movers::Prices;
 
-/// A ranking needs this width, the gap to the next one included.
+/// Width of a ranking, including the gap to the next one.
 const WIDTH: u16 = 40;
 const GAP: u16 = 2;
 
-/// The rankings, the ones that are shown first, and the market.
+/// Returns the line of tabs: all rankings, with the selected one highlighted, and the market.
 pub(super) fn tabs(shown: &Shown<'_>, paint: Paint) -> Line<'static> {
     let mut spans = Vec::new();
     for (place, kind) in Kind::ALL.into_iter().enumerate() {
@@ -34,7 +34,7 @@ pub(super) fn tabs(shown: &Shown<'_>, paint: Paint) -> Line<'static> {
     Line::from(spans)
 }
 
-/// The rankings from the selected one on.
+/// Draws the rankings, beginning with the selected one.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, shown: &Shown<'_>, paint: Paint) {
     let kinds = Kind::ALL.len();
     let fit = usize::from(((area.width + GAP) / WIDTH).max(1)).min(kinds);
@@ -108,8 +108,9 @@ fn row(place: &Place, kind: Kind, paint: Paint) -> Row<'static> {
 /// Units of large numbers, each a thousand of the one before.
 const UNITS: [(f64, &str); 5] = [(1.0, ""), (1e3, "K"), (1e6, "M"), (1e9, "B"), (1e12, "T")];
 
-/// A large number in a few letters: shares and won. What rounds up to a thousand of a unit is one of
-/// the next.
+/// Formats a large number, of shares or won, in a few characters.
+///
+/// A number that rounds up to a thousand of a unit is shown as one of the next unit.
 pub(super) fn compact(number: f64) -> String {
     let mut text = String::new();
     for (unit, letter) in UNITS {

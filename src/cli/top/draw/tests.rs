@@ -148,7 +148,7 @@ fn drawn_of(
     terminal.backend().buffer().clone()
 }
 
-/// The lines of a screen; the second cell of a wide character is not there.
+/// The lines of a screen, without the second cell of wide characters.
 fn text(buffer: &Buffer) -> Vec<String> {
     let area = buffer.area;
     let line = |y: u16| {
@@ -206,7 +206,7 @@ fn wide_names_line_up_and_are_cut_between_characters() {
         .position(|line| line.starts_with("005930"))
         .unwrap();
     let first = u16::try_from(first).unwrap();
-    // The arrow of the rate stands in the same column whatever the name before it.
+    // The arrow of the rate is in the same column for every name before it.
     let arrow = column_of(&buffer, first, "▲");
     for offset in 0..4 {
         assert_eq!(column_of(&buffer, first + offset, "▲"), arrow, "{lines:#?}");
@@ -259,7 +259,7 @@ fn what_is_wrong_is_said() {
     status.next_run = None;
     status.idle = Some(Idle {
         reason: "no_leader".to_owned(),
-        why: "nobody leads".to_owned(),
+        why: "no process leads".to_owned(),
     });
     picture.trouble = Some(Trouble {
         since: now() - TimeDelta::seconds(5),
@@ -267,9 +267,9 @@ fn what_is_wrong_is_said() {
     });
     let screen = text(&drawn_of(&picture, 100, 24, |_| {})).join("\n");
     for part in [
-        "nobody leads",
+        "no process leads",
         "14 of 15 a second (70.0 % since a refusal)",
-        "not known; not now: nobody leads",
+        "not known; not now: no process leads",
         "no answer since 10:14:57, trying again: the store at redis",
         "삼성전자",
     ] {
@@ -309,7 +309,7 @@ fn large_numbers_take_a_few_letters() {
         (15_234_567.0, "15.2M"),
         (1.093e12, "1.09T"),
         (4.29e14, "429T"),
-        // What rounds up goes on to the next unit, or to one digit less.
+        // A number that rounds up moves to the next unit, or loses a decimal.
         (999.6, "1.00K"),
         (999_499.0, "999K"),
         (999_500.0, "1.00M"),

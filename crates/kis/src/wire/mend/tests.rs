@@ -1,10 +1,10 @@
-//! One field or one row is damaged, in every way that bytes can be, and everything else is read.
+//! One field or row is damaged, in every way that bytes can be, and everything else is read.
 
 use super::super::{Body, row};
 use super::mend;
 
 row! {
-    /// A row with a field that is damaged and two that are needed.
+    /// A row with one damaged field and two required ones.
     Row {
         code,
         name,
@@ -13,7 +13,7 @@ row! {
     }
 }
 
-/// What each row of a body says: code, price, volume.
+/// Returns code, price and volume of each row of a body.
 fn rows(body: &[u8]) -> Vec<[String; 3]> {
     let body = Body::new(body);
     let rows: Vec<Row<'_>> = body.rows(200).unwrap_or_else(|error| panic!("{error}"));
@@ -22,7 +22,7 @@ fn rows(body: &[u8]) -> Vec<[String; 3]> {
     rows.iter().map(said).collect()
 }
 
-/// A body of three rows, of which the one in the middle has these bytes for its field of a name.
+/// Returns a body of three rows, with these bytes in place of the name field of the second.
 fn body(damaged: &[u8]) -> Vec<u8> {
     let first =
         br#"{"output":[{"code":"000010","name":"one","price":"10","volume":"1"},{"code":"000020","#;
@@ -107,7 +107,7 @@ fn what_is_damaged_between_rows_takes_no_more_than_its_row_along() {
     let whole = body(br#""name":"two""#);
     let text = String::from_utf8(whole).unwrap();
     for (from, to) in [
-        // Braces and brackets that are lost, or are others.
+        // Braces and brackets that are lost or replaced.
         (r#""volume":"1"},{"code""#, r#""volume":"1",{"code""#),
         (r#""volume":"1"},{"code""#, r#""volume":"1"},"code""#),
         (r#""volume":"1"},{"code""#, r#""volume":"1"}{"code""#),
@@ -123,7 +123,7 @@ fn what_is_damaged_between_rows_takes_no_more_than_its_row_along() {
         assert_ne!(damaged, text);
         assert_eq!(rows(damaged.as_bytes()), all_three(), "{damaged}");
     }
-    // The last one is cut off within a text, and the envelope goes on.
+    // The last row is cut off within a text, and the envelope continues.
     let damaged = text.replacen(r#""volume":"3"}],"#, r#""volume":"3"#, 1);
     let said = rows(damaged.replacen(r#"3"rt_cd"#, r#"3,"rt_cd"#, 1).as_bytes());
     assert_eq!(said.get(..2), all_three().get(..2));
@@ -163,7 +163,8 @@ fn two_values_of_one_field_that_differ_are_none() {
 }
 
 proptest::proptest! {
-    /// Whatever single byte among the rows is another, some are read as they were, or nothing is.
+    /// After any change of a single byte among the rows, some rows are read unchanged, or nothing
+    /// is.
     #[test]
     fn one_wrong_byte_leaves_other_rows_as_they_were(place in 11_usize..190, byte: u8) {
         let mut damaged = body(br#""name":"two""#);
@@ -178,7 +179,7 @@ proptest::proptest! {
         proptest::prop_assert!(right.next().is_some(), "{}", String::from_utf8_lossy(&damaged));
     }
 
-    /// What is mended is JSON, whatever it was before.
+    /// Every repaired body is valid JSON.
     #[test]
     fn what_is_mended_is_json(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200), text in "[\\[\\]{}\",:\\\\a0 ]{0,80}") {
         for body in [bytes.as_slice(), text.as_bytes()] {

@@ -15,18 +15,18 @@ use sise_domain::{KrxTime, Quote, Seoul};
 use sise_pace::{LocalBudget, Pacer, Rate};
 use sise_port::{Gap, GapReason};
 
-/// What the broker does in one session.
+/// Behavior of the broker in one session.
 #[derive(Clone)]
 enum Play {
     /// There is no connection.
     NoWay,
-    /// Registrations are answered so; more than these are refused as too many.
+    /// Registrations get this answer; more than `most` are refused as too many.
     Answers { code: &'static str, most: usize },
     /// Nothing is answered.
     Mute,
 }
 
-/// What both sides of a connection share.
+/// State shared by both sides of a connection.
 struct Line {
     play: Play,
     registered: Vec<String>,
@@ -127,7 +127,7 @@ impl Socket for Phone {
     async fn close(&mut self) {}
 }
 
-/// The broker's side: plays one play after the other, the last one for ever.
+/// The broker's side: runs one play after the other and repeats the last.
 struct Exchange {
     plays: StdMutex<VecDeque<Play>>,
     dialled: StdMutex<Vec<(Instant, Phone)>>,
@@ -251,7 +251,7 @@ impl Scene {
         }
     }
 
-    /// The next thing told that `pick` takes.
+    /// Returns the next report that `pick` accepts.
     async fn hear<T>(&mut self, pick: impl Fn(Told) -> Option<T>) -> T {
         let picked = async {
             loop {
@@ -311,7 +311,7 @@ fn trade(code: &str, price: &str) -> String {
     format!("0|H0STCNT0|001|{}", fields.join("^"))
 }
 
-/// A trade with these fields beside code, time, price and day.
+/// Returns a trade with these fields replaced.
 fn odd(price: &str, changes: &[(usize, &str)]) -> String {
     let text = trade("005930", price);
     let mut fields: Vec<&str> = text.split('^').collect();
@@ -359,7 +359,7 @@ async fn a_record_whose_time_is_wrong_outranks_nothing_and_its_price_is_asked_fo
     scene.registered(1).await;
     let phone = scene.exchange.phone();
     sleep(Duration::from_secs(10)).await;
-    // The feed is five seconds late: it is ten past, and the trades are of five past.
+    // The feed is five seconds late: at ten seconds past, it delivers trades of five past.
     let mut before: Option<Quote> = None;
     for (time, day) in [
         ("", "20261120"),
@@ -391,7 +391,7 @@ async fn a_record_whose_time_is_wrong_outranks_nothing_and_its_price_is_asked_fo
     scene.end().await;
 }
 
-/// Connections in the busiest minute.
+/// Returns the number of connections in the busiest minute.
 fn busiest(dials: &[Instant]) -> usize {
     let within = |start: &Instant| {
         let end = *start + Duration::from_secs(60);
@@ -557,7 +557,7 @@ async fn a_dead_approval_is_replaced_and_a_young_one_used_again() {
     scene.registered(0).await;
     scene.registered(1).await;
     assert_eq!(*scene.exchange.approvals.lock().unwrap(), 2);
-    // Hours later it is not risked on another session.
+    // Hours later the key is not risked on another session.
     for _ in 0..200 {
         sleep(Duration::from_secs(60)).await;
         scene
@@ -589,7 +589,7 @@ async fn where_there_is_room_for_fewer_the_rest_is_not_asked_for_again() {
     sleep(Duration::from_secs(60)).await;
     let phone = scene.exchange.phone();
     assert_eq!(phone.line(|line| line.heard.len()), 3);
-    // A place that is given back is taken by the next.
+    // A place that is given up goes to the next code.
     scene.wants.send_replace(codes(&["000020", "000030"]));
     scene.registered(1).await;
     scene.registered(2).await;
@@ -603,7 +603,7 @@ async fn a_code_that_the_broker_does_not_stream_takes_no_other_along() {
     sleep(Duration::from_secs(60)).await;
     assert_eq!(scene.exchange.dials().len(), 1);
     assert_eq!(scene.exchange.phone().line(|line| line.heard.len()), 2);
-    // Each is told of, and no end of the session, which would make room for it again.
+    // Each is reported, without an end of the session, which would make room for it again.
     for code in codes(&["000010", "000020"]).iter() {
         assert_eq!(scene.hears.recv().await, Some(Told::Refused(*code)));
     }
@@ -617,7 +617,7 @@ async fn a_trade_that_cannot_be_is_not_told_and_its_price_is_asked_for() {
     let phone = scene.exchange.phone();
     let good = trade("005930", "1500");
     for price in ["1", "9223372036854775807", "1501"] {
-        // The high, the low and all else say 1,500.
+        // High, low and all other figures say 1,500.
         phone.says(good.replacen("^1500^", &format!("^{price}^"), 1));
         let gap = scene.gap().await;
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What the first level holds, and when it may be given.
+//! The prices in the first level cache, and when they may be served.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,24 +9,24 @@ use tokio::time::Instant;
 
 use sise_domain::{KrxTime, Quote, Symbol};
 
-/// Codes held at most; the exchange lists less than half of it.
+/// Maximum number of codes held; the exchange lists fewer than half as many.
 const MOST_CODES: usize = 8_192;
 
-/// What is held is given so long after the server was last heard: a way that swallows everything
-/// swallows what the server says of changes too.
+/// How long prices are served after the last answer of the server. A connection that swallows
+/// everything also swallows the reports of changes.
 const TRUST: Duration = Duration::from_millis(1_500);
 
-/// Two clocks that drift apart so far in that time: the machine slept, or its clock was set.
+/// Drift between the two clocks above which the machine must have slept, or its clock was set.
 const CLOCKS_DRIFT: TimeDelta = TimeDelta::seconds(1);
 
-/// An instant by both clocks. One stands still while the machine sleeps, the other may be set.
+/// An instant by both clocks. One stops while the machine sleeps, the other may be set.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Now {
     pub(super) instant: Instant,
     pub(super) time: KrxTime,
 }
 
-/// The prices held, and the link that says when they change.
+/// The prices held, and the link that reports their changes.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     link: Option<Link>,
@@ -43,13 +43,13 @@ struct Link {
 
 #[derive(Debug)]
 enum Entry {
-    /// The read of this number asks for it. Gone when the price changed meanwhile, so that an answer
-    /// that was overtaken is not held.
+    /// Requested by the read with this number. Removed if the price changes meanwhile, so that an
+    /// outdated answer is not held.
     Asked(u64),
     Price(Box<Quote>, Instant),
 }
 
-/// A read of what is not held.
+/// A read of prices that are not held.
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) number: u64,
@@ -59,13 +59,13 @@ pub(super) struct Question {
 }
 
 impl Held {
-    /// A number that nothing had before.
+    /// Returns a number that was not used before.
     pub(super) fn new_number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
     }
 
-    /// Begins anew, empty, on the link of this number.
+    /// Starts empty on the link with this number.
     pub(super) fn begin(&mut self, number: u64, connection: MultiplexedConnection, heard: Now) {
         self.entries.clear();
         self.link = Some(Link {
@@ -75,7 +75,7 @@ impl Held {
         });
     }
 
-    /// The link of this number is of no use any more: nothing that it watched over is held on.
+    /// Ends the link with this number and forgets all prices that it watched.
     pub(super) fn end(&mut self, number: u64) {
         if self.link.as_ref().is_some_and(|link| link.number == number) {
             self.link = None;
@@ -83,7 +83,8 @@ impl Held {
         }
     }
 
-    /// The server answered on this link what was asked `then`; whether what is held may be held on.
+    /// Records an answer on this link to a question of `then`. Returns whether prices may still be
+    /// held.
     pub(super) fn hear(&mut self, number: u64, then: Now) -> bool {
         let link = self.link.as_mut().filter(|link| link.number == number);
         let Some(link) = link.filter(|link| !have_drifted(link.heard, then)) else {
@@ -93,7 +94,7 @@ impl Held {
         true
     }
 
-    /// Whether anything may be given at `now`.
+    /// Whether prices may be served at `now`.
     pub(super) fn is_trusted(&self, now: Now) -> bool {
         let is_heard = |link: &Link| {
             now.instant.saturating_duration_since(link.heard.instant) < TRUST
@@ -102,7 +103,8 @@ impl Held {
         self.link.as_ref().is_some_and(is_heard)
     }
 
-    /// The price of a code, where it is held and lives. Nothing unless [`Held::is_trusted`].
+    /// Returns the price of a code if it is held and has not expired. Only valid if
+    /// [`Held::is_trusted`].
     pub(super) fn price(&self, symbol: Symbol, now: Now) -> Option<Box<Quote>> {
         match self.entries.get(&symbol)? {
             Entry::Price(quote, dies_at) if now.instant < *dies_at => Some(quote.clone()),
@@ -110,7 +112,7 @@ impl Held {
         }
     }
 
-    /// Notes that `symbols` are being asked for, before they are.
+    /// Records that `symbols` are about to be requested.
     pub(super) fn ask(&mut self, symbols: Vec<Symbol>) -> Option<Question> {
         let number = self.new_number();
         let link = self.link.as_ref()?;
@@ -127,7 +129,7 @@ impl Held {
         })
     }
 
-    /// Holds the answer to the question of this number, unless it was overtaken.
+    /// Holds the answer to the question with this number, unless the price has changed since.
     pub(super) fn hold(&mut self, number: u64, quote: &Quote, dies_at: Instant) {
         if let Some(entry) = self.entries.get_mut(&quote.stock_code)
             && matches!(entry, Entry::Asked(asked) if *asked == number)
@@ -136,21 +138,21 @@ impl Held {
         }
     }
 
-    /// A price changed, or is being changed.
+    /// Forgets a price that changed or is being changed.
     pub(super) fn forget(&mut self, symbol: Symbol) {
         self.entries.remove(&symbol);
     }
 
-    /// Everything changed.
+    /// Forgets all prices.
     pub(super) fn forget_all(&mut self) {
         self.entries.clear();
     }
 
-    /// Makes room of what is dead.
+    /// Removes expired prices.
     pub(super) fn clear_out(&mut self, now: Now) {
         self.entries.retain(|_, entry| match entry {
             Entry::Price(_, dies_at) => now.instant < *dies_at,
-            // Whoever asked may have given up; whoever did not is not held this once.
+            // The caller may have given up. If it did not, its answer is not held this time.
             Entry::Asked(_) => false,
         });
     }

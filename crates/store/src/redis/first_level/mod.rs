@@ -1,15 +1,16 @@
-//! A first level inside the process: prices that were read once are given from memory until Redis
-//! says that they changed, or their life there is over.
+//! The first level cache: prices that were read once are served from memory until Redis reports a
+//! change, or until they expire.
 //!
-//! The client's own cache (`cache-aio`) is not used: it puts an answer into the cache after the task
-//! of the connection has handed it over, so that a change which is told in between is missed and the
-//! old price stays for the rest of its life; it counts that life from the answer; and it does not
-//! notice a connection that fell silent. Here
+//! The client library's own cache (`cache-aio`) is not used, for three reasons. It caches an answer
+//! only after the task of the connection has handed it over. A change reported in between is
+//! missed, and the old price stays for the rest of its life. It counts that life from the answer,
+//! and it does not notice a connection that fell silent. In this cache,
 //!
-//! - a place is kept for a price before it is asked for, and an answer is held only if no change took
-//!   that place away;
+//! - a place is reserved for a price before it is requested, and an answer is held only if no
+//!   change has removed that place;
 //! - a life is counted from before the question, so that it never outlasts the one in Redis;
-//! - nothing is given unless the server was heard a moment ago; when the link drops all is forgotten.
+//! - nothing is served unless the server has answered a moment ago, and all is forgotten when the
+//!   link drops.
 
 mod held;
 
@@ -37,24 +38,26 @@ use sise_net::supervisor::Supervisor;
 use sise_port::clock::Clock;
 use sise_port::{Lead, PriceStore, Shelf, StoreError, Written};
 
-/// How often the server is asked whether the link stands.
+/// Interval at which the server is asked whether the link works.
 const PULSE: Duration = Duration::from_millis(500);
 
-/// Pulses between two looks for what is dead.
+/// Pulses between two removals of expired prices.
 const CLEAR_EVERY: u32 = 20;
 
-/// A price without an end in Redis, which another program wrote, is asked for again after this.
+/// How long a price of another program without a TTL is held.
 const LIFE_WITHOUT_END: Duration = Duration::from_secs(60);
 
-/// Pauses between attempts to make the link, drawn anew each time.
+/// Pauses in milliseconds between attempts to connect, drawn anew each time.
 const RETRY_MS: std::ops::RangeInclusive<u64> = 200..=1_000;
 
-/// A store in Redis behind a first level in memory. Everything but live prices goes straight to
-/// Redis, and so do those while the link is down.
+/// A store in Redis behind a first level cache in memory.
+///
+/// Only live prices are cached. Everything else goes straight to Redis, and so do live prices while
+/// the link is down.
 pub struct RedisFirstLevel {
     store: Arc<RedisStore>,
     level: Arc<Level>,
-    /// Keeps the link.
+    /// The task that keeps the link.
     _keeper: Supervisor,
 }
 
@@ -62,12 +65,12 @@ struct Level {
     held: RwLock<Held>,
     keys: Keys,
     clock: Clock,
-    /// The link of a number dropped.
+    /// Notified when a link drops.
     dropped: Notify,
 }
 
 impl RedisFirstLevel {
-    /// A first level in front of `store`. Needs a tokio runtime.
+    /// Creates a first level cache in front of `store`. Needs a tokio runtime.
     #[must_use]
     pub fn new(store: Arc<RedisStore>, clock: Clock) -> Self {
         let level = Arc::new(Level {
@@ -89,7 +92,7 @@ impl RedisFirstLevel {
         }
     }
 
-    /// Asks for what is not held, over the link, and holds the answer.
+    /// Requests prices that are not held, over the link, and holds the answers.
     async fn ask(&self, question: Question) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
         let Question {
             number,
@@ -103,7 +106,7 @@ impl RedisFirstLevel {
             Err(error) => {
                 self.level.held_mut().end(link);
                 self.level.dropped.notify_one();
-                // To wait for an answer once more would double the caller's wait.
+                // Waiting for an answer again would double the caller's wait.
                 return match error.is_timeout() {
                     true => Err(self.store.link.error(&error)),
                     false => self.store.realtime(&symbols).await,
@@ -127,8 +130,9 @@ impl RedisFirstLevel {
     }
 }
 
-/// The lives, in milliseconds, and the values under the live keys of `symbols`. The lives first: a
-/// price that is written in between counts as changed.
+/// Reads the lives, in milliseconds, and the values under the live keys of `symbols`.
+///
+/// The lives come first: a price that is written in between counts as changed.
 async fn fetch(
     keys: &Keys,
     symbols: &[Symbol],
@@ -161,7 +165,7 @@ impl PriceStore for RedisFirstLevel {
         lead: Option<Lead>,
     ) -> Result<Written, StoreError> {
         let outcome = self.store.write(quotes, shelf, lead).await;
-        // Redis tells of it too, but whoever wrote may read before that is heard.
+        // Redis reports the change too, but the caller may read before the report arrives.
         let mut held = self.level.held_mut();
         quotes
             .iter()
@@ -208,7 +212,8 @@ impl PriceStore for RedisFirstLevel {
     }
 }
 
-/// Makes the link, watches it, and makes it anew when it dropped, for as long as the level is there.
+/// Makes and watches the link, and makes it anew whenever it drops, for as long as the cache
+/// exists.
 async fn keep_linked(level: Arc<Level>, store: Arc<RedisStore>) {
     let mut has_said = false;
     loop {
@@ -220,7 +225,7 @@ async fn keep_linked(level: Arc<Level>, store: Arc<RedisStore>) {
                 if std::mem::replace(&mut has_said, true) {
                     tracing::debug!(%error, "no link for the first level");
                 } else {
-                    tracing::warn!(%error, "the first level stays empty until Redis tells of changes");
+                    tracing::warn!(%error, "the first level is empty until Redis reports changes");
                 }
             }
         }
@@ -230,13 +235,13 @@ async fn keep_linked(level: Arc<Level>, store: Arc<RedisStore>) {
 }
 
 impl Level {
-    /// Makes the link of this number and begins to hold.
+    /// Makes the link with this number and starts to hold prices.
     async fn link(
         self: &Arc<Self>,
         number: u64,
         store: &RedisStore,
     ) -> RedisResult<MultiplexedConnection> {
-        // Settings refuse a first level before a cluster or sentinels.
+        // The settings refuse a first level cache with a cluster or sentinels.
         let one = store.link.client();
         let one = one.ok_or((ErrorKind::InvalidClientConfig, "more than one server"))?;
         let info = one.get_connection_info().clone();
@@ -265,10 +270,11 @@ impl Level {
         Ok(connection)
     }
 
-    /// Asks the server again and again whether the link stands, until it does not.
+    /// Tests the link at an interval, until it fails.
     async fn watch(&self, number: u64, mut connection: MultiplexedConnection, store: &RedisStore) {
         for pulse in 1_u32.. {
-            // Woken when the link drops; also by one that dropped before, which is one pulse more.
+            // Wakes up when a link drops. A notice about an earlier link costs only one extra
+            // pulse.
             let _ = timeout(PULSE, self.dropped.notified()).await;
             let then = self.now();
             store.learn_time().await;
@@ -283,7 +289,7 @@ impl Level {
         }
     }
 
-    /// What the server says on the link of this number.
+    /// Handles a message of the server on the link with this number.
     fn hear(&self, number: u64, push: &PushInfo) {
         match (&push.kind, push.data.first()) {
             (PushKind::Invalidate, Some(Value::Array(keys))) => {
@@ -309,7 +315,7 @@ impl Level {
         }
     }
 
-    /// The prices that are held, in the order of `symbols`; `None` where nothing may be given.
+    /// Returns the held prices in the order of `symbols`, or `None` if nothing may be served.
     fn given(&self, symbols: &[Symbol]) -> Option<Vec<Option<Box<Quote>>>> {
         let now = self.now();
         let held = self.held();
@@ -325,7 +331,7 @@ impl Level {
     }
 
     fn held(&self) -> RwLockReadGuard<'_, Held> {
-        // Every change leaves it whole.
+        // A panic cannot leave it half changed.
         self.held.read().unwrap_or_else(PoisonError::into_inner)
     }
 
