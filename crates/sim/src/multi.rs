@@ -220,7 +220,11 @@ fn stock_row(out: &mut String, stock: &Stock, seen: &Seen<'_>, alteration: Alter
             "intr_antc_cntg_prdy_ctrt",
             seen.expected.map_or(0, |figures| figures.rate),
         )
-        .number("intr_antc_vol", seen.expected.map_or(0, |_| book.ask_size))
+        // At the upper limit nobody offers shares, but an expected match has a volume.
+        .number(
+            "intr_antc_vol",
+            seen.expected.map_or(0, |_| book.ask_size.max(1)),
+        )
         .number("inter2_sdpr", now.base);
     row.end();
 }
