@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 ///     title: String,
 /// }
 ///
-/// Kept under `<app>:<env>:article:<id>` for ten minutes, some for up to a minute less.
+/// // Kept under `<app>:<env>:article:<id>` for ten minutes, some for up to a minute less.
 /// impl Cached for Article {
 ///     type Id = u64;
 ///     const KIND: &'static str = "article";
