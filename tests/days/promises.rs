@@ -65,7 +65,7 @@ impl World {
             let uncovered = self.uncovered();
             if !uncovered.is_empty() {
                 self.record().recovery = calm;
-                if calm >= RECOVERY {
+                if calm >= RECOVERY && self.writers_agree() {
                     self.violated(&format!(
                         "{} of {} codes have no live price {calm:?} after the last fault: \
                          {uncovered:?}",
@@ -228,6 +228,12 @@ impl World {
         if has_key && !failed.is_empty() && self.setup.mode == Mode::Real && !is_capped {
             self.check_failure(slot, asked_at, outcome);
         }
+    }
+
+    /// Whether the clocks of all writers are close enough that no price of one counts as older for
+    /// longer than another lives. The processes of the product correct theirs by that of Redis.
+    fn writers_agree(&self) -> bool {
+        (0..self.setup.keyed()).all(|slot| self.is_believed_by(slot))
     }
 
     /// Whether no clock that prices are written by is too far from a reader's. Each is off by a
