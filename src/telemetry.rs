@@ -4,6 +4,8 @@
 //! person wants to read the next morning; debug, single calls. Bodies, headers and keys are never
 //! logged.
 
+use std::sync::{Mutex, PoisonError};
+
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -22,12 +24,26 @@ const CACHE_SECONDS: [f64; 9] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1,
 ];
 
-/// Installs the metrics recorder of the process and describes every metric.
+/// The recorder that this module installed.
+static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+
+/// Installs the metrics recorder of the process and describes every metric. All daemons of a process
+/// share one recorder.
 ///
 /// # Errors
 ///
-/// Returns an error if another recorder is already installed.
+/// Returns an error if the process has a recorder that is not from here.
 pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
+    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*installed {
+        return Ok(handle.clone());
+    }
+    let handle = described_recorder()?;
+    *installed = Some(handle.clone());
+    Ok(handle)
+}
+
+fn described_recorder() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
         .set_buckets_for_metric(

@@ -3,6 +3,7 @@
 mod board;
 mod screen;
 
+use std::future::pending;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,17 +11,13 @@ use std::time::Duration;
 use clap::Args;
 use tokio::net::TcpListener;
 
-use super::failure::{Failure, Outcome};
+use super::failure::{Failure, Outcome, by_signal};
 use super::output;
-use crate::api::{ApiServer, Sweeping};
 use crate::config::{Layers, Settings};
-use crate::daemon;
-use crate::freshness::Freshness;
-use crate::schedule::{Schedule, Watcher, Work};
-use crate::setup::Parts;
-use crate::telemetry;
+use crate::daemon::{self, DaemonError, Options};
 use board::Board;
-use sise_net::supervisor::{Supervisor, Tasks};
+use sise_domain::Shipped;
+use sise_net::supervisor::Supervisor;
 use sise_port::clock;
 use sise_sim::{Sim, SimOptions};
 
@@ -81,56 +78,31 @@ pub(super) async fn run(arguments: DemoArguments) -> Outcome {
     tasks.vital("simulated broker", async move {
         broker.serve(listener, stop).await
     });
-    let outcome = watch(settings, &sim, has_screen, supervisor).await;
-    // A demo leaves nothing behind.
+    // Nothing of a demo is worth waiting for: it ends as soon as somebody ends it.
+    let outcome = tokio::select! {
+        biased;
+        outcome = watch(settings, &sim, has_screen) => outcome,
+        ended = supervisor.failed() => Err(DaemonError::from(ended).into()),
+    };
+    supervisor.finish().await;
+    // Nothing of a demo stays behind.
     let _ = tokio::fs::remove_dir_all(&state).await;
     outcome
 }
 
-async fn watch(settings: Settings, sim: &Sim, has_screen: bool, supervisor: Supervisor) -> Outcome {
-    let (parts, scribe) = super::recorded_on(settings)?;
-    let parts = Arc::new(parts);
-    let loaded = super::universe::load(&parts).await?;
-    let Some(sweeper) = parts.sweeper(None) else {
-        return Err(Failure::no_credentials());
-    };
-    let board = Arc::new(Board::new(loaded.universe.len(), !has_screen));
-    let freshness = Arc::new(Freshness::default());
-    let tasks = supervisor.tasks().clone();
-    let api = serve(&parts, &freshness, &tasks).await?;
-    let page = api
-        .as_ref()
-        .and_then(|(listener, _)| listener.local_addr().ok())
-        .map(super::serve::page);
-    let watcher: Arc<dyn Watcher> = board.clone();
-    let work = Work {
-        sweeper,
-        candidate: None,
-        loader: parts.loader()?,
-        parts: Arc::clone(&parts),
-        freshness,
+async fn watch(settings: Settings, sim: &Sim, has_screen: bool) -> Outcome {
+    let total = Shipped::get().universe().len();
+    let board = Arc::new(Board::new(total, !has_screen));
+    let options = Options {
         always_open: true,
-        gaps: None,
-        watcher: Some(watcher),
-        tasks: tasks.clone(),
+        watcher: Some(board.clone()),
+        ..Options::default()
     };
-    let schedule = Schedule::new(work).map_err(Failure::usage)?;
-    let running = async {
-        let telling = Supervisor::default();
-        scribe.start(telling.tasks());
-        if let Some((listener, api)) = api {
-            api.start(listener);
-        }
-        tasks.vital("schedule", schedule.run(tasks.stop().clone()));
-        let ready = async { Ok::<_, Failure>(()) };
-        let signal = daemon::run(ready, supervisor).await;
-        telling.finish().await;
-        signal
-    };
+    let daemon = daemon::build(settings, options).await?;
+    let page = daemon.page();
     let shown = async {
         if has_screen {
-            let clock = Arc::clone(&parts.clock);
-            return screen::show(board, sim.clone(), clock, page).await;
+            return screen::show(board, sim.clone(), clock::system(), page).await;
         }
         output::line(
             "sise demo: SIMULATED prices of an invented market, no real quotes. Ctrl-C ends it.",
@@ -138,36 +110,11 @@ async fn watch(settings: Settings, sim: &Sim, has_screen: bool, supervisor: Supe
         if let Some(page) = page {
             output::line(format!("the market on one page: {page}"));
         }
-        screen::ended(daemon::signalled().await)
+        by_signal(daemon::signalled().await)
     };
-    // A demo has nothing worth waiting for, so it ends at once.
     tokio::select! {
         biased;
         outcome = shown => outcome,
-        signal = running => Ok(signal?.exit_code()),
+        outcome = daemon.run(pending::<Outcome>()) => outcome?,
     }
-}
-
-/// Returns the API of the demo and its listener, or `None` if the API is off.
-async fn serve(
-    parts: &Arc<Parts>,
-    freshness: &Arc<Freshness>,
-    tasks: &Tasks,
-) -> Result<Option<(TcpListener, ApiServer)>, Failure> {
-    let Some(listener) = super::serve::listen(parts).await? else {
-        return Ok(None);
-    };
-    let metrics = telemetry::install_metrics()
-        .map_err(|error| Failure::failed(format!("metrics cannot be started: {error}")))?;
-    let sweeping = Sweeping {
-        freshness: Arc::clone(freshness),
-        candidate: None,
-        always_open: true,
-    };
-    let api = ApiServer::new(Arc::clone(parts), Some(sweeping), metrics, tasks);
-    let api = api.with_alerts()?;
-    api.check()
-        .await
-        .map_err(|error| Failure::usage(error.to_string()))?;
-    Ok(Some((listener, api)))
 }

@@ -11,10 +11,9 @@ use tokio::time::Instant;
 use super::failure::{DONE, Failure, Outcome};
 use super::output::{self, grouped};
 use super::paint::{Ink, Painted};
-use super::plan::{WATCH_LESS, alive, figures, remedies};
 use crate::config::Layers;
 use crate::setup::Parts;
-use sise_domain::{APART, Presence, Role};
+use sise_domain::{APART, Plan, Presence, Role};
 use sise_net::descriptors::{Descriptors, RESERVE};
 use sise_port::{BrokerClaims as _, BrokerHolder, CacheKeys as _, Roster as _, StoreError};
 use sise_store::{Need, RedisStore};
@@ -430,7 +429,7 @@ async fn stock_list(parts: &Parts) -> Vec<Check> {
     let alive = format!(
         "a sweep takes {:.1} s, {} % of the codes are alive at any time",
         plan.sweep_time().as_secs_f64(),
-        alive(&plan)
+        plan.alive_percent()
     );
     let strains = [plan.watched_strain(), plan.list_strain()];
     let strains: Vec<String> = strains.into_iter().flatten().collect();
@@ -438,11 +437,11 @@ async fn stock_list(parts: &Parts) -> Vec<Check> {
         (true, true) => Check::ok("plan", alive),
         (true, false) => {
             let found = format!("{alive}; {}", strains.join("; "));
-            Check::warn("plan", found, WATCH_LESS)
+            Check::warn("plan", found, Plan::WATCH_LESS)
         }
         (false, _) => {
-            let found = format!("{alive}: {}", figures(&plan));
-            Check::fail("plan", found, remedies(&plan))
+            let found = format!("{alive}: {}", plan.figures());
+            Check::fail("plan", found, plan.remedies())
         }
     };
     vec![list, plan]

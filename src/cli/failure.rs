@@ -2,12 +2,12 @@
 //! (docs/decisions/0009-errors-in-one-place.md).
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use super::visible::visible_lines;
 use crate::config::ConfigError;
-use crate::daemon::DaemonError;
+use crate::daemon::{DaemonError, Signal};
 use crate::movers::MoversError;
 use crate::reader::ReadError;
 use crate::setup::SetupError;
@@ -152,13 +152,32 @@ impl From<ReadError> for Failure {
     }
 }
 
-impl From<DaemonError<Failure>> for Failure {
-    fn from(error: DaemonError<Failure>) -> Self {
+impl From<DaemonError> for Failure {
+    fn from(error: DaemonError) -> Self {
         match error {
-            DaemonError::Unprepared(failure) => failure,
-            DaemonError::Ended(_) | DaemonError::Signals(_) => Self::failed(error.to_string()),
+            DaemonError::NoCredentials => Self::no_credentials(),
+            DaemonError::Store(error) => error.into(),
+            DaemonError::Source(error) => error.into(),
+            error @ (DaemonError::NothingToServe
+            | DaemonError::UnsharedStore
+            | DaemonError::Setup(_)
+            | DaemonError::Schedule(_)
+            | DaemonError::Api(_)
+            | DaemonError::StoreKind(_)
+            | DaemonError::Gaps(_)) => Self::usage(error.to_string()),
+            error @ (DaemonError::Listen { .. }
+            | DaemonError::Metrics(_)
+            | DaemonError::List(_)
+            | DaemonError::Ended(_)) => Self::failed(error.to_string()),
         }
     }
+}
+
+/// Returns the exit code for the end of a process by a signal.
+pub(super) fn by_signal(signal: io::Result<Signal>) -> Outcome {
+    let signal =
+        signal.map_err(|error| Failure::failed(format!("signals cannot be received: {error}")))?;
+    Ok(signal.exit_code())
 }
 
 impl fmt::Display for Failure {

@@ -49,7 +49,6 @@ use crate::config::{KEYS, Layers, Settings};
 use crate::journal::{self, Scribe};
 use crate::setup::{Outside, Parts};
 use sise_port::clock;
-use sise_port::{CacheKeys as _, StoreError};
 use sise_store::RedisStore;
 
 use failure::{Failure, Outcome};
@@ -250,19 +249,19 @@ fn layers(file: Option<&PathBuf>, flags: &[String]) -> Result<Layers, Failure> {
     Ok(layers)
 }
 
-/// Starts logging and returns the parts for a command, by the settings.
-fn parts(layers: &Layers) -> Result<Parts, Failure> {
+/// Starts logging and returns the settings of a command.
+fn settings(layers: &Layers) -> Result<Settings, Failure> {
     let settings = Settings::new(layers)?;
     logging::start(&settings)?;
-    tell_strangers(layers);
-    Ok(Parts::new(settings, clock::system())?)
-}
-
-/// Logs which variables are ignored.
-fn tell_strangers(layers: &Layers) {
     for stranger in layers.strangers() {
         tracing::warn!("{stranger}");
     }
+    Ok(settings)
+}
+
+/// Returns the parts for a command, by the settings.
+fn parts(layers: &Layers) -> Result<Parts, Failure> {
+    Ok(Parts::new(settings(layers)?, clock::system())?)
 }
 
 /// Returns Redis, for commands that need the state of other processes.
@@ -275,37 +274,9 @@ fn redis(parts: &Parts) -> Result<Arc<RedisStore>, Failure> {
     })
 }
 
-/// Checks Redis before the first write: its kind, and the rights of its user.
-///
-/// Fails if Redis is of another kind than its address says, because waiting would not change that.
-async fn look_at_redis(parts: &Parts) -> Result<(), Failure> {
-    let Some(redis) = &parts.redis else {
-        return Ok(());
-    };
-    match redis.check_kind().await {
-        Err(error @ StoreError::Refused { .. }) if redis.answers().await.is_ok() => {
-            return Err(Failure::usage(error.to_string()));
-        }
-        // If Redis does not answer, the caller's ping reports the reason.
-        Err(_) => return Ok(()),
-        Ok(()) => {}
-    }
-    if let Err(error) = redis.rights().await {
-        tracing::debug!(%error, "the rights in Redis are not known");
-    }
-    Ok(())
-}
-
-/// Like [`parts`], for a command that may write to the event log.
+/// Like [`parts`], for a command that writes to the event log.
 fn recorded(layers: &Layers) -> Result<(Parts, Scribe), Failure> {
-    let settings = Settings::new(layers)?;
-    logging::start(&settings)?;
-    tell_strangers(layers);
-    recorded_on(settings)
-}
-
-/// Returns parts that record their events in the event log.
-fn recorded_on(settings: Settings) -> Result<(Parts, Scribe), Failure> {
+    let settings = settings(layers)?;
     let clock = clock::system();
     let (notebook, notes) = journal::notebook(Arc::clone(&clock));
     let outside = Outside {

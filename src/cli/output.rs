@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::paint::Painted;
 use super::table::Table;
 use super::visible::{visible, visible_json, visible_lines};
+pub(super) use sise_domain::grouped;
 
 /// The first write that failed. Nothing is written after it, so that output with a gap never looks
 /// complete.
@@ -93,37 +94,4 @@ pub(super) fn json(value: &impl Serialize) {
 /// Writes a line for people to standard error.
 pub(super) fn note(text: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{}", visible_lines(&text.to_string()));
-}
-
-/// Formats a number with thousands separators.
-pub(super) fn grouped(number: impl TryInto<i64>) -> String {
-    let Ok(number) = number.try_into() else {
-        return "?".to_owned();
-    };
-    let digits = number.unsigned_abs().to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    if number < 0 { format!("-{text}") } else { text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (-1_234_567, "-1,234,567"),
-        ] {
-            assert_eq!(grouped(number), text);
-        }
-    }
 }

@@ -1,15 +1,13 @@
 //! `sise plan`
 
-use std::time::Duration;
-
 use clap::Args;
 use serde_json::json;
 
 use super::codes;
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
-use super::output::{self, grouped};
+use super::output;
 use crate::config::Layers;
-use sise_domain::{Calling, Plan};
+use sise_domain::{Calling, Plan, grouped, rounded_time};
 
 /// Arguments of `sise plan`.
 #[derive(Debug, Args)]
@@ -36,7 +34,7 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
             let named = codes::symbols(&parts, texts).await;
             named.map_err(|failure| say_count(failure, texts))?.len()
         }
-        (None, None) => super::universe::load(&parts).await?.universe.len(),
+        (None, None) => crate::daemon::load_list(&parts).await?.universe.len(),
     };
     let plan = match arguments.watched {
         Some(watched) => parts.plan(codes, watched),
@@ -80,13 +78,16 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
     output::line(format!("way of calling    {way}, {:.2} calls/s", plan.rate));
     output::line(format!("calls a sweep     {}", grouped(plan.calls())));
     output::line(format!("calls a day       {}", grouped(plan.calls_a_day())));
-    output::line(format!("time a sweep      {}", seconds(plan.sweep_time())));
-    output::line(format!("sweep every       {}", seconds(plan.period())));
-    output::line(format!("a price lives     {}", seconds(plan.ttl)));
+    output::line(format!(
+        "time a sweep      {}",
+        rounded_time(plan.sweep_time())
+    ));
+    output::line(format!("sweep every       {}", rounded_time(plan.period())));
+    output::line(format!("a price lives     {}", rounded_time(plan.ttl)));
     output::line(format!(
         "alive at any time {} %{}",
-        alive(&plan),
-        until_spent(&plan)
+        plan.alive_percent(),
+        plan.until_spent()
     ));
     output::line(format!(
         "largest list      {} codes",
@@ -98,13 +99,13 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
     } else {
         format!(
             "this set-up does NOT keep its codes alive: {}. What works: {}",
-            figures(&plan),
-            remedies(&plan)
+            plan.figures(),
+            plan.remedies()
         )
     };
     output::line(verdict);
     if let Some(strain) = plan.watched_strain() {
-        output::line(format!("{strain}: {WATCH_LESS}"));
+        output::line(format!("{strain}: {}", Plan::WATCH_LESS));
     }
     if parts.settings.sweep.shared {
         output::line("(this key alone; other keys share the work: sweep.shared)".to_owned());
@@ -127,100 +128,7 @@ fn watched_words(plan: &Plan) -> String {
     format!(
         "{} codes every {}, {} calls",
         grouped(plan.watched),
-        seconds(plan.watched_period()),
+        rounded_time(plan.watched_period()),
         grouped(plan.watched_calls())
     )
-}
-
-/// The remedy for too many or too frequent refreshes of watched codes.
-pub(super) const WATCH_LESS: &str = "watch fewer codes, or set watch.interval to more";
-
-/// Describes a set-up that cannot keep its codes alive, in the same words for all commands.
-pub(super) fn figures(plan: &Plan) -> String {
-    let strain = plan.list_strain();
-    let strain = strain.map_or_else(String::new, |strain| format!("; {strain}"));
-    if plan.period() <= plan.ttl && !plan.is_in_time() {
-        return format!(
-            "each is written every {:.0} s and lives {:.0} s, which leaves too little for a call that has to \
-             be repeated: a twentieth of the life, {:.0} s, must be left{strain}",
-            plan.period().as_secs_f64(),
-            plan.ttl.as_secs_f64(),
-            plan.ttl.as_secs_f64() / 20.0,
-        );
-    }
-    format!(
-        "each is written every {:.0} s and lives {:.0} s, so {} % are alive at any time{}{strain}",
-        plan.period().as_secs_f64(),
-        plan.ttl.as_secs_f64(),
-        alive(plan),
-        until_spent(plan)
-    )
-}
-
-/// Returns the share of the codes that are alive in whole percent, rounded down.
-pub(super) fn alive(plan: &Plan) -> f64 {
-    (plan.share_alive() * 100.0 + 1e-9).floor()
-}
-
-/// Returns a note if the calls of a day do not last until its end.
-fn until_spent(plan: &Plan) -> &'static str {
-    match plan.lasts_the_day() {
-        true => "",
-        false => ", until the calls of the day are used up",
-    }
-}
-
-/// Returns the changes that would make the plan work.
-pub(super) fn remedies(plan: &Plan) -> String {
-    let mut ways = Vec::new();
-    if plan.list_strain().is_some() {
-        ways.push(WATCH_LESS.to_owned());
-    }
-    if let Some(most) = plan.per_day.filter(|_| !plan.lasts_the_day()) {
-        ways.push(format!(
-            "more calls a day (kis.calls_per_day, now {most}; {} are needed), or sweeps further apart (schedule.interval, now {})",
-            grouped(plan.calls_a_day()),
-            seconds(plan.interval)
-        ));
-    }
-    if let Some(most) = plan.per_minute.filter(|_| !plan.is_in_time()) {
-        ways.push(format!(
-            "more calls a minute (kis.calls_per_minute, now {most})"
-        ));
-    }
-    match plan.largest_list() {
-        // A shorter interval needs even more calls a day.
-        0 if !plan.lasts_the_day() => {}
-        0 => ways.push(format!(
-            "a shorter interval (schedule.interval, now {})",
-            seconds(plan.interval)
-        )),
-        codes => ways.push(format!(
-            "a list of at most {} codes (universe.source = csv and universe.file)",
-            grouped(codes)
-        )),
-    }
-    if !plan.is_in_time() {
-        // Slightly more than needed, in whole seconds.
-        let ttl = Duration::from_secs(plan.period().mul_f64(1.06).as_secs() + 1);
-        ways.push(format!(
-            "a life of at least {} (store.ttl, now {})",
-            seconds(ttl),
-            seconds(plan.ttl)
-        ));
-    }
-    if plan.calling == Calling::Single {
-        ways.push("a real account, which asks for 30 codes a call (KIS_ENV=real)".to_owned());
-    }
-    ways.join("; or ")
-}
-
-fn seconds(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    // A time that would be rounded to 120.0 s is shown in minutes.
-    if seconds < 119.95 {
-        format!("{seconds:.1} s")
-    } else {
-        format!("{:.1} min", seconds / 60.0)
-    }
 }

@@ -1,7 +1,6 @@
 //! `sise run`
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -10,28 +9,18 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::codes;
-use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
+use super::failure::{DONE, Failure, INCOMPLETE, Outcome, by_signal};
 use super::output::{self, grouped};
-use super::plan::{figures, remedies};
 use super::progress;
 use super::words::percent;
-use crate::alerts::Alerts;
-use crate::api::{ApiServer, Sweeping};
-use crate::board::{Keeper, QuoteBoard};
 use crate::closes::Window;
 use crate::config::Layers;
-use crate::daemon::{self, Signal};
-use crate::feed::Feed;
-use crate::fleet::{self, Member};
-use crate::freshness::Freshness;
-use crate::leadership::Candidate;
+use crate::daemon::{self, Options};
 use crate::ledger::LedgerKeeper;
-use crate::schedule::{self, Schedule};
 use crate::setup::{Broker, Parts};
 use crate::sweep::{Kept, Report, Step, Sweeper, Task};
-use crate::telemetry;
-use sise_domain::{Event, KrxTime, Quote, Role, Skipped, Symbol};
-use sise_net::supervisor::{Supervisor, Tasks};
+use sise_domain::{Event, KrxTime, Role, Skipped, Symbol};
+use sise_net::supervisor::Supervisor;
 use sise_port::{SourceError, StoreError, Urgency};
 
 /// Number of codes per reason that the report lists one by one.
@@ -73,45 +62,30 @@ pub(super) struct RunArguments {
 }
 
 pub(super) async fn run(arguments: RunArguments, layers: Layers) -> Outcome {
+    if !arguments.once {
+        let options = Options {
+            always_open: arguments.always_open,
+            allow_gaps: arguments.allow_gaps,
+            ..Options::default()
+        };
+        let daemon = daemon::build(super::settings(&layers)?, options).await?;
+        return by_signal(daemon.run(daemon::signalled()).await?);
+    }
     let (parts, scribe) = super::recorded(&layers)?;
     let Some(broker) = parts.broker.clone() else {
         return Err(Failure::no_credentials());
     };
     // A daemon writes as the leader. A single pass was asked for by a person and needs no lease.
-    let candidate = parts.candidate().filter(|_| !arguments.once);
-    let Some(mut sweeper) = parts.sweeper(candidate.as_ref()) else {
+    let Some(sweeper) = parts.sweeper(None) else {
         return Err(Failure::no_credentials());
     };
     // Event log and attendance end after the work that they report.
     let telling = Supervisor::default();
     scribe.start(telling.tasks());
-    let attendance = parts.attendance(Role::OneShot, candidate.as_ref());
-    attendance.start(telling.tasks());
-    let outcome = if arguments.once {
-        once(&arguments, parts, sweeper, broker).await
-    } else {
-        let member = candidate
-            .as_ref()
-            .and_then(|candidate| parts.member(candidate));
-        if let Some(member) = &member {
-            sweeper = sweeper.on(member.dispatcher.clone(), usize::from(fleet::POSTED));
-        }
-        let workers = Workers {
-            sweeper,
-            candidate,
-            member,
-        };
-        daemon(arguments, parts, workers, broker).await
-    };
+    parts.attendance(Role::OneShot, None).start(telling.tasks());
+    let outcome = once(&arguments, parts, sweeper, broker).await;
     telling.finish().await;
     outcome
-}
-
-/// The parts of a daemon that do the sweeps.
-struct Workers {
-    sweeper: Sweeper,
-    candidate: Option<Arc<Candidate>>,
-    member: Option<Member>,
 }
 
 /// Makes one pass.
@@ -149,11 +123,10 @@ async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: 
     tokio::select! {
         outcome = &mut pass => outcome,
         signal = daemon::signalled() => {
-            let signal = signal
-                .map_err(|error| Failure::failed(format!("signals cannot be received: {error}")))?;
+            let code = by_signal(signal)?;
             stop.cancel();
             pass.await?;
-            Ok(signal.exit_code())
+            Ok(code)
         }
     }
 }
@@ -265,14 +238,10 @@ async fn prepare(
 ) -> Result<Vec<Symbol>, Failure> {
     // Checked before a call is spent: prices that cannot be stored are useless.
     parts.sweep_store.ping().await?;
-    super::look_at_redis(parts).await?;
+    daemon::check_redis(parts).await?;
     let symbols = match codes {
         Some(codes) => codes,
-        None => super::universe::load(parts)
-            .await?
-            .universe
-            .symbols()
-            .collect(),
+        None => daemon::load_list(parts).await?.universe.symbols().collect(),
     };
     if let Some(ban) = broker.rest.bans().in_force().await {
         return Err(SourceError::Banned(ban).into());
@@ -337,200 +306,3 @@ fn print(report: &Report, is_close: bool) {
         output::line(format!("  {reason}{detail}: {}{more}", named.join(" ")));
     }
 }
-
-/// Runs the daemon until a signal.
-async fn daemon(
-    arguments: RunArguments,
-    parts: Parts,
-    workers: Workers,
-    broker: Broker,
-) -> Outcome {
-    // Bound first, so that a second daemon on the same port fails before it does anything.
-    let listener = super::serve::listen(&parts).await?;
-    let parts = Arc::new(parts);
-    let freshness = Arc::new(Freshness::default());
-    // Without a listener nothing reads the metrics, and histograms that are never read only grow.
-    let metrics = listener
-        .as_ref()
-        .map(|_| telemetry::install_metrics())
-        .transpose();
-    let metrics =
-        metrics.map_err(|error| Failure::failed(format!("metrics cannot be started: {error}")))?;
-    let supervisor = Supervisor::default();
-    let tasks = supervisor.tasks().clone();
-    let always_open = arguments.always_open;
-    let alerts = if let Some((listener, metrics)) = listener.zip(metrics) {
-        let sweeping = Sweeping {
-            freshness: Arc::clone(&freshness),
-            candidate: workers.candidate.clone(),
-            always_open,
-        };
-        let api = ApiServer::new(Arc::clone(&parts), Some(sweeping), metrics, &tasks);
-        let api = api.with_alerts()?;
-        let checked = api.check().await;
-        checked.map_err(|error| Failure::usage(error.to_string()))?;
-        api.start(listener);
-        // The API has its own board and alerts.
-        None
-    } else {
-        Some(board_of_alerts(&parts, always_open)?)
-    };
-    let prepare = async move {
-        make_ready(&arguments, &parts, &broker).await?;
-        let work = Work {
-            parts,
-            workers,
-            freshness,
-            alerts,
-            always_open,
-        };
-        work.start(&tasks)
-    };
-    let signal: Signal = daemon::run(prepare, supervisor).await?;
-    Ok(signal.exit_code())
-}
-
-/// The work of a daemon beside its API.
-struct Work {
-    parts: Arc<Parts>,
-    workers: Workers,
-    freshness: Arc<Freshness>,
-    /// Board and alerts, if there is no API that has them.
-    alerts: Option<(Keeper, Alerts)>,
-    always_open: bool,
-}
-
-impl Work {
-    /// Starts the work under `tasks`.
-    fn start(self, tasks: &Tasks) -> Result<(), Failure> {
-        let Self {
-            parts,
-            workers,
-            freshness,
-            alerts,
-            always_open,
-        } = self;
-        let observe = {
-            let freshness = Arc::clone(&freshness);
-            Arc::new(move |quotes: &[Quote]| freshness.note(quotes))
-        };
-        let feed = parts.feed(workers.candidate.as_ref(), always_open, observe);
-        let gaps = feed.as_ref().map(Feed::gaps);
-        let work = schedule::Work {
-            loader: parts.loader()?,
-            parts,
-            sweeper: workers.sweeper,
-            candidate: workers.candidate,
-            freshness,
-            always_open,
-            watcher: None,
-            gaps,
-            tasks: tasks.clone(),
-        };
-        let schedule = Schedule::new(work).map_err(Failure::usage)?;
-        // Sharing ends with the schedule, which holds the guard.
-        let sharing = CancellationToken::new();
-        let shared = tasks.until(&sharing);
-        let guard = sharing.drop_guard();
-        let stop = tasks.stop().clone();
-        tasks.vital("schedule", async move {
-            let _guard = guard;
-            schedule.run(stop).await
-        });
-        if let Some(member) = workers.member {
-            member.start(&shared);
-        }
-        if let Some((keeper, alerts)) = alerts {
-            keeper.start(&shared);
-            alerts.start(&shared);
-        }
-        if let Some(feed) = feed {
-            feed.start(tasks);
-        }
-        Ok(())
-    }
-}
-
-/// Returns a board for the alerts of a daemon without an API.
-fn board_of_alerts(parts: &Parts, always_open: bool) -> Result<(Keeper, Alerts), Failure> {
-    let board = Arc::new(QuoteBoard::new(parts.settings.store.ttl));
-    let alerts = parts.alerts(&board, always_open)?;
-    let keeper = parts.keeper(&board, vec![alerts.onlooker()]);
-    Ok((keeper, alerts))
-}
-
-/// Prepares store, list, plan and token before the first sweep.
-async fn make_ready(
-    arguments: &RunArguments,
-    parts: &Parts,
-    broker: &Broker,
-) -> Result<(), Failure> {
-    if let Err(error) = parts.sweep_store.ping().await {
-        tracing::warn!("{error}; starting all the same, and writing as soon as it answers");
-    }
-    super::look_at_redis(parts).await?;
-    let loaded = super::universe::load(parts).await?;
-    let codes = loaded.universe.len();
-    refuse_gaps(arguments, parts, codes).await?;
-    // Claimed only now, so that a daemon that was refused above holds no claim. If Redis is
-    // unreachable, the first write finds out whether the prices are another broker's.
-    if let Err(error @ StoreError::OtherBroker { .. }) = claim_prices(parts).await {
-        return Err(error.into());
-    }
-    tracing::info!(
-        codes,
-        source = loaded.source,
-        interval = %humantime::format_duration(parts.settings.schedule.interval),
-        rate = parts.settings.kis.rate.per_second,
-        broker = broker.rest.base(),
-        "sise starts"
-    );
-    let token = broker.auth.token().await;
-    if broker.rest.is_simulated() == Some(true) {
-        let address = broker.rest.base();
-        tracing::warn!(
-            "{address} is a simulated broker: {}",
-            super::words::SIMULATED
-        );
-    }
-    match token {
-        Ok(_) => Ok(()),
-        Err(error @ SourceError::Denied(_)) => Err(error.into()),
-        // The schedule logs the ban with every run that it skips.
-        Err(SourceError::Banned(_)) => Ok(()),
-        Err(error) => {
-            tracing::warn!(%error, "no access token yet; trying again with the first sweep");
-            Ok(())
-        }
-    }
-}
-
-/// Refuses a set-up that cannot keep its codes alive, and says what would work.
-async fn refuse_gaps(arguments: &RunArguments, parts: &Parts, codes: usize) -> Result<(), Failure> {
-    let plan = parts.plan_ahead(codes).await;
-    if plan.keeps_alive() {
-        return Ok(());
-    }
-    let trouble = format!(
-        "this set-up cannot keep its {} codes alive: {}",
-        grouped(codes),
-        figures(&plan)
-    );
-    if arguments.allow_gaps {
-        tracing::warn!("{trouble}; continuing because of --allow-gaps");
-        return Ok(());
-    }
-    if parts.settings.sweep.shared {
-        tracing::warn!(
-            "{trouble}, with this key alone; continuing, since others share the work (sweep.shared)"
-        );
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "{trouble}. What works: {}; or go on with gaps: --allow-gaps",
-        remedies(&plan)
-    )))
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,16 +1,14 @@
 //! `sise universe`
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use clap::Args;
 
-use super::failure::{DONE, Failure, Outcome};
+use super::failure::{DONE, Outcome};
 use super::output::{self, grouped};
 use super::table::Table;
 use crate::config::Layers;
-use crate::setup::Parts;
-use crate::universe::Loaded;
+use crate::daemon::load_list;
 
 /// Arguments of `sise universe`.
 #[derive(Debug, Args)]
@@ -32,11 +30,15 @@ pub(super) async fn run(arguments: UniverseArguments, mut layers: Layers) -> Out
     }
     let parts = super::parts(&layers)?;
     let loaded = if arguments.accept {
-        let loaded = parts.loader()?.accept().await?;
-        said(loaded)
+        parts.loader()?.accept().await?
     } else {
-        load(&parts).await?
+        load_list(&parts).await?
     };
+    if arguments.accept {
+        for note in &loaded.notes {
+            tracing::warn!("{note}");
+        }
+    }
     if arguments.json {
         output::json(&loaded.universe.listings());
         return Ok(DONE);
@@ -71,18 +73,4 @@ pub(super) async fn run(arguments: UniverseArguments, mut layers: Layers) -> Out
         groups.join(", ")
     ));
     Ok(DONE)
-}
-
-/// Loads the list that the settings name, and logs the notes of the loader.
-pub(super) async fn load(parts: &Parts) -> Result<Loaded, Failure> {
-    let loaded = parts.loader()?.load().await?;
-    parts.universe.store(Arc::new(loaded.universe.clone()));
-    Ok(said(loaded))
-}
-
-fn said(loaded: Loaded) -> Loaded {
-    for note in &loaded.notes {
-        tracing::warn!("{note}");
-    }
-    loaded
 }

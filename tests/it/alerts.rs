@@ -562,7 +562,7 @@ async fn rules_are_kept_over_http_too() {
     );
     assert_eq!(rule["holds"], json!([]));
     let outlook = rule["outlook"].as_str().unwrap();
-    assert!(outlook.contains("told as soon as it holds"), "{outlook}");
+    assert!(outlook.contains("fires as soon as it holds"), "{outlook}");
     let warnings = rule["warnings"].to_string();
     assert!(
         warnings.contains("live price") || warnings.contains("closed"),

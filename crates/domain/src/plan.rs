@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use super::Urgency;
 
+mod words;
+
 /// How prices are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]

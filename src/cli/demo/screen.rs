@@ -12,7 +12,7 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::super::failure::{DONE, Failure, Outcome};
+use super::super::failure::{DONE, Failure, Outcome, by_signal};
 use super::super::output::grouped;
 use super::super::standing::Standing;
 use super::super::strip::Look;
@@ -44,7 +44,7 @@ pub(super) async fn show(
     // Polled once to install the signal handlers: from here on no signal can end the process
     // without restoring the terminal.
     if let Some(signal) = (&mut signals).now_or_never() {
-        return ended(signal);
+        return by_signal(signal);
     }
     let paint = Paint::new(Look::of_terminal());
     let failed = |error: std::io::Error| Failure::failed(format!("the terminal failed: {error}"));
@@ -63,7 +63,7 @@ pub(super) async fn show(
         terminal.draw(|frame| shown.draw(frame)).map_err(failed)?;
         tokio::select! {
             biased;
-            signal = &mut signals => return ended(signal),
+            signal = &mut signals => return by_signal(signal),
             event = keys.next() => match event {
                 Some(Event::Key(key)) if key.kind != KeyEventKind::Release => {
                     if let Some(code) = end(key) {
@@ -85,16 +85,6 @@ fn end(key: KeyEvent) -> Option<u8> {
         KeyCode::Char('c') if with_control => Some(Signal::Interrupt.exit_code()),
         KeyCode::Char('q') | KeyCode::Esc if !with_control => Some(DONE),
         _ => None,
-    }
-}
-
-/// Returns the exit code of a signal.
-pub(super) fn ended(signal: std::io::Result<Signal>) -> Outcome {
-    match signal {
-        Ok(signal) => Ok(signal.exit_code()),
-        Err(error) => Err(Failure::failed(format!(
-            "signals cannot be received: {error}"
-        ))),
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::failure::{DONE, Failure, Outcome};
+use super::super::failure::{DONE, Failure, Outcome, by_signal};
 use super::super::strip::Look;
 use super::super::terminal::{Keys, Terminal};
 use super::Kind;
@@ -46,7 +46,7 @@ pub(super) async fn show(parts: Parts, address: String, market: Option<Market>) 
     // Polled once to install the signal handlers: from here on no signal can end the process
     // without restoring the terminal.
     if let Some(signal) = (&mut signals).now_or_never() {
-        return ended(signal);
+        return by_signal(signal);
     }
     let mut view = View {
         market,
@@ -78,7 +78,7 @@ pub(super) async fn show(parts: Parts, address: String, market: Option<Market>) 
             .map_err(failed)?;
         tokio::select! {
             biased;
-            signal = &mut signals => return ended(signal),
+            signal = &mut signals => return by_signal(signal),
             event = keys.next() => match event {
                 Some(Event::Key(key)) if key.kind != KeyEventKind::Release => {
                     if let Asked::End(code) = view.press(key) {
@@ -95,15 +95,6 @@ pub(super) async fn show(parts: Parts, address: String, market: Option<Market>) 
             },
             _ = ticks.tick() => {}
         }
-    }
-}
-
-fn ended(signal: std::io::Result<Signal>) -> Outcome {
-    match signal {
-        Ok(signal) => Ok(signal.exit_code()),
-        Err(error) => Err(Failure::failed(format!(
-            "signals cannot be received: {error}"
-        ))),
     }
 }
 

@@ -133,7 +133,10 @@ async fn whoever_waits_for_another_process_for_a_minute_is_told_so() {
     world.store.claim("stuck", &symbols, life).await.unwrap();
     let patient = world.reader.ask(&["005930"]).within(life);
     let error = patient.await.unwrap_err().to_string();
-    assert!(error.contains("another process asks for it"), "{error}");
+    assert!(
+        error.contains("another process is asking for it"),
+        "{error}"
+    );
     assert_eq!(world.calls(), 0);
 }
 

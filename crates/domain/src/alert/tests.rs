@@ -578,7 +578,7 @@ fn rules_come_back_from_their_text() {
         ),
         (
             r#"{"when":{"change_beyond":5},"hysteresis":6}"#,
-            "from 0.01 to 5",
+            "use 0.01 to 5",
         ),
         (
             r#"{"when":{"jump":{"percent":3,"within_s":301}}}"#,

@@ -153,7 +153,7 @@ async fn a_row_that_lost_its_session_code_may_still_be_of_an_expected_match() {
         ("intr_antc_cntg_vrss", "20"),
         ("intr_antc_vol", "5"),
     ];
-    let expected = || Err("the price of an expected match, which is no trade".to_owned());
+    let expected = || Err("the price of an expected match, which is not a trade".to_owned());
     for (rows, outcome) in [
         // The expected volume tells.
         (

@@ -4,20 +4,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use metrics_exporter_prometheus::PrometheusBuilder;
-use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
-use crate::config::Settings;
-use crate::daemon::DaemonError;
+use crate::config::Layers;
 use crate::journal::notebook;
-use crate::leadership::Post;
-use crate::setup::{Outside, WorkShare};
-use sise_domain::BrokerIdentity;
+use crate::leadership::{Candidate, Post};
+use crate::setup::WorkShare;
+use sise_domain::{BrokerIdentity, KrxTime, Symbol};
 use sise_net::supervisor::TaskEnded;
-use sise_port::clock;
-use sise_port::{BrokerClaims, BrokerHolder};
+use sise_port::{BrokerClaims, BrokerHolder, StoreError};
 use sise_sim::{Sim, SimOptions};
 use sise_store::{MemoryLease, MemoryStore, MemoryWork};
 
@@ -44,9 +41,11 @@ const LASTING: [&str; 16] = [
 /// A daemon on a simulated broker with every optional part, and memory in place of Redis.
 struct World {
     parts: Arc<Parts>,
+    working: Tasks,
+    telling: Tasks,
     candidate: Arc<Candidate>,
-    working: Supervisor,
-    telling: Supervisor,
+    daemon: JoinHandle<Result<(), DaemonError>>,
+    stop: CancellationToken,
     /// Runs the simulated broker.
     _broker: Supervisor,
     _state: tempfile::TempDir,
@@ -72,6 +71,7 @@ impl World {
             ("universe.source", "shipped"),
             ("schedule.interval", "1s"),
             ("alerts.webhook_url", &broker),
+            ("api.listen", "127.0.0.1:0"),
             ("state.directory", state.path().to_str().unwrap()),
         ] {
             layers.set(key, value);
@@ -93,63 +93,36 @@ impl World {
             }),
             ..Outside::new(&settings, clock).unwrap()
         };
-        let parts = Arc::new(Parts::on(settings, outside).unwrap());
-        let telling = Supervisor::default();
-        parts.scribe(notes).start(telling.tasks());
-        let world = Self {
-            working: Supervisor::default(),
-            telling,
-            candidate: parts.candidate().unwrap(),
-            parts,
+        let parts = Parts::on(settings, outside).unwrap();
+        let scribe = parts.scribe(notes);
+        let options = Options {
+            always_open: true,
+            allow_gaps: true,
+            ..Options::default()
+        };
+        let daemon = Daemon::on(parts, scribe, options).await.unwrap();
+        let stop = CancellationToken::new();
+        Self {
+            parts: Arc::clone(&daemon.parts),
+            working: daemon.supervisor.tasks().clone(),
+            telling: daemon.telling.tasks().clone(),
+            candidate: daemon.sweeps.as_ref().unwrap().candidate.clone().unwrap(),
+            daemon: tokio::spawn(daemon.run(stop.clone().cancelled_owned())),
+            stop,
             _broker: simulating,
             _state: state,
-        };
-        world.start().await;
-        world
-    }
-
-    /// Starts the daemon as `sise run` does.
-    async fn start(&self) {
-        let (parts, tasks) = (Arc::clone(&self.parts), self.working.tasks());
-        let candidate = Some(Arc::clone(&self.candidate));
-        let member = parts.member(&self.candidate).unwrap();
-        let attendance = parts.attendance(Role::OneShot, candidate.as_ref());
-        attendance.start(self.telling.tasks());
-        let freshness = Arc::new(Freshness::default());
-        let sweeping = Sweeping {
-            freshness: Arc::clone(&freshness),
-            candidate: candidate.clone(),
-            always_open: true,
-        };
-        let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let api = ApiServer::new(Arc::clone(&parts), Some(sweeping), metrics, tasks);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        api.with_alerts().unwrap().start(listener);
-        let sweeper = parts.sweeper(candidate.as_ref()).unwrap();
-        let workers = Workers {
-            sweeper: sweeper.on(member.dispatcher.clone(), usize::from(fleet::POSTED)),
-            candidate,
-            member: Some(member),
-        };
-        let work = Work {
-            parts,
-            workers,
-            freshness,
-            alerts: None,
-            always_open: true,
-        };
-        work.start(tasks).unwrap();
+        }
     }
 
     /// Returns how often the task of a name has begun, if it is running.
     fn begun(&self, task: &str) -> Option<u64> {
         let of = |tasks: &Tasks| tasks.running().get(task).copied();
-        of(self.working.tasks()).or_else(|| of(self.telling.tasks()))
+        of(&self.working).or_else(|| of(&self.telling))
     }
 
     fn kill(&self, task: &str) {
-        self.working.tasks().break_off(task);
-        self.telling.tasks().break_off(task);
+        self.working.break_off(task);
+        self.telling.break_off(task);
     }
 
     fn lead_ends_at(&self) -> Option<Instant> {
@@ -205,14 +178,14 @@ async fn a_daemon_whose_tasks_die_has_them_back_and_sweeps_on() {
     until(async || world.lead_ends_at() > ends_at).await;
     world.sweeps_on().await;
     // The list above is complete.
-    let running = world.working.tasks().running();
+    let running = world.working.running();
     let vital = |name: &&str| ["schedule", "API"].contains(name);
     let others = running
         .keys()
         .filter(|name| !vital(name) && !lasting.contains(*name));
     assert_eq!(others.collect::<Vec<_>>(), Vec::<&&str>::new());
-    world.working.finish().await;
-    world.telling.finish().await;
+    world.stop.cancel();
+    world.daemon.await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -221,17 +194,13 @@ async fn a_daemon_ends_with_an_error_when_what_is_vital_dies() {
         let world = World::new().await;
         until(async || world.begun(task) == Some(1)).await;
         world.kill(task);
-        let ready = async { Ok::<_, Failure>(()) };
-        let tasks = world.working.tasks().clone();
-        let ended = daemon::run(ready, world.working).await;
+        let ended = world.daemon.await.unwrap();
         let expected = TaskEnded {
             task,
             trouble: "panicked: broken off".to_owned(),
         };
         assert!(matches!(&ended, Err(DaemonError::Ended(ended)) if *ended == expected));
-        assert!(tasks.running().is_empty(), "{tasks:?}");
-        let failure = format!("{:?}", Failure::from(ended.unwrap_err()));
-        assert!(failure.contains("code: 1,"), "{failure}");
+        assert!(world.working.running().is_empty(), "{:?}", world.working);
     }
 }
 
@@ -286,27 +255,22 @@ async fn a_daemon_that_its_plan_refuses_claims_no_prices() {
         ..Outside::new(&settings, clock::system()).unwrap()
     };
     let parts = Parts::on(settings, outside).unwrap();
-    let broker = parts.broker.clone().unwrap();
     let refused = async |allow_gaps| {
-        let arguments = RunArguments {
-            once: false,
-            codes: None,
-            codes_file: None,
-            if_open: false,
+        let options = Options {
             always_open: true,
             allow_gaps,
-            json: false,
+            ..Options::default()
         };
-        let refused = make_ready(&arguments, &parts, &broker).await;
-        let claimed = claims.0.load(Ordering::Relaxed);
-        (format!("{:?}", refused.unwrap_err()), claimed)
+        let refused = ready::to_sweep(&parts, &options).await.unwrap_err();
+        (refused, claims.0.load(Ordering::Relaxed))
     };
-    let (failure, claimed) = refused(false).await;
-    assert!(failure.contains("code: 2,"), "{failure}");
-    assert!(failure.contains("cannot keep its"), "{failure}");
+    let (refusal, claimed) = refused(false).await;
+    assert!(matches!(refusal, DaemonError::Gaps(_)), "{refusal:?}");
+    assert!(refusal.to_string().contains("cannot keep its"), "{refusal}");
     assert_eq!(claimed, 0);
-    let (failure, claimed) = refused(true).await;
-    assert!(failure.contains("code: 2,"), "{failure}");
-    assert!(failure.contains("store.namespace"), "{failure}");
+    let (refusal, claimed) = refused(true).await;
+    let other = matches!(refusal, DaemonError::Store(StoreError::OtherBroker { .. }));
+    assert!(other, "{refusal:?}");
+    assert!(refusal.to_string().contains("store.namespace"), "{refusal}");
     assert_eq!(claimed, 1);
 }

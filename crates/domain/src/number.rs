@@ -1,0 +1,49 @@
+//! Numbers as people read them.
+
+use std::time::Duration;
+
+/// Formats a number with thousands separators.
+#[must_use]
+pub fn grouped(number: impl TryInto<i64>) -> String {
+    let Ok(number) = number.try_into() else {
+        return "?".to_owned();
+    };
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if number < 0 { format!("-{text}") } else { text }
+}
+
+/// Formats a time in seconds, or in minutes from two minutes on.
+#[must_use]
+pub fn rounded_time(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    // A time that would be rounded to 120.0 s is shown in minutes.
+    if seconds < 119.95 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{:.1} min", seconds / 60.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (-1_234_567, "-1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}
