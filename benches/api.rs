@@ -14,7 +14,7 @@ mod support;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use sise::setup::Parts;
+use sise::setup::Wiring;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -41,14 +41,14 @@ fn main() -> Outcome {
 
 async fn measure() -> Outcome {
     let redis = PrivateRedis::start().await?;
-    let parts = support::parts(&[("store.url", redis.url.as_str())])?;
+    let wiring = support::wiring(&[("store.url", redis.url.as_str())])?;
     let server = Server::start(&redis.url).await?;
     let reference = match support::argument("--reference") {
         Some(python) => Some(Reference::start(&python, &redis.url).await?),
         None => None,
     };
     let symbols = support::whole_market();
-    write(&parts, &quotes(&symbols, 1)).await?;
+    write(&wiring, &quotes(&symbols, 1)).await?;
     println!("one price a request, {CONNECTIONS} connections, {SECONDS} s each");
     println!(
         "{:10} {:>12} {:>10} {:>10} {:>10} {:>8}",
@@ -58,7 +58,7 @@ async fn measure() -> Outcome {
         (Figures::default(), Figures::default(), Figures::default());
     for round in 0..ROUNDS {
         // The prices only live for two minutes.
-        write(&parts, &quotes(&symbols, i64::try_from(round)? + 2)).await?;
+        write(&wiring, &quotes(&symbols, i64::try_from(round)? + 2)).await?;
         let (own, late) = one("sise", &server.address).await?;
         rates.add(own);
         lates.add(late);
@@ -79,7 +79,7 @@ async fn measure() -> Outcome {
         let shown = format!("{}x", ratios.spread(1));
         verdict(what, Limit::None, ratios.median(), &shown)?;
     }
-    whole_market(&parts, &server).await
+    whole_market(&wiring, &server).await
 }
 
 /// Loads a server once; returns requests per second, and the time within which 99 % were answered,
@@ -169,22 +169,22 @@ async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Outcome<bool> {
 }
 
 /// Requests the whole market, compressed, while a sweep is running.
-async fn whole_market(parts: &Parts, server: &Server) -> Outcome {
+async fn whole_market(wiring: &Wiring, server: &Server) -> Outcome {
     tokio::select! {
-        swept = sweep(parts) => swept,
+        swept = sweep(wiring) => swept,
         measured = ask_for_market(server) => measured,
     }
 }
 
 /// Writes 30 codes at a time, the whole market every 6 s.
-async fn sweep(parts: &Parts) -> Outcome {
+async fn sweep(wiring: &Wiring) -> Outcome {
     let symbols = support::whole_market();
     let mut calls = interval(Duration::from_secs(6) / 93);
     calls.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for round in 100.. {
         for batch in symbols.chunks(30) {
             calls.tick().await;
-            write(parts, &quotes(batch, round)).await?;
+            write(wiring, &quotes(batch, round)).await?;
         }
     }
     Ok(())

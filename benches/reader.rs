@@ -105,7 +105,7 @@ async fn fill(redis_url: &str) -> Outcome {
     })
     .await?;
     let state = tempfile::tempdir()?;
-    let parts = support::parts(&[
+    let wiring = support::wiring(&[
         ("kis.base_url", &broker.url),
         ("kis.app_key", "bench"),
         ("kis.app_secret", "bench"),
@@ -120,7 +120,7 @@ async fn fill(redis_url: &str) -> Outcome {
         deadline: Duration::from_secs(60),
         urgency: Urgency::Sweep,
     };
-    let sweeper = parts.sweeper(None).ok_or("no sweeper")?;
+    let sweeper = wiring.sweeper(None).ok_or("no sweeper")?;
     let report = sweeper.sweep(&task, &|_| {}, &broker.stop).await;
     if report.written != report.universe {
         return Err(format!("not every price is there: {report:?}").into());

@@ -54,9 +54,9 @@ async fn measure() -> Outcome {
     let clients = number("--clients", 10_000)?;
     let seconds = number("--seconds", 60)?;
     let redis = PrivateRedis::start().await?;
-    let parts = support::parts(&[("store.url", redis.url.as_str())])?;
+    let wiring = support::wiring(&[("store.url", redis.url.as_str())])?;
     let symbols = support::whole_market();
-    write(&parts, &quotes(&symbols, 0)).await?;
+    write(&wiring, &quotes(&symbols, 0)).await?;
     let server = Server::start(&redis.url).await?;
     sleep(Duration::from_secs(2)).await;
     let before = server.usage()?;
@@ -77,7 +77,7 @@ async fn measure() -> Outcome {
         let mut ticks = interval(Duration::from_millis(1_000 / BATCHES_A_SECOND));
         for batch in symbols.chunks(BATCH) {
             ticks.tick().await;
-            write(&parts, &quotes(batch, round)).await?;
+            write(&wiring, &quotes(batch, round)).await?;
         }
         round += 1;
         tokio::time::sleep_until(sweep + SWEEP).await;

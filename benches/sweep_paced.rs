@@ -58,14 +58,14 @@ async fn measure() -> Outcome {
         async move { sim.serve(listener, stop).await }
     });
     let state = tempfile::tempdir()?;
-    let parts = support::parts(&[
+    let wiring = support::wiring(&[
         ("kis.base_url", &base_url),
         ("kis.app_key", "bench"),
         ("kis.app_secret", "bench"),
         ("store.url", &redis.url),
         ("state.directory", &state.path().display().to_string()),
     ])?;
-    let sweeper = parts.sweeper(None).ok_or("no sweeper")?;
+    let sweeper = wiring.sweeper(None).ok_or("no sweeper")?;
     let symbols = support::whole_market();
     let calls = symbols.len().div_ceil(CODES_A_CALL);
     #[expect(clippy::cast_precision_loss, reason = "about a hundred calls")]
@@ -81,7 +81,7 @@ async fn measure() -> Outcome {
         task.symbols.len(),
         LATENCY.as_millis(),
     );
-    if let Some(broker) = &parts.broker {
+    if let Some(broker) = &wiring.broker {
         // The token is fetched once a day and is not part of a sweep.
         broker.auth.token().await?;
     }

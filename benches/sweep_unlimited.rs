@@ -88,9 +88,9 @@ async fn measure() -> Outcome {
         if let Some(in_flight) = in_flight {
             values.push(("sweep.in_flight", in_flight));
         }
-        let parts = support::parts(&values)?;
-        let name = format!("sise, {} in flight", parts.settings.sweep.in_flight);
-        let sweeper = parts.sweeper(None).ok_or("no sweeper")?;
+        let wiring = support::wiring(&values)?;
+        let name = format!("sise, {} in flight", wiring.settings.sweep.in_flight);
+        let sweeper = wiring.sweeper(None).ok_or("no sweeper")?;
         contestants.push((name, sweeper, Figures::default()));
     }
     for (_, sweeper, _) in &contestants {

@@ -50,9 +50,10 @@
 //! that between the modules. `docs/architecture.md` describes each of them.
 //!
 //! ```text
-//!  edge      cli -> daemon -> api -> status -> schedule -> freshness, telemetry      setup, config
-//!  service   universe  sweep -> ledger  reader  fleet, presence -> leadership, provenance  journal  ping
-//!            alerts -> board, feed, watch, closes, movers
+//!  edge      cli -> daemon -> setup (wires everything below) -> config
+//!            api -> status -> schedule -> planner, alerts, freshness, telemetry
+//!  service   board  feed  fleet  watch  closes  movers  ledger  presence  broker  clients
+//!            universe  calendar  sweep  reader  leadership  provenance  journal  ping
 //!  ---------------------------------------------------------------------------------------- crates
 //!            cache -> store      kis      (adapters: kis and store never meet)      sim is separate
 //!            pace   net   port
@@ -65,6 +66,8 @@ pub mod alerts;
 pub mod api;
 #[cfg(feature = "daemon")]
 pub mod board;
+pub mod broker;
+pub mod calendar;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "daemon")]
@@ -86,6 +89,7 @@ pub mod ledger;
 pub mod movers;
 #[cfg(feature = "daemon")]
 pub mod ping;
+pub mod planner;
 pub mod presence;
 pub mod provenance;
 pub mod reader;

@@ -214,6 +214,50 @@ impl<S: ?Sized> fmt::Debug for OwnBrokerStore<S> {
     }
 }
 
+/// Where the prices in the store come from.
+#[derive(Clone)]
+pub struct Origin {
+    claims: Option<Arc<dyn BrokerClaims>>,
+    own: Option<Identify>,
+}
+
+impl Origin {
+    /// Creates the origin by the record in the store, if other processes can use that, and the
+    /// broker of this process, if it has one.
+    #[must_use]
+    pub fn new(claims: Option<Arc<dyn BrokerClaims>>, own: Option<Identify>) -> Self {
+        Self { claims, own }
+    }
+
+    /// Returns the broker of this process, as far as known so far.
+    #[must_use]
+    pub fn own(&self) -> Option<BrokerIdentity> {
+        self.own.as_ref().map(|identify| identify())
+    }
+
+    /// Returns the broker of the prices in the store; `None` if none were written lately.
+    ///
+    /// If no other process can use the store, it is the broker of this process.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the store is unreachable or refuses the command.
+    pub async fn broker(&self) -> Result<Option<BrokerIdentity>, StoreError> {
+        match &self.claims {
+            Some(claims) => Ok(claims.broker_holder().await?.map(|held| held.broker)),
+            None => Ok(self.own()),
+        }
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin")
+            .field("own", &self.own())
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use std::future::Future;
 
 use sise::config::{Layers, Settings};
 use sise::domain::{Shipped, Symbol};
-use sise::setup::Parts;
+use sise::setup::Wiring;
 use tokio::runtime::Builder;
 
 pub(crate) use bare::bare;
@@ -56,12 +56,12 @@ pub(crate) fn whole_market() -> Vec<Symbol> {
     Shipped::get().universe().symbols().collect()
 }
 
-/// Creates the parts of a program with `values` set and defaults for the rest. The environment is
+/// Creates the wiring of a program with `values` set and defaults for the rest. The environment is
 /// ignored, so that figures do not depend on it.
-pub(crate) fn parts(values: &[(&'static str, &str)]) -> Outcome<Parts> {
+pub(crate) fn wiring(values: &[(&'static str, &str)]) -> Outcome<Wiring> {
     let mut layers = Layers::unset();
     for (key, value) in values {
         layers.set(key, *value);
     }
-    Ok(Parts::new(Settings::new(&layers)?, sise::clock::system())?)
+    Ok(Wiring::new(Settings::new(&layers)?, sise::clock::system())?)
 }

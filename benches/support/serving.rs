@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sise::domain::{Phase, Status};
 use sise::port::{PriceStore as _, Shelf};
-use sise::setup::Parts;
+use sise::setup::Wiring;
 use sise::{Quote, Symbol};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
@@ -152,8 +152,8 @@ pub(crate) fn quotes(symbols: &[Symbol], round: i64) -> Vec<Quote> {
 }
 
 /// Writes prices like a reader that asked the broker.
-pub(crate) async fn write(parts: &Parts, quotes: &[Quote]) -> Outcome {
+pub(crate) async fn write(wiring: &Wiring, quotes: &[Quote]) -> Outcome {
     let realtime = Shelf::Realtime(TTL);
-    parts.sweep_store.write(quotes, realtime, None).await?;
+    wiring.sweep_store.write(quotes, realtime, None).await?;
     Ok(())
 }

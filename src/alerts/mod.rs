@@ -36,7 +36,7 @@ use sise_port::{Changes, Leadership, Recorder};
 use delivery::Teller;
 use engine::Engine;
 use inbox::Inbox;
-pub use outlook::Outlook;
+pub use outlook::{Outlook, OutlookError, Outlooks};
 pub use rules::{AlertRules, AlertRulesError, KeptRules};
 pub use webhook::{Delivery, Try, Webhook};
 

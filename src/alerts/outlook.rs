@@ -1,6 +1,15 @@
 //! The outlook of a new rule: whether it holds already, and what may keep it from firing.
 
-use sise_domain::{Quote, Status, Symbol, Terms};
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::watch::WatchLists;
+use sise_cache::CacheError;
+use sise_domain::{Calendar, Quote, Scope, Status, Symbol, Terms, Universe};
+use sise_port::clock::Clock;
+use sise_port::{Leadership, PriceStore, StoreError};
 
 /// Maximum number of codes listed by name.
 const NAMED: usize = 10;
@@ -172,6 +181,82 @@ fn names(codes: &[Symbol]) -> String {
     match codes.len().saturating_sub(NAMED) {
         0 => named,
         more => format!("{named} and {more} more"),
+    }
+}
+
+/// An error while the outlook of a rule is gathered.
+#[derive(Debug, thiserror::Error)]
+pub enum OutlookError {
+    /// The watch list could not be read.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The prices could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What outlooks are gathered from.
+#[derive(Clone)]
+pub struct Outlooks {
+    /// The clock.
+    pub clock: Clock,
+    /// The trading calendar.
+    pub calendar: Arc<ArcSwap<Calendar>>,
+    /// The stock list.
+    pub universe: Arc<ArcSwap<Universe>>,
+    /// The watch lists.
+    pub lists: WatchLists,
+    /// The prices.
+    pub store: Arc<dyn PriceStore>,
+    /// The lease of the process that watches for alerts; `None` if no other can use the store.
+    pub lease: Option<Arc<dyn Leadership>>,
+    /// Seconds between two prices of a code.
+    pub interval_s: u64,
+}
+
+impl Outlooks {
+    /// Returns the name of the process that watches for alerts, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the lease cannot be read.
+    pub async fn watcher(&self) -> Result<Option<String>, StoreError> {
+        let Some(lease) = &self.lease else {
+            return Ok(None);
+        };
+        Ok(lease.leader().await?.map(|leader| leader.process))
+    }
+
+    /// Returns the outlook of a rule with these terms, by the present prices.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the store is unreachable or refuses the command.
+    pub async fn of(&self, terms: &Terms) -> Result<Outlook, OutlookError> {
+        let universe = self.universe.load();
+        let codes: Vec<Symbol> = match &terms.of {
+            _ if !terms.when.is_of_stocks() => Vec::new(),
+            Scope::List(list) => self.lists.codes(list).await?.into_keys().collect(),
+            Scope::Codes(codes) => codes.clone(),
+            Scope::Market => universe.symbols().collect(),
+        };
+        let is_unlisted = |code: &&Symbol| !universe.is_empty() && universe.get(**code).is_none();
+        let prices = self.store.realtime(&codes).await?;
+        let moment = self.calendar.load().moment((self.clock)());
+        Ok(Outlook {
+            unlisted: codes.iter().filter(is_unlisted).copied().collect(),
+            live: prices.into_iter().flatten().map(|quote| *quote).collect(),
+            watcher: self.watcher().await?,
+            closed: moment.closed.as_ref().map(ToString::to_string),
+            interval_s: self.interval_s,
+            codes,
+        })
+    }
+}
+
+impl fmt::Debug for Outlooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outlooks").finish_non_exhaustive()
     }
 }
 

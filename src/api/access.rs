@@ -18,11 +18,11 @@ use metrics::counter;
 use tokio::time::Instant;
 
 use super::Api;
+use super::Limits;
 use super::origin;
 use super::problem::{Kind, Problem};
 use super::room::{Room, network};
 use crate::clients::Clients;
-use crate::config::ApiSettings;
 use sise_cache::{CacheError, digest_of};
 
 /// How long a valid token is trusted without another look-up.
@@ -68,9 +68,9 @@ pub(super) struct Access {
 
 impl Access {
     /// Creates access control: open to all if `is_open`, otherwise only with a token. The request
-    /// rate per client comes from `settings`; 0 means no limit.
-    pub(super) fn new(clients: Clients, is_open: bool, settings: &ApiSettings) -> Self {
-        let rate = u32::try_from(settings.requests_per_second)
+    /// rate per client comes from `limits`; 0 means no limit.
+    pub(super) fn new(clients: Clients, is_open: bool, limits: &Limits) -> Self {
+        let rate = u32::try_from(limits.requests_per_second)
             .ok()
             .and_then(NonZeroU32::new);
         let limiter = rate.map(|rate| {
@@ -80,7 +80,7 @@ impl Access {
         Self {
             clients,
             is_open,
-            origin: settings.cors_origin.clone(),
+            origin: limits.cors_origin.clone(),
             believed: Mutex::default(),
             limiter,
             held_off: Mutex::default(),

@@ -111,7 +111,7 @@ pub(super) async fn put(
 ) -> Result<Json<RuleMade>, Problem> {
     let since = (api.parts.clock)();
     api.alert_rules.set(&name, &terms, since).await?;
-    let found = api.parts.outlook(&terms).await;
+    let found = api.parts.outlooks.of(&terms).await;
     let (holds, outlook, warnings) = match &found {
         Ok(outlook) => {
             let codes = |beyond: Vec<&Quote>| beyond.iter().map(|quote| quote.stock_code).collect();

@@ -43,7 +43,7 @@ pub(super) async fn ready(
 async fn readiness(api: &Api) -> (StatusCode, String) {
     let mut failing = Vec::new();
     let parts = &api.parts;
-    if let Err(error) = parts.reader_store.ping().await {
+    if let Err(error) = parts.store.ping().await {
         failing.push(error.to_string());
     }
     if let Some(redis) = &parts.redis {
@@ -112,7 +112,7 @@ fn what_sweeps_lack(api: &Api, sweeping: &Sweeping) -> Vec<String> {
     if !broker.is_some_and(|broker| broker.auth.has_valid_token()) {
         lacking.push("there is no valid access token".to_owned());
     }
-    let ttl = api.parts.settings.store.ttl;
+    let ttl = api.parts.ttl;
     let fresh = sweeping.freshness.of(&api.parts.universe.load(), ttl);
     if fresh.share < READY_SHARE {
         lacking.push(format!(

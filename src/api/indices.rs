@@ -40,7 +40,7 @@ pub(super) async fn indices(State(api): State<Api>) -> Result<Json<IndicesAnswer
         true => api.board.indices(),
         false => api.parts.indices.latest_indices().await?,
     };
-    let ttl = u64::try_from(api.parts.settings.store.ttl.as_millis()).unwrap_or(u64::MAX);
+    let ttl = u64::try_from(api.parts.ttl.as_millis()).unwrap_or(u64::MAX);
     let level = |quote: IndexQuote| {
         let age = (now - quote.fetched_at).num_milliseconds();
         let age_ms = u64::try_from(age).unwrap_or(0);

@@ -53,7 +53,7 @@ pub(super) async fn line(
     let simulated = match api.board.latest(code, (api.parts.clock)()) {
         Some((posted, _)) => posted.quote.simulated,
         None if points.is_empty() => false,
-        None => match api.parts.broker_of_prices().await {
+        None => match api.parts.origin.broker().await {
             Ok(broker) => broker.is_some_and(|broker| broker.simulated == Some(true)),
             Err(_) => false,
         },

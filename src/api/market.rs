@@ -209,7 +209,7 @@ impl Api {
             }
         });
         let rows: Vec<_> = rows.collect();
-        let ttl = self.parts.settings.store.ttl.as_millis();
+        let ttl = self.parts.ttl.as_millis();
         let market = Market {
             v: 1,
             at: now.to_rfc3339_opts(chrono::SecondsFormat::Millis, false),

@@ -40,13 +40,11 @@ fn collect(api: &Api) -> Bytes {
     gauge!("sise_universe_codes").set(u32::try_from(universe.len()).unwrap_or(u32::MAX));
     let moment = api.parts.calendar.load().moment((api.parts.clock)());
     gauge!("sise_market_open").set(u32::from(moment.is_open()));
-    gauge!("sise_call_limit_per_second").set(api.parts.settings.kis.rate.per_second);
+    gauge!("sise_call_limit_per_second").set(api.parts.rate_per_second);
     if let Some(broker) = &api.parts.broker {
         gauge!("sise_rate_share_ratio").set(broker.pacer.share());
         // Updated here because outside trading hours no call would update it.
-        let shown = broker
-            .rest
-            .breaker_shown(api.parts.settings.schedule.interval);
+        let shown = broker.rest.breaker_shown(api.parts.interval);
         gauge!("sise_breaker_state").set(shown as u32);
     }
     if let Some(sweeping) = &api.sweeping {
@@ -56,9 +54,7 @@ fn collect(api: &Api) -> Bytes {
             .as_ref()
             .is_none_or(|candidate| matches!(candidate.post(), Post::Leads { .. }));
         gauge!("sise_leading").set(u32::from(leads));
-        let fresh = sweeping
-            .freshness
-            .of(&universe, api.parts.settings.store.ttl);
+        let fresh = sweeping.freshness.of(&universe, api.parts.ttl);
         gauge!("sise_fresh_ratio").set(fresh.share);
         for (quantile, label) in [(0.5, "50"), (0.9, "90"), (0.99, "99"), (1.0, "100")] {
             if let Some(age) = fresh.age(quantile) {

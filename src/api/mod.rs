@@ -36,10 +36,12 @@ mod universe;
 mod watchlists;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
@@ -48,6 +50,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware;
+use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -66,17 +69,25 @@ use self::refresh::UnderWay;
 use self::room::House;
 use self::stream::Hub;
 use self::universe::UniversePage;
-use crate::alerts::{AlertRules, Alerts};
-use crate::board::{History, Onlooker, QuoteBoard};
+use crate::alerts::{AlertRules, Alerts, Outlooks};
+use crate::board::{self, History, Keeper, QuoteBoard};
+use crate::broker::Broker;
 use crate::clients::Clients;
 use crate::freshness::Freshness;
 use crate::leadership::Candidate;
+use crate::movers::Movers;
+use crate::provenance::Origin;
 use crate::reader::Reader;
-use crate::setup::{Parts, SetupError};
-use crate::watch::WatchLists;
-use sise_cache::CacheError;
+use crate::status::{self as statuses, Reasons};
+use crate::sweep::Sweeper;
+use crate::watch::{Reads, WatchLists};
+use sise_cache::{Cache, CacheError};
+use sise_domain::{Calendar, Universe};
 use sise_net::descriptors::{Descriptors, RESERVE};
 use sise_net::supervisor::Tasks;
+use sise_port::clock::Clock;
+use sise_port::{Chronicle, IndexStore, PriceStore};
+use sise_store::RedisStore;
 
 /// Interval at which histograms are drained; without it they would grow between two scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -114,10 +125,84 @@ pub struct Sweeping {
     pub always_open: bool,
 }
 
+/// Who may use the API, and how much of it.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Address to serve it on; `None` if it is off.
+    pub listen: Option<SocketAddr>,
+    /// Most requests of one client per second; 0 for no limit.
+    pub requests_per_second: usize,
+    /// Most open connections of all clients.
+    pub connections: usize,
+    /// Most open streams of one client.
+    pub streams_per_client: usize,
+    /// Origin whose pages may use the API in a browser; `None` for the own page only.
+    pub cors_origin: Option<String>,
+    /// Proxies that are trusted to name the client of a request.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// What the API answers from.
+pub struct Parts {
+    /// The clock.
+    pub clock: Clock,
+    /// The trading calendar.
+    pub calendar: Arc<ArcSwap<Calendar>>,
+    /// The stock list.
+    pub universe: Arc<ArcSwap<Universe>>,
+    /// The broker, if credentials are set.
+    pub broker: Option<Broker>,
+    /// Looks prices up that are not on the board.
+    pub reader: Reader,
+    /// The store of the reader.
+    pub store: Arc<dyn PriceStore>,
+    /// Redis, if that is the store.
+    pub redis: Option<Arc<RedisStore>>,
+    /// The levels of the indices.
+    pub indices: Arc<dyn IndexStore>,
+    /// The records about the work.
+    pub chronicle: Arc<dyn Chronicle>,
+    /// Small values: watch lists, rules, tokens, refreshes.
+    pub cache: Cache,
+    /// Large values: the lines of the day.
+    pub bulk_cache: Cache,
+    /// Counts reads by code.
+    pub reads: Reads,
+    /// The rankings of the day.
+    pub movers: Movers,
+    /// Where the prices come from.
+    pub origin: Origin,
+    /// Reasons why a code has no price.
+    pub reasons: Reasons,
+    /// What the outlooks of alert rules are gathered from.
+    pub outlooks: Outlooks,
+    /// What the status is gathered from.
+    pub status: statuses::Parts,
+    /// Refreshes prices on request; `None` without credentials.
+    pub sweeper: Option<Sweeper>,
+    /// Who may use the API, and how much of it.
+    pub limits: Limits,
+    /// Life of a price.
+    pub ttl: Duration,
+    /// Calls per second that the app key may make.
+    pub rate_per_second: f64,
+    /// The interval of the sweeps.
+    pub interval: Duration,
+}
+
+/// The board that the API answers from, and the alerts that watch it.
+pub struct Watching {
+    /// The board and how it is kept.
+    pub board: board::Parts,
+    /// The alerts.
+    pub alerts: Alerts,
+}
+
 /// The API server.
 pub struct ApiServer {
     api: Api,
-    alerts: Option<Alerts>,
+    keeper: Keeper,
+    alerts: Alerts,
 }
 
 /// State handed to the routes. A cheap handle: clones share everything.
@@ -128,12 +213,11 @@ struct Api {
 
 /// Everything that the routes answer from.
 struct Shared {
-    parts: Arc<Parts>,
+    parts: Parts,
     sweeping: Option<Sweeping>,
     metrics: PrometheusHandle,
     board: Arc<QuoteBoard>,
     hub: Arc<Hub>,
-    reader: Reader,
     watch_lists: WatchLists,
     alert_rules: AlertRules,
     clients: Clients,
@@ -164,24 +248,33 @@ impl ApiServer {
     /// `tasks`.
     #[must_use]
     pub fn new(
-        parts: Arc<Parts>,
+        parts: Parts,
+        watching: Watching,
         sweeping: Option<Sweeping>,
         metrics: PrometheusHandle,
         tasks: &Tasks,
     ) -> Self {
-        let settings = &parts.settings.api;
-        let board = Arc::new(QuoteBoard::new(parts.settings.store.ttl));
+        let Watching {
+            board: kept,
+            alerts,
+        } = watching;
+        let limits = &parts.limits;
+        let board = Arc::clone(&kept.board);
+        let hub = Arc::new(Hub::new(Arc::clone(&board), limits.streams_per_client));
+        let keeper = Keeper::new(board::Parts {
+            onlookers: vec![hub.clone(), alerts.onlooker()],
+            ..kept
+        });
         let clients = Clients::new(&parts.cache);
-        let is_open = settings
+        let is_open = limits
             .listen
             .is_none_or(|address| address.ip().is_loopback());
-        let (connections, leaving) = connections(settings.connections);
+        let (connections, leaving) = connections(limits.connections);
         let shared = Shared {
-            hub: Arc::new(Hub::new(Arc::clone(&board), settings.streams_per_client)),
-            reader: parts.reader(),
+            hub,
             watch_lists: WatchLists::new(&parts.cache),
             alert_rules: AlertRules::new(&parts.cache),
-            access: Access::new(clients.clone(), is_open, settings),
+            access: Access::new(clients.clone(), is_open, limits),
             clients,
             market: Arc::default(),
             universe_page: UniversePage::default(),
@@ -190,8 +283,8 @@ impl ApiServer {
             house: House::new(
                 connections,
                 leaving,
-                settings.streams_per_client,
-                Proxies::new(&settings.trusted_proxies),
+                limits.streams_per_client,
+                Proxies::new(&limits.trusted_proxies),
             ),
             refreshes: Arc::default(),
             tasks: tasks.clone(),
@@ -201,24 +294,13 @@ impl ApiServer {
             stop: tasks.stop().clone(),
             parts,
         };
-        let shared = Arc::new(shared);
         Self {
-            api: Api { shared },
-            alerts: None,
+            api: Api {
+                shared: Arc::new(shared),
+            },
+            keeper,
+            alerts,
         }
-    }
-
-    /// Also watches the board for alerts.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the TLS set-up of the machine is unusable.
-    pub fn with_alerts(mut self) -> Result<Self, SetupError> {
-        let sweeping = self.api.sweeping.as_ref();
-        let always_open = sweeping.is_some_and(|sweeping| sweeping.always_open);
-        let alerts = self.api.parts.alerts(&self.api.board, always_open)?;
-        self.alerts = Some(alerts);
-        Ok(self)
     }
 
     /// Checks whether the settings allow serving: an address other than loopback needs at least one
@@ -230,7 +312,7 @@ impl ApiServer {
     ///
     /// Returns [`ApiError::NoClients`] if there are no access tokens.
     pub async fn check(&self) -> Result<(), ApiError> {
-        let listen = self.api.parts.settings.api.listen;
+        let listen = self.api.parts.limits.listen;
         if listen.is_none_or(|address| address.ip().is_loopback()) {
             return Ok(());
         }
@@ -247,14 +329,14 @@ impl ApiServer {
 
     /// Serves on `listener` and starts the background work that the API needs.
     pub fn start(self, listener: TcpListener) {
-        let Self { api, alerts } = self;
+        let Self {
+            api,
+            keeper,
+            alerts,
+        } = self;
         let tasks = api.tasks.clone();
-        let mut onlookers: Vec<Arc<dyn Onlooker>> = vec![api.hub.clone()];
-        onlookers.extend(alerts.as_ref().map(Alerts::onlooker));
-        api.parts.keeper(&api.board, onlookers).start(&tasks);
-        if let Some(alerts) = alerts {
-            alerts.start(&tasks);
-        }
+        keeper.start(&tasks);
+        alerts.start(&tasks);
         let history = History::new(
             Arc::clone(&api.board),
             &api.parts.bulk_cache,
@@ -271,7 +353,7 @@ impl ApiServer {
         tasks.vital("API", async move {
             // Before the first read of the store, clients would be told that there is no price.
             let _ = timeout(FIRST_LOOK, api.board.heard()).await;
-            let proxies = Proxies::new(&api.parts.settings.api.trusted_proxies);
+            let proxies = Proxies::new(&api.parts.limits.trusted_proxies);
             let house = &api.house;
             server::serve(listener, api.router(), house, proxies, api.stop.clone()).await
         });
@@ -349,7 +431,7 @@ impl Api {
             .layer(CatchPanicLayer::new())
             .layer(middleware::from_fn(server::check))
             .layer(middleware::from_fn(problem::dress));
-        let origin = self.parts.settings.api.cors_origin.as_ref();
+        let origin = self.parts.limits.cors_origin.as_ref();
         if let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(origin).ok()) {
             let cors = CorsLayer::new()
                 .allow_origin(origin)
@@ -387,6 +469,22 @@ impl Deref for Api {
 
     fn deref(&self) -> &Shared {
         &self.shared
+    }
+}
+
+impl fmt::Debug for Watching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watching")
+            .field("board", &self.board.board)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 

@@ -106,7 +106,7 @@ pub(super) async fn movers(
     };
     let top = api
         .parts
-        .movers()
+        .movers
         .top(*measure, *end, count.into(), picks)
         .await?;
     let now = (api.parts.clock)();

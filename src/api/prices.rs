@@ -11,7 +11,6 @@ use super::Api;
 use super::extract::{Code, Params, codes};
 use super::problem::{Document, Kind, Problem};
 use super::shapes::{FailedCode, PricesAnswer, ReadingObject};
-use crate::status::reason::of_no_price;
 use sise_domain::{KrxTime, Phase, Symbol};
 use sise_port::ReadCounter as _;
 
@@ -67,11 +66,11 @@ pub(super) async fn price(State(api): State<Api>, Code(code): Code) -> Result<Re
             Some((read.age_ms, read.source, read.session)),
         ));
     }
-    let reading = api.reader.price(code.as_str()).await?;
+    let reading = api.parts.reader.price(code.as_str()).await?;
     let Some(reading) = reading else {
         return Err(match api.parts.broker {
             Some(_) => {
-                let reason = of_no_price(&api.parts, code).await;
+                let reason = api.parts.reasons.of_no_price(code).await;
                 Kind::NoPrice.because(format!("no price of {code}: {reason}"))
             }
             None => Kind::BrokerAway.because(format!("no price of {code} in the store; {NO_KEY}")),
@@ -151,7 +150,7 @@ impl Api {
         let missing: Vec<&str> = missing.map(|(code, _)| code.as_str()).collect();
         let mut failed = Vec::new();
         if !missing.is_empty() {
-            let readings = match self.reader.prices(&missing).await {
+            let readings = match self.parts.reader.prices(&missing).await {
                 Ok(readings) => readings,
                 // Keep the prices that were found, even though others failed.
                 Err(mut error) => {

@@ -144,7 +144,7 @@ pub(super) async fn refresh(
     Body(body): Body<Codes>,
 ) -> Result<(StatusCode, [(&'static str, String); 1], Json<Refresh>), Problem> {
     let codes = codes(body.codes.iter().map(String::as_str), MOST)?;
-    let Some(sweeper) = api.parts.sweeper(None) else {
+    let Some(sweeper) = api.parts.sweeper.clone() else {
         let why = "this process has no app key to ask the broker with: set KIS_APP_KEY and KIS_APP_SECRET";
         return Err(Kind::NotAvailable.because(why));
     };

@@ -31,7 +31,7 @@ pub(super) struct Answer {
     (status = 503, description = "The store does not answer", body = Document, content_type = "application/problem+json"),
 ))]
 pub(super) async fn status(State(api): State<Api>) -> Result<Json<serde_json::Value>, Problem> {
-    let status = Status::gather(&api.parts, SWEEPS).await?;
+    let status = Status::gather(&api.parts.status, SWEEPS).await?;
     let stream = api.hub.statistics();
     let answer = serde_json::to_value(Answer {
         status,

@@ -12,9 +12,10 @@ use super::output::{self, grouped};
 use super::similar;
 use super::table::Table;
 use super::words::short;
+use crate::alerts::OutlookError;
 use crate::alerts::{AlertRules, AlertRulesError};
 use crate::config::Layers;
-use crate::setup::{OutlookError, Parts};
+use crate::setup::Wiring;
 use sise_domain::{Alert, Condition, Event, Rule, Scope, Symbol, Terms};
 use sise_port::Journal as _;
 use sise_store::RedisStore;
@@ -61,22 +62,22 @@ enum AlertCommand {
 }
 
 pub(super) async fn run(arguments: AlertArguments, layers: Layers) -> Outcome {
-    let (parts, scribe) = super::recorded(&layers)?;
+    let (wiring, scribe) = super::recorded(&layers)?;
     // Rules are for other processes, which cannot see memory.
-    let redis = super::redis(&parts)?;
-    let rules = AlertRules::new(&parts.cache);
+    let redis = super::redis(&wiring)?;
+    let rules = AlertRules::new(&wiring.cache);
     match arguments.command {
-        AlertCommand::Add(arguments) => add::run(&parts, &rules, *arguments).await,
+        AlertCommand::Add(arguments) => add::run(&wiring, &rules, *arguments).await,
         AlertCommand::Remove { name } => remove(&rules, &name).await,
         AlertCommand::List {
             fired: true,
             most,
             json,
-        } => show_told(&parts, &redis, most, json).await,
+        } => show_told(&wiring, &redis, most, json).await,
         AlertCommand::List { json, .. } => show(&rules, json).await,
         AlertCommand::Test { name, json } => {
             let outcome = match rules.get(&name).await? {
-                Some(rule) => trial::run(&parts, &rule, json).await,
+                Some(rule) => trial::run(&wiring, &rule, json).await,
                 None => missing(&rules, &name).await,
             };
             // The test alert is in the event log too.
@@ -128,7 +129,7 @@ async fn show(rules: &AlertRules, json: bool) -> Outcome {
     Ok(DONE)
 }
 
-async fn show_told(parts: &Parts, redis: &RedisStore, most: usize, json: bool) -> Outcome {
+async fn show_told(wiring: &Wiring, redis: &RedisStore, most: usize, json: bool) -> Outcome {
     let entries = redis.entries(ENTRIES).await?.into_iter();
     let alert = |event: Event| match event {
         Event::Alert { alert } => Some(*alert),
@@ -144,7 +145,7 @@ async fn show_told(parts: &Parts, redis: &RedisStore, most: usize, json: bool) -
         output::note("no alert was sent, as far back as the event log goes");
         return Ok(DONE);
     }
-    let now = (parts.clock)();
+    let now = (wiring.clock)();
     let mut table = Table::new(&["time", "rule", "alert"]);
     for alert in told {
         table.add_row([short(alert.at, now), alert.rule, alert.text]);

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::failure::{DONE, Failure, Outcome};
 use super::output;
 use super::table::Table;
+use crate::calendar::read_calendar;
 use crate::config::{Layers, Settings};
-use crate::setup::read_calendar;
 use sise_domain::{Calendar, KrxTime, Moment, Outlook, Seoul};
 use sise_port::clock;
 
@@ -27,7 +27,7 @@ pub(super) struct CalendarArguments {
 }
 
 pub(super) fn run(arguments: &CalendarArguments, layers: &Layers) -> Outcome {
-    let calendar = read_calendar(&Settings::new(layers)?)?;
+    let calendar = read_calendar(Settings::new(layers)?.calendar_file.as_deref())?;
     let at = match &arguments.at {
         Some(text) => parse(text)?,
         None => (clock::system())(),

@@ -46,9 +46,9 @@ enum ClientsCommand {
 }
 
 pub(super) async fn run(arguments: ClientsArguments, layers: Layers) -> Outcome {
-    let parts = super::parts(&layers)?;
-    super::redis(&parts)?;
-    let clients = Clients::new(&parts.cache);
+    let wiring = super::wiring(&layers)?;
+    super::redis(&wiring)?;
+    let clients = Clients::new(&wiring.cache);
     match arguments.command {
         ClientsCommand::Add { name, life } => {
             if output::is_lost() {
@@ -57,7 +57,7 @@ pub(super) async fn run(arguments: ClientsArguments, layers: Layers) -> Outcome 
                      once: let it go to a terminal, a pipe or a file",
                 ));
             }
-            let now = (parts.clock)().with_timezone(&Utc);
+            let now = (wiring.clock)().with_timezone(&Utc);
             let (token, grant) = clients.add(&name, life, now).await?;
             let until = grant
                 .until

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::failure::Failure;
-use crate::setup::Parts;
+use crate::setup::Wiring;
 use sise_domain::{LookupError, Shipped, Symbol, Universe};
 
 /// `--codes` for commands that take codes as positional arguments, for consistency with others.
@@ -26,15 +26,15 @@ impl Named {
 /// Returns the codes that `texts` name, each once.
 ///
 /// A text may hold several codes, separated by commas.
-pub(super) async fn symbols(parts: &Parts, texts: &[String]) -> Result<Vec<Symbol>, Failure> {
-    parts.know_names().await;
-    in_list(&parts.universe.load(), texts)
+pub(super) async fn symbols(wiring: &Wiring, texts: &[String]) -> Result<Vec<Symbol>, Failure> {
+    wiring.know_names().await;
+    in_list(&wiring.universe.load(), texts)
 }
 
 /// Returns the codes in a file, separated by commas or white space.
 ///
 /// Lines that begin with `#` are comments.
-pub(super) async fn in_file(parts: &Parts, path: &Path) -> Result<Vec<Symbol>, Failure> {
+pub(super) async fn in_file(wiring: &Wiring, path: &Path) -> Result<Vec<Symbol>, Failure> {
     let text = tokio::fs::read_to_string(path)
         .await
         .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
@@ -45,7 +45,7 @@ pub(super) async fn in_file(parts: &Parts, path: &Path) -> Result<Vec<Symbol>, F
         .flat_map(str::split_whitespace)
         .map(str::to_owned)
         .collect();
-    symbols(parts, &texts).await
+    symbols(wiring, &texts).await
 }
 
 fn in_list(universe: &Universe, texts: &[String]) -> Result<Vec<Symbol>, Failure> {
@@ -78,10 +78,10 @@ fn in_list(universe: &Universe, texts: &[String]) -> Result<Vec<Symbol>, Failure
 /// A name may contain spaces, so the whole text is tried first.
 fn several(universe: &Universe, text: &str) -> Result<Vec<Symbol>, LookupError> {
     let whole = one(universe, text);
-    let parts: Vec<&str> = text.split_whitespace().collect();
+    let wiring: Vec<&str> = text.split_whitespace().collect();
     match whole {
-        Err(error) if parts.len() > 1 => {
-            let each: Result<_, _> = parts.iter().map(|part| one(universe, part)).collect();
+        Err(error) if wiring.len() > 1 => {
+            let each: Result<_, _> = wiring.iter().map(|part| one(universe, part)).collect();
             each.map_err(|_| error)
         }
         whole => whole.map(|symbol| vec![symbol]),

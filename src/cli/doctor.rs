@@ -12,7 +12,7 @@ use super::failure::{DONE, Failure, Outcome};
 use super::output::{self, grouped};
 use super::paint::{Ink, Painted};
 use crate::config::Layers;
-use crate::setup::Parts;
+use crate::setup::Wiring;
 use sise_domain::{APART, Plan, Presence, Role};
 use sise_net::descriptors::{Descriptors, RESERVE};
 use sise_port::{BrokerClaims as _, BrokerHolder, CacheKeys as _, Roster as _, StoreError};
@@ -76,21 +76,21 @@ impl Check {
 pub(super) async fn run(arguments: DoctorArguments, mut layers: Layers) -> Outcome {
     // The checks report everything that the logs would.
     layers.set("log.level", "off");
-    let (parts, scribe) = super::recorded(&layers)?;
+    let (wiring, scribe) = super::recorded(&layers)?;
     let mut checks = vec![settings(&layers)];
-    checks.push(state_directory(&parts));
-    checks.extend(files(&parts));
-    checks.extend(store(&parts).await);
-    match parts.broker.clone() {
-        Some(broker) => checks.extend(broker::checks(&parts, &broker).await),
+    checks.push(state_directory(&wiring));
+    checks.extend(files(&wiring));
+    checks.extend(store(&wiring).await);
+    match wiring.broker.clone() {
+        Some(broker) => checks.extend(broker::checks(&wiring, &broker).await),
         None => checks.push(Check::fail(
             "credentials",
             "app key and secret are not set",
             "put KIS_APP_KEY and KIS_APP_SECRET into the environment or into .env",
         )),
     }
-    checks.extend(stock_list(&parts).await);
-    checks.push(calendar(&parts));
+    checks.extend(stock_list(&wiring).await);
+    checks.push(calendar(&wiring));
     // Flushed, since a token may have been issued.
     scribe.close().await;
     if arguments.json {
@@ -136,8 +136,8 @@ fn settings(layers: &Layers) -> Check {
 }
 
 /// Checks that the state directory is writable: token and last good list must outlive the process.
-fn state_directory(parts: &Parts) -> Check {
-    let directory = &parts.settings.state_directory;
+fn state_directory(wiring: &Wiring) -> Check {
+    let directory = &wiring.settings.state_directory;
     let shown = directory.display();
     let probe = directory.join(format!("probe-{}.tmp", std::process::id()));
     let written = std::fs::create_dir_all(directory)
@@ -154,9 +154,9 @@ fn state_directory(parts: &Parts) -> Check {
 }
 
 /// Checks that the limit of open files has room for all connections.
-fn files(parts: &Parts) -> Option<Check> {
-    parts.settings.api.listen?;
-    let wanted = parts.settings.api.connections;
+fn files(wiring: &Wiring) -> Option<Check> {
+    wiring.settings.api.listen?;
+    let wanted = wiring.settings.api.connections;
     // A daemon raises its soft limit to the hard limit.
     let limit = match Descriptors::get() {
         Ok(limit) => Descriptors {
@@ -189,8 +189,8 @@ fn files(parts: &Parts) -> Option<Check> {
     })
 }
 
-async fn store(parts: &Parts) -> Vec<Check> {
-    let Some(redis) = &parts.redis else {
+async fn store(wiring: &Wiring) -> Vec<Check> {
+    let Some(redis) = &wiring.redis else {
         return vec![Check::warn(
             "store",
             "memory: prices are seen by this process alone",
@@ -211,7 +211,7 @@ async fn store(parts: &Parts) -> Vec<Check> {
         redis.address(),
         start.elapsed().as_secs_f64() * 1_000.0
     );
-    let found_redis = if parts.settings.sweep.shared && is_before_6_2(&greeting.version) {
+    let found_redis = if wiring.settings.sweep.shared && is_before_6_2(&greeting.version) {
         Check::fail(
             "redis",
             format!("{found}: too old for sweep.shared"),
@@ -225,8 +225,8 @@ async fn store(parts: &Parts) -> Vec<Check> {
         found_redis,
         memory(redis).await,
         rights(redis).await,
-        price(parts, redis).await,
-        processes(parts, redis).await,
+        price(wiring, redis).await,
+        processes(wiring, redis).await,
     ]
 }
 
@@ -305,8 +305,8 @@ async fn rights(redis: &RedisStore) -> Check {
 }
 
 /// Writes, reads and deletes a trial price in the same way as real ones.
-async fn price(parts: &Parts, redis: &RedisStore) -> Check {
-    match redis.trial((parts.clock)()).await {
+async fn price(wiring: &Wiring, redis: &RedisStore) -> Check {
+    match redis.trial((wiring.clock)()).await {
         Err(error) => unreached("price", &error),
         Ok(trial) if !trial.is_read => Check::fail(
             "price",
@@ -346,10 +346,10 @@ fn unreached(name: &'static str, error: &StoreError) -> Check {
 /// Checks that all processes on this Redis sweep the same list from the same broker.
 ///
 /// Also detects a Redis that accepts no writes.
-async fn processes(parts: &Parts, redis: &RedisStore) -> Check {
+async fn processes(wiring: &Wiring, redis: &RedisStore) -> Check {
     let own = Presence {
         doing: "checking the set-up".to_owned(),
-        ..parts.presence(Role::OneShot)
+        ..wiring.presence(Role::OneShot)
     };
     let present = async {
         redis.sign_in(&own, Duration::from_secs(1)).await?;
@@ -367,8 +367,8 @@ async fn processes(parts: &Parts, redis: &RedisStore) -> Check {
     });
     let other = match redis.broker_holder().await {
         Ok(holder) => holder.filter(|holder| {
-            let ours = parts.settings.kis.identity();
-            parts.broker.is_some() && ours.differs_from(&holder.broker)
+            let ours = wiring.settings.kis.identity();
+            wiring.broker.is_some() && ours.differs_from(&holder.broker)
         }),
         Err(error) => return unreached("processes", &error),
     };
@@ -403,8 +403,8 @@ fn is_before_6_2(version: &str) -> bool {
     version < (6, 2)
 }
 
-async fn stock_list(parts: &Parts) -> Vec<Check> {
-    let loaded = match parts.loader() {
+async fn stock_list(wiring: &Wiring) -> Vec<Check> {
+    let loaded = match wiring.loader() {
         Ok(loader) => loader.load().await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
@@ -425,7 +425,7 @@ async fn stock_list(parts: &Parts) -> Vec<Check> {
     } else {
         Check::warn("stock list", found, loaded.notes.join("; "))
     };
-    let plan = parts.plan_ahead(codes).await;
+    let plan = wiring.planner().plan_ahead(codes).await;
     let alive = format!(
         "a sweep takes {:.1} s, {} % of the codes are alive at any time",
         plan.sweep_time().as_secs_f64(),
@@ -447,9 +447,9 @@ async fn stock_list(parts: &Parts) -> Vec<Check> {
     vec![list, plan]
 }
 
-fn calendar(parts: &Parts) -> Check {
-    let calendar = parts.calendar.load();
-    let today = (parts.clock)().date_naive();
+fn calendar(wiring: &Wiring) -> Check {
+    let calendar = wiring.calendar.load();
+    let today = (wiring.clock)().date_naive();
     match calendar.cover_warning(today) {
         None => Check::ok(
             "calendar",

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use super::visible::visible_lines;
+use crate::calendar::OverrideError;
 use crate::config::ConfigError;
 use crate::daemon::{DaemonError, Signal};
 use crate::movers::MoversError;
@@ -65,6 +66,12 @@ impl Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<OverrideError> for Failure {
+    fn from(error: OverrideError) -> Self {
         Self::usage(error.to_string())
     }
 }

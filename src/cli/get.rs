@@ -9,7 +9,6 @@ use super::codes;
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output::{self, grouped};
 use super::paint::Ink;
-use super::reason;
 use super::standing::Standing;
 use super::table::{Cell, Table};
 use super::words;
@@ -41,10 +40,10 @@ pub(super) struct GetArguments {
 
 pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
     let began = Instant::now();
-    let (parts, scribe) = super::recorded(&layers)?;
-    let symbols = codes::symbols(&parts, &arguments.named.and(arguments.codes)).await?;
+    let (wiring, scribe) = super::recorded(&layers)?;
+    let symbols = codes::symbols(&wiring, &arguments.named.and(arguments.codes)).await?;
     let codes: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
-    let reader = parts.reader();
+    let reader = wiring.reader();
     let mut ask = reader.ask(&codes);
     if let Some(age) = arguments.max_age {
         ask = ask.max_age(age);
@@ -61,7 +60,7 @@ pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
     let left = arguments
         .within
         .map(|time| time.saturating_sub(began.elapsed()));
-    let last_words = async { tokio::join!(scribe.close(), parts.reads.tell()) };
+    let last_words = async { tokio::join!(scribe.close(), wiring.reads.tell()) };
     let _ = timeout(left.unwrap_or(Duration::MAX), last_words).await;
     let (readings, trouble) = match answer {
         Ok(readings) => (readings, None),
@@ -88,9 +87,9 @@ pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
         return Ok(DONE);
     }
     for code in missing {
-        let reason = reason::of_no_price(&parts, code).await;
+        let reason = wiring.reasons().of_no_price(code).await;
         output::note(format!("no price of {code}: {reason}"));
-        if let Some(tip) = codes::tip(&parts.universe.load(), code) {
+        if let Some(tip) = codes::tip(&wiring.universe.load(), code) {
             output::note(tip);
         }
     }

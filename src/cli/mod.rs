@@ -16,7 +16,6 @@ mod output;
 mod paint;
 mod plan;
 mod progress;
-mod reason;
 mod run;
 mod search;
 mod serve;
@@ -47,7 +46,7 @@ use clap_complete::Shell;
 
 use crate::config::{KEYS, Layers, Settings};
 use crate::journal::{self, Scribe};
-use crate::setup::{Outside, Parts};
+use crate::setup::{Outside, Wiring};
 use sise_port::clock;
 use sise_store::RedisStore;
 
@@ -259,14 +258,14 @@ fn settings(layers: &Layers) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-/// Returns the parts for a command, by the settings.
-fn parts(layers: &Layers) -> Result<Parts, Failure> {
-    Ok(Parts::new(settings(layers)?, clock::system())?)
+/// Returns the wiring for a command, by the settings.
+fn wiring(layers: &Layers) -> Result<Wiring, Failure> {
+    Ok(Wiring::new(settings(layers)?, clock::system())?)
 }
 
 /// Returns Redis, for commands that need the state of other processes.
-fn redis(parts: &Parts) -> Result<Arc<RedisStore>, Failure> {
-    parts.redis.clone().ok_or_else(|| {
+fn redis(wiring: &Wiring) -> Result<Arc<RedisStore>, Failure> {
+    wiring.redis.clone().ok_or_else(|| {
         Failure::usage(
             "store.url is memory, which other processes cannot see: set REDIS_URL to the Redis \
              that the daemon writes to",
@@ -274,8 +273,8 @@ fn redis(parts: &Parts) -> Result<Arc<RedisStore>, Failure> {
     })
 }
 
-/// Like [`parts`], for a command that writes to the event log.
-fn recorded(layers: &Layers) -> Result<(Parts, Scribe), Failure> {
+/// Like [`wiring`], for a command that writes to the event log.
+fn recorded(layers: &Layers) -> Result<(Wiring, Scribe), Failure> {
     let settings = settings(layers)?;
     let clock = clock::system();
     let (notebook, notes) = journal::notebook(Arc::clone(&clock));
@@ -283,9 +282,9 @@ fn recorded(layers: &Layers) -> Result<(Parts, Scribe), Failure> {
         recorder: Arc::new(notebook),
         ..Outside::new(&settings, clock)?
     };
-    let parts = Parts::on(settings, outside)?;
-    let scribe = parts.scribe(notes);
-    Ok((parts, scribe))
+    let wiring = Wiring::on(settings, outside)?;
+    let scribe = wiring.scribe(notes);
+    Ok((wiring, scribe))
 }
 
 #[cfg(test)]

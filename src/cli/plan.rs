@@ -27,18 +27,18 @@ pub(super) struct PlanArguments {
 }
 
 pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
-    let parts = super::parts(&layers)?;
+    let wiring = super::wiring(&layers)?;
     let codes = match (arguments.count, &arguments.codes) {
         (Some(count), _) => count,
         (None, Some(texts)) => {
-            let named = codes::symbols(&parts, texts).await;
+            let named = codes::symbols(&wiring, texts).await;
             named.map_err(|failure| say_count(failure, texts))?.len()
         }
-        (None, None) => crate::daemon::load_list(&parts).await?.universe.len(),
+        (None, None) => crate::daemon::load_list(&wiring).await?.universe.len(),
     };
     let plan = match arguments.watched {
-        Some(watched) => parts.plan(codes, watched),
-        None => parts.plan_ahead(codes).await,
+        Some(watched) => wiring.planner().plan(codes, watched),
+        None => wiring.planner().plan_ahead(codes).await,
     };
     let outcome = match plan.keeps_alive() {
         true => DONE,
@@ -66,7 +66,7 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
             "watched_interval_seconds": plan.watched_interval.as_secs_f64(),
             "watched_period_seconds": plan.watched_period().as_secs_f64(),
             "keeps_watched": plan.keeps_watched(),
-            "shared": parts.settings.sweep.shared,
+            "shared": wiring.settings.sweep.shared,
         }));
         return Ok(outcome);
     }
@@ -107,7 +107,7 @@ pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
     if let Some(strain) = plan.watched_strain() {
         output::line(format!("{strain}: {}", Plan::WATCH_LESS));
     }
-    if parts.settings.sweep.shared {
+    if wiring.settings.sweep.shared {
         output::line("(this key alone; other keys share the work: sweep.shared)".to_owned());
     }
     Ok(outcome)

@@ -13,11 +13,12 @@ use super::failure::{DONE, Failure, INCOMPLETE, Outcome, by_signal};
 use super::output::{self, grouped};
 use super::progress;
 use super::words::percent;
+use crate::broker::Broker;
 use crate::closes::Window;
 use crate::config::Layers;
 use crate::daemon::{self, Options};
 use crate::ledger::LedgerKeeper;
-use crate::setup::{Broker, Parts};
+use crate::setup::Wiring;
 use crate::sweep::{Kept, Report, Step, Sweeper, Task};
 use sise_domain::{Event, KrxTime, Role, Skipped, Symbol};
 use sise_net::supervisor::Supervisor;
@@ -71,19 +72,21 @@ pub(super) async fn run(arguments: RunArguments, layers: Layers) -> Outcome {
         let daemon = daemon::build(super::settings(&layers)?, options).await?;
         return by_signal(daemon.run(daemon::signalled()).await?);
     }
-    let (parts, scribe) = super::recorded(&layers)?;
-    let Some(broker) = parts.broker.clone() else {
+    let (wiring, scribe) = super::recorded(&layers)?;
+    let Some(broker) = wiring.broker.clone() else {
         return Err(Failure::no_credentials());
     };
     // A daemon writes as the leader. A single pass was asked for by a person and needs no lease.
-    let Some(sweeper) = parts.sweeper(None) else {
+    let Some(sweeper) = wiring.sweeper(None) else {
         return Err(Failure::no_credentials());
     };
     // Event log and attendance end after the work that they report.
     let telling = Supervisor::default();
     scribe.start(telling.tasks());
-    parts.attendance(Role::OneShot, None).start(telling.tasks());
-    let outcome = once(&arguments, parts, sweeper, broker).await;
+    wiring
+        .attendance(Role::OneShot, None)
+        .start(telling.tasks());
+    let outcome = once(&arguments, wiring, sweeper, broker).await;
     telling.finish().await;
     outcome
 }
@@ -91,10 +94,15 @@ pub(super) async fn run(arguments: RunArguments, layers: Layers) -> Outcome {
 /// Makes one pass.
 ///
 /// A signal ends the preparation at once, and the pass within its grace period.
-async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: Broker) -> Outcome {
-    let codes = codes(arguments, &parts).await?;
-    parts.learn_time().await;
-    let moment = parts.calendar.load().moment((parts.clock)());
+async fn once(
+    arguments: &RunArguments,
+    wiring: Wiring,
+    sweeper: Sweeper,
+    broker: Broker,
+) -> Outcome {
+    let codes = codes(arguments, &wiring).await?;
+    wiring.learn_time().await;
+    let moment = wiring.calendar.load().moment((wiring.clock)());
     if let (true, Some(closed)) = (arguments.if_open, &moment.closed) {
         let next = moment.next_open.map_or_else(
             || "not known".to_owned(),
@@ -103,7 +111,7 @@ async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: 
         output::note(format!(
             "skipped: the market is closed: {closed}; it opens {next}"
         ));
-        parts.recorder.note(Event::Skip(Skipped {
+        wiring.recorder.note(Event::Skip(Skipped {
             reason: closed.slug().to_owned(),
             why: format!("the market is closed: {closed}"),
             next_run: None,
@@ -118,7 +126,7 @@ async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: 
         return Ok(DONE);
     }
     let stop = CancellationToken::new();
-    let pass = pass(arguments, codes, &parts, &sweeper, &broker, &stop);
+    let pass = pass(arguments, codes, &wiring, &sweeper, &broker, &stop);
     tokio::pin!(pass);
     tokio::select! {
         outcome = &mut pass => outcome,
@@ -135,20 +143,20 @@ async fn once(arguments: &RunArguments, parts: Parts, sweeper: Sweeper, broker: 
 async fn pass(
     arguments: &RunArguments,
     codes: Option<Vec<Symbol>>,
-    parts: &Parts,
+    wiring: &Wiring,
     sweeper: &Sweeper,
     broker: &Broker,
     stop: &CancellationToken,
 ) -> Outcome {
     let is_whole_list = codes.is_none();
     let prepared = stop
-        .run_until_cancelled(prepare(codes, parts, broker))
+        .run_until_cancelled(prepare(codes, wiring, broker))
         .await;
     let Some(symbols) = prepared.transpose()? else {
         output::note("stopped before the first call");
         return Ok(INCOMPLETE);
     };
-    let plan = parts.plan_ahead(symbols.len()).await;
+    let plan = wiring.planner().plan_ahead(symbols.len()).await;
     if plan.sweep_time() > plan.ttl {
         tracing::warn!(
             "the pass takes about {} s and a price lives {} s: the first expire before its end",
@@ -156,7 +164,7 @@ async fn pass(
             plan.ttl.as_secs()
         );
     }
-    let window = close_window(parts).filter(|_| !arguments.always_open);
+    let window = close_window(wiring).filter(|_| !arguments.always_open);
     let task = Task {
         deadline: plan.sweep_time() * 2 + SLACK,
         urgency: Urgency::Sweep,
@@ -164,18 +172,18 @@ async fn pass(
         symbols,
     };
     let bar = progress::bar(task.symbols.len());
-    let ledger = LedgerKeeper::new(parts.chronicle.clone());
+    let ledger = LedgerKeeper::new(wiring.chronicle.clone());
     let observe = |step: Step<'_>| {
         bar.set_position(u64::try_from(step.done).unwrap_or(0));
         ledger.note(step.written);
     };
-    let started_at = (parts.clock)();
+    let started_at = (wiring.clock)();
     let codes = task.symbols.len();
-    parts.activity.set(format!("sweeping {codes} codes"));
+    wiring.activity.set(format!("sweeping {codes} codes"));
     let report = sweeper.sweep(&task, &observe, stop).await;
     bar.finish_and_clear();
     let today = window.map(|(from, _)| from.date_naive());
-    parts
+    wiring
         .recorder
         .note(report.event(started_at, !is_whole_list, today));
     if let Err(error) = ledger
@@ -187,13 +195,13 @@ async fn pass(
     // A pass over a few codes makes no ranking of the day.
     if is_whole_list && report.written > 0 && !report.stopped {
         let closes_since = match window {
-            Some(window) if take_close(parts, &task.symbols, window, &report).await => {
+            Some(window) if take_close(wiring, &task.symbols, window, &report).await => {
                 Some(window.0)
             }
             _ => None,
         };
-        let universe = parts.universe.load_full();
-        if let Err(error) = parts.movers().rank_day(&universe, closes_since).await {
+        let universe = wiring.universe.load_full();
+        if let Err(error) = wiring.movers().rank_day(&universe, closes_since).await {
             tracing::warn!(%error, "the stocks of the day are not ranked; another pass ranks them");
         }
     }
@@ -213,8 +221,8 @@ async fn pass(
 }
 
 /// Marks the close of the day as taken if enough codes have one. Returns whether it is taken.
-async fn take_close(parts: &Parts, symbols: &[Symbol], window: Window, report: &Report) -> bool {
-    let closes = parts.closes();
+async fn take_close(wiring: &Wiring, symbols: &[Symbol], window: Window, report: &Report) -> bool {
+    let closes = wiring.closes();
     let Ok(missing) = closes.missing(symbols, window).await else {
         return false;
     };
@@ -233,27 +241,31 @@ async fn take_close(parts: &Parts, symbols: &[Symbol], window: Window, report: &
 
 async fn prepare(
     codes: Option<Vec<Symbol>>,
-    parts: &Parts,
+    wiring: &Wiring,
     broker: &Broker,
 ) -> Result<Vec<Symbol>, Failure> {
     // Checked before a call is spent: prices that cannot be stored are useless.
-    parts.sweep_store.ping().await?;
-    daemon::check_redis(parts).await?;
+    wiring.sweep_store.ping().await?;
+    daemon::check_redis(wiring).await?;
     let symbols = match codes {
         Some(codes) => codes,
-        None => daemon::load_list(parts).await?.universe.symbols().collect(),
+        None => daemon::load_list(wiring)
+            .await?
+            .universe
+            .symbols()
+            .collect(),
     };
     if let Some(ban) = broker.rest.bans().in_force().await {
         return Err(SourceError::Banned(ban).into());
     }
     broker.auth.token().await?;
-    claim_prices(parts).await?;
+    claim_prices(wiring).await?;
     Ok(symbols)
 }
 
 /// Claims the prices in the store for this broker, so that those of another are not overwritten.
-async fn claim_prices(parts: &Parts) -> Result<(), StoreError> {
-    match &parts.provenance {
+async fn claim_prices(wiring: &Wiring) -> Result<(), StoreError> {
+    match &wiring.provenance {
         Some(provenance) => provenance.claim().await,
         None => Ok(()),
     }
@@ -267,17 +279,17 @@ struct Once<'a> {
 }
 
 /// Returns today's window in which prices count as the close, if it is open now.
-fn close_window(parts: &Parts) -> Option<(KrxTime, KrxTime)> {
-    let now = (parts.clock)();
-    let window = parts.calendar.load().close_window(now.date_naive());
+fn close_window(wiring: &Wiring) -> Option<(KrxTime, KrxTime)> {
+    let now = (wiring.clock)();
+    let window = wiring.calendar.load().close_window(now.date_naive());
     window.filter(|(from, until)| *from <= now && now < *until)
 }
 
 /// Returns the codes to ask for; `None` for the whole list.
-async fn codes(arguments: &RunArguments, parts: &Parts) -> Result<Option<Vec<Symbol>>, Failure> {
+async fn codes(arguments: &RunArguments, wiring: &Wiring) -> Result<Option<Vec<Symbol>>, Failure> {
     Ok(match (&arguments.codes, &arguments.codes_file) {
-        (Some(texts), _) => Some(codes::symbols(parts, texts).await?),
-        (None, Some(path)) => Some(codes::in_file(parts, path).await?),
+        (Some(texts), _) => Some(codes::symbols(wiring, texts).await?),
+        (None, Some(path)) => Some(codes::in_file(wiring, path).await?),
         (None, None) => None,
     })
 }

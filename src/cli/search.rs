@@ -25,10 +25,10 @@ pub(super) struct SearchArguments {
 }
 
 pub(super) async fn run(arguments: SearchArguments, layers: Layers) -> Outcome {
-    let parts = super::parts(&layers)?;
-    parts.know_names().await;
+    let wiring = super::wiring(&layers)?;
+    wiring.know_names().await;
     let text = arguments.text.join(" ");
-    let universe = parts.universe.load();
+    let universe = wiring.universe.load();
     let shipped = Shipped::get().universe();
     let mut found = universe.search(&text);
     if found.is_empty() {

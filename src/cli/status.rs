@@ -28,11 +28,11 @@ pub(super) struct StatusArguments {
 }
 
 pub(super) async fn run(arguments: StatusArguments, layers: Layers) -> Outcome {
-    let parts = super::parts(&layers)?;
-    let redis = super::redis(&parts)?;
+    let wiring = super::wiring(&layers)?;
+    let redis = super::redis(&wiring)?;
     // The ages of the prices are computed over the list in use.
-    parts.know_names().await;
-    let status = Status::gather(&parts, arguments.sweeps).await?;
+    wiring.know_names().await;
+    let status = Status::gather(&wiring.status()?, arguments.sweeps).await?;
     if arguments.json {
         output::json(&status);
     } else {

@@ -18,7 +18,7 @@ use super::table::{Cell, Table};
 use super::words;
 use crate::config::{Layers, Settings};
 use crate::movers::{End, Place, Prices, Top};
-use crate::setup::Parts;
+use crate::setup::Wiring;
 use sise_domain::{Market, Measure};
 use sise_port::clock;
 
@@ -84,10 +84,10 @@ pub(super) async fn run(arguments: TopArguments, layers: Layers) -> Outcome {
     let Some(kind) = arguments.kind else {
         return watch(&arguments, &layers).await;
     };
-    let parts = super::parts(&layers)?;
-    super::redis(&parts)?;
-    parts.know_names().await;
-    let universe = parts.universe.load_full();
+    let wiring = super::wiring(&layers)?;
+    super::redis(&wiring)?;
+    wiring.know_names().await;
+    let universe = wiring.universe.load_full();
     let (measure, end) = kind.measure();
     let picks = |code| {
         let of = |market| {
@@ -98,7 +98,7 @@ pub(super) async fn run(arguments: TopArguments, layers: Layers) -> Outcome {
         arguments.market.is_none_or(of)
     };
     let count = usize::from(arguments.count);
-    let top = parts.movers().top(measure, end, count, picks).await?;
+    let top = wiring.movers().top(measure, end, count, picks).await?;
     if top.places.is_empty() {
         if arguments.json {
             output::json(&json!([]));
@@ -112,11 +112,11 @@ pub(super) async fn run(arguments: TopArguments, layers: Layers) -> Outcome {
         output::json(
             &top.places
                 .iter()
-                .map(|place| object(place, &top, &parts))
+                .map(|place| object(place, &top, &wiring))
                 .collect::<Vec<_>>(),
         );
     } else {
-        print(&top, measure, &parts);
+        print(&top, measure, &wiring);
     }
     Ok(DONE)
 }
@@ -130,17 +130,17 @@ async fn watch(arguments: &TopArguments, layers: &Layers) -> Outcome {
         ));
     }
     // Logs would overwrite the screen, which shows what matters of them.
-    let parts = if std::io::stderr().is_terminal() {
-        Parts::new(Settings::new(layers)?, clock::system())?
+    let wiring = if std::io::stderr().is_terminal() {
+        Wiring::new(Settings::new(layers)?, clock::system())?
     } else {
-        super::parts(layers)?
+        super::wiring(layers)?
     };
-    let address = super::redis(&parts)?.address().to_owned();
-    screen::show(parts, address, arguments.market).await
+    let address = super::redis(&wiring)?.address().to_owned();
+    screen::show(wiring, address, arguments.market).await
 }
 
-fn name(place: &Place, parts: &Parts) -> String {
-    let universe = parts.universe.load();
+fn name(place: &Place, wiring: &Wiring) -> String {
+    let universe = wiring.universe.load();
     match universe.get(place.code) {
         Some(listing) => listing.name.clone(),
         None => place
@@ -150,9 +150,9 @@ fn name(place: &Place, parts: &Parts) -> String {
     }
 }
 
-fn object(place: &Place, top: &Top, parts: &Parts) -> serde_json::Value {
+fn object(place: &Place, top: &Top, wiring: &Wiring) -> serde_json::Value {
     let quote = place.quote.as_ref();
-    let market = parts
+    let market = wiring
         .universe
         .load()
         .get(place.code)
@@ -160,7 +160,7 @@ fn object(place: &Place, top: &Top, parts: &Parts) -> serde_json::Value {
     json!({
         "rank": place.rank,
         "stock_code": place.code,
-        "stock_name": name(place, parts),
+        "stock_name": name(place, wiring),
         "market": market,
         "number": place.number,
         "session": match top.prices {
@@ -178,7 +178,7 @@ fn object(place: &Place, top: &Top, parts: &Parts) -> serde_json::Value {
     })
 }
 
-fn print(top: &Top, measure: Measure, parts: &Parts) {
+fn print(top: &Top, measure: Measure, wiring: &Wiring) {
     let ranked_by = match measure {
         Measure::ChangeRate => None,
         Measure::Volume => Some("shares"),
@@ -200,7 +200,7 @@ fn print(top: &Top, measure: Measure, parts: &Parts) {
         let mut row: Vec<Cell> = vec![
             place.rank.to_string().into(),
             place.code.to_string().into(),
-            name(place, parts).into(),
+            name(place, wiring).into(),
             Cell::new(quote.map_or_else(absent, |quote| grouped(quote.price)), ink),
             Cell::new(rate.map_or_else(absent, |rate| format!("{rate:+.2}")), ink),
         ];

@@ -28,11 +28,11 @@ pub(super) async fn run(arguments: UniverseArguments, mut layers: Layers) -> Out
     if let Some(source) = arguments.source {
         layers.set("universe.source", source);
     }
-    let parts = super::parts(&layers)?;
+    let wiring = super::wiring(&layers)?;
     let loaded = if arguments.accept {
-        parts.loader()?.accept().await?
+        wiring.loader()?.accept().await?
     } else {
-        load_list(&parts).await?
+        load_list(&wiring).await?
     };
     if arguments.accept {
         for note in &loaded.notes {

@@ -9,7 +9,7 @@ use super::output;
 use super::similar;
 use super::table::Table;
 use crate::config::Layers;
-use crate::setup::Parts;
+use crate::setup::Wiring;
 use crate::watch::WatchLists;
 use sise_domain::Symbol;
 
@@ -54,26 +54,26 @@ enum WatchCommand {
 }
 
 pub(super) async fn run(arguments: WatchArguments, layers: Layers) -> Outcome {
-    let parts = super::parts(&layers)?;
+    let wiring = super::wiring(&layers)?;
     // Lists are for other processes, which cannot see memory.
-    super::redis(&parts)?;
-    let lists = WatchLists::new(&parts.cache);
+    super::redis(&wiring)?;
+    let lists = WatchLists::new(&wiring.cache);
     match arguments.command {
         WatchCommand::Add { list, codes, named } => {
-            add(&parts, &lists, &list, &named.and(codes)).await
+            add(&wiring, &lists, &list, &named.and(codes)).await
         }
         WatchCommand::Remove { list, codes, named } => {
-            remove(&parts, &lists, &list, &named.and(codes)).await
+            remove(&wiring, &lists, &list, &named.and(codes)).await
         }
-        WatchCommand::List { list, json } => show(&parts, &lists, list, json).await,
+        WatchCommand::List { list, json } => show(&wiring, &lists, list, json).await,
     }
 }
 
-async fn add(parts: &Parts, lists: &WatchLists, list: &str, codes: &[String]) -> Outcome {
-    let symbols = codes::symbols(parts, codes).await?;
-    let now = (parts.clock)();
+async fn add(wiring: &Wiring, lists: &WatchLists, list: &str, codes: &[String]) -> Outcome {
+    let symbols = codes::symbols(wiring, codes).await?;
+    let now = (wiring.clock)();
     let new = lists.add(list, &symbols, now).await?;
-    let universe = parts.universe.load();
+    let universe = wiring.universe.load();
     let unlisted: Vec<&str> = symbols
         .iter()
         .filter(|symbol| universe.get(**symbol).is_none())
@@ -96,7 +96,7 @@ async fn add(parts: &Parts, lists: &WatchLists, list: &str, codes: &[String]) ->
     Ok(DONE)
 }
 
-async fn remove(parts: &Parts, lists: &WatchLists, list: &str, codes: &[String]) -> Outcome {
+async fn remove(wiring: &Wiring, lists: &WatchLists, list: &str, codes: &[String]) -> Outcome {
     if codes.is_empty() {
         if lists.clear(list).await? {
             output::line(format!("{list} is removed"));
@@ -104,7 +104,7 @@ async fn remove(parts: &Parts, lists: &WatchLists, list: &str, codes: &[String])
         }
         return no_list(lists, list).await;
     }
-    let symbols = codes::symbols(parts, codes).await?;
+    let symbols = codes::symbols(wiring, codes).await?;
     let removed = lists.remove(list, &symbols).await?;
     let left = lists.codes(list).await?.len();
     output::line(format!("{removed} removed from {list}, {left} left"));
@@ -117,14 +117,14 @@ async fn remove(parts: &Parts, lists: &WatchLists, list: &str, codes: &[String])
     )
 }
 
-async fn show(parts: &Parts, lists: &WatchLists, list: Option<String>, json: bool) -> Outcome {
+async fn show(wiring: &Wiring, lists: &WatchLists, list: Option<String>, json: bool) -> Outcome {
     let names = match &list {
         Some(list) => vec![list.clone()],
         None => lists.names().await?,
     };
     let mut found = Vec::new();
-    parts.know_names().await;
-    let universe = parts.universe.load();
+    wiring.know_names().await;
+    let universe = wiring.universe.load();
     let mut table = Table::new(&["list", "code", "name", "market", "since"]);
     for name in names {
         let codes = lists.codes(&name).await?;

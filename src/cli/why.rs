@@ -49,22 +49,22 @@ struct Question {
 
 pub(super) async fn run(arguments: WhyArguments, layers: Layers) -> Outcome {
     let WhyArguments { question, json } = arguments;
-    let parts = super::parts(&layers)?;
+    let wiring = super::wiring(&layers)?;
     let symbol = match question.code.or(question.named) {
-        Some(text) => match codes::symbols(&parts, &[text]).await?.as_slice() {
+        Some(text) => match codes::symbols(&wiring, &[text]).await?.as_slice() {
             [symbol] => Some(*symbol),
             _ => return Err(Failure::usage("only one code at a time can be explained")),
         },
         None => None,
     };
-    let redis = super::redis(&parts)?;
-    parts.learn_time().await;
-    let now = (parts.clock)();
+    let redis = super::redis(&wiring)?;
+    wiring.learn_time().await;
+    let now = (wiring.clock)();
     let at = question.at.as_deref().map(|text| moment(text, now));
     let at = at.transpose()?;
     match (symbol, at) {
-        (Some(symbol), _) => code::explain(symbol, &parts, &redis, json).await,
-        (None, Some(at)) => then::explain(at, &parts, &redis, json).await,
+        (Some(symbol), _) => code::explain(symbol, &wiring, &redis, json).await,
+        (None, Some(at)) => then::explain(at, &wiring, &redis, json).await,
         (None, None) => why_skipped(now, &redis, json).await,
     }
 }

@@ -33,12 +33,12 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::Alerts;
-use crate::api::{ApiServer, Sweeping};
-use crate::board::{Keeper, QuoteBoard};
+use crate::api::{ApiServer, Sweeping, Watching};
+use crate::board::{self, Keeper, QuoteBoard};
 use crate::config::Settings;
 use crate::journal::{self, Scribe};
 use crate::schedule::Watcher;
-use crate::setup::{Outside, Parts};
+use crate::setup::{Outside, Wiring};
 use crate::telemetry;
 use sise_domain::{Role, Universe};
 use sise_net::supervisor::{GRACE, Supervisor, Tasks};
@@ -68,7 +68,7 @@ pub struct Options {
 
 /// A daemon that is wired and bound to its port, but does nothing yet.
 pub struct Daemon {
-    parts: Arc<Parts>,
+    wiring: Arc<Wiring>,
     scribe: Scribe,
     options: Options,
     sweeps: Option<Sweeps>,
@@ -97,34 +97,34 @@ pub async fn build(settings: Settings, options: Options) -> Result<Daemon, Daemo
     let (notebook, notes) = journal::notebook(Arc::clone(&clock));
     let mut outside = Outside::new(&settings, clock)?;
     outside.recorder = Arc::new(notebook);
-    let parts = Parts::on(settings, outside)?;
-    let scribe = parts.scribe(notes);
-    Daemon::on(parts, scribe, options).await
+    let wiring = Wiring::on(settings, outside)?;
+    let scribe = wiring.scribe(notes);
+    Daemon::on(wiring, scribe, options).await
 }
 
 impl Daemon {
-    /// Builds a daemon on `parts`.
+    /// Builds a daemon by `wiring`.
     pub(crate) async fn on(
-        parts: Parts,
+        wiring: Wiring,
         scribe: Scribe,
         options: Options,
     ) -> Result<Self, DaemonError> {
-        let parts = Arc::new(parts);
+        let wiring = Arc::new(wiring);
         let sweeps = match options.only_serves {
             true => None,
-            false => Some(Sweeps::new(&parts)?),
+            false => Some(Sweeps::new(&wiring)?),
         };
-        if sweeps.is_none() && parts.redis.is_none() {
+        if sweeps.is_none() && wiring.redis.is_none() {
             return Err(DaemonError::UnsharedStore);
         }
         // Bound first, so that a second daemon on the same port fails before it does anything.
-        let listener = listener::bind(&parts.settings.api).await?;
+        let listener = listener::bind(&wiring.settings.api).await?;
         if sweeps.is_none() && listener.is_none() {
             return Err(DaemonError::NothingToServe);
         }
         let supervisor = Supervisor::default();
         let mut daemon = Self {
-            parts,
+            wiring,
             scribe,
             options,
             sweeps,
@@ -158,7 +158,7 @@ impl Daemon {
     /// Returns the stock list in use; the shipped one until the daemon has loaded its own.
     #[must_use]
     pub fn universe(&self) -> Arc<Universe> {
-        self.parts.universe.load_full()
+        self.wiring.universe.load_full()
     }
 
     /// Works until `stop` is done, and returns its output.
@@ -171,7 +171,7 @@ impl Daemon {
     /// Returns an error if the daemon cannot start, or a vital task ended; the rest is stopped.
     pub async fn run<S>(self, stop: impl Future<Output = S>) -> Result<S, DaemonError> {
         let Self {
-            parts,
+            wiring,
             scribe,
             options,
             sweeps,
@@ -186,7 +186,7 @@ impl Daemon {
             false => Role::OneShot,
         };
         let candidate = sweeps.as_ref().and_then(|sweeps| sweeps.candidate.as_ref());
-        parts.attendance(role, candidate).start(telling.tasks());
+        wiring.attendance(role, candidate).start(telling.tasks());
         let start = async {
             // Alerts without an API end with the schedule, as everything that shares its sweeps.
             let alerts = match serving {
@@ -199,12 +199,12 @@ impl Daemon {
             };
             match sweeps {
                 Some(sweeps) => {
-                    ready::to_sweep(&parts, &options).await?;
-                    sweeps.start(&parts, options, alerts, &tasks)
+                    ready::to_sweep(&wiring, &options).await?;
+                    sweeps.start(&wiring, options, alerts, &tasks)
                 }
                 None => {
-                    ready::to_serve(&parts).await?;
-                    keep_names(&parts, &tasks);
+                    ready::to_serve(&wiring).await?;
+                    keep_names(&wiring, &tasks);
                     Ok(())
                 }
             }
@@ -237,30 +237,37 @@ impl Daemon {
             always_open: self.options.always_open,
         });
         let tasks = self.supervisor.tasks();
-        let api =
-            ApiServer::new(Arc::clone(&self.parts), sweeping, metrics, tasks).with_alerts()?;
+        let board = Arc::new(QuoteBoard::new(self.wiring.settings.store.ttl));
+        let watching = Watching {
+            board: self.wiring.board(&board),
+            alerts: self.wiring.alerts(&board, self.options.always_open)?,
+        };
+        let api = ApiServer::new(self.wiring.api()?, watching, sweeping, metrics, tasks);
         api.check().await?;
         Ok(api)
     }
 
     fn board_of_alerts(&self) -> Result<(Keeper, Alerts), DaemonError> {
-        let board = Arc::new(QuoteBoard::new(self.parts.settings.store.ttl));
-        let alerts = self.parts.alerts(&board, self.options.always_open)?;
-        let keeper = self.parts.keeper(&board, vec![alerts.onlooker()]);
+        let board = Arc::new(QuoteBoard::new(self.wiring.settings.store.ttl));
+        let alerts = self.wiring.alerts(&board, self.options.always_open)?;
+        let keeper = Keeper::new(board::Parts {
+            onlookers: vec![alerts.onlooker()],
+            ..self.wiring.board(&board)
+        });
         Ok((keeper, alerts))
     }
 }
 
 /// Reads the stock list again at an interval.
-fn keep_names(parts: &Arc<Parts>, tasks: &Tasks) {
-    let parts = Arc::clone(parts);
+fn keep_names(wiring: &Arc<Wiring>, tasks: &Tasks) {
+    let wiring = Arc::clone(wiring);
     tasks.lasting("stock list", move |stop: CancellationToken| {
-        let parts = Arc::clone(&parts);
+        let wiring = Arc::clone(&wiring);
         async move {
             let mut ticks = interval(LIST_EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-                parts.know_names().await;
+                wiring.know_names().await;
             }
         }
     });

@@ -3,26 +3,26 @@
 use std::sync::Arc;
 
 use super::{DaemonError, Options};
-use crate::setup::Parts;
+use crate::setup::Wiring;
 use crate::universe::Loaded;
 use sise_domain::grouped;
 use sise_port::{CacheKeys as _, SourceError, StoreError};
 
 /// Checks store, list, plan and token before the first sweep.
-pub(super) async fn to_sweep(parts: &Parts, options: &Options) -> Result<(), DaemonError> {
-    let Some(broker) = &parts.broker else {
+pub(super) async fn to_sweep(wiring: &Wiring, options: &Options) -> Result<(), DaemonError> {
+    let Some(broker) = &wiring.broker else {
         return Err(DaemonError::NoCredentials);
     };
-    if let Err(error) = parts.sweep_store.ping().await {
+    if let Err(error) = wiring.sweep_store.ping().await {
         tracing::warn!("{error}; starting all the same, and writing as soon as it answers");
     }
-    check_redis(parts).await?;
-    let loaded = load_list(parts).await?;
+    check_redis(wiring).await?;
+    let loaded = load_list(wiring).await?;
     let codes = loaded.universe.len();
-    refuse_gaps(parts, codes, options.allow_gaps).await?;
+    refuse_gaps(wiring, codes, options.allow_gaps).await?;
     // Claimed only now, so that a daemon that was refused above holds no claim. If Redis is
     // unreachable, the first write finds out whether the prices are another broker's.
-    if let Some(provenance) = &parts.provenance
+    if let Some(provenance) = &wiring.provenance
         && let Err(error @ StoreError::OtherBroker { .. }) = provenance.claim().await
     {
         return Err(error.into());
@@ -30,8 +30,8 @@ pub(super) async fn to_sweep(parts: &Parts, options: &Options) -> Result<(), Dae
     tracing::info!(
         codes,
         source = loaded.source,
-        interval = %humantime::format_duration(parts.settings.schedule.interval),
-        rate = parts.settings.kis.rate.per_second,
+        interval = %humantime::format_duration(wiring.settings.schedule.interval),
+        rate = wiring.settings.kis.rate.per_second,
         broker = broker.rest.base(),
         "sise starts"
     );
@@ -53,24 +53,24 @@ pub(super) async fn to_sweep(parts: &Parts, options: &Options) -> Result<(), Dae
 }
 
 /// Checks the store, and reads the names of stocks, before the first answer.
-pub(super) async fn to_serve(parts: &Parts) -> Result<(), DaemonError> {
-    parts.activity.set("serving the API".to_owned());
-    if let Err(error) = parts.sweep_store.ping().await {
+pub(super) async fn to_serve(wiring: &Wiring) -> Result<(), DaemonError> {
+    wiring.activity.set("serving the API".to_owned());
+    if let Err(error) = wiring.sweep_store.ping().await {
         tracing::warn!(
             "{error}; serving all the same. Until it answers, prices come from the broker, if an \
              app key is set. Is this the Redis that the daemon writes to (REDIS_URL)?"
         );
     }
-    check_redis(parts).await?;
-    parts.know_names().await;
+    check_redis(wiring).await?;
+    wiring.know_names().await;
     Ok(())
 }
 
 /// Checks Redis before the first write: its kind, and the rights of its user.
 ///
 /// Fails if Redis is of another kind than its address says, because waiting would not change that.
-pub(crate) async fn check_redis(parts: &Parts) -> Result<(), DaemonError> {
-    let Some(redis) = &parts.redis else {
+pub(crate) async fn check_redis(wiring: &Wiring) -> Result<(), DaemonError> {
+    let Some(redis) = &wiring.redis else {
         return Ok(());
     };
     match redis.check_kind().await {
@@ -88,18 +88,18 @@ pub(crate) async fn check_redis(parts: &Parts) -> Result<(), DaemonError> {
 }
 
 /// Loads the stock list that the settings name, uses it, and logs the notes of the loader.
-pub(crate) async fn load_list(parts: &Parts) -> Result<Loaded, DaemonError> {
-    let loaded = parts.loader()?.load().await?;
+pub(crate) async fn load_list(wiring: &Wiring) -> Result<Loaded, DaemonError> {
+    let loaded = wiring.loader()?.load().await?;
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
-    parts.universe.store(Arc::new(loaded.universe.clone()));
+    wiring.universe.store(Arc::new(loaded.universe.clone()));
     Ok(loaded)
 }
 
 /// Refuses a set-up that cannot keep its codes alive, and says what would work.
-async fn refuse_gaps(parts: &Parts, codes: usize, allow_gaps: bool) -> Result<(), DaemonError> {
-    let plan = parts.plan_ahead(codes).await;
+async fn refuse_gaps(wiring: &Wiring, codes: usize, allow_gaps: bool) -> Result<(), DaemonError> {
+    let plan = wiring.planner().plan_ahead(codes).await;
     if plan.keeps_alive() {
         return Ok(());
     }
@@ -112,7 +112,7 @@ async fn refuse_gaps(parts: &Parts, codes: usize, allow_gaps: bool) -> Result<()
         tracing::warn!("{trouble}; continuing because of --allow-gaps");
         return Ok(());
     }
-    if parts.settings.sweep.shared {
+    if wiring.settings.sweep.shared {
         tracing::warn!(
             "{trouble}, with this key alone; continuing, since others share the work (sweep.shared)"
         );

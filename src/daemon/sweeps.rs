@@ -12,7 +12,7 @@ use crate::fleet::{self, Member};
 use crate::freshness::Freshness;
 use crate::leadership::Candidate;
 use crate::schedule::{self, Schedule};
-use crate::setup::Parts;
+use crate::setup::Wiring;
 use crate::sweep::Sweeper;
 use sise_domain::Quote;
 use sise_net::supervisor::Tasks;
@@ -20,6 +20,7 @@ use sise_net::supervisor::Tasks;
 /// What makes the sweeps.
 pub(super) struct Sweeps {
     sweeper: Sweeper,
+    own_sweeper: Sweeper,
     /// This process as a candidate for leadership; `None` if it runs alone.
     pub(super) candidate: Option<Arc<Candidate>>,
     /// This process as one of several that share the sweeps.
@@ -28,18 +29,20 @@ pub(super) struct Sweeps {
 }
 
 impl Sweeps {
-    pub(super) fn new(parts: &Parts) -> Result<Self, DaemonError> {
-        let candidate = parts.candidate();
-        let sweeper = parts.sweeper(candidate.as_ref());
-        let mut sweeper = sweeper.ok_or(DaemonError::NoCredentials)?;
+    pub(super) fn new(wiring: &Wiring) -> Result<Self, DaemonError> {
+        let candidate = wiring.candidate();
+        let sweeper = wiring.sweeper(candidate.as_ref());
+        let own_sweeper = sweeper.ok_or(DaemonError::NoCredentials)?;
+        let mut sweeper = own_sweeper.clone();
         let member = candidate
             .as_ref()
-            .and_then(|candidate| parts.member(candidate));
+            .and_then(|candidate| wiring.member(candidate));
         if let Some(member) = &member {
             sweeper = sweeper.on(member.dispatcher.clone(), usize::from(fleet::POSTED));
         }
         Ok(Self {
             sweeper,
+            own_sweeper,
             candidate,
             member,
             freshness: Arc::default(),
@@ -49,13 +52,14 @@ impl Sweeps {
     /// Starts the sweeps under `tasks`, with the alerts of a daemon without an API.
     pub(super) fn start(
         self,
-        parts: &Arc<Parts>,
+        wiring: &Arc<Wiring>,
         options: Options,
         alerts: Option<(Keeper, Alerts)>,
         tasks: &Tasks,
     ) -> Result<(), DaemonError> {
         let Self {
             sweeper,
+            own_sweeper,
             candidate,
             member,
             freshness,
@@ -65,11 +69,12 @@ impl Sweeps {
             let freshness = Arc::clone(&freshness);
             Arc::new(move |quotes: &[Quote]| freshness.note(quotes))
         };
-        let feed = parts.feed(candidate.as_ref(), always_open, observe);
+        let feed = wiring.feed(candidate.as_ref(), always_open, observe);
         let work = schedule::Work {
-            loader: parts.loader()?,
-            parts: Arc::clone(parts),
+            loader: wiring.loader()?,
+            parts: Arc::new(wiring.schedule()?),
             sweeper,
+            own_sweeper,
             candidate,
             freshness,
             always_open,

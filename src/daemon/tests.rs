@@ -40,7 +40,7 @@ const LASTING: [&str; 16] = [
 
 /// A daemon on a simulated broker with every optional part, and memory in place of Redis.
 struct World {
-    parts: Arc<Parts>,
+    wiring: Arc<Wiring>,
     working: Tasks,
     telling: Tasks,
     candidate: Arc<Candidate>,
@@ -93,17 +93,17 @@ impl World {
             }),
             ..Outside::new(&settings, clock).unwrap()
         };
-        let parts = Parts::on(settings, outside).unwrap();
-        let scribe = parts.scribe(notes);
+        let wiring = Wiring::on(settings, outside).unwrap();
+        let scribe = wiring.scribe(notes);
         let options = Options {
             always_open: true,
             allow_gaps: true,
             ..Options::default()
         };
-        let daemon = Daemon::on(parts, scribe, options).await.unwrap();
+        let daemon = Daemon::on(wiring, scribe, options).await.unwrap();
         let stop = CancellationToken::new();
         Self {
-            parts: Arc::clone(&daemon.parts),
+            wiring: Arc::clone(&daemon.wiring),
             working: daemon.supervisor.tasks().clone(),
             telling: daemon.telling.tasks().clone(),
             candidate: daemon.sweeps.as_ref().unwrap().candidate.clone().unwrap(),
@@ -134,8 +134,8 @@ impl World {
 
     /// Returns the time of the latest price.
     async fn swept_at(&self) -> Option<KrxTime> {
-        let codes: Vec<Symbol> = self.parts.universe.load().symbols().collect();
-        let prices = self.parts.sweep_store.realtime(&codes).await.unwrap();
+        let codes: Vec<Symbol> = self.wiring.universe.load().symbols().collect();
+        let prices = self.wiring.sweep_store.realtime(&codes).await.unwrap();
         prices
             .into_iter()
             .flatten()
@@ -254,14 +254,14 @@ async fn a_daemon_that_its_plan_refuses_claims_no_prices() {
         brokers: Some(claims.clone()),
         ..Outside::new(&settings, clock::system()).unwrap()
     };
-    let parts = Parts::on(settings, outside).unwrap();
+    let wiring = Wiring::on(settings, outside).unwrap();
     let refused = async |allow_gaps| {
         let options = Options {
             always_open: true,
             allow_gaps,
             ..Options::default()
         };
-        let refused = ready::to_sweep(&parts, &options).await.unwrap_err();
+        let refused = ready::to_sweep(&wiring, &options).await.unwrap_err();
         (refused, claims.0.load(Ordering::Relaxed))
     };
     let (refusal, claimed) = refused(false).await;

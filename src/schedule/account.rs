@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-use crate::setup::Parts;
+use super::Parts;
 use crate::sweep::{Reason, Report};
 use sise_domain::KrxTime;
 
@@ -74,7 +74,7 @@ pub(super) fn log(report: &Report) {
 /// If closes were taken, at `closes_since` or later, ranks them by their closes too.
 pub(super) async fn rank(parts: Arc<Parts>, closes_since: Option<KrxTime>) {
     let universe = parts.universe.load_full();
-    if let Err(error) = parts.movers().rank_day(&universe, closes_since).await {
+    if let Err(error) = parts.movers.rank_day(&universe, closes_since).await {
         tracing::warn!(%error, "the stocks of the day could not be ranked; the next sweep tries again");
     }
 }

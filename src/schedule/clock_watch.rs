@@ -8,8 +8,8 @@ use metrics::counter;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::Parts;
 use crate::freshness::Freshness;
-use crate::setup::Parts;
 use sise_domain::{ClockJump, Event, KrxTime};
 
 /// How often the clocks are compared.
@@ -50,7 +50,7 @@ impl Clocks {
 /// Compares the clocks until `stop`, and logs and records every jump.
 pub(super) async fn watch(parts: Arc<Parts>, freshness: Arc<Freshness>, stop: CancellationToken) {
     // The uncorrected clock: one corrected by Redis would hide that it was set.
-    let clock = parts.own_clock();
+    let clock = Arc::clone(&parts.own_clock);
     let mut clocks = Clocks {
         told: clock(),
         at: Instant::now(),

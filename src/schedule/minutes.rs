@@ -12,8 +12,8 @@ use metrics::counter;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::Parts;
 use crate::leadership::Candidate;
-use crate::setup::Parts;
 use sise_domain::{Coverage, Event, Gap, KrxTime, Symbol};
 use sise_port::StoreError;
 
@@ -176,7 +176,7 @@ impl Minutes {
     /// Counts the codes of the list that have a live price.
     async fn count(&self) -> Result<Coverage, StoreError> {
         let symbols: Vec<Symbol> = self.parts.universe.load().symbols().collect();
-        let prices = self.parts.sweep_store.realtime(&symbols).await?;
+        let prices = self.parts.store.realtime(&symbols).await?;
         Ok(Coverage {
             live: prices.iter().filter(|price| price.is_some()).count(),
             codes: symbols.len(),
@@ -186,7 +186,7 @@ impl Minutes {
     fn take(&mut self, minute: KrxTime, coverage: Coverage) {
         self.today.1.insert(minute.time(), coverage);
         self.is_written = false;
-        let below = self.parts.settings.journal.gap_below;
+        let below = self.parts.gap_below;
         let short = coverage.share().filter(|share| *share < below);
         let was_gap = std::mem::replace(&mut self.is_gap, short.is_some());
         let Some(share) = short else {

@@ -22,26 +22,36 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use secrecy::SecretString;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 
+use crate::broker::Broker;
+use crate::calendar::CalendarInUse;
 use crate::closes::Closes;
+use crate::feed::Traded;
 use crate::freshness::Freshness;
 use crate::leadership::{Candidate, Post};
 use crate::ledger::LedgerKeeper;
+use crate::movers::Movers;
 use crate::ping::Ping;
-use crate::setup::Parts;
+use crate::planner::Planner;
+use crate::presence::Activity;
+use crate::provenance::Origin;
 use crate::sweep::{Report, Step, Sweeper};
 use crate::universe::Loader;
 pub use cron::{Ticks, Timetable};
 use minutes::Minutes;
 use morning::Morning;
 use pass::Passes;
-use sise_domain::KrxTime;
+use sise_domain::{BrokerIdentity, KrxTime, Universe};
 use sise_net::supervisor::Tasks;
-use sise_port::Gap;
+use sise_port::clock::Clock;
+use sise_port::{Chronicle, Gap, PriceStore, Recorder, WatchedCodes};
+use sise_store::RedisStore;
 use state::State;
 use watched::Watched;
 
@@ -55,12 +65,65 @@ pub trait Watcher: Send + Sync {
     fn skipped(&self, why: &str, next: Option<KrxTime>);
 }
 
-/// The parts a schedule works with.
+/// What a schedule works with.
+pub struct Parts {
+    /// The clock.
+    pub clock: Clock,
+    /// This machine's clock, without correction.
+    pub own_clock: Clock,
+    /// The calendar.
+    pub calendar: Arc<CalendarInUse>,
+    /// The stock list.
+    pub universe: Arc<ArcSwap<Universe>>,
+    /// The broker.
+    pub broker: Option<Broker>,
+    /// The prices.
+    pub store: Arc<dyn PriceStore>,
+    /// Redis, if that is the store.
+    pub redis: Option<Arc<RedisStore>>,
+    /// The records about the work.
+    pub chronicle: Arc<dyn Chronicle>,
+    /// Takes events for the event log.
+    pub recorder: Arc<dyn Recorder>,
+    /// The closes.
+    pub closes: Closes,
+    /// The rankings of the day.
+    pub movers: Movers,
+    /// Codes that are refreshed more often than the rest.
+    pub watched: Arc<dyn WatchedCodes>,
+    /// The codes that the live feed writes.
+    pub traded: Arc<Traded>,
+    /// What this process is doing at the moment.
+    pub activity: Activity,
+    /// Where the prices come from.
+    pub origin: Origin,
+    /// Computes plans.
+    pub planner: Planner,
+    /// Digest of the app key, if there is one.
+    pub key: Option<String>,
+    /// Whether other app keys may take part in the sweeps.
+    pub shares_sweeps: bool,
+    /// The times of the sweeps.
+    pub timetable: Timetable,
+    /// The interval of the sweeps.
+    pub interval: Duration,
+    /// The interval of the passes over the watched codes.
+    pub watch_interval: Duration,
+    /// A minute with a smaller share of live prices is a gap.
+    pub gap_below: f64,
+    /// Address that is called after a good sweep.
+    pub ping_url: Option<SecretString>,
+}
+
+/// The work of a schedule.
 pub struct Work {
-    /// Store, calendar, stock list and broker.
+    /// What it works with.
     pub parts: Arc<Parts>,
-    /// Makes the passes.
+    /// Makes the sweeps.
     pub sweeper: Sweeper,
+    /// Makes the passes over the watched codes, with this process's own app key. Even if sweeps are
+    /// shared, a few codes are not worth sharing.
+    pub own_sweeper: Sweeper,
     /// This process as a candidate for leadership; `None` if it runs alone.
     pub candidate: Option<Arc<Candidate>>,
     /// Reloads the stock list every morning.
@@ -99,21 +162,14 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// Returns an error if the interval cannot be expressed in cron, or no HTTP client can be built
-    /// for the ping after a sweep.
+    /// Returns an error if no HTTP client can be built for the ping after a sweep.
     pub fn new(work: Work) -> Result<Self, String> {
-        let schedule = &work.parts.settings.schedule;
         let ledger = LedgerKeeper::new(work.parts.chronicle.clone());
-        let ping = work.parts.settings.journal.ping_url.clone();
+        let ping = work.parts.ping_url.clone();
         let watched: Arc<AtomicUsize> = Arc::default();
         let candidate = work.candidate;
-        // Even if sweeps are shared, a few codes are not worth sharing.
-        let own = match work.parts.shares_sweeps() {
-            true => work.parts.sweeper(candidate.as_ref()),
-            false => None,
-        };
         Ok(Self {
-            own_sweeper: own.unwrap_or_else(|| work.sweeper.clone()),
+            own_sweeper: work.own_sweeper,
             passes: Passes {
                 sweeper: work.sweeper,
                 candidate: candidate.clone(),
@@ -124,7 +180,7 @@ impl Schedule {
             watched: Arc::clone(&watched),
             candidate,
             ping: ping.map(Ping::new).transpose()?.map(Arc::new),
-            timetable: Timetable::new(schedule.interval, schedule.reload_at)?,
+            timetable: work.parts.timetable.clone(),
             morning: Arc::new(Morning {
                 parts: Arc::clone(&work.parts),
                 loader: work.loader,
@@ -151,7 +207,7 @@ impl Schedule {
 
     /// Works until `stop`: at once, then at every tick of `ticks`.
     pub async fn run_on(mut self, ticks: &Ticks, stop: CancellationToken) {
-        let interval = self.parts.settings.schedule.interval;
+        let interval = self.parts.interval;
         let mut state = State::new();
         let mut posts = None;
         if let Some(candidate) = &self.candidate {
@@ -235,20 +291,21 @@ impl Schedule {
     /// whether it is simulated. Otherwise it is taken for the real one; at worst, closes that exist
     /// are asked for again.
     async fn closes(&self) -> Closes {
-        let Parts {
-            broker, settings, ..
-        } = self.parts.as_ref();
-        let mut is_simulated = broker
-            .as_ref()
-            .and_then(|broker| broker.rest.is_simulated());
+        let origin = &self.parts.origin;
+        let own = origin.own();
+        let mut is_simulated = own.as_ref().and_then(|own| own.simulated);
         if is_simulated.is_none() {
-            let held = self.parts.broker_of_prices().await.ok().flatten();
-            let own = settings.kis.identity();
-            let held = held.filter(|held| !held.differs_from(&own));
+            let held = origin.broker().await.ok().flatten();
+            let differs = |held: &BrokerIdentity| {
+                let own = own.as_ref();
+                own.is_some_and(|own| held.differs_from(own))
+            };
+            let held = held.filter(|held| !differs(held));
             is_simulated = held.and_then(|held| held.simulated);
         }
         let is_simulated = is_simulated.unwrap_or(false);
-        self.parts.closes().of_broker(Some(is_simulated))
+        let closes = self.parts.closes.clone();
+        closes.of_broker(Some(is_simulated))
     }
 
     /// Starts the tasks beside the sweeps: the campaign for leadership, the clock watch, the count
@@ -291,6 +348,15 @@ async fn changed(posts: &mut Option<watch::Receiver<Post>>) {
         return;
     }
     std::future::pending().await
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("broker", &self.broker)
+            .field("timetable", &self.timetable)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Work {

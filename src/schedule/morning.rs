@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use metrics::gauge;
 
-use crate::setup::Parts;
+use super::Parts;
 use crate::universe::Loader;
 use sise_domain::KrxTime;
 use sise_kis::BrokerDay;
@@ -41,7 +41,7 @@ impl Morning {
                 tracing::info!(codes, source = loaded.source, "stock list loaded");
                 gauge!("sise_universe_codes").set(u32::try_from(codes).unwrap_or(u32::MAX));
                 let watched = self.watched.load(Ordering::Relaxed);
-                let plan = self.parts.plan(codes, watched);
+                let plan = self.parts.planner.plan(codes, watched);
                 if !plan.keeps_alive() {
                     tracing::error!(
                         codes,
@@ -63,7 +63,7 @@ impl Morning {
     /// ends soon.
     pub(super) async fn check_calendar(&self, now: KrxTime) {
         let today = now.date_naive();
-        match self.parts.check_calendar(today).await {
+        match self.parts.calendar.check(today).await {
             Ok(differing) => {
                 for BrokerDay { date, is_open } in differing {
                     tracing::warn!(
@@ -77,7 +77,7 @@ impl Morning {
                 tracing::warn!(%error, "the broker's calendar could not be read; the calendar in use stays")
             }
         }
-        if let Err(error) = self.parts.reload_calendar().await {
+        if let Err(error) = self.parts.calendar.reload().await {
             tracing::error!(%error, "the calendar override file is not used; the calendar in use stays");
         }
         if let Some(warning) = self.parts.calendar.load().cover_warning(today) {

@@ -45,7 +45,7 @@ impl Schedule {
         };
         // Checked before a call is spent: prices that cannot be stored are of no use.
         if matches!(decision, Ok(_) | Err(Skip::NoLeader)) {
-            if let Err(error) = self.parts.sweep_store.ping().await {
+            if let Err(error) = self.parts.store.ping().await {
                 self.note_store_away(state, &Skip::StoreAway(error.to_string()), now);
                 return;
             }
@@ -104,7 +104,7 @@ impl Schedule {
         stop: &CancellationToken,
     ) {
         let watched = self.watched.load(Ordering::Relaxed);
-        let plan = self.parts.plan(symbols.len(), watched);
+        let plan = self.parts.planner.plan(symbols.len(), watched);
         let task = Task {
             deadline: plan.sweep_time() * 2 + SLACK,
             symbols,
@@ -155,7 +155,7 @@ impl Schedule {
             return Ok(due);
         };
         // The app keys of other processes can still be used.
-        if self.parts.shares_sweeps() {
+        if self.parts.shares_sweeps {
             return Ok(due);
         }
         match broker.rest.bans().in_force().await {
@@ -256,7 +256,7 @@ impl Schedule {
             Some(broker) => broker.rest.bans().in_force().await.is_some(),
             None => false,
         };
-        let own_key = self.parts.app_key_digest();
+        let own_key = self.parts.key.clone();
         let may = |other: &&Presence| {
             other.role == Role::StandingBy && !(is_banned && other.key == own_key)
         };
@@ -276,7 +276,7 @@ impl Schedule {
     fn is_good(&self, report: &Report, started_at: KrxTime) -> bool {
         let is_open = || self.parts.calendar.load().moment(started_at).is_open();
         !report.stopped
-            && report.coverage >= self.parts.settings.journal.gap_below
+            && report.coverage >= self.parts.gap_below
             && (self.always_open || is_open())
     }
 

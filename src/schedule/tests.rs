@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::config::{Layers, Settings};
-use crate::setup::Outside;
+use crate::setup::{Outside, Wiring};
 use sise_domain::{Quote, Seoul, Shipped, Symbol, Universe};
 use sise_kis::{Reply, Transport};
 use sise_net::supervisor::Supervisor;
@@ -99,19 +99,20 @@ async fn evening(store: &Arc<MemoryStore>, is_simulated: bool) -> usize {
             Ok(Arc::new(Passing(way)) as Arc<dyn Transport>)
         });
     }
-    let parts = Arc::new(Parts::on(settings, outside).unwrap());
-    parts.universe.store(Arc::new(list()));
+    let wiring = Wiring::on(settings, outside).unwrap();
+    wiring.universe.store(Arc::new(list()));
     let seen = Arc::new(Seen::default());
     let schedule = Schedule::new(Work {
-        sweeper: parts.sweeper(None).unwrap(),
+        sweeper: wiring.sweeper(None).unwrap(),
+        own_sweeper: wiring.sweeper(None).unwrap(),
         candidate: None,
-        loader: parts.loader().unwrap(),
+        loader: wiring.loader().unwrap(),
         freshness: Arc::default(),
         always_open: false,
         watcher: Some(seen.clone()),
         gaps: None,
         tasks: tasks.clone(),
-        parts,
+        parts: Arc::new(wiring.schedule().unwrap()),
     });
     let stop = CancellationToken::new();
     let ticks = Ticks::default();

@@ -11,9 +11,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::Parts;
 use super::decision::{self, Due, Skip};
 use super::pass::{Passes, SLACK};
-use crate::setup::Parts;
 use crate::sweep::{Reason, Report, Task};
 use sise_domain::{Closed, KrxTime, Plan, Symbol, Watching};
 use sise_port::{Gap, Urgency};
@@ -76,7 +76,7 @@ impl Watched {
     ///
     /// Passes never overlap: a late one begins when the one before is over.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let interval = self.parts.settings.watch.interval;
+        let interval = self.parts.watch_interval;
         let mut due = Instant::now();
         loop {
             self.look(&stop).await;
@@ -126,7 +126,7 @@ impl Watched {
             return;
         }
         let list = self.parts.universe.load().len();
-        let plan = self.parts.plan(list, codes.len());
+        let plan = self.parts.planner.plan(list, codes.len());
         let task = Task {
             deadline: plan.watched_time() * 2 + SLACK,
             symbols: codes,
@@ -205,14 +205,14 @@ impl Watched {
         {
             return Err(Skip::Banned(ban));
         }
-        let ping = self.parts.sweep_store.ping().await;
+        let ping = self.parts.store.ping().await;
         ping.map_err(|error| Skip::StoreAway(error.to_string()))
     }
 
     async fn refresh(&mut self, now: KrxTime, stop: &CancellationToken) {
         let symbols = self.not_streamed();
         let list = self.parts.universe.load().len();
-        let plan = self.parts.plan(list, symbols.len());
+        let plan = self.parts.planner.plan(list, symbols.len());
         self.note_strain(&plan);
         let task = Task {
             deadline: plan.watched_time() * 2 + SLACK,
@@ -234,7 +234,7 @@ impl Watched {
             self.note_missing(&report, &missing);
         }
         if report.written > 0 || report.universe == 0 {
-            let interval = self.parts.settings.watch.interval.as_millis();
+            let interval = self.parts.watch_interval.as_millis();
             self.parts.activity.set_watching(Some(Watching {
                 codes: self.known.len(),
                 interval_ms: u64::try_from(interval).unwrap_or(u64::MAX),
@@ -245,10 +245,8 @@ impl Watched {
 
     /// Returns the codes without a trade from the live feed since the last pass.
     fn not_streamed(&self) -> Vec<Symbol> {
-        let Parts {
-            traded, settings, ..
-        } = self.parts.as_ref();
-        let is_due = |code: &&Symbol| !traded.is_live(**code, settings.watch.interval);
+        let (traded, interval) = (&self.parts.traded, self.parts.watch_interval);
+        let is_due = |code: &&Symbol| !traded.is_live(**code, interval);
         self.known.iter().filter(is_due).copied().collect()
     }
 
@@ -297,7 +295,7 @@ impl Watched {
     /// Warns if there are more watched codes than calls; repeated only if the warning changes.
     fn note_strain(&mut self, plan: &Plan) {
         // Other app keys may have calls for the list.
-        let is_shared = self.parts.shares_sweeps();
+        let is_shared = self.parts.shares_sweeps;
         let of_list = plan.list_strain().filter(|_| !is_shared);
         let strains: Vec<String> = plan.watched_strain().into_iter().chain(of_list).collect();
         let strain = (!strains.is_empty()).then(|| strains.join("; "));

@@ -2,27 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Parts, SetupError};
-use crate::alerts::{self, Alerts, Outlook, Webhook};
-use crate::board::{self, Keeper, Onlooker, QuoteBoard};
+use super::{SetupError, Wiring};
+use crate::alerts::{self, Alerts, Outlooks, Webhook};
+use crate::board::{self, QuoteBoard};
 use crate::leadership::{Candidate, Duty};
 use crate::watch::WatchLists;
-use sise_cache::CacheError;
-use sise_domain::{Scope, Symbol, Terms};
-use sise_port::StoreError;
 
-/// An error while the outlook of a rule is gathered.
-#[derive(Debug, thiserror::Error)]
-pub enum OutlookError {
-    /// The watch list could not be read.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-    /// The prices could not be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Parts {
+impl Wiring {
     /// Returns the webhook for alerts; `None` if the settings name none.
     ///
     /// # Errors
@@ -38,59 +24,32 @@ impl Parts {
         Ok(Some(webhook.map_err(SetupError::Webhook)?))
     }
 
-    /// Returns the name of the process that watches for alerts, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the lease cannot be read.
-    pub async fn alert_watcher(&self) -> Result<Option<String>, StoreError> {
-        let Some(lease) = &self.alert_lease else {
-            return Ok(None);
-        };
-        Ok(lease.leader().await?.map(|leader| leader.process))
-    }
-
-    /// Returns the outlook of a rule with these terms, by the present prices.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the store is unreachable or refuses the command.
-    pub async fn outlook(&self, terms: &Terms) -> Result<Outlook, OutlookError> {
-        let universe = self.universe.load();
-        let codes: Vec<Symbol> = match &terms.of {
-            _ if !terms.when.is_of_stocks() => Vec::new(),
-            Scope::List(list) => {
-                let on_it = WatchLists::new(&self.cache).codes(list).await?;
-                on_it.into_keys().collect()
-            }
-            Scope::Codes(codes) => codes.clone(),
-            Scope::Market => universe.symbols().collect(),
-        };
-        let is_unlisted = |code: &&Symbol| !universe.is_empty() && universe.get(**code).is_none();
-        let prices = self.reader_store.realtime(&codes).await?;
-        let moment = self.calendar.load().moment((self.clock)());
-        Ok(Outlook {
-            unlisted: codes.iter().filter(is_unlisted).copied().collect(),
-            live: prices.into_iter().flatten().map(|quote| *quote).collect(),
-            watcher: self.alert_watcher().await?,
-            closed: moment.closed.as_ref().map(ToString::to_string),
-            interval_s: self.settings.schedule.interval.as_secs(),
-            codes,
-        })
-    }
-
-    /// Returns the keeper that updates `board` from the store and notifies `onlookers`.
+    /// Returns what the outlooks of alert rules are gathered from.
     #[must_use]
-    pub fn keeper(&self, board: &Arc<QuoteBoard>, onlookers: Vec<Arc<dyn Onlooker>>) -> Keeper {
-        Keeper::new(board::Parts {
+    pub fn outlooks(&self) -> Outlooks {
+        Outlooks {
+            clock: Arc::clone(&self.clock),
+            calendar: Arc::clone(&self.calendar),
+            universe: Arc::clone(&self.universe),
+            lists: WatchLists::new(&self.cache),
+            store: Arc::clone(&self.reader_store),
+            lease: self.alert_lease.clone(),
+            interval_s: self.settings.schedule.interval.as_secs(),
+        }
+    }
+
+    /// Returns what a keeper needs to update `board` from the store. It has no onlookers yet.
+    #[must_use]
+    pub fn board(&self, board: &Arc<QuoteBoard>) -> board::Parts {
+        board::Parts {
             board: Arc::clone(board),
             store: Arc::clone(&self.sweep_store),
             index_store: Arc::clone(&self.indices),
             changes: Arc::clone(&self.changes),
             universe: Arc::clone(&self.universe),
             clock: Arc::clone(&self.clock),
-            onlookers,
-        })
+            onlookers: Vec::new(),
+        }
     }
 
     /// Returns the alerts for `board`, by the stored rules.
@@ -100,7 +59,7 @@ impl Parts {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`Parts::webhook`].
+    /// Returns the errors of [`Wiring::webhook`].
     pub fn alerts(&self, board: &Arc<QuoteBoard>, always_open: bool) -> Result<Alerts, SetupError> {
         let candidate = self.alert_lease.as_ref().map(|lease| {
             let life = self.settings.schedule.lease;

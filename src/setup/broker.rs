@@ -1,14 +1,13 @@
 //! Wires the broker's side together.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use super::{KeyShare, Outside, SetupError};
-use crate::config::{KisSettings, Settings};
-use crate::provenance::Identify;
-use sise_domain::{BrokerIdentity, Calendar, Universe};
+use crate::broker::Broker;
+use crate::config::Settings;
+use sise_domain::{Calendar, Universe};
 #[cfg(feature = "daemon")]
 use sise_kis::{Approvals, KisTicks, WebSocket};
 use sise_kis::{Auth, BanKeep, Bans, Bases, Caller, Credentials, Keep, KisQuotes, Rest};
@@ -16,35 +15,6 @@ use sise_pace::{Fallback, LocalBudget, Pacer};
 use sise_port::TickSource;
 use sise_port::clock::Clock;
 use sise_store::{MemoryBans, MemoryTokens};
-
-/// The broker's side, which exists only if app key and secret are set.
-#[derive(Clone)]
-pub struct Broker {
-    /// Paces the calls.
-    pub pacer: Arc<Pacer>,
-    /// Sends requests.
-    pub rest: Arc<Rest>,
-    /// Keeps the access token.
-    pub auth: Arc<Auth>,
-    /// Makes calls with the token.
-    pub caller: Caller,
-    /// Fetches prices.
-    pub source: Arc<KisQuotes>,
-    /// Streams trades, if the host has a live feed.
-    pub ticks: Option<Arc<dyn TickSource>>,
-}
-
-impl Broker {
-    /// Returns a function that gives the identity of this broker.
-    pub(super) fn identify(&self, kis: &KisSettings) -> Identify {
-        let rest = Arc::clone(&self.rest);
-        let identity = kis.identity();
-        Arc::new(move || BrokerIdentity {
-            simulated: rest.is_simulated(),
-            ..identity.clone()
-        })
-    }
-}
 
 /// Returns app key and secret, if both are set.
 pub(super) fn credentials(settings: &Settings) -> Option<Credentials> {
@@ -185,12 +155,4 @@ fn ticks(
     _: &Clock,
 ) -> Option<Arc<dyn TickSource>> {
     None
-}
-
-impl fmt::Debug for Broker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Broker")
-            .field("rest", &self.rest)
-            .finish_non_exhaustive()
-    }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Parts;
+use super::Wiring;
 use crate::feed::{Feed, Manner, Observe, Parts as FeedParts};
 use crate::leadership::{Candidate, LeaderStore};
 
-impl Parts {
+impl Wiring {
     /// Returns the live feed of the watched codes; `None` if it is off or the host has none.
     ///
     /// If `candidate` is given, it writes only as the leader. `observe` gets the written prices.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Outside, Parts, SetupError};
+use super::{Outside, SetupError, Wiring};
 use crate::config::{Layers, Settings};
 use crate::journal;
 use crate::reader::Reader;
@@ -42,7 +42,7 @@ impl Reader {
         if outside.redis.is_some() {
             outside.recorder = Arc::new(notebook);
         }
-        let parts = Parts::on(settings, outside)?;
+        let parts = Wiring::on(settings, outside)?;
         parts.know_names().await;
         if let Some(broker) = &parts.broker {
             broker.auth.take_kept().await;

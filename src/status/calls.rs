@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use serde::Serialize;
 
-use crate::setup::Parts;
+use super::Parts;
 use sise_domain::{CallsSeen, Entry, Event, KrxTime};
 use sise_port::StoreError;
 
@@ -78,7 +78,7 @@ impl Calls {
         parts: &Parts,
         now: KrxTime,
     ) -> Self {
-        let limit = parts.settings.kis.rate.per_second;
+        let limit = parts.rate_per_second;
         let Some(count) = u32::try_from(keys.len()).ok().filter(|count| *count > 0) else {
             return Self::alone(sweeps, limit, now);
         };

@@ -3,7 +3,7 @@
 use chrono::{NaiveTime, TimeDelta, TimeZone as _};
 use serde::{Serialize, Serializer};
 
-use crate::setup::Parts;
+use super::Parts;
 use sise_domain::{Coverage, Gap, KrxTime, Seoul};
 
 /// The coverage of one minute of a session.
@@ -66,7 +66,7 @@ impl DayCoverage {
             .max();
         let mut slots = Vec::new();
         let mut gaps: Vec<Gap> = Vec::new();
-        let below = parts.settings.journal.gap_below;
+        let below = parts.gap_below;
         let mut time = open.unwrap_or(now);
         while time < close.unwrap_or(time) {
             let held = counted.binary_search_by_key(&time.time(), |(minute, _)| *minute);

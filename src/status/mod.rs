@@ -7,26 +7,93 @@ mod ages;
 mod calls;
 mod coverage;
 mod next;
-pub(crate) mod reason;
+mod reason;
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use serde::{Serialize, Serializer};
 
-use crate::closes::LastKnown;
-use crate::setup::Parts;
+use crate::closes::{Closes, LastKnown};
+use crate::provenance::Origin;
+use crate::schedule::Timetable;
 use sise_domain::{
-    BrokerIdentity, Entry, Event, KrxTime, Phase, Presence, Role, Seoul, Skipped, Symbol,
+    BrokerIdentity, Calendar, CallsSeen, Caps, Entry, Event, KrxTime, Phase, Presence, Role, Seoul,
+    Skipped, Symbol, Universe,
 };
-use sise_port::{Leader, StoreError};
+use sise_port::clock::{Clock, ClocksApart};
+use sise_port::{Chronicle, Leader, Leadership, PriceStore, StoreError};
+use sise_store::{RedisBudget, RedisStore};
 
 pub use ages::Ages;
 pub use calls::{Calls, KeyCalls};
 pub use coverage::{DayCoverage, Minute, Slot};
 pub use next::{Idle, NextRun};
+pub use reason::Reasons;
 
 /// Number of event log entries searched for the last sweeps and bans.
 const ENTRIES: usize = 1_000;
+
+/// What the status is gathered from.
+pub struct Parts {
+    /// The clock.
+    pub clock: Clock,
+    /// The trading calendar.
+    pub calendar: Arc<ArcSwap<Calendar>>,
+    /// The stock list.
+    pub universe: Arc<ArcSwap<Universe>>,
+    /// The prices.
+    pub store: Arc<dyn PriceStore>,
+    /// The records about the work.
+    pub chronicle: Arc<dyn Chronicle>,
+    /// The closes.
+    pub closes: Closes,
+    /// The lease of the leader; `None` if no other process can use the store.
+    pub lease: Option<Arc<dyn Leadership>>,
+    /// Redis, if that is the store.
+    pub redis: Option<Arc<RedisStore>>,
+    /// Where the prices come from.
+    pub origin: Origin,
+    /// Digest of the app key of this process, if it has one.
+    pub key: Option<String>,
+    /// Limits of the calls of a key.
+    pub caps: Caps,
+    /// Calls per second that a key may make.
+    pub rate_per_second: f64,
+    /// The times of the sweeps.
+    pub timetable: Timetable,
+    /// The interval of the sweeps.
+    pub interval: Duration,
+    /// A minute with a smaller share of live prices is a gap.
+    pub gap_below: f64,
+}
+
+impl Parts {
+    /// Returns how this machine's clock and the store's differ, if that is known.
+    fn clocks_apart(&self) -> Option<ClocksApart> {
+        self.redis.as_ref()?.clock()?.apart()
+    }
+
+    async fn leader(&self) -> Result<Option<Leader>, StoreError> {
+        match &self.lease {
+            Some(lease) => lease.leader().await,
+            None => Ok(None),
+        }
+    }
+
+    /// Returns the calls in the shared budget of an app key, given by its digest; `None` if the
+    /// budget is not shared.
+    async fn calls_of(&self, digest: &str) -> Result<Option<CallsSeen>, StoreError> {
+        let Some(redis) = self.redis.clone() else {
+            return Ok(None);
+        };
+        let budget = RedisBudget::new(redis, digest, self.caps, Arc::default());
+        budget.seen().await.map(Some)
+    }
+}
 
 /// The status of all processes at one instant.
 #[derive(Debug, Clone, Serialize)]
@@ -118,7 +185,7 @@ impl Status {
     /// Returns an error if the store is unreachable or refused.
     pub async fn gather(parts: &Parts, sweeps: usize) -> Result<Self, StoreError> {
         let symbols: Vec<Symbol> = parts.universe.load().symbols().collect();
-        let quotes = parts.sweep_store.realtime(&symbols).await?;
+        let quotes = parts.store.realtime(&symbols).await?;
         let fetched = quotes.iter().flatten().map(|quote| quote.fetched_at);
         let ages = Ages::of((parts.clock)(), fetched);
         Self::gather_with(parts, sweeps, ages).await
@@ -134,7 +201,9 @@ impl Status {
         sweeps: usize,
         ages_ms: Option<Ages>,
     ) -> Result<Self, StoreError> {
-        parts.learn_time().await;
+        if let Some(redis) = &parts.redis {
+            redis.learn_time().await;
+        }
         let now = (parts.clock)();
         let leader = parts.leader().await?;
         let mut processes = parts.chronicle.present().await?;
@@ -150,7 +219,7 @@ impl Status {
         let keys: BTreeSet<String> = processes
             .iter()
             .filter_map(|process| process.key.clone())
-            .chain(parts.app_key_digest())
+            .chain(parts.key.clone())
             .collect();
         let rates = KeyCalls::of_all(parts, keys).await?;
         let is_sweep = |entry: &&Entry| matches!(entry.event, Event::Sweep(_));
@@ -171,6 +240,8 @@ impl Status {
             last_skip: last_skip.as_ref(),
             ban: bans.first(),
         };
+        let is_simulated = parts.origin.own().and_then(|own| own.simulated);
+        let closes = parts.closes.clone().of_broker(is_simulated);
         let NextRun { at, idle } = next.next_run(&moment, now);
         Ok(Self {
             at: now,
@@ -184,12 +255,12 @@ impl Status {
             },
             closes_at: moment.closes_at,
             leader: leader.as_ref().map(LeaderSince::from),
-            broker: parts.broker_of_prices().await?,
+            broker: parts.origin.broker().await?,
             coverage: DayCoverage::new(parts, now, counted),
             calls: Calls::new(&rates, of_passes, parts, now),
             sweeps: of_sweeps.take(sweeps).cloned().collect(),
             last_skip,
-            last_known: parts.closes().last_known().await?,
+            last_known: closes.last_known().await?,
             clock: parts.clocks_apart().map(|apart| apart.to_string()),
             bans,
             rates,
@@ -246,5 +317,14 @@ fn optionally_in_seconds<S: Serializer>(
     match time {
         Some(time) => in_seconds(time, serializer),
         None => serializer.serialize_none(),
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("origin", &self.origin)
+            .field("redis", &self.redis)
+            .finish_non_exhaustive()
     }
 }

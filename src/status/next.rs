@@ -3,8 +3,7 @@
 use chrono::TimeDelta;
 use serde::Serialize;
 
-use crate::schedule::Timetable;
-use crate::setup::Parts;
+use super::Parts;
 use sise_domain::{Closed, Entry, Event, KrxTime, Moment};
 
 /// The next run.
@@ -37,9 +36,8 @@ pub(super) struct Known<'a> {
 
 impl Known<'_> {
     pub(super) fn next_run(&self, moment: &Moment, now: KrxTime) -> NextRun {
-        let schedule = &self.parts.settings.schedule;
-        let timetable = Timetable::new(schedule.interval, schedule.reload_at).ok();
-        let first = |from: KrxTime, inclusive| timetable.as_ref()?.first_sweep(from, inclusive);
+        let timetable = &self.parts.timetable;
+        let first = |from: KrxTime, inclusive| timetable.first_sweep(from, inclusive);
         let idle = |at: Option<KrxTime>, reason: &str, why: String| NextRun {
             at,
             idle: Some(Idle {
@@ -56,7 +54,7 @@ impl Known<'_> {
             let why = format!("the broker bans the app key: {why}");
             return idle(first(*until, true), "banned", why);
         }
-        let interval = TimeDelta::from_std(schedule.interval).unwrap_or(TimeDelta::MAX);
+        let interval = TimeDelta::from_std(self.parts.interval).unwrap_or(TimeDelta::MAX);
         let sweeps_go_on = self.last_skip.is_none()
             && self.last_sweep.is_some_and(|entry| {
                 // A sweep is recorded when it ends, and it may take longer than the interval.

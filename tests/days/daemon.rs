@@ -10,12 +10,12 @@ use sise::journal::notebook;
 use sise::leadership::Candidate;
 use sise::port::SourceError;
 use sise::schedule::{Schedule, Ticks, Timetable, Watcher, Work};
-use sise::setup::Parts;
+use sise::setup::Wiring;
 use sise::supervisor::{Supervisor, Tasks};
 use sise::sweep::{Report, Step};
 use tokio::time::sleep;
 
-use super::process::{Disk, RELOAD_AT, parts};
+use super::process::{Disk, RELOAD_AT, wiring};
 use super::world::World;
 
 /// Works until it is stopped in order at `stop_at`, or fails at its start.
@@ -27,13 +27,13 @@ pub(crate) async fn run(
     stop_at: Option<Duration>,
 ) {
     let (notebook, notes) = notebook(world.clock(slot));
-    let parts = parts(&world, slot, &name, &disk, true, Arc::new(notebook));
-    let parts = Arc::new(parts);
-    let scribe = parts.scribe(notes);
-    let candidate = parts.candidate();
+    let wiring = wiring(&world, slot, &name, &disk, true, Arc::new(notebook));
+    let wiring = Arc::new(wiring);
+    let scribe = wiring.scribe(notes);
+    let candidate = wiring.candidate();
     let telling = Supervisor::default();
     scribe.start(telling.tasks());
-    let attendance = parts.attendance(Role::OneShot, candidate.as_ref());
+    let attendance = wiring.attendance(Role::OneShot, candidate.as_ref());
     attendance.start(telling.tasks());
     let working = Supervisor::default();
     let tasks = working.tasks();
@@ -44,7 +44,7 @@ pub(crate) async fn run(
             stop.cancel();
         });
     }
-    if let Err(trouble) = work(&world, slot, parts, candidate, tasks).await {
+    if let Err(trouble) = work(&world, slot, wiring, candidate, tasks).await {
         let words = format!("{name} does not start: {trouble}");
         world.record().say(world.timeline.now(), &words);
     }
@@ -55,23 +55,25 @@ pub(crate) async fn run(
 async fn work(
     world: &Arc<World>,
     slot: usize,
-    parts: Arc<Parts>,
+    wiring: Arc<Wiring>,
     candidate: Option<Arc<Candidate>>,
     tasks: &Tasks,
 ) -> Result<(), String> {
     let stop = tasks.stop();
-    match stop.run_until_cancelled(make_ready(&parts)).await {
+    match stop.run_until_cancelled(make_ready(&wiring)).await {
         None => return Ok(()),
         Some(ready) => ready?,
     }
     let ticks = Ticks::default();
-    let settings = &parts.settings.schedule;
+    let settings = &wiring.settings.schedule;
     let timetable = Timetable::new(settings.interval, settings.reload_at)?;
     tokio::spawn(ring(Arc::clone(world), slot, timetable, ticks.clone()));
+    let sweeper = wiring.sweeper(candidate.as_ref()).unwrap();
     let work = Work {
-        sweeper: parts.sweeper(candidate.as_ref()).unwrap(),
+        own_sweeper: sweeper.clone(),
+        sweeper,
         candidate,
-        loader: parts.loader().map_err(|error| error.to_string())?,
+        loader: wiring.loader().map_err(|error| error.to_string())?,
         freshness: Arc::new(Freshness::default()),
         always_open: false,
         gaps: None,
@@ -80,20 +82,20 @@ async fn work(
             world: Arc::clone(world),
             slot,
         })),
-        parts,
+        parts: Arc::new(wiring.schedule().map_err(|error| error.to_string())?),
     };
     Schedule::new(work)?.run_on(&ticks, stop.clone()).await;
     Ok(())
 }
 
 /// Store, list and token, as before the first sweep of `sise run`.
-async fn make_ready(parts: &Parts) -> Result<(), String> {
+async fn make_ready(wiring: &Wiring) -> Result<(), String> {
     // Its answer is only said.
-    let _ = parts.sweep_store.ping().await;
-    let loader = parts.loader().map_err(|error| error.to_string())?;
+    let _ = wiring.sweep_store.ping().await;
+    let loader = wiring.loader().map_err(|error| error.to_string())?;
     let loaded = loader.load().await.map_err(|error| error.to_string())?;
-    parts.universe.store(Arc::new(loaded.universe));
-    match parts.broker.as_ref().unwrap().auth.token().await {
+    wiring.universe.store(Arc::new(loaded.universe));
+    match wiring.broker.as_ref().unwrap().auth.token().await {
         Err(error @ SourceError::Denied(_)) => Err(error.to_string()),
         Ok(_) | Err(_) => Ok(()),
     }

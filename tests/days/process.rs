@@ -1,4 +1,4 @@
-//! What every process of a simulated day is made of: sise's own parts on the world's ways.
+//! What every process of a simulated day is made of: sise's own wiring on the world's ways.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sise::config::{Layers, Settings};
 use sise::kis::Transport;
 use sise::port::{CopyStore, Recorder, StoreError};
-use sise::setup::{KeyShare, Outside, Parts};
+use sise::setup::{KeyShare, Outside, Wiring};
 use sise::sim::Mode;
 use sise::store::MemoryStore;
 
@@ -40,14 +40,14 @@ impl CopyStore for Disk {
 }
 
 /// A process of the day; `name` is one that no other has.
-pub(crate) fn parts(
+pub(crate) fn wiring(
     world: &Arc<World>,
     slot: usize,
     name: &str,
     disk: &Arc<Disk>,
     has_key: bool,
     recorder: Arc<dyn Recorder>,
-) -> Parts {
+) -> Wiring {
     let settings = settings(world, has_key);
     let link = Link {
         world: Arc::clone(world),
@@ -93,7 +93,7 @@ pub(crate) fn parts(
         ban_file: None,
         redis: None,
     };
-    Parts::on(settings, outside).unwrap()
+    Wiring::on(settings, outside).unwrap()
 }
 
 fn settings(world: &World, has_key: bool) -> Settings {

@@ -8,7 +8,7 @@ use sise::Symbol;
 use sise::port::Unrecorded;
 use tokio::time::sleep;
 
-use super::process::{Disk, parts};
+use super::process::{Disk, wiring};
 use super::world::World;
 
 /// A code that nobody lists.
@@ -22,9 +22,9 @@ pub(crate) async fn run(
     disk: Arc<Disk>,
     has_key: bool,
 ) {
-    let parts = parts(&world, slot, &name, &disk, has_key, Arc::new(Unrecorded));
-    parts.know_names().await;
-    let reader = parts.reader();
+    let wiring = wiring(&world, slot, &name, &disk, has_key, Arc::new(Unrecorded));
+    wiring.know_names().await;
+    let reader = wiring.reader();
     let mut rng = world.rng(slot, "reader");
     loop {
         let (pause, codes) = next(&world, &mut rng);

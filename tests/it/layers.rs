@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &[
         "universe",
+        "calendar",
         "sweep",
         "reader",
         "leadership",
@@ -21,15 +22,16 @@ const LAYERS: &[&[&str]] = &[
         "ping",
     ],
     &[
-        "board", "fleet", "feed", "presence", "ledger", "movers", "closes", "watch", "clients",
+        "board", "broker", "fleet", "feed", "presence", "ledger", "movers", "closes", "watch",
+        "clients",
     ],
-    &["alerts"],
-    &["config"],
-    &["setup"],
-    &["freshness", "telemetry"],
+    &["alerts", "planner", "freshness", "telemetry"],
     &["schedule"],
     &["status"],
     &["api"],
+    // Above the services, so that none of them knows the settings.
+    &["config"],
+    &["setup"],
     &["daemon"],
     &["cli"],
 ];

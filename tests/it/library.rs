@@ -14,7 +14,7 @@ use std::time::Duration;
 use chrono::TimeZone as _;
 use sise::config::{Layers, Settings};
 use sise::domain::{KrxTime, Seoul};
-use sise::setup::Parts;
+use sise::setup::Wiring;
 use sise::sim::{Faults, Sim, SimOptions};
 use sise::{ReadError, Reader, Reading, Source};
 use tempfile::TempDir;
@@ -114,8 +114,8 @@ impl Place {
 /// A reader by these settings, for which it is always `time`.
 fn reader_of(layers: &Layers, time: KrxTime) -> Reader {
     let settings = Settings::new(layers).unwrap();
-    let parts = Parts::new(settings, Arc::new(move || time)).unwrap();
-    parts.reader()
+    let wiring = Wiring::new(settings, Arc::new(move || time)).unwrap();
+    wiring.reader()
 }
 
 /// A Friday at ten.

@@ -19,7 +19,7 @@ use futures_util::future::{Either, select};
 use serde_json::{Value, json};
 use sise::config::{Layers, Settings};
 use sise::domain::Seoul;
-use sise::setup::Parts;
+use sise::setup::Wiring;
 use sise::{ReadError, Reader, Reading, Source};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -38,7 +38,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 fn reader(redis_url: &str, broker_url: &str, home: &Path, first_level: bool) -> Reader {
     let layers = layers(redis_url, broker_url, home, first_level);
     let settings = Settings::new(&layers).unwrap();
-    Parts::new(settings, sise::clock::system())
+    Wiring::new(settings, sise::clock::system())
         .unwrap()
         .reader()
 }
@@ -316,8 +316,8 @@ async fn a_price_that_is_read_often_is_fetched_anew_before_it_dies() {
     let noon = Seoul.with_ymd_and_hms(2026, 11, 20, 12, 0, 0).unwrap();
     let start = Instant::now();
     let clock = Arc::new(move || noon + start.elapsed());
-    let parts = Parts::new(Settings::new(&layers).unwrap(), clock).unwrap();
-    let reader = parts.reader();
+    let wiring = Wiring::new(Settings::new(&layers).unwrap(), clock).unwrap();
+    let reader = wiring.reader();
     let mut last = reader.price(CODE).await.unwrap().unwrap();
     until("it is fetched anew while it lives", async || {
         // As often as can be; a machine that stands still for long may let it die.

@@ -14,7 +14,7 @@ use futures_util::{StreamExt as _, stream};
 use redis::{cmd, pipe};
 use sise::config::{Layers, Settings};
 use sise::kis::Credentials;
-use sise::setup::Parts;
+use sise::setup::Wiring;
 use sise::sim::SimOptions;
 use sise::store::{RedisSettings, RedisStore};
 
@@ -662,20 +662,20 @@ async fn debug_shows_no_secret() {
     let builder = sise::Reader::builder()
         .redis_url(&url)
         .credentials(APP_KEY, APP_SECRET);
-    let parts = Parts::new(settings.clone(), sise::clock::system()).unwrap();
-    let broker = parts.broker.as_ref().unwrap();
+    let wiring = Wiring::new(settings.clone(), sise::clock::system()).unwrap();
+    let broker = wiring.broker.as_ref().unwrap();
     for shown in [
         format!("{layers:?} {settings:?} {:#?}", settings.kis),
         format!("{redis:?} {:?}", RedisStore::new(&redis)),
         format!("{credentials:?} {sim:?} {builder:?}"),
-        format!("{parts:?} {:?} {:?}", parts.reader(), parts.redis),
+        format!("{wiring:?} {:?} {:?}", wiring.reader(), wiring.redis),
         format!(
             "{broker:?} {:?} {:?} {:?}",
             broker.rest, broker.auth, broker.pacer
         ),
         format!("{:?} {:?}", broker.caller, broker.source),
-        format!("{:?} {:?}", parts.candidate(), parts.sweeper(None)),
-        format!("{:?}", parts.loader()),
+        format!("{:?} {:?}", wiring.candidate(), wiring.sweeper(None)),
+        format!("{:?}", wiring.loader()),
     ] {
         watch.look("Debug", shown.as_bytes());
     }

@@ -23,7 +23,7 @@ use sise::port::{
     SourceError, StoreError, Tally, WatchedCodes,
 };
 use sise::schedule::{Schedule, Ticks, Work};
-use sise::setup::{KeyShare, Outside, Parts};
+use sise::setup::{KeyShare, Outside, Wiring};
 use sise::store::{MemoryBans, MemoryStore, MemoryTokens};
 use sise::supervisor::Supervisor;
 use sise::sweep::{Manner, Sweeper};
@@ -125,7 +125,7 @@ struct Daemon {
     list: Arc<List>,
     store: Arc<MemoryStore>,
     bans: Arc<MemoryBans>,
-    parts: Arc<Parts>,
+    wiring: Arc<Wiring>,
     clock: Clock,
     supervisor: Supervisor,
     work: tokio::task::JoinHandle<()>,
@@ -173,7 +173,7 @@ impl Daemon {
             watched: Some(list.clone()),
             ..Outside::new(&settings, Arc::clone(&clock)).unwrap()
         };
-        let parts = Arc::new(Parts::on(settings, outside).unwrap());
+        let wiring = Arc::new(Wiring::on(settings, outside).unwrap());
         let listings = (0..LISTED).map(|number| Listing {
             code: code(number),
             name: String::new(),
@@ -185,7 +185,7 @@ impl Daemon {
             listed: None,
             in_liquidation: None,
         });
-        parts
+        wiring
             .universe
             .store(Arc::new(Universe::new(None, listings)));
         let source = Arc::new(Source {
@@ -200,18 +200,20 @@ impl Daemon {
             in_flight: 4,
             ttl: Duration::from_secs(120),
         };
-        let candidate = parts.candidate();
+        let candidate = wiring.candidate();
         let supervisor = Supervisor::default();
+        let sweeper = Sweeper::new(source.clone(), store.clone(), manner);
         let work = Work {
-            sweeper: Sweeper::new(source.clone(), store.clone(), manner),
+            own_sweeper: sweeper.clone(),
+            sweeper,
             candidate,
-            loader: parts.loader().unwrap(),
+            loader: wiring.loader().unwrap(),
             freshness: Arc::new(Freshness::default()),
             always_open: false,
             gaps: None,
             watcher: None,
             tasks: supervisor.tasks().clone(),
-            parts: Arc::clone(&parts),
+            parts: Arc::new(wiring.schedule().unwrap()),
         };
         let (ticks, stop) = (Ticks::default(), supervisor.tasks().stop().clone());
         tokio::spawn(ring(ticks.clone(), start));
@@ -222,7 +224,7 @@ impl Daemon {
             list,
             store,
             bans,
-            parts,
+            wiring,
             clock,
             supervisor,
             work,
@@ -294,7 +296,7 @@ async fn watched_codes_are_written_every_interval_and_the_others_every_sweep() {
     let row = daemon.store.row(code(0)).await.unwrap().unwrap();
     let passed = row.polled.unwrap().sweep - row.polled.unwrap().unchanged_since;
     assert_eq!(passed.num_seconds(), 170);
-    let watching = daemon.parts.activity.watching().unwrap();
+    let watching = daemon.wiring.activity.watching().unwrap();
     assert_eq!((watching.codes, watching.interval_ms), (3, 10_000));
     let refreshed = watching.refreshed_at.format("%H:%M:%S").to_string();
     assert_eq!(refreshed, "10:02:50");
@@ -319,7 +321,7 @@ async fn the_list_is_read_anew_for_every_pass() {
     assert_eq!(seconds(7), [70, 80, 90, 100]);
     assert_eq!(seconds(8), [70, 80, 90, 100]);
     assert_eq!(seconds(0), [110, 120]);
-    assert_eq!(daemon.parts.activity.watching(), None);
+    assert_eq!(daemon.wiring.activity.watching(), None);
     daemon.end().await;
 }
 
@@ -367,7 +369,7 @@ async fn nothing_is_asked_while_another_process_leads() {
     daemon.until(15).await;
     assert_eq!(daemon.asked(Urgency::Watched).len(), 6);
     // Its lease is lost to another one.
-    daemon.store.resign(&daemon.parts.process).await.unwrap();
+    daemon.store.resign(&daemon.wiring.process).await.unwrap();
     let life = Duration::from_secs(60);
     daemon.store.campaign("another", life).await.unwrap();
     daemon.until(70).await;

@@ -9,7 +9,7 @@ use super::super::failure::{DONE, Failure, Outcome};
 use super::super::output;
 use super::sentence;
 use crate::alerts::AlertRules;
-use crate::setup::Parts;
+use crate::setup::Wiring;
 use sise_domain::{Condition, Quiet, Scope, Terms};
 
 /// How long coverage must be low before an alert, if `--for` is not given.
@@ -92,14 +92,14 @@ struct ConditionArguments {
     leader_lost: Option<Duration>,
 }
 
-pub(super) async fn run(parts: &Parts, rules: &AlertRules, arguments: AddArguments) -> Outcome {
+pub(super) async fn run(wiring: &Wiring, rules: &AlertRules, arguments: AddArguments) -> Outcome {
     let name = arguments.name.clone();
-    let terms = terms(parts, arguments).await?;
-    let is_new = rules.set(&name, &terms, (parts.clock)()).await?;
+    let terms = terms(wiring, arguments).await?;
+    let is_new = rules.set(&name, &terms, (wiring.clock)()).await?;
     let what = if is_new { "added" } else { "replaced" };
     output::line(format!("{name} is {what}: {}", sentence(&terms)));
-    parts.know_names().await;
-    let outlook = parts.outlook(&terms).await?;
+    wiring.know_names().await;
+    let outlook = wiring.outlooks().of(&terms).await?;
     output::line(outlook.promise(&terms));
     for warning in outlook.warnings(&terms) {
         output::note(warning);
@@ -108,7 +108,7 @@ pub(super) async fn run(parts: &Parts, rules: &AlertRules, arguments: AddArgumen
 }
 
 /// Returns the terms of a rule from the arguments.
-async fn terms(parts: &Parts, arguments: AddArguments) -> Result<Terms, Failure> {
+async fn terms(wiring: &Wiring, arguments: AddArguments) -> Result<Terms, Failure> {
     let when = condition(&arguments)?;
     let AddArguments {
         scope,
@@ -124,7 +124,7 @@ async fn terms(parts: &Parts, arguments: AddArguments) -> Result<Terms, Failure>
         } => Scope::List(list),
         ScopeArguments {
             codes: Some(codes), ..
-        } => Scope::Codes(codes::symbols(parts, &codes).await?),
+        } => Scope::Codes(codes::symbols(wiring, &codes).await?),
         ScopeArguments { market: true, .. } => Scope::Market,
         _ if when.is_of_stocks() => {
             return Err(Failure::usage(

@@ -8,7 +8,7 @@ use super::super::output::{self, grouped};
 use super::super::standing::Standing;
 use super::super::words::{SIMULATED, percent};
 use crate::alerts::{Delivery, Try};
-use crate::setup::Parts;
+use crate::setup::Wiring;
 use sise_domain::{Alert, Condition, Coverage, Event, KrxTime, Quote, Rule, Symbol};
 use sise_port::Change;
 
@@ -29,13 +29,13 @@ struct Found {
     warnings: Vec<String>,
 }
 
-pub(super) async fn run(parts: &Parts, rule: &Rule, json: bool) -> Outcome {
-    parts.learn_time().await;
-    let now = (parts.clock)();
+pub(super) async fn run(wiring: &Wiring, rule: &Rule, json: bool) -> Outcome {
+    wiring.learn_time().await;
+    let now = (wiring.clock)();
     let mut found = if rule.terms.when.is_of_stocks() {
-        of_stocks(parts, rule).await?
+        of_stocks(wiring, rule).await?
     } else {
-        of_market(parts, rule, now).await?
+        of_market(wiring, rule, now).await?
     };
     let is_quiet = rule.terms.quiet.filter(|quiet| quiet.holds(now.time()));
     if let Some(quiet) = is_quiet {
@@ -43,7 +43,7 @@ pub(super) async fn run(parts: &Parts, rule: &Rule, json: bool) -> Outcome {
             .lines
             .push(format!("no alert is sent now: quiet hours are {quiet}"));
     }
-    let watcher = parts.alert_watcher().await?;
+    let watcher = wiring.outlooks().watcher().await?;
     match &watcher {
         Some(process) => found.lines.push(format!("{process} watches")),
         None if found.warnings.is_empty() => {
@@ -60,11 +60,11 @@ pub(super) async fn run(parts: &Parts, rule: &Rule, json: bool) -> Outcome {
         "alert: {}",
         alert.text
     );
-    parts.recorder.note(Event::Alert {
+    wiring.recorder.note(Event::Alert {
         alert: Box::new(alert.clone()),
     });
-    let stream = parts.changes.tell(&Change::Alert(alert.clone())).await;
-    let webhook = match parts.webhook()? {
+    let stream = wiring.changes.tell(&Change::Alert(alert.clone())).await;
+    let webhook = match wiring.webhook()? {
         Some(webhook) => Some(webhook.deliver(&alert, say_try).await),
         None => None,
     };
@@ -118,9 +118,9 @@ fn say_try(attempt: &Try) {
     }
 }
 
-async fn of_stocks(parts: &Parts, rule: &Rule) -> Result<Found, Failure> {
-    parts.know_names().await;
-    let outlook = parts.outlook(&rule.terms).await?;
+async fn of_stocks(wiring: &Wiring, rule: &Rule) -> Result<Found, Failure> {
+    wiring.know_names().await;
+    let outlook = wiring.outlooks().of(&rule.terms).await?;
     let mut lines = vec![format!(
         "{} codes, {} with a live price",
         grouped(outlook.codes.len()),
@@ -160,7 +160,7 @@ fn named(quote: &Quote) -> String {
     )
 }
 
-async fn of_market(parts: &Parts, rule: &Rule, now: KrxTime) -> Result<Found, Failure> {
+async fn of_market(wiring: &Wiring, rule: &Rule, now: KrxTime) -> Result<Found, Failure> {
     let mut found = Found {
         lines: Vec::new(),
         codes: 0,
@@ -169,17 +169,17 @@ async fn of_market(parts: &Parts, rule: &Rule, now: KrxTime) -> Result<Found, Fa
         warnings: Vec::new(),
     };
     if let Condition::LeaderLost { .. } = rule.terms.when {
-        let leader = parts.leader().await?;
+        let leader = wiring.leader().await?;
         found.lines.push(leader.map_or_else(
             || "no process leads now".to_owned(),
             |leader| format!("{} leads", leader.process),
         ));
         return Ok(found);
     }
-    parts.know_names().await;
-    let codes: Vec<Symbol> = parts.universe.load().symbols().collect();
-    let prices = parts.reader_store.realtime(&codes).await?;
-    let life = TimeDelta::from_std(parts.settings.store.ttl).unwrap_or(TimeDelta::MAX);
+    wiring.know_names().await;
+    let codes: Vec<Symbol> = wiring.universe.load().symbols().collect();
+    let prices = wiring.reader_store.realtime(&codes).await?;
+    let life = TimeDelta::from_std(wiring.settings.store.ttl).unwrap_or(TimeDelta::MAX);
     let live = prices.into_iter().flatten().map(|quote| *quote);
     found.live = live
         .filter(|quote| now - quote.fetched_at <= life)
@@ -193,7 +193,7 @@ async fn of_market(parts: &Parts, rule: &Rule, now: KrxTime) -> Result<Found, Fa
     found
         .lines
         .push(format!("{share} of the list have a live price"));
-    if let Some(closed) = &parts.calendar.load().moment(now).closed {
+    if let Some(closed) = &wiring.calendar.load().moment(now).closed {
         found.lines.push(format!(
             "no alert is sent now: the market is closed: {closed}"
         ));

@@ -4,7 +4,8 @@ use chrono::TimeDelta;
 
 use super::super::output::grouped;
 use super::{Check, Verdict};
-use crate::setup::{Broker, Parts};
+use crate::broker::Broker;
+use crate::setup::Wiring;
 use sise_kis::Drifted;
 use sise_port::{Answer, QuoteSource as _, SourceError, Urgency};
 
@@ -22,10 +23,10 @@ const PROBE: &str = "005930";
 /// Checks clock, token and prices.
 ///
 /// If the key is banned, one call is tried all the same, since the cause may have been fixed.
-pub(super) async fn checks(parts: &Parts, broker: &Broker) -> Vec<Check> {
+pub(super) async fn checks(wiring: &Wiring, broker: &Broker) -> Vec<Check> {
     let bans = broker.rest.bans();
     let Some(ban) = bans.in_force().await else {
-        let (mut checks, is_reached) = their_clock(parts, broker).await;
+        let (mut checks, is_reached) = their_clock(wiring, broker).await;
         if is_reached {
             checks.extend(token_and_prices(broker).await);
         }
@@ -54,9 +55,11 @@ pub(super) async fn checks(parts: &Parts, broker: &Broker) -> Vec<Check> {
 }
 
 /// Compares this machine's clock with the broker's, and returns whether the broker was reached.
-async fn their_clock(parts: &Parts, broker: &Broker) -> (Vec<Check>, bool) {
+async fn their_clock(wiring: &Wiring, broker: &Broker) -> (Vec<Check>, bool) {
     let check = match broker.rest.server_time().await {
-        Ok(theirs) => clock_skew((parts.own_clock())() - theirs.with_timezone(&sise_domain::Seoul)),
+        Ok(theirs) => {
+            clock_skew((wiring.own_clock())() - theirs.with_timezone(&sise_domain::Seoul))
+        }
         Err(error @ (SourceError::Unreachable(_) | SourceError::Unavailable(_))) => {
             return (vec![unreachable(broker, &error)], false);
         }
@@ -68,15 +71,15 @@ async fn their_clock(parts: &Parts, broker: &Broker) -> (Vec<Check>, bool) {
     };
     let mut checks = vec![check];
     // Only now are all three clocks known.
-    if parts.redis.is_some() {
-        checks.push(redis_clock(parts));
+    if wiring.redis.is_some() {
+        checks.push(redis_clock(wiring));
     }
     (checks, true)
 }
 
 /// Compares this machine's clock with that of Redis, which all processes use.
-fn redis_clock(parts: &Parts) -> Check {
-    match parts.clocks_apart() {
+fn redis_clock(wiring: &Wiring) -> Check {
+    match wiring.clocks_apart() {
         None => Check::ok("redis clock", "agrees with this machine's"),
         Some(apart) => Check::warn(
             "redis clock",

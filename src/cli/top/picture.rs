@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::super::standing::Standing;
 use super::Kind;
 use crate::movers::{End, Prices, Top};
-use crate::setup::Parts;
+use crate::setup::Wiring;
 use crate::status::Status;
 use sise_domain::{IndexQuote, KrxTime, Market, Symbol};
 
@@ -87,7 +87,7 @@ pub(super) struct Place {
 ///
 /// Ends when the screen is gone.
 pub(super) async fn look_on(
-    parts: Arc<Parts>,
+    wiring: Arc<Wiring>,
     mut market: watch::Receiver<Option<Market>>,
     pictures: watch::Sender<Picture>,
 ) {
@@ -101,15 +101,15 @@ pub(super) async fn look_on(
         }
         if looks.is_multiple_of(LIST_EVERY) {
             // If the list cannot be read, the names of the previous one are kept.
-            let _ = timeout(PATIENCE, parts.know_names()).await;
+            let _ = timeout(PATIENCE, wiring.know_names()).await;
         }
         looks = looks.wrapping_add(1);
         let picked = *market.borrow_and_update();
-        let seen = match timeout(PATIENCE, look(&parts, picked)).await {
+        let seen = match timeout(PATIENCE, look(&wiring, picked)).await {
             Ok(seen) => seen,
             Err(_) => Err("the store did not answer in time".to_owned()),
         };
-        let now = (parts.clock)();
+        let now = (wiring.clock)();
         pictures.send_modify(|held| match seen {
             Ok(picture) => *held = picture,
             Err(words) => {
@@ -120,20 +120,21 @@ pub(super) async fn look_on(
     }
 }
 
-async fn look(parts: &Parts, market: Option<Market>) -> Result<Picture, String> {
-    let status = Status::gather(parts, SWEEPS);
+async fn look(wiring: &Wiring, market: Option<Market>) -> Result<Picture, String> {
+    let parts = wiring.status().map_err(|error| error.to_string())?;
+    let status = Status::gather(&parts, SWEEPS);
     let status = status.await.map_err(|error| error.to_string())?;
     let mut movers = Vec::new();
     for kind in Kind::ALL {
         let (measure, end) = kind.measure();
-        let top = top(parts, market, measure, end).await?;
+        let top = top(wiring, market, measure, end).await?;
         movers.push(Movers {
             kind,
             prices: top.prices,
-            places: places(top, parts),
+            places: places(top, wiring),
         });
     }
-    let indices = parts.indices.latest_indices().await;
+    let indices = wiring.indices.latest_indices().await;
     Ok(Picture {
         status: Some(status),
         indices: indices.map_err(|error| error.to_string())?,
@@ -143,22 +144,22 @@ async fn look(parts: &Parts, market: Option<Market>) -> Result<Picture, String> 
 }
 
 async fn top(
-    parts: &Parts,
+    wiring: &Wiring,
     market: Option<Market>,
     measure: sise_domain::Measure,
     end: End,
 ) -> Result<Top, String> {
-    let universe = parts.universe.load_full();
+    let universe = wiring.universe.load_full();
     let picks = |code| {
         let listing = universe.get(code);
         market.is_none_or(|market| listing.is_some_and(|listing| listing.market == market))
     };
-    let top = parts.movers().top(measure, end, PLACES, picks).await;
+    let top = wiring.movers().top(measure, end, PLACES, picks).await;
     top.map_err(|error| error.to_string())
 }
 
-fn places(top: Top, parts: &Parts) -> Vec<Place> {
-    let universe = parts.universe.load();
+fn places(top: Top, wiring: &Wiring) -> Vec<Place> {
+    let universe = wiring.universe.load();
     let place = |place: crate::movers::Place| {
         let quote = place.quote;
         let name = match (universe.get(place.code), &quote) {

@@ -16,7 +16,7 @@ use super::Kind;
 use super::draw::{self, Shown};
 use super::picture::{self, Picture};
 use crate::daemon::{self, Signal};
-use crate::setup::Parts;
+use crate::setup::Wiring;
 use sise_domain::Market;
 
 /// Interval between redraws, so that the time of day advances while the store is unreachable.
@@ -39,9 +39,9 @@ enum Asked {
 }
 
 /// Shows the screen until a key or a signal ends it.
-pub(super) async fn show(parts: Parts, address: String, market: Option<Market>) -> Outcome {
-    let parts = Arc::new(parts);
-    let clock = Arc::clone(&parts.clock);
+pub(super) async fn show(wiring: Wiring, address: String, market: Option<Market>) -> Outcome {
+    let wiring = Arc::new(wiring);
+    let clock = Arc::clone(&wiring.clock);
     let mut signals = std::pin::pin!(daemon::signalled());
     // Polled once to install the signal handlers: from here on no signal can end the process
     // without restoring the terminal.
@@ -54,7 +54,7 @@ pub(super) async fn show(parts: Parts, address: String, market: Option<Market>) 
     };
     let (picked, market) = watch::channel(view.market);
     let (sender, mut pictures) = watch::channel(Picture::default());
-    let looking = picture::look_on(Arc::clone(&parts), market, sender);
+    let looking = picture::look_on(Arc::clone(&wiring), market, sender);
     let _looking = AbortOnDropHandle::new(tokio::spawn(looking));
     let look = Look::of_terminal();
     let failed = |error: std::io::Error| Failure::failed(format!("the terminal failed: {error}"));

@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 use super::super::codes;
 use super::super::failure::{DONE, INCOMPLETE, Outcome};
 use super::super::output::{self, grouped};
-use super::super::reason::not_listed;
 use super::super::standing::Standing;
 use super::super::words::{self, as_json, length, sentence, short};
 use super::{ENTRIES, is_telling};
-use crate::setup::Parts;
+use crate::setup::Wiring;
 use crate::status::LeaderSince;
 use sise_domain::{Entry, Event, KrxTime, Missed, Quote, Row, Status, Symbol};
 use sise_port::{Journal as _, Leader, Leadership as _, Ledger as _, PriceStore as _};
@@ -41,11 +40,11 @@ struct Code {
 
 pub(super) async fn explain(
     symbol: Symbol,
-    parts: &Parts,
+    wiring: &Wiring,
     redis: &Arc<RedisStore>,
     json: bool,
 ) -> Outcome {
-    parts.know_names().await;
+    wiring.know_names().await;
     let row = redis.row(symbol).await?;
     let price = redis.realtime(&[symbol]).await?.pop().flatten();
     let life = redis.life(symbol).await?;
@@ -65,15 +64,16 @@ pub(super) async fn explain(
         Event::Alert { alert } => alert.code == Some(symbol),
         _ => false,
     };
-    let list = parts.universe.load();
+    let list = wiring.universe.load();
     let code = Code {
         symbol,
         name: list.get(symbol).map(|listing| listing.name.clone()),
-        not_listed: (!list.is_empty() && list.get(symbol).is_none()).then(|| not_listed(parts)),
-        now: (parts.clock)(),
+        not_listed: (!list.is_empty() && list.get(symbol).is_none())
+            .then(|| wiring.reasons().not_listed()),
+        now: (wiring.clock)(),
         price,
         life,
-        ttl: TimeDelta::from_std(parts.settings.store.ttl).unwrap_or(TimeDelta::MAX),
+        ttl: TimeDelta::from_std(wiring.settings.store.ttl).unwrap_or(TimeDelta::MAX),
         sweep: sweep.cloned(),
         skip: skips.next().cloned(),
         alert: entries.iter().find(is_of_it).cloned(),

@@ -7,7 +7,7 @@ use super::super::failure::{DONE, Outcome};
 use super::super::output::{self};
 use super::super::words::{as_json, length, long, percent, sentence, short};
 use super::{ENTRIES, is_telling};
-use crate::setup::Parts;
+use crate::setup::Wiring;
 use sise_domain::{Entry, Event, KrxTime, Leading, Swept, TokenChange};
 use sise_port::{CoverageLog as _, Journal as _};
 use sise_store::RedisStore;
@@ -91,7 +91,12 @@ impl<'a> Then<'a> {
     }
 }
 
-pub(super) async fn explain(at: KrxTime, parts: &Parts, redis: &RedisStore, json: bool) -> Outcome {
+pub(super) async fn explain(
+    at: KrxTime,
+    wiring: &Wiring,
+    redis: &RedisStore,
+    json: bool,
+) -> Outcome {
     let entries = redis.entries(ENTRIES).await?;
     let minutes = redis.minutes(at.date_naive()).await?;
     let held = minutes
@@ -101,8 +106,8 @@ pub(super) async fn explain(at: KrxTime, parts: &Parts, redis: &RedisStore, json
     let is_its = |minute: &NaiveTime| (at.time() - *minute) < TimeDelta::minutes(1);
     let coverage = held.filter(|(minute, _)| is_its(minute));
     let share = coverage.and_then(|(_, coverage)| coverage.share());
-    let then = Then::new(at, (parts.clock)(), &entries);
-    let moment = parts.calendar.load().moment(at);
+    let then = Then::new(at, (wiring.clock)(), &entries);
+    let moment = wiring.calendar.load().moment(at);
     if json {
         output::json(&json!({
             "at": as_json(at),

@@ -4,12 +4,12 @@
 mod alerts;
 mod broker;
 mod cache;
-mod calendar;
 mod dated;
 mod feed;
 mod library;
 mod outside;
-mod plan;
+#[cfg(feature = "daemon")]
+mod parts;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,38 +17,35 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use crate::broker::Broker;
+use crate::calendar::{CalendarInUse, OverrideError, read_calendar};
 use crate::closes::Closes;
-use crate::config::{ConfigError, Settings, UniverseSource};
+use crate::config::{ConfigError, KisEnvironment, Settings, UniverseSource};
 use crate::feed::Traded;
 use crate::fleet::{self, Dispatcher, Member, Worker};
 use crate::journal::{Notes, Scribe};
 use crate::leadership::{Candidate, LeaderStore};
 use crate::movers::Movers;
+use crate::planner::Planner;
 use crate::presence::{Activity, Attendance};
-use crate::provenance::{OwnBrokerStore, Provenance};
+use crate::provenance::{Origin, OwnBrokerStore, Provenance};
 use crate::reader::{self, Reader};
 use crate::sweep::{Manner, Sweeper};
 use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
-use crate::watch::{Reads, Watch};
+use crate::watch::{Reads, Watch, WatchLists};
 use sise_cache::{self as caching, Cache};
-use sise_domain::{
-    BrokerIdentity, Calendar, CallsSeen, KrxTime, Presence, RateMode, Role, Shipped, Universe,
-};
-use sise_kis::{BrokerDay, MasterFiles};
+use sise_domain::{Calendar, KrxTime, Presence, RateMode, Role, Shipped, Universe};
+use sise_kis::MasterFiles;
 use sise_net::unique;
 use sise_port::clock::{Clock, ClocksApart};
 use sise_port::{
     BrokerClaims, Changes, Chronicle, Flights, IndexStore, Leader, Leadership, ListSource,
     PriceStore, QuoteSource, Recorder, StoreError, WatchedCodes,
 };
-use sise_store::{Keys, RedisBudget, RedisStore};
+use sise_store::{Keys, RedisStore};
 
-#[cfg(feature = "daemon")]
-pub use alerts::OutlookError;
-pub use broker::Broker;
 use broker::credentials;
 pub use cache::cache_builder_from_env;
-pub use calendar::read_calendar;
 pub use library::ReaderBuilder;
 pub use outside::{Connect, KeyShare, Outside, WorkShare};
 
@@ -59,13 +56,11 @@ pub enum SetupError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The calendar override file is invalid.
-    #[error("{path}: {trouble}")]
-    Calendar {
-        /// Which file.
-        path: String,
-        /// What is wrong.
-        trouble: String,
-    },
+    #[error(transparent)]
+    Calendar(#[from] OverrideError),
+    /// The interval of the sweeps is unusable.
+    #[error("{0}")]
+    Schedule(String),
     /// The address of the store is unusable.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -79,13 +74,15 @@ pub enum SetupError {
 }
 
 /// All parts of a program, wired together.
-pub struct Parts {
+pub struct Wiring {
     /// The settings that the parts were made from.
     pub settings: Settings,
     /// The clock.
     pub clock: Clock,
     /// The calendar; replaced when the override file is read again.
     pub calendar: Arc<ArcSwap<Calendar>>,
+    /// Renews the calendar.
+    pub calendar_in_use: Arc<CalendarInUse>,
     /// The list in use, for names and markets; replaced by every load.
     pub universe: Arc<ArcSwap<Universe>>,
     /// The broker, if credentials are set.
@@ -131,11 +128,9 @@ pub struct Parts {
     work: Option<WorkShare>,
     connect: Connect,
     last_good: LastGood,
-    /// The latest days of the broker's calendar.
-    broker_days: ArcSwap<Vec<BrokerDay>>,
 }
 
-impl Parts {
+impl Wiring {
     /// Puts the parts together. Nothing is connected yet. Needs a tokio runtime.
     ///
     /// # Errors
@@ -152,14 +147,16 @@ impl Parts {
     ///
     /// Returns an error if an address or a file is unusable.
     pub fn on(settings: Settings, outside: Outside) -> Result<Self, SetupError> {
-        let calendar = Arc::new(ArcSwap::from_pointee(read_calendar(&settings)?));
+        let calendar = Arc::new(ArcSwap::from_pointee(read_calendar(
+            settings.calendar_file.as_deref(),
+        )?));
         let universe = Arc::new(ArcSwap::from_pointee(Shipped::get().universe()));
         let broker = broker::put_together(&settings, &calendar, &universe, &outside)?;
         let provenance = broker
             .as_ref()
             .zip(outside.brokers.clone())
             .map(|(broker, claims)| {
-                let identify = broker.identify(&settings.kis);
+                let identify = broker.identify(settings.kis.identity());
                 let process = outside.process.clone();
                 let ttl = settings.store.ttl;
                 Arc::new(Provenance::new(claims, identify, process, ttl))
@@ -177,6 +174,13 @@ impl Parts {
                 outside.index_store,
             ),
         };
+        let is_real = settings.kis.environment == KisEnvironment::Real;
+        let caller = broker.as_ref().filter(|_| is_real);
+        let calendar_in_use = CalendarInUse::new(
+            Arc::clone(&calendar),
+            settings.calendar_file.clone(),
+            caller.map(|broker| broker.caller.clone()),
+        );
         let last_good = LastGood::new(&settings.universe_origin(), outside.copies);
         let started_at = (outside.clock)();
         let cache_on = |store| {
@@ -197,6 +201,7 @@ impl Parts {
             settings,
             clock: outside.clock,
             calendar,
+            calendar_in_use: Arc::new(calendar_in_use),
             universe,
             broker,
             reader_store,
@@ -223,7 +228,6 @@ impl Parts {
             work: outside.work,
             connect: outside.connect,
             last_good,
-            broker_days: ArcSwap::default(),
         })
     }
 
@@ -305,6 +309,13 @@ impl Parts {
         clock.map_or_else(|| Arc::clone(&self.clock), |clock| clock.own())
     }
 
+    /// Returns the digest that stands for the app key in the store; `None` without credentials.
+    #[must_use]
+    pub fn app_key_digest(&self) -> Option<String> {
+        let base = self.settings.kis.base_url.trim_end_matches('/');
+        Some(credentials(&self.settings)?.identity(base))
+    }
+
     /// Returns the leader of the daemons on the store.
     ///
     /// `None` if there is no leader, or if no other process can use the store.
@@ -319,42 +330,26 @@ impl Parts {
         }
     }
 
-    /// Returns the broker of the prices in the store; `None` if none were written lately.
-    ///
-    /// If no other process can use the store, it is the broker of this process.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the store is unreachable or refuses the command.
-    pub async fn broker_of_prices(&self) -> Result<Option<BrokerIdentity>, StoreError> {
-        match (&self.brokers, &self.broker) {
-            (Some(claims), _) => Ok(claims.broker_holder().await?.map(|held| held.broker)),
-            (None, Some(broker)) => Ok(Some((broker.identify(&self.settings.kis))())),
-            (None, None) => Ok(None),
-        }
-    }
-
-    /// Returns the calls in the shared budget of an app key, given by its digest.
-    ///
-    /// `None` if the budget is not shared.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the store is unreachable or refuses the command.
-    pub async fn calls_of(&self, digest: &str) -> Result<Option<CallsSeen>, StoreError> {
-        let Some(redis) = self.redis.clone() else {
-            return Ok(None);
-        };
-        let caps = self.settings.kis.caps();
-        let budget = RedisBudget::new(redis, digest, caps, Arc::default());
-        budget.seen().await.map(Some)
-    }
-
-    /// Returns the digest that stands for the app key in the store; `None` without credentials.
+    /// Returns where the prices in the store come from.
     #[must_use]
-    pub fn app_key_digest(&self) -> Option<String> {
-        let base = self.settings.kis.base_url.trim_end_matches('/');
-        Some(credentials(&self.settings)?.identity(base))
+    pub fn origin(&self) -> Origin {
+        let own = self.broker.as_ref();
+        let own = own.map(|broker| broker.identify(self.settings.kis.identity()));
+        Origin::new(self.brokers.clone(), own)
+    }
+
+    /// Returns what computes the plans of this process.
+    #[must_use]
+    pub fn planner(&self) -> Planner {
+        Planner {
+            empty: self.settings.plan(0, 0, self.settings.calling()),
+            source: self
+                .broker
+                .as_ref()
+                .map(|broker| Arc::clone(&broker.source)),
+            lists: WatchLists::new(&self.cache),
+            hottest: self.settings.watch.hottest,
+        }
     }
 
     /// Returns the scribe that writes `notes` into the event log of the store.
@@ -423,12 +418,6 @@ impl Parts {
             indices = Arc::new(LeaderStore::new(indices, Arc::clone(candidate)));
         }
         Some(Sweeper::new(source, store, manner).keeping_indices(indices))
-    }
-
-    /// Returns whether other app keys may take part in the sweeps.
-    #[must_use]
-    pub fn shares_sweeps(&self) -> bool {
-        self.work.is_some()
     }
 
     /// Returns this process as a member of those that share the sweeps of the leader.
@@ -530,9 +519,9 @@ fn own_stores(
     )
 }
 
-impl fmt::Debug for Parts {
+impl fmt::Debug for Wiring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parts")
+        f.debug_struct("Wiring")
             .field("settings", &self.settings)
             .field("broker", &self.broker)
             .field("redis", &self.redis)

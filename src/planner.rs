@@ -1,23 +1,41 @@
-//! The plan of a set-up, computed in the same way for all commands.
+//! The plan of this process, computed in the same way for all commands and for the daemon.
 
-use super::Parts;
+use std::sync::Arc;
+
 use crate::watch::{WatchLists, WatchListsError};
 use sise_domain::{Calling, Plan};
+use sise_kis::KisQuotes;
 use sise_port::QuoteSource as _;
 
-impl Parts {
+/// Computes plans from the settings, the way the broker takes calls, and the watch lists.
+#[derive(Debug, Clone)]
+pub struct Planner {
+    /// The plan for an empty list, as the settings have it.
+    pub(crate) empty: Plan,
+    /// The broker, if credentials are set.
+    pub(crate) source: Option<Arc<KisQuotes>>,
+    pub(crate) lists: WatchLists,
+    /// Most-read codes that are watched besides those of the lists, at most.
+    pub(crate) hottest: usize,
+}
+
+impl Planner {
     /// Returns how the broker takes calls: as observed, or else as the kind of account allows.
     #[must_use]
     pub fn calling(&self) -> Calling {
-        self.broker
-            .as_ref()
-            .map_or_else(|| self.settings.calling(), |broker| broker.source.calling())
+        let source = self.source.as_ref();
+        source.map_or(self.empty.calling, |source| source.calling())
     }
 
     /// Returns the plan for a list of `codes`, `watched` of which are refreshed more often.
     #[must_use]
     pub fn plan(&self, codes: usize, watched: usize) -> Plan {
-        self.settings.plan(codes, watched, self.calling())
+        Plan {
+            codes,
+            watched,
+            calling: self.calling(),
+            ..self.empty
+        }
     }
 
     /// Returns the largest number of codes that may be watched at present.
@@ -28,17 +46,17 @@ impl Parts {
     ///
     /// Returns an error if the watch lists cannot be read.
     pub async fn watched_at_most(&self) -> Result<usize, WatchListsError> {
-        let listed = WatchLists::new(&self.cache).all_codes().await?;
-        Ok(listed.len() + self.settings.watch.hottest)
+        let listed = self.lists.all_codes().await?;
+        Ok(listed.len() + self.hottest)
     }
 
-    /// Returns the plan for a list of `codes`, [`Parts::watched_at_most`] of which are watched.
+    /// Returns the plan for a list of `codes`, [`Planner::watched_at_most`] of which are watched.
     ///
     /// Watch lists that cannot be read count as empty.
     pub async fn plan_ahead(&self, codes: usize) -> Plan {
         let watched = self.watched_at_most().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the watch lists cannot be read: planned without them");
-            self.settings.watch.hottest
+            self.hottest
         });
         self.plan(codes, watched)
     }
