@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sise::clock;
-use sise::config::{Layers, Settings};
+use sise::config::{RawSettings, Settings};
 use sise::daemon::{self, Options};
 use sise::domain::KrxTime;
 use sise::schedule::Watcher;
@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tokio::spawn(async move { sim.serve(listener, CancellationToken::new()).await });
 
     let state = tempfile::tempdir()?;
-    let mut layers = Layers::unset();
+    let mut raw = RawSettings::unset();
     for (key, value) in [
         ("kis.base_url", broker.clone()),
         ("kis.master_url", broker),
@@ -57,7 +57,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("api.listen", "127.0.0.1:0".to_owned()),
         ("state.directory", state.path().display().to_string()),
     ] {
-        layers.set(key, value);
+        raw.set(key, value);
     }
     let first = Arc::new(FirstSweep::default());
     let options = Options {
@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         watcher: Some(first.clone()),
         ..Options::default()
     };
-    let daemon = daemon::build(Settings::new(&layers)?, options).await?;
+    let daemon = daemon::build(Settings::new(&raw)?, options).await?;
     println!(
         "the market on one page: {}",
         daemon.page().unwrap_or_default()

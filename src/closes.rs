@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::sweep::{Reason, Report};
 use sise_domain::{KrxTime, Quote, Seoul, Symbol};
-use sise_port::{Chronicle, PriceStore, StoreError};
+use sise_port::{PriceStore, Records, StoreError};
 
 /// Copy that remembers, beyond the process, the last day with a taken close.
 const CLOSED_ON: &str = "closed_on";
@@ -40,7 +40,7 @@ pub type Window = (KrxTime, KrxTime);
 #[derive(Clone)]
 pub struct Closes {
     store: Arc<dyn PriceStore>,
-    chronicle: Arc<dyn Chronicle>,
+    records: Arc<dyn Records>,
     enough: f64,
     is_simulated: Option<bool>,
 }
@@ -49,10 +49,10 @@ impl Closes {
     /// Creates the closes in `store`; a day is taken once the share `enough` of the list has a
     /// close.
     #[must_use]
-    pub fn new(store: Arc<dyn PriceStore>, chronicle: Arc<dyn Chronicle>, enough: f64) -> Self {
+    pub fn new(store: Arc<dyn PriceStore>, records: Arc<dyn Records>, enough: f64) -> Self {
         Self {
             store,
-            chronicle,
+            records,
             enough,
             is_simulated: None,
         }
@@ -128,7 +128,7 @@ impl Closes {
 
     /// Loads a mark, if it counts for this broker.
     async fn load(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let text = self.chronicle.load_copy(name).await?;
+        let text = self.records.load_copy(name).await?;
         Ok(text.and_then(|text| match text.strip_suffix(SIMULATED) {
             Some(mark) => self.counts(true).then(|| mark.to_owned()),
             None => Some(text),
@@ -139,7 +139,7 @@ impl Closes {
         if self.is_simulated == Some(true) {
             mark.push_str(SIMULATED);
         }
-        self.chronicle.save_copy(name, &mark).await
+        self.records.save_copy(name, &mark).await
     }
 
     /// Whether data counts here, given whether it comes from a simulated broker.

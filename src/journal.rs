@@ -33,7 +33,7 @@ const AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The sending end of the queue.
-pub struct Notebook {
+pub struct EventQueue {
     queue: mpsc::Sender<(KrxTime, Event)>,
     lost: Arc<AtomicU64>,
     clock: Clock,
@@ -47,10 +47,10 @@ pub struct Notes {
 
 /// Creates a queue of events, timed by `clock`.
 #[must_use]
-pub fn notebook(clock: Clock) -> (Notebook, Notes) {
+pub fn event_queue(clock: Clock) -> (EventQueue, Notes) {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let lost = Arc::new(AtomicU64::new(0));
-    let notebook = Notebook {
+    let event_queue = EventQueue {
         queue: sender,
         lost: Arc::clone(&lost),
         clock,
@@ -59,10 +59,10 @@ pub fn notebook(clock: Clock) -> (Notebook, Notes) {
         queue: receiver,
         lost,
     };
-    (notebook, notes)
+    (event_queue, notes)
 }
 
-impl Recorder for Notebook {
+impl Recorder for EventQueue {
     fn note(&self, event: Event) {
         if self.queue.try_send(((self.clock)(), event)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -72,7 +72,7 @@ impl Recorder for Notebook {
 }
 
 /// Writes queued events to the event log.
-pub struct Scribe {
+pub struct EventWriter {
     notes: Notes,
     journal: Arc<dyn Journal>,
     process: String,
@@ -91,8 +91,8 @@ struct Page {
     may_grow: bool,
 }
 
-impl Scribe {
-    /// Creates a scribe that writes `notes` to `journal` as entries of `process`.
+impl EventWriter {
+    /// Creates a writer that writes `notes` to `journal` as entries of `process`.
     #[must_use]
     pub fn new(notes: Notes, journal: Arc<dyn Journal>, process: String, clock: Clock) -> Self {
         let [pause, _] = AGAIN;
@@ -214,9 +214,9 @@ impl Scribe {
     }
 }
 
-impl fmt::Debug for Notebook {
+impl fmt::Debug for EventQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Notebook")
+        f.debug_struct("EventQueue")
             .field("lost", &self.lost)
             .finish_non_exhaustive()
     }
@@ -230,9 +230,9 @@ impl fmt::Debug for Notes {
     }
 }
 
-impl fmt::Debug for Scribe {
+impl fmt::Debug for EventWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scribe")
+        f.debug_struct("EventWriter")
             .field("process", &self.process)
             .field("pages", &self.pages.len())
             .finish_non_exhaustive()

@@ -29,7 +29,7 @@ const MARGIN: f64 = 0.9;
 
 /// The standing of this process, as far as it knows.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Post {
+pub enum LeadState {
     /// This process leads until the lease ends.
     Leads {
         /// The lease in the store.
@@ -64,7 +64,7 @@ pub struct Candidate {
     life: Duration,
     clock: Clock,
     recorder: Arc<dyn Recorder>,
-    post: watch::Sender<Post>,
+    post: watch::Sender<LeadState>,
     /// Notified to step back.
     steps_back: Notify,
 }
@@ -80,7 +80,7 @@ impl Candidate {
             life: life.mul_f64(MARGIN),
             clock,
             recorder: Arc::new(Unrecorded),
-            post: watch::Sender::new(Post::Unknown),
+            post: watch::Sender::new(LeadState::Unknown),
             steps_back: Notify::new(),
         }
     }
@@ -108,10 +108,10 @@ impl Candidate {
     /// Returns the standing of this process. A lease that has ended is no lead, even if the end was
     /// not noticed.
     #[must_use]
-    pub fn post(&self) -> Post {
+    pub fn post(&self) -> LeadState {
         let post = self.post.borrow().clone();
         match post {
-            Post::Leads { until, .. } if Instant::now() >= until => Post::Unknown,
+            LeadState::Leads { until, .. } if Instant::now() >= until => LeadState::Unknown,
             post => post,
         }
     }
@@ -120,14 +120,14 @@ impl Candidate {
     #[must_use]
     pub fn lead(&self) -> Option<Lead> {
         match self.post() {
-            Post::Leads { leader, .. } => Some(leader.lead),
-            Post::Follows(_) | Post::Unknown => None,
+            LeadState::Leads { leader, .. } => Some(leader.lead),
+            LeadState::Follows(_) | LeadState::Unknown => None,
         }
     }
 
     /// Returns a receiver of every change of [`Candidate::post`].
     #[must_use]
-    pub fn changes(&self) -> watch::Receiver<Post> {
+    pub fn changes(&self) -> watch::Receiver<LeadState> {
         self.post.subscribe()
     }
 
@@ -153,7 +153,7 @@ impl Candidate {
                 () = sleep(pause) => {}
                 () = self.steps_back.notified() => {
                     self.resign().await;
-                    self.post.send_replace(Post::Unknown);
+                    self.post.send_replace(LeadState::Unknown);
                     if stop.run_until_cancelled(sleep(self.life)).await.is_none() {
                         break;
                     }
@@ -165,7 +165,7 @@ impl Candidate {
 
     async fn resign(&self) {
         // Writes in flight may still succeed: the store accepts them until another process leads.
-        let Post::Leads { leader, .. } = self.post() else {
+        let LeadState::Leads { leader, .. } = self.post() else {
             return;
         };
         match self.lease.resign(&self.process).await {
@@ -184,7 +184,7 @@ impl Candidate {
         let (post, pause) = match standing {
             Ok(Standing::Leading(leader)) => {
                 let (taken_at, taken) = match &*self.post.borrow() {
-                    Post::Leads {
+                    LeadState::Leads {
                         leader: held,
                         taken_at,
                         taken,
@@ -193,7 +193,7 @@ impl Candidate {
                     _ => ((self.clock)(), Instant::now()),
                 };
                 let until = asked + self.life;
-                let post = Post::Leads {
+                let post = LeadState::Leads {
                     leader,
                     until,
                     taken_at,
@@ -201,7 +201,9 @@ impl Candidate {
                 };
                 (post, self.life / 3)
             }
-            Ok(Standing::Following(leader)) => (Post::Follows(leader), LOOK.min(self.life / 3)),
+            Ok(Standing::Following(leader)) => {
+                (LeadState::Follows(leader), LOOK.min(self.life / 3))
+            }
             // The lead is kept until it ends; the store may come back before that.
             Err(_) => (self.post(), LOOK.min(self.life / 3)),
         };
@@ -217,22 +219,22 @@ impl Candidate {
         }));
     }
 
-    fn take(&self, post: Post) {
+    fn take(&self, post: LeadState) {
         self.post.send_if_modified(|held| {
-            let lead = |post: &Post| match post {
-                Post::Leads { leader, .. } => Some((true, leader.lead)),
-                Post::Follows(leader) => Some((false, leader.lead)),
-                Post::Unknown => None,
+            let lead = |post: &LeadState| match post {
+                LeadState::Leads { leader, .. } => Some((true, leader.lead)),
+                LeadState::Follows(leader) => Some((false, leader.lead)),
+                LeadState::Unknown => None,
             };
             let changed = lead(held) != lead(&post);
             if changed {
                 self.duty.say(&post);
-                if let Post::Leads { leader, .. } = &*held {
+                if let LeadState::Leads { leader, .. } = &*held {
                     self.tell(Leading::Lost, leader.lead, None);
                 }
-                if let Post::Leads { leader, .. } = &post {
+                if let LeadState::Leads { leader, .. } = &post {
                     let before = match &*held {
-                        Post::Follows(before) => Some(before.process.clone()),
+                        LeadState::Follows(before) => Some(before.process.clone()),
                         _ => None,
                     };
                     self.tell(Leading::Taken, leader.lead, before);
@@ -246,25 +248,25 @@ impl Candidate {
 
 impl Duty {
     /// Logs the standing of this process.
-    fn say(self, post: &Post) {
+    fn say(self, post: &LeadState) {
         match (self, post) {
-            (Self::Sweeps, Post::Leads { leader, .. }) => {
+            (Self::Sweeps, LeadState::Leads { leader, .. }) => {
                 tracing::info!(lead = %leader.lead, "this process leads: it sweeps");
             }
-            (Self::Sweeps, Post::Follows(leader)) => tracing::info!(
+            (Self::Sweeps, LeadState::Follows(leader)) => tracing::info!(
                 leader = leader.process, lead = %leader.lead,
                 "another process leads: standing by"
             ),
-            (Self::Sweeps, Post::Unknown) => {
+            (Self::Sweeps, LeadState::Unknown) => {
                 tracing::warn!("the lead is lost: no sweeps until it is taken");
             }
-            (Self::Alerts, Post::Leads { .. }) => {
+            (Self::Alerts, LeadState::Leads { .. }) => {
                 tracing::info!("this process watches for alerts");
             }
-            (Self::Alerts, Post::Follows(leader)) => {
+            (Self::Alerts, LeadState::Follows(leader)) => {
                 tracing::debug!(by = leader.process, "another process watches for alerts");
             }
-            (Self::Alerts, Post::Unknown) => {
+            (Self::Alerts, LeadState::Unknown) => {
                 tracing::warn!("this process does not watch for alerts any more");
             }
         }
@@ -295,7 +297,7 @@ impl<S: ?Sized> LeaderStore<S> {
         lead: Option<Lead>,
     ) -> Result<Lead, StoreError> {
         let post = self.candidate.post.borrow().clone();
-        let Post::Leads {
+        let LeadState::Leads {
             leader,
             taken_at,
             taken,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::leadership::{Candidate, Post};
+use crate::leadership::{Candidate, LeadState};
 use crate::provenance::Provenance;
 use sise_domain::{APART, Presence, RateMode, Role, Watching};
 use sise_net::supervisor::Tasks;
@@ -84,7 +84,7 @@ impl Activity {
 }
 
 /// Keeps this process on the roster.
-pub struct Attendance {
+pub struct Heartbeat {
     roster: Arc<dyn Roster>,
     presence: Presence,
     activity: Activity,
@@ -93,8 +93,8 @@ pub struct Attendance {
     provenance: Option<Arc<Provenance>>,
 }
 
-impl Attendance {
-    /// Creates an attendance that puts `presence` on `roster`, with what `activity` says.
+impl Heartbeat {
+    /// Creates a heartbeat that puts `presence` on `roster`, with what `activity` says.
     #[must_use]
     pub fn new(roster: Arc<dyn Roster>, presence: Presence, activity: Activity) -> Self {
         Self {
@@ -131,7 +131,7 @@ impl Attendance {
     /// Reports under `tasks` until they stop, and then signs out.
     pub fn start(self, tasks: &Tasks) {
         let this = Arc::new(self);
-        tasks.lasting("attendance", move |stop| Arc::clone(&this).run(stop));
+        tasks.lasting("heartbeat", move |stop| Arc::clone(&this).run(stop));
     }
 
     /// Reports until `stop`. If the store is unreachable, the next report tries again.
@@ -205,9 +205,9 @@ impl Attendance {
         let rate = self.pacer.as_ref().map(|pacer| pacer.is_alone());
         Presence {
             role: match role {
-                Some(Post::Leads { .. }) => Role::Leading,
-                Some(Post::Follows(_)) => Role::StandingBy,
-                Some(Post::Unknown) => Role::Waiting,
+                Some(LeadState::Leads { .. }) => Role::Leading,
+                Some(LeadState::Follows(_)) => Role::StandingBy,
+                Some(LeadState::Unknown) => Role::Waiting,
                 None => self.presence.role,
             },
             rate: match rate {
@@ -223,9 +223,9 @@ impl Attendance {
     }
 }
 
-impl fmt::Debug for Attendance {
+impl fmt::Debug for Heartbeat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attendance")
+        f.debug_struct("Heartbeat")
             .field("presence", &self.presence)
             .finish_non_exhaustive()
     }

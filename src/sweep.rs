@@ -30,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(4);
 
 /// Settings of a pass.
 #[derive(Debug, Clone, Copy)]
-pub struct Manner {
+pub struct SweepOptions {
     /// Codes per batch, if the source takes several in one call.
     pub batch_size: usize,
     /// Shortest time between the starts of two batches.
@@ -131,7 +131,7 @@ pub struct Sweeper {
     store: Arc<dyn PriceStore>,
     /// Where the indices that come with a sweep are written; `None` to drop them.
     indices: Option<Arc<dyn IndexStore>>,
-    manner: Manner,
+    options: SweepOptions,
 }
 
 /// The state of one code during a pass.
@@ -166,12 +166,16 @@ struct Pass<'a> {
 impl Sweeper {
     /// Creates a sweeper that fetches from `source` and writes to `store`.
     #[must_use]
-    pub fn new(source: Arc<dyn QuoteSource>, store: Arc<dyn PriceStore>, manner: Manner) -> Self {
+    pub fn new(
+        source: Arc<dyn QuoteSource>,
+        store: Arc<dyn PriceStore>,
+        options: SweepOptions,
+    ) -> Self {
         Self {
             source,
             store,
             indices: None,
-            manner,
+            options,
         }
     }
 
@@ -186,7 +190,7 @@ impl Sweeper {
     #[must_use]
     pub fn on(mut self, source: Arc<dyn QuoteSource>, in_flight: usize) -> Self {
         self.source = source;
-        self.manner.in_flight = in_flight;
+        self.options.in_flight = in_flight;
         self
     }
 
@@ -236,7 +240,7 @@ impl Sweeper {
         self.go(&mut pass, &task.symbols, task, stop).await;
         // Ask once more, but only for codes that a short or partly bad answer left out.
         let again = pass.deserving_another_call(&task.symbols);
-        let size = self.source.calling().codes_a_call(self.manner.batch_size);
+        let size = self.source.calling().codes_a_call(self.options.batch_size);
         pass.tally.retries += u64::try_from(again.len().div_ceil(size)).unwrap_or(0);
         self.go(&mut pass, &again, task, stop).await;
         self.write_again(&mut pass, &task.symbols, task.kept).await;
@@ -259,7 +263,7 @@ impl Sweeper {
                 && !pass.is_late
                 && pass.hopeless.is_none()
                 && !left.is_empty()
-                && in_flight.len() < self.manner.in_flight;
+                && in_flight.len() < self.options.in_flight;
             if !may_start && in_flight.is_empty() {
                 return;
             }
@@ -279,10 +283,10 @@ impl Sweeper {
                     // Read anew each time, as the broker may start to refuse the multi-price call
                     // half way.
                     let calling = self.source.calling();
-                    let size = calling.codes_a_call(self.manner.batch_size);
+                    let size = calling.codes_a_call(self.options.batch_size);
                     if pass.calling == Calling::Multi && calling == Calling::Single {
                         // The pass needs that many times as many calls, and as much more time.
-                        let factor = u32::try_from(self.manner.batch_size).unwrap_or(u32::MAX);
+                        let factor = u32::try_from(self.options.batch_size).unwrap_or(u32::MAX);
                         let left = pass.deadline.saturating_duration_since(Instant::now());
                         pass.deadline += left.saturating_mul(factor.saturating_sub(1));
                         pass.calling = calling;
@@ -296,7 +300,7 @@ impl Sweeper {
                     in_flight.spawn(seen("batch", batch.instrument(span)));
                     left = rest;
                     // Counted from now: batches missed during a stall are not made up for.
-                    pass.next_start = Instant::now() + self.manner.batch_pause;
+                    pass.next_start = Instant::now() + self.options.batch_pause;
                 }
                 Some(done) = in_flight.join_next() => {
                     match done {
@@ -314,7 +318,7 @@ impl Sweeper {
     /// the rate limiter would all go out together.
     async fn may_begin(&self, start: Instant, urgency: Urgency) {
         reached(start).await;
-        if !self.manner.batch_pause.is_zero() {
+        if !self.options.batch_pause.is_zero() {
             // If nothing can be asked for, the batch fails and reports it.
             let _ = self.source.ready(urgency).await;
         }
@@ -343,7 +347,7 @@ impl Sweeper {
         };
         // Failures are not retried: the levels expire on their own, and the next pass brings new
         // ones.
-        let realtime = Shelf::Realtime(self.manner.ttl);
+        let realtime = Shelf::Realtime(self.options.ttl);
         if let Err(error) = store.write_indices(indices, realtime, None).await {
             tracing::debug!(%error, "the indices were not written");
         }
@@ -381,7 +385,7 @@ impl Sweeper {
 
     async fn write(&self, quotes: &[Quote], kept: Option<Kept>) -> Result<(), StoreError> {
         // If the store has a newer price, the sweep counts the code as written too.
-        let realtime = Shelf::Realtime(self.manner.ttl);
+        let realtime = Shelf::Realtime(self.options.ttl);
         self.store.write(quotes, realtime, None).await?;
         if let Some(kept) = kept {
             let shelf = |quote: &Quote| kept.shelf(quote.fetched_at);
@@ -405,7 +409,7 @@ impl Sweeper {
                 Standing::Written | Standing::Missing(..) => None,
             })
             .collect();
-        for quotes in unwritten.chunks(self.manner.batch_size.max(1)) {
+        for quotes in unwritten.chunks(self.options.batch_size.max(1)) {
             if self.write(quotes, kept).await.is_err() {
                 // The store is still unreachable, so the rest would fail too.
                 return;
@@ -569,7 +573,7 @@ impl Report {
 impl fmt::Debug for Sweeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sweeper")
-            .field("manner", &self.manner)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@ mod verdict;
 use std::error::Error;
 use std::future::Future;
 
-use sise::config::{Layers, Settings};
+use sise::config::{RawSettings, Settings};
 use sise::domain::{Shipped, Symbol};
 use sise::setup::Wiring;
 use tokio::runtime::Builder;
@@ -59,9 +59,9 @@ pub(crate) fn whole_market() -> Vec<Symbol> {
 /// Creates the wiring of a program with `values` set and defaults for the rest. The environment is
 /// ignored, so that figures do not depend on it.
 pub(crate) fn wiring(values: &[(&'static str, &str)]) -> Outcome<Wiring> {
-    let mut layers = Layers::unset();
+    let mut raw = RawSettings::unset();
     for (key, value) in values {
-        layers.set(key, *value);
+        raw.set(key, *value);
     }
-    Ok(Wiring::new(Settings::new(&layers)?, sise::clock::system())?)
+    Ok(Wiring::new(Settings::new(&raw)?, sise::clock::system())?)
 }

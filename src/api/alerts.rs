@@ -82,7 +82,7 @@ pub(super) async fn fired(
     if !(1..=MOST).contains(&most) {
         return Err(Kind::BadRequest.because(format!("n must be from 1 to {MOST}")));
     }
-    let entries = api.parts.chronicle.entries(ENTRIES).await?;
+    let entries = api.parts.records.entries(ENTRIES).await?;
     let alert = |event: Event| match event {
         Event::Alert { alert } => Some(*alert),
         _ => None,

@@ -7,7 +7,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 
 use super::{Api, Sweeping};
-use crate::leadership::Post;
+use crate::leadership::LeadState;
 use sise_domain::{KrxTime, Seoul};
 use sise_port::Leader;
 
@@ -89,19 +89,21 @@ fn sweeper(api: &Api, sweeping: &Sweeping, failing: &mut Vec<String>) -> String 
         .as_ref()
         .map(|candidate| candidate.post());
     let moment = parts.calendar.load().moment((parts.clock)());
-    let sweeps = !matches!(post, Some(Post::Follows(_)));
+    let sweeps = !matches!(post, Some(LeadState::Follows(_)));
     if sweeps && (sweeping.always_open || moment.is_open()) {
         failing.extend(what_sweeps_lack(api, sweeping));
     }
     match &post {
         None => String::new(),
-        Some(Post::Leads { leader, .. }) => format!("this process leads since {}\n", since(leader)),
-        Some(Post::Follows(leader)) => format!(
+        Some(LeadState::Leads { leader, .. }) => {
+            format!("this process leads since {}\n", since(leader))
+        }
+        Some(LeadState::Follows(leader)) => format!(
             "standing by; {} leads since {}\n",
             leader.process,
             since(leader)
         ),
-        Some(Post::Unknown) => "no process is known to lead\n".to_owned(),
+        Some(LeadState::Unknown) => "no process is known to lead\n".to_owned(),
     }
 }
 

@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 use tracing::field::Empty;
 
 use super::Api;
-use crate::leadership::Post;
+use crate::leadership::LeadState;
 use sise_net::spans;
 
 /// Metrics in Prometheus' text format
@@ -52,7 +52,7 @@ fn collect(api: &Api) -> Bytes {
         let leads = sweeping
             .candidate
             .as_ref()
-            .is_none_or(|candidate| matches!(candidate.post(), Post::Leads { .. }));
+            .is_none_or(|candidate| matches!(candidate.post(), LeadState::Leads { .. }));
         gauge!("sise_leading").set(u32::from(leads));
         let fresh = sweeping.freshness.of(&universe, api.parts.ttl);
         gauge!("sise_fresh_ratio").set(fresh.share);

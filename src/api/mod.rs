@@ -66,7 +66,7 @@ use self::latest::Latest;
 use self::market::MarketPage;
 use self::proxies::Proxies;
 use self::refresh::UnderWay;
-use self::room::House;
+use self::room::Capacity;
 use self::stream::Hub;
 use self::universe::UniversePage;
 use crate::alerts::{AlertRules, Alerts, Outlooks};
@@ -86,7 +86,7 @@ use sise_domain::{Calendar, Universe};
 use sise_net::descriptors::{Descriptors, RESERVE};
 use sise_net::supervisor::Tasks;
 use sise_port::clock::Clock;
-use sise_port::{Chronicle, IndexStore, PriceStore};
+use sise_port::{IndexStore, PriceStore, Records};
 use sise_store::RedisStore;
 
 /// Interval at which histograms are drained; without it they would grow between two scrapes.
@@ -161,7 +161,7 @@ pub struct Parts {
     /// The levels of the indices.
     pub indices: Arc<dyn IndexStore>,
     /// The records about the work.
-    pub chronicle: Arc<dyn Chronicle>,
+    pub records: Arc<dyn Records>,
     /// Small values: watch lists, rules, tokens, refreshes.
     pub cache: Cache,
     /// Large values: the lines of the day.
@@ -226,7 +226,7 @@ struct Shared {
     universe_page: UniversePage,
     readiness: Latest<(StatusCode, String)>,
     scrape: Latest<Bytes>,
-    house: Arc<House>,
+    capacity: Arc<Capacity>,
     refreshes: Arc<UnderWay>,
     tasks: Tasks,
     stop: CancellationToken,
@@ -280,7 +280,7 @@ impl ApiServer {
             universe_page: UniversePage::default(),
             readiness: Latest::default(),
             scrape: Latest::default(),
-            house: House::new(
+            capacity: Capacity::new(
                 connections,
                 leaving,
                 limits.streams_per_client,
@@ -354,8 +354,8 @@ impl ApiServer {
             // Before the first read of the store, clients would be told that there is no price.
             let _ = timeout(FIRST_LOOK, api.board.heard()).await;
             let proxies = Proxies::new(&api.parts.limits.trusted_proxies);
-            let house = &api.house;
-            server::serve(listener, api.router(), house, proxies, api.stop.clone()).await
+            let capacity = &api.capacity;
+            server::serve(listener, api.router(), capacity, proxies, api.stop.clone()).await
         });
     }
 }
@@ -382,7 +382,7 @@ impl Api {
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             self.metrics.run_upkeep();
             self.access.clear_out();
-            self.house.clear_out();
+            self.capacity.clear_out();
         }
     }
 

@@ -37,7 +37,7 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// The room for all connections.
 #[derive(Debug)]
-pub(super) struct House {
+pub(super) struct Capacity {
     all: usize,
     /// Additional connections that may still be closing.
     leaving: usize,
@@ -70,7 +70,7 @@ struct Untaken {
 struct Answer {
     text: Bytes,
     number: u64,
-    house: Arc<House>,
+    capacity: Arc<Capacity>,
 }
 
 /// A connection.
@@ -80,7 +80,7 @@ struct Place {
     network: IpAddr,
     is_spare: bool,
     is_stream: AtomicBool,
-    /// When it became idle, in milliseconds of [`House::now`]; 0 while it has a request.
+    /// When it became idle, in milliseconds of [`Capacity::now`]; 0 while it has a request.
     idle: AtomicU64,
     /// Notified to make room.
     leave: Notify,
@@ -89,16 +89,16 @@ struct Place {
 /// The room of one connection. Clones share it, because a stream outlives its request.
 #[derive(Debug, Clone)]
 pub(super) struct Room {
-    held: Arc<Held>,
+    held: Arc<Share>,
 }
 
 #[derive(Debug)]
-struct Held {
-    house: Arc<House>,
+struct Share {
+    capacity: Arc<Capacity>,
     place: Arc<Place>,
 }
 
-impl House {
+impl Capacity {
     /// Creates room for `connections`, of which one address gets no more than its share or its
     /// `streams`. Another `leaving` connections may have lost their room and not be closed yet.
     pub(super) fn new(
@@ -153,9 +153,9 @@ impl House {
         places.push(Arc::clone(&place));
         drop(taken);
         gauge!("sise_http_connections").increment(1);
-        let house = Arc::clone(self);
+        let capacity = Arc::clone(self);
         Some(Room {
-            held: Arc::new(Held { house, place }),
+            held: Arc::new(Share { capacity, place }),
         })
     }
 
@@ -271,7 +271,7 @@ impl AsRef<[u8]> for Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        self.house.untaken().remove(self.number);
+        self.capacity.untaken().remove(self.number);
     }
 }
 
@@ -294,7 +294,7 @@ impl Room {
 
     /// Marks the connection as idle.
     pub(super) fn rest(&self) {
-        let now = self.held.house.now();
+        let now = self.held.capacity.now();
         self.held.place.idle.store(now, Ordering::Relaxed);
     }
 
@@ -312,13 +312,13 @@ impl Room {
         if text.len() < SMALL || !text.is_unique() {
             return text;
         }
-        let Held { house, place } = &*self.held;
-        let number = house.untaken().add(place, text.len());
-        let house = Arc::clone(house);
+        let Share { capacity, place } = &*self.held;
+        let number = capacity.untaken().add(place, text.len());
+        let capacity = Arc::clone(capacity);
         Bytes::from_owner(Answer {
             text,
             number,
-            house,
+            capacity,
         })
     }
 
@@ -328,9 +328,9 @@ impl Room {
     }
 }
 
-impl Drop for Held {
+impl Drop for Share {
     fn drop(&mut self) {
-        let mut taken = self.house.taken();
+        let mut taken = self.capacity.taken();
         taken.remove(&self.place);
         taken.open -= 1;
         drop(taken);
@@ -359,8 +359,8 @@ mod tests {
     const STREAMS: usize = 4;
     const LEAVING: usize = 100;
 
-    fn house(connections: usize) -> Arc<House> {
-        House::new(
+    fn capacity(connections: usize) -> Arc<Capacity> {
+        Capacity::new(
             connections,
             LEAVING,
             STREAMS,
@@ -372,10 +372,10 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    async fn fill(house: &Arc<House>, address: IpAddr, count: usize) -> Vec<Room> {
+    async fn fill(capacity: &Arc<Capacity>, address: IpAddr, count: usize) -> Vec<Room> {
         let mut rooms = Vec::new();
         for _ in 0..count {
-            rooms.push(house.take(address).unwrap());
+            rooms.push(capacity.take(address).unwrap());
             advance(Duration::from_millis(10)).await;
         }
         rooms
@@ -390,13 +390,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn slow_connections_of_one_address_make_room_for_every_other() {
-        let house = house(40);
-        let slow = fill(&house, address(1), 100).await;
-        let other = house.take(address(2)).unwrap();
+        let capacity = capacity(40);
+        let slow = fill(&capacity, address(1), 100).await;
+        let other = capacity.take(address(2)).unwrap();
         assert!(!other.is_spare());
         // At the limit of its own address a new connection still gets in, in place of the idlest
         // one.
-        let own = house.take(address(1)).unwrap();
+        let own = capacity.take(address(1)).unwrap();
         assert!(!own.is_spare());
         let (long, short) = slow.split_at(100 - 19);
         assert_eq!((leaving(long), leaving(short)), (100 - 19, 0));
@@ -404,95 +404,98 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn beyond_a_share_that_is_in_use_only_the_reserve_is_left() {
-        let house = house(40);
-        let busy = fill(&house, address(1), 20).await;
+        let capacity = capacity(40);
+        let busy = fill(&capacity, address(1), 20).await;
         busy.iter().for_each(Room::work);
-        let more = house.take(address(1)).unwrap();
+        let more = capacity.take(address(1)).unwrap();
         assert!(more.is_spare(), "for health and tokens alone");
-        let other = house.take(address(2)).unwrap();
+        let other = capacity.take(address(2)).unwrap();
         assert!(!other.is_spare());
         // A connection with an answered request can be closed; one that became a stream cannot.
         busy.iter().take(10).for_each(Room::rest);
         busy.iter().take(10).for_each(|room| room.streams(true));
         more.work();
-        assert!(house.take(address(1)).unwrap().is_spare());
-        let of_proxy = house.take(IpAddr::from([10, 0, 0, 1])).unwrap();
+        assert!(capacity.take(address(1)).unwrap().is_spare());
+        let of_proxy = capacity.take(IpAddr::from([10, 0, 0, 1])).unwrap();
         assert!(!of_proxy.is_spare());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_in_use_is_never_more_than_there_is_room_for() {
-        let house = house(8);
+        let capacity = capacity(8);
         let mut rooms = Vec::new();
         for last in 0..8 {
-            let room = house.take(address(last)).unwrap();
+            let room = capacity.take(address(last)).unwrap();
             room.work();
             rooms.push(room);
         }
         let spare = rooms.iter().filter(|room| room.is_spare()).count();
         assert_eq!(spare, 1, "one of eight is kept");
-        assert!(house.take(address(9)).is_none());
+        assert!(capacity.take(address(9)).is_none());
         rooms.pop();
-        assert!(house.take(address(9)).is_some());
+        assert!(capacity.take(address(9)).is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn where_streams_fill_the_house_the_last_idle_connections_make_room_for_each_other() {
-        let house = house(40);
+        let capacity = capacity(40);
         let mut streams = Vec::new();
         for last in 1..=5 {
-            streams.extend(fill(&house, address(last), 7).await);
+            streams.extend(fill(&capacity, address(last), 7).await);
         }
         streams.iter().for_each(|room| room.streams(true));
-        let mut strangers = fill(&house, address(20), 5).await;
+        let mut strangers = fill(&capacity, address(20), 5).await;
         assert!(strangers.iter().all(Room::is_spare));
         assert_eq!(leaving(&strangers), 0);
         for round in 0..5 {
-            let health = house.take(address(1)).unwrap();
+            let health = capacity.take(address(1)).unwrap();
             assert!(health.is_spare());
             health.work();
             assert_eq!(leaving(&strangers[round..=round]), 1, "the longest idle");
             assert_eq!(leaving(&strangers), 0);
             drop(health);
-            strangers.extend(fill(&house, address(20), 1).await);
+            strangers.extend(fill(&capacity, address(20), 1).await);
         }
         strangers.iter().for_each(Room::work);
-        assert!(house.take(address(1)).is_none(), "all are in use");
+        assert!(capacity.take(address(1)).is_none(), "all are in use");
         assert_eq!(leaving(&streams), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn where_the_largest_address_gives_nothing_up_another_does() {
-        let house = house(40);
-        let busy = fill(&house, address(1), 20).await;
+        let capacity = capacity(40);
+        let busy = fill(&capacity, address(1), 20).await;
         busy.iter().for_each(Room::work);
-        let idle = fill(&house, address(2), 15).await;
-        let other = house.take(address(3)).unwrap();
+        let idle = fill(&capacity, address(2), 15).await;
+        let other = capacity.take(address(3)).unwrap();
         assert!(!other.is_spare());
         assert_eq!((leaving(&busy), leaving(&idle)), (0, 1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_told_to_go_has_a_file_until_it_is_gone() {
-        let house = house(40);
-        let mut rooms = fill(&house, address(1), 40 + LEAVING).await;
-        assert!(house.is_left_by_some());
-        assert!(house.take(address(2)).is_none(), "no file is left for it");
+        let capacity = capacity(40);
+        let mut rooms = fill(&capacity, address(1), 40 + LEAVING).await;
+        assert!(capacity.is_left_by_some());
+        assert!(
+            capacity.take(address(2)).is_none(),
+            "no file is left for it"
+        );
         // The first ones, which were told to close, close.
         rooms.drain(..LEAVING);
-        assert!(!house.is_left_by_some());
-        assert!(!house.take(address(2)).unwrap().is_spare());
+        assert!(!capacity.is_left_by_some());
+        assert!(!capacity.take(address(2)).unwrap().is_spare());
         drop(rooms);
-        let taken = house.taken();
+        let taken = capacity.taken();
         assert_eq!((taken.count, taken.open), (0, 0));
     }
 
     #[tokio::test]
     async fn large_answers_that_nobody_takes_make_room_for_new_ones() {
         const LARGE: usize = UNTAKEN / 4;
-        let house = house(40);
+        let capacity = capacity(40);
         let rooms: Vec<Room> = (1..=6)
-            .map(|last| house.take(address(last)).unwrap())
+            .map(|last| capacity.take(address(last)).unwrap())
             .collect();
         let answer = |room: &Room| room.hold(vec![7; LARGE].into());
         let first: Vec<Bytes> = rooms.iter().take(4).map(answer).collect();
@@ -503,33 +506,33 @@ mod tests {
         let small = rooms[5].hold(vec![7; SMALL - 1].into());
         let held = rooms[5].hold(shared.clone());
         assert_eq!((held.len(), small.len()), (LARGE, SMALL - 1));
-        assert_eq!(house.untaken().bytes, UNTAKEN);
+        assert_eq!(capacity.untaken().bytes, UNTAKEN);
         let fifth = answer(&rooms[4]);
         assert_eq!(leaving(&rooms[..1]), 1, "it waits longest");
         assert_eq!(leaving(&rooms), 0);
         // A part keeps the whole answer in memory.
         let part = fifth.slice(..1);
         drop((first, fifth));
-        assert_eq!(house.untaken().bytes, LARGE);
+        assert_eq!(capacity.untaken().bytes, LARGE);
         drop(part);
-        assert_eq!(house.untaken().bytes, 0);
-        assert!(house.untaken().answers.is_empty());
+        assert_eq!(capacity.untaken().bytes, 0);
+        assert!(capacity.untaken().answers.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_idle_for_long_goes() {
-        let house = house(40);
-        let rooms = fill(&house, address(1), 3).await;
+        let capacity = capacity(40);
+        let rooms = fill(&capacity, address(1), 3).await;
         rooms.iter().take(1).for_each(Room::work);
         rooms
             .iter()
             .skip(1)
             .take(1)
             .for_each(|room| room.streams(true));
-        house.clear_out();
+        capacity.clear_out();
         assert_eq!(leaving(&rooms), 0);
         advance(IDLE + Duration::from_secs(1)).await;
-        house.clear_out();
+        capacity.clear_out();
         assert_eq!(leaving(&rooms), 1);
     }
 

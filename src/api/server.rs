@@ -28,7 +28,7 @@ use tower::ServiceExt as _;
 
 use super::problem::{Kind, Problem};
 use super::proxies::Proxies;
-use super::room::{House, Room};
+use super::room::{Capacity, Room};
 use super::{access, origin};
 use sise_net::supervisor::seen;
 
@@ -74,7 +74,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
-    house: &Arc<House>,
+    capacity: &Arc<Capacity>,
     proxies: Proxies,
     stop: CancellationToken,
 ) -> io::Result<()> {
@@ -96,11 +96,11 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        if house.is_left_by_some() {
+        if capacity.is_left_by_some() {
             // Give the connections that were told to close a chance to do so.
             yield_now().await;
         }
-        let Some(room) = house.take(address.ip()) else {
+        let Some(room) = capacity.take(address.ip()) else {
             // Answered and closed at once: a waiting connection would hold a file for nothing.
             counter!("sise_http_connections_refused_total").increment(1);
             let _ = stream.try_write(FULL);

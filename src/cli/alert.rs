@@ -14,7 +14,7 @@ use super::table::Table;
 use super::words::short;
 use crate::alerts::OutlookError;
 use crate::alerts::{AlertRules, AlertRulesError};
-use crate::config::Layers;
+use crate::config::RawSettings;
 use crate::setup::Wiring;
 use sise_domain::{Alert, Condition, Event, Rule, Scope, Symbol, Terms};
 use sise_port::Journal as _;
@@ -61,8 +61,8 @@ enum AlertCommand {
     },
 }
 
-pub(super) async fn run(arguments: AlertArguments, layers: Layers) -> Outcome {
-    let (wiring, scribe) = super::recorded(&layers)?;
+pub(super) async fn run(arguments: AlertArguments, raw: RawSettings) -> Outcome {
+    let (wiring, writer) = super::recorded(&raw)?;
     // Rules are for other processes, which cannot see memory.
     let redis = super::redis(&wiring)?;
     let rules = AlertRules::new(&wiring.cache);
@@ -81,7 +81,7 @@ pub(super) async fn run(arguments: AlertArguments, layers: Layers) -> Outcome {
                 None => missing(&rules, &name).await,
             };
             // The test alert is in the event log too.
-            scribe.close().await;
+            writer.close().await;
             outcome
         }
     }

@@ -8,7 +8,7 @@ use super::failure::{DONE, Failure, Outcome};
 use super::output;
 use super::table::Table;
 use crate::calendar::read_calendar;
-use crate::config::{Layers, Settings};
+use crate::config::{RawSettings, Settings};
 use sise_domain::{Calendar, KrxTime, Moment, Outlook, Seoul};
 use sise_port::clock;
 
@@ -26,8 +26,8 @@ pub(super) struct CalendarArguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &CalendarArguments, layers: &Layers) -> Outcome {
-    let calendar = read_calendar(Settings::new(layers)?.calendar_file.as_deref())?;
+pub(super) fn run(arguments: &CalendarArguments, raw: &RawSettings) -> Outcome {
+    let calendar = read_calendar(Settings::new(raw)?.calendar_file.as_deref())?;
     let at = match &arguments.at {
         Some(text) => parse(text)?,
         None => (clock::system())(),

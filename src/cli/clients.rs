@@ -12,7 +12,7 @@ use super::output;
 use super::similar;
 use super::table::Table;
 use crate::clients::Clients;
-use crate::config::Layers;
+use crate::config::RawSettings;
 use sise_domain::Seoul;
 
 /// Arguments of `sise clients`.
@@ -45,8 +45,8 @@ enum ClientsCommand {
     },
 }
 
-pub(super) async fn run(arguments: ClientsArguments, layers: Layers) -> Outcome {
-    let wiring = super::wiring(&layers)?;
+pub(super) async fn run(arguments: ClientsArguments, raw: RawSettings) -> Outcome {
+    let wiring = super::wiring(&raw)?;
     super::redis(&wiring)?;
     let clients = Clients::new(&wiring.cache);
     match arguments.command {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::failure::{DONE, Outcome};
 use super::output;
 use super::table::Table;
-use crate::config::{Layers, Settings};
+use crate::config::{RawSettings, Settings};
 
 /// Arguments of `sise config`.
 #[derive(Debug, Args)]
@@ -16,7 +16,7 @@ pub(super) struct ConfigArguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &ConfigArguments, layers: &Layers) -> Outcome {
+pub(super) fn run(arguments: &ConfigArguments, raw: &RawSettings) -> Outcome {
     if arguments.json {
         let entry = |(key, value, origin): (&crate::config::Key, String, &_)| {
             let origin = format!("{origin}");
@@ -27,21 +27,21 @@ pub(super) fn run(arguments: &ConfigArguments, layers: &Layers) -> Outcome {
             )
         };
         output::json(&Value::Object(
-            layers.shown().map(entry).collect::<Map<_, _>>(),
+            raw.shown().map(entry).collect::<Map<_, _>>(),
         ));
     } else {
         let mut table = Table::new(&["setting", "value", "from"]);
-        for (key, value, origin) in layers.shown() {
+        for (key, value, origin) in raw.shown() {
             table.add_row([key.name.to_owned(), value, origin.to_string()]);
         }
         output::rows(&table);
         output::line("");
     }
-    for stranger in layers.strangers() {
+    for stranger in raw.strangers() {
         output::note(stranger);
     }
     // Checked only now, so that a refused value is shown with its origin.
-    let settings = Settings::new(layers)?;
+    let settings = Settings::new(raw)?;
     if !arguments.json {
         let rate = settings.kis.rate;
         output::line(format!(

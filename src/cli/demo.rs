@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use super::failure::{Failure, Outcome, by_signal};
 use super::output;
-use crate::config::{Layers, Settings};
+use crate::config::{RawSettings, Settings};
 use crate::daemon::{self, DaemonError, Options};
 use board::Board;
 use sise_domain::Shipped;
@@ -56,7 +56,7 @@ pub(super) async fn run(arguments: DemoArguments) -> Outcome {
         "error"
     };
     let state = std::env::temp_dir().join(format!("sise-demo-{}", std::process::id()));
-    let mut layers = Layers::unset();
+    let mut raw = RawSettings::unset();
     for (key, value) in [
         ("kis.base_url", format!("http://{address}")),
         ("kis.master_url", format!("http://{address}")),
@@ -68,9 +68,9 @@ pub(super) async fn run(arguments: DemoArguments) -> Outcome {
         ("log.level", log_level.to_owned()),
         ("state.directory", state.display().to_string()),
     ] {
-        layers.set(key, value);
+        raw.set(key, value);
     }
-    let settings = Settings::new(&layers)?;
+    let settings = Settings::new(&raw)?;
     super::logging::start(&settings)?;
     let supervisor = Supervisor::default();
     let (broker, stop) = (sim.clone(), supervisor.tasks().stop().clone());

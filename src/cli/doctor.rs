@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::failure::{DONE, Failure, Outcome};
 use super::output::{self, grouped};
 use super::paint::{Ink, Painted};
-use crate::config::Layers;
+use crate::config::RawSettings;
 use crate::setup::Wiring;
 use sise_domain::{APART, Plan, Presence, Role};
 use sise_net::descriptors::{Descriptors, RESERVE};
@@ -73,11 +73,11 @@ impl Check {
     }
 }
 
-pub(super) async fn run(arguments: DoctorArguments, mut layers: Layers) -> Outcome {
+pub(super) async fn run(arguments: DoctorArguments, mut raw: RawSettings) -> Outcome {
     // The checks report everything that the logs would.
-    layers.set("log.level", "off");
-    let (wiring, scribe) = super::recorded(&layers)?;
-    let mut checks = vec![settings(&layers)];
+    raw.set("log.level", "off");
+    let (wiring, writer) = super::recorded(&raw)?;
+    let mut checks = vec![settings(&raw)];
     checks.push(state_directory(&wiring));
     checks.extend(files(&wiring));
     checks.extend(store(&wiring).await);
@@ -92,7 +92,7 @@ pub(super) async fn run(arguments: DoctorArguments, mut layers: Layers) -> Outco
     checks.extend(stock_list(&wiring).await);
     checks.push(calendar(&wiring));
     // Flushed, since a token may have been issued.
-    scribe.close().await;
+    writer.close().await;
     if arguments.json {
         output::json(&checks);
     } else {
@@ -124,8 +124,8 @@ fn print(checks: &[Check]) {
     }
 }
 
-fn settings(layers: &Layers) -> Check {
-    match layers.strangers() {
+fn settings(raw: &RawSettings) -> Check {
+    match raw.strangers() {
         [] => Check::ok("settings", "every value is allowed"),
         strangers => Check::warn(
             "settings",

@@ -12,7 +12,7 @@ use super::paint::Ink;
 use super::standing::Standing;
 use super::table::{Cell, Table};
 use super::words;
-use crate::config::Layers;
+use crate::config::RawSettings;
 use sise_domain::{Reading, Symbol};
 
 /// Arguments of `sise get`.
@@ -38,9 +38,9 @@ pub(super) struct GetArguments {
     json: bool,
 }
 
-pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
+pub(super) async fn run(arguments: GetArguments, raw: RawSettings) -> Outcome {
     let began = Instant::now();
-    let (wiring, scribe) = super::recorded(&layers)?;
+    let (wiring, writer) = super::recorded(&raw)?;
     let symbols = codes::symbols(&wiring, &arguments.named.and(arguments.codes)).await?;
     let codes: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
     let reader = wiring.reader();
@@ -60,7 +60,7 @@ pub(super) async fn run(arguments: GetArguments, layers: Layers) -> Outcome {
     let left = arguments
         .within
         .map(|time| time.saturating_sub(began.elapsed()));
-    let last_words = async { tokio::join!(scribe.close(), wiring.reads.tell()) };
+    let last_words = async { tokio::join!(writer.close(), wiring.reads.tell()) };
     let _ = timeout(left.unwrap_or(Duration::MAX), last_words).await;
     let (readings, trouble) = match answer {
         Ok(readings) => (readings, None),

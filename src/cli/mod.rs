@@ -44,9 +44,9 @@ use std::sync::Arc;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::config::{KEYS, Layers, Settings};
-use crate::journal::{self, Scribe};
-use crate::setup::{Outside, Wiring};
+use crate::config::{KEYS, RawSettings, Settings};
+use crate::journal::{self, EventWriter};
+use crate::setup::{Adapters, Wiring};
 use sise_port::clock;
 use sise_store::RedisStore;
 
@@ -189,25 +189,25 @@ fn parse_from(mut command: clap::Command, words: Vec<OsString>) -> Result<Argume
 }
 
 async fn dispatch(arguments: Arguments) -> Outcome {
-    let layers = || layers(arguments.config.as_ref(), &arguments.settings);
+    let raw = || raw(arguments.config.as_ref(), &arguments.settings);
     match arguments.command {
-        Command::Run(command) => run::run(command, layers()?).await,
-        Command::Serve(command) => serve::run(command, layers()?).await,
-        Command::Search(command) => search::run(command, layers()?).await,
-        Command::Get(command) => get::run(command, layers()?).await,
-        Command::Plan(command) => plan::run(command, layers()?).await,
-        Command::Calendar(command) => calendar::run(&command, &layers()?),
-        Command::Universe(command) => universe::run(command, layers()?).await,
+        Command::Run(command) => run::run(command, raw()?).await,
+        Command::Serve(command) => serve::run(command, raw()?).await,
+        Command::Search(command) => search::run(command, raw()?).await,
+        Command::Get(command) => get::run(command, raw()?).await,
+        Command::Plan(command) => plan::run(command, raw()?).await,
+        Command::Calendar(command) => calendar::run(&command, &raw()?),
+        Command::Universe(command) => universe::run(command, raw()?).await,
         Command::Sim(command) => sim::run(*command).await,
         Command::Demo(command) => demo::run(command).await,
-        Command::Doctor(command) => doctor::run(command, layers()?).await,
-        Command::Status(command) => status::run(command, layers()?).await,
-        Command::Why(command) => why::run(command, layers()?).await,
-        Command::Top(command) => top::run(command, layers()?).await,
-        Command::Watch(command) => watch::run(command, layers()?).await,
-        Command::Clients(command) => clients::run(command, layers()?).await,
-        Command::Alert(command) => alert::run(command, layers()?).await,
-        Command::Config(command) => config::run(&command, &layers()?),
+        Command::Doctor(command) => doctor::run(command, raw()?).await,
+        Command::Status(command) => status::run(command, raw()?).await,
+        Command::Why(command) => why::run(command, raw()?).await,
+        Command::Top(command) => top::run(command, raw()?).await,
+        Command::Watch(command) => watch::run(command, raw()?).await,
+        Command::Clients(command) => clients::run(command, raw()?).await,
+        Command::Alert(command) => alert::run(command, raw()?).await,
+        Command::Config(command) => config::run(&command, &raw()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command(), "sise", &mut script);
@@ -217,11 +217,11 @@ async fn dispatch(arguments: Arguments) -> Outcome {
     }
 }
 
-/// Returns the layers of the settings with the flags on top.
-fn layers(file: Option<&PathBuf>, flags: &[String]) -> Result<Layers, Failure> {
-    let mut layers = match file {
-        Some(file) => Layers::of_process_with_file(file)?,
-        None => Layers::of_process()?,
+/// Returns the raw settings with the flags on top.
+fn raw(file: Option<&PathBuf>, flags: &[String]) -> Result<RawSettings, Failure> {
+    let mut raw = match file {
+        Some(file) => RawSettings::of_process_with_file(file)?,
+        None => RawSettings::of_process()?,
     };
     for flag in flags {
         let Some((name, value)) = flag.split_once('=') else {
@@ -243,24 +243,24 @@ fn layers(file: Option<&PathBuf>, flags: &[String]) -> Result<Layers, Failure> {
                 "--set {shown}: there is no such setting{meant}; `sise config` lists them"
             )));
         };
-        layers.set(key.name, value);
+        raw.set(key.name, value);
     }
-    Ok(layers)
+    Ok(raw)
 }
 
 /// Starts logging and returns the settings of a command.
-fn settings(layers: &Layers) -> Result<Settings, Failure> {
-    let settings = Settings::new(layers)?;
+fn settings(raw: &RawSettings) -> Result<Settings, Failure> {
+    let settings = Settings::new(raw)?;
     logging::start(&settings)?;
-    for stranger in layers.strangers() {
+    for stranger in raw.strangers() {
         tracing::warn!("{stranger}");
     }
     Ok(settings)
 }
 
 /// Returns the wiring for a command, by the settings.
-fn wiring(layers: &Layers) -> Result<Wiring, Failure> {
-    Ok(Wiring::new(settings(layers)?, clock::system())?)
+fn wiring(raw: &RawSettings) -> Result<Wiring, Failure> {
+    Ok(Wiring::new(settings(raw)?, clock::system())?)
 }
 
 /// Returns Redis, for commands that need the state of other processes.
@@ -274,17 +274,17 @@ fn redis(wiring: &Wiring) -> Result<Arc<RedisStore>, Failure> {
 }
 
 /// Like [`wiring`], for a command that writes to the event log.
-fn recorded(layers: &Layers) -> Result<(Wiring, Scribe), Failure> {
-    let settings = settings(layers)?;
+fn recorded(raw: &RawSettings) -> Result<(Wiring, EventWriter), Failure> {
+    let settings = settings(raw)?;
     let clock = clock::system();
-    let (notebook, notes) = journal::notebook(Arc::clone(&clock));
-    let outside = Outside {
-        recorder: Arc::new(notebook),
-        ..Outside::new(&settings, clock)?
+    let (event_queue, notes) = journal::event_queue(Arc::clone(&clock));
+    let adapters = Adapters {
+        recorder: Arc::new(event_queue),
+        ..Adapters::new(&settings, clock)?
     };
-    let wiring = Wiring::on(settings, outside)?;
-    let scribe = wiring.scribe(notes);
-    Ok((wiring, scribe))
+    let wiring = Wiring::on(settings, adapters)?;
+    let writer = wiring.writer(notes);
+    Ok((wiring, writer))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::codes;
 use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output;
-use crate::config::Layers;
+use crate::config::RawSettings;
 use sise_domain::{Calling, Plan, grouped, rounded_time};
 
 /// Arguments of `sise plan`.
@@ -26,8 +26,8 @@ pub(super) struct PlanArguments {
     json: bool,
 }
 
-pub(super) async fn run(arguments: PlanArguments, layers: Layers) -> Outcome {
-    let wiring = super::wiring(&layers)?;
+pub(super) async fn run(arguments: PlanArguments, raw: RawSettings) -> Outcome {
+    let wiring = super::wiring(&raw)?;
     let codes = match (arguments.count, &arguments.codes) {
         (Some(count), _) => count,
         (None, Some(texts)) => {

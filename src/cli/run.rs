@@ -15,7 +15,7 @@ use super::progress;
 use super::words::percent;
 use crate::broker::Broker;
 use crate::closes::Window;
-use crate::config::Layers;
+use crate::config::RawSettings;
 use crate::daemon::{self, Options};
 use crate::ledger::LedgerKeeper;
 use crate::setup::Wiring;
@@ -62,17 +62,17 @@ pub(super) struct RunArguments {
     json: bool,
 }
 
-pub(super) async fn run(arguments: RunArguments, layers: Layers) -> Outcome {
+pub(super) async fn run(arguments: RunArguments, raw: RawSettings) -> Outcome {
     if !arguments.once {
         let options = Options {
             always_open: arguments.always_open,
             allow_gaps: arguments.allow_gaps,
             ..Options::default()
         };
-        let daemon = daemon::build(super::settings(&layers)?, options).await?;
+        let daemon = daemon::build(super::settings(&raw)?, options).await?;
         return by_signal(daemon.run(daemon::signalled()).await?);
     }
-    let (wiring, scribe) = super::recorded(&layers)?;
+    let (wiring, writer) = super::recorded(&raw)?;
     let Some(broker) = wiring.broker.clone() else {
         return Err(Failure::no_credentials());
     };
@@ -80,12 +80,10 @@ pub(super) async fn run(arguments: RunArguments, layers: Layers) -> Outcome {
     let Some(sweeper) = wiring.sweeper(None) else {
         return Err(Failure::no_credentials());
     };
-    // Event log and attendance end after the work that they report.
+    // Event log and heartbeat end after the work that they report.
     let telling = Supervisor::default();
-    scribe.start(telling.tasks());
-    wiring
-        .attendance(Role::OneShot, None)
-        .start(telling.tasks());
+    writer.start(telling.tasks());
+    wiring.heartbeat(Role::OneShot, None).start(telling.tasks());
     let outcome = once(&arguments, wiring, sweeper, broker).await;
     telling.finish().await;
     outcome
@@ -172,7 +170,7 @@ async fn pass(
         symbols,
     };
     let bar = progress::bar(task.symbols.len());
-    let ledger = LedgerKeeper::new(wiring.chronicle.clone());
+    let ledger = LedgerKeeper::new(wiring.records.clone());
     let observe = |step: Step<'_>| {
         bar.set_position(u64::try_from(step.done).unwrap_or(0));
         ledger.note(step.written);

@@ -6,7 +6,7 @@ use super::codes;
 use super::failure::{DONE, INCOMPLETE, Outcome};
 use super::output;
 use super::table::Table;
-use crate::config::Layers;
+use crate::config::RawSettings;
 use sise_domain::{Listing, Shipped};
 
 /// Arguments of `sise search`.
@@ -24,8 +24,8 @@ pub(super) struct SearchArguments {
     json: bool,
 }
 
-pub(super) async fn run(arguments: SearchArguments, layers: Layers) -> Outcome {
-    let wiring = super::wiring(&layers)?;
+pub(super) async fn run(arguments: SearchArguments, raw: RawSettings) -> Outcome {
+    let wiring = super::wiring(&raw)?;
     wiring.know_names().await;
     let text = arguments.text.join(" ");
     let universe = wiring.universe.load();

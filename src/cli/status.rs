@@ -12,7 +12,7 @@ use super::strip::{self, Look};
 use super::table::{Cell, Table};
 use super::words::{self, length, long, percent, short};
 use crate::closes::LastKnown;
-use crate::config::Layers;
+use crate::config::RawSettings;
 use crate::status::{DayCoverage, KeyCalls, Status};
 use sise_domain::{APART, Event, KrxTime, Presence, Watching};
 
@@ -27,8 +27,8 @@ pub(super) struct StatusArguments {
     json: bool,
 }
 
-pub(super) async fn run(arguments: StatusArguments, layers: Layers) -> Outcome {
-    let wiring = super::wiring(&layers)?;
+pub(super) async fn run(arguments: StatusArguments, raw: RawSettings) -> Outcome {
+    let wiring = super::wiring(&raw)?;
     let redis = super::redis(&wiring)?;
     // The ages of the prices are computed over the list in use.
     wiring.know_names().await;

@@ -16,7 +16,7 @@ use super::similar;
 use super::standing::Standing;
 use super::table::{Cell, Table};
 use super::words;
-use crate::config::{Layers, Settings};
+use crate::config::{RawSettings, Settings};
 use crate::movers::{End, Place, Prices, Top};
 use crate::setup::Wiring;
 use sise_domain::{Market, Measure};
@@ -76,15 +76,15 @@ impl Kind {
 
 fn market(text: &str) -> Result<Market, String> {
     let market = text.to_uppercase().parse();
-    let known = [Market::Kospi, Market::Kosdaq].map(Market::as_str);
+    let known = Market::ALL.map(Market::as_str);
     market.map_err(|trouble: String| format!("{trouble}{}", similar::meant(text, known)))
 }
 
-pub(super) async fn run(arguments: TopArguments, layers: Layers) -> Outcome {
+pub(super) async fn run(arguments: TopArguments, raw: RawSettings) -> Outcome {
     let Some(kind) = arguments.kind else {
-        return watch(&arguments, &layers).await;
+        return watch(&arguments, &raw).await;
     };
-    let wiring = super::wiring(&layers)?;
+    let wiring = super::wiring(&raw)?;
     super::redis(&wiring)?;
     wiring.know_names().await;
     let universe = wiring.universe.load_full();
@@ -122,7 +122,7 @@ pub(super) async fn run(arguments: TopArguments, layers: Layers) -> Outcome {
 }
 
 /// Shows the live screen.
-async fn watch(arguments: &TopArguments, layers: &Layers) -> Outcome {
+async fn watch(arguments: &TopArguments, raw: &RawSettings) -> Outcome {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         return Err(Failure::usage(
             "the live screen needs a terminal; elsewhere say what to rank by: `sise top gainers`, \
@@ -131,9 +131,9 @@ async fn watch(arguments: &TopArguments, layers: &Layers) -> Outcome {
     }
     // Logs would overwrite the screen, which shows what matters of them.
     let wiring = if std::io::stderr().is_terminal() {
-        Wiring::new(Settings::new(layers)?, clock::system())?
+        Wiring::new(Settings::new(raw)?, clock::system())?
     } else {
-        super::wiring(layers)?
+        super::wiring(raw)?
     };
     let address = super::redis(&wiring)?.address().to_owned();
     screen::show(wiring, address, arguments.market).await

@@ -7,7 +7,7 @@ use clap::Args;
 use super::failure::{DONE, Outcome};
 use super::output::{self, grouped};
 use super::table::Table;
-use crate::config::Layers;
+use crate::config::RawSettings;
 use crate::daemon::load_list;
 
 /// Arguments of `sise universe`.
@@ -24,11 +24,11 @@ pub(super) struct UniverseArguments {
     json: bool,
 }
 
-pub(super) async fn run(arguments: UniverseArguments, mut layers: Layers) -> Outcome {
+pub(super) async fn run(arguments: UniverseArguments, mut raw: RawSettings) -> Outcome {
     if let Some(source) = arguments.source {
-        layers.set("universe.source", source);
+        raw.set("universe.source", source);
     }
-    let wiring = super::wiring(&layers)?;
+    let wiring = super::wiring(&raw)?;
     let loaded = if arguments.accept {
         wiring.loader()?.accept().await?
     } else {

@@ -8,7 +8,7 @@ use super::failure::{DONE, INCOMPLETE, Outcome};
 use super::output;
 use super::similar;
 use super::table::Table;
-use crate::config::Layers;
+use crate::config::RawSettings;
 use crate::setup::Wiring;
 use crate::watch::WatchLists;
 use sise_domain::Symbol;
@@ -53,8 +53,8 @@ enum WatchCommand {
     },
 }
 
-pub(super) async fn run(arguments: WatchArguments, layers: Layers) -> Outcome {
-    let wiring = super::wiring(&layers)?;
+pub(super) async fn run(arguments: WatchArguments, raw: RawSettings) -> Outcome {
+    let wiring = super::wiring(&raw)?;
     // Lists are for other processes, which cannot see memory.
     super::redis(&wiring)?;
     let lists = WatchLists::new(&wiring.cache);

@@ -11,7 +11,7 @@ use super::codes;
 use super::failure::{DONE, Failure, Outcome};
 use super::output;
 use super::words::{self, sentence};
-use crate::config::Layers;
+use crate::config::RawSettings;
 use sise_domain::{Entry, Event, KrxTime, Seoul, Skipped};
 use sise_port::Journal as _;
 use sise_store::RedisStore;
@@ -47,9 +47,9 @@ struct Question {
     at: Option<String>,
 }
 
-pub(super) async fn run(arguments: WhyArguments, layers: Layers) -> Outcome {
+pub(super) async fn run(arguments: WhyArguments, raw: RawSettings) -> Outcome {
     let WhyArguments { question, json } = arguments;
-    let wiring = super::wiring(&layers)?;
+    let wiring = super::wiring(&raw)?;
     let symbol = match question.code.or(question.named) {
         Some(text) => match codes::symbols(&wiring, &[text]).await?.as_slice() {
             [symbol] => Some(*symbol),

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::ConfigError;
-use super::layers::Layers;
+use super::raw::RawSettings;
 
 /// Smallest length of a secret. A shorter one could be guessed.
 const SHORTEST_SECRET: usize = 16;
@@ -17,8 +17,8 @@ pub struct AlertSettings {
     pub webhook_secret: Option<SecretString>,
 }
 
-pub(super) fn alerts(layers: &Layers) -> Result<AlertSettings, ConfigError> {
-    let text = layers.text("alerts.webhook_url");
+pub(super) fn alerts(raw: &RawSettings) -> Result<AlertSettings, ConfigError> {
+    let text = raw.text("alerts.webhook_url");
     let fits = |url: &reqwest::Url| {
         matches!(url.scheme(), "http" | "https")
             && url.has_host()
@@ -28,15 +28,15 @@ pub(super) fn alerts(layers: &Layers) -> Result<AlertSettings, ConfigError> {
     };
     if !text.is_empty() && !reqwest::Url::parse(text).is_ok_and(|url| fits(&url)) {
         let allowed = "an address that begins with http:// or https://, without login";
-        return Err(layers.refuse("alerts.webhook_url", allowed));
+        return Err(raw.refuse("alerts.webhook_url", allowed));
     }
-    let secret = layers.text("alerts.webhook_secret");
+    let secret = raw.text("alerts.webhook_secret");
     if (1..SHORTEST_SECRET).contains(&secret.len()) {
         let allowed = format!("a secret of at least {SHORTEST_SECRET} characters");
-        return Err(layers.refuse("alerts.webhook_secret", &allowed));
+        return Err(raw.refuse("alerts.webhook_secret", &allowed));
     }
     Ok(AlertSettings {
-        webhook_url: layers.secret("alerts.webhook_url"),
-        webhook_secret: layers.secret("alerts.webhook_secret"),
+        webhook_url: raw.secret("alerts.webhook_url"),
+        webhook_secret: raw.secret("alerts.webhook_secret"),
     })
 }

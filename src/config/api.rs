@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::ConfigError;
-use super::layers::{Layers, Origin};
+use super::raw::{Origin, RawSettings};
 
 /// Settings of the API over HTTP.
 #[derive(Debug, Clone)]
@@ -26,26 +26,26 @@ pub struct ApiSettings {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-pub(super) fn api(layers: &Layers) -> Result<ApiSettings, ConfigError> {
+pub(super) fn api(raw: &RawSettings) -> Result<ApiSettings, ConfigError> {
     Ok(ApiSettings {
-        listen: listen(layers)?,
-        any_port: layers.origin("api.listen") == Some(&Origin::Default),
-        requests_per_second: layers.count("api.requests_per_second", 0..=1_000_000)?,
-        connections: layers.count("api.connections", 1..=1_000_000)?,
-        streams_per_client: layers.count("api.streams_per_client", 1..=1_000_000)?,
-        cors_origin: layers.address("api.cors_origin")?,
-        trusted_proxies: networks(layers, "api.trusted_proxies")?,
+        listen: listen(raw)?,
+        any_port: raw.origin("api.listen") == Some(&Origin::Default),
+        requests_per_second: raw.count("api.requests_per_second", 0..=1_000_000)?,
+        connections: raw.count("api.connections", 1..=1_000_000)?,
+        streams_per_client: raw.count("api.streams_per_client", 1..=1_000_000)?,
+        cors_origin: raw.address("api.cors_origin")?,
+        trusted_proxies: networks(raw, "api.trusted_proxies")?,
     })
 }
 
 /// Parses addresses and networks, separated by commas.
-fn networks(layers: &Layers, key: &'static str) -> Result<Vec<IpNet>, ConfigError> {
-    let texts = layers.text(key).split(',').map(str::trim);
+fn networks(raw: &RawSettings, key: &'static str) -> Result<Vec<IpNet>, ConfigError> {
+    let texts = raw.text(key).split(',').map(str::trim);
     let texts = texts.filter(|text| !text.is_empty());
     let network = |text: &str| match text.parse::<IpAddr>() {
         Ok(address) => Ok(IpNet::from(address.to_canonical())),
         Err(_) => text.parse().map_err(|_| {
-            layers.refuse(
+            raw.refuse(
                 key,
                 "addresses and networks separated by commas, such as 127.0.0.1, 10.0.0.0/8",
             )
@@ -54,12 +54,12 @@ fn networks(layers: &Layers, key: &'static str) -> Result<Vec<IpNet>, ConfigErro
     texts.map(network).collect()
 }
 
-fn listen(layers: &Layers) -> Result<Option<SocketAddr>, ConfigError> {
-    let text = layers.text("api.listen");
+fn listen(raw: &RawSettings) -> Result<Option<SocketAddr>, ConfigError> {
+    let text = raw.text("api.listen");
     if text == "off" {
         return Ok(None);
     }
-    let refuse = |allowed| layers.refuse("api.listen", allowed);
+    let refuse = |allowed| raw.refuse("api.listen", allowed);
     let address: SocketAddr = text
         .parse()
         .map_err(|_| refuse("an address and port such as 127.0.0.1:8787, or off"))?;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::ConfigError;
 use super::keys::Key;
-use super::layers::{CONFIG, Environment, utf8};
+use super::raw::{CONFIG, Environment, utf8};
 
 /// The byte order mark, which Windows editors put in front of a text.
 const MARK: &str = "\u{feff}";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ConfigError;
-use super::layers::Layers;
+use super::raw::RawSettings;
 
 /// Settings of the live feed.
 #[derive(Debug, Clone, Copy)]
@@ -14,9 +14,9 @@ pub struct FeedSettings {
     pub write_interval: Duration,
 }
 
-pub(super) fn feed(layers: &Layers) -> Result<FeedSettings, ConfigError> {
+pub(super) fn feed(raw: &RawSettings) -> Result<FeedSettings, ConfigError> {
     Ok(FeedSettings {
-        registrations: layers.count("feed.registrations", 0..=41)?,
-        write_interval: layers.duration("feed.write_interval", "0s", "1m")?,
+        registrations: raw.count("feed.registrations", 0..=41)?,
+        write_interval: raw.duration("feed.write_interval", "0s", "1m")?,
     })
 }

@@ -6,7 +6,7 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::layers::Layers;
+use super::raw::RawSettings;
 use super::{ConfigError, profile};
 use sise_domain::{BrokerIdentity, Caps};
 use sise_kis::host;
@@ -108,36 +108,36 @@ impl KisSettings {
     }
 }
 
-pub(super) fn kis(layers: &Layers) -> Result<KisSettings, ConfigError> {
-    let environment = layers.one_of(
+pub(super) fn kis(raw: &RawSettings) -> Result<KisSettings, ConfigError> {
+    let environment = raw.one_of(
         "kis.env",
         &[
             ("real", KisEnvironment::Real),
             ("paper", KisEnvironment::Paper),
         ],
     )?;
-    let is_new_customer = layers.yes_or_no("kis.new_customer")?;
-    let base_url = layers.address("kis.base_url")?;
+    let is_new_customer = raw.yes_or_no("kis.new_customer")?;
+    let base_url = raw.address("kis.base_url")?;
     let base_url = base_url.unwrap_or_else(|| match environment {
         KisEnvironment::Real => host::REAL.to_owned(),
         KisEnvironment::Paper => host::PAPER.to_owned(),
     });
-    let ws_url = ws_url(layers, environment, &base_url)?;
-    let master_url = layers.address("kis.master_url")?;
+    let ws_url = ws_url(raw, environment, &base_url)?;
+    let master_url = raw.address("kis.master_url")?;
     Ok(KisSettings {
         environment,
-        rate: profile::rate(layers, environment, is_new_customer, &base_url)?,
+        rate: profile::rate(raw, environment, is_new_customer, &base_url)?,
         base_url,
         ws_url,
         master_url: master_url.unwrap_or_else(|| host::MASTER.to_owned()),
-        app_key: header_secret(layers, "kis.app_key")?,
-        app_secret: header_secret(layers, "kis.app_secret")?,
-        calls_per_minute: calls(layers, "kis.calls_per_minute")?,
-        calls_per_day: calls(layers, "kis.calls_per_day")?,
-        share_without_redis: layers
+        app_key: header_secret(raw, "kis.app_key")?,
+        app_secret: header_secret(raw, "kis.app_secret")?,
+        calls_per_minute: calls(raw, "kis.calls_per_minute")?,
+        calls_per_day: calls(raw, "kis.calls_per_day")?,
+        share_without_redis: raw
             .number("kis.share_without_redis", 0.01..=1.0)?
             .unwrap_or(0.2),
-        timeout: layers.duration("kis.timeout", "100ms", "60s")?,
+        timeout: raw.duration("kis.timeout", "100ms", "60s")?,
     })
 }
 
@@ -146,17 +146,17 @@ pub(super) fn kis(layers: &Layers) -> Result<KisSettings, ConfigError> {
 /// A host that was set by hand is expected to have a feed on the same port, as `sise sim` does. The
 /// broker's feed would not know its keys.
 fn ws_url(
-    layers: &Layers,
+    raw: &RawSettings,
     environment: KisEnvironment,
     base_url: &str,
 ) -> Result<Option<String>, ConfigError> {
-    let text = layers.text("kis.ws_url");
+    let text = raw.text("kis.ws_url");
     if !text.is_empty() {
         let is_address =
             Url::parse(text).is_ok_and(|url| url.scheme() == "ws" && url.host_str().is_some());
         return match is_address {
             true => Ok(Some(text.to_owned())),
-            false => Err(layers.refuse("kis.ws_url", "an address such as ws://127.0.0.1:9080")),
+            false => Err(raw.refuse("kis.ws_url", "an address such as ws://127.0.0.1:9080")),
         };
     }
     Ok(match (base_url.trim_end_matches('/'), environment) {
@@ -170,20 +170,23 @@ fn ws_url(
 }
 
 /// Returns a cap on calls; `None` if the setting is empty.
-fn calls(layers: &Layers, key: &'static str) -> Result<Option<u32>, ConfigError> {
-    if layers.text(key).is_empty() {
+fn calls(raw: &RawSettings, key: &'static str) -> Result<Option<u32>, ConfigError> {
+    if raw.text(key).is_empty() {
         return Ok(None);
     }
-    let count = layers.count(key, 1..=100_000_000)?;
+    let count = raw.count(key, 1..=100_000_000)?;
     Ok(u32::try_from(count).ok())
 }
 
 /// Returns a secret that will be sent in a header, and checks that a header can hold it.
-fn header_secret(layers: &Layers, key: &'static str) -> Result<Option<SecretString>, ConfigError> {
-    let Some(secret) = layers.secret(key) else {
+fn header_secret(
+    raw: &RawSettings,
+    key: &'static str,
+) -> Result<Option<SecretString>, ConfigError> {
+    let Some(secret) = raw.secret(key) else {
         return Ok(None);
     };
     HeaderValue::from_str(secret.expose_secret())
-        .map_err(|_| layers.refuse(key, "printable ASCII, as the broker's portal shows it"))?;
+        .map_err(|_| raw.refuse(key, "printable ASCII, as the broker's portal shows it"))?;
     Ok(Some(secret))
 }

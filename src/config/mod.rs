@@ -9,8 +9,8 @@ mod dot_env;
 mod feed;
 mod keys;
 mod kis;
-mod layers;
 mod profile;
+mod raw;
 mod strangers;
 mod universe;
 mod value;
@@ -30,7 +30,7 @@ pub use api::ApiSettings;
 pub use feed::FeedSettings;
 pub use keys::{KEYS, Key};
 pub use kis::{KisEnvironment, KisSettings};
-pub use layers::{Environment, Layers, Origin};
+pub use raw::{Environment, Origin, RawSettings};
 pub use universe::{UniverseSettings, UniverseSource};
 pub use watch::WatchSettings;
 
@@ -176,59 +176,57 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Checks the layers and resolves every value.
+    /// Checks the raw settings and resolves every value.
     ///
     /// # Errors
     ///
     /// Returns an error for the first value that is refused, with its key, its origin and what is
     /// allowed.
-    pub fn new(layers: &Layers) -> Result<Self, ConfigError> {
-        whole_secrets(layers)?;
-        let schedule = schedule(layers)?;
+    pub fn new(raw: &RawSettings) -> Result<Self, ConfigError> {
+        whole_secrets(raw)?;
+        let schedule = schedule(raw)?;
         let settings = Self {
-            kis: kis::kis(layers)?,
+            kis: kis::kis(raw)?,
             sweep: SweepSettings {
-                batch_size: layers.count("sweep.batch_size", 1..=30)?,
-                batch_pause: layers.duration("sweep.batch_pause", "0s", "10s")?,
-                in_flight: layers.count("sweep.in_flight", 1..=256)?,
-                shared: shared(layers)?,
+                batch_size: raw.count("sweep.batch_size", 1..=30)?,
+                batch_pause: raw.duration("sweep.batch_pause", "0s", "10s")?,
+                in_flight: raw.count("sweep.in_flight", 1..=256)?,
+                shared: shared(raw)?,
             },
-            watch: watch::watch(layers, &schedule)?,
-            feed: feed::feed(layers)?,
+            watch: watch::watch(raw, &schedule)?,
+            feed: feed::feed(raw)?,
             schedule,
             store: StoreSettings {
-                url: layers.secret("store.url").unwrap_or_default(),
-                ttl: layers.duration("store.ttl", "1s", "1day")?,
-                namespace: namespace(layers)?,
-                connect_timeout: layers.duration("store.connect_timeout", "1ms", "10s")?,
-                response_timeout: layers.duration("store.response_timeout", "1ms", "10s")?,
+                url: raw.secret("store.url").unwrap_or_default(),
+                ttl: raw.duration("store.ttl", "1s", "1day")?,
+                namespace: namespace(raw)?,
+                connect_timeout: raw.duration("store.connect_timeout", "1ms", "10s")?,
+                response_timeout: raw.duration("store.response_timeout", "1ms", "10s")?,
             },
             reader: ReaderSettings {
-                first_level: first_level(layers)?,
+                first_level: first_level(raw)?,
             },
             journal: JournalSettings {
-                gap_below: layers
-                    .number("journal.gap_below", 0.0..=1.0)?
-                    .unwrap_or(0.9),
-                ping_url: layers
+                gap_below: raw.number("journal.gap_below", 0.0..=1.0)?.unwrap_or(0.9),
+                ping_url: raw
                     .address("journal.ping_url")?
-                    .and_then(|_| layers.secret("journal.ping_url")),
+                    .and_then(|_| raw.secret("journal.ping_url")),
             },
-            alerts: alerts::alerts(layers)?,
-            universe: universe::universe(layers)?,
-            calendar_file: calendar_file(layers)?,
-            api: api::api(layers)?,
-            log_level: log_level(layers)?,
-            log_format: layers.one_of(
+            alerts: alerts::alerts(raw)?,
+            universe: universe::universe(raw)?,
+            calendar_file: calendar_file(raw)?,
+            api: api::api(raw)?,
+            log_level: log_level(raw)?,
+            log_format: raw.one_of(
                 "log.format",
                 &[("text", LogFormat::Text), ("json", LogFormat::Json)],
             )?,
-            otlp_endpoint: layers
+            otlp_endpoint: raw
                 .address("telemetry.otlp_endpoint")?
-                .and_then(|_| layers.secret("telemetry.otlp_endpoint")),
-            state_directory: state_directory(layers),
+                .and_then(|_| raw.secret("telemetry.otlp_endpoint")),
+            state_directory: state_directory(raw),
         };
-        store_url(layers)?;
+        store_url(raw)?;
         Ok(settings)
     }
 
@@ -261,18 +259,16 @@ impl Settings {
 }
 
 /// Refuses secrets with blanks around them. Other values are trimmed, but secrets never are.
-fn whole_secrets(layers: &Layers) -> Result<(), ConfigError> {
-    let is_cut = |key: &&Key| key.is_secret && layers.has_blanks_around(key.name);
+fn whole_secrets(raw: &RawSettings) -> Result<(), ConfigError> {
+    let is_cut = |key: &&Key| key.is_secret && raw.has_blanks_around(key.name);
     match KEYS.iter().find(is_cut) {
-        Some(key) => {
-            Err(layers.refuse(key.name, "a value without a blank or a line end around it"))
-        }
+        Some(key) => Err(raw.refuse(key.name, "a value without a blank or a line end around it")),
         None => Ok(()),
     }
 }
 
-fn schedule(layers: &Layers) -> Result<ScheduleSettings, ConfigError> {
-    let interval = layers.duration("schedule.interval", "1s", "1h")?;
+fn schedule(raw: &RawSettings) -> Result<ScheduleSettings, ConfigError> {
+    let interval = raw.duration("schedule.interval", "1s", "1h")?;
     let seconds = interval.as_secs();
     // A cron expression starts over every minute and every hour: the interval must divide one of
     // them.
@@ -281,17 +277,17 @@ fn schedule(layers: &Layers) -> Result<ScheduleSettings, ConfigError> {
         _ => seconds.is_multiple_of(60) && 3_600 % seconds == 0,
     };
     if !divides || interval.subsec_nanos() != 0 {
-        return Err(layers.refuse(
+        return Err(raw.refuse(
             "schedule.interval",
             "a whole part of a minute (1s, 2s, 3s, 4s, 5s, 6s, 10s, 12s, 15s, 20s, 30s, 60s) or \
              of an hour (2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m, 1h)",
         ));
     }
-    let reload_at = NaiveTime::parse_from_str(layers.text("schedule.reload_at"), "%H:%M")
+    let reload_at = NaiveTime::parse_from_str(raw.text("schedule.reload_at"), "%H:%M")
         .ok()
         .filter(|time| *time <= NaiveTime::from_hms_opt(8, 59, 0).unwrap_or_default())
         .ok_or_else(|| {
-            layers.refuse(
+            raw.refuse(
                 "schedule.reload_at",
                 "a time before the open, 00:00 to 08:59, Seoul",
             )
@@ -299,23 +295,23 @@ fn schedule(layers: &Layers) -> Result<ScheduleSettings, ConfigError> {
     Ok(ScheduleSettings {
         interval,
         reload_at,
-        lease: layers.duration("schedule.lease", "1s", "5m")?,
+        lease: raw.duration("schedule.lease", "1s", "5m")?,
     })
 }
 
-fn namespace(layers: &Layers) -> Result<String, ConfigError> {
-    let text = layers.text("store.namespace");
+fn namespace(raw: &RawSettings) -> Result<String, ConfigError> {
+    let text = raw.text("store.namespace");
     let fits = text.len() <= 100 && text.bytes().all(|byte| byte.is_ascii_graphic());
     if fits {
         Ok(text.to_owned())
     } else {
         let allowed = "at most 100 visible ASCII characters without spaces, such as app:live:";
-        Err(layers.refuse("store.namespace", allowed))
+        Err(raw.refuse("store.namespace", allowed))
     }
 }
 
-fn store_url(layers: &Layers) -> Result<(), ConfigError> {
-    let secret = layers.secret("store.url").unwrap_or_default();
+fn store_url(raw: &RawSettings) -> Result<(), ConfigError> {
+    let secret = raw.secret("store.url").unwrap_or_default();
     let url = secret.expose_secret();
     if url == "memory" {
         return Ok(());
@@ -324,14 +320,14 @@ fn store_url(layers: &Layers) -> Result<(), ConfigError> {
         Ok(_) => Ok(()),
         Err(trouble) => {
             let allowed = format!("{}, or memory; {trouble}", RedisAddress::FORMS);
-            Err(layers.refuse("store.url", &allowed))
+            Err(raw.refuse("store.url", &allowed))
         }
     }
 }
 
-fn first_level(layers: &Layers) -> Result<bool, ConfigError> {
-    let is_on = layers.one_of("reader.first_level", &[("off", false), ("on", true)])?;
-    let store = layers.secret("store.url").unwrap_or_default();
+fn first_level(raw: &RawSettings) -> Result<bool, ConfigError> {
+    let is_on = raw.one_of("reader.first_level", &[("off", false), ("on", true)])?;
+    let store = raw.secret("store.url").unwrap_or_default();
     let address = RedisAddress::parse(store.expose_secret());
     if is_on && address.is_ok_and(|address| address.is_of_many()) {
         return Err(ConfigError::Combination(
@@ -343,9 +339,9 @@ fn first_level(layers: &Layers) -> Result<bool, ConfigError> {
     Ok(is_on)
 }
 
-fn shared(layers: &Layers) -> Result<bool, ConfigError> {
-    let is_shared = layers.yes_or_no("sweep.shared")?;
-    let store = layers.secret("store.url").unwrap_or_default();
+fn shared(raw: &RawSettings) -> Result<bool, ConfigError> {
+    let is_shared = raw.yes_or_no("sweep.shared")?;
+    let store = raw.secret("store.url").unwrap_or_default();
     if is_shared && store.expose_secret() == "memory" {
         return Err(ConfigError::Combination(
             "sweep.shared = true needs a Redis, through which the processes share the work: set \
@@ -356,39 +352,39 @@ fn shared(layers: &Layers) -> Result<bool, ConfigError> {
     Ok(is_shared)
 }
 
-fn calendar_file(layers: &Layers) -> Result<Option<PathBuf>, ConfigError> {
-    let path = layers.path("calendar.file");
-    if layers.origin("calendar.file") == Some(&Origin::Default) {
+fn calendar_file(raw: &RawSettings) -> Result<Option<PathBuf>, ConfigError> {
+    let path = raw.path("calendar.file");
+    if raw.origin("calendar.file") == Some(&Origin::Default) {
         return Ok(path);
     }
     if path.as_ref().is_some_and(|path| !path.exists()) {
-        return Err(layers.refuse("calendar.file", "a file that exists, or empty for none"));
+        return Err(raw.refuse("calendar.file", "a file that exists, or empty for none"));
     }
     Ok(path)
 }
 
 /// Returns the level or filter of the logs. A part without `=` must be a level.
-fn log_level(layers: &Layers) -> Result<String, ConfigError> {
+fn log_level(raw: &RawSettings) -> Result<String, ConfigError> {
     let levels = ["off", "error", "warn", "info", "debug", "trace"];
-    let text = layers.text("log.level");
+    let text = raw.text("log.level");
     let fits = |part: &str| part.contains('=') || levels.contains(&part.trim());
     if text.split(',').all(fits) {
         Ok(text.to_owned())
     } else {
         let allowed =
             "off, error, warn, info, debug, trace, or a filter such as info,sise::kis=debug";
-        Err(layers.refuse("log.level", allowed))
+        Err(raw.refuse("log.level", allowed))
     }
 }
 
-fn state_directory(layers: &Layers) -> PathBuf {
-    if let Some(path) = layers.path("state.directory") {
+fn state_directory(raw: &RawSettings) -> PathBuf {
+    if let Some(path) = raw.path("state.directory") {
         return path;
     }
-    let base = layers
+    let base = raw
         .variable("XDG_STATE_HOME")
         .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(layers.variable("HOME")?).join(".local/state")));
+        .or_else(|| Some(PathBuf::from(raw.variable("HOME")?).join(".local/state")));
     base.map_or_else(|| PathBuf::from("state"), |base| base.join("sise"))
 }
 

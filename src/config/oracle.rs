@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Environment, Layers, Origin, Settings, dot_env};
+use super::{Environment, Origin, RawSettings, Settings, dot_env};
 
 /// The secret in the seeds of the fuzzer.
 const MARK: &str = "S3CR3T-S3CR3T";
@@ -18,16 +18,16 @@ pub(crate) fn check(bytes: &[u8]) {
         return;
     };
     let (file, env) = text.split_once("\n---\n").unwrap_or((text, ""));
-    let mut layers = Layers::with_defaults(Environment::new());
-    let settings = layers
+    let mut raw = RawSettings::with_defaults(Environment::new());
+    let settings = raw
         .lay_text(file, Path::new("sise.toml"))
         .and_then(|()| {
             let variables = dot_env::read(env.as_bytes(), Path::new(".env"))?;
-            layers.lay_variables(&variables, Origin::DotEnv)
+            raw.lay_variables(&variables, Origin::DotEnv)
         })
-        .and_then(|()| Settings::new(&layers));
-    let mut said = format!("{layers:?}");
-    for (key, value, origin) in layers.shown() {
+        .and_then(|()| Settings::new(&raw));
+    let mut said = format!("{raw:?}");
+    for (key, value, origin) in raw.shown() {
         said += &format!("{} {value} {origin}\n", key.name);
     }
     match &settings {
@@ -41,7 +41,7 @@ pub(crate) fn check(bytes: &[u8]) {
             assert!(error.to_string().len() > 10);
         }
     }
-    for secret in secrets(&layers, text) {
+    for secret in secrets(&raw, text) {
         // A text that also occurs elsewhere may be shown from there.
         if secret.len() >= SHORTEST && text.matches(&secret).count() == 1 {
             assert!(!said.contains(&secret), "{secret:?} is shown: {said}");
@@ -50,8 +50,8 @@ pub(crate) fn check(bytes: &[u8]) {
 }
 
 /// Returns the texts that must not be shown, found independently of the settings' own redaction.
-fn secrets(layers: &Layers, text: &str) -> Vec<String> {
-    let of = |key: &str| layers.text(key).to_owned();
+fn secrets(raw: &RawSettings, text: &str) -> Vec<String> {
+    let of = |key: &str| raw.text(key).to_owned();
     let mut secrets = vec![of("kis.app_key"), of("kis.app_secret")];
     for key in ["store.url", "kis.base_url", "kis.master_url"] {
         let address = of(key);

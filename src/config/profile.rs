@@ -1,6 +1,6 @@
 //! Call rates by kind of account.
 
-use super::layers::Layers;
+use super::raw::RawSettings;
 use super::{ConfigError, KisEnvironment};
 use sise_kis::host;
 use sise_pace::Rate;
@@ -37,7 +37,7 @@ const NEW_CUSTOMER: Profile = Profile {
 const FASTEST: f64 = 100_000.0;
 
 pub(super) fn rate(
-    layers: &Layers,
+    raw: &RawSettings,
     environment: KisEnvironment,
     is_new_customer: bool,
     base_url: &str,
@@ -48,7 +48,7 @@ pub(super) fn rate(
         // The limit for new customers does not apply to paper accounts.
         KisEnvironment::Paper => PAPER,
     };
-    let per_second = layers
+    let per_second = raw
         .number("kis.rate_per_second", 0.01..=FASTEST)?
         .unwrap_or(profile.per_second);
     let rate = Rate::new(per_second, profile.burst);
@@ -70,7 +70,7 @@ pub(super) fn rate(
         return Ok(rate);
     }
     if is_brokers_own {
-        return Err(layers.refuse(
+        return Err(raw.refuse(
             "kis.rate_per_second",
             &format!(
                 "the broker allows {} {} calls in any second; with a burst of {}, that is at most \

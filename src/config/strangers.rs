@@ -4,7 +4,7 @@ use strsim::damerau_levenshtein;
 
 use super::ConfigError;
 use super::keys::KEYS;
-use super::layers::{CONFIG, Environment, Origin};
+use super::raw::{CONFIG, Environment, Origin};
 
 /// Largest edit distance at which a name is taken for a typo of a setting.
 const SLIPS: usize = 2;
@@ -18,7 +18,7 @@ type MakeOrigin = fn(String) -> Origin;
 /// Looks for variables that resemble settings of sise, and returns a note about each.
 ///
 /// A name that is a typo of a setting that is not set is refused instead.
-pub(super) fn look(layers: [(&Environment, MakeOrigin); 2]) -> Result<Vec<String>, ConfigError> {
+pub(super) fn look(raw: [(&Environment, MakeOrigin); 2]) -> Result<Vec<String>, ConfigError> {
     let known: Vec<String> = KEYS
         .iter()
         .flat_map(|key| {
@@ -31,7 +31,7 @@ pub(super) fn look(layers: [(&Environment, MakeOrigin); 2]) -> Result<Vec<String
         .chain([CONFIG.to_owned()])
         .collect();
     let mut notes = Vec::new();
-    for (variables, origin) in layers {
+    for (variables, origin) in raw {
         for name in variables.keys().filter(|name| !known.contains(name)) {
             let upper = name.to_uppercase().replace(['.', '-'], "_");
             let mut starts = ["KIS", "SISE", "REDIS"].iter();
@@ -48,7 +48,7 @@ pub(super) fn look(layers: [(&Environment, MakeOrigin); 2]) -> Result<Vec<String
             if !behind.starts_with('_') && nearest.is_none() {
                 continue;
             }
-            let is_set = |name: &String| layers.iter().any(|(held, _)| held.contains_key(name));
+            let is_set = |name: &String| raw.iter().any(|(held, _)| held.contains_key(name));
             match nearest {
                 Some(meant) if !is_set(meant) => {
                     return Err(ConfigError::Unknown {

@@ -9,7 +9,7 @@ fn variables(pairs: &[(&str, &str)]) -> Environment {
 
 fn settings(pairs: &[(&str, &str)]) -> Result<Settings, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
-    Settings::new(&Layers::read(folder.path(), variables(pairs))?)
+    Settings::new(&RawSettings::read(folder.path(), variables(pairs))?)
 }
 
 #[test]
@@ -103,15 +103,15 @@ fn the_later_layer_wins_and_says_where_it_came_from() {
     )
     .unwrap();
     let environment = variables(&[("SISE__STORE__TTL", "70s"), ("KIS_ENV", "real")]);
-    let mut layers = Layers::read(folder.path(), environment).unwrap();
-    assert_eq!(layers.text("store.ttl"), "70s");
-    assert_eq!(layers.origin("store.namespace"), Some(&Origin::File(file)));
+    let mut raw = RawSettings::read(folder.path(), environment).unwrap();
+    assert_eq!(raw.text("store.ttl"), "70s");
+    assert_eq!(raw.origin("store.namespace"), Some(&Origin::File(file)));
     assert_eq!(
-        layers.origin("kis.env").unwrap().to_string(),
+        raw.origin("kis.env").unwrap().to_string(),
         "environment KIS_ENV"
     );
-    layers.set("store.ttl", "60s");
-    let settings = Settings::new(&layers).unwrap();
+    raw.set("store.ttl", "60s");
+    let settings = Settings::new(&raw).unwrap();
     assert_eq!(settings.store.ttl, Duration::from_secs(60));
     assert_eq!(settings.kis.rate.per_second, 9.0);
     assert_eq!(settings.kis.app_key.unwrap().expose_secret(), "00012345");
@@ -217,7 +217,7 @@ fn a_broken_file_is_named_with_its_line_and_no_secret() {
         ("ttl = \"1s\"\n", "unknown setting ttl"),
     ] {
         std::fs::write(&file, text).unwrap();
-        let error = Layers::read(folder.path(), Environment::new())
+        let error = RawSettings::read(folder.path(), Environment::new())
             .unwrap_err()
             .to_string();
         assert!(error.contains(words), "{error}");
@@ -240,8 +240,8 @@ fn no_secret_is_ever_shown() {
         ),
     ];
     let folder = tempfile::tempdir().unwrap();
-    let layers = Layers::read(folder.path(), variables(&pairs)).unwrap();
-    let shown = format!("{layers:?} {:?}", Settings::new(&layers).unwrap());
+    let raw = RawSettings::read(folder.path(), variables(&pairs)).unwrap();
+    let shown = format!("{raw:?} {:?}", Settings::new(&raw).unwrap());
     for secret in ["PSkey", "topsecret", "hunter2", "pingsecret"] {
         assert!(!shown.contains(secret), "{shown}");
     }
@@ -250,7 +250,7 @@ fn no_secret_is_ever_shown() {
         "redis://default:9/hunter2@host",
         "redis://default:12#hunter2@host",
     ] {
-        let mut odd = layers.clone();
+        let mut odd = raw.clone();
         odd.set("store.url", url);
         assert!(!format!("{odd:?}").contains("hunter2"), "{odd:?}");
     }
@@ -265,7 +265,7 @@ fn no_secret_is_ever_shown() {
         ),
         ("redis-cluster://a:1", "redis-cluster://a:1"),
     ] {
-        let mut many = layers.clone();
+        let mut many = raw.clone();
         many.set("store.url", url);
         assert!(Settings::new(&many).is_ok(), "{url}");
         let text = format!("{many:?}");
@@ -277,14 +277,14 @@ fn no_secret_is_ever_shown() {
         "redis-cluster://default:9/hunter2@a:1,b:2",
         "redis-cluster://default:12#hunter2@a:1,b:2",
     ] {
-        let mut odd = layers.clone();
+        let mut odd = raw.clone();
         odd.set("store.url", url);
         assert!(!format!("{odd:?}").contains("hunter2"), "{odd:?}");
         if let Err(error) = Settings::new(&odd) {
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
     }
-    let mut bad = layers.clone();
+    let mut bad = raw.clone();
     bad.set("store.url", "http://user:hunter2@host");
     assert!(
         !Settings::new(&bad)
@@ -342,13 +342,13 @@ fn the_commented_file_shows_every_default() {
 #[test]
 fn a_settings_file_is_taken_as_it_stands_or_refused_with_its_line() {
     let laid = |text: &str| {
-        let mut layers = Layers::with_defaults(Environment::new());
-        let done = layers.lay_text(text, std::path::Path::new("sise.toml"));
-        done.map(|()| layers).map_err(|error| error.to_string())
+        let mut raw = RawSettings::with_defaults(Environment::new());
+        let done = raw.lay_text(text, std::path::Path::new("sise.toml"));
+        done.map(|()| raw).map_err(|error| error.to_string())
     };
-    let layers = laid("\u{feff}[store]\r\nttl = \"90s\"\r\nnamespace = 1.0\r\n").unwrap();
-    assert_eq!(layers.text("store.ttl"), "90s");
-    assert_eq!(layers.text("store.namespace"), "1.0");
+    let raw = laid("\u{feff}[store]\r\nttl = \"90s\"\r\nnamespace = 1.0\r\n").unwrap();
+    assert_eq!(raw.text("store.ttl"), "90s");
+    assert_eq!(raw.text("store.namespace"), "1.0");
     for (text, words) in [
         (
             "[store]\nttl = \"1s\"\nttl = \"2s\"\n",
@@ -381,7 +381,9 @@ fn a_settings_file_is_taken_as_it_stands_or_refused_with_its_line() {
     let file = folder.path().join("sise.toml");
     std::fs::write(&file, b"[store]\n# \xb0\xa1\nttl = \"90s\"\n").unwrap();
     let named = variables(&[("SISE_CONFIG", "sise.toml")]);
-    let error = Layers::read(folder.path(), named).unwrap_err().to_string();
+    let error = RawSettings::read(folder.path(), named)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("line 2: not UTF-8"), "{error}");
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::layers::Layers;
+use super::raw::RawSettings;
 use super::{ConfigError, Settings};
 use sise_domain::Selection;
 
@@ -83,8 +83,8 @@ impl Settings {
     }
 }
 
-pub(super) fn universe(layers: &Layers) -> Result<UniverseSettings, ConfigError> {
-    let source = layers.one_of(
+pub(super) fn universe(raw: &RawSettings) -> Result<UniverseSettings, ConfigError> {
+    let source = raw.one_of(
         "universe.source",
         &[
             ("auto", UniverseSource::Auto),
@@ -95,7 +95,7 @@ pub(super) fn universe(layers: &Layers) -> Result<UniverseSettings, ConfigError>
             ("shipped", UniverseSource::Shipped),
         ],
     )?;
-    let file = layers.path("universe.file");
+    let file = raw.path("universe.file");
     if source == UniverseSource::Csv && file.is_none() {
         return Err(ConfigError::Combination(
             "universe.source = csv needs universe.file: set it to the path of the list".to_owned(),
@@ -105,8 +105,8 @@ pub(super) fn universe(layers: &Layers) -> Result<UniverseSettings, ConfigError>
         source,
         file,
         selection: Selection {
-            etf: layers.yes_or_no("universe.etf")?,
-            etn: layers.yes_or_no("universe.etn")?,
+            etf: raw.yes_or_no("universe.etf")?,
+            etn: raw.yes_or_no("universe.etn")?,
         },
     })
 }

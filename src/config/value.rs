@@ -8,11 +8,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::keys::Key;
-use super::layers::Layers;
+use super::raw::RawSettings;
 use super::{ConfigError, Origin};
 use sise_store::RedisAddress;
 
-impl Layers {
+impl RawSettings {
     pub(super) fn text(&self, key: &str) -> &str {
         self.values.get(key).map_or("", |(text, _)| text.trim())
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::layers::Layers;
+use super::raw::RawSettings;
 use super::{ConfigError, Origin, ScheduleSettings};
 
 /// Settings of the watched codes, which are refreshed more often than the rest.
@@ -15,11 +15,11 @@ pub struct WatchSettings {
 }
 
 pub(super) fn watch(
-    layers: &Layers,
+    raw: &RawSettings,
     schedule: &ScheduleSettings,
 ) -> Result<WatchSettings, ConfigError> {
-    let mut interval = layers.duration("watch.interval", "1s", "1h")?;
-    if layers.origin("watch.interval") == Some(&Origin::Default) {
+    let mut interval = raw.duration("watch.interval", "1s", "1h")?;
+    if raw.origin("watch.interval") == Some(&Origin::Default) {
         // A short schedule.interval alone must not require watch.interval to be set, too.
         interval = interval.min(schedule.interval);
     }
@@ -35,6 +35,6 @@ pub(super) fn watch(
     }
     Ok(WatchSettings {
         interval,
-        hottest: layers.count("watch.hottest", 0..=500)?,
+        hottest: raw.count("watch.hottest", 0..=500)?,
     })
 }

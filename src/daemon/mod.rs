@@ -3,10 +3,10 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use sise::config::{Layers, Settings};
+//! use sise::config::{RawSettings, Settings};
 //! use sise::daemon::{self, Options};
 //!
-//! let settings = Settings::new(&Layers::of_process()?)?;
+//! let settings = Settings::new(&RawSettings::of_process()?)?;
 //! let daemon = daemon::build(settings, Options::default()).await?;
 //! let signal = daemon.run(daemon::signalled()).await??;
 //! # Ok(())
@@ -36,9 +36,9 @@ use crate::alerts::Alerts;
 use crate::api::{ApiServer, Sweeping, Watching};
 use crate::board::{self, Keeper, QuoteBoard};
 use crate::config::Settings;
-use crate::journal::{self, Scribe};
+use crate::journal::{self, EventWriter};
 use crate::schedule::Watcher;
-use crate::setup::{Outside, Wiring};
+use crate::setup::{Adapters, Wiring};
 use crate::telemetry;
 use sise_domain::{Role, Universe};
 use sise_net::supervisor::{GRACE, Supervisor, Tasks};
@@ -69,13 +69,13 @@ pub struct Options {
 /// A daemon that is wired and bound to its port, but does nothing yet.
 pub struct Daemon {
     wiring: Arc<Wiring>,
-    scribe: Scribe,
+    writer: EventWriter,
     options: Options,
     sweeps: Option<Sweeps>,
     serving: Option<Serving>,
     /// The tasks that work.
     supervisor: Supervisor,
-    /// The tasks that tell others of the work, event log and attendance: they end after it.
+    /// The tasks that tell others of the work, event log and heartbeat: they end after it.
     telling: Supervisor,
 }
 
@@ -94,19 +94,19 @@ enum Serving {
 /// Returns an error if a setting or credentials are missing or unusable, or the port is taken.
 pub async fn build(settings: Settings, options: Options) -> Result<Daemon, DaemonError> {
     let clock = clock::system();
-    let (notebook, notes) = journal::notebook(Arc::clone(&clock));
-    let mut outside = Outside::new(&settings, clock)?;
-    outside.recorder = Arc::new(notebook);
-    let wiring = Wiring::on(settings, outside)?;
-    let scribe = wiring.scribe(notes);
-    Daemon::on(wiring, scribe, options).await
+    let (event_queue, notes) = journal::event_queue(Arc::clone(&clock));
+    let mut adapters = Adapters::new(&settings, clock)?;
+    adapters.recorder = Arc::new(event_queue);
+    let wiring = Wiring::on(settings, adapters)?;
+    let writer = wiring.writer(notes);
+    Daemon::on(wiring, writer, options).await
 }
 
 impl Daemon {
     /// Builds a daemon by `wiring`.
     pub(crate) async fn on(
         wiring: Wiring,
-        scribe: Scribe,
+        writer: EventWriter,
         options: Options,
     ) -> Result<Self, DaemonError> {
         let wiring = Arc::new(wiring);
@@ -125,7 +125,7 @@ impl Daemon {
         let supervisor = Supervisor::default();
         let mut daemon = Self {
             wiring,
-            scribe,
+            writer,
             options,
             sweeps,
             serving: None,
@@ -172,7 +172,7 @@ impl Daemon {
     pub async fn run<S>(self, stop: impl Future<Output = S>) -> Result<S, DaemonError> {
         let Self {
             wiring,
-            scribe,
+            writer,
             options,
             sweeps,
             serving,
@@ -180,13 +180,13 @@ impl Daemon {
             telling,
         } = self;
         let tasks = supervisor.tasks().clone();
-        scribe.start(telling.tasks());
+        writer.start(telling.tasks());
         let role = match options.only_serves {
             true => Role::Reader,
             false => Role::OneShot,
         };
         let candidate = sweeps.as_ref().and_then(|sweeps| sweeps.candidate.as_ref());
-        wiring.attendance(role, candidate).start(telling.tasks());
+        wiring.heartbeat(role, candidate).start(telling.tasks());
         let start = async {
             // Alerts without an API end with the schedule, as everything that shares its sweeps.
             let alerts = match serving {

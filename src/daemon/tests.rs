@@ -8,9 +8,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
-use crate::config::Layers;
-use crate::journal::notebook;
-use crate::leadership::{Candidate, Post};
+use crate::config::RawSettings;
+use crate::journal::event_queue;
+use crate::leadership::{Candidate, LeadState};
 use crate::setup::WorkShare;
 use sise_domain::{BrokerIdentity, KrxTime, Symbol};
 use sise_net::supervisor::TaskEnded;
@@ -35,7 +35,7 @@ const LASTING: [&str; 16] = [
     "upkeep",
     "watched codes",
     "worker",
-    "attendance",
+    "heartbeat",
 ];
 
 /// A daemon on a simulated broker with every optional part, and memory in place of Redis.
@@ -61,7 +61,7 @@ impl World {
         let serving = async move { sim.serve(listener, stop).await };
         simulating.tasks().vital("broker", serving);
         let state = tempfile::tempdir().unwrap();
-        let mut layers = Layers::unset();
+        let mut raw = RawSettings::unset();
         for (key, value) in [
             ("kis.base_url", broker.as_str()),
             ("kis.ws_url", &broker.replace("http", "ws")),
@@ -74,15 +74,15 @@ impl World {
             ("api.listen", "127.0.0.1:0"),
             ("state.directory", state.path().to_str().unwrap()),
         ] {
-            layers.set(key, value);
+            raw.set(key, value);
         }
-        let settings = Settings::new(&layers).unwrap();
+        let settings = Settings::new(&raw).unwrap();
         let clock = clock::system();
-        let (notebook, notes) = notebook(Arc::clone(&clock));
+        let (event_queue, notes) = event_queue(Arc::clone(&clock));
         let store = Arc::new(MemoryStore::default());
         let work = Arc::new(MemoryWork::new(Duration::from_secs(10)));
-        let outside = Outside {
-            recorder: Arc::new(notebook),
+        let adapters = Adapters {
+            recorder: Arc::new(event_queue),
             lease: Some(store.clone()),
             alert_lease: Some(Arc::new(MemoryLease::new(store.clone(), "alerts"))),
             reader_store: store.clone(),
@@ -91,16 +91,16 @@ impl World {
                 postings: work.clone(),
                 assignments: work,
             }),
-            ..Outside::new(&settings, clock).unwrap()
+            ..Adapters::new(&settings, clock).unwrap()
         };
-        let wiring = Wiring::on(settings, outside).unwrap();
-        let scribe = wiring.scribe(notes);
+        let wiring = Wiring::on(settings, adapters).unwrap();
+        let writer = wiring.writer(notes);
         let options = Options {
             always_open: true,
             allow_gaps: true,
             ..Options::default()
         };
-        let daemon = Daemon::on(wiring, scribe, options).await.unwrap();
+        let daemon = Daemon::on(wiring, writer, options).await.unwrap();
         let stop = CancellationToken::new();
         Self {
             wiring: Arc::clone(&daemon.wiring),
@@ -127,8 +127,8 @@ impl World {
 
     fn lead_ends_at(&self) -> Option<Instant> {
         match self.candidate.post() {
-            Post::Leads { until, .. } => Some(until),
-            Post::Follows(_) | Post::Unknown => None,
+            LeadState::Leads { until, .. } => Some(until),
+            LeadState::Follows(_) | LeadState::Unknown => None,
         }
     }
 
@@ -236,7 +236,7 @@ impl BrokerClaims for OthersPrices {
 #[tokio::test]
 async fn a_daemon_that_its_plan_refuses_claims_no_prices() {
     let state = tempfile::tempdir().unwrap();
-    let mut layers = Layers::unset();
+    let mut raw = RawSettings::unset();
     for (key, value) in [
         // A paper account gets one code per call, which is too slow for the whole list.
         ("kis.env", "paper"),
@@ -246,15 +246,15 @@ async fn a_daemon_that_its_plan_refuses_claims_no_prices() {
         ("universe.source", "shipped"),
         ("state.directory", state.path().to_str().unwrap()),
     ] {
-        layers.set(key, value);
+        raw.set(key, value);
     }
-    let settings = Settings::new(&layers).unwrap();
+    let settings = Settings::new(&raw).unwrap();
     let claims = Arc::new(OthersPrices::default());
-    let outside = Outside {
+    let adapters = Adapters {
         brokers: Some(claims.clone()),
-        ..Outside::new(&settings, clock::system()).unwrap()
+        ..Adapters::new(&settings, clock::system()).unwrap()
     };
-    let wiring = Wiring::on(settings, outside).unwrap();
+    let wiring = Wiring::on(settings, adapters).unwrap();
     let refused = async |allow_gaps| {
         let options = Options {
             always_open: true,

@@ -17,11 +17,11 @@ const APART: Duration = Duration::from_secs(1);
 /// Gaps that wait to be reported.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
-    held: BTreeMap<GapReason, Held>,
+    held: BTreeMap<GapReason, OpenGap>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct OpenGap {
     codes: BTreeSet<Symbol>,
     due: Instant,
 }
@@ -29,7 +29,7 @@ struct Held {
 impl Gaps {
     /// Adds a gap.
     pub(super) fn note(&mut self, gap: &Gap, now: Instant) {
-        let fresh = || Held {
+        let fresh = || OpenGap {
             codes: BTreeSet::new(),
             due: now,
         };

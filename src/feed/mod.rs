@@ -22,7 +22,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::leadership::{Candidate, Post};
+use crate::leadership::{Candidate, LeadState};
 use sise_domain::{Calendar, KrxTime, Quote, Registrations, Symbol};
 use sise_net::supervisor::{Tasks, together};
 use sise_port::clock::Clock;
@@ -70,7 +70,7 @@ pub type Registered = Arc<dyn Fn(&[Symbol]) + Send + Sync>;
 
 /// Settings of the feed.
 #[derive(Debug, Clone, Copy)]
-pub struct Manner {
+pub struct FeedOptions {
     /// Most codes that are streamed.
     pub registrations: usize,
     /// Shortest time between two writes of one code; zero writes every trade.
@@ -98,7 +98,7 @@ pub struct Parts {
     /// Streams at any time, without asking the calendar.
     pub always_open: bool,
     /// Settings of the feed.
-    pub manner: Manner,
+    pub options: FeedOptions,
     /// Publishes gaps to all processes that follow the store.
     pub changes: Arc<dyn Changes>,
     /// Called with quotes that were written.
@@ -163,7 +163,7 @@ impl Feed {
 
     fn all_room(&self) -> Room {
         Room {
-            most: self.parts.manner.registrations,
+            most: self.parts.options.registrations,
             refused: BTreeSet::new(),
         }
     }
@@ -190,8 +190,8 @@ impl Feed {
         stop: &CancellationToken,
     ) {
         let start = Instant::now();
-        let manner = self.parts.manner;
-        let mut places = Registrations::new(manner.registrations);
+        let options = self.parts.options;
+        let mut places = Registrations::new(options.registrations);
         let mut known = Vec::new();
         let mut posts = self
             .parts
@@ -227,7 +227,7 @@ impl Feed {
                 is_new
             });
             let pause = if is_on {
-                manner.look.min(LOOK)
+                options.look.min(LOOK)
             } else {
                 LOOK_AGAIN
             };
@@ -246,8 +246,8 @@ impl Feed {
     /// Whether this process should stream: it leads, and there are trades now.
     fn is_on(&self) -> bool {
         let leads = |candidate: &Arc<Candidate>| match candidate.post() {
-            Post::Leads { taken, .. } => taken.elapsed() >= HANDOVER,
-            Post::Follows(_) | Post::Unknown => false,
+            LeadState::Leads { taken, .. } => taken.elapsed() >= HANDOVER,
+            LeadState::Follows(_) | LeadState::Unknown => false,
         };
         let is_session = |now: KrxTime| {
             let calendar = self.parts.calendar.load();
@@ -266,7 +266,7 @@ impl Feed {
         says: &watch::Sender<Room>,
         stop: &CancellationToken,
     ) {
-        let mut writer = Writer::new(self.parts.manner.write_interval);
+        let mut writer = Writer::new(self.parts.options.write_interval);
         let mut gaps = Gaps::default();
         loop {
             let due = writer.next_due(Instant::now());
@@ -319,7 +319,7 @@ impl Feed {
                 (self.parts.registered)(&codes);
             }
             Told::Full(most) => {
-                says.send_modify(|room| room.most = most.min(self.parts.manner.registrations));
+                says.send_modify(|room| room.most = most.min(self.parts.options.registrations));
             }
             Told::Refused(code) => {
                 says.send_modify(|room| {
@@ -338,7 +338,7 @@ impl Feed {
         if batch.is_empty() {
             return;
         }
-        let shelf = Shelf::Realtime(self.parts.manner.ttl);
+        let shelf = Shelf::Realtime(self.parts.options.ttl);
         match self.parts.store.write(&batch, shelf, None).await {
             Ok(written) => {
                 let last = written.older.last().and_then(|place| batch.get(*place));
@@ -361,7 +361,7 @@ impl Feed {
 }
 
 /// Waits for a change of leadership; never returns if no other process can lead.
-async fn changed(posts: &mut Option<watch::Receiver<Post>>) {
+async fn changed(posts: &mut Option<watch::Receiver<LeadState>>) {
     if let Some(posts) = posts
         && posts.changed().await.is_ok()
     {
@@ -375,7 +375,7 @@ impl fmt::Debug for Parts {
         f.debug_struct("Parts")
             .field("candidate", &self.candidate)
             .field("always_open", &self.always_open)
-            .field("manner", &self.manner)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }
@@ -383,7 +383,7 @@ impl fmt::Debug for Parts {
 impl fmt::Debug for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Feed")
-            .field("manner", &self.parts.manner)
+            .field("options", &self.parts.options)
             .finish_non_exhaustive()
     }
 }

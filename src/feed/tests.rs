@@ -104,7 +104,7 @@ impl Scene {
             calendar: Arc::new(ArcSwap::from_pointee(Calendar::shipped())),
             clock,
             always_open,
-            manner: Manner {
+            options: FeedOptions {
                 registrations: 10,
                 write_interval: Duration::from_millis(500),
                 look: Duration::from_secs(1),

@@ -10,8 +10,8 @@ use metrics::counter;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::ledger::Ledger;
-use crate::leadership::{Candidate, Post};
+use super::open_batches::OpenBatches;
+use crate::leadership::{Candidate, LeadState};
 use sise_domain::{Calling, KrxTime, Symbol};
 use sise_port::clock::Clock;
 use sise_port::{Answer, Answers, Batch, Lead, Postings, QuoteSource, SourceError, Urgency};
@@ -38,7 +38,7 @@ pub struct Dispatcher {
     clock: Clock,
     /// Longest wait for the answers to a batch.
     life: Duration,
-    ledger: Ledger,
+    open_batches: OpenBatches,
     /// When the last warning that work could not be shared was logged.
     said_at: Mutex<Option<Instant>>,
 }
@@ -68,7 +68,7 @@ impl Dispatcher {
             candidate,
             clock,
             life,
-            ledger: Ledger::default(),
+            open_batches: OpenBatches::default(),
             said_at: Mutex::default(),
         }
     }
@@ -76,17 +76,17 @@ impl Dispatcher {
     /// Collects finished batches until `stop`.
     pub async fn run(&self, stop: &CancellationToken) {
         while stop.run_until_cancelled(self.fetch()).await.is_some() {}
-        self.ledger.close();
+        self.open_batches.close();
         self.withdraw().await;
     }
 
     /// Settles one finished batch, if there is one.
     async fn fetch(&self) {
-        self.ledger.until_open().await;
+        self.open_batches.until_open().await;
         self.withdraw().await;
         match self.postings.next_finished(self.candidate.process()).await {
             Ok(Some(finished)) => {
-                let is_first = self.ledger.settle(finished.number, finished.answers);
+                let is_first = self.open_batches.settle(finished.number, finished.answers);
                 count(if is_first { "answered" } else { "late" });
             }
             Ok(None) => {}
@@ -97,7 +97,7 @@ impl Dispatcher {
 
     /// Withdraws abandoned batches, so that no call is spent on them.
     async fn withdraw(&self) {
-        let abandoned = self.ledger.take_abandoned();
+        let abandoned = self.open_batches.take_abandoned();
         if !abandoned.is_empty()
             && let Err(error) = self.postings.withdraw(&abandoned).await
         {
@@ -107,7 +107,7 @@ impl Dispatcher {
 
     /// Posts a batch and waits for its answers.
     async fn share(&self, symbols: &[Symbol], lead: Lead) -> Shared {
-        let mut entry = self.ledger.open();
+        let mut entry = self.open_batches.open();
         let batch = Batch {
             lead,
             process: self.candidate.process().to_owned(),
@@ -224,7 +224,8 @@ fn account(symbols: &[Symbol], answers: &mut Answers, between: (KrxTime, KrxTime
 impl QuoteSource for Dispatcher {
     async fn quotes(&self, symbols: &[Symbol], urgency: Urgency) -> Answers {
         // A caller that needs an answer now must not depend on other processes.
-        let (Urgency::Sweep, Post::Leads { leader, .. }) = (urgency, self.candidate.post()) else {
+        let (Urgency::Sweep, LeadState::Leads { leader, .. }) = (urgency, self.candidate.post())
+        else {
             return self.own.quotes(symbols, urgency).await;
         };
         match self.share(symbols, leader.lead).await {

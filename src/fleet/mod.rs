@@ -6,8 +6,8 @@
 //! prices.
 
 mod dispatcher;
-mod ledger;
-mod rest;
+mod open_batches;
+mod pause;
 mod worker;
 
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::leadership::Candidate;
-use crate::sweep::{Manner, Report, Sweeper, Task};
+use crate::sweep::{Report, SweepOptions, Sweeper, Task};
 use sise_domain::{BanKind, Calling, Caps, Denial, KrxTime, Quote, Seoul, Symbol, Urgency};
 use sise_pace::{LocalBudget, Pacer, Rate};
 use sise_port::clock::Clock;
@@ -200,7 +200,7 @@ async fn sweep(
     codes: usize,
     stop: &CancellationToken,
 ) -> Report {
-    let manner = Manner {
+    let options = SweepOptions {
         batch_size: 30,
         batch_pause: Duration::ZERO,
         in_flight: usize::from(POSTED),
@@ -212,7 +212,7 @@ async fn sweep(
         deadline: Duration::from_secs(600),
         urgency: Urgency::Sweep,
     };
-    let sweeper = Sweeper::new(source, store.clone(), manner);
+    let sweeper = Sweeper::new(source, store.clone(), options);
     let report = sweeper.sweep(&task, &|_| {}, stop).await;
     assert_eq!(report.written + report.missing.len(), codes);
     let kept = store.realtime(&task.symbols).await.unwrap();
@@ -477,7 +477,7 @@ async fn who_does_not_lead_posts_nothing() {
     assert_eq!(shared.work.take(Calling::Multi).await, Ok(None));
     assert!(matches!(
         follower.candidate.post(),
-        crate::leadership::Post::Follows(_)
+        crate::leadership::LeadState::Follows(_)
     ));
 }
 

@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::rest::Rest;
-use crate::leadership::{Candidate, Post};
+use super::pause::Pause;
+use crate::leadership::{Candidate, LeadState};
 use sise_net::supervisor::seen;
 use sise_port::{
     Answer, Answers, Assignments, Lead, QuoteSource, SourceError, Taken, Ticket, Urgency,
@@ -38,7 +38,7 @@ pub struct Worker {
 }
 
 /// Marks a batch as being worked on until dropped.
-struct Held<'a> {
+struct InHand<'a> {
     worker: &'a Worker,
     ticket: &'a Ticket,
 }
@@ -76,13 +76,13 @@ impl Worker {
 
     async fn take_all(&self, stop: &CancellationToken) {
         let mut in_flight = JoinSet::new();
-        let mut rest = Rest::default();
+        let mut pause = Pause::default();
         let mut is_store_away = false;
-        while let Some(ready) = self.turn(&mut in_flight, &mut rest, stop).await {
+        while let Some(ready) = self.turn(&mut in_flight, &mut pause, stop).await {
             if let Err(error) = ready {
-                rest.note(Err(error));
+                pause.note(Err(error));
             }
-            if rest.until().is_some() {
+            if pause.until().is_some() {
                 continue;
             }
             // Not cancelled by the stop: a batch that was assigned but not received would block
@@ -122,19 +122,19 @@ impl Worker {
     async fn turn(
         &self,
         in_flight: &mut JoinSet<Option<Result<(), SourceError>>>,
-        rest: &mut Rest,
+        pause: &mut Pause,
         stop: &CancellationToken,
     ) -> Option<Result<(), SourceError>> {
         // Not restarted with every finished batch: it may be fetching a token.
-        let free = self.until_free(rest.until());
+        let free = self.until_free(pause.until());
         tokio::pin!(free);
         loop {
-            let may_take = in_flight.len() < rest.at_once(self.at_once);
+            let may_take = in_flight.len() < pause.at_once(self.at_once);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return None,
                 Some(done) = in_flight.join_next(), if !in_flight.is_empty() => match done {
-                    Ok(Some(outcome)) => rest.note(outcome),
+                    Ok(Some(outcome)) => pause.note(outcome),
                     Ok(None) => {}
                     Err(error) => tracing::error!(%error, "a batch failed unexpectedly"),
                 },
@@ -158,7 +158,7 @@ impl Worker {
         taken: &Taken,
         begin: oneshot::Sender<()>,
     ) -> Option<Result<(), SourceError>> {
-        let _held = Held::new(self, &taken.ticket);
+        let _held = InHand::new(self, &taken.ticket);
         let is_old = self.lead().is_some_and(|lead| taken.batch.lead < lead);
         if is_old || taken.is_overdue {
             count("dropped");
@@ -214,8 +214,8 @@ impl Worker {
     /// Returns the last lead that this process knows of.
     fn lead(&self) -> Option<Lead> {
         match self.candidate.post() {
-            Post::Leads { leader, .. } | Post::Follows(leader) => Some(leader.lead),
-            Post::Unknown => None,
+            LeadState::Leads { leader, .. } | LeadState::Follows(leader) => Some(leader.lead),
+            LeadState::Unknown => None,
         }
     }
 
@@ -225,14 +225,14 @@ impl Worker {
     }
 }
 
-impl<'a> Held<'a> {
+impl<'a> InHand<'a> {
     fn new(worker: &'a Worker, ticket: &'a Ticket) -> Self {
         worker.held().insert(ticket.clone());
         Self { worker, ticket }
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for InHand<'_> {
     fn drop(&mut self) {
         self.worker.held().remove(self.ticket);
     }

@@ -36,10 +36,10 @@ impl Journal for Paper {
     }
 }
 
-/// A notebook, its event log, and the scribe between them.
+/// An event queue, its event log, and the writer between them.
 struct Desk {
     paper: Arc<Paper>,
-    notebook: Notebook,
+    event_queue: EventQueue,
     stop: CancellationToken,
     writing: JoinHandle<()>,
 }
@@ -52,14 +52,14 @@ impl Desk {
             Seoul.with_ymd_and_hms(2026, 11, 20, 9, 0, 0).unwrap() + since
         });
         let paper = Arc::new(Paper::default());
-        let (notebook, notes) = notebook(Arc::clone(&clock));
-        let mut scribe = Scribe::new(notes, paper.clone(), "here".to_owned(), clock);
+        let (event_queue, notes) = event_queue(Arc::clone(&clock));
+        let mut writer = EventWriter::new(notes, paper.clone(), "here".to_owned(), clock);
         let stop = CancellationToken::new();
         let until = stop.clone();
-        let writing = tokio::spawn(async move { scribe.run(until).await });
+        let writing = tokio::spawn(async move { writer.run(until).await });
         Self {
             paper,
-            notebook,
+            event_queue,
             stop,
             writing,
         }
@@ -108,7 +108,7 @@ fn sweep() -> Event {
 async fn the_same_skip_is_one_entry_that_counts_and_is_never_behind() {
     let desk = Desk::new();
     for times in 1..=5 {
-        desk.notebook.note(skip("weekend"));
+        desk.event_queue.note(skip("weekend"));
         // Each change is written at once: a process that dies loses none.
         let entries = desk.entries().await;
         let counts: Vec<u64> = entries.iter().map(|entry| entry.times).collect();
@@ -132,7 +132,7 @@ async fn another_reason_and_a_sweep_begin_a_new_entry_and_others_do_not() {
         sweep(),
         skip("weekend"),
     ] {
-        desk.notebook.note(event);
+        desk.event_queue.note(event);
     }
     let entries = desk.entries().await;
     let mut seen: Vec<(u64, &str, u64)> = entries
@@ -163,12 +163,12 @@ async fn a_gap_is_one_entry_whatever_else_happens() {
     let desk = Desk::new();
     let minute = |minute| Seoul.with_ymd_and_hms(2026, 11, 20, 10, minute, 0).unwrap();
     for from in 0..5 {
-        desk.notebook.note(Event::Gap(Gap {
+        desk.event_queue.note(Event::Gap(Gap {
             from: minute(from),
             until: minute(from + 1),
             lowest: Some(0.5),
         }));
-        desk.notebook.note(sweep());
+        desk.event_queue.note(sweep());
     }
     let entries = desk.entries().await;
     let is_gap = |entry: &&Entry| matches!(entry.event, Event::Gap(_));
@@ -182,8 +182,8 @@ async fn what_happens_while_the_store_is_away_is_written_later() {
     let desk = Desk::new();
     desk.paper.is_away.store(true, Ordering::Relaxed);
     for by_ms in 0..20 {
-        desk.notebook.note(clock_event(by_ms));
-        desk.notebook.note(skip("away"));
+        desk.event_queue.note(clock_event(by_ms));
+        desk.event_queue.note(skip("away"));
         advance(Duration::from_secs(1)).await;
     }
     // Neither a storm of attempts nor an overflowing queue.
@@ -202,7 +202,7 @@ async fn of_too_many_the_newest_stay_and_the_others_are_counted() {
     desk.paper.is_away.store(true, Ordering::Relaxed);
     let total = KEPT as u64 + 300;
     for by_ms in 0..total {
-        desk.notebook.note(clock_event(by_ms));
+        desk.event_queue.note(clock_event(by_ms));
         tokio::task::yield_now().await;
     }
     desk.paper.is_away.store(false, Ordering::Relaxed);
@@ -226,9 +226,9 @@ async fn nobody_who_tells_ever_waits() {
     let desk = Desk::new();
     // No task runs in between, so the queue fills up.
     for by_ms in 0..5_000 {
-        desk.notebook.note(clock_event(by_ms));
+        desk.event_queue.note(clock_event(by_ms));
     }
-    let lost = desk.notebook.lost.load(Ordering::Relaxed);
+    let lost = desk.event_queue.lost.load(Ordering::Relaxed);
     assert_eq!(lost, 5_000 - QUEUE as u64);
 }
 
@@ -237,7 +237,7 @@ async fn the_last_words_are_written_and_a_store_that_is_away_holds_no_stop() {
     for is_away in [false, true] {
         let desk = Desk::new();
         desk.paper.is_away.store(is_away, Ordering::Relaxed);
-        desk.notebook.note(skip("weekend"));
+        desk.event_queue.note(skip("weekend"));
         desk.stop.cancel();
         desk.writing.await.unwrap();
         let entries = desk.paper.entries(10).await.unwrap();

@@ -11,8 +11,8 @@ use metrics::counter;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
-use super::board::Wanted;
-use super::landing::Landing;
+use super::fetched::Fetched;
+use super::in_flight::Wanted;
 use super::{ReadError, Reader, Shared};
 use sise_domain::{Reading, Source, Symbol};
 use sise_net::spans;
@@ -284,26 +284,26 @@ impl Shared {
         }
         let mut wanted = missing;
         for _ in 0..ROUNDS {
-            let (seats, departures) = self.board.take_seats(&wanted);
-            self.depart(departures, Urgency::Reader, store_answers);
+            let (waiters, fetches) = self.in_flight.join(&wanted);
+            self.submit(fetches, Urgency::Reader, store_answers);
             wanted.clear();
-            for (code, seat) in seats {
-                let landing = match seat {
-                    Some(seat) => seat.landing(deadline).await,
-                    None => Some(Landing::Failed(SourceError::Unavailable(
+            for (code, waiter) in waiters {
+                let fetched = match waiter {
+                    Some(waiter) => waiter.fetched(deadline).await,
+                    None => Some(Fetched::Failed(SourceError::Unavailable(
                         "too many codes are being asked for at once".to_owned(),
                     ))),
                 };
-                let outcome = match landing {
-                    Some(Landing::Quote(quote, source)) => {
+                let outcome = match fetched {
+                    Some(Fetched::Quote(quote, source)) => {
                         if !code.takes(&quote) {
                             wanted.push(code);
                         }
                         let now = (self.parts.clock)();
                         Outcome::Fresh(Reading::new(quote, source, now))
                     }
-                    Some(Landing::Unknown) => Outcome::Unknown,
-                    Some(Landing::Failed(error)) => Outcome::Trouble(Trouble::Source(error)),
+                    Some(Fetched::Unknown) => Outcome::Unknown,
+                    Some(Fetched::Failed(error)) => Outcome::Trouble(Trouble::Source(error)),
                     None => Outcome::Trouble(Trouble::Late),
                 };
                 outcomes.insert(code.symbol, outcome);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use metrics::counter;
 
 use super::Shared;
-use super::board::Wanted;
+use super::in_flight::Wanted;
 use sise_domain::{KrxTime, Reading};
 use sise_pace::{HIGHEST_THROW, head_start};
 use sise_port::Urgency;
@@ -40,10 +40,10 @@ impl Shared {
         if wanted.is_empty() {
             return;
         }
-        let (_, departures) = self.board.take_seats(&wanted);
-        let count = u64::try_from(departures.len()).unwrap_or(0);
+        let (_, fetches) = self.in_flight.join(&wanted);
+        let count = u64::try_from(fetches.len()).unwrap_or(0);
         counter!("sise_reader_early_refreshes_total").increment(count);
         // No caller waits for a refresh, so misses go first.
-        self.depart(departures, Urgency::Watched, true);
+        self.submit(fetches, Urgency::Watched, true);
     }
 }

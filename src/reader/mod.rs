@@ -1,19 +1,19 @@
 //! Cached price look-up: first the store, then one call for all callers, then the last close.
 //!
 //! ```text
-//!  ask (what a caller wants: how fresh, by when) -> look (store) -> board (one flight per code)
+//!  ask (what a caller wants: how fresh, by when) -> look (store) -> in_flight (one flight per code)
 //!                                                      |                 |
-//!                                  early (refresh) ----'-> boarding (full calls) -> crew (claims,
+//!                                  early (refresh) ----'-> batcher (full calls) -> fetch (claims,
 //!                                                                                   broker)
 //! ```
 
 mod ask;
-mod board;
-mod boarding;
-mod crew;
+mod batcher;
 mod early;
 mod error;
-mod landing;
+mod fetch;
+mod fetched;
+mod in_flight;
 mod last_seen;
 mod look;
 
@@ -33,8 +33,8 @@ use sise_port::{Flights, PriceStore, QuoteSource, ReadCounter};
 pub use ask::Ask;
 pub use error::ReadError;
 
-use board::Board;
-use boarding::Boarding;
+use batcher::Batcher;
+use in_flight::InFlight;
 use last_seen::LastSeen;
 
 /// Share of the rate for codes outside the universe. The sweep keeps most of the rate, and a code
@@ -76,8 +76,8 @@ pub struct Reader {
 
 struct Shared {
     parts: Parts,
-    board: Board,
-    boarding: Boarding,
+    in_flight: InFlight,
+    batcher: Batcher,
     fetch_time: FetchTime,
     last_seen: LastSeen,
     is_probing: AtomicBool,
@@ -93,8 +93,8 @@ impl Reader {
         Self {
             shared: Arc::new(Shared {
                 parts,
-                board: Board::default(),
-                boarding: Boarding::default(),
+                in_flight: InFlight::default(),
+                batcher: Batcher::default(),
                 fetch_time: FetchTime::default(),
                 last_seen: LastSeen::default(),
                 is_probing: AtomicBool::new(false),
@@ -150,7 +150,7 @@ impl Shared {
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader")
-            .field("flights", &self.shared.board.len())
+            .field("flights", &self.shared.in_flight.len())
             .field("asks_the_broker", &self.shared.parts.source.is_some())
             .finish_non_exhaustive()
     }

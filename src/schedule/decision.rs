@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::NaiveDate;
 
-use crate::leadership::{Candidate, Post};
+use crate::leadership::{Candidate, LeadState};
 use crate::sweep::Kept;
 use sise_domain::{Ban, Calendar, Closed, KrxTime, Skipped};
 
@@ -112,9 +112,9 @@ pub(super) fn by_calendar(calendar: &Calendar, now: KrxTime) -> Result<Due, Skip
 /// Decides by leadership whether a run may be made: only the leader makes any.
 pub(super) fn by_post(candidate: Option<&Candidate>) -> Result<(), Skip> {
     match candidate.map(Candidate::post) {
-        None | Some(Post::Leads { .. }) => Ok(()),
-        Some(Post::Follows(leader)) => Err(Skip::NotLeader(leader.process)),
-        Some(Post::Unknown) => Err(Skip::NoLeader),
+        None | Some(LeadState::Leads { .. }) => Ok(()),
+        Some(LeadState::Follows(leader)) => Err(Skip::NotLeader(leader.process)),
+        Some(LeadState::Unknown) => Err(Skip::NoLeader),
     }
 }
 

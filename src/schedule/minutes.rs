@@ -114,7 +114,7 @@ impl Minutes {
         self.next = Some(current);
         if !self.is_written {
             let minutes: Vec<(NaiveTime, Coverage)> = self.today.1.clone().into_iter().collect();
-            self.parts.chronicle.keep_minutes(day, &minutes).await?;
+            self.parts.records.keep_minutes(day, &minutes).await?;
             self.is_written = true;
         }
         Ok(())
@@ -135,7 +135,7 @@ impl Minutes {
         from: KrxTime,
         until: KrxTime,
     ) -> Result<(), StoreError> {
-        let counted = self.parts.chronicle.minutes(from.date_naive()).await?;
+        let counted = self.parts.records.minutes(from.date_naive()).await?;
         let is_counted = |minute: KrxTime| {
             let time = minute.time();
             self.today.1.contains_key(&time) || counted.iter().any(|(held, _)| *held == time)

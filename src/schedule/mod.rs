@@ -34,7 +34,7 @@ use crate::calendar::CalendarInUse;
 use crate::closes::Closes;
 use crate::feed::Traded;
 use crate::freshness::Freshness;
-use crate::leadership::{Candidate, Post};
+use crate::leadership::{Candidate, LeadState};
 use crate::ledger::LedgerKeeper;
 use crate::movers::Movers;
 use crate::ping::Ping;
@@ -50,7 +50,7 @@ use pass::Passes;
 use sise_domain::{BrokerIdentity, KrxTime, Universe};
 use sise_net::supervisor::Tasks;
 use sise_port::clock::Clock;
-use sise_port::{Chronicle, Gap, PriceStore, Recorder, WatchedCodes};
+use sise_port::{Gap, PriceStore, Recorder, Records, WatchedCodes};
 use sise_store::RedisStore;
 use state::State;
 use watched::Watched;
@@ -82,7 +82,7 @@ pub struct Parts {
     /// Redis, if that is the store.
     pub redis: Option<Arc<RedisStore>>,
     /// The records about the work.
-    pub chronicle: Arc<dyn Chronicle>,
+    pub records: Arc<dyn Records>,
     /// Takes events for the event log.
     pub recorder: Arc<dyn Recorder>,
     /// The closes.
@@ -164,7 +164,7 @@ impl Schedule {
     ///
     /// Returns an error if no HTTP client can be built for the ping after a sweep.
     pub fn new(work: Work) -> Result<Self, String> {
-        let ledger = LedgerKeeper::new(work.parts.chronicle.clone());
+        let ledger = LedgerKeeper::new(work.parts.records.clone());
         let ping = work.parts.ping_url.clone();
         let watched: Arc<AtomicUsize> = Arc::default();
         let candidate = work.candidate;
@@ -341,7 +341,7 @@ impl Schedule {
 }
 
 /// Waits for a change of leadership; never returns if no other process can lead.
-async fn changed(posts: &mut Option<watch::Receiver<Post>>) {
+async fn changed(posts: &mut Option<watch::Receiver<LeadState>>) {
     if let Some(posts) = posts
         && posts.changed().await.is_ok()
     {

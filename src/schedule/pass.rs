@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Watcher;
 use crate::freshness::Freshness;
-use crate::leadership::{Candidate, Post};
+use crate::leadership::{Candidate, LeadState};
 use crate::ledger::LedgerKeeper;
 use crate::sweep::{Report, Step, Sweeper, Task};
 use sise_domain::KrxTime;
@@ -71,9 +71,9 @@ impl Passes {
 }
 
 /// Waits until this process is known to follow another one.
-async fn superseded(posts: Option<watch::Receiver<Post>>) {
+async fn superseded(posts: Option<watch::Receiver<LeadState>>) {
     if let Some(mut posts) = posts {
-        let follows = |post: &Post| matches!(post, Post::Follows(_));
+        let follows = |post: &LeadState| matches!(post, LeadState::Follows(_));
         if posts.wait_for(follows).await.is_ok() {
             return;
         }

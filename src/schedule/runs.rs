@@ -249,7 +249,7 @@ impl Schedule {
         if state.left_at.is_some_and(|at| at.elapsed() < LEAVE_AGAIN) {
             return;
         }
-        let Ok(present) = self.parts.chronicle.present().await else {
+        let Ok(present) = self.parts.records.present().await else {
             return;
         };
         let is_banned = match &self.parts.broker {

@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::*;
-use crate::config::{Layers, Settings};
-use crate::setup::{Outside, Wiring};
+use crate::config::{RawSettings, Settings};
+use crate::setup::{Adapters, Wiring};
 use sise_domain::{Quote, Seoul, Shipped, Symbol, Universe};
 use sise_kis::{Reply, Transport};
 use sise_net::supervisor::Supervisor;
@@ -73,7 +73,7 @@ async fn evening(store: &Arc<MemoryStore>, is_simulated: bool) -> usize {
     let ends = tasks.stop().clone();
     tasks.vital("broker", async move { sim.serve(listener, ends).await });
     let directory = tempfile::tempdir().unwrap();
-    let mut layers = Layers::unset();
+    let mut raw = RawSettings::unset();
     for (key, value) in [
         ("kis.base_url", broker.as_str()),
         ("kis.app_key", "key"),
@@ -82,24 +82,24 @@ async fn evening(store: &Arc<MemoryStore>, is_simulated: bool) -> usize {
         ("universe.source", "shipped"),
         ("state.directory", directory.path().to_str().unwrap()),
     ] {
-        layers.set(key, value);
+        raw.set(key, value);
     }
-    let settings = Settings::new(&layers).unwrap();
-    let mut outside = Outside {
+    let settings = Settings::new(&raw).unwrap();
+    let mut adapters = Adapters {
         reader_store: store.clone(),
         sweep_store: store.clone(),
         index_store: store.clone(),
-        chronicle: store.clone(),
-        ..Outside::new(&settings, clock).unwrap()
+        records: store.clone(),
+        ..Adapters::new(&settings, clock).unwrap()
     };
     if !is_simulated {
-        let connect = outside.connect;
-        outside.connect = Arc::new(move |base: &str, patience: Duration| {
+        let connect = adapters.connect;
+        adapters.connect = Arc::new(move |base: &str, patience: Duration| {
             let way = connect(base, patience)?;
             Ok(Arc::new(Passing(way)) as Arc<dyn Transport>)
         });
     }
-    let wiring = Wiring::on(settings, outside).unwrap();
+    let wiring = Wiring::on(settings, adapters).unwrap();
     wiring.universe.store(Arc::new(list()));
     let seen = Arc::new(Seen::default());
     let schedule = Schedule::new(Work {

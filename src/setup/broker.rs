@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::{KeyShare, Outside, SetupError};
+use super::{Adapters, KeyShare, SetupError};
 use crate::broker::Broker;
 use crate::config::Settings;
 use sise_domain::{Calendar, Universe};
@@ -29,15 +29,15 @@ pub(super) fn put_together(
     settings: &Settings,
     calendar: &Arc<ArcSwap<Calendar>>,
     universe: &Arc<ArcSwap<Universe>>,
-    outside: &Outside,
+    adapters: &Adapters,
 ) -> Result<Option<Broker>, SetupError> {
     let kis = &settings.kis;
     let Some(credentials) = credentials(settings) else {
         return Ok(None);
     };
-    let clock = &outside.clock;
+    let clock = &adapters.clock;
     // A process that shares nothing keeps all of this in memory.
-    let (key, fallback) = match outside.key.clone() {
+    let (key, fallback) = match adapters.key.clone() {
         Some(key) => {
             let (count, clock) = (Arc::clone(&key.count), Arc::clone(clock));
             let fallback = Fallback::new(kis.caps(), kis.share_without_redis, count, clock);
@@ -60,7 +60,7 @@ pub(super) fn put_together(
         ..
     } = key;
     let pacer = Arc::new(Pacer::new(budget, fallback, kis.rate));
-    let rest = (outside.connect)(&kis.base_url, kis.timeout).and_then(|transport| {
+    let rest = (adapters.connect)(&kis.base_url, kis.timeout).and_then(|transport| {
         Rest::new(
             &kis.base_url,
             transport,
@@ -72,11 +72,11 @@ pub(super) fn put_together(
     let bans = Bans::new(
         BanKeep {
             shared: bans,
-            file: outside.ban_file.clone(),
-            process: outside.process.clone(),
+            file: adapters.ban_file.clone(),
+            process: adapters.process.clone(),
             key: credentials.identity(base),
             credentials: credentials.secret_identity(base),
-            recorder: Arc::clone(&outside.recorder),
+            recorder: Arc::clone(&adapters.recorder),
         },
         Arc::clone(clock),
     );
@@ -84,8 +84,8 @@ pub(super) fn put_together(
     let rest = Arc::new(rest);
     let keep = Keep {
         shared: tokens,
-        file: outside.token_file.clone(),
-        process: outside.process.clone(),
+        file: adapters.token_file.clone(),
+        process: adapters.process.clone(),
     };
     let bases = Arc::new(Bases::default());
     let ticks = ticks(
@@ -98,7 +98,7 @@ pub(super) fn put_together(
         clock,
     );
     let auth = Auth::new(Arc::clone(&rest), credentials, keep, Arc::clone(clock));
-    let auth = Arc::new(auth.recorded_by(Arc::clone(&outside.recorder)));
+    let auth = Arc::new(auth.recorded_by(Arc::clone(&adapters.recorder)));
     let caller = Caller::new(Arc::clone(&rest), Arc::clone(&auth));
     let source = KisQuotes::new(
         caller.clone(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Wiring;
-use crate::feed::{Feed, Manner, Observe, Parts as FeedParts};
+use crate::feed::{Feed, FeedOptions, Observe, Parts as FeedParts};
 use crate::leadership::{Candidate, LeaderStore};
 
 impl Wiring {
@@ -37,7 +37,7 @@ impl Wiring {
             calendar: Arc::clone(&self.calendar),
             clock: Arc::clone(&self.clock),
             always_open,
-            manner: Manner {
+            options: FeedOptions {
                 registrations: settings.feed.registrations,
                 write_interval: settings.feed.write_interval,
                 look: settings.watch.interval,

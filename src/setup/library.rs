@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Outside, SetupError, Wiring};
-use crate::config::{Layers, Settings};
+use super::{Adapters, SetupError, Wiring};
+use crate::config::{RawSettings, Settings};
 use crate::journal;
 use crate::reader::Reader;
 use sise_domain::Role;
@@ -24,25 +24,25 @@ impl Reader {
     /// Returns an error if a setting is refused. An unreachable Redis is not an error: every read
     /// is then a miss.
     pub async fn from_env() -> Result<Self, SetupError> {
-        Self::of(&Layers::of_process()?).await
+        Self::of(&RawSettings::of_process()?).await
     }
 
     /// Returns a builder that takes no setting from files or environment.
     pub fn builder() -> ReaderBuilder {
         ReaderBuilder {
-            layers: Layers::unset(),
+            raw: RawSettings::unset(),
         }
     }
 
-    async fn of(layers: &Layers) -> Result<Self, SetupError> {
-        let settings = Settings::new(layers)?;
+    async fn of(raw: &RawSettings) -> Result<Self, SetupError> {
+        let settings = Settings::new(raw)?;
         let clock = clock::system();
-        let (notebook, notes) = journal::notebook(Arc::clone(&clock));
-        let mut outside = Outside::new(&settings, clock)?;
-        if outside.redis.is_some() {
-            outside.recorder = Arc::new(notebook);
+        let (event_queue, notes) = journal::event_queue(Arc::clone(&clock));
+        let mut adapters = Adapters::new(&settings, clock)?;
+        if adapters.redis.is_some() {
+            adapters.recorder = Arc::new(event_queue);
         }
-        let parts = Wiring::on(settings, outside)?;
+        let parts = Wiring::on(settings, adapters)?;
         parts.know_names().await;
         if let Some(broker) = &parts.broker {
             broker.auth.take_kept().await;
@@ -54,8 +54,8 @@ impl Reader {
         // `sise status` shows this process, too, for as long as the reader lives.
         parts.activity.set("reads prices");
         let telling = Supervisor::default();
-        parts.scribe(notes).start(telling.tasks());
-        parts.attendance(Role::Reader, None).start(telling.tasks());
+        parts.writer(notes).start(telling.tasks());
+        parts.heartbeat(Role::Reader, None).start(telling.tasks());
         parts.reads.start(telling.tasks());
         Ok(reader.ending(telling))
     }
@@ -65,7 +65,7 @@ impl Reader {
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ReaderBuilder {
-    layers: Layers,
+    raw: RawSettings,
 }
 
 impl ReaderBuilder {
@@ -143,11 +143,11 @@ impl ReaderBuilder {
     /// Returns an error if a value is refused. An unreachable Redis is not an error: every read is
     /// then a miss.
     pub async fn build(self) -> Result<Reader, SetupError> {
-        Reader::of(&self.layers).await
+        Reader::of(&self.raw).await
     }
 
     fn with(mut self, key: &'static str, value: &str) -> Self {
-        self.layers.set(key, value);
+        self.raw.set(key, value);
         self
     }
 }

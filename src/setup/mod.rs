@@ -1,5 +1,6 @@
 //! Wires the parts together. Only this module names the concrete adapters.
 
+mod adapters;
 #[cfg(feature = "daemon")]
 mod alerts;
 mod broker;
@@ -7,7 +8,6 @@ mod cache;
 mod dated;
 mod feed;
 mod library;
-mod outside;
 #[cfg(feature = "daemon")]
 mod parts;
 
@@ -23,14 +23,14 @@ use crate::closes::Closes;
 use crate::config::{ConfigError, KisEnvironment, Settings, UniverseSource};
 use crate::feed::Traded;
 use crate::fleet::{self, Dispatcher, Member, Worker};
-use crate::journal::{Notes, Scribe};
+use crate::journal::{EventWriter, Notes};
 use crate::leadership::{Candidate, LeaderStore};
 use crate::movers::Movers;
 use crate::planner::Planner;
-use crate::presence::{Activity, Attendance};
+use crate::presence::{Activity, Heartbeat};
 use crate::provenance::{Origin, OwnBrokerStore, Provenance};
 use crate::reader::{self, Reader};
-use crate::sweep::{Manner, Sweeper};
+use crate::sweep::{SweepOptions, Sweeper};
 use crate::universe::{CsvFile, LastGood, Loader, ShippedList};
 use crate::watch::{Reads, Watch, WatchLists};
 use sise_cache::{self as caching, Cache};
@@ -39,15 +39,15 @@ use sise_kis::MasterFiles;
 use sise_net::unique;
 use sise_port::clock::{Clock, ClocksApart};
 use sise_port::{
-    BrokerClaims, Changes, Chronicle, Flights, IndexStore, Leader, Leadership, ListSource,
-    PriceStore, QuoteSource, Recorder, StoreError, WatchedCodes,
+    BrokerClaims, Changes, Flights, IndexStore, Leader, Leadership, ListSource, PriceStore,
+    QuoteSource, Recorder, Records, StoreError, WatchedCodes,
 };
 use sise_store::{Keys, RedisStore};
 
+pub use adapters::{Adapters, Connect, KeyShare, WorkShare};
 use broker::credentials;
 pub use cache::cache_builder_from_env;
 pub use library::ReaderBuilder;
-pub use outside::{Connect, KeyShare, Outside, WorkShare};
 
 /// An error while the parts are put together.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +110,7 @@ pub struct Wiring {
     /// Announces and reports changes in the store.
     pub changes: Arc<dyn Changes>,
     /// The records about the work, beside the prices.
-    pub chronicle: Arc<dyn Chronicle>,
+    pub records: Arc<dyn Records>,
     /// Takes events for the event log.
     pub recorder: Arc<dyn Recorder>,
     /// Codes that are refreshed more often than the rest.
@@ -137,8 +137,8 @@ impl Wiring {
     ///
     /// Returns an error if an address or a file is unusable.
     pub fn new(settings: Settings, clock: Clock) -> Result<Self, SetupError> {
-        let outside = Outside::new(&settings, clock)?;
-        Self::on(settings, outside)
+        let adapters = Adapters::new(&settings, clock)?;
+        Self::on(settings, adapters)
     }
 
     /// Puts the parts together on the given adapters.
@@ -146,32 +146,32 @@ impl Wiring {
     /// # Errors
     ///
     /// Returns an error if an address or a file is unusable.
-    pub fn on(settings: Settings, outside: Outside) -> Result<Self, SetupError> {
+    pub fn on(settings: Settings, adapters: Adapters) -> Result<Self, SetupError> {
         let calendar = Arc::new(ArcSwap::from_pointee(read_calendar(
             settings.calendar_file.as_deref(),
         )?));
         let universe = Arc::new(ArcSwap::from_pointee(Shipped::get().universe()));
-        let broker = broker::put_together(&settings, &calendar, &universe, &outside)?;
+        let broker = broker::put_together(&settings, &calendar, &universe, &adapters)?;
         let provenance = broker
             .as_ref()
-            .zip(outside.brokers.clone())
+            .zip(adapters.brokers.clone())
             .map(|(broker, claims)| {
                 let identify = broker.identify(settings.kis.identity());
-                let process = outside.process.clone();
+                let process = adapters.process.clone();
                 let ttl = settings.store.ttl;
                 Arc::new(Provenance::new(claims, identify, process, ttl))
             });
         let (reader_store, sweep_store, indices) = match &provenance {
             Some(provenance) => own_stores(
-                outside.reader_store,
-                outside.sweep_store,
-                outside.index_store,
+                adapters.reader_store,
+                adapters.sweep_store,
+                adapters.index_store,
                 provenance,
             ),
             None => (
-                outside.reader_store,
-                outside.sweep_store,
-                outside.index_store,
+                adapters.reader_store,
+                adapters.sweep_store,
+                adapters.index_store,
             ),
         };
         let is_real = settings.kis.environment == KisEnvironment::Real;
@@ -181,25 +181,25 @@ impl Wiring {
             settings.calendar_file.clone(),
             caller.map(|broker| broker.caller.clone()),
         );
-        let last_good = LastGood::new(&settings.universe_origin(), outside.copies);
-        let started_at = (outside.clock)();
+        let last_good = LastGood::new(&settings.universe_origin(), adapters.copies);
+        let started_at = (adapters.clock)();
         let cache_on = |store| {
             Cache::new(caching::Parts {
                 store,
-                process: outside.process.clone(),
-                clock: Arc::clone(&outside.clock),
+                process: adapters.process.clone(),
+                clock: Arc::clone(&adapters.clock),
                 timeout: settings.store.connect_timeout + settings.store.response_timeout,
                 namespace: Keys::new(&settings.store.namespace).own(""),
             })
         };
-        let cache = cache_on(outside.cache_store);
-        let bulk_cache = cache_on(outside.bulk_store);
+        let cache = cache_on(adapters.cache_store);
+        let bulk_cache = cache_on(adapters.bulk_store);
         let reads = Reads::new(&cache);
         let watch = || Arc::new(Watch::new(&cache, reads.clone(), settings.watch.hottest));
-        let watched = outside.watched.unwrap_or_else(|| watch());
+        let watched = adapters.watched.unwrap_or_else(|| watch());
         Ok(Self {
             settings,
-            clock: outside.clock,
+            clock: adapters.clock,
             calendar,
             calendar_in_use: Arc::new(calendar_in_use),
             universe,
@@ -209,24 +209,24 @@ impl Wiring {
             sweep_store,
             indices,
             provenance,
-            brokers: outside.brokers,
-            redis: outside.redis,
+            brokers: adapters.brokers,
+            redis: adapters.redis,
             cache,
             bulk_cache,
-            process: outside.process,
-            changes: outside.changes,
-            chronicle: outside.chronicle,
-            recorder: outside.recorder,
+            process: adapters.process,
+            changes: adapters.changes,
+            records: adapters.records,
+            recorder: adapters.recorder,
             watched,
             reads,
             activity: Activity::new("starting"),
             started_at,
-            lease: outside.lease,
+            lease: adapters.lease,
             #[cfg(feature = "daemon")]
-            alert_lease: outside.alert_lease,
-            flights: outside.flights,
-            work: outside.work,
-            connect: outside.connect,
+            alert_lease: adapters.alert_lease,
+            flights: adapters.flights,
+            work: adapters.work,
+            connect: adapters.connect,
             last_good,
         })
     }
@@ -352,31 +352,31 @@ impl Wiring {
         }
     }
 
-    /// Returns the scribe that writes `notes` into the event log of the store.
+    /// Returns the writer that writes `notes` into the event log of the store.
     #[must_use]
-    pub fn scribe(&self, notes: Notes) -> Scribe {
+    pub fn writer(&self, notes: Notes) -> EventWriter {
         let clock = Arc::clone(&self.clock);
-        Scribe::new(notes, self.chronicle.clone(), self.process.clone(), clock)
+        EventWriter::new(notes, self.records.clone(), self.process.clone(), clock)
     }
 
     /// Returns the task that keeps this process on the store's roster, in a role.
     ///
     /// A daemon passes its `candidate`, which knows whether the process leads.
     #[must_use]
-    pub fn attendance(&self, role: Role, candidate: Option<&Arc<Candidate>>) -> Attendance {
+    pub fn heartbeat(&self, role: Role, candidate: Option<&Arc<Candidate>>) -> Heartbeat {
         let presence = self.presence(role);
-        let roster = self.chronicle.clone();
-        let mut attendance = Attendance::new(roster, presence, self.activity.clone());
+        let roster = self.records.clone();
+        let mut heartbeat = Heartbeat::new(roster, presence, self.activity.clone());
         if let Some(broker) = &self.broker {
-            attendance = attendance.paced_by(Arc::clone(&broker.pacer));
+            heartbeat = heartbeat.paced_by(Arc::clone(&broker.pacer));
         }
         if let Some(candidate) = candidate {
-            attendance = attendance.of(Arc::clone(candidate));
+            heartbeat = heartbeat.of(Arc::clone(candidate));
         }
         if let (Some(provenance), true) = (&self.provenance, role != Role::Reader) {
-            attendance = attendance.holding(Arc::clone(provenance));
+            heartbeat = heartbeat.holding(Arc::clone(provenance));
         }
-        attendance
+        heartbeat
     }
 
     /// Returns what this process tells others about itself.
@@ -404,7 +404,7 @@ impl Wiring {
     #[must_use]
     pub fn sweeper(&self, candidate: Option<&Arc<Candidate>>) -> Option<Sweeper> {
         let sweep = &self.settings.sweep;
-        let manner = Manner {
+        let options = SweepOptions {
             batch_size: sweep.batch_size,
             batch_pause: sweep.batch_pause,
             in_flight: sweep.in_flight,
@@ -417,7 +417,7 @@ impl Wiring {
             store = Arc::new(LeaderStore::new(store, Arc::clone(candidate)));
             indices = Arc::new(LeaderStore::new(indices, Arc::clone(candidate)));
         }
-        Some(Sweeper::new(source, store, manner).keeping_indices(indices))
+        Some(Sweeper::new(source, store, options).keeping_indices(indices))
     }
 
     /// Returns this process as a member of those that share the sweeps of the leader.
@@ -464,7 +464,7 @@ impl Wiring {
     pub fn closes(&self) -> Closes {
         Closes::new(
             Arc::clone(&self.sweep_store),
-            Arc::clone(&self.chronicle),
+            Arc::clone(&self.records),
             self.settings.journal.gap_below,
         )
         .of_broker(

@@ -25,7 +25,7 @@ use sise_domain::{
     Skipped, Symbol, Universe,
 };
 use sise_port::clock::{Clock, ClocksApart};
-use sise_port::{Chronicle, Leader, Leadership, PriceStore, StoreError};
+use sise_port::{Leader, Leadership, PriceStore, Records, StoreError};
 use sise_store::{RedisBudget, RedisStore};
 
 pub use ages::Ages;
@@ -48,7 +48,7 @@ pub struct Parts {
     /// The prices.
     pub store: Arc<dyn PriceStore>,
     /// The records about the work.
-    pub chronicle: Arc<dyn Chronicle>,
+    pub records: Arc<dyn Records>,
     /// The closes.
     pub closes: Closes,
     /// The lease of the leader; `None` if no other process can use the store.
@@ -206,7 +206,7 @@ impl Status {
         }
         let now = (parts.clock)();
         let leader = parts.leader().await?;
-        let mut processes = parts.chronicle.present().await?;
+        let mut processes = parts.records.present().await?;
         for process in &mut processes {
             // The lease decides: a killed leader stays on the roster for a while.
             let leads = leader.as_ref().map(|leader| &leader.process) == Some(&process.process);
@@ -214,8 +214,8 @@ impl Status {
                 process.role = Role::Waiting;
             }
         }
-        let entries = parts.chronicle.entries(ENTRIES).await?;
-        let counted = parts.chronicle.minutes(now.date_naive()).await?;
+        let entries = parts.records.entries(ENTRIES).await?;
+        let counted = parts.records.minutes(now.date_naive()).await?;
         let keys: BTreeSet<String> = processes
             .iter()
             .filter_map(|process| process.key.clone())

@@ -147,7 +147,7 @@ async fn the_last_batch_of_a_sweep_leaves_room_for_the_indices() {
         let mut source = Scripted::new(|symbol, _| quote(symbol));
         Arc::get_mut(&mut source).unwrap().brings_indices = true;
         let store = Arc::new(MemoryStore::default());
-        let sweeper = Sweeper::new(source.clone(), store.clone(), MANNER);
+        let sweeper = Sweeper::new(source.clone(), store.clone(), OPTIONS);
         let sweeper = sweeper.keeping_indices(store.clone());
         let task = Task {
             urgency,
@@ -190,7 +190,7 @@ fn failed() -> Answer {
     Answer::Failed(SourceError::Unavailable("HTTP 500 without JSON".to_owned()))
 }
 
-const MANNER: Manner = Manner {
+const OPTIONS: SweepOptions = SweepOptions {
     batch_size: 30,
     batch_pause: Duration::ZERO,
     in_flight: 8,
@@ -207,7 +207,7 @@ fn task(count: usize) -> Task {
 }
 
 async fn sweep(source: Arc<Scripted>, store: Arc<dyn PriceStore>, task: &Task) -> Report {
-    let sweeper = Sweeper::new(source, store, MANNER);
+    let sweeper = Sweeper::new(source, store, OPTIONS);
     let report = sweeper
         .sweep(task, &|_| {}, &CancellationToken::new())
         .await;
@@ -231,7 +231,7 @@ async fn a_good_list_is_written_with_several_calls_in_flight() {
     assert!((report.coverage - 1.0).abs() < f64::EPSILON);
     assert_eq!(
         source.most_in_flight.load(Ordering::SeqCst),
-        MANNER.in_flight
+        OPTIONS.in_flight
     );
     let kept = store.realtime(&symbols(1_000)).await.unwrap();
     assert!(kept.iter().all(Option::is_some));
@@ -304,7 +304,7 @@ async fn a_stop_ends_the_pass_within_its_grace_and_names_what_was_left() {
     let source = Scripted::new(|symbol, _| quote(symbol));
     let store: Arc<dyn PriceStore> = Arc::new(MemoryStore::default());
     let stop = CancellationToken::new();
-    let sweeper = Sweeper::new(source, store, MANNER);
+    let sweeper = Sweeper::new(source, store, OPTIONS);
     let stopping = stop.clone();
     tokio::spawn(async move {
         sleep(Duration::from_millis(250)).await;
@@ -334,11 +334,11 @@ async fn a_pass_ends_at_its_deadline() {
 #[tokio::test(start_paused = true)]
 async fn the_pause_between_batches_is_kept() {
     let source = Scripted::new(|symbol, _| quote(symbol));
-    let manner = Manner {
+    let options = SweepOptions {
         batch_pause: Duration::from_secs(2),
-        ..MANNER
+        ..OPTIONS
     };
-    let sweeper = Sweeper::new(source, Arc::new(MemoryStore::default()), manner);
+    let sweeper = Sweeper::new(source, Arc::new(MemoryStore::default()), options);
     let report = sweeper
         .sweep(&task(300), &|_| {}, &CancellationToken::new())
         .await;
@@ -355,7 +355,7 @@ async fn without_a_pause_no_batch_waits_for_the_timer() {
     assert_eq!(report.written, 300);
     let starts = source.starts.lock().unwrap().clone();
     let at_once = starts.iter().take_while(|began| **began == start).count();
-    assert_eq!(at_once, MANNER.in_flight);
+    assert_eq!(at_once, OPTIONS.in_flight);
 }
 
 /// A batch that stalls for a while, and codes that are asked for once more.
@@ -367,12 +367,12 @@ async fn the_pause_between_batches_is_kept_after_a_stall_and_before_the_second_r
     });
     Arc::get_mut(&mut source).unwrap().stall = Duration::from_secs(20);
     let pause = Duration::from_secs(2);
-    let manner = Manner {
+    let options = SweepOptions {
         batch_pause: pause,
         in_flight: 1,
-        ..MANNER
+        ..OPTIONS
     };
-    let sweeper = Sweeper::new(source.clone(), Arc::new(MemoryStore::default()), manner);
+    let sweeper = Sweeper::new(source.clone(), Arc::new(MemoryStore::default()), options);
     let report = sweeper
         .sweep(&task(300), &|_| {}, &CancellationToken::new())
         .await;
@@ -389,11 +389,11 @@ async fn the_pause_between_batches_is_kept_after_a_wait_for_the_token() {
     let mut source = Scripted::new(|symbol, _| quote(symbol));
     Arc::get_mut(&mut source).unwrap().without_token = Duration::from_secs(30);
     let pause = Duration::from_secs(2);
-    let manner = Manner {
+    let options = SweepOptions {
         batch_pause: pause,
-        ..MANNER
+        ..OPTIONS
     };
-    let sweeper = Sweeper::new(source.clone(), Arc::new(MemoryStore::default()), manner);
+    let sweeper = Sweeper::new(source.clone(), Arc::new(MemoryStore::default()), options);
     let report = sweeper
         .sweep(&task(300), &|_| {}, &CancellationToken::new())
         .await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use sise::domain::{KrxTime, Role};
 use sise::freshness::Freshness;
-use sise::journal::notebook;
+use sise::journal::event_queue;
 use sise::leadership::Candidate;
 use sise::port::SourceError;
 use sise::schedule::{Schedule, Ticks, Timetable, Watcher, Work};
@@ -26,15 +26,15 @@ pub(crate) async fn run(
     disk: Arc<Disk>,
     stop_at: Option<Duration>,
 ) {
-    let (notebook, notes) = notebook(world.clock(slot));
-    let wiring = wiring(&world, slot, &name, &disk, true, Arc::new(notebook));
+    let (event_queue, notes) = event_queue(world.clock(slot));
+    let wiring = wiring(&world, slot, &name, &disk, true, Arc::new(event_queue));
     let wiring = Arc::new(wiring);
-    let scribe = wiring.scribe(notes);
+    let writer = wiring.writer(notes);
     let candidate = wiring.candidate();
     let telling = Supervisor::default();
-    scribe.start(telling.tasks());
-    let attendance = wiring.attendance(Role::OneShot, candidate.as_ref());
-    attendance.start(telling.tasks());
+    writer.start(telling.tasks());
+    let heartbeat = wiring.heartbeat(Role::OneShot, candidate.as_ref());
+    heartbeat.start(telling.tasks());
     let working = Supervisor::default();
     let tasks = working.tasks();
     if let Some(stop_at) = stop_at {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use sise::config::{Layers, Settings};
+use sise::config::{RawSettings, Settings};
 use sise::kis::Transport;
 use sise::port::{CopyStore, Recorder, StoreError};
-use sise::setup::{KeyShare, Outside, Wiring};
+use sise::setup::{Adapters, KeyShare, Wiring};
 use sise::sim::Mode;
 use sise::store::MemoryStore;
 
@@ -57,7 +57,7 @@ pub(crate) fn wiring(
     };
     let link = Arc::new(link);
     let far = Arc::clone(world);
-    let outside = Outside {
+    let adapters = Adapters {
         clock: world.clock(slot),
         process: name.to_owned(),
         connect: Arc::new(move |_, patience| {
@@ -81,7 +81,7 @@ pub(crate) fn wiring(
         brokers: None,
         work: None,
         watched: (!world.setup.watched.is_empty()).then(|| link.clone() as _),
-        chronicle: link.clone(),
+        records: link.clone(),
         recorder,
         key: has_key.then(|| KeyShare {
             budget: link.clone(),
@@ -93,13 +93,13 @@ pub(crate) fn wiring(
         ban_file: None,
         redis: None,
     };
-    Wiring::on(settings, outside).unwrap()
+    Wiring::on(settings, adapters).unwrap()
 }
 
 fn settings(world: &World, has_key: bool) -> Settings {
     let setup = &world.setup;
-    let mut layers = Layers::unset();
-    let mut set = |key, value: &str| layers.set(key, value);
+    let mut raw = RawSettings::unset();
+    let mut set = |key, value: &str| raw.set(key, value);
     set("kis.base_url", BROKER);
     set("kis.master_url", LISTS);
     if has_key {
@@ -129,5 +129,5 @@ fn settings(world: &World, has_key: bool) -> Settings {
         "calendar.file",
         if setup.is_short { SHORT_DAYS } else { "" },
     );
-    Settings::new(&layers).unwrap()
+    Settings::new(&raw).unwrap()
 }

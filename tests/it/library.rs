@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeZone as _;
-use sise::config::{Layers, Settings};
+use sise::config::{RawSettings, Settings};
 use sise::domain::{KrxTime, Seoul};
 use sise::setup::Wiring;
 use sise::sim::{Faults, Sim, SimOptions};
@@ -85,25 +85,25 @@ impl Place {
 
     /// A reader for which it is always `time`.
     fn reader_at(&self, time: KrxTime) -> Reader {
-        let mut layers = self.layers();
-        layers.set("kis.app_key", APP_KEY);
-        layers.set("kis.app_secret", APP_SECRET);
-        reader_of(&layers, time)
+        let mut raw = self.raw();
+        raw.set("kis.app_key", APP_KEY);
+        raw.set("kis.app_secret", APP_SECRET);
+        reader_of(&raw, time)
     }
 
     fn reader(&self) -> Reader {
         self.reader_at(in_session())
     }
 
-    fn layers(&self) -> Layers {
-        let mut layers = Layers::unset();
-        layers.set("store.url", self.redis.url());
-        layers.set("kis.base_url", &self.broker.url);
-        layers.set("state.directory", self.home.path().to_str().unwrap());
+    fn raw(&self) -> RawSettings {
+        let mut raw = RawSettings::unset();
+        raw.set("store.url", self.redis.url());
+        raw.set("kis.base_url", &self.broker.url);
+        raw.set("state.directory", self.home.path().to_str().unwrap());
         // Time-outs of real life; a machine full of tests is slower than that.
-        layers.set("store.connect_timeout", "2s");
-        layers.set("store.response_timeout", "2s");
-        layers
+        raw.set("store.connect_timeout", "2s");
+        raw.set("store.response_timeout", "2s");
+        raw
     }
 
     async fn life(&self, code: &str) -> i64 {
@@ -112,8 +112,8 @@ impl Place {
 }
 
 /// A reader by these settings, for which it is always `time`.
-fn reader_of(layers: &Layers, time: KrxTime) -> Reader {
-    let settings = Settings::new(layers).unwrap();
+fn reader_of(raw: &RawSettings, time: KrxTime) -> Reader {
+    let settings = Settings::new(raw).unwrap();
     let wiring = Wiring::new(settings, Arc::new(move || time)).unwrap();
     wiring.reader()
 }
@@ -441,7 +441,7 @@ async fn where_nobody_can_be_asked_there_is_an_error_and_not_nothing() {
 async fn without_credentials_a_miss_is_a_miss() {
     let place = Place::new().await;
     place.reader().price("005930").await.unwrap();
-    let reader = reader_of(&place.layers(), in_session());
+    let reader = reader_of(&place.raw(), in_session());
     assert_eq!(reader.price("000660").await.unwrap(), None);
     let reading = reader.price("005930").await.unwrap().unwrap();
     assert_eq!(reading.source, Source::Redis);
@@ -450,11 +450,11 @@ async fn without_credentials_a_miss_is_a_miss() {
 #[tokio::test]
 async fn memory_serves_where_there_is_no_redis() {
     let place = Place::new().await;
-    let mut layers = place.layers();
-    layers.set("store.url", "memory");
-    layers.set("kis.app_key", APP_KEY);
-    layers.set("kis.app_secret", APP_SECRET);
-    let reader = reader_of(&layers, in_session());
+    let mut raw = place.raw();
+    raw.set("store.url", "memory");
+    raw.set("kis.app_key", APP_KEY);
+    raw.set("kis.app_secret", APP_SECRET);
+    let reader = reader_of(&raw, in_session());
     for source in [Source::Api, Source::Redis] {
         let reading = reader.price("005930").await.unwrap().unwrap();
         assert_eq!(reading.source, source);

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use sise::config::{Layers, Settings};
+use sise::config::{RawSettings, Settings};
 use sise_net::descriptors::Descriptors;
 
 use crate::support::world::World;
@@ -58,7 +58,10 @@ fn the_unit_gives_as_many_files_as_the_connections_that_are_promised() {
     let mut lines = unit.lines();
     let limit = lines.find_map(|line| line.strip_prefix("LimitNOFILE="));
     let soft = limit.unwrap().parse().unwrap();
-    let promised = Settings::new(&Layers::unset()).unwrap().api.connections;
+    let promised = Settings::new(&RawSettings::unset())
+        .unwrap()
+        .api
+        .connections;
     assert_eq!(Descriptors { soft, hard: soft }.room(promised), promised);
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 use chrono::{SecondsFormat, TimeZone as _};
 use futures_util::future::{Either, select};
 use serde_json::{Value, json};
-use sise::config::{Layers, Settings};
+use sise::config::{RawSettings, Settings};
 use sise::domain::Seoul;
 use sise::setup::Wiring;
 use sise::{ReadError, Reader, Reading, Source};
@@ -36,15 +36,15 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// A reader of a program of its own: its connections, its flights. It waits long for Redis, as a
 /// machine full of tests is slower than real life.
 fn reader(redis_url: &str, broker_url: &str, home: &Path, first_level: bool) -> Reader {
-    let layers = layers(redis_url, broker_url, home, first_level);
-    let settings = Settings::new(&layers).unwrap();
+    let raw = raw(redis_url, broker_url, home, first_level);
+    let settings = Settings::new(&raw).unwrap();
     Wiring::new(settings, sise::clock::system())
         .unwrap()
         .reader()
 }
 
-fn layers(redis_url: &str, broker_url: &str, home: &Path, first_level: bool) -> Layers {
-    let mut layers = Layers::unset();
+fn raw(redis_url: &str, broker_url: &str, home: &Path, first_level: bool) -> RawSettings {
+    let mut raw = RawSettings::unset();
     for (key, value) in [
         ("store.url", redis_url),
         ("store.connect_timeout", "10s"),
@@ -55,9 +55,9 @@ fn layers(redis_url: &str, broker_url: &str, home: &Path, first_level: bool) -> 
         ("reader.first_level", if first_level { "on" } else { "off" }),
         ("state.directory", home.to_str().unwrap()),
     ] {
-        layers.set(key, value);
+        raw.set(key, value);
     }
-    layers
+    raw
 }
 
 fn reader_in(world: &World, first_level: bool) -> Reader {
@@ -310,13 +310,13 @@ async fn impatient_callers_do_not_keep_a_silent_connection_alive() {
 #[tokio::test]
 async fn a_price_that_is_read_often_is_fetched_anew_before_it_dies() {
     let world = World::new(&["--latency", "20ms"]).await;
-    let mut layers = layers(&world.redis.url(), &world.broker.url(), world.path(), false);
-    layers.set("store.ttl", "3s");
+    let mut raw = raw(&world.redis.url(), &world.broker.url(), world.path(), false);
+    raw.set("store.ttl", "3s");
     // A Friday at noon, from now on.
     let noon = Seoul.with_ymd_and_hms(2026, 11, 20, 12, 0, 0).unwrap();
     let start = Instant::now();
     let clock = Arc::new(move || noon + start.elapsed());
-    let wiring = Wiring::new(Settings::new(&layers).unwrap(), clock).unwrap();
+    let wiring = Wiring::new(Settings::new(&raw).unwrap(), clock).unwrap();
     let reader = wiring.reader();
     let mut last = reader.price(CODE).await.unwrap().unwrap();
     until("it is fetched anew while it lives", async || {

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use futures_util::{StreamExt as _, stream};
 use redis::{cmd, pipe};
-use sise::config::{Layers, Settings};
+use sise::config::{RawSettings, Settings};
 use sise::kis::Credentials;
 use sise::setup::Wiring;
 use sise::sim::SimOptions;
@@ -638,12 +638,12 @@ async fn debug_shows_no_secret() {
     let watch = Watch::new(&[]);
     let url = format!("redis://:{PASSWORD}@127.0.0.1:1/0");
     let home = tempfile::tempdir().unwrap();
-    let mut layers = Layers::unset();
-    layers.set("store.url", &url);
-    layers.set("kis.app_key", APP_KEY);
-    layers.set("kis.app_secret", APP_SECRET);
-    layers.set("state.directory", home.path().to_str().unwrap());
-    let settings = Settings::new(&layers).unwrap();
+    let mut raw = RawSettings::unset();
+    raw.set("store.url", &url);
+    raw.set("kis.app_key", APP_KEY);
+    raw.set("kis.app_secret", APP_SECRET);
+    raw.set("state.directory", home.path().to_str().unwrap());
+    let settings = Settings::new(&raw).unwrap();
     let redis = RedisSettings {
         url: &url,
         namespace: "",
@@ -665,7 +665,7 @@ async fn debug_shows_no_secret() {
     let wiring = Wiring::new(settings.clone(), sise::clock::system()).unwrap();
     let broker = wiring.broker.as_ref().unwrap();
     for shown in [
-        format!("{layers:?} {settings:?} {:#?}", settings.kis),
+        format!("{raw:?} {settings:?} {:#?}", settings.kis),
         format!("{redis:?} {:?}", RedisStore::new(&redis)),
         format!("{credentials:?} {sim:?} {builder:?}"),
         format!("{wiring:?} {:?} {:?}", wiring.reader(), wiring.redis),

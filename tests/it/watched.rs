@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use chrono::{NaiveDateTime, TimeDelta, TimeZone as _};
 use sise::Symbol;
 use sise::clock::Clock;
-use sise::config::{Layers, Settings};
+use sise::config::{RawSettings, Settings};
 use sise::domain::{
     Ban, BanKind, BanRecord, Calling, Caps, Denial, Group, KrxTime, Listing, Market, Seoul,
     Universe, Urgency,
@@ -23,10 +23,10 @@ use sise::port::{
     SourceError, StoreError, Tally, WatchedCodes,
 };
 use sise::schedule::{Schedule, Ticks, Work};
-use sise::setup::{KeyShare, Outside, Wiring};
+use sise::setup::{Adapters, KeyShare, Wiring};
 use sise::store::{MemoryBans, MemoryStore, MemoryTokens};
 use sise::supervisor::Supervisor;
-use sise::sweep::{Manner, Sweeper};
+use sise::sweep::{SweepOptions, Sweeper};
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Codes of the list; the first of them are watched.
@@ -141,7 +141,7 @@ impl Daemon {
         let start = Instant::now();
         let clock: Clock = Arc::new(move || begin + TimeDelta::from_std(start.elapsed()).unwrap());
         let folder = tempfile::tempdir().unwrap();
-        let mut layers = Layers::unset();
+        let mut raw = RawSettings::unset();
         for (key, value) in [
             ("kis.env", "paper"),
             ("kis.app_key", "the-app-key"),
@@ -149,20 +149,20 @@ impl Daemon {
             ("store.url", "memory"),
             ("universe.source", "shipped"),
         ] {
-            layers.set(key, value);
+            raw.set(key, value);
         }
-        layers.set("state.directory", folder.path().display().to_string());
-        let settings = Settings::new(&layers).unwrap();
+        raw.set("state.directory", folder.path().display().to_string());
+        let settings = Settings::new(&raw).unwrap();
         let store = Arc::new(MemoryStore::default());
         let bans = Arc::new(MemoryBans::default());
         let list = Arc::new(List::default());
         list.set(Some(codes(watched)));
         let caps: Caps = settings.kis.caps();
-        let outside = Outside {
+        let adapters = Adapters {
             connect: Arc::new(|_, _| Ok(Arc::new(Nowhere))),
             reader_store: store.clone(),
             sweep_store: store.clone(),
-            chronicle: store.clone(),
+            records: store.clone(),
             lease: Some(store.clone()),
             key: Some(KeyShare {
                 budget: Arc::new(LocalBudget::new(caps, Arc::clone(&clock))),
@@ -171,9 +171,9 @@ impl Daemon {
                 bans: bans.clone(),
             }),
             watched: Some(list.clone()),
-            ..Outside::new(&settings, Arc::clone(&clock)).unwrap()
+            ..Adapters::new(&settings, Arc::clone(&clock)).unwrap()
         };
-        let wiring = Arc::new(Wiring::on(settings, outside).unwrap());
+        let wiring = Arc::new(Wiring::on(settings, adapters).unwrap());
         let listings = (0..LISTED).map(|number| Listing {
             code: code(number),
             name: String::new(),
@@ -194,7 +194,7 @@ impl Daemon {
             asked: Mutex::default(),
             latency_ms: AtomicU64::new(40),
         });
-        let manner = Manner {
+        let options = SweepOptions {
             batch_size: 30,
             batch_pause: Duration::ZERO,
             in_flight: 4,
@@ -202,7 +202,7 @@ impl Daemon {
         };
         let candidate = wiring.candidate();
         let supervisor = Supervisor::default();
-        let sweeper = Sweeper::new(source.clone(), store.clone(), manner);
+        let sweeper = Sweeper::new(source.clone(), store.clone(), options);
         let work = Work {
             own_sweeper: sweeper.clone(),
             sweeper,

@@ -1,7 +1,7 @@
 //! Cache-aside: a value from the cache or a loader, loaded once for all callers that want it.
 //!
 //! ```text
-//!  Aside -> seat (one flight a key in the process) -> look -> claim (one load in all processes)
+//!  Aside -> waiter (one flight a key in the process) -> look -> claim (one load in all processes)
 //!                                                               -> loader -> written, if still wanted
 //! ```
 
@@ -13,8 +13,8 @@ use futures_util::future::{Either, select};
 use metrics::counter;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::claim::Held;
-use super::flight::{Landed, Landing};
+use super::claim::HeldClaim;
+use super::flight::{FlightOutcome, FoundValue};
 use super::key::beside;
 use super::values::{FLIGHT, STALE, decode, encode};
 use super::{BoxError, Cache, Cached, LONGEST_WAIT, Life, LoadError, or_miss};
@@ -176,7 +176,7 @@ impl<T: Cached> Aside<'_, T> {
         // Taken by the flight, either here or in the refresh of a value that was found.
         let mut load = Some(load);
         let mut has_flown = false;
-        let seat = self.cache.shared.flights.board(&key);
+        let waiter = self.cache.shared.flights.join(&key);
         let fly = {
             let (aside, key, load, has_flown) = (&self, &key, &mut load, &mut has_flown);
             move || async move {
@@ -184,15 +184,15 @@ impl<T: Cached> Aside<'_, T> {
                 aside.look_or_load(key, load).await
             }
         };
-        let landed = match timeout_at(deadline, seat.landed(fly)).await {
-            Ok(Ok(landing)) => Ok((value(&key, landing)?, landing.is_early)),
+        let outcome = match timeout_at(deadline, waiter.outcome(fly)).await {
+            Ok(Ok(found_value)) => Ok((value(&key, found_value)?, found_value.is_early)),
             Ok(Err(error)) => Err(error.clone()),
             Err(_) => Err(LoadError::Late {
                 within: self.within,
             }),
         };
-        drop(seat);
-        match landed {
+        drop(waiter);
+        match outcome {
             Ok((found, is_early)) => match load {
                 Some(load) if has_flown && is_early => {
                     Ok(self.refresh(&key, load, deadline).await.unwrap_or(found))
@@ -214,7 +214,7 @@ impl<T: Cached> Aside<'_, T> {
     }
 
     /// Looks the value up, and loads it if it is missing.
-    async fn look_or_load<F, Fut, E>(&self, key: &str, load: &mut Option<F>) -> Landed
+    async fn look_or_load<F, Fut, E>(&self, key: &str, load: &mut Option<F>) -> FlightOutcome
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Option<T>, E>>,
@@ -232,7 +232,7 @@ impl<T: Cached> Aside<'_, T> {
         if let Some((bytes, left)) = &found
             && decode::<T>(key, Some(bytes)).is_ok()
         {
-            return Ok(Landing {
+            return Ok(FoundValue {
                 bytes: bytes.clone(),
                 is_loaded: false,
                 is_early: self.is_early(bytes, *left),
@@ -259,7 +259,7 @@ impl<T: Cached> Aside<'_, T> {
     {
         // No value has this name, so readers of the value do not wait for the refresh.
         let refreshing = beside("", FLIGHT, key);
-        let seat = self.cache.shared.flights.begin(&refreshing)?;
+        let waiter = self.cache.shared.flights.begin(&refreshing)?;
         counter!("sise_cache_early_loads_total").increment(1);
         let store = &self.cache.shared.store;
         let seen = or_miss(self.cache.run("get", store.get_living(key)).await);
@@ -267,8 +267,8 @@ impl<T: Cached> Aside<'_, T> {
         // If the value has expired meanwhile, the next reader loads it.
         seen.as_ref()?;
         let fly = || self.load(key, seen, load, Waits::No);
-        match timeout_at(deadline, seat.landed(fly)).await {
-            Ok(Ok(landing)) => value(key, landing).ok(),
+        match timeout_at(deadline, waiter.outcome(fly)).await {
+            Ok(Ok(found_value)) => value(key, found_value).ok(),
             Ok(Err(error)) => {
                 tracing::debug!(%error, key, "an early load failed; the value still lives");
                 None
@@ -284,7 +284,7 @@ impl<T: Cached> Aside<'_, T> {
         seen: Option<Vec<u8>>,
         load: F,
         waits: Waits,
-    ) -> Landed
+    ) -> FlightOutcome
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Option<T>, E>>,
@@ -299,7 +299,7 @@ impl<T: Cached> Aside<'_, T> {
         }
         let loaded = self.loaded(key, self.holding(&held.claim, load())).await;
         let entries = match &loaded {
-            Ok(landing) => self.entries(key, &landing.bytes),
+            Ok(found_value) => self.entries(key, &found_value.bytes),
             Err(_) => Vec::new(),
         };
         held.end(seen.as_deref(), &entries).await;
@@ -308,7 +308,7 @@ impl<T: Cached> Aside<'_, T> {
 
     /// Loads a value without the store, so without knowing whether others load it too. It is not
     /// cached.
-    async fn load_alone<F, Fut, E>(&self, key: &str, load: F) -> Landed
+    async fn load_alone<F, Fut, E>(&self, key: &str, load: F) -> FlightOutcome
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Option<T>, E>>,
@@ -322,7 +322,7 @@ impl<T: Cached> Aside<'_, T> {
         &self,
         key: &str,
         load: impl Future<Output = Result<Option<T>, E>>,
-    ) -> Landed {
+    ) -> FlightOutcome {
         let began = Instant::now();
         counter!("sise_cache_loads_total").increment(1);
         let value = load.await.map_err(|error| {
@@ -334,7 +334,7 @@ impl<T: Cached> Aside<'_, T> {
             Some(value) => encode(key, value)?,
             None => Vec::new(),
         };
-        Ok(Landing {
+        Ok(FoundValue {
             bytes,
             is_loaded: true,
             is_early: false,
@@ -342,7 +342,13 @@ impl<T: Cached> Aside<'_, T> {
     }
 
     /// Waits until it is this process's turn to load, or another process has brought the value.
-    async fn claim(&self, key: &str, held: &mut Held, seen: Option<&[u8]>, waits: Waits) -> Turn {
+    async fn claim(
+        &self,
+        key: &str,
+        held: &mut HeldClaim,
+        seen: Option<&[u8]>,
+        waits: Waits,
+    ) -> Turn {
         let cache = self.cache;
         let store = &cache.shared.store;
         loop {
@@ -441,18 +447,18 @@ impl<T: Cached> Aside<'_, T> {
     }
 }
 
-fn value<T: Cached>(key: &str, landing: &Landing) -> Result<Loaded<T>, LoadError> {
+fn value<T: Cached>(key: &str, found_value: &FoundValue) -> Result<Loaded<T>, LoadError> {
     Ok(Loaded {
-        value: decode(key, Some(&landing.bytes))?,
-        origin: match landing.is_loaded {
+        value: decode(key, Some(&found_value.bytes))?,
+        origin: match found_value.is_loaded {
             true => Origin::Loader,
             false => Origin::Cache,
         },
     })
 }
 
-fn found(bytes: Vec<u8>) -> Landing {
-    Landing {
+fn found(bytes: Vec<u8>) -> FoundValue {
+    FoundValue {
         bytes,
         is_loaded: false,
         is_early: false,

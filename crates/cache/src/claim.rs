@@ -10,13 +10,13 @@ use sise_port::{CacheEntry, ValueClaim};
 
 /// A claim that this flight holds, or may hold. It ends with the flight, even if the caller is
 /// gone, so that no caller waits for a load that was given up.
-pub(super) struct Held {
+pub(super) struct HeldClaim {
     cache: Cache,
     pub(super) claim: ValueClaim,
     pub(super) is_held: bool,
 }
 
-impl Held {
+impl HeldClaim {
     /// Ends the claim, and writes what was loaded unless it has been invalidated.
     pub(super) async fn end(mut self, seen: Option<&[u8]>, entries: &[CacheEntry]) {
         let store = &self.cache.shared.store;
@@ -30,7 +30,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldClaim {
     fn drop(&mut self) {
         if !self.is_held {
             return;
@@ -49,10 +49,10 @@ impl Drop for Held {
 
 impl Cache {
     /// Creates a claim on a key, with an owner of its own. It is not taken yet.
-    pub(super) fn claim_of(&self, key: &str) -> Held {
+    pub(super) fn claim_of(&self, key: &str) -> HeldClaim {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Held {
+        HeldClaim {
             cache: self.clone(),
             claim: ValueClaim {
                 key: beside(&self.prefix, FLIGHT, key),

@@ -21,10 +21,10 @@ const OLD_LINES: usize = 10_000;
 /// Totals in a file, which one process at a time can open.
 #[derive(Debug, Clone)]
 pub struct FileCounts {
-    ledger: Arc<Mutex<Ledger>>,
+    ledger: Arc<Mutex<Counts>>,
 }
 
-struct Ledger {
+struct Counts {
     path: PathBuf,
     file: File,
     /// Length of the complete lines, in bytes.
@@ -41,7 +41,7 @@ impl FileCounts {
     ///
     /// Returns an error if the file cannot be opened or another process has it open.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut ledger = Ledger::open(path)?;
+        let mut ledger = Counts::open(path)?;
         ledger.read()?;
         Ok(Self {
             ledger: Arc::new(Mutex::new(ledger)),
@@ -51,7 +51,7 @@ impl FileCounts {
     /// Runs `work` on a thread that may block.
     async fn with<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Ledger) -> io::Result<T> + Send + 'static,
+        work: impl FnOnce(&mut Counts) -> io::Result<T> + Send + 'static,
     ) -> Result<T, BoxError> {
         let ledger = Arc::clone(&self.ledger);
         let done = tokio::task::spawn_blocking(move || {
@@ -79,7 +79,7 @@ fn line(name: &str, total: Option<u64>) -> io::Result<String> {
     Ok(serde_json::to_string(&(name, total))? + "\n")
 }
 
-impl Ledger {
+impl Counts {
     fn open(path: &Path) -> io::Result<Self> {
         let file = open(path).map_err(|error| named(path, &error))?;
         file.try_lock().map_err(|error| {
@@ -233,9 +233,9 @@ impl DurableCounts for FileCounts {
     }
 }
 
-impl fmt::Debug for Ledger {
+impl fmt::Debug for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ledger")
+        f.debug_struct("Counts")
             .field("path", &self.path)
             .field("totals", &self.totals.len())
             .finish_non_exhaustive()

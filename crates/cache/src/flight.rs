@@ -8,11 +8,11 @@ use tokio::sync::OnceCell;
 use super::LoadError;
 
 /// Result of a flight, for all callers that wait for it.
-pub(super) type Landed = Result<Landing, LoadError>;
+pub(super) type FlightOutcome = Result<FoundValue, LoadError>;
 
 /// A value that was found or loaded.
 #[derive(Debug)]
-pub(super) struct Landing {
+pub(super) struct FoundValue {
     /// JSON of the value; empty if it is known not to exist.
     pub(super) bytes: Vec<u8>,
     /// Whether the loader returned it.
@@ -29,35 +29,35 @@ pub(super) struct Flights {
 
 #[derive(Debug, Default)]
 struct Flight {
-    cell: Arc<OnceCell<Landed>>,
-    /// Number of seats taken.
-    seats: usize,
+    cell: Arc<OnceCell<FlightOutcome>>,
+    /// Number of waiters taken.
+    waiters: usize,
 }
 
-/// A seat in a flight. The flight is over when it has landed, or when the last seat is dropped.
+/// A waiter in a flight. The flight is over when it has outcome, or when the last waiter is dropped.
 #[derive(Debug)]
-pub(super) struct Seat<'a> {
+pub(super) struct Waiter<'a> {
     flights: &'a Flights,
     key: String,
-    cell: Arc<OnceCell<Landed>>,
+    cell: Arc<OnceCell<FlightOutcome>>,
 }
 
 impl Flights {
-    /// Returns a seat in the flight of `key`, which begins with the first seat taken.
-    pub(super) fn board(&self, key: &str) -> Seat<'_> {
+    /// Returns a waiter in the flight of `key`, which begins with the first waiter taken.
+    pub(super) fn join(&self, key: &str) -> Waiter<'_> {
         let mut flights = self.flights();
         let flight = flights.entry(key.to_owned()).or_default();
-        self.seat(key, flight)
+        self.waiter(key, flight)
     }
 
-    /// Returns the first seat of a new flight; `None` if there is a flight already.
-    pub(super) fn begin(&self, key: &str) -> Option<Seat<'_>> {
+    /// Returns the first waiter of a new flight; `None` if there is a flight already.
+    pub(super) fn begin(&self, key: &str) -> Option<Waiter<'_>> {
         let mut flights = self.flights();
         if flights.contains_key(key) {
             return None;
         }
         let flight = flights.entry(key.to_owned()).or_default();
-        Some(self.seat(key, flight))
+        Some(self.waiter(key, flight))
     }
 
     /// Forgets the flights of `keys`: later callers begin new ones.
@@ -71,9 +71,9 @@ impl Flights {
         }
     }
 
-    fn seat(&self, key: &str, flight: &mut Flight) -> Seat<'_> {
-        flight.seats += 1;
-        Seat {
+    fn waiter(&self, key: &str, flight: &mut Flight) -> Waiter<'_> {
+        flight.waiters += 1;
+        Waiter {
             flights: self,
             key: key.to_owned(),
             cell: Arc::clone(&flight.cell),
@@ -91,18 +91,18 @@ impl Flights {
     }
 }
 
-impl Seat<'_> {
-    /// Waits for the landing. The first caller that waits flies by `fly`; if it gives up, the next
+impl Waiter<'_> {
+    /// Waits for the found_value. The first caller that waits flies by `fly`; if it gives up, the next
     /// one does.
-    pub(super) async fn landed<Fut>(&self, fly: impl FnOnce() -> Fut) -> &Landed
+    pub(super) async fn outcome<Fut>(&self, fly: impl FnOnce() -> Fut) -> &FlightOutcome
     where
-        Fut: Future<Output = Landed>,
+        Fut: Future<Output = FlightOutcome>,
     {
         self.cell.get_or_init(fly).await
     }
 }
 
-impl Drop for Seat<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut flights = self.flights.flights();
         let Some(flight) = flights.get_mut(&self.key) else {
@@ -112,8 +112,8 @@ impl Drop for Seat<'_> {
         if !Arc::ptr_eq(&flight.cell, &self.cell) {
             return;
         }
-        flight.seats -= 1;
-        if flight.seats == 0 || self.cell.initialized() {
+        flight.waiters -= 1;
+        if flight.waiters == 0 || self.cell.initialized() {
             flights.remove(&self.key);
         }
     }
@@ -123,8 +123,8 @@ impl Drop for Seat<'_> {
 mod tests {
     use super::*;
 
-    fn landing(bytes: &[u8]) -> Landed {
-        Ok(Landing {
+    fn found_value(bytes: &[u8]) -> FlightOutcome {
+        Ok(FoundValue {
             bytes: bytes.to_vec(),
             is_loaded: true,
             is_early: false,
@@ -134,11 +134,11 @@ mod tests {
     #[tokio::test]
     async fn all_who_wait_are_given_what_one_brought_and_nothing_stays() {
         let flights = Flights::default();
-        let (one, other) = (flights.board("a"), flights.board("a"));
+        let (one, other) = (flights.join("a"), flights.join("a"));
         assert!(flights.begin("a").is_none());
-        let first = one.landed(|| async { landing(b"1") }).await;
+        let first = one.outcome(|| async { found_value(b"1") }).await;
         assert_eq!(first.as_ref().unwrap().bytes, b"1");
-        let second = other.landed(|| async { landing(b"2") }).await;
+        let second = other.outcome(|| async { found_value(b"2") }).await;
         assert_eq!(second.as_ref().unwrap().bytes, b"1");
         drop((one, other));
         assert_eq!(flights.len(), 0);
@@ -147,14 +147,14 @@ mod tests {
     #[tokio::test]
     async fn a_flight_that_was_given_up_is_flown_by_the_next() {
         let flights = Flights::default();
-        let (one, other) = (flights.board("a"), flights.board("a"));
+        let (one, other) = (flights.join("a"), flights.join("a"));
         {
-            let never = one.landed(std::future::pending);
+            let never = one.outcome(std::future::pending);
             tokio::pin!(never);
             assert!(futures_util::poll!(never.as_mut()).is_pending());
         }
         drop(one);
-        let second = other.landed(|| async { landing(b"2") }).await;
+        let second = other.outcome(|| async { found_value(b"2") }).await;
         assert_eq!(second.as_ref().unwrap().bytes, b"2");
         drop(other);
         assert_eq!(flights.len(), 0);
@@ -163,16 +163,16 @@ mod tests {
     #[tokio::test]
     async fn after_it_is_forgotten_another_begins_and_the_first_does_not_end_it() {
         let flights = Flights::default();
-        let old = flights.board("a");
+        let old = flights.join("a");
         flights.forget(&["a".to_owned()]);
         let new = flights.begin("a").unwrap();
-        old.landed(|| async { landing(b"old") })
+        old.outcome(|| async { found_value(b"old") })
             .await
             .as_ref()
             .unwrap();
         drop(old);
         assert!(flights.begin("a").is_none());
-        let landed = new.landed(|| async { landing(b"new") }).await;
-        assert_eq!(landed.as_ref().unwrap().bytes, b"new");
+        let outcome = new.outcome(|| async { found_value(b"new") }).await;
+        assert_eq!(outcome.as_ref().unwrap().bytes, b"new");
     }
 }

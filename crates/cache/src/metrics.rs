@@ -59,11 +59,11 @@ pub struct LastOperation {
 #[derive(Debug)]
 pub(super) struct Counts {
     totals: [AtomicU64; TOTALS],
-    rest: Mutex<Rest>,
+    rest: Mutex<Recent>,
 }
 
 #[derive(Debug)]
-struct Rest {
+struct Recent {
     since: KrxTime,
     last: Option<LastOperation>,
 }
@@ -87,7 +87,7 @@ impl Counts {
     pub(super) fn new(now: KrxTime) -> Self {
         Self {
             totals: Default::default(),
-            rest: Mutex::new(Rest {
+            rest: Mutex::new(Recent {
                 since: now,
                 last: None,
             }),
@@ -191,7 +191,7 @@ impl Counts {
         total.map_or(0, |total| total.load(Ordering::Relaxed))
     }
 
-    fn rest(&self) -> std::sync::MutexGuard<'_, Rest> {
+    fn rest(&self) -> std::sync::MutexGuard<'_, Recent> {
         // Every change is a single step, so a poisoned lock is usable.
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }

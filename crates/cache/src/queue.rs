@@ -279,12 +279,12 @@ impl<V: Clone + Send + Sync + 'static> Shared<V> {
         if batch.is_empty() {
             return Ok(());
         }
-        let landing = Landing { shared: self };
+        let batch_end = BatchEnd { shared: self };
         // A panic of the sink is treated as a failure, so that the values of the batch wait again.
         let write = AssertUnwindSafe(async { sink.write(&batch).await }).catch_unwind();
         match timeout(WRITE, write).await {
             Ok(Ok(Ok(()))) => {
-                landing.end();
+                batch_end.end();
                 Ok(())
             }
             Ok(Ok(Err(error))) => Err(error),
@@ -300,11 +300,11 @@ impl<V: Clone + Send + Sync + 'static> Shared<V> {
 }
 
 /// A batch that is being written. If dropped, its values wait again.
-struct Landing<'a, V> {
+struct BatchEnd<'a, V> {
     shared: &'a Shared<V>,
 }
 
-impl<V> Landing<'_, V> {
+impl<V> BatchEnd<'_, V> {
     /// Ends a batch that was written.
     fn end(self) {
         let mut waiting = self.waiting();
@@ -322,7 +322,7 @@ impl<V> Landing<'_, V> {
     }
 }
 
-impl<V> Drop for Landing<'_, V> {
+impl<V> Drop for BatchEnd<'_, V> {
     fn drop(&mut self) {
         self.waiting().take_back();
         self.shared.written.send_modify(|count| *count += 1);

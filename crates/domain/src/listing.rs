@@ -20,6 +20,9 @@ pub enum Market {
 }
 
 impl Market {
+    /// All markets.
+    pub const ALL: [Self; 2] = [Self::Kospi, Self::Kosdaq];
+
     /// Returns `KOSPI` or `KOSDAQ`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -18,11 +18,11 @@ const CLEARLY_DROPPED: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct Registrations {
     most: usize,
-    held: Vec<Held>,
+    held: Vec<Registration>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Held {
+struct Registration {
     code: Symbol,
     /// Since when it has the place.
     since: Duration,
@@ -46,7 +46,7 @@ impl Registrations {
     pub fn limit(&mut self, most: usize) {
         self.most = most;
         while self.held.len() > most {
-            let last = |held: &&Held| (std::cmp::Reverse(held.watched), held.since);
+            let last = |held: &&Registration| (std::cmp::Reverse(held.watched), held.since);
             let Some(code) = self.held.iter().max_by_key(last).map(|held| held.code) else {
                 return;
             };
@@ -77,7 +77,7 @@ impl Registrations {
                 return;
             }
             if self.held.iter().all(|held| held.code != *code) {
-                self.held.push(Held {
+                self.held.push(Registration {
                     code: *code,
                     since: now,
                     watched: now,

@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(without.count(), 6);
         let known = |row: &ShippedListing| {
             let named = |name: &str| {
-                let mut markets = [Market::Kospi, Market::Kosdaq].into_iter();
+                let mut markets = Market::ALL.into_iter();
                 markets.any(|market| Sector::named(market, name).is_some())
             };
             row.sector.as_deref().is_none_or(named)

@@ -28,14 +28,20 @@ pub struct SymbolError {
 }
 
 impl Symbol {
+    /// Returns the code as ASCII text.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        // The length is 6 or 7.
+        self.bytes
+            .get(..usize::from(self.length))
+            .unwrap_or_default()
+    }
+
     /// Returns the code as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Only ASCII is accepted, so both steps always succeed.
-        self.bytes
-            .get(..usize::from(self.length))
-            .and_then(|bytes| std::str::from_utf8(bytes).ok())
-            .unwrap_or_default()
+        // Only ASCII is accepted, so this always succeeds.
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 
@@ -43,27 +49,21 @@ impl FromStr for Symbol {
     type Err = SymbolError;
 
     fn from_str(text: &str) -> Result<Self, SymbolError> {
-        let six = match text.len() {
-            6 => text,
-            7 => text.strip_prefix('Q').unwrap_or_default(),
-            _ => "",
+        let code = match *text.as_bytes() {
+            [a, b, c, d, e, f] => Some(([a, b, c, d, e, f], [a, b, c, d, e, f, 0], 6)),
+            [b'Q', a, b, c, d, e, f] => Some(([a, b, c, d, e, f], [b'Q', a, b, c, d, e, f], 7)),
+            _ => None,
         };
-        let good = six.len() == 6
-            && six
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
-        if !good {
-            return Err(SymbolError {
+        let is_good = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();
+        match code {
+            Some((six, bytes, length)) if six.into_iter().all(is_good) => {
+                Ok(Self { bytes, length })
+            }
+            _ => Err(SymbolError {
                 // A code is short; a long text would only flood the message.
                 text: text.chars().take(40).collect(),
-            });
+            }),
         }
-        let mut bytes = [0; 7];
-        for (place, byte) in bytes.iter_mut().zip(text.bytes()) {
-            *place = byte;
-        }
-        let length = if text.len() == 7 { 7 } else { 6 };
-        Ok(Self { bytes, length })
     }
 }
 

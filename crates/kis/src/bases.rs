@@ -28,7 +28,7 @@ pub(super) struct Basis {
 
 /// The last known values of a code, and their day.
 #[derive(Debug)]
-struct Held {
+struct Known {
     day: NaiveDate,
     basis: Basis,
     /// Another base price reported since.
@@ -110,7 +110,7 @@ struct Gone {
 /// nor limits.
 #[derive(Debug, Default)]
 pub struct Bases {
-    held: Mutex<HashMap<Symbol, Held>>,
+    held: Mutex<HashMap<Symbol, Known>>,
     gone: Mutex<HashMap<Symbol, Gone>>,
 }
 
@@ -136,7 +136,7 @@ impl Bases {
         told: Basis,
     ) -> Result<(), Implausible> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = Held {
+        let fresh = Known {
             day,
             basis: told,
             doubted: None,

@@ -14,7 +14,7 @@ use super::bans::{Bans, Leave};
 use super::transport::{Reply, Transport, address};
 use sise_domain::KrxTime;
 use sise_net::spans;
-use sise_pace::{Breaker, Pacer, Pass, Shown};
+use sise_pace::{Breaker, Pacer, Permit, Shown};
 use sise_port::clock::Clock;
 use sise_port::{SourceError, Urgency};
 
@@ -39,7 +39,7 @@ pub struct Rest {
 /// Permission to send one request now.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
-    pass: Pass<'a>,
+    pass: Permit<'a>,
     leave: Leave,
 }
 
@@ -183,7 +183,7 @@ impl Rest {
     /// Sends a request. Every request to the REST host passes through here.
     async fn send(
         &self,
-        pass: Pass<'_>,
+        pass: Permit<'_>,
         request: Request,
     ) -> Result<(KrxTime, Reply), SourceError> {
         let sent_at = (self.clock)();

@@ -78,7 +78,7 @@ struct Trial {
 /// Permission for one call, to which its outcome is reported. If none is reported, a trial ends
 /// when this is dropped.
 #[derive(Debug)]
-pub struct Pass<'a> {
+pub struct Permit<'a> {
     breaker: &'a Breaker,
     trial: Option<u64>,
     sent: Instant,
@@ -109,14 +109,14 @@ impl Breaker {
     /// # Errors
     ///
     /// Returns an error if the broker is left alone. The text says since when, and until when.
-    pub async fn admit(&self, patience: Duration) -> Result<Pass<'_>, String> {
+    pub async fn admit(&self, patience: Duration) -> Result<Permit<'_>, String> {
         loop {
             // Registers before looking, so that no change is missed.
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
             match self.enter(patience) {
                 Entry::May(trial) => {
-                    return Ok(Pass {
+                    return Ok(Permit {
                         breaker: self,
                         trial,
                         sent: Instant::now(),
@@ -235,7 +235,7 @@ impl Outage {
     }
 }
 
-impl Pass<'_> {
+impl Permit<'_> {
     /// Returns whether the call may still go out, now that its turn has come.
     #[must_use]
     pub fn holds(&mut self) -> bool {
@@ -309,7 +309,7 @@ impl Pass<'_> {
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let Some(number) = self.trial else { return };
         // A caller that is gone must not hold up the next one.

@@ -10,7 +10,7 @@ mod pacer;
 mod rate;
 mod retries;
 
-pub use breaker::{Breaker, Pass, Shown};
+pub use breaker::{Breaker, Permit, Shown};
 pub use budget::LocalBudget;
 pub use call_count::{CallCount, Telling};
 pub use early::{FetchTime, HIGHEST_THROW, head_start};

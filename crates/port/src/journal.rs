@@ -121,5 +121,5 @@ pub trait Roster: Send + Sync {
 }
 
 /// All records about the work.
-pub trait Chronicle: Journal + Ledger + CoverageLog + Roster + CopyStore {}
-impl<T: Journal + Ledger + CoverageLog + Roster + CopyStore> Chronicle for T {}
+pub trait Records: Journal + Ledger + CoverageLog + Roster + CopyStore {}
+impl<T: Journal + Ledger + CoverageLog + Roster + CopyStore> Records for T {}

@@ -24,7 +24,7 @@ pub use cache::{
 pub use changes::WAITING;
 pub use changes::{Change, Changes, Heard};
 pub use flights::{Claim, Flights, Landed};
-pub use journal::{Chronicle, CoverageLog, Journal, Ledger, Place, Recorder, Roster, Unrecorded};
+pub use journal::{CoverageLog, Journal, Ledger, Place, Recorder, Records, Roster, Unrecorded};
 pub use list::{ListError, ListSource};
 pub use shared::{Issue, Lead, Leader, Leadership, RateBudget, SharedToken, Standing, TokenStore};
 pub use sise_domain::Urgency;

@@ -23,17 +23,13 @@ impl Keys {
     /// `realtime:price:<code>`
     #[must_use]
     pub fn realtime(&self, symbol: Symbol) -> String {
-        let mut key = String::new();
-        self.write_realtime(symbol, &mut key);
-        key
+        self.realtime_stem() + symbol.as_str()
     }
 
     /// `close:price:<code>`
     #[must_use]
     pub fn close(&self, symbol: Symbol) -> String {
-        let mut key = String::new();
-        self.write_close(symbol, &mut key);
-        key
+        self.close_stem() + symbol.as_str()
     }
 
     /// `realtime:index:<name>`
@@ -66,9 +62,7 @@ impl Keys {
     /// `sise:flight:<code>`
     #[must_use]
     pub fn flight(&self, symbol: Symbol) -> String {
-        let mut key = String::new();
-        self.write("sise:flight:", symbol, &mut key);
-        key
+        [self.prefix.as_str(), "sise:flight:", symbol.as_str()].concat()
     }
 
     /// Returns the code whose [`Keys::realtime`] key this is.
@@ -78,20 +72,14 @@ impl Keys {
         std::str::from_utf8(code).ok()?.parse().ok()
     }
 
-    /// Appends [`Keys::realtime`] to `key`, for callers that need many of them.
-    pub(super) fn write_realtime(&self, symbol: Symbol, key: &mut String) {
-        self.write("realtime:price:", symbol, key);
+    /// [`Keys::realtime`] without the code, for callers that need many of them.
+    pub(super) fn realtime_stem(&self) -> String {
+        [self.prefix.as_str(), "realtime:price:"].concat()
     }
 
-    /// Appends [`Keys::close`] to `key`.
-    pub(super) fn write_close(&self, symbol: Symbol, key: &mut String) {
-        self.write("close:price:", symbol, key);
-    }
-
-    fn write(&self, kind: &str, symbol: Symbol, key: &mut String) {
-        key.push_str(&self.prefix);
-        key.push_str(kind);
-        key.push_str(symbol.as_str());
+    /// [`Keys::close`] without the code.
+    pub(super) fn close_stem(&self) -> String {
+        [self.prefix.as_str(), "close:price:"].concat()
     }
 }
 

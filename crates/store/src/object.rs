@@ -20,7 +20,7 @@ use serde::de::value::{Error, StrDeserializer};
 use alike::Alike;
 use order::Order;
 use scan::Scan;
-use sise_domain::{Phase, PriceLimit, Quote, Status, Symbol};
+use sise_domain::{Market, Phase, PriceLimit, Quote, Status, Symbol};
 use times::Times;
 
 /// Reads price objects. One decoder reads all prices of a call and remembers what they have in
@@ -132,14 +132,14 @@ impl Decoder {
     /// Parses the price object of `symbol`; `None` if it is not one.
     pub(super) fn read(&mut self, symbol: Symbol, bytes: &[u8]) -> Option<Box<Quote>> {
         members! { scan of bytes, else by self.order;
-            "stock_code" => is_its_code = scan.text(|text| Some(text == symbol.as_str().as_bytes())),
+            "stock_code" => is_its_code = scan.text(|text| Some(text == symbol.as_bytes())),
             "stock_name" => stock_name = scan.text(|text| Some(CompactString::new(readable(text)))),
             "price" => price = scan.any_whole(),
             "change" => change = scan.whole(),
             "change_rate" => change_rate = scan.decimal(),
             "volume" => volume = scan.whole(),
             "timestamp" => timestamp = scan.text(|text| self.times.local(text)),
-            "market" => market = scan.text(named),
+            "market" => market = scan.text(market_named),
             "open" => open = scan.whole(),
             "high" => high = scan.whole(),
             "low" => low = scan.whole(),
@@ -199,6 +199,12 @@ fn agreed<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<T> {
         (Some(one), Some(other)) if one != other => None,
         (one, other) => one.or(other),
     }
+}
+
+/// The market of this name. Every price has one, so it is compared in place.
+fn market_named(text: &[u8]) -> Option<Market> {
+    let is_named = |market: &Market| market.as_str().as_bytes() == text;
+    Market::ALL.into_iter().find(is_named)
 }
 
 /// Venue of nearly every price.

@@ -62,7 +62,7 @@ impl Over {
 }
 
 /// An access token, and when it is due for a check.
-struct Pass {
+struct TokenCheck {
     token: String,
     due: Instant,
     /// The look-up under way, kept here so that other events do not restart it.
@@ -91,7 +91,7 @@ pub(super) struct Subscriber {
     /// When a message was last handed out.
     handed_at: Instant,
     /// The access token, if one was required.
-    pass: Option<Pass>,
+    pass: Option<TokenCheck>,
     /// Whether the access token has ended.
     is_expired: bool,
     stop: CancellationToken,
@@ -131,7 +131,7 @@ impl Subscriber {
             beats,
             is_silent: true,
             handed_at: Instant::now(),
-            pass: token.map(|token| Pass {
+            pass: token.map(|token| TokenCheck {
                 token: token.to_owned(),
                 due: Instant::now() + LOOK,
                 looking: None,

@@ -87,7 +87,7 @@ async fn without_a_broker_nothing_is_refreshed() {
     world.keep("005930", FOR_EVER).await;
     sleep(TTL).await;
     assert!(reader.price("005930").await.unwrap().is_some());
-    assert_eq!(reader.shared.board.len(), 0);
+    assert_eq!(reader.shared.in_flight.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

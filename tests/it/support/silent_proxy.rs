@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 /// What it does with bytes.
 #[derive(Clone, Default)]
-struct Manner {
+struct Mode {
     /// Connections that were opened before this many changes have lost their bytes for ever.
     swallows: Arc<AtomicU64>,
     delay: Arc<AtomicU64>,
@@ -21,7 +21,7 @@ struct Manner {
 /// Passes bytes on, or does something worse.
 pub(crate) struct SilentProxy {
     port: u16,
-    manner: Manner,
+    mode: Mode,
     _tasks: JoinSet<()>,
 }
 
@@ -30,9 +30,9 @@ impl SilentProxy {
     pub(crate) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
-        let manner = Manner::default();
+        let mode = Mode::default();
         let mut tasks = JoinSet::new();
-        let shared = manner.clone();
+        let shared = mode.clone();
         tasks.spawn(async move {
             let mut streams = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
@@ -47,7 +47,7 @@ impl SilentProxy {
         });
         Self {
             port: own,
-            manner,
+            mode,
             _tasks: tasks,
         }
     }
@@ -64,44 +64,44 @@ impl SilentProxy {
     /// From now on nothing comes through. What was swallowed is lost for ever, and so is the
     /// connection that lost it.
     pub(crate) fn swallow(&self) {
-        self.manner.swallows.store(1, Ordering::SeqCst);
+        self.mode.swallows.store(1, Ordering::SeqCst);
     }
 
     /// From now on every piece comes this much later.
     pub(crate) fn delay(&self, delay: Duration) {
         let millis = u64::try_from(delay.as_millis()).unwrap();
-        self.manner.delay.store(millis, Ordering::SeqCst);
+        self.mode.delay.store(millis, Ordering::SeqCst);
     }
 
     /// Cuts every connection at its next byte.
     pub(crate) fn cut(&self) {
-        self.manner.cuts.fetch_add(1, Ordering::SeqCst);
+        self.mode.cuts.fetch_add(1, Ordering::SeqCst);
     }
 
     /// From now on new connections pass, at once.
     pub(crate) fn pass(&self) {
-        self.manner.swallows.store(0, Ordering::SeqCst);
-        self.manner.delay.store(0, Ordering::SeqCst);
+        self.mode.swallows.store(0, Ordering::SeqCst);
+        self.mode.delay.store(0, Ordering::SeqCst);
     }
 }
 
 async fn pass(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
-    manner: Manner,
+    mode: Mode,
 ) {
     let mut bytes = [0; 4_096];
     let mut lost = false;
-    let born = manner.cuts.load(Ordering::SeqCst);
+    let born = mode.cuts.load(Ordering::SeqCst);
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        if manner.cuts.load(Ordering::SeqCst) != born {
+        if mode.cuts.load(Ordering::SeqCst) != born {
             return;
         }
-        let delay = manner.delay.load(Ordering::SeqCst);
+        let delay = mode.delay.load(Ordering::SeqCst);
         if delay > 0 {
             sleep(Duration::from_millis(delay)).await;
         }
-        lost |= manner.swallows.load(Ordering::SeqCst) != 0;
+        lost |= mode.swallows.load(Ordering::SeqCst) != 0;
         if !lost && to.write_all(&bytes[..count]).await.is_err() {
             return;
         }

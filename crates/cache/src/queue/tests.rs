@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What a sink does with its next batch; the last entry applies to all later ones.
 #[derive(Debug, Clone, Copy)]
-enum Manner {
+enum SinkMode {
     Takes,
     Fails,
     Hangs,
@@ -12,7 +12,7 @@ enum Manner {
 
 #[derive(Default)]
 struct Odd {
-    manners: Mutex<Vec<Manner>>,
+    modes: Mutex<Vec<SinkMode>>,
     batches: Mutex<Vec<Vec<(String, u32)>>>,
     tries: AtomicU32,
 }
@@ -21,12 +21,12 @@ struct Odd {
 impl Sink<u32> for Odd {
     async fn write(&self, batch: &[(String, u32)]) -> Result<(), BoxError> {
         self.tries.fetch_add(1, Ordering::SeqCst);
-        let manner = self.manners.lock().unwrap().pop().unwrap_or(Manner::Takes);
-        match manner {
-            Manner::Takes => {}
-            Manner::Fails => return Err("away".into()),
-            Manner::Hangs => std::future::pending().await,
-            Manner::Panics => panic!("a sink of somebody else's"),
+        let mode = self.modes.lock().unwrap().pop().unwrap_or(SinkMode::Takes);
+        match mode {
+            SinkMode::Takes => {}
+            SinkMode::Fails => return Err("away".into()),
+            SinkMode::Hangs => std::future::pending().await,
+            SinkMode::Panics => panic!("a sink of somebody else's"),
         }
         self.batches.lock().unwrap().push(batch.to_vec());
         Ok(())
@@ -34,10 +34,10 @@ impl Sink<u32> for Odd {
 }
 
 impl Odd {
-    /// Takes the manners in the order of their use.
-    fn new(manners: &[Manner]) -> Arc<Self> {
+    /// Takes the modes in the order of their use.
+    fn new(modes: &[SinkMode]) -> Arc<Self> {
         let odd = Self::default();
-        *odd.manners.lock().unwrap() = manners.iter().rev().copied().collect();
+        *odd.modes.lock().unwrap() = modes.iter().rev().copied().collect();
         Arc::new(odd)
     }
 
@@ -61,7 +61,7 @@ fn one(value: u32) -> Vec<(String, u32)> {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_being_written_is_known_and_gives_way_to_what_is_newer() {
-    let sink = Odd::new(&[Manner::Hangs]);
+    let sink = Odd::new(&[SinkMode::Hangs]);
     let queue = queue(&sink, 1);
     queue.put("a", 1, true).unwrap();
     sleep(WRITE / 5).await;
@@ -79,7 +79,7 @@ async fn what_is_being_written_is_known_and_gives_way_to_what_is_newer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flush_waits_for_the_newer_value_of_one_that_failed() {
-    let sink = Odd::new(&[Manner::Hangs, Manner::Fails]);
+    let sink = Odd::new(&[SinkMode::Hangs, SinkMode::Fails]);
     let queue = queue(&sink, 10);
     queue.put("a", 1, true).unwrap();
     sleep(WRITE / 2).await;
@@ -115,7 +115,7 @@ async fn a_flush_does_not_wait_for_what_came_after_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flush_ends_the_pause_after_a_failure() {
-    let sink = Odd::new(&[Manner::Fails; 8]);
+    let sink = Odd::new(&[SinkMode::Fails; 8]);
     let queue = queue(&sink, 10);
     queue.put("a", 1, true).unwrap();
     // The longest pause follows the eighth failure.
@@ -129,7 +129,7 @@ async fn a_flush_ends_the_pause_after_a_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_panics_is_tried_again() {
-    let sink = Odd::new(&[Manner::Panics, Manner::Panics]);
+    let sink = Odd::new(&[SinkMode::Panics, SinkMode::Panics]);
     let queue = queue(&sink, 10);
     queue.put("a", 1, true).unwrap();
     queue.put("b", 2, true).unwrap();
@@ -155,7 +155,7 @@ async fn without_a_time_the_number_alone_counts() {
 
 #[tokio::test(start_paused = true)]
 async fn an_end_comes_also_where_the_sink_hangs() {
-    let sink = Odd::new(&[Manner::Hangs; 9]);
+    let sink = Odd::new(&[SinkMode::Hangs; 9]);
     let queue = queue(&sink, 10);
     queue.put("a", 1, true).unwrap();
     queue.put("b", 1, false).unwrap();

@@ -32,7 +32,7 @@ pub(super) enum Verdict {
 
 /// Circumstances that decide whether an alert may be sent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Manner {
+pub(super) struct Circumstances {
     /// The current side is not news, because it only sets the starting point of a new rule.
     pub(super) is_no_news: bool,
     /// Neither quiet hours nor a recent alert prevents an alert.
@@ -56,26 +56,26 @@ pub(super) enum Outcome {
 
 impl Mark {
     /// Applies a measurement.
-    pub(super) fn judge(&mut self, verdict: Verdict, manner: Manner) -> Outcome {
+    pub(super) fn judge(&mut self, verdict: Verdict, circumstances: Circumstances) -> Outcome {
         match verdict {
             Verdict::Back if self.side != 0 => {
-                self.turn(0, manner.now_ms);
+                self.turn(0, circumstances.now_ms);
                 if self.told_ms.is_some() {
                     return Outcome::Rearmed;
                 }
             }
             Verdict::Beyond(side, _) if side == self.side => {}
-            Verdict::Beyond(side, _) if manner.is_no_news => {
-                self.turn(side, manner.now_ms);
+            Verdict::Beyond(side, _) if circumstances.is_no_news => {
+                self.turn(side, circumstances.now_ms);
                 return Outcome::Known;
             }
-            Verdict::Back | Verdict::Between if manner.is_no_news => {
-                self.turn(0, manner.now_ms);
+            Verdict::Back | Verdict::Between if circumstances.is_no_news => {
+                self.turn(0, circumstances.now_ms);
                 return Outcome::Known;
             }
-            Verdict::Beyond(side, value) if manner.may_be_told => {
-                self.turn(side, manner.now_ms);
-                self.told_ms = Some(manner.now_ms);
+            Verdict::Beyond(side, value) if circumstances.may_be_told => {
+                self.turn(side, circumstances.now_ms);
+                self.told_ms = Some(circumstances.now_ms);
                 return Outcome::Due(value);
             }
             // An alert that is held back is sent as soon as it is allowed, if the condition still

@@ -2,11 +2,11 @@
 
 mod condition;
 mod mark;
-mod post;
 mod rule;
 mod sentry;
 mod series;
 mod track;
+mod watched_rule;
 mod words;
 
 use serde::{Deserialize, Serialize, Serializer};

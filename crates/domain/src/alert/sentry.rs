@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::TimeDelta;
 
-use super::post::Post;
 use super::series::Series;
 use super::track::{Track, day_of};
+use super::watched_rule::WatchedRule;
 use super::{Alert, Mark, Rule};
 use crate::{KrxTime, Phase, Quote, Status, Symbol};
 
@@ -47,7 +47,7 @@ pub(super) type Changed = Vec<(u32, Option<Symbol>)>;
 pub struct Sentry {
     life: TimeDelta,
     always_open: bool,
-    posts: Vec<Post>,
+    posts: Vec<WatchedRule>,
     last_post: u32,
     codes: HashMap<Symbol, Track>,
     looked_at: Option<KrxTime>,
@@ -88,11 +88,11 @@ impl Sentry {
                         // A code that comes back later is new to the rule.
                         dropped.extend(old.difference(new).map(|code| (post.number, *code)));
                     }
-                    Post { reach, ..post }
+                    WatchedRule { reach, ..post }
                 }
                 None => {
                     self.last_post += 1;
-                    Post {
+                    WatchedRule {
                         number: self.last_post,
                         rule,
                         reach,
@@ -107,7 +107,7 @@ impl Sentry {
         if self.posts.is_empty() {
             self.codes = HashMap::new();
         }
-        let windows = self.posts.iter().filter_map(Post::window);
+        let windows = self.posts.iter().filter_map(WatchedRule::window);
         let windows: BTreeSet<i64> = windows.collect();
         let numbers: BTreeSet<u32> = self.posts.iter().map(|post| post.number).collect();
         for (code, track) in &mut self.codes {
@@ -179,7 +179,7 @@ impl Sentry {
                 continue;
             }
             let track = self.codes.entry(code).or_default();
-            let is_asked = |post: &&Post| post.is_new && post.rule.terms.when.lasts();
+            let is_asked = |post: &&WatchedRule| post.is_new && post.rule.terms.when.lasts();
             for post in self.posts.iter().filter(is_asked) {
                 if post.reach.holds(code) {
                     alerts.extend(post.watch(track, quote, now, &mut self.changed));

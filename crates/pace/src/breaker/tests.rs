@@ -140,7 +140,7 @@ async fn a_trial_that_hangs_is_over_by_its_deadline_and_harms_no_later_one() {
 #[tokio::test(start_paused = true)]
 async fn who_is_patient_waits_for_the_trial_and_goes_on_after_it() {
     let breaker = opened().await;
-    let patient = || async { breaker.admit(A_WHILE).await.map(Pass::answered) };
+    let patient = || async { breaker.admit(A_WHILE).await.map(Permit::answered) };
     let start = Instant::now();
     let passed = futures_util::future::join_all((0..50).map(|_| patient())).await;
     assert!(passed.iter().all(Result::is_ok));

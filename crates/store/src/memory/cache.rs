@@ -18,7 +18,7 @@ const CLEAR_AFTER: usize = 1_024;
 
 /// The value of a key.
 #[derive(Debug)]
-enum Held {
+enum StoredValue {
     Value(Vec<u8>),
     Hash(BTreeMap<String, Vec<u8>>),
     Sorted(HashMap<String, f64>),
@@ -27,7 +27,7 @@ enum Held {
 /// Keys with their values and expiry times.
 #[derive(Debug, Default)]
 pub(super) struct Cached {
-    keys: HashMap<String, (Held, Option<Instant>)>,
+    keys: HashMap<String, (StoredValue, Option<Instant>)>,
     clear_at: usize,
 }
 
@@ -44,13 +44,13 @@ fn dies_at(life: Option<Duration>, now: Instant) -> Option<Instant> {
 }
 
 impl Cached {
-    fn find(&self, key: &str) -> Option<&(Held, Option<Instant>)> {
+    fn find(&self, key: &str) -> Option<&(StoredValue, Option<Instant>)> {
         let now = Instant::now();
         let found = self.keys.get(key)?;
         found.1.is_none_or(|dies_at| now < dies_at).then_some(found)
     }
 
-    fn put(&mut self, key: &str, held: Held, dies_at: Option<Instant>) {
+    fn put(&mut self, key: &str, held: StoredValue, dies_at: Option<Instant>) {
         if self.keys.len() >= self.clear_at {
             let now = Instant::now();
             self.keys
@@ -63,20 +63,20 @@ impl Cached {
     fn value(&self, key: &str) -> Result<Option<&Vec<u8>>, StoreError> {
         match self.find(key) {
             None => Ok(None),
-            Some((Held::Value(value), _)) => Ok(Some(value)),
+            Some((StoredValue::Value(value), _)) => Ok(Some(value)),
             Some(_) => Err(another_kind(key)),
         }
     }
 
     fn write(&mut self, entry: &CacheEntry) {
         let dies_at = dies_at(entry.life, Instant::now());
-        self.put(&entry.key, Held::Value(entry.value.clone()), dies_at);
+        self.put(&entry.key, StoredValue::Value(entry.value.clone()), dies_at);
     }
 
     fn hash(&self, key: &str) -> Result<Option<&BTreeMap<String, Vec<u8>>>, StoreError> {
         match self.find(key) {
             None => Ok(None),
-            Some((Held::Hash(hash), _)) => Ok(Some(hash)),
+            Some((StoredValue::Hash(hash), _)) => Ok(Some(hash)),
             Some(_) => Err(another_kind(key)),
         }
     }
@@ -84,10 +84,10 @@ impl Cached {
     /// Returns the hash under `key`, and creates it if it does not exist.
     fn hash_mut(&mut self, key: &str) -> Result<&mut BTreeMap<String, Vec<u8>>, StoreError> {
         if self.find(key).is_none() {
-            self.put(key, Held::Hash(BTreeMap::new()), None);
+            self.put(key, StoredValue::Hash(BTreeMap::new()), None);
         }
         match self.keys.get_mut(key) {
-            Some((Held::Hash(hash), _)) => Ok(hash),
+            Some((StoredValue::Hash(hash), _)) => Ok(hash),
             _ => Err(another_kind(key)),
         }
     }
@@ -95,17 +95,17 @@ impl Cached {
     fn sorted(&self, key: &str) -> Result<Option<&HashMap<String, f64>>, StoreError> {
         match self.find(key) {
             None => Ok(None),
-            Some((Held::Sorted(set), _)) => Ok(Some(set)),
+            Some((StoredValue::Sorted(set), _)) => Ok(Some(set)),
             Some(_) => Err(another_kind(key)),
         }
     }
 
     fn sorted_mut(&mut self, key: &str) -> Result<&mut HashMap<String, f64>, StoreError> {
         if self.find(key).is_none() {
-            self.put(key, Held::Sorted(HashMap::new()), None);
+            self.put(key, StoredValue::Sorted(HashMap::new()), None);
         }
         match self.keys.get_mut(key) {
-            Some((Held::Sorted(set), _)) => Ok(set),
+            Some((StoredValue::Sorted(set), _)) => Ok(set),
             _ => Err(another_kind(key)),
         }
     }
@@ -128,8 +128,8 @@ impl Cached {
     /// Deletes a hash or a sorted set that is empty.
     fn drop_empty(&mut self, key: &str) {
         let is_empty = match self.keys.get(key) {
-            Some((Held::Hash(hash), _)) => hash.is_empty(),
-            Some((Held::Sorted(set), _)) => set.is_empty(),
+            Some((StoredValue::Hash(hash), _)) => hash.is_empty(),
+            Some((StoredValue::Sorted(set), _)) => set.is_empty(),
             _ => false,
         };
         if is_empty {
@@ -315,13 +315,13 @@ impl CacheKeys for MemoryStore {
 impl Cached {
     /// Size of all keys and values in bytes.
     fn bytes(&self) -> u64 {
-        let held = |held: &Held| match held {
-            Held::Value(value) => value.len(),
-            Held::Hash(hash) => hash
+        let held = |held: &StoredValue| match held {
+            StoredValue::Value(value) => value.len(),
+            StoredValue::Hash(hash) => hash
                 .iter()
                 .map(|(field, value)| field.len() + value.len())
                 .sum(),
-            Held::Sorted(set) => set
+            StoredValue::Sorted(set) => set
                 .keys()
                 .map(|member| member.len() + size_of::<f64>())
                 .sum(),
@@ -471,7 +471,9 @@ impl SortedSets for MemoryStore {
             if !set.members.is_empty() {
                 let members = set.members.iter().cloned().collect();
                 let dies_at = dies_at(set.life, Instant::now());
-                shelves.cached.put(&set.key, Held::Sorted(members), dies_at);
+                shelves
+                    .cached
+                    .put(&set.key, StoredValue::Sorted(members), dies_at);
             }
         }
         Ok(())

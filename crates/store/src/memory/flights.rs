@@ -10,7 +10,7 @@ use sise_domain::Symbol;
 use sise_port::{Claim, Flights, Landed, StoreError};
 
 /// The process that has a code, and until when; no process if the broker does not know the code.
-pub(super) type Held = (Option<String>, Instant);
+pub(super) type LeaseState = (Option<String>, Instant);
 
 #[async_trait]
 impl Flights for MemoryStore {

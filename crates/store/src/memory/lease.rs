@@ -14,7 +14,7 @@ const SWEEPS: &str = "lead";
 
 /// One lease.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct LeaseState {
     holder: Option<(Leader, Instant)>,
     last: Option<Lead>,
 }

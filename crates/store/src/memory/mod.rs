@@ -3,10 +3,10 @@
 mod bans;
 mod cache;
 mod changes;
-mod chronicle;
 mod flights;
 mod indices;
 mod lease;
+mod records;
 mod tokens;
 mod work;
 
@@ -25,8 +25,8 @@ use sise_port::{Change, CopyStore, Lead, PriceStore, Shelf, StoreError, WAITING,
 
 pub use bans::MemoryBans;
 use cache::Cached;
-use chronicle::Books;
 pub use lease::MemoryLease;
+use records::Books;
 pub use tokens::MemoryTokens;
 pub use work::MemoryWork;
 
@@ -53,8 +53,8 @@ struct Shelves {
     indices: HashMap<Index, (IndexQuote, Instant)>,
     closing_indices: HashMap<Index, (IndexQuote, Taken)>,
     copies: HashMap<String, String>,
-    flights: HashMap<Symbol, flights::Held>,
-    leases: HashMap<&'static str, lease::Held>,
+    flights: HashMap<Symbol, flights::LeaseState>,
+    leases: HashMap<&'static str, lease::LeaseState>,
     books: Books,
     cached: Cached,
     started: Instant,

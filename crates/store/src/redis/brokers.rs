@@ -48,9 +48,9 @@ impl RedisStore {
 }
 
 /// A record as a script returns it.
-type Held = (String, String, String, String, i64);
+type Holding = (String, String, String, String, i64);
 
-fn holder(held: Option<Held>) -> Option<BrokerHolder> {
+fn holder(held: Option<Holding>) -> Option<BrokerHolder> {
     let (address, account, kind, process, left) = held?;
     Some(BrokerHolder {
         broker: BrokerIdentity {

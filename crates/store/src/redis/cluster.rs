@@ -17,8 +17,8 @@ use redis::{
 };
 
 use super::connection::Connection;
-use super::lookout::Lookout;
 use super::node::{Node, View};
+use super::search::Search;
 use super::server::Limits;
 use super::slot::{key_of, slot_of};
 use super::slot_map::{Range, SlotMap};
@@ -34,7 +34,7 @@ const REDIRECTS: u32 = 3;
 pub(super) struct Cluster {
     connection: ClusterConnection,
     /// The task that keeps the map of the slots up to date; ends with this value.
-    _lookout: Supervisor,
+    _search: Supervisor,
 }
 
 /// A connection to all nodes of a cluster. Cheap to clone.
@@ -50,7 +50,7 @@ struct Shared {
     template: ConnectionInfo,
     limits: Limits,
     slots: ArcSwap<SlotMap>,
-    lookout: Lookout,
+    search: Search,
 }
 
 /// The commands of a pipeline that go to one node.
@@ -76,15 +76,15 @@ impl Cluster {
             template,
             limits,
             slots: ArcSwap::default(),
-            lookout: Lookout::default(),
+            search: Search::default(),
         });
-        let lookout = Supervisor::default();
+        let search = Supervisor::default();
         let followed = Arc::clone(&shared);
-        let tasks = lookout.tasks().within(Duration::ZERO);
+        let tasks = search.tasks().within(Duration::ZERO);
         tasks.lasting("cluster", move |_| Arc::clone(&followed).follow());
         Ok(Self {
             connection: ClusterConnection { shared },
-            _lookout: lookout,
+            _search: search,
         })
     }
 
@@ -155,7 +155,7 @@ impl ClusterConnection {
                     found.for_each(|(place, answer)| settle(*place, answer));
                 }
                 Err(error) => {
-                    self.shared.lookout.call();
+                    self.shared.search.call();
                     let places = part.places.iter();
                     places.for_each(|place| settle(*place, Err(error.clone())));
                 }
@@ -164,7 +164,7 @@ impl ClusterConnection {
         for (answer, command) in answers.iter_mut().zip(pipeline.cmd_iter()) {
             let is_elsewhere = |error: &RedisError| error.redirect_node().is_some();
             if answer.as_ref().is_err_and(is_elsewhere) {
-                self.shared.lookout.call();
+                self.shared.search.call();
                 *answer = self.shared.send(command).await;
             }
         }
@@ -239,7 +239,7 @@ impl Shared {
             };
             match error.kind() {
                 ErrorKind::Server(ServerErrorKind::Moved) => {
-                    self.lookout.call();
+                    self.search.call();
                     node = self.sent_to(error, &node)?;
                     outcome = node.ask(command).await;
                 }
@@ -249,11 +249,11 @@ impl Shared {
                 }
                 // A command that timed out may have been executed, and its time is used up.
                 _ if error.is_timeout() => {
-                    self.lookout.call();
+                    self.search.call();
                     break;
                 }
                 _ if error.is_io_error() => {
-                    self.lookout.look(self.limits.both()).await;
+                    self.search.look(self.limits.both()).await;
                     let other = self.node_of(slot).await?;
                     if Arc::ptr_eq(&other, &node) {
                         break;
@@ -279,13 +279,13 @@ impl Shared {
         if let Some(node) = find() {
             return Ok(node);
         }
-        self.lookout.look(self.limits.both()).await;
+        self.search.look(self.limits.both()).await;
         find().ok_or_else(|| {
             let nobody = || {
                 let kind = ErrorKind::ClusterConnectionNotFound;
                 RedisError::from((kind, "no node serves the slot of the key"))
             };
-            self.lookout.trouble().unwrap_or_else(nobody)
+            self.search.trouble().unwrap_or_else(nobody)
         })
     }
 
@@ -320,7 +320,7 @@ impl Shared {
 
     async fn follow(self: Arc<Self>) {
         let this = &*self;
-        self.lookout.run(EVERY, || this.look()).await;
+        self.search.run(EVERY, || this.look()).await;
     }
 
     /// Asks all known nodes for the map of the slots, and uses the most recent complete one.

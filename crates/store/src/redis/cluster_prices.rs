@@ -13,7 +13,6 @@ use super::connection::Connection;
 use super::newer::{Answer, Outcome, with_rule};
 use super::prices::quote;
 use super::slot::by_slot;
-use crate::keys::Keys;
 use crate::object::Decoder;
 use sise_domain::{Quote, Symbol};
 use sise_port::{Lead, StoreError};
@@ -69,13 +68,9 @@ impl RedisStore {
     pub(super) async fn read_by_slot(
         &self,
         symbols: &[Symbol],
-        name: impl Fn(&Keys, Symbol, &mut String),
+        stem: &str,
     ) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
-        let key = |symbol: &Symbol| {
-            let mut key = String::new();
-            name(&self.keys, *symbol, &mut key);
-            key
-        };
+        let key = |symbol: &Symbol| [stem, symbol.as_str()].concat();
         let keys: Vec<String> = symbols.iter().map(key).collect();
         let slots = by_slot(keys.iter());
         let mut pipeline = Pipeline::with_capacity(slots.len());

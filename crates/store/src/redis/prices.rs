@@ -15,7 +15,6 @@ use super::RedisStore;
 use super::connection::Connection;
 use super::newer::{Answer, Outcome, with_rule};
 use crate::count_older;
-use crate::keys::Keys;
 use crate::object::Decoder;
 use sise_domain::{Quote, Symbol};
 use sise_net::spans;
@@ -29,27 +28,28 @@ const PART: usize = 300;
 const KEY: usize = 32;
 
 impl RedisStore {
-    /// Reads the price objects of `symbols`, under the keys that `name` writes.
+    /// Reads the price objects of `symbols`, whose keys begin with `stem`.
     ///
     /// A long list is requested in parts, all at once. While one part is parsed, the next is on its
     /// way, and the parsed data stay in the processor's cache.
     async fn read(
         &self,
         symbols: &[Symbol],
-        name: impl Fn(&Keys, Symbol, &mut String),
+        stem: String,
     ) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
         if self.link.is_cluster() {
-            return self.read_by_slot(symbols, name).await;
+            return self.read_by_slot(symbols, &stem).await;
         }
-        let mut key = String::new();
+        let length = stem.len();
+        let mut key = stem.into_bytes();
         let mut command = |part: &[Symbol]| {
             let mut command = Cmd::with_capacity(part.len() + 1, part.len() * KEY);
             // For one key too: GET fails on a key of another kind, MGET finds nothing there.
             command.arg("MGET");
             for symbol in part {
-                key.clear();
-                name(&self.keys, *symbol, &mut key);
-                command.arg(key.as_str());
+                key.truncate(length);
+                key.extend_from_slice(symbol.as_bytes());
+                command.arg(key.as_slice());
             }
             command
         };
@@ -278,11 +278,15 @@ impl PriceStore for RedisStore {
     }
 
     async fn realtime(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
-        tokio::join!(self.learn_time(), self.read(symbols, Keys::write_realtime)).1
+        tokio::join!(
+            self.learn_time(),
+            self.read(symbols, self.keys.realtime_stem())
+        )
+        .1
     }
 
     async fn close(&self, symbols: &[Symbol]) -> Result<Vec<Option<Box<Quote>>>, StoreError> {
-        self.read(symbols, Keys::write_close).await
+        self.read(symbols, self.keys.close_stem()).await
     }
 
     async fn lives(&self, symbols: &[Symbol]) -> Result<Vec<Option<Duration>>, StoreError> {

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use super::address::at;
 use super::connection::Connection;
-use super::lookout::Lookout;
+use super::search::Search;
 use super::server::{Limits, Server, is_about_login};
 use sise_net::supervisor::Supervisor;
 
@@ -43,7 +43,7 @@ struct Shared {
     template: ConnectionInfo,
     limits: Limits,
     master: ArcSwapOption<Master>,
-    lookout: Lookout,
+    search: Search,
     /// Whether the current master has failed since the sentinels were last asked.
     in_doubt: AtomicBool,
 }
@@ -85,7 +85,7 @@ impl Sentinels {
             template,
             limits,
             master: ArcSwapOption::empty(),
-            lookout: Lookout::default(),
+            search: Search::default(),
             in_doubt: AtomicBool::new(false),
         });
         let supervisor = Supervisor::default();
@@ -133,10 +133,10 @@ impl Sentinels {
         shared.in_doubt.store(true, Ordering::Relaxed);
         // A request that timed out may have been executed, and its time is used up.
         if error.is_timeout() {
-            shared.lookout.call();
+            shared.search.call();
             return outcome;
         }
-        shared.lookout.look(shared.limits.both()).await;
+        shared.search.look(shared.limits.both()).await;
         match shared.master.load_full() {
             Some(new) if !Arc::ptr_eq(&new, &master) => new.server.run(request).await,
             _ => outcome,
@@ -153,7 +153,7 @@ fn is_refused_by_replica(error: &RedisError) -> bool {
 impl Shared {
     async fn follow(self: Arc<Self>) {
         let this = &*self;
-        self.lookout.run(EVERY, || this.look()).await;
+        self.search.run(EVERY, || this.look()).await;
     }
 
     /// Asks all sentinels and uses the newest answer.
@@ -206,10 +206,10 @@ impl Shared {
 
     /// Returns the master if none was known so far.
     async fn first_master(&self) -> RedisResult<Arc<Master>> {
-        self.lookout.look(self.limits.both()).await;
+        self.search.look(self.limits.both()).await;
         let late = || no_master("no sentinel answers in time".to_owned());
         let master = self.master.load_full();
-        master.ok_or_else(|| self.lookout.trouble().unwrap_or_else(late))
+        master.ok_or_else(|| self.search.trouble().unwrap_or_else(late))
     }
 
     /// Requests a look whenever this sentinel reports a new master. If that message is lost, the
@@ -234,7 +234,7 @@ impl Shared {
         let mut channel = subscribed?;
         let mut changes = channel.on_message();
         while changes.next().await.is_some() {
-            self.lookout.call();
+            self.search.call();
         }
         Ok(())
     }

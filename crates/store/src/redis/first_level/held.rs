@@ -28,7 +28,7 @@ pub(super) struct Now {
 
 /// The prices held, and the link that reports their changes.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct Prices {
     link: Option<Link>,
     entries: HashMap<Symbol, Entry>,
     last_number: u64,
@@ -58,7 +58,7 @@ pub(super) struct Question {
     pub(super) symbols: Vec<Symbol>,
 }
 
-impl Held {
+impl Prices {
     /// Returns a number that was not used before.
     pub(super) fn new_number(&mut self) -> u64 {
         self.last_number += 1;
@@ -104,7 +104,7 @@ impl Held {
     }
 
     /// Returns the price of a code if it is held and has not expired. Only valid if
-    /// [`Held::is_trusted`].
+    /// [`Prices::is_trusted`].
     pub(super) fn price(&self, symbol: Symbol, now: Now) -> Option<Box<Quote>> {
         match self.entries.get(&symbol)? {
             Entry::Price(quote, dies_at) if now.instant < *dies_at => Some(quote.clone()),

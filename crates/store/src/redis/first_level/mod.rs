@@ -28,7 +28,7 @@ use redis::{
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use self::held::{Held, Now, Question};
+use self::held::{Now, Prices, Question};
 use super::RedisStore;
 use super::prices::decode;
 use crate::keys::Keys;
@@ -62,7 +62,7 @@ pub struct RedisFirstLevel {
 }
 
 struct Level {
-    held: RwLock<Held>,
+    held: RwLock<Prices>,
     keys: Keys,
     clock: Clock,
     /// Notified when a link drops.
@@ -330,12 +330,12 @@ impl Level {
         }
     }
 
-    fn held(&self) -> RwLockReadGuard<'_, Held> {
+    fn held(&self) -> RwLockReadGuard<'_, Prices> {
         // A panic cannot leave it half changed.
         self.held.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn held_mut(&self) -> RwLockWriteGuard<'_, Held> {
+    fn held_mut(&self) -> RwLockWriteGuard<'_, Prices> {
         self.held.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,7 +9,7 @@ use sise_port::{Answers, Ticket};
 
 /// All open batches.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct OpenBatches {
     state: Mutex<State>,
     opened: Notify,
 }
@@ -33,12 +33,12 @@ struct Waiting {
 /// An open batch. If dropped before it is settled, it is abandoned.
 #[derive(Debug)]
 pub(super) struct Entry<'a> {
-    ledger: &'a Ledger,
+    open_batches: &'a OpenBatches,
     number: u64,
     answers: oneshot::Receiver<Answers>,
 }
 
-impl Ledger {
+impl OpenBatches {
     /// Opens an entry with a unique number.
     pub(super) fn open(&self) -> Entry<'_> {
         let (sender, answers) = oneshot::channel();
@@ -52,7 +52,7 @@ impl Ledger {
         drop(state);
         self.opened.notify_one();
         Entry {
-            ledger: self,
+            open_batches: self,
             number,
             answers,
         }
@@ -104,14 +104,14 @@ impl Entry<'_> {
 
     /// Records that the batch was posted.
     pub(super) fn posted(&self, ticket: Ticket) {
-        let mut state = self.ledger.state();
+        let mut state = self.open_batches.state();
         match state.waiting.get_mut(&self.number) {
             Some(waiting) => waiting.ticket = Some(ticket),
             None => state.abandoned.push(ticket),
         }
     }
 
-    /// Waits for the answers; `None` if the whole ledger was closed.
+    /// Waits for the answers; `None` if the whole open_batches was closed.
     pub(super) async fn answers(&mut self) -> Option<Answers> {
         (&mut self.answers).await.ok()
     }
@@ -124,12 +124,12 @@ impl Entry<'_> {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        let mut state = self.ledger.state();
+        let mut state = self.open_batches.state();
         let waiting = state.waiting.remove(&self.number);
         let ticket = waiting.and_then(|waiting| waiting.ticket);
         state.abandoned.extend(ticket);
         drop(state);
-        self.ledger.opened.notify_one();
+        self.open_batches.opened.notify_one();
     }
 }
 
@@ -147,43 +147,46 @@ mod tests {
 
     #[tokio::test]
     async fn an_entry_is_settled_once() {
-        let ledger = Ledger::default();
-        let mut entry = ledger.open();
+        let open_batches = OpenBatches::default();
+        let mut entry = open_batches.open();
         entry.posted(ticket("1"));
         let number = entry.number();
-        assert!(ledger.settle(number, Answers::default()));
-        assert!(!ledger.settle(number, Answers::default()), "twice");
-        assert!(!ledger.settle(number + 1, Answers::default()), "unknown");
+        assert!(open_batches.settle(number, Answers::default()));
+        assert!(!open_batches.settle(number, Answers::default()), "twice");
+        assert!(
+            !open_batches.settle(number + 1, Answers::default()),
+            "unknown"
+        );
         assert!(entry.answers().await.is_some());
         drop(entry);
-        assert_eq!(ledger.take_abandoned(), []);
+        assert_eq!(open_batches.take_abandoned(), []);
     }
 
     #[tokio::test]
     async fn what_is_dropped_early_is_abandoned_and_settled_no_more() {
-        let ledger = Ledger::default();
-        let entry = ledger.open();
+        let open_batches = OpenBatches::default();
+        let entry = open_batches.open();
         entry.posted(ticket("1"));
         let number = entry.number();
         drop(entry);
-        ledger.until_open().await;
-        assert!(!ledger.settle(number, Answers::default()), "late");
-        assert_eq!(ledger.take_abandoned(), [ticket("1")]);
+        open_batches.until_open().await;
+        assert!(!open_batches.settle(number, Answers::default()), "late");
+        assert_eq!(open_batches.take_abandoned(), [ticket("1")]);
         // An entry that was never posted leaves nothing to withdraw.
-        drop(ledger.open());
-        assert_eq!(ledger.take_abandoned(), []);
+        drop(open_batches.open());
+        assert_eq!(open_batches.take_abandoned(), []);
     }
 
     #[tokio::test]
     async fn a_closed_ledger_ends_every_wait() {
-        let ledger = Ledger::default();
-        let mut before = ledger.open();
+        let open_batches = OpenBatches::default();
+        let mut before = open_batches.open();
         before.posted(ticket("1"));
-        ledger.close();
-        let mut after = ledger.open();
+        open_batches.close();
+        let mut after = open_batches.open();
         after.posted(ticket("2"));
         assert!(before.answers().await.is_none());
         assert!(after.answers().await.is_none());
-        assert_eq!(ledger.take_abandoned(), [ticket("1"), ticket("2")]);
+        assert_eq!(open_batches.take_abandoned(), [ticket("1"), ticket("2")]);
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Shared;
-use super::board::Departure;
-use super::landing::{Landing, land};
+use super::fetched::{Fetched, finish};
+use super::in_flight::Fetch;
 use super::look::reading;
 use sise_domain::{Quote, Source, Symbol};
 use sise_net::supervisor::spawn_brief;
@@ -35,9 +35,9 @@ const RENEWALS: usize = 8;
 /// time, so that waiting processes do not all look at once.
 const LOOK_AGAIN_MS: std::ops::RangeInclusive<u64> = 20..=40;
 
-/// How a flight is flown.
+/// How codes are fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Orders {
+pub(super) struct FetchOptions {
     /// Urgency of the calls to the broker.
     pub(super) urgency: Urgency,
     /// Whether the store answered just now.
@@ -49,31 +49,31 @@ pub(super) struct Orders {
 impl Shared {
     /// Asks for the codes that no other process is asking for, and waits for the rest. If the store
     /// does not answer or this process is alone, it asks for all codes.
-    pub(super) async fn fly(self: Arc<Self>, departures: Vec<Departure>, orders: Orders) {
+    pub(super) async fn run(self: Arc<Self>, fetches: Vec<Fetch>, options: FetchOptions) {
         let flights = self.parts.flights.as_ref();
-        let Some(flights) = flights.filter(|_| orders.store_answers) else {
-            return self.call(departures, None, orders).await;
+        let Some(flights) = flights.filter(|_| options.store_answers) else {
+            return self.call(fetches, None, options).await;
         };
         let ends_at = Instant::now() + LONGEST_FLIGHT;
-        let mut waiting = departures;
+        let mut waiting = fetches;
         loop {
             let (own, others) = match self.claim(flights, waiting).await {
                 Ok(sorted) => sorted,
                 Err(unclaimed) => {
-                    let orders = Orders {
+                    let options = FetchOptions {
                         store_answers: false,
-                        ..orders
+                        ..options
                     };
-                    return self.call(unclaimed, None, orders).await;
+                    return self.call(unclaimed, None, options).await;
                 }
             };
             if !own.is_empty() {
                 let claims = Some(Arc::clone(flights));
-                spawn_brief("call", Arc::clone(&self).call(own, claims, orders));
+                spawn_brief("call", Arc::clone(&self).call(own, claims, options));
             }
             if Instant::now() >= ends_at {
                 let late = "another process is asking for it and gets no answer";
-                return self.land_failed(others, late);
+                return self.fail(others, late);
             }
             if others.is_empty() {
                 return;
@@ -83,45 +83,45 @@ impl Shared {
         }
     }
 
-    /// Claims codes and lands those with a known result.
+    /// Claims codes and finishes those with a known result.
     ///
     /// Returns the other codes: first those that this process is to ask for, then those that others
     /// ask for. If the claims fail, all codes are returned as an error.
     async fn claim(
         &self,
         flights: &Arc<dyn Flights>,
-        departures: Vec<Departure>,
-    ) -> Result<(Vec<Departure>, Vec<Departure>), Vec<Departure>> {
-        let symbols = symbols_of(&departures);
+        fetches: Vec<Fetch>,
+    ) -> Result<(Vec<Fetch>, Vec<Fetch>), Vec<Fetch>> {
+        let symbols = symbols_of(&fetches);
         let process = &self.parts.process;
         let Ok(claims) = flights.claim(process, &symbols, CLAIM_LIFE).await else {
-            return Err(departures);
+            return Err(fetches);
         };
         // Looks after claiming: the previous holder of a claim has written its price by then.
         let Ok(found) = self.parts.store.realtime(&symbols).await else {
-            return Err(departures);
+            return Err(fetches);
         };
         let now = (self.parts.clock)();
         let (mut own, mut others, mut not_needed) = (Vec::new(), Vec::new(), Vec::new());
-        for ((departure, claim), quote) in departures.into_iter().zip(claims).zip(found) {
-            let symbol = departure.wanted.symbol;
+        for ((fetch, claim), quote) in fetches.into_iter().zip(claims).zip(found) {
+            let symbol = fetch.wanted.symbol;
             let found = quote.and_then(|quote| reading(quote, Source::Redis, now));
-            let taken = found
-                .filter(|found| self.can_live(found, now) && departure.wanted.takes(&found.quote));
+            let taken =
+                found.filter(|found| self.can_live(found, now) && fetch.wanted.takes(&found.quote));
             match (taken.map(|taken| taken.quote), claim) {
                 (Some(quote), claim) => {
                     if claim == Claim::Own {
                         not_needed.push((symbol, Landed::Done));
                     }
                     self.last_seen.note(std::iter::once(&*quote));
-                    let landing = Landing::Quote(quote, Source::Redis);
-                    self.board.land(departure, landing, None);
+                    let fetched = Fetched::Quote(quote, Source::Redis);
+                    self.in_flight.finish(fetch, fetched, None);
                 }
-                (None, Claim::Own) => own.push(departure),
-                (None, Claim::Other(_)) => others.push(departure),
+                (None, Claim::Own) => own.push(fetch),
+                (None, Claim::Other(_)) => others.push(fetch),
                 (None, Claim::Unknown(life)) => {
                     let life = life.min(UNKNOWN_FOR);
-                    self.board.land(departure, Landing::Unknown, Some(life));
+                    self.in_flight.finish(fetch, Fetched::Unknown, Some(life));
                 }
             }
         }
@@ -131,26 +131,26 @@ impl Shared {
         Ok((own, others))
     }
 
-    /// Asks the broker, writes good prices back, and lands the flights.
+    /// Asks the broker, writes good prices back, and finishes the flights.
     async fn call(
         self: Arc<Self>,
-        departures: Vec<Departure>,
+        fetches: Vec<Fetch>,
         claims: Option<Arc<dyn Flights>>,
-        orders: Orders,
+        options: FetchOptions,
     ) {
-        let symbols = symbols_of(&departures);
+        let symbols = symbols_of(&fetches);
         let start = Instant::now();
-        let asked = timeout(LONGEST_FLIGHT, self.ask(&symbols, orders));
-        let landings = match &claims {
+        let asked = timeout(LONGEST_FLIGHT, self.ask(&symbols, options));
+        let results = match &claims {
             Some(claims) => self.holding(claims, &symbols, asked).await,
             None => asked.await,
         };
-        let mut landings = landings.unwrap_or_default();
+        let mut results = results.unwrap_or_default();
         let quotes: Vec<Quote> = symbols
             .iter()
-            .filter_map(|symbol| match landings.get(symbol)? {
-                Landing::Quote(quote, _) => Some(Quote::clone(quote)),
-                Landing::Unknown | Landing::Failed(_) => None,
+            .filter_map(|symbol| match results.get(symbol)? {
+                Fetched::Quote(quote, _) => Some(Quote::clone(quote)),
+                Fetched::Unknown | Fetched::Failed(_) => None,
             })
             .collect();
         if !quotes.is_empty() {
@@ -160,13 +160,13 @@ impl Shared {
         // Written before the callers are told: they may read the price from the store, and a
         // process may end once it has its answer. If the store is unreachable, no caller waits for
         // it.
-        if orders.store_answers {
+        if options.store_answers {
             self.keep(&quotes).await;
         }
         if let Some(claims) = claims {
-            let end = |symbol: &Symbol| match landings.get(symbol) {
-                Some(Landing::Unknown) => Landed::Unknown(UNKNOWN_FOR),
-                Some(Landing::Quote(..) | Landing::Failed(_)) | None => Landed::Done,
+            let end = |symbol: &Symbol| match results.get(symbol) {
+                Some(Fetched::Unknown) => Landed::Unknown(UNKNOWN_FOR),
+                Some(Fetched::Quote(..) | Fetched::Failed(_)) | None => Landed::Done,
             };
             let landed: Vec<_> = symbols
                 .iter()
@@ -175,16 +175,14 @@ impl Shared {
             // A claim that cannot be released expires.
             let _ = claims.land(&self.parts.process, &landed).await;
         }
-        for departure in departures {
-            let landing = landings
-                .remove(&departure.wanted.symbol)
-                .unwrap_or_else(|| {
-                    Landing::Failed(SourceError::Unavailable("no answer in time".to_owned()))
-                });
-            let memory = matches!(landing, Landing::Unknown).then_some(UNKNOWN_FOR);
-            self.board.land(departure, landing, memory);
+        for fetch in fetches {
+            let fetched = results.remove(&fetch.wanted.symbol).unwrap_or_else(|| {
+                Fetched::Failed(SourceError::Unavailable("no answer in time".to_owned()))
+            });
+            let memory = matches!(fetched, Fetched::Unknown).then_some(UNKNOWN_FOR);
+            self.in_flight.finish(fetch, fetched, memory);
         }
-        if !orders.store_answers {
+        if !options.store_answers {
             self.keep(&quotes).await;
         }
     }
@@ -221,31 +219,31 @@ impl Shared {
         }
     }
 
-    fn land_failed(&self, departures: Vec<Departure>, why: &str) {
-        for departure in departures {
+    fn fail(&self, fetches: Vec<Fetch>, why: &str) {
+        for fetch in fetches {
             let error = SourceError::Unavailable(why.to_owned());
-            self.board.land(departure, Landing::Failed(error), None);
+            self.in_flight.finish(fetch, Fetched::Failed(error), None);
         }
     }
 
     /// Asks the broker, and once more for codes with a missing or spoiled answer.
-    async fn ask(&self, symbols: &[Symbol], orders: Orders) -> HashMap<Symbol, Landing> {
+    async fn ask(&self, symbols: &[Symbol], options: FetchOptions) -> HashMap<Symbol, Fetched> {
         let Some(source) = &self.parts.source else {
             return HashMap::new();
         };
-        let mut landings = HashMap::new();
-        land(source.quotes(symbols, orders.urgency).await, &mut landings);
-        let is_doubtful = |symbol: &Symbol| landings.get(symbol).is_some_and(Landing::is_doubtful);
+        let mut results = HashMap::new();
+        finish(source.quotes(symbols, options.urgency).await, &mut results);
+        let is_doubtful = |symbol: &Symbol| results.get(symbol).is_some_and(Fetched::is_doubtful);
         let again: Vec<Symbol> = symbols.iter().copied().filter(is_doubtful).collect();
         if !again.is_empty() {
-            self.may_go(orders).await;
-            land(source.quotes(&again, orders.urgency).await, &mut landings);
+            self.may_go(options).await;
+            finish(source.quotes(&again, options.urgency).await, &mut results);
         }
-        landings
+        results
     }
 }
 
-fn symbols_of(departures: &[Departure]) -> Vec<Symbol> {
-    let symbol = |departure: &Departure| departure.wanted.symbol;
-    departures.iter().map(symbol).collect()
+fn symbols_of(fetches: &[Fetch]) -> Vec<Symbol> {
+    let symbol = |fetch: &Fetch| fetch.wanted.symbol;
+    fetches.iter().map(symbol).collect()
 }

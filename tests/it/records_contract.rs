@@ -17,7 +17,7 @@ use sise::domain::{
     Symbol, Watching,
 };
 use sise::port::{
-    Chronicle, CoverageLog as _, Journal as _, Lead, Ledger as _, Roster as _, StoreError,
+    CoverageLog as _, Journal as _, Lead, Ledger as _, Records, Roster as _, StoreError,
 };
 use sise::store::{MemoryStore, RedisSettings, RedisStore};
 
@@ -72,7 +72,7 @@ fn presence(process: &str, role: Role) -> Presence {
     }
 }
 
-async fn entries_are_read_newest_first(store: &dyn Chronicle) {
+async fn entries_are_read_newest_first(store: &dyn Records) {
     assert!(store.entries(10).await.unwrap().is_empty());
     for number in 1..=1_200 {
         store.append(&entry("a", number), None).await.unwrap();
@@ -86,7 +86,7 @@ async fn entries_are_read_newest_first(store: &dyn Chronicle) {
     assert_eq!(store.entries(1).await.unwrap(), [entry("a", 1_200)]);
 }
 
-async fn an_entry_that_grew_takes_the_place_of_its_earlier_writing(store: &dyn Chronicle) {
+async fn an_entry_that_grew_takes_the_place_of_its_earlier_writing(store: &dyn Records) {
     let mut grown = entry("a", 1);
     let mut place = store.append(&grown, None).await.unwrap();
     let other = entry("b", 1);
@@ -99,7 +99,7 @@ async fn an_entry_that_grew_takes_the_place_of_its_earlier_writing(store: &dyn C
     assert_eq!(store.entries(10).await.unwrap(), [grown, other]);
 }
 
-async fn rows_are_kept_by_code(store: &dyn Chronicle) {
+async fn rows_are_kept_by_code(store: &dyn Records) {
     let symbols = symbols(2_769);
     assert_eq!(store.row(symbols[0]).await.unwrap(), None);
     assert!(store.rows().await.unwrap().is_empty());
@@ -120,7 +120,7 @@ async fn rows_are_kept_by_code(store: &dyn Chronicle) {
     assert_eq!(read, expected);
 }
 
-async fn a_leader_that_was_paused_does_not_overwrite_the_ledger(store: &dyn Chronicle) {
+async fn a_leader_that_was_paused_does_not_overwrite_the_ledger(store: &dyn Records) {
     let symbol = symbols(1)[0];
     let lead = Lead(1_795_392_000_000);
     let next = Some(Lead(lead.0 + 1));
@@ -137,7 +137,7 @@ async fn a_leader_that_was_paused_does_not_overwrite_the_ledger(store: &dyn Chro
     assert_eq!(store.row(symbol).await.unwrap(), Some(row(120)));
 }
 
-async fn minutes_are_kept_by_day(store: &dyn Chronicle) {
+async fn minutes_are_kept_by_day(store: &dyn Records) {
     let day = at(0).date_naive();
     let minute = |minute| NaiveTime::from_hms_opt(9, minute, 0).unwrap();
     let coverage = |live| Coverage { live, codes: 2_769 };
@@ -160,7 +160,7 @@ async fn minutes_are_kept_by_day(store: &dyn Chronicle) {
     assert!(store.minutes(yesterday).await.unwrap().is_empty());
 }
 
-async fn a_process_is_there_until_it_says_nothing_any_more(store: &dyn Chronicle) {
+async fn a_process_is_there_until_it_says_nothing_any_more(store: &dyn Records) {
     let long = Duration::from_secs(60);
     let leader = presence("a", Role::Leading);
     let standby = presence("b", Role::StandingBy);

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Shared;
-use super::board::Departure;
-use super::crew::{LONGEST_FLIGHT, Orders};
+use super::fetch::{FetchOptions, LONGEST_FLIGHT};
+use super::in_flight::Fetch;
 use sise_domain::{Calling, Urgency};
 use sise_net::supervisor::spawn_brief;
 
@@ -22,44 +22,44 @@ const CODES_A_CALL: usize = 30;
 /// only after it has claimed its codes, so until then the way looks free.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// Queues of codes, by how they are flown. They hold no more codes than the board has flights.
+/// Queues of codes, by how they are fetched. They hold no more codes than are in flight.
 #[derive(Debug, Default)]
-pub(super) struct Boarding {
-    queues: Mutex<HashMap<Orders, VecDeque<Departure>>>,
+pub(super) struct Batcher {
+    queues: Mutex<HashMap<FetchOptions, VecDeque<Fetch>>>,
     /// When the next call for codes outside the universe may go out.
     unlisted_from: Mutex<Option<Instant>>,
 }
 
-impl Boarding {
+impl Batcher {
     /// Queues codes. Returns whether the queue is new, so that a task must be started for it.
-    fn add(&self, departures: Vec<Departure>, orders: Orders) -> bool {
+    fn add(&self, fetches: Vec<Fetch>, options: FetchOptions) -> bool {
         let mut queues = self.queues();
-        let is_new = !queues.contains_key(&orders);
-        queues.entry(orders).or_default().extend(departures);
+        let is_new = !queues.contains_key(&options);
+        queues.entry(options).or_default().extend(fetches);
         is_new
     }
 
     /// Returns whether the queue is empty, and removes it if so. Its task then ends.
-    fn is_over(&self, orders: Orders) -> bool {
+    fn is_over(&self, options: FetchOptions) -> bool {
         let mut queues = self.queues();
-        let is_over = queues.get(&orders).is_none_or(VecDeque::is_empty);
+        let is_over = queues.get(&options).is_none_or(VecDeque::is_empty);
         if is_over {
-            queues.remove(&orders);
+            queues.remove(&options);
         }
         is_over
     }
 
     /// Returns the next codes, at most `most`. If there are none, returns `None` and removes the
     /// queue.
-    fn next(&self, orders: Orders, most: usize) -> Option<Vec<Departure>> {
+    fn next(&self, options: FetchOptions, most: usize) -> Option<Vec<Fetch>> {
         let mut queues = self.queues();
-        let queue = queues.get_mut(&orders)?;
-        if !orders.is_listed {
+        let queue = queues.get_mut(&options)?;
+        if !options.is_listed {
             // These may have waited long: no call is spent on codes that no caller waits for.
-            queue.retain(Departure::is_awaited);
+            queue.retain(Fetch::is_awaited);
         }
         if queue.is_empty() {
-            queues.remove(&orders);
+            queues.remove(&options);
             return None;
         }
         Some(queue.drain(..queue.len().min(most)).collect())
@@ -79,7 +79,7 @@ impl Boarding {
         sleep_until(goes_at).await;
     }
 
-    fn queues(&self) -> MutexGuard<'_, HashMap<Orders, VecDeque<Departure>>> {
+    fn queues(&self) -> MutexGuard<'_, HashMap<FetchOptions, VecDeque<Fetch>>> {
         // No code that holds the lock leaves a queue half changed, so a poisoned lock is usable.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -88,57 +88,57 @@ impl Boarding {
 impl Shared {
     /// Sends flights off, each batch as its own task, so that a caller that gives up does not
     /// cancel the answer for the others.
-    pub(super) fn depart(
+    pub(super) fn submit(
         self: &Arc<Self>,
-        departures: Vec<Departure>,
+        fetches: Vec<Fetch>,
         urgency: Urgency,
         store_answers: bool,
     ) {
-        let is_listed = |departure: &Departure| departure.wanted.is_listed;
-        let (listed, unlisted) = departures.into_iter().partition(is_listed);
-        for (departures, is_listed) in [(listed, true), (unlisted, false)] {
-            let departures: Vec<Departure> = departures;
-            let orders = Orders {
+        let is_listed = |fetch: &Fetch| fetch.wanted.is_listed;
+        let (listed, unlisted) = fetches.into_iter().partition(is_listed);
+        for (fetches, is_listed) in [(listed, true), (unlisted, false)] {
+            let fetches: Vec<Fetch> = fetches;
+            let options = FetchOptions {
                 urgency,
                 store_answers,
                 is_listed,
             };
-            if !departures.is_empty() && self.boarding.add(departures, orders) {
-                spawn_brief("boarding", Arc::clone(self).call_up(orders));
+            if !fetches.is_empty() && self.batcher.add(fetches, options) {
+                spawn_brief("batcher", Arc::clone(self).dispatch(options));
             }
         }
     }
 
     /// Waits until a call for such codes may go out. Codes of the universe do not wait.
-    pub(super) async fn may_go(&self, orders: Orders) {
-        if !orders.is_listed {
+    pub(super) async fn may_go(&self, options: FetchOptions) {
+        if !options.is_listed {
             let interval = self.parts.unlisted_interval;
-            self.boarding.until_unlisted_may_go(interval).await;
+            self.batcher.until_unlisted_may_go(interval).await;
         }
     }
 
     /// Sends batches off as long as codes are queued.
-    async fn call_up(self: Arc<Self>, orders: Orders) {
+    async fn dispatch(self: Arc<Self>, options: FetchOptions) {
         let source = self.parts.source.as_ref();
         let calling = source.map_or(Calling::Multi, |source| source.calling());
-        // If every code is a call of its own, each one lands by itself.
+        // If every code is a call of its own, each one finishes by itself.
         let most = calling.codes_a_call(CODES_A_CALL);
         loop {
-            if !orders.is_listed {
-                if self.boarding.is_over(orders) {
+            if !options.is_listed {
+                if self.batcher.is_over(options) {
                     return;
                 }
-                self.may_go(orders).await;
+                self.may_go(options).await;
             }
             if let Some(source) = source {
                 // A failure is ignored here; each flight finds out the reason itself.
-                let _ = timeout(LONGEST_FLIGHT, source.ready(orders.urgency)).await;
+                let _ = timeout(LONGEST_FLIGHT, source.ready(options.urgency)).await;
             }
-            let Some(batch) = self.boarding.next(orders, most) else {
+            let Some(batch) = self.batcher.next(options, most) else {
                 return;
             };
             let is_full = batch.len() == most;
-            spawn_brief("flight", Arc::clone(&self).fly(batch, orders));
+            spawn_brief("flight", Arc::clone(&self).run(batch, options));
             if !is_full {
                 sleep(GATHER).await;
             }

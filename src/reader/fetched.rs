@@ -7,7 +7,7 @@ use sise_port::{Answer, Answers, SourceError};
 
 /// Result of a flight for one code.
 #[derive(Debug, Clone)]
-pub(super) enum Landing {
+pub(super) enum Fetched {
     /// A price from the broker, or from the store if another process asked for it.
     Quote(Box<Quote>, Source),
     /// The broker does not know the code.
@@ -16,7 +16,7 @@ pub(super) enum Landing {
     Failed(SourceError),
 }
 
-impl Landing {
+impl Fetched {
     /// Returns whether asking once more may bring a price. A code missing from a short answer looks
     /// like an unknown one, and a spoiled answer may be whole the next time.
     pub(super) fn is_doubtful(&self) -> bool {
@@ -27,19 +27,19 @@ impl Landing {
     }
 }
 
-/// Adds the broker's answers to `landings`.
-pub(super) fn land(answers: Answers, landings: &mut HashMap<Symbol, Landing>) {
+/// Adds the broker's answers to `results`.
+pub(super) fn finish(answers: Answers, results: &mut HashMap<Symbol, Fetched>) {
     for (symbol, answer) in answers.answers {
-        let landing = match answer {
+        let fetched = match answer {
             // Whatever the source: a price must be above zero.
             Answer::Quote(quote) if quote.price <= 0 => {
-                Landing::Failed(SourceError::Malformed(format!("price {}", quote.price)))
+                Fetched::Failed(SourceError::Malformed(format!("price {}", quote.price)))
             }
-            Answer::Quote(quote) => Landing::Quote(quote, Source::Api),
-            Answer::Unknown => Landing::Unknown,
-            Answer::Refused(why) => Landing::Failed(SourceError::Malformed(why)),
-            Answer::Failed(error) => Landing::Failed(error),
+            Answer::Quote(quote) => Fetched::Quote(quote, Source::Api),
+            Answer::Unknown => Fetched::Unknown,
+            Answer::Refused(why) => Fetched::Failed(SourceError::Malformed(why)),
+            Answer::Failed(error) => Fetched::Failed(error),
         };
-        landings.insert(symbol, landing);
+        results.insert(symbol, fetched);
     }
 }

@@ -14,9 +14,9 @@ const FRESH: Duration = Duration::from_millis(100);
 /// Minimum pause between two looks, however often one is requested.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The part of a lookout that its task and the requests share.
+/// The part of a search that its task and the requests share.
 #[derive(Default)]
-pub(super) struct Lookout {
+pub(super) struct Search {
     last: watch::Sender<Look>,
     look_now: Notify,
 }
@@ -28,7 +28,7 @@ struct Look {
     trouble: Option<RedisError>,
 }
 
-impl Lookout {
+impl Search {
     /// Looks at the interval `every`, or earlier if requested, for as long as this runs. `look`
     /// returns what is wrong, if anything.
     pub(super) async fn run<Fut>(&self, every: Duration, look: impl Fn() -> Fut)

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::mark::{Manner, Mark, Outcome, Verdict};
+use super::mark::{Circumstances, Mark, Outcome, Verdict};
 use super::sentry::{Changed, Reach, Surroundings};
 use super::series::real;
 use super::track::{Track, day_of, lowest};
@@ -11,7 +11,7 @@ use crate::{KrxTime, Quote};
 
 /// A rule that is being watched.
 #[derive(Debug)]
-pub(super) struct Post {
+pub(super) struct WatchedRule {
     pub(super) number: u32,
     pub(super) rule: Rule,
     pub(super) reach: Reach,
@@ -23,7 +23,7 @@ pub(super) struct Post {
     pub(super) is_new: bool,
 }
 
-impl Post {
+impl WatchedRule {
     pub(super) fn window(&self) -> Option<i64> {
         let seconds = self.rule.terms.when.window_s()?;
         i64::try_from(seconds).ok()?.checked_mul(1_000)
@@ -53,10 +53,10 @@ impl Post {
             // Every price in the window is newer than the last alert.
             mark.side = 0;
         }
-        let manner = self.manner(&mark, now);
+        let circumstances = self.circumstances(&mark, now);
         let outcome = self
             .measure(track, quote)
-            .map_or(Outcome::Same, |verdict| mark.judge(verdict, manner));
+            .map_or(Outcome::Same, |verdict| mark.judge(verdict, circumstances));
         track.set_mark(self.number, mark);
         if outcome != Outcome::Same {
             changed.push((self.number, Some(quote.stock_code)));
@@ -121,8 +121,8 @@ impl Post {
             (false, true) => Verdict::Back,
             (false, false) => Verdict::Between,
         };
-        let manner = self.manner(&self.mark, now);
-        let outcome = self.mark.judge(verdict, manner);
+        let circumstances = self.circumstances(&self.mark, now);
+        let outcome = self.mark.judge(verdict, circumstances);
         if outcome != Outcome::Same {
             changed.push((self.number, None));
         }
@@ -143,12 +143,12 @@ impl Post {
         })
     }
 
-    fn manner(&self, mark: &Mark, now: KrxTime) -> Manner {
+    fn circumstances(&self, mark: &Mark, now: KrxTime) -> Circumstances {
         let terms = &self.rule.terms;
         let now_ms = now.timestamp_millis();
         let every_ms = i64::try_from(terms.every_s).map_or(i64::MAX, |every| every * 1_000);
         let is_quiet = terms.quiet.is_some_and(|quiet| quiet.holds(now.time()));
-        Manner {
+        Circumstances {
             is_no_news: terms.next_crossing && mark.at_ms == 0,
             may_be_told: !is_quiet && !mark.is_too_soon(every_ms, now_ms),
             now_ms,

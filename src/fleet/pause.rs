@@ -13,7 +13,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// After a failed batch the worker pauses, and then tries a single one.
 #[derive(Debug)]
-pub(super) struct Rest {
+pub(super) struct Pause {
     pauses: ExponentialBackoff,
     until: Option<Instant>,
 }
@@ -29,7 +29,7 @@ fn pauses() -> ExponentialBackoff {
         .build()
 }
 
-impl Default for Rest {
+impl Default for Pause {
     fn default() -> Self {
         Self {
             pauses: pauses(),
@@ -38,7 +38,7 @@ impl Default for Rest {
     }
 }
 
-impl Rest {
+impl Pause {
     /// Notes the outcome of a batch.
     pub(super) fn note(&mut self, outcome: Result<(), SourceError>) {
         let Err(error) = outcome else {
@@ -90,33 +90,33 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn rests_grow_to_a_limit_and_end_with_the_first_good_batch() {
-        let mut rest = Rest::default();
-        assert_eq!((rest.until(), rest.at_once(32)), (None, 32));
+        let mut pause = Pause::default();
+        assert_eq!((pause.until(), pause.at_once(32)), (None, 32));
         let mut longest = Duration::ZERO;
         for _ in 0..20 {
-            rest.note(trouble());
-            let until = rest.until().unwrap();
+            pause.note(trouble());
+            let until = pause.until().unwrap();
             longest = until - Instant::now();
             assert!(longest <= 2 * LONGEST, "{longest:?}");
             sleep_until(until).await;
-            assert_eq!((rest.until(), rest.at_once(32)), (None, 1));
+            assert_eq!((pause.until(), pause.at_once(32)), (None, 1));
         }
         assert!(longest >= LONGEST, "{longest:?}");
-        rest.note(Ok(()));
-        assert_eq!((rest.until(), rest.at_once(32)), (None, 32));
-        rest.note(trouble());
-        assert!(rest.until().unwrap() - Instant::now() <= 2 * SHORTEST);
+        pause.note(Ok(()));
+        assert_eq!((pause.until(), pause.at_once(32)), (None, 32));
+        pause.note(trouble());
+        assert!(pause.until().unwrap() - Instant::now() <= 2 * SHORTEST);
     }
 
     #[tokio::test(start_paused = true)]
     async fn batches_that_fail_together_make_one_rest() {
-        let mut rest = Rest::default();
-        rest.note(trouble());
-        let until = rest.until();
+        let mut pause = Pause::default();
+        pause.note(trouble());
+        let until = pause.until();
         advance(Duration::from_millis(10)).await;
         for _ in 0..30 {
-            rest.note(trouble());
+            pause.note(trouble());
         }
-        assert_eq!(rest.until(), until);
+        assert_eq!(pause.until(), until);
     }
 }

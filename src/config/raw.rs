@@ -1,4 +1,4 @@
-//! The layers of the settings: defaults, file, `.env`, environment, flags. Later layers win.
+//! The raw of the settings: defaults, file, `.env`, environment, flags. Later raw win.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,13 +47,13 @@ impl fmt::Display for Origin {
 
 /// The text and origin of every setting.
 #[derive(Clone)]
-pub struct Layers {
+pub struct RawSettings {
     pub(super) values: BTreeMap<&'static str, (String, Origin)>,
     environment: Environment,
     strangers: Vec<String>,
 }
 
-impl Layers {
+impl RawSettings {
     /// Returns the defaults alone. The environment only decides about the place for state.
     #[must_use]
     pub fn unset() -> Self {
@@ -78,7 +78,7 @@ impl Layers {
         Self::read(Path::new(""), variables_of_process()?)
     }
 
-    /// Like [`Layers::of_process`], with `file` instead of the default settings file.
+    /// Like [`RawSettings::of_process`], with `file` instead of the default settings file.
     ///
     /// # Errors
     ///
@@ -95,24 +95,22 @@ impl Layers {
     ///
     /// Returns an error if a file cannot be read or a key does not exist.
     pub fn read(folder: &Path, environment: Environment) -> Result<Self, ConfigError> {
-        let mut layers = Self::with_defaults(environment.clone());
+        let mut raw = Self::with_defaults(environment.clone());
         let dot_env = read_dot_env(&folder.join(".env"))?;
         let named = [&environment, &dot_env]
             .into_iter()
             .find_map(|variables| variables.get(CONFIG))
             .filter(|path| !path.is_empty());
         match named {
-            Some(path) => layers.lay_file(&folder.join(path))?,
-            None if folder.join(USUAL_FILE).exists() => {
-                layers.lay_file(&folder.join(USUAL_FILE))?
-            }
+            Some(path) => raw.lay_file(&folder.join(path))?,
+            None if folder.join(USUAL_FILE).exists() => raw.lay_file(&folder.join(USUAL_FILE))?,
             None => {}
         }
-        layers.lay_variables(&dot_env, Origin::DotEnv)?;
-        layers.lay_variables(&environment, Origin::Variable)?;
-        layers.strangers =
+        raw.lay_variables(&dot_env, Origin::DotEnv)?;
+        raw.lay_variables(&environment, Origin::Variable)?;
+        raw.strangers =
             strangers::look([(&dot_env, Origin::DotEnv), (&environment, Origin::Variable)])?;
-        Ok(layers)
+        Ok(raw)
     }
 
     /// Sets a value from a flag.
@@ -155,7 +153,7 @@ impl Layers {
         self.lay_text(text, path)
     }
 
-    /// Lays the text of the settings file at `path` over the layers so far.
+    /// Lays the text of the settings file at `path` over the raw so far.
     pub(super) fn lay_text(&mut self, text: &str, path: &Path) -> Result<(), ConfigError> {
         let trouble = |trouble: String| ConfigError::File {
             path: path.display().to_string(),
@@ -304,7 +302,7 @@ fn unknown(written: &str, place: &str) -> ConfigError {
     }
 }
 
-impl fmt::Debug for Layers {
+impl fmt::Debug for RawSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.shown().map(|(key, value, _)| (key.name, value));
         f.debug_map().entries(shown).finish()

@@ -1,4 +1,4 @@
-//! The adapters to everything outside the process, as the settings name them.
+//! The adapters to everything adapters the process, as the settings name them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use sise_net::unique;
 use sise_pace::CallCount;
 use sise_port::clock::{Clock, StoreClock};
 use sise_port::{
-    Assignments, BanStore, BrokerClaims, CacheStore, Changes, Chronicle, CopyStore, Flights,
-    IndexStore, Leadership, Postings, PriceStore, RateBudget, Recorder, StoreError, TokenStore,
+    Assignments, BanStore, BrokerClaims, CacheStore, Changes, CopyStore, Flights, IndexStore,
+    Leadership, Postings, PriceStore, RateBudget, Recorder, Records, StoreError, TokenStore,
     Unrecorded, WatchedCodes,
 };
 use sise_store::{
@@ -26,9 +26,9 @@ use sise_store::{
 /// Creates a transport to an address of the broker, with a timeout for each request.
 pub type Connect = Arc<dyn Fn(&str, Duration) -> Result<Arc<dyn Transport>, String> + Send + Sync>;
 
-/// The adapters to everything outside the process. None of them is connected yet.
+/// The adapters to everything adapters the process. None of them is connected yet.
 #[derive(Clone)]
-pub struct Outside {
+pub struct Adapters {
     /// The clock.
     pub clock: Clock,
     /// The name of this process among the others.
@@ -48,7 +48,7 @@ pub struct Outside {
     /// Announces and reports changes in the store.
     pub changes: Arc<dyn Changes>,
     /// The records about the work, beside the prices.
-    pub chronicle: Arc<dyn Chronicle>,
+    pub records: Arc<dyn Records>,
     /// Takes events for the event log.
     pub recorder: Arc<dyn Recorder>,
     /// Copies of the last good stock list, the nearest first.
@@ -98,7 +98,7 @@ pub struct WorkShare {
     pub assignments: Arc<dyn Assignments>,
 }
 
-impl Outside {
+impl Adapters {
     /// Creates the adapters that `settings` name. Needs a tokio runtime.
     ///
     /// The recorder drops all events; replace it to keep them.
@@ -131,7 +131,7 @@ impl Outside {
         };
         let own_clock = Arc::clone(&clock);
         let hears = Arc::clone(&store_clock);
-        let outside = |stores: Stores| Self {
+        let adapters = |stores: Stores| Self {
             clock: own_clock,
             process: unique::process_name(),
             connect: Arc::new(move |base, patience| {
@@ -144,7 +144,7 @@ impl Outside {
             cache_store: stores.cache,
             bulk_store: stores.bulk,
             changes: stores.changes,
-            chronicle: stores.chronicle,
+            records: stores.records,
             recorder: Arc::new(Unrecorded),
             copies: vec![files, stores.copies],
             lease: None,
@@ -162,14 +162,14 @@ impl Outside {
         let url = store.url.expose_secret();
         if url == "memory" {
             let memory = Arc::new(MemoryStore::default());
-            return Ok(outside(Stores {
+            return Ok(adapters(Stores {
                 reader: memory.clone(),
                 sweep: memory.clone(),
                 index: memory.clone(),
                 cache: memory.clone(),
                 bulk: memory.clone(),
                 changes: memory.clone(),
-                chronicle: memory.clone(),
+                records: memory.clone(),
                 copies: memory,
             }));
         }
@@ -223,14 +223,14 @@ impl Outside {
             key,
             work,
             redis: Some(Arc::clone(&redis)),
-            ..outside(Stores {
+            ..adapters(Stores {
                 reader: reader_store,
                 sweep: sweeping.clone(),
                 index: redis.clone(),
                 cache: redis.clone(),
                 bulk: sweeping.clone(),
                 changes: redis.clone(),
-                chronicle: sweeping,
+                records: sweeping,
                 copies: redis,
             })
         })
@@ -245,13 +245,13 @@ struct Stores {
     cache: Arc<dyn CacheStore>,
     bulk: Arc<dyn CacheStore>,
     changes: Arc<dyn Changes>,
-    chronicle: Arc<dyn Chronicle>,
+    records: Arc<dyn Records>,
     copies: Arc<dyn CopyStore>,
 }
 
-impl fmt::Debug for Outside {
+impl fmt::Debug for Adapters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outside")
+        f.debug_struct("Adapters")
             .field("process", &self.process)
             .field("redis", &self.redis)
             .finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! Board of flights: the codes that this process is asking for, or has just asked for.
+//! The codes that this process is asking for, or has just asked for.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use super::landing::Landing;
+use super::fetched::Fetched;
 use sise_domain::{KrxTime, Quote, Symbol};
 use sise_port::SourceError;
 
-/// How long a landed flight is remembered, for callers that looked into the store just before the
+/// How long a finished flight is remembered, for callers that looked into the store just before the
 /// price was written.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -39,68 +39,65 @@ impl Wanted {
     }
 }
 
-/// A new flight, still to be flown.
+/// A flight to be made.
 #[derive(Debug)]
-pub(super) struct Departure {
+pub(super) struct Fetch {
     pub(super) wanted: Wanted,
-    news: watch::Sender<Option<Landing>>,
+    news: watch::Sender<Option<Fetched>>,
 }
 
-/// A seat, where the landing of a flight is reported.
+/// A waiter for the result of a flight.
 #[derive(Debug)]
-pub(super) struct Seat(watch::Receiver<Option<Landing>>);
+pub(super) struct Waiter(watch::Receiver<Option<Fetched>>);
 
 #[derive(Debug)]
 struct Flight {
-    landing: watch::Receiver<Option<Landing>>,
+    fetched: watch::Receiver<Option<Fetched>>,
     is_listed: bool,
     /// When it is forgotten; `None` while it is under way.
     forget_at: Option<Instant>,
 }
 
-impl Departure {
-    /// Returns whether any caller besides the board still waits for it.
+impl Fetch {
+    /// Returns whether any caller besides this process's table still waits for it.
     pub(super) fn is_awaited(&self) -> bool {
         self.news.receiver_count() > 1
     }
 }
 
 impl Flight {
-    /// Returns whether it is still being flown, or remembered.
+    /// Returns whether it is still under way, or remembered.
     fn is_alive(&self, now: Instant) -> bool {
         match self.forget_at {
-            None => self.landing.has_changed().is_ok(),
+            None => self.fetched.has_changed().is_ok(),
             Some(at) => now < at,
         }
     }
 
     /// Returns whether it may bring, or has brought, what is wanted.
     fn serves(&self, wanted: &Wanted, now: Instant) -> bool {
-        let takes = |landing: &Option<Landing>| match landing {
-            Some(Landing::Quote(quote, _)) => wanted.takes(quote),
-            Some(Landing::Unknown | Landing::Failed(_)) | None => true,
+        let takes = |fetched: &Option<Fetched>| match fetched {
+            Some(Fetched::Quote(quote, _)) => wanted.takes(quote),
+            Some(Fetched::Unknown | Fetched::Failed(_)) | None => true,
         };
-        self.is_alive(now) && takes(&self.landing.borrow())
+        self.is_alive(now) && takes(&self.fetched.borrow())
     }
 }
 
 /// The flights of this process.
 #[derive(Debug, Default)]
-pub(super) struct Board {
+pub(super) struct InFlight {
     flights: Mutex<HashMap<Symbol, Flight>>,
 }
 
-impl Board {
-    /// Returns a seat for each code, or none if too many flights are under way. Also returns the
+impl InFlight {
+    /// Returns a waiter for each code, or none if too many flights are under way. Also returns the
     /// new flights, which the caller must send off.
-    pub(super) fn take_seats(
-        &self,
-        wanted: &[Wanted],
-    ) -> (Vec<(Wanted, Option<Seat>)>, Vec<Departure>) {
+    pub(super) fn join(&self, wanted: &[Wanted]) -> (Vec<(Wanted, Option<Waiter>)>, Vec<Fetch>) {
         let now = Instant::now();
         let mut flights = self.flights();
-        let mut seats = Vec::with_capacity(wanted.len());
-        let mut departures = Vec::new();
+        let mut waiters = Vec::with_capacity(wanted.len());
+        let mut fetches = Vec::new();
         if flights.len() + wanted.len() > MOST_FLIGHTS {
             flights.retain(|_, flight| flight.is_alive(now));
         }
@@ -116,38 +113,38 @@ impl Board {
         };
         for wanted in wanted {
             let known = flights.get(&wanted.symbol);
-            let seat = match known.filter(|flight| flight.serves(wanted, now)) {
-                Some(flight) => Some(Seat(flight.landing.clone())),
+            let waiter = match known.filter(|flight| flight.serves(wanted, now)) {
+                Some(flight) => Some(Waiter(flight.fetched.clone())),
                 None if known.is_none() && flights.len() >= MOST_FLIGHTS => None,
                 None if !wanted.is_listed && unlisted >= MOST_UNLISTED => None,
                 None => {
                     unlisted += usize::from(!wanted.is_listed);
-                    let (news, landing) = watch::channel(None);
+                    let (news, fetched) = watch::channel(None);
                     let flight = Flight {
-                        landing: landing.clone(),
+                        fetched: fetched.clone(),
                         is_listed: wanted.is_listed,
                         forget_at: None,
                     };
                     flights.insert(wanted.symbol, flight);
-                    departures.push(Departure {
+                    fetches.push(Fetch {
                         wanted: *wanted,
                         news,
                     });
-                    Some(Seat(landing))
+                    Some(Waiter(fetched))
                 }
             };
-            seats.push((*wanted, seat));
+            waiters.push((*wanted, waiter));
         }
-        (seats, departures)
+        (waiters, fetches)
     }
 
-    /// Lands a flight and tells all callers that wait for it. It is remembered for `memory`, or
+    /// Finishes a flight and tells all callers that wait for it. It is remembered for `memory`, or
     /// only for a moment if that is `None`.
-    pub(super) fn land(&self, departure: Departure, landing: Landing, memory: Option<Duration>) {
-        if let Some(flight) = self.flights().get_mut(&departure.wanted.symbol) {
+    pub(super) fn finish(&self, fetch: Fetch, fetched: Fetched, memory: Option<Duration>) {
+        if let Some(flight) = self.flights().get_mut(&fetch.wanted.symbol) {
             flight.forget_at = Some(Instant::now() + memory.unwrap_or(LINGER));
         }
-        departure.news.send_replace(Some(landing));
+        fetch.news.send_replace(Some(fetched));
     }
 
     /// Returns the number of codes in flight or remembered.
@@ -161,12 +158,12 @@ impl Board {
     }
 }
 
-impl Seat {
-    /// Waits for the landing; `None` if the flight has not landed by `deadline`.
-    pub(super) async fn landing(mut self, deadline: Instant) -> Option<Landing> {
+impl Waiter {
+    /// Waits for the result; `None` if the flight has not finished by `deadline`.
+    pub(super) async fn fetched(mut self, deadline: Instant) -> Option<Fetched> {
         match timeout_at(deadline, self.0.wait_for(Option::is_some)).await {
-            Ok(Ok(landing)) => landing.clone(),
-            Ok(Err(_)) => Some(Landing::Failed(SourceError::Stopped)),
+            Ok(Ok(fetched)) => fetched.clone(),
+            Ok(Err(_)) => Some(Fetched::Failed(SourceError::Stopped)),
             Err(_) => None,
         }
     }
