@@ -111,7 +111,7 @@ impl Entry<'_> {
         }
     }
 
-    /// Waits for the answers; `None` if the whole open_batches was closed.
+    /// Waits for the answers; `None` if all batches were closed.
     pub(super) async fn answers(&mut self) -> Option<Answers> {
         (&mut self.answers).await.ok()
     }

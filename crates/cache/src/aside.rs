@@ -177,15 +177,15 @@ impl<T: Cached> Aside<'_, T> {
         let mut load = Some(load);
         let mut has_flown = false;
         let waiter = self.cache.shared.flights.join(&key);
-        let fly = {
+        let loading = {
             let (aside, key, load, has_flown) = (&self, &key, &mut load, &mut has_flown);
             move || async move {
                 *has_flown = true;
                 aside.look_or_load(key, load).await
             }
         };
-        let outcome = match timeout_at(deadline, waiter.outcome(fly)).await {
-            Ok(Ok(found_value)) => Ok((value(&key, found_value)?, found_value.is_early)),
+        let outcome = match timeout_at(deadline, waiter.outcome(loading)).await {
+            Ok(Ok(found)) => Ok((value(&key, found)?, found.is_early)),
             Ok(Err(error)) => Err(error.clone()),
             Err(_) => Err(LoadError::Late {
                 within: self.within,
@@ -266,9 +266,9 @@ impl<T: Cached> Aside<'_, T> {
         let seen = seen.map(|(bytes, _)| bytes);
         // If the value has expired meanwhile, the next reader loads it.
         seen.as_ref()?;
-        let fly = || self.load(key, seen, load, Waits::No);
-        match timeout_at(deadline, waiter.outcome(fly)).await {
-            Ok(Ok(found_value)) => value(key, found_value).ok(),
+        let loading = || self.load(key, seen, load, Waits::No);
+        match timeout_at(deadline, waiter.outcome(loading)).await {
+            Ok(Ok(found)) => value(key, found).ok(),
             Ok(Err(error)) => {
                 tracing::debug!(%error, key, "an early load failed; the value still lives");
                 None
@@ -299,7 +299,7 @@ impl<T: Cached> Aside<'_, T> {
         }
         let loaded = self.loaded(key, self.holding(&held.claim, load())).await;
         let entries = match &loaded {
-            Ok(found_value) => self.entries(key, &found_value.bytes),
+            Ok(found) => self.entries(key, &found.bytes),
             Err(_) => Vec::new(),
         };
         held.end(seen.as_deref(), &entries).await;
@@ -447,10 +447,10 @@ impl<T: Cached> Aside<'_, T> {
     }
 }
 
-fn value<T: Cached>(key: &str, found_value: &FoundValue) -> Result<Loaded<T>, LoadError> {
+fn value<T: Cached>(key: &str, found: &FoundValue) -> Result<Loaded<T>, LoadError> {
     Ok(Loaded {
-        value: decode(key, Some(&found_value.bytes))?,
-        origin: match found_value.is_loaded {
+        value: decode(key, Some(&found.bytes))?,
+        origin: match found.is_loaded {
             true => Origin::Loader,
             false => Origin::Cache,
         },

@@ -92,13 +92,13 @@ impl Flights {
 }
 
 impl Waiter<'_> {
-    /// Waits for the found_value. The first caller that waits flies by `fly`; if it gives up, the next
-    /// one does.
-    pub(super) async fn outcome<Fut>(&self, fly: impl FnOnce() -> Fut) -> &FlightOutcome
+    /// Waits for the outcome. The first caller that waits runs `load`; if it gives up, the next one
+    /// does.
+    pub(super) async fn outcome<Fut>(&self, load: impl FnOnce() -> Fut) -> &FlightOutcome
     where
         Fut: Future<Output = FlightOutcome>,
     {
-        self.cell.get_or_init(fly).await
+        self.cell.get_or_init(load).await
     }
 }
 
@@ -123,7 +123,7 @@ impl Drop for Waiter<'_> {
 mod tests {
     use super::*;
 
-    fn found_value(bytes: &[u8]) -> FlightOutcome {
+    fn found(bytes: &[u8]) -> FlightOutcome {
         Ok(FoundValue {
             bytes: bytes.to_vec(),
             is_loaded: true,
@@ -136,9 +136,9 @@ mod tests {
         let flights = Flights::default();
         let (one, other) = (flights.join("a"), flights.join("a"));
         assert!(flights.begin("a").is_none());
-        let first = one.outcome(|| async { found_value(b"1") }).await;
+        let first = one.outcome(|| async { found(b"1") }).await;
         assert_eq!(first.as_ref().unwrap().bytes, b"1");
-        let second = other.outcome(|| async { found_value(b"2") }).await;
+        let second = other.outcome(|| async { found(b"2") }).await;
         assert_eq!(second.as_ref().unwrap().bytes, b"1");
         drop((one, other));
         assert_eq!(flights.len(), 0);
@@ -154,7 +154,7 @@ mod tests {
             assert!(futures_util::poll!(never.as_mut()).is_pending());
         }
         drop(one);
-        let second = other.outcome(|| async { found_value(b"2") }).await;
+        let second = other.outcome(|| async { found(b"2") }).await;
         assert_eq!(second.as_ref().unwrap().bytes, b"2");
         drop(other);
         assert_eq!(flights.len(), 0);
@@ -166,13 +166,13 @@ mod tests {
         let old = flights.join("a");
         flights.forget(&["a".to_owned()]);
         let new = flights.begin("a").unwrap();
-        old.outcome(|| async { found_value(b"old") })
+        old.outcome(|| async { found(b"old") })
             .await
             .as_ref()
             .unwrap();
         drop(old);
         assert!(flights.begin("a").is_none());
-        let outcome = new.outcome(|| async { found_value(b"new") }).await;
+        let outcome = new.outcome(|| async { found(b"new") }).await;
         assert_eq!(outcome.as_ref().unwrap().bytes, b"new");
     }
 }
