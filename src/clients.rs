@@ -10,9 +10,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use sise_cache::{Cache, CacheError, Profiles, Sessions, digest_of, name_of};
-
-/// Longest name of a user, in characters.
-const LONGEST_NAME: usize = 64;
+use sise_domain::{NameError, check_name};
 
 /// Name of the profile that lists the users.
 const NAMES: &str = "all";
@@ -66,6 +64,12 @@ pub enum ClientsError {
     /// The store failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
+}
+
+impl From<NameError> for ClientsError {
+    fn from(error: NameError) -> Self {
+        Self::Invalid(error.to_string())
+    }
 }
 
 impl Clients {
@@ -266,15 +270,4 @@ fn end_of(life: Duration, now: DateTime<Utc>) -> Result<DateTime<Utc>, ClientsEr
             Clients::LONGEST.as_secs() / 86_400
         ))
     })
-}
-
-fn check_name(name: &str) -> Result<(), ClientsError> {
-    let is_letter = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
-    if (1..=LONGEST_NAME).contains(&name.chars().count()) && name.chars().all(is_letter) {
-        return Ok(());
-    }
-    Err(ClientsError::Invalid(format!(
-        "'{}' is not a valid user name: use up to {LONGEST_NAME} letters, digits, '-', '_' and '.'",
-        name.escape_debug()
-    )))
 }

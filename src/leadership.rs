@@ -391,5 +391,15 @@ impl<S: ?Sized> fmt::Debug for LeaderStore<S> {
     }
 }
 
+/// Waits for a change of leadership; never returns if no other process can lead.
+pub(crate) async fn changed(states: &mut Option<watch::Receiver<LeadState>>) {
+    if let Some(states) = states
+        && states.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
 #[cfg(test)]
 mod tests;

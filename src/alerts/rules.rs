@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use sise_cache::{Cache, CacheError, Profiles};
-use sise_domain::{KrxTime, Rule, RuleError, Seoul, Terms, check_name};
+use sise_domain::{KrxTime, NameError, Rule, RuleError, Seoul, Terms, check_name};
 
 /// Maximum number of rules.
 const MOST: usize = 200;
@@ -46,6 +46,12 @@ pub enum AlertRulesError {
     /// The store failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
+}
+
+impl From<NameError> for AlertRulesError {
+    fn from(error: NameError) -> Self {
+        Self::Invalid(error.to_string())
+    }
 }
 
 impl From<RuleError> for AlertRulesError {
@@ -136,8 +142,8 @@ impl AlertRules {
 /// Parses a stored rule, which another program may have written.
 fn rule(name: &str, value: Value) -> Result<Rule, String> {
     let kept: Kept = serde_json::from_value(value).map_err(|error| error.to_string())?;
-    let checked = check_name(name).and_then(|()| kept.terms.check());
-    checked.map_err(|error| error.to_string())?;
+    check_name(name).map_err(|error| error.to_string())?;
+    kept.terms.check().map_err(|error| error.to_string())?;
     Ok(Rule {
         name: name.to_owned(),
         since: kept.since.with_timezone(&Seoul),

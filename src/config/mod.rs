@@ -5,6 +5,8 @@
 
 mod alerts;
 mod api;
+#[cfg(test)]
+mod document;
 mod dot_env;
 mod feed;
 mod keys;
@@ -28,7 +30,7 @@ use sise_store::RedisAddress;
 pub use alerts::AlertSettings;
 pub use api::ApiSettings;
 pub use feed::FeedSettings;
-pub use keys::{KEYS, Key};
+pub use keys::{KEYS, Key, SECTIONS, Section};
 pub use kis::{KisEnvironment, KisSettings};
 pub use raw::{Environment, Origin, RawSettings};
 pub use universe::{UniverseSettings, UniverseSource};

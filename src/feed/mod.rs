@@ -22,7 +22,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::leadership::{Candidate, LeadState};
+use crate::leadership::{self, Candidate, LeadState};
 use sise_domain::{Calendar, KrxTime, Quote, Registrations, Symbol};
 use sise_net::supervisor::{Tasks, together};
 use sise_port::clock::Clock;
@@ -193,7 +193,7 @@ impl Feed {
         let options = self.parts.options;
         let mut places = Registrations::new(options.registrations);
         let mut known = Vec::new();
-        let mut posts = self
+        let mut states = self
             .parts
             .candidate
             .as_ref()
@@ -238,7 +238,7 @@ impl Feed {
                 changed = room.changed() => if changed.is_err() { return },
                 // A process that loses leadership must release the app key to the new leader at
                 // once.
-                () = changed(&mut posts) => {}
+                () = leadership::changed(&mut states) => {}
             }
         }
     }
@@ -358,16 +358,6 @@ impl Feed {
             }
         }
     }
-}
-
-/// Waits for a change of leadership; never returns if no other process can lead.
-async fn changed(posts: &mut Option<watch::Receiver<LeadState>>) {
-    if let Some(posts) = posts
-        && posts.changed().await.is_ok()
-    {
-        return;
-    }
-    std::future::pending().await
 }
 
 impl fmt::Debug for Parts {

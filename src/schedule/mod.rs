@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use secrecy::SecretString;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep_until};
 use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +34,7 @@ use crate::calendar::CalendarInUse;
 use crate::closes::Closes;
 use crate::feed::Traded;
 use crate::freshness::Freshness;
-use crate::leadership::{Candidate, LeadState};
+use crate::leadership::{self, Candidate};
 use crate::ledger::LedgerKeeper;
 use crate::movers::Movers;
 use crate::ping::Ping;
@@ -209,11 +209,11 @@ impl Schedule {
     pub async fn run_on(mut self, ticks: &Ticks, stop: CancellationToken) {
         let interval = self.parts.interval;
         let mut state = State::new();
-        let mut posts = None;
+        let mut states = None;
         if let Some(candidate) = &self.candidate {
             // Ask once before the first tick, so that the leader is known.
             candidate.campaign().await;
-            posts = Some(candidate.changes());
+            states = Some(candidate.changes());
         }
         self.start_chores();
         if !self.always_open {
@@ -245,7 +245,7 @@ impl Schedule {
                     }
                 }
                 // A new leader sweeps at once, as the previous one may be gone for a while.
-                () = changed(&mut posts) => self.tick(&mut state, &stop).await,
+                () = leadership::changed(&mut states) => self.tick(&mut state, &stop).await,
                 () = ticks.sweep.notified() => {
                     // After the machine slept, the cron loop catches up; one sweep is enough.
                     let is_new = state.cron_at.is_none_or(|at| at.elapsed() >= interval / 2);
@@ -338,16 +338,6 @@ impl Schedule {
             watched.told_of(gaps).run(stop)
         });
     }
-}
-
-/// Waits for a change of leadership; never returns if no other process can lead.
-async fn changed(posts: &mut Option<watch::Receiver<LeadState>>) {
-    if let Some(posts) = posts
-        && posts.changed().await.is_ok()
-    {
-        return;
-    }
-    std::future::pending().await
 }
 
 impl fmt::Debug for Parts {

@@ -6,10 +6,7 @@ use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use sise_cache::{Cache, CacheError, Profiles};
-use sise_domain::{KrxTime, Symbol};
-
-/// Most characters in a name.
-const LONGEST_NAME: usize = 64;
+use sise_domain::{KrxTime, NameError, Symbol, check_name};
 
 /// Most lists.
 const MOST_LISTS: usize = 100;
@@ -43,6 +40,12 @@ pub enum WatchListsError {
     /// The store failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
+}
+
+impl From<NameError> for WatchListsError {
+    fn from(error: NameError) -> Self {
+        Self::Invalid(error.to_string())
+    }
 }
 
 impl WatchLists {
@@ -163,15 +166,4 @@ impl WatchLists {
         let all = lists.iter().flat_map(BTreeMap::keys).copied();
         Ok(all.filter(|code| known.insert(*code)).collect())
     }
-}
-
-fn check_name(name: &str) -> Result<(), WatchListsError> {
-    let is_letter = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
-    if (1..=LONGEST_NAME).contains(&name.chars().count()) && name.chars().all(is_letter) {
-        return Ok(());
-    }
-    Err(WatchListsError::Invalid(format!(
-        "'{}' is not a name for a watch list: allowed are 1 to {LONGEST_NAME} letters, digits, '-', '_' and '.'",
-        name.escape_debug()
-    )))
 }

@@ -189,7 +189,7 @@ async fn what_is_no_list_is_refused_with_the_reason() {
             watch(&arguments)
                 .await
                 .exits(2)
-                .says(&["is not a name for a watch list", "allowed are"]);
+                .says(&["is not a valid name", "use 1 to 64 letters"]);
         }
         watch(&["remove", name]).await.exits(2);
     }

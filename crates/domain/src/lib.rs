@@ -17,6 +17,7 @@ mod listing;
 mod lookup;
 mod measure;
 mod moment;
+mod name;
 mod number;
 mod outlook;
 pub mod outrank;
@@ -36,7 +37,7 @@ mod tick_size;
 
 pub use alert::{
     Alert, AlertKind, Condition, Mark, Quiet, Reach, Rule, RuleError, Scope, Sentry, Surroundings,
-    Terms, WINDOWS, check_name,
+    Terms, WINDOWS,
 };
 pub use ban::{Ban, BanKind, BanRecord, Denial};
 pub use broker::{BrokerIdentity, SIMULATOR_HEADER};
@@ -52,6 +53,7 @@ pub use listing::{Group, Listing, Market, Selection, Universe};
 pub use lookup::{Likely, LookupError};
 pub use measure::Measure;
 pub use moment::{Closed, Moment};
+pub use name::{NameError, check_name};
 pub use number::{grouped, rounded_time};
 pub use outlook::{Outlook, PhaseTimes};
 pub use phase::{Phase, Span, Venue};

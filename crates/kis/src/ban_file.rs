@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use tokio::task::spawn_blocking;
 
 use sise_domain::BanRecord;
+use sise_net::atomic_file::{self, Access};
 
 /// File for the ban of one app key and secret on one host.
 #[derive(Debug, Clone)]
@@ -32,21 +33,12 @@ impl BanFile {
         serde_json::from_slice(&text).ok()
     }
 
-    /// Writes a temporary file and renames it, so that readers never see a partial record.
+    /// Replaces the record as a whole, so that readers never see a partial one.
     pub(super) async fn save(&self, record: &BanRecord) -> io::Result<()> {
-        let file = self.clone();
-        let text = serde_json::to_string(record)?;
+        let path = self.path.clone();
+        let text = serde_json::to_vec(record)?;
         // Runs to completion even if the caller is cancelled.
-        let saving = spawn_blocking(move || file.write(&text));
+        let saving = spawn_blocking(move || atomic_file::write(&path, &text, Access::Usual));
         saving.await.map_err(io::Error::other)?
-    }
-
-    fn write(&self, text: &str) -> io::Result<()> {
-        let directory = self.path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(directory)?;
-        let beside = self
-            .path
-            .with_extension(format!("{}.tmp", std::process::id()));
-        std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, &self.path))
     }
 }

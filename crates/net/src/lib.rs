@@ -1,6 +1,7 @@
 //! Network and machine basics of a service: the HTTP client and its TLS roots, supervised tasks,
-//! the limit of open files, unique names.
+//! the limit of open files, files that are replaced as a whole, unique names.
 
+pub mod atomic_file;
 pub mod causes;
 pub mod descriptors;
 pub mod outbound;

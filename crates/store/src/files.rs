@@ -1,9 +1,12 @@
 //! Copies of the stock list on disk.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use tokio::task::spawn_blocking;
 
+use sise_net::atomic_file::{self, Access};
 use sise_port::{CopyStore, StoreError};
 
 /// Stores copies as files in one folder.
@@ -26,7 +29,7 @@ impl FileCopies {
     }
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> StoreError {
+fn failed(path: &Path, error: &io::Error) -> StoreError {
     StoreError::Failed {
         store: path.display().to_string(),
         trouble: error.to_string(),
@@ -39,25 +42,19 @@ impl CopyStore for FileCopies {
         let path = self.path(name);
         match tokio::fs::read_to_string(&path).await {
             Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(&path, &error)),
         }
     }
 
-    /// Writes the copy to a temporary file and renames it, so that a reader never sees half a copy.
+    /// Replaces the copy as a whole, so that a reader never sees half of one.
     async fn save_copy(&self, name: &str, text: &str) -> Result<(), StoreError> {
         let path = self.path(name);
-        let beside = path.with_extension(format!("{}.tmp", std::process::id()));
-        let written = async {
-            tokio::fs::create_dir_all(&self.folder).await?;
-            tokio::fs::write(&beside, text).await?;
-            tokio::fs::rename(&beside, &path).await
-        }
-        .await;
-        if written.is_err() {
-            // Only the first error matters.
-            let _ = tokio::fs::remove_file(&beside).await;
-        }
-        written.map_err(|error| failed(&path, &error))
+        let (written_to, text) = (path.clone(), text.to_owned());
+        let write = move || atomic_file::write(&written_to, text.as_bytes(), Access::Usual);
+        let written = spawn_blocking(write).await.map_err(io::Error::other);
+        written
+            .and_then(|written| written)
+            .map_err(|error| failed(&path, &error))
     }
 }

@@ -16,7 +16,7 @@ use super::{KrxTime, Symbol};
 
 pub use condition::{Condition, WINDOWS};
 pub use mark::Mark;
-pub use rule::{Quiet, Rule, RuleError, Scope, Terms, check_name};
+pub use rule::{Quiet, Rule, RuleError, Scope, Terms};
 pub use sentry::{Reach, Sentry, Surroundings};
 
 /// An alert that a rule raised.

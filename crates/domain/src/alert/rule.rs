@@ -9,10 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Condition;
 use super::condition::DAY;
 use crate::quote::zoned_millis;
-use crate::{KrxTime, Symbol};
-
-/// Longest name, in characters.
-const LONGEST_NAME: usize = 64;
+use crate::{KrxTime, NameError, Symbol, check_name};
 
 /// Most codes in a rule.
 const MOST_CODES: usize = 500;
@@ -27,6 +24,12 @@ const LEAST_WAY_BACK: f64 = 0.01;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RuleError(String);
+
+impl From<NameError> for RuleError {
+    fn from(error: NameError) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// A named alert rule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -223,22 +226,6 @@ impl From<Quiet> for String {
     fn from(quiet: Quiet) -> Self {
         quiet.to_string()
     }
-}
-
-/// Checks the name of a rule, or of a watch list in a rule.
-///
-/// # Errors
-///
-/// Returns an error if the name is empty, too long or has a character that is not allowed.
-pub fn check_name(name: &str) -> Result<(), RuleError> {
-    let is_letter = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
-    if (1..=LONGEST_NAME).contains(&name.chars().count()) && name.chars().all(is_letter) {
-        return Ok(());
-    }
-    refuse(format!(
-        "'{}' is not a valid name: use up to {LONGEST_NAME} letters, digits, '-', '_' and '.'",
-        name.chars().take(100).collect::<String>().escape_debug()
-    ))
 }
 
 pub(super) fn refuse<T>(trouble: String) -> Result<T, RuleError> {
