@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use sise_domain::{Quote, Symbol, Universe};
+use sise_domain::{Quote, Symbol, Universe, percentile};
 
 /// When each code's price was last written by this process.
 #[derive(Debug, Default)]
@@ -74,16 +74,9 @@ impl Freshness {
 }
 
 impl Freshly {
-    /// Returns the age at a `quantile` of the prices.
+    /// Returns the age that this percentage of the prices do not exceed.
     #[must_use]
-    pub fn age(&self, quantile: f64) -> Option<Duration> {
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a place within the ages"
-        )]
-        let place = ((self.ages.len() as f64 - 1.0).max(0.0) * quantile).round() as usize;
-        self.ages.get(place).copied()
+    pub fn age(&self, percent: usize) -> Option<Duration> {
+        percentile(&self.ages, percent)
     }
 }

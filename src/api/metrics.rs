@@ -56,8 +56,8 @@ fn collect(api: &Api) -> Bytes {
         gauge!("sise_leading").set(u32::from(leads));
         let fresh = sweeping.freshness.of(&universe, api.parts.ttl);
         gauge!("sise_fresh_ratio").set(fresh.share);
-        for (quantile, label) in [(0.5, "50"), (0.9, "90"), (0.99, "99"), (1.0, "100")] {
-            if let Some(age) = fresh.age(quantile) {
+        for (percent, label) in [(50, "50"), (90, "90"), (99, "99"), (100, "100")] {
+            if let Some(age) = fresh.age(percent) {
                 gauge!("sise_price_age_seconds", "percentile" => label).set(age.as_secs_f64());
             }
         }

@@ -5,8 +5,6 @@
 
 mod alerts;
 mod api;
-#[cfg(test)]
-mod document;
 mod dot_env;
 mod feed;
 mod keys;

@@ -1,3 +1,5 @@
+mod document;
+
 use super::*;
 use sise_kis::host;
 use sise_pace::Rate;

@@ -188,6 +188,11 @@ impl Daemon {
         let candidate = sweeps.as_ref().and_then(|sweeps| sweeps.candidate.as_ref());
         wiring.heartbeat(role, candidate).start(telling.tasks());
         let start = async {
+            if sweeps.is_none() {
+                // Before the first answer, which would show another list.
+                ready::to_serve(&wiring).await?;
+                keep_names(&wiring, &tasks);
+            }
             // Alerts without an API end with the schedule, as everything that shares its sweeps.
             let alerts = match serving {
                 Some(Serving::Api(listener, api)) => {
@@ -197,17 +202,11 @@ impl Daemon {
                 Some(Serving::Alerts(alerts)) => Some(*alerts),
                 None => None,
             };
-            match sweeps {
-                Some(sweeps) => {
-                    ready::to_sweep(&wiring, &options).await?;
-                    sweeps.start(&wiring, options, alerts, &tasks)
-                }
-                None => {
-                    ready::to_serve(&wiring).await?;
-                    keep_names(&wiring, &tasks);
-                    Ok(())
-                }
+            if let Some(sweeps) = sweeps {
+                ready::to_sweep(&wiring, &options).await?;
+                sweeps.start(&wiring, options, alerts, &tasks)?;
             }
+            Ok(())
         };
         let started = async {
             match start.await {

@@ -143,18 +143,10 @@ impl Minutes {
         let mut gaps: Vec<Gap> = Vec::new();
         let mut minute = from;
         while minute < until {
-            let after = minute + TimeDelta::minutes(1);
             if self.is_open(minute) && !is_counted(minute) {
-                match gaps.last_mut().filter(|gap| gap.until == minute) {
-                    Some(gap) => gap.until = after,
-                    None => gaps.push(Gap {
-                        from: minute,
-                        until: after,
-                        lowest: None,
-                    }),
-                }
+                Gap::add_minute(&mut gaps, minute, None);
             }
-            minute = after;
+            minute += TimeDelta::minutes(1);
         }
         for gap in gaps {
             let mut minute = gap.from;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use sise_domain::KrxTime;
+use sise_domain::{KrxTime, percentile};
 
 /// Ages by quantile, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -28,9 +28,7 @@ impl Ages {
         };
         let mut ages: Vec<u64> = fetched.map(age).collect();
         ages.sort_unstable();
-        let last = ages.len().checked_sub(1)?;
-        // `percent` of the way through the ages, rounded to the nearest index.
-        let at = |percent: usize| ages.get((last * percent + 50) / 100).copied();
+        let at = |percent| percentile(&ages, percent);
         Some(Self {
             p50: at(50)?,
             p90: at(90)?,

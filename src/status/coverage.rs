@@ -82,7 +82,7 @@ impl DayCoverage {
             let is_session = session.is_none_or(|(open, close)| open <= time && time < close);
             slots.push(slot);
             if is_gap && (is_session || share.is_some()) {
-                add_minute(&mut gaps, time, share);
+                Gap::add_minute(&mut gaps, time, share);
             }
             time += minute;
         }
@@ -99,23 +99,6 @@ impl DayCoverage {
             open: open.unwrap_or(now),
             slots,
         }
-    }
-}
-
-/// Adds a minute to the gap that it continues, or begins a new one.
-fn add_minute(gaps: &mut Vec<Gap>, minute: KrxTime, share: Option<f64>) {
-    let until = minute + TimeDelta::minutes(1);
-    let goes_on = |gap: &&mut Gap| gap.until == minute && gap.lowest.is_some() == share.is_some();
-    match gaps.last_mut().filter(goes_on) {
-        Some(gap) => {
-            gap.until = until;
-            gap.lowest = gap.lowest.zip(share).map(|(a, b)| a.min(b));
-        }
-        None => gaps.push(Gap {
-            from: minute,
-            until,
-            lowest: share,
-        }),
     }
 }
 

@@ -217,11 +217,14 @@ const BLOCKING: &[(&str, usize, &str)] = &[
         1,
         "devices, before a command shows a token",
     ),
-    ("config/layers.rs", 3, "at the start of a process"),
+    ("calendar.rs", 1, "at the start of a process"),
     ("config/mod.rs", 1, "at the start of a process"),
-    ("kis/ban_file.rs", 2, "on a thread of its own"),
-    ("kis/token_file.rs", 5, "on a thread of its own"),
-    ("setup/calendar.rs", 1, "at the start of a process"),
+    ("config/raw.rs", 3, "at the start of a process"),
+    (
+        "net/atomic_file.rs",
+        6,
+        "says so: its callers give it a thread of its own",
+    ),
     ("net/unique.rs", 1, "at the start of a process; in memory"),
     ("sim/replay.rs", 1, "at the start of a process"),
 ];

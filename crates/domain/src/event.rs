@@ -1,6 +1,6 @@
 //! Events of the event log.
 
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
 use serde::{Deserialize, Serialize};
 
 use super::quote::{optional_zoned_millis, zoned_millis};
@@ -151,6 +151,26 @@ pub struct Gap {
     /// counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lowest: Option<f64>,
+}
+
+impl Gap {
+    /// Adds a minute to the gap that it continues, or begins a new one.
+    pub fn add_minute(gaps: &mut Vec<Self>, minute: KrxTime, lowest: Option<f64>) {
+        let until = minute + TimeDelta::minutes(1);
+        let goes_on =
+            |gap: &&mut Self| gap.until == minute && gap.lowest.is_some() == lowest.is_some();
+        match gaps.last_mut().filter(goes_on) {
+            Some(gap) => {
+                gap.until = until;
+                gap.lowest = gap.lowest.zip(lowest).map(|(a, b)| a.min(b));
+            }
+            None => gaps.push(Self {
+                from: minute,
+                until,
+                lowest,
+            }),
+        }
+    }
 }
 
 /// A change of the lead, reported by the process it happened to.

@@ -31,9 +31,27 @@ pub fn rounded_time(time: Duration) -> String {
     }
 }
 
+/// Returns the value `percent` of the way through sorted values, at the nearest place; `None` if there
+/// are none.
+#[must_use]
+pub fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
+    let last = sorted.len().checked_sub(1)?;
+    sorted.get((last * percent + 50) / 100).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_are_there() {
+        let thousand: Vec<i64> = (0..=1_000).collect();
+        for (percent, expected) in [(0, 0), (50, 500), (99, 990), (100, 1_000)] {
+            assert_eq!(percentile(&thousand, percent), Some(expected));
+        }
+        assert_eq!(percentile(&[7], 50), Some(7));
+        assert_eq!(percentile::<i64>(&[], 50), None);
+    }
 
     #[test]
     fn numbers_are_grouped() {

@@ -1,12 +1,12 @@
 //! The settings as documents: the settings file with its comments, and the tables of
 //! `docs/settings.md`. Both are made from the table of settings.
 //!
-//! `SISE_WRITE=1 cargo test --lib config::document` writes them anew.
+//! `SISE_WRITE=1 cargo test --lib config::tests::document` writes them anew.
 
 use std::fs;
 use std::path::Path;
 
-use super::keys::{KEYS, Key, SECTIONS, Section};
+use super::super::keys::{KEYS, Key, SECTIONS, Section};
 
 /// Width of the comments in the settings file.
 const WIDTH: usize = 100;
@@ -96,7 +96,7 @@ fn is_written(path: &str, wanted: &str) {
     let written = fs::read_to_string(&path).unwrap();
     assert!(
         written == wanted,
-        "{} is not what the table of settings says: SISE_WRITE=1 cargo test --lib config::document \
+        "{} is not what the table of settings says: SISE_WRITE=1 cargo test --lib config::tests::document \
          writes it anew",
         path.display()
     );
