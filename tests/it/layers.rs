@@ -167,6 +167,7 @@ const SPAWNS: &[(&str, usize, &str)] = &[
         1,
         "serves and ends; the command waits for it",
     ),
+    ("store/files.rs", 1, "awaited: a file is written"),
     (
         "store/redis/prices.rs",
         2,
