@@ -240,12 +240,18 @@ impl Outlooks {
             Scope::Codes(codes) => codes.clone(),
             Scope::Market => universe.symbols().collect(),
         };
-        let is_unlisted = |code: &&Symbol| !universe.is_empty() && universe.get(**code).is_none();
         let prices = self.store.realtime(&codes).await?;
+        let live: Vec<Quote> = prices.into_iter().flatten().map(|quote| *quote).collect();
+        // A watched code has prices without being on the list.
+        let is_unlisted = |code: &&Symbol| {
+            !universe.is_empty()
+                && universe.get(**code).is_none()
+                && live.iter().all(|quote| quote.stock_code != **code)
+        };
         let moment = self.calendar.load().moment((self.clock)());
         Ok(Outlook {
             unlisted: codes.iter().filter(is_unlisted).copied().collect(),
-            live: prices.into_iter().flatten().map(|quote| *quote).collect(),
+            live,
             watcher: self.watcher().await?,
             closed: moment.closed.as_ref().map(ToString::to_string),
             interval_s: self.interval_s,

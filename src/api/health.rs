@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 
 use super::{Api, Sweeping};
 use crate::leadership::LeadState;
-use sise_domain::{KrxTime, Seoul};
+use sise_domain::{KrxTime, Seoul, percent};
 use sise_port::Leader;
 
 /// Smallest share of fresh prices in a session for the daemon to be ready.
@@ -118,8 +118,8 @@ fn what_sweeps_lack(api: &Api, sweeping: &Sweeping) -> Vec<String> {
     let fresh = sweeping.freshness.of(&api.parts.universe.load(), ttl);
     if fresh.share < READY_SHARE {
         lacking.push(format!(
-            "{:.1} % of the list have a live price, {:.0} % are needed",
-            fresh.share * 100.0,
+            "{} of the list have a live price, {:.0} % are needed",
+            percent(fresh.share),
             READY_SHARE * 100.0
         ));
     }

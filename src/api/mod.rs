@@ -428,9 +428,7 @@ impl Api {
             .merge(page::files())
             .route_layer(middleware::from_fn(metrics::measure))
             .layer(DefaultBodyLimit::max(LARGEST_BODY))
-            .layer(CatchPanicLayer::new())
-            .layer(middleware::from_fn(server::check))
-            .layer(middleware::from_fn(problem::dress));
+            .layer(CatchPanicLayer::new());
         let origin = self.parts.limits.cors_origin.as_ref();
         if let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(origin).ok()) {
             let cors = CorsLayer::new()
@@ -440,6 +438,10 @@ impl Api {
                 .expose_headers(EXPOSED);
             router = router.layer(cors);
         }
+        // Outside of CORS, which answers every OPTIONS by itself.
+        let router = router
+            .layer(middleware::from_fn(server::check))
+            .layer(middleware::from_fn(problem::dress));
         router.with_state(self.clone())
     }
 }

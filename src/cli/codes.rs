@@ -89,11 +89,16 @@ fn several(universe: &Universe, text: &str) -> Result<Vec<Symbol>, LookupError> 
 }
 
 /// Returns the code of one text, by the list in use or else by the shipped list.
+///
+/// A full name or code of either list comes before a part of a name: the list in use may lack a stock
+/// whose name is a part of another's.
 pub(super) fn one(universe: &Universe, text: &str) -> Result<Symbol, LookupError> {
-    universe.lookup(text).or_else(|error| match error {
-        LookupError::Unknown { .. } => Shipped::get().universe().lookup(text),
-        error => Err(error),
-    })
+    let shipped = Shipped::get().universe();
+    let named = universe.named(text).or_else(|| shipped.named(text));
+    match named.map_or_else(|| universe.lookup(text), Ok) {
+        Err(LookupError::Unknown { .. }) => shipped.lookup(text),
+        found => found,
+    }
 }
 
 /// Returns a tip for a code that is not in the list: what may have been meant.
@@ -135,6 +140,25 @@ mod tests {
         ] {
             let wanted = vec!["005930".to_owned(), "000660".to_owned()];
             assert_eq!(given(&texts), Ok(wanted), "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn a_stock_that_the_list_in_use_lacks_is_not_taken_for_another() {
+        let shipped = Shipped::get().universe();
+        let of = |codes: &[&str]| {
+            let is_in = |listing: &&sise_domain::Listing| codes.contains(&listing.code.as_str());
+            let listings = shipped.listings().iter().filter(is_in).cloned();
+            Universe::new(shipped.date, listings)
+        };
+        for (codes, text, wanted) in [
+            (&["001500"][..], "현대차", "005380"),
+            (&["005935"], "삼성전자", "005930"),
+            (&["354200"], "35420", "035420"),
+            (&["005930"], "5930", "005930"),
+        ] {
+            let found = one(&of(codes), text).map(String::from);
+            assert_eq!(found, Ok(wanted.to_owned()), "{text}");
         }
     }
 

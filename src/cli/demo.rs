@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::time::interval;
 
-use super::failure::{Failure, Outcome, by_signal};
+use super::failure::{DONE, Failure, Outcome, by_signal};
 use super::output;
 use crate::config::{RawSettings, Settings};
 use crate::daemon::{self, DaemonError, Options};
@@ -110,11 +111,22 @@ async fn watch(settings: Settings, sim: &Sim, has_screen: bool) -> Outcome {
         if let Some(page) = page {
             output::line(format!("the market on one page: {page}"));
         }
-        by_signal(daemon::signalled().await)
+        tokio::select! {
+            signal = daemon::signalled() => by_signal(signal),
+            () = unread() => output::check().map(|()| DONE),
+        }
     };
     tokio::select! {
         biased;
         outcome = shown => outcome,
         outcome = daemon.run(pending::<Outcome>()) => outcome?,
+    }
+}
+
+/// Waits until nothing more can be written to standard output.
+async fn unread() {
+    let mut ticks = interval(Duration::from_secs(1));
+    while output::written().is_ok() {
+        ticks.tick().await;
     }
 }

@@ -98,11 +98,17 @@ async fn add(wiring: &Wiring, lists: &WatchLists, list: &str, codes: &[String]) 
 
 async fn remove(wiring: &Wiring, lists: &WatchLists, list: &str, codes: &[String]) -> Outcome {
     if codes.is_empty() {
-        if lists.clear(list).await? {
-            output::line(format!("{list} is removed"));
-            return Ok(DONE);
+        // Shown first: nobody else has the codes of the list.
+        let held = lists.codes(list).await?;
+        let held: Vec<&str> = held.keys().map(Symbol::as_str).collect();
+        if held.is_empty() {
+            return no_list(lists, list).await;
         }
-        return no_list(lists, list).await;
+        output::line(format!("removing {list}: {}", held.join(" ")));
+        output::check()?;
+        lists.clear(list).await?;
+        output::line(format!("{list} is removed"));
+        return Ok(DONE);
     }
     let symbols = codes::symbols(wiring, codes).await?;
     let removed = lists.remove(list, &symbols).await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::output::grouped;
+pub(super) use sise_domain::percent;
 use sise_domain::{
     ClockJump, Entry, Event, Gap, KrxTime, LeadChange, Leading, Seoul, Skipped, Swept, TokenChange,
 };
@@ -50,13 +51,6 @@ pub(super) fn length(length: TimeDelta) -> String {
 pub(super) fn since(leader: &Leader) -> Option<KrxTime> {
     let since = chrono::DateTime::from_timestamp_millis(leader.since_ms)?;
     Some(since.with_timezone(&Seoul))
-}
-
-/// Formats a share in percent, rounded down: 100 % means that nothing is missing.
-pub(super) fn percent(share: f64) -> String {
-    // The small addend makes up for shares that binary fractions cannot represent.
-    let tenths = (share * 1_000.0 + 1e-9).floor();
-    format!("{:.1} %", tenths / 10.0)
 }
 
 /// Returns an entry as one sentence.

@@ -35,16 +35,24 @@ pub(super) fn read(text: &[u8], path: &Path) -> Result<Environment, ConfigError>
             continue;
         }
         let assigned = line.strip_prefix("export ").unwrap_or(line).split_once('=');
-        let assigned = assigned.map(|(name, value)| (name.trim(), value.trim()));
-        let Some((name, value)) = assigned.filter(|(name, _)| is_name(name)) else {
+        let assigned = assigned.map(|(name, value)| (name.trim(), value));
+        let Some((name, written)) = assigned.filter(|(name, _)| is_name(name)) else {
             return Err(refuse(number, "not NAME=VALUE"));
         };
+        let value = written.trim();
         let key = Key::of_variable(name);
         if key.is_none() && name != CONFIG {
             step_over(value, &mut lines);
             // The name is kept to detect typos of settings; the value is not needed.
             variables.insert(name.to_owned(), String::new());
             continue;
+        }
+        if value.starts_with('#') && written.starts_with([' ', '\t']) {
+            let trouble = format!(
+                "{name}: '#' may begin a comment or the value: write '' for no value, or the value \
+                 in single quotes"
+            );
+            return Err(refuse(number, &trouble));
         }
         let value = literal(value, key.is_some_and(|key| key.is_secret))
             .map_err(|trouble| refuse(number, &format!("{name}: {trouble}")))?;
@@ -182,6 +190,8 @@ mod tests {
             ),
             ("KIS_APP_SECRET=\"a\\$b\"", "write single quotes"),
             ("KIS_APP_SECRET=abc #def", "' #' may be a comment"),
+            ("KIS_APP_KEY= #abc", "'#' may begin a comment"),
+            ("SISE__STATE__DIRECTORY=   # abc", "'#' may begin a comment"),
             ("KIS_APP_SECRET=abc def", "the value has a blank in it"),
             ("KIS_APP_SECRET='abc", "the quote is not closed"),
             ("KIS_APP_SECRET=\"abc\"def", "behind the closing quote"),

@@ -9,8 +9,20 @@ use super::raw::{CONFIG, Environment, Origin};
 /// Largest edit distance at which a name is taken for a typo of a setting.
 const SLIPS: usize = 2;
 
-/// Prefixes of the variables that Kubernetes sets for services named `redis` or `sise`.
-const OF_SERVICES: [&str; 4] = ["REDIS_SERVICE_", "REDIS_PORT", "SISE_SERVICE_", "SISE_PORT"];
+/// Returns whether it is a variable that Kubernetes sets for a service named `redis` or `sise`.
+fn is_of_a_service(name: &str, value: &str) -> bool {
+    let is_address = ["tcp://", "udp://", "sctp://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme));
+    ["REDIS_", "SISE_"].iter().any(|start| {
+        name.strip_prefix(start).is_some_and(|rest| {
+            rest.starts_with("SERVICE_")
+                // REDIS_PORT itself is an address, and those behind it are parts of one.
+                || rest == "PORT" && is_address
+                || rest.starts_with("PORT_")
+        })
+    })
+}
 
 /// Makes the origin of a variable from its name.
 type MakeOrigin = fn(String) -> Origin;
@@ -38,7 +50,8 @@ pub(super) fn look(raw: [(&Environment, MakeOrigin); 2]) -> Result<Vec<String>, 
             let Some(behind) = starts.find_map(|start| upper.strip_prefix(start)) else {
                 continue;
             };
-            if OF_SERVICES.iter().any(|start| upper.starts_with(start)) {
+            let value = variables.get(name).map_or("", String::as_str);
+            if is_of_a_service(&upper, value) {
                 continue;
             }
             let slips = |known: &&String| damerau_levenshtein(&plain(known), &plain(&upper));
@@ -155,8 +168,13 @@ mod tests {
         assert!(both[0].contains("KIS_APP_KEY is set, too"), "{both:?}");
         let both = looked(&[("REDIS_URL", "a"), ("REDISURL", "b")]).unwrap();
         assert!(both[0].contains("REDIS_URL is set, too"), "{both:?}");
+        let address = looked(&[("REDIS_PORT", "tcp://10.0.0.1:6379")]);
+        assert_eq!(address, Ok(Vec::new()));
+        for (name, port) in [("REDIS_PORT", "6380"), ("SISE_PORT", "9000")] {
+            let notes = looked(&[(name, port)]).unwrap();
+            assert_eq!(notes.len(), 1, "{notes:?}");
+        }
         for name in [
-            "REDIS_PORT",
             "REDIS_PORT_6379_TCP",
             "REDIS_SERVICE_HOST",
             "SISE_CONFIG",

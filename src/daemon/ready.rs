@@ -31,7 +31,8 @@ pub(super) async fn to_sweep(wiring: &Wiring, options: &Options) -> Result<(), D
         codes,
         source = loaded.source,
         interval = %humantime::format_duration(wiring.settings.schedule.interval),
-        rate = wiring.settings.kis.rate.per_second,
+        // To two decimals, also in JSON.
+        rate = (wiring.settings.kis.rate.per_second * 100.0).round() / 100.0,
         broker = broker.rest.base(),
         "sise starts"
     );

@@ -85,6 +85,23 @@ impl Batcher {
     }
 }
 
+/// A task that serves a queue. If it dies, the queue goes with it: its callers are told at once, and
+/// the next code starts another task.
+struct Dispatching<'a> {
+    batcher: &'a Batcher,
+    options: FetchOptions,
+    /// Whether the queue was served to its end.
+    is_over: bool,
+}
+
+impl Drop for Dispatching<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.batcher.queues().remove(&self.options);
+        }
+    }
+}
+
 impl Shared {
     /// Sends flights off, each batch as its own task, so that a caller that gives up does not
     /// cancel the answer for the others.
@@ -120,12 +137,18 @@ impl Shared {
     /// Sends batches off as long as codes are queued.
     async fn dispatch(self: Arc<Self>, options: FetchOptions) {
         let source = self.parts.source.as_ref();
+        let mut dispatching = Dispatching {
+            batcher: &self.batcher,
+            options,
+            is_over: false,
+        };
         let calling = source.map_or(Calling::Multi, |source| source.calling());
         // If every code is a call of its own, each one finishes by itself.
         let most = calling.codes_a_call(CODES_A_CALL);
         loop {
             if !options.is_listed {
                 if self.batcher.is_over(options) {
+                    dispatching.is_over = true;
                     return;
                 }
                 self.may_go(options).await;
@@ -135,6 +158,7 @@ impl Shared {
                 let _ = timeout(LONGEST_FLIGHT, source.ready(options.urgency)).await;
             }
             let Some(batch) = self.batcher.next(options, most) else {
+                dispatching.is_over = true;
                 return;
             };
             let is_full = batch.len() == most;

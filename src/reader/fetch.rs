@@ -25,6 +25,9 @@ pub(super) const LONGEST_FLIGHT: Duration = Duration::from_secs(60);
 /// Life of a claim, after which the codes of a dead process are free for the others.
 const CLAIM_LIFE: Duration = Duration::from_secs(3);
 
+/// Longest wait for the remaining lives of prices whose age is in doubt.
+const LOOK_AT_LIVES: Duration = Duration::from_secs(1);
+
 /// How often a claim is renewed while the broker is being asked.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
 
@@ -102,12 +105,18 @@ impl Shared {
             return Err(fetches);
         };
         let now = (self.parts.clock)();
+        let found = found.into_iter();
+        let mut found: Vec<_> = found
+            .map(|quote| reading(quote?, Source::Redis, now))
+            .collect();
+        let deadline = Instant::now() + LOOK_AT_LIVES;
+        self.age_by_lives(&mut found, now, deadline).await;
         let (mut own, mut others, mut not_needed) = (Vec::new(), Vec::new(), Vec::new());
-        for ((fetch, claim), quote) in fetches.into_iter().zip(claims).zip(found) {
+        for ((fetch, claim), found) in fetches.into_iter().zip(claims).zip(found) {
             let symbol = fetch.wanted.symbol;
-            let found = quote.and_then(|quote| reading(quote, Source::Redis, now));
-            let taken =
-                found.filter(|found| self.can_live(found, now) && fetch.wanted.takes(&found.quote));
+            let taken = found.filter(|found| {
+                found.age <= self.longest_life() && fetch.wanted.takes(&found.quote)
+            });
             match (taken.map(|taken| taken.quote), claim) {
                 (Some(quote), claim) => {
                     if claim == Claim::Own {

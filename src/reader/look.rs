@@ -81,7 +81,7 @@ impl Shared {
     /// The age then follows from the remaining life in the store, because a live key is no older
     /// than the life of a price. If the key does not expire, the price's own time counts, and a
     /// price from the future is dropped.
-    async fn age_by_lives(
+    pub(super) async fn age_by_lives(
         &self,
         readings: &mut [Option<Reading>],
         now: KrxTime,

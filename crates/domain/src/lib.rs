@@ -54,7 +54,7 @@ pub use lookup::{Likely, LookupError};
 pub use measure::Measure;
 pub use moment::{Closed, Moment};
 pub use name::{NameError, check_name};
-pub use number::{grouped, percentile, rounded_time};
+pub use number::{grouped, percent, percentile, rounded_time};
 pub use outlook::{Outlook, PhaseTimes};
 pub use phase::{Phase, Span, Venue};
 pub use plan::{Calling, Plan};

@@ -129,6 +129,33 @@ impl Universe {
         found.into_iter().map(|(_, listing)| listing).collect()
     }
 
+    /// Returns the listed code that a text names in full: by its code in any form, or by its whole
+    /// name.
+    #[must_use]
+    pub fn named(&self, text: &str) -> Option<Symbol> {
+        let written = Written::new(text);
+        if written.check_digit.is_some() {
+            return None;
+        }
+        let is_listed = |code: &Symbol| self.get(*code).is_some();
+        if let Some((code, market)) = written.code.filter(|(code, _)| is_listed(code)) {
+            let listed = self.get(code).map(|listing| listing.market);
+            return (market.is_none() || listed == market).then_some(code);
+        }
+        if let Some(code) = written.padded.filter(is_listed) {
+            return Some(code);
+        }
+        let name = plain(text);
+        let mut named = self
+            .listings()
+            .iter()
+            .filter(|listing| plain(&listing.name) == name);
+        match (named.next(), named.next()) {
+            (Some(listing), None) => Some(listing.code),
+            _ => None,
+        }
+    }
+
     /// Returns the code that a user means.
     ///
     /// Accepts `005930`, `0126z0`, `5930`, `A005930`, `005930.KS`, `KR7005930003`, `삼성전자`, or a
@@ -167,7 +194,11 @@ impl Universe {
         let name = plain(text);
         let mut exact = found.iter().filter(|listing| plain(&listing.name) == name);
         match (exact.next(), exact.next(), found.as_slice()) {
-            (Some(listing), None, _) | (None, None, [listing]) => Ok(listing.code),
+            (Some(listing), None, _) => Ok(listing.code),
+            // The beginning of a code is not a name: a digit of another code may be missing.
+            (None, None, [listing]) if place_of(&typed(text), &plain(&listing.name)).is_some() => {
+                Ok(listing.code)
+            }
             (_, _, []) => match written.code {
                 // Six capital letters are a code too, if nothing else matches.
                 Some((code, _)) if text.trim() == code.as_str() => Ok(code),
@@ -361,6 +392,35 @@ mod tests {
                 Ok(wanted.to_owned()),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_code_means_nothing() {
+        for text in ["3542", "00066", "0124"] {
+            assert!(
+                matches!(code(text), Err(LookupError::Ambiguous { .. })),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_whole_name_or_code_names_a_stock() {
+        let shipped = Shipped::get().universe();
+        let named = |text| shipped.named(text).map(String::from);
+        for text in [
+            "005930",
+            "5930",
+            "A005930",
+            "005930.KS",
+            "삼성전자",
+            "삼성 전자",
+        ] {
+            assert_eq!(named(text), Some("005930".to_owned()), "{text}");
+        }
+        for text in ["삼성전", "005930.KQ", "999999", "3542", ""] {
+            assert_eq!(named(text), None, "{text}");
         }
     }
 

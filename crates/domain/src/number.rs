@@ -31,6 +31,14 @@ pub fn rounded_time(time: Duration) -> String {
     }
 }
 
+/// Formats a share in percent, rounded down: 100 % means that nothing is missing.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    // The small addend makes up for shares that binary fractions cannot represent.
+    let tenths = (share * 1_000.0 + 1e-9).floor();
+    format!("{:.1} %", tenths / 10.0)
+}
+
 /// Returns the value `percent` of the way through sorted values, at the nearest place; `None` if there
 /// are none.
 #[must_use]
@@ -42,6 +50,19 @@ pub fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_just_below_a_limit_is_not_shown_as_the_limit() {
+        for (share, text) in [
+            (1.0, "100.0 %"),
+            (0.9999, "99.9 %"),
+            (0.8997, "89.9 %"),
+            (0.9, "90.0 %"),
+            (0.0, "0.0 %"),
+        ] {
+            assert_eq!(percent(share), text);
+        }
+    }
 
     #[test]
     fn percentiles_are_values_that_are_there() {

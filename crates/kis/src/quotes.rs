@@ -151,6 +151,13 @@ impl KisQuotes {
                 };
                 let level = |index: &Index| {
                     let row = named(index.code()).filter(|row| has_price(row))?;
+                    let mut others = rows.iter();
+                    let differs = |other: &MultiRow<'_>| {
+                        other.inter_shrn_iscd.as_str() == index.code() && !row.tells_the_same(other)
+                    };
+                    if others.any(differs) {
+                        return None;
+                    }
                     let quote = row.index(*index, sent_at, session)?;
                     Some(IndexQuote {
                         simulated: reply.simulated,

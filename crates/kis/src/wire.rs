@@ -15,7 +15,7 @@ use super::bases::Basis;
 use super::refusal::Refusal;
 pub(super) use body::Body;
 #[cfg(feature = "feed")]
-pub(super) use match_phase::is_expected_match;
+pub(super) use match_phase::SessionCode;
 pub(super) use match_phase::shows_last_trades;
 pub(super) use row::row;
 pub(super) use settle::{Contradicted, Known, Told};
@@ -221,15 +221,18 @@ pub(super) fn names(named: &str, asked: Symbol) -> bool {
 
 /// Returns whether the row of a code requested alone may belong to it.
 ///
-/// The name may be blank, or lack its leading zeros. Of a damaged name, the readable part counts.
+/// The name may be blank, or lack its leading zeros. Of a damaged name, the readable beginning and
+/// end count.
 fn may_name(named: &str, asked: Symbol) -> bool {
-    let (readable, is_whole) = match named.split_once(char::REPLACEMENT_CHARACTER) {
-        Some((readable, _)) => (readable, false),
-        None => (named, true),
-    };
-    match is_whole {
-        true => readable.is_empty() || names(&format!("{readable:0>6}"), asked),
-        false => asked.as_str().starts_with(readable),
+    let damage = char::REPLACEMENT_CHARACTER;
+    match (named.split_once(damage), named.rsplit_once(damage)) {
+        (Some((beginning, _)), Some((_, end))) => {
+            let asked = asked.as_str();
+            beginning.len() + end.len() < asked.len()
+                && asked.starts_with(beginning)
+                && asked.ends_with(end)
+        }
+        _ => named.is_empty() || names(&format!("{named:0>6}"), asked),
     }
 }
 

@@ -27,7 +27,8 @@ pub fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     if let Some(directory) = directory {
         fs::create_dir_all(directory)?;
     }
-    let beside = path.with_extension(format!("{}.tmp", std::process::id()));
+    // Processes in containers may have the same id.
+    let beside = path.with_extension(format!("{:016x}.tmp", crate::unique::number()));
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]

@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -21,6 +21,9 @@ use super::spelling;
 
 /// How long running answers may take after the stop.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Shortest time between two log lines about connections that are not accepted.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// Pause after an error of the listener, for example if too many files are open.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -37,6 +40,7 @@ pub(super) async fn serve(
 ) -> io::Result<()> {
     let spelling = spelling::of_the_broker().await?;
     let tasks = TaskTracker::new();
+    let mut said = None;
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -48,7 +52,10 @@ pub(super) async fn serve(
                 tasks.spawn(answer(stream, router, spelling, stop));
             }
             Err(error) => {
-                tracing::warn!(%error, "sim: a connection was not accepted");
+                if said.is_none_or(|said: Instant| said.elapsed() >= SAID_EVERY) {
+                    said = Some(Instant::now());
+                    tracing::warn!(%error, "sim: connections are not accepted");
+                }
                 sleep(PAUSE).await;
             }
         }

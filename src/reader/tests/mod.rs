@@ -32,6 +32,8 @@ enum Mood {
     Hangs,
     /// It answers with prices of zero.
     Zero,
+    /// Its code panics before a call.
+    Panics,
 }
 
 /// An outside system with a mood that can be changed, and a count of requests.
@@ -116,6 +118,7 @@ impl QuoteSource for Broker {
     }
 
     async fn ready(&self, urgency: Urgency) -> Result<(), SourceError> {
+        assert_ne!(self.part.mood(), Mood::Panics);
         self.pacer.until_nobody_waits(urgency).await;
         Ok(())
     }
@@ -138,7 +141,7 @@ impl Store {
                 store: "test".to_owned(),
                 trouble: "gone".to_owned(),
             }),
-            Mood::Well | Mood::Hangs | Mood::Zero => Ok(()),
+            Mood::Well | Mood::Hangs | Mood::Zero | Mood::Panics => Ok(()),
         }
     }
 }

@@ -232,3 +232,14 @@ async fn whoever_has_his_answer_leaves_nothing_claimed() {
     assert_eq!(claims[0], Claim::Own);
     assert!(matches!(claims[1], Claim::Unknown(_)), "{claims:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dispatcher_that_dies_is_followed_by_another() {
+    let world = world_at(noon());
+    world.broker.part.is(Mood::Panics);
+    let error = world.reader.price("000010").await.unwrap_err();
+    assert!(matches!(error, ReadError::Source { .. }), "{error}");
+    world.broker.part.is(Mood::Well);
+    assert!(world.reader.price("000010").await.unwrap().is_some());
+    assert_eq!(world.calls(), 1);
+}

@@ -8,17 +8,23 @@ use super::redis::RedisServer;
 const USER: &str = "sise";
 const PASSWORD: &str = "longpasswordlongpassword";
 
-/// The words of the line in docs/operation.md, from `SETUSER` on.
+/// The words of the line in the README and on the pages, from `SETUSER` on.
 pub(crate) fn listed() -> Vec<String> {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operation.md");
-    let text = std::fs::read_to_string(page).unwrap();
-    let line = text.lines().find(|line| line.starts_with("ACL SETUSER "));
-    let words = line
-        .expect("docs/operation.md has the line")
-        .split(' ')
-        .skip(1);
-    let words = words.map(|word| word.replace("PASSWORD", PASSWORD));
-    words.collect()
+    let line = |page: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        let text = std::fs::read_to_string(path).unwrap();
+        let line = text.lines().find(|line| line.starts_with("ACL SETUSER "));
+        line.unwrap_or_else(|| panic!("{page} has no such line"))
+            .to_owned()
+    };
+    let listed = line("README.md");
+    for page in ["README.ko.md", "docs/operation.md", "docs/ko/operation.md"] {
+        assert_eq!(line(page), listed, "{page}");
+    }
+    let words = listed.split(' ').skip(1);
+    words
+        .map(|word| word.replace("PASSWORD", PASSWORD))
+        .collect()
 }
 
 /// Gives the user these rights, beyond those that it has, or takes them.

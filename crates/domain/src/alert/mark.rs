@@ -17,6 +17,9 @@ pub struct Mark {
     /// When the last alert was sent, milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_ms: Option<i64>,
+    /// Whether it is about simulated prices. A real price knows nothing of what those did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub simulated: bool,
 }
 
 /// Result of one measurement.

@@ -42,7 +42,12 @@ impl WatchedRule {
         }
         let terms = &self.rule.terms;
         let held = track.mark(self.number);
-        let mut mark = held.unwrap_or_default();
+        let mut mark = held
+            .filter(|mark| mark.simulated == quote.simulated)
+            .unwrap_or(Mark {
+                simulated: quote.simulated,
+                ..Mark::default()
+            });
         if terms.when.is_of_a_day() && day_of(mark.at_ms) != Some(now.date_naive()) {
             mark.side = 0;
         }

@@ -55,7 +55,8 @@ fn standing(quote: &Quote) -> Option<&'static str> {
 pub(super) fn of_market(when: &Condition, value: f64) -> String {
     match when {
         Condition::CoverageBelow { percent, for_s } => format!(
-            "{value:.1} % of the list have a live price; it has been below {percent} % for {}",
+            "{} of the list have a live price; it has been below {percent} % for {}",
+            crate::percent(value / 100.0),
             length(*for_s)
         ),
         _ => format!("no process has led for {value:.0} s: prices are not refreshed"),

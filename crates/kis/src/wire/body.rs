@@ -60,7 +60,7 @@ impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Answer<'a, T> {
                             continue;
                         }
                     };
-                    text.take(map.next_value()?);
+                    text.take(name.as_str(), map.next_value()?);
                 }
                 Ok(answer)
             }

@@ -14,6 +14,10 @@ const WON: i64 = 1_000_000;
 /// Largest possible move of an index in a day, because no share moves farther.
 const FARTHEST: f64 = 0.3;
 
+/// More than all shares of the market trade in a day, and more won than that.
+const MOST_SHARES: i64 = 100_000_000_000;
+const MOST_WON: i64 = 1_000_000_000_000_000;
+
 impl MultiRow<'_> {
     /// Returns the level of `index`, if the row has a plausible one.
     pub(crate) fn index(
@@ -22,16 +26,18 @@ impl MultiRow<'_> {
         asked_at: KrxTime,
         session: Phase,
     ) -> Option<IndexQuote> {
-        let amount = |text: &Text<'_>, unit: i64| {
-            let amount = text.whole().filter(|amount| *amount >= 0)?;
-            amount.checked_mul(unit)
+        let amount = |text: &Text<'_>, unit: i64, most: i64| {
+            let amount = text.whole()?.checked_mul(unit)?;
+            (0..=most).contains(&amount).then_some(amount)
         };
         let level = self.inter2_prpr.points()?;
         let (high, low) = (self.inter2_hgpr.points(), self.inter2_lwpr.points());
         let prev_close = self.inter2_prdy_clpr.points();
-        let is_inside = high.is_none_or(|high| level <= high) && low.is_none_or(|low| low <= level);
+        let is_inside = |level: f64| {
+            high.is_none_or(|high| level <= high) && low.is_none_or(|low| low <= level)
+        };
         let moved = prev_close.map(|prev_close| level / prev_close - 1.0);
-        if !is_inside || moved.is_some_and(|moved| moved.abs() > FARTHEST) {
+        if !is_inside(level) || moved.is_some_and(|moved| moved.abs() > FARTHEST) {
             let (call, reason) = ("multi", "index");
             counter!("sise_rows_refused_total", "call" => call, "reason" => reason).increment(1);
             return None;
@@ -39,7 +45,7 @@ impl MultiRow<'_> {
         // As with prices, the level and its reference take precedence over change and rate.
         let change = match prev_close {
             Some(prev_close) => percentage(level - prev_close),
-            None => self.inter2_prdy_vrss.percent(),
+            None => self.signed_change(),
         };
         let change_rate = match moved {
             Some(moved) => percentage(moved * 100.0),
@@ -51,9 +57,9 @@ impl MultiRow<'_> {
             level,
             change,
             change_rate,
-            volume: amount(&self.acml_vol, SHARES),
-            value: amount(&self.acml_tr_pbmn, WON),
-            open: self.inter2_oprc.points(),
+            volume: amount(&self.acml_vol, SHARES, MOST_SHARES),
+            value: amount(&self.acml_tr_pbmn, WON, MOST_WON),
+            open: self.inter2_oprc.points().filter(|open| is_inside(*open)),
             high,
             low,
             prev_close,
@@ -64,6 +70,19 @@ impl MultiRow<'_> {
             fetched_at: asked_at,
         };
         Some(quote.as_stored())
+    }
+
+    /// Returns the change in points as written, or turned if sign and rate both say that it lost its
+    /// minus.
+    fn signed_change(&self) -> Option<f64> {
+        let change = self.inter2_prdy_vrss.percent()?;
+        let fell = matches!(self.prdy_vrss_sign.as_str(), "4" | "5");
+        let rose = self.prdy_ctrt.percent().is_some_and(|rate| rate > 0.0);
+        Some(if change > 0.0 && fell && !rose {
+            -change
+        } else {
+            change
+        })
     }
 }
 
@@ -120,6 +139,25 @@ mod tests {
             .replace("\"-28.38\"", "\" \"");
         let quote = read(body.as_bytes()).unwrap();
         assert_eq!((quote.volume, quote.open), (None, None));
+        // Without the previous close the change is as written, unless it lost its sign.
+        let body = recorded.replace("\"2753.00\"", "\"\"");
+        assert_ne!(body, recorded);
+        assert_eq!(read(body.as_bytes()).unwrap().change, Some(-28.38));
+        let body = body.replace("\"-28.38\"", "\"28.38\"");
+        assert_eq!(read(body.as_bytes()).unwrap().change, Some(-28.38));
+        // More shares than are traded, and an open outside the day's range.
+        let body = recorded
+            .replace("\"561107\"", "\"9000000000000\"")
+            .replace("\"2751.47\"", "\"2752.18\"");
+        let quote = read(body.as_bytes()).unwrap();
+        assert_eq!((quote.volume, quote.open), (None, None));
+        let quote = read(
+            recorded
+                .replace("\"561107\"", "\"\"")
+                .replace("\"2751.47\"", "\"0\"")
+                .as_bytes(),
+        )
+        .unwrap();
         assert_eq!((quote.level, quote.change), (2_724.62, Some(-28.38)));
     }
 

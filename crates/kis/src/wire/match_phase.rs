@@ -2,12 +2,30 @@
 
 use super::MultiRow;
 
-/// Returns whether a session code says that the figures are those of an expected match.
-///
-/// The code is `HOUR_CLS_CODE` or `hour_cls_code`: A and B at the close and before the open, C
-/// during a VI, D in the evening. Other letters are presumably of the same kind.
-pub(crate) fn is_expected_match(code: &str) -> bool {
-    code.starts_with(|first: char| first.is_ascii_alphabetic())
+/// What a session code says of the figures beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SessionCode {
+    /// They are of trades.
+    Trades,
+    /// They are of an expected match.
+    ExpectedMatch,
+    /// The code is blank.
+    Blank,
+    /// The code is damaged.
+    Unreadable,
+}
+
+impl SessionCode {
+    /// Reads `HOUR_CLS_CODE` or `hour_cls_code`: digits for trades, A and B at the close and before
+    /// the open, C during a VI, D in the evening. Other letters are presumably of the same kind.
+    pub(crate) fn of(code: &str) -> Self {
+        match code.as_bytes() {
+            [] => Self::Blank,
+            [digit] if digit.is_ascii_digit() => Self::Trades,
+            [letter] if letter.is_ascii_alphabetic() => Self::ExpectedMatch,
+            _ => Self::Unreadable,
+        }
+    }
 }
 
 /// Returns whether the prices of an answer are those of the last trade while matches are expected.
@@ -25,36 +43,43 @@ pub(crate) fn shows_last_trades(rows: &[MultiRow<'_>]) -> bool {
 }
 
 impl MultiRow<'_> {
-    /// Returns whether its figures may be those of an expected match: by the session code, or without
-    /// one by the expected volume, which is only set while a match is expected.
+    /// Returns whether its figures may be those of an expected match: by the session code, or
+    /// without a readable one by the expected volume, which is only set while a match is expected.
     pub(crate) fn is_of_expected_match(&self) -> bool {
-        match self.hour_cls_code.as_str() {
-            "" => self.intr_antc_vol.positive().is_some(),
-            code => is_expected_match(code),
+        match self.session_code() {
+            SessionCode::Trades => false,
+            SessionCode::ExpectedMatch => true,
+            SessionCode::Blank | SessionCode::Unreadable => self.intr_antc_vol.positive().is_some(),
         }
     }
 
-    /// Whether the row has a field that tells an expected match from a trade.
+    /// Returns whether the row has a field that tells an expected match from a trade.
     pub(crate) fn tells_match_phase(&self) -> bool {
-        !self.hour_cls_code.as_str().is_empty() || self.intr_antc_vol.whole().is_some()
+        match self.session_code() {
+            SessionCode::Trades | SessionCode::ExpectedMatch => true,
+            SessionCode::Blank | SessionCode::Unreadable => self.intr_antc_vol.whole().is_some(),
+        }
+    }
+
+    fn session_code(&self) -> SessionCode {
+        SessionCode::of(self.hour_cls_code.as_str())
     }
 
     /// Returns whether the price differs from the expected one; `None` if either is missing or
-    /// implausible.
+    /// implausible, or if the price may be the expected one with a change that lost its sign.
     fn is_apart(&self) -> Option<bool> {
-        let expected = self
-            .expected_price()
+        self.intr_antc_vol
+            .positive()
             .filter(|_| self.is_of_expected_match())?;
+        let change = self.intr_antc_cntg_vrss.whole()?;
         let (price, base) = (self.inter2_prpr.positive()?, self.inter2_sdpr.positive()?);
         let can_be = price.abs_diff(base) <= base.unsigned_abs().saturating_mul(31) / 100;
-        can_be.then_some(price != expected)
-    }
-
-    /// Returns the price of the expected match, if the row has one.
-    fn expected_price(&self) -> Option<i64> {
-        self.intr_antc_vol.positive()?;
-        let base = self.inter2_sdpr.positive()?;
-        base.checked_add(self.intr_antc_cntg_vrss.whole()?)
+        match price.checked_sub(base)? {
+            _ if !can_be => None,
+            moved if moved == change => Some(false),
+            moved if moved.checked_neg()? == change => None,
+            _ => Some(true),
+        }
     }
 }
 
@@ -79,6 +104,23 @@ mod tests {
     }
 
     #[test]
+    fn a_session_code_is_one_letter_or_digit() {
+        for (codes, expected) in [
+            (&["0", "2", "9"][..], SessionCode::Trades),
+            (&["A", "B", "C", "D", "Z"], SessionCode::ExpectedMatch),
+            (&[""], SessionCode::Blank),
+            (
+                &["\u{fffd}", "-", "가", "7 won", "NaN", "garbage", "C / 0"],
+                SessionCode::Unreadable,
+            ),
+        ] {
+            for code in codes {
+                assert_eq!(SessionCode::of(code), expected, "{code}");
+            }
+        }
+    }
+
+    #[test]
     fn a_row_whose_price_is_not_the_expected_one_shows_what_the_price_is() {
         assert!(shows(&[("A", "1010", "20", "5")]));
         let (alike, apart) = (("A", "1020", "20", "5"), ("C", "1010", "20", "5"));
@@ -96,8 +138,11 @@ mod tests {
             // No match is expected, or its price is missing.
             ("A", "1010", "20", "0"),
             ("A", "1010", "", "5"),
-            // No such phase.
+            // No such phase, or an unreadable one without an expected volume.
             ("0", "1010", "20", "5"),
+            ("\u{fffd}", "1010", "20", "0"),
+            // The price is the expected one, and its change lost its sign.
+            ("A", "980", "20", "5"),
         ] {
             assert!(!shows(&[rows]), "{rows:?}");
         }

@@ -34,7 +34,7 @@ macro_rules! row {
                         let mut row = $name::default();
                         while let Some(name) = map.next_key::<$crate::wire::Text<'de>>()? {
                             match name.as_str() {
-                                $(stringify!($field) => row.$field.take(map.next_value()?),)*
+                                $(stringify!($field) => row.$field.take(stringify!($field), map.next_value()?),)*
                                 _ => {
                                     map.next_value::<::serde::de::IgnoredAny>()?;
                                 }

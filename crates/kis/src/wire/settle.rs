@@ -108,7 +108,8 @@ impl Told<'_> {
         let base = match (self.base, self.change) {
             (Some(base), _) => Some(base),
             (None, Some(change)) => Some(self.base_of(change, known, &mut contradicted)?),
-            (None, None) => None,
+            // A record of the feed whose change is damaged: the base price of the day is known.
+            (None, None) => known.basis.map(|basis| basis.base),
         };
         if let Some(base) = base.filter(|base| !self.is_near(*base)) {
             let change = price - base;

@@ -862,7 +862,9 @@ fn a_single_row_of_another_code_is_no_answer() {
     assert_eq!(read("035720", "035720"), Ok(1_007_000));
     assert_eq!(read("500001", "Q500001"), Ok(1_007_000));
     assert_eq!(read("", "035720"), Ok(1_007_000));
-    assert_eq!(read("03572\\ud800", "035720"), Ok(1_007_000));
+    for damaged in ["03572\\ud800", "\\ud80035720", "03\\ud80020", "\\ud800"] {
+        assert_eq!(read(damaged, "035720"), Ok(1_007_000), "{damaged}");
+    }
     assert_eq!(read("10", "000010"), Ok(1_007_000));
     for other in [
         "000660",
@@ -872,6 +874,8 @@ fn a_single_row_of_another_code_is_no_answer() {
         "0126z0",
         "000010 / 035720",
         "00066\u{fffd}",
+        "\u{fffd}05930",
+        "0\u{fffd}5930",
     ] {
         let refused = NoQuote::Refused(Refusal::OtherCode(other.to_owned()));
         assert_eq!(read(other, "035720"), Err(refused));

@@ -13,6 +13,19 @@ const MOST_PERCENT: f64 = 1e9;
 /// 2^53: whole numbers below this are exact in an `f64`.
 const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// Fields that hold codes and names, in which a number is no better than another text.
+const TEXTS: [&str; 9] = [
+    "hour_cls_code",
+    "mrkt_trtm_cls_name",
+    "kospi_kosdaq_cls_name",
+    "inter_shrn_iscd",
+    "inter_kor_isnm",
+    "rprs_mrkt_kor_name",
+    "temp_stop_yn",
+    "sltr_yn",
+    "stck_shrn_iscd",
+];
+
 /// A text of the wire, trimmed. Numbers become text; everything else is absent.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Text<'a>(Option<Cow<'a, str>>);
@@ -20,14 +33,18 @@ pub(crate) struct Text<'a>(Option<Cow<'a, str>>);
 impl<'a> Text<'a> {
     /// Takes the value of the field, which may occur more than once.
     ///
-    /// A readable value is kept over an unreadable one. If two readable values differ, either may
-    /// be wrong, so the result is made unreadable.
-    pub(crate) fn take(&mut self, new: Text<'a>) {
-        let is_number = |text: &Self| text.as_str().parse().is_ok_and(f64::is_finite);
-        if new.as_str().is_empty() || (is_number(self) && !is_number(&new)) {
+    /// A readable value is kept over an unreadable one: a number over other text, and in the fields
+    /// of `TEXTS` an undamaged text over a damaged one. If two readable values differ, either may be
+    /// wrong, so the result is made unreadable.
+    pub(crate) fn take(&mut self, field: &str, new: Text<'a>) {
+        let is_good = |text: &Self| match TEXTS.contains(&field) {
+            true => !text.readable().is_empty(),
+            false => text.as_str().parse().is_ok_and(f64::is_finite),
+        };
+        if new.as_str().is_empty() || (is_good(self) && !is_good(&new)) {
             return;
         }
-        let is_better = self.as_str().is_empty() || (!is_number(self) && is_number(&new));
+        let is_better = self.as_str().is_empty() || (!is_good(self) && is_good(&new));
         if is_better || self.as_str() == new.as_str() {
             *self = new;
         } else {
@@ -137,5 +154,33 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
         }
 
         deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(field: &str, texts: [&str; 2]) -> String {
+        let mut text = Text::default();
+        for one in texts {
+            text.take(field, Text(Some(Cow::Owned(one.to_owned()))));
+        }
+        text.as_str().to_owned()
+    }
+
+    #[test]
+    fn of_two_values_the_readable_one_counts_and_of_two_readable_ones_neither() {
+        for (field, texts, expected) in [
+            ("inter2_prpr", ["x", "72000"], "72000"),
+            ("inter2_prpr", ["72000", "73000"], "72000 / 73000"),
+            ("inter_shrn_iscd", ["0126Z0", "005930"], "0126Z0 / 005930"),
+            ("stck_shrn_iscd", ["005930", "0126Z0"], "005930 / 0126Z0"),
+            ("stck_shrn_iscd", ["0059\u{fffd}0", "005930"], "005930"),
+            ("hour_cls_code", ["C", "0"], "C / 0"),
+            ("hour_cls_code", ["0", "0"], "0"),
+        ] {
+            assert_eq!(taken(field, texts), expected, "{field}");
+        }
     }
 }

@@ -6,7 +6,7 @@
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::frame::Record;
-use crate::wire::is_expected_match;
+use crate::wire::SessionCode;
 use sise_domain::KrxTime;
 
 /// Maximum age at which a trade is accepted.
@@ -32,6 +32,9 @@ pub enum NoTrade {
     BuyIn,
     /// The record is from before the open, when there are no trades.
     BeforeOpen,
+    /// The field that tells a trade from an expected match, or a market trade from others, is
+    /// damaged.
+    NoKind,
     /// Day or time of the record cannot be read.
     NoTime,
     /// The record is of another day.
@@ -42,13 +45,14 @@ pub enum NoTrade {
 
 impl NoTrade {
     /// All reasons.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoPrice,
         Self::Expected,
         Self::Block,
         Self::Basket,
         Self::BuyIn,
         Self::BeforeOpen,
+        Self::NoKind,
         Self::NoTime,
         Self::OtherDay,
         Self::OtherHour,
@@ -63,6 +67,7 @@ impl NoTrade {
             Self::Basket => "basket_trade",
             Self::BuyIn => "buy_in",
             Self::BeforeOpen => "before_open",
+            Self::NoKind => "no_kind",
             Self::NoTime => "no_time",
             Self::OtherDay => "other_day",
             Self::OtherHour => "other_hour",
@@ -75,7 +80,7 @@ impl NoTrade {
     pub(super) fn may_be_a_trade(self) -> bool {
         matches!(
             self,
-            Self::NoPrice | Self::NoTime | Self::OtherDay | Self::OtherHour
+            Self::NoPrice | Self::NoKind | Self::NoTime | Self::OtherDay | Self::OtherHour
         )
     }
 }
@@ -108,10 +113,15 @@ pub(super) fn traded_at(
 /// `HOUR_CLS_CODE` marks expected matches, the two characters of `NEW_MKOP_CLS_CODE` mark trades
 /// agreed elsewhere.
 fn market(record: &Record<'_>) -> Result<(), NoTrade> {
-    if is_expected_match(record.field(44)) {
-        return Err(NoTrade::Expected);
+    match SessionCode::of(record.field(44)) {
+        SessionCode::ExpectedMatch => return Err(NoTrade::Expected),
+        SessionCode::Unreadable => return Err(NoTrade::NoKind),
+        SessionCode::Trades | SessionCode::Blank => {}
     }
     match record.field(35).as_bytes() {
+        code if code.len() > 2 || !code.iter().all(u8::is_ascii_alphanumeric) => {
+            Err(NoTrade::NoKind)
+        }
         [b'7' | b'8', ..] | [_, b'8', ..] => Err(NoTrade::BuyIn),
         [_, b'2', ..] => Err(NoTrade::Block),
         [_, b'3', ..] => Err(NoTrade::Basket),
@@ -158,6 +168,14 @@ mod tests {
         for code in ["0", "", "2"] {
             assert!(of(&[(44, code)]).is_ok(), "{code}");
         }
+        // Damaged, so that the price is asked for.
+        for code in ["\u{fffd}", "?", "0\u{fffd}", "가"] {
+            for field in [44, 35] {
+                assert_eq!(of(&[(field, code)]), Err(NoTrade::NoKind), "{code}");
+            }
+        }
+        assert_eq!(of(&[(35, "2\u{fffd}")]), Err(NoTrade::NoKind));
+        assert!(NoTrade::NoKind.may_be_a_trade());
         for (code, why) in [
             ("12", NoTrade::Block),
             ("22", NoTrade::Block),
