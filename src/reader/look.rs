@@ -49,10 +49,21 @@ impl Shared {
             vec![None; symbols.len()]
         });
         let now = (self.parts.clock)();
-        let mut readings: Vec<_> = quotes
-            .into_iter()
-            .map(|quote| reading(quote?, Source::Redis, now))
-            .collect();
+        // The prices of one call have the same age.
+        let mut last: Option<(KrxTime, Duration)> = None;
+        let read = |quote: Option<Box<Quote>>| {
+            let quote = quote.filter(|quote| quote.price > 0)?;
+            let known = last.filter(|(fetched_at, _)| *fetched_at == quote.fetched_at);
+            let age = known.map_or_else(|| quote.age_at(now), |(_, age)| age);
+            last = Some((quote.fetched_at, age));
+            Some(Reading {
+                quote,
+                age,
+                source: Source::Redis,
+                is_stale: false,
+            })
+        };
+        let mut readings: Vec<_> = quotes.into_iter().map(read).collect();
         self.age_by_lives(&mut readings, now, deadline).await;
         let hits = readings.iter().flatten().count();
         counter!("sise_reader_hits_total").increment(u64::try_from(hits).unwrap_or(0));

@@ -1,6 +1,7 @@
 //! The price object, which is the contract with readers in any language.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound};
 use compact_str::CompactString;
@@ -167,6 +168,13 @@ impl Quote {
             Some(own) => Cow::Borrowed(own),
             None => Cow::Owned(name.to_owned()),
         }
+    }
+
+    /// Returns its age at `now`: the time since the broker was asked. A quote from the future, by
+    /// clocks that differ, has age zero.
+    #[must_use]
+    pub fn age_at(&self, now: KrxTime) -> Duration {
+        (now - self.fetched_at).to_std().unwrap_or_default()
     }
 
     /// Cuts the two times to stored precision, whole seconds and milliseconds.

@@ -57,7 +57,7 @@ impl Reading {
     /// A quote from the future (clocks differ) has age zero.
     #[must_use]
     pub fn new(quote: Box<Quote>, source: Source, now: KrxTime) -> Self {
-        let age = (now - quote.fetched_at).to_std().unwrap_or_default();
+        let age = quote.age_at(now);
         Self {
             quote,
             age,

@@ -15,10 +15,13 @@ const AHEAD: &[u8] = b"+09:00";
 /// Years of valid prices. Times outside of them are refused, before arithmetic can overflow.
 const YEARS: RangeInclusive<i32> = 1970..=9998;
 
-/// Reads times. Remembers the last day, which the prices of one call share.
+/// Reads times. Remembers the last ones: the prices of one sweep share the day, and those of one call
+/// share both times.
 #[derive(Debug, Default)]
 pub(super) struct Times {
     last: Option<Day>,
+    last_local: Option<([u8; 19], NaiveDateTime)>,
+    last_zoned: Option<([u8; 29], KrxTime)>,
 }
 
 /// A day: its text and what it means.
@@ -38,8 +41,17 @@ impl Times {
     /// Parses a time in Seoul, `2025-10-27T14:30:00`, to the second.
     #[inline(always)]
     pub(super) fn local(&mut self, text: &[u8]) -> Option<NaiveDateTime> {
+        if let Some((last, local)) = &self.last_local
+            && last == text
+        {
+            return Some(*local);
+        }
         match self.second(text) {
-            Some((day, second, [])) => on(day.date, second, 0),
+            Some((day, second, [])) => {
+                let local = on(day.date, second, 0)?;
+                self.last_local = text.try_into().ok().map(|text| (text, local));
+                Some(local)
+            }
             _ => odd_local(text),
         }
     }
@@ -47,12 +59,19 @@ impl Times {
     /// Parses an instant, `2025-10-27T14:30:00.123+09:00`.
     #[inline(always)]
     pub(super) fn zoned(&mut self, text: &[u8]) -> Option<KrxTime> {
+        if let Some((last, zoned)) = &self.last_zoned
+            && last == text
+        {
+            return Some(*zoned);
+        }
         if let Some((day, second, rest)) = self.second(text)
             && let Some(([b'.', tenths, hundredths, thousandths], AHEAD)) = rest.split_first_chunk()
         {
             let millis = two(*tenths, *hundredths)? * 10 + two(b'0', *thousandths)?;
             let utc = in_utc(day, second, millis * 1_000_000)?;
-            return Some(KrxTime::from_naive_utc_and_offset(utc, Seoul));
+            let zoned = KrxTime::from_naive_utc_and_offset(utc, Seoul);
+            self.last_zoned = text.try_into().ok().map(|text| (text, zoned));
+            return Some(zoned);
         }
         odd_zoned(text)
     }
