@@ -49,6 +49,10 @@ impl Refusals {
                 reason, %code, ?time, %arrived_at, before,
                 "a record of the live feed has no readable day or time and is ignored"
             ),
+            NoTrade::NoKind => tracing::warn!(
+                reason, %code, ?time, %arrived_at, before,
+                "a record of the live feed does not say whether it is a trade and is ignored"
+            ),
             NoTrade::NoPrice
             | NoTrade::Block
             | NoTrade::Basket
