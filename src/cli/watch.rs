@@ -4,14 +4,14 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::codes;
-use super::failure::{DONE, INCOMPLETE, Outcome};
+use super::failure::{DONE, Failure, INCOMPLETE, Outcome};
 use super::output;
 use super::similar;
 use super::table::Table;
 use crate::config::RawSettings;
 use crate::setup::Wiring;
 use crate::watch::WatchLists;
-use sise_domain::Symbol;
+use sise_domain::{Symbol, check_name};
 
 /// Arguments of `sise watch`.
 #[derive(Debug, Args)]
@@ -98,6 +98,7 @@ async fn add(wiring: &Wiring, lists: &WatchLists, list: &str, codes: &[String]) 
 
 async fn remove(wiring: &Wiring, lists: &WatchLists, list: &str, codes: &[String]) -> Outcome {
     if codes.is_empty() {
+        check_name(list).map_err(|error| Failure::usage(error.to_string()))?;
         // Shown first: nobody else has the codes of the list.
         let held = lists.codes(list).await?;
         let held: Vec<&str> = held.keys().map(Symbol::as_str).collect();

@@ -161,7 +161,10 @@ async fn lists_are_kept_for_every_process() {
         .exits(3)
         .says(&["there is no watch list 관심"]);
     let outcome = watch(&["remove", "second-1_a.b"]).await.exits(0);
-    assert_eq!(outcome.stdout, "second-1_a.b is removed\n");
+    assert_eq!(
+        outcome.stdout,
+        "removing second-1_a.b: 005930 035420\nsecond-1_a.b is removed\n"
+    );
     watch(&["remove", "second-1_a.b"])
         .await
         .exits(3)
