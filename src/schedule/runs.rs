@@ -293,9 +293,9 @@ impl Schedule {
         if *skip != Skip::PreviousRun {
             let doing = format!("{skip}; next run {shown}");
             self.parts.activity.set(doing);
-            if let Some(watcher) = &self.passes.watcher {
-                watcher.skipped(&skip.to_string(), next);
-            }
+        }
+        if let Some(watcher) = &self.passes.watcher {
+            watcher.skipped(&skip.to_string(), next);
         }
     }
 
