@@ -185,7 +185,7 @@ fn daemon(world: &World) -> Program {
         .set("SISE__STORE__RESPONSE_TIMEOUT", "500ms")
         .set(
             "SISE__LOG__LEVEL",
-            "warn,sise::leadership=info,sise::api=info,sise::cli=info",
+            "warn,sise::leadership=info,sise::api=info,sise::daemon=info",
         )
 }
 
