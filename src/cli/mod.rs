@@ -162,7 +162,10 @@ fn finish(outcome: Outcome) -> ExitCode {
         (Ok(code), Ok(())) => ExitCode::from(code),
         (Ok(_), Err(unwritten)) => unwritten.report(),
         (Err(failure), unwritten) => {
-            if let Err(unwritten) = unwritten {
+            // A command that looked at its output itself says the same.
+            if let Err(unwritten) = unwritten
+                && unwritten.to_string() != failure.to_string()
+            {
                 output::note(format!("sise: {unwritten}"));
             }
             failure.report()
